@@ -1,0 +1,4 @@
+//! NVMe controllers.
+#![no_std]
+
+extern crate alloc;

@@ -1,0 +1,4 @@
+//! PCI configuration space over ECAM, BARs, MSI-X.
+#![no_std]
+
+extern crate alloc;

@@ -1,0 +1,4 @@
+//! 16550 UART.
+#![no_std]
+
+extern crate alloc;

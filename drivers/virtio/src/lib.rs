@@ -1,0 +1,4 @@
+//! virtio devices over modern PCI: network and entropy.
+#![no_std]
+
+extern crate alloc;

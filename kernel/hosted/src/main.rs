@@ -1,0 +1,3 @@
+//! The engine as an ordinary Linux process on the hosted platform.
+
+fn main() {}

@@ -1,0 +1,103 @@
+//! Block devices: where bytes become durable.
+
+use core::fmt;
+
+/// What a device says about itself. All sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Logical block size: offsets and lengths of every transfer are multiples of it. 512 or 4096 in practice.
+    pub block_size: u32,
+    /// Capacity.
+    pub capacity: u64,
+    /// Writes up to this size, aligned to it, are atomic over power failure (at least `block_size`).
+    pub atomic_write: u32,
+    /// The device has a volatile cache: a write is durable only after [`BlockDevice::flush`] or with [`Durability::Fua`].
+    pub volatile_cache: bool,
+}
+
+/// Priority of a transfer, most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IoClass {
+    /// Log writes: commits wait for them.
+    Wal,
+    /// Reads that a statement waits for.
+    Read,
+    /// Reads ahead of need.
+    ReadAhead,
+    /// Write-back by checkpoint, background writer, vacuum.
+    Background,
+}
+
+/// When a write may be reported as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In the device's cache; durable after the next flush.
+    Cached,
+    /// On stable media (force unit access).
+    Fua,
+}
+
+/// Why a transfer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockError {
+    /// Offset or length is out of range or not a multiple of the block size.
+    InvalidRequest,
+    /// The device reported an unrecoverable media error for this range.
+    Media,
+    /// The command timed out and was aborted; its effect on the media is unknown.
+    Timeout,
+    /// The device is gone or has failed for good.
+    Gone,
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidRequest => "invalid block request",
+            Self::Media => "media error",
+            Self::Timeout => "device timeout",
+            Self::Gone => "device gone",
+        })
+    }
+}
+
+impl core::error::Error for BlockError {}
+
+/// One write of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRequest<'a> {
+    /// Byte offset on the device.
+    pub offset: u64,
+    /// What to write.
+    pub data: &'a [u8],
+}
+
+/// A disk, namespace or partition. All calls block the task until the device has answered.
+///
+/// Buffers should be aligned to 8 bytes or more (page buffers are); a driver may have to copy others.
+pub trait BlockDevice: Send + Sync {
+    /// Fixed for the life of the device.
+    fn geometry(&self) -> Geometry;
+    /// Fills `buf` from `offset`.
+    fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError>;
+    /// Writes `data` at `offset`. On error the range's content is unspecified.
+    fn write(&self, offset: u64, data: &[u8], durability: Durability, class: IoClass) -> Result<(), BlockError>;
+    /// Writes a batch with as much concurrency as the device has; order is unspecified. Returns the first error after
+    /// all have ended.
+    fn write_batch(&self, writes: &[WriteRequest<'_>], durability: Durability, class: IoClass) -> Result<(), BlockError> {
+        let mut outcome = Ok(());
+        for w in writes {
+            let r = self.write(w.offset, w.data, durability, class);
+            if outcome.is_ok() {
+                outcome = r;
+            }
+        }
+        outcome
+    }
+    /// Makes every write that completed before this call durable.
+    fn flush(&self) -> Result<(), BlockError>;
+    /// Tells the device the range holds nothing of value. Advisory; contents read back are unspecified.
+    fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError>;
+    /// Makes the range read as zeroes (durable after flush).
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError>;
+}

@@ -1,0 +1,6 @@
+//! The hosted platform: std's threads, locks and clocks.
+pub mod entropy;
+pub mod power;
+pub mod sync;
+pub mod task;
+pub mod time;

@@ -1,0 +1,35 @@
+//! The ground the engines stand on: locks, tasks, clock, entropy, block devices and byte streams.
+//!
+//! One of three platforms is picked at compile time by `--cfg intralith_platform="…"`:
+//!
+//! | cfg | platform | locks and tasks from |
+//! |---|---|---|
+//! | (none) | *hosted*: an ordinary Linux process | std |
+//! | `"simulated"` | *simulated*: a deterministic scheduler and a faulty disk under one seed | std, one thread at a time |
+//! | `"metal"` | *bare metal*: the appliance | `kernel_task` |
+//!
+//! Engine cells use only what this crate exports and cannot tell which platform they run on. Locks are concrete
+//! types (no dynamic dispatch); devices are trait objects. Engine code is blocking code: any function here that can
+//! wait says so.
+//!
+//! # Invariants
+//! * Time, randomness, disk, network and scheduling reach the engines only through this crate.
+//! * Locks do not poison: a panic drops the guard and releases the lock. State that a panic may leave broken must be
+//!   guarded by its owner (see [`task::panicking`] and [`power::fatal`]).
+//!
+//! # What it must not know
+//! Pages, transactions, SQL.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(not(intralith_platform = "metal"))]
+extern crate std;
+
+pub mod block;
+pub mod net;
+
+#[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
+mod hosted;
+#[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
+pub use hosted::{entropy, power, sync, task, time};

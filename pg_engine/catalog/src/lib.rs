@@ -1,0 +1,5 @@
+//! System catalogs: relations with PostgreSQL's OIDs, and the cache over them.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
