@@ -81,10 +81,21 @@ pub trait BlockDevice: Send + Sync {
     /// Fills `buf` from `offset`.
     fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError>;
     /// Writes `data` at `offset`. On error the range's content is unspecified.
-    fn write(&self, offset: u64, data: &[u8], durability: Durability, class: IoClass) -> Result<(), BlockError>;
+    fn write(
+        &self,
+        offset: u64,
+        data: &[u8],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError>;
     /// Writes a batch with as much concurrency as the device has; order is unspecified. Returns the first error after
     /// all have ended.
-    fn write_batch(&self, writes: &[WriteRequest<'_>], durability: Durability, class: IoClass) -> Result<(), BlockError> {
+    fn write_batch(
+        &self,
+        writes: &[WriteRequest<'_>],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
         let mut outcome = Ok(());
         for w in writes {
             let r = self.write(w.offset, w.data, durability, class);

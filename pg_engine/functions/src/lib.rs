@@ -1,5 +1,19 @@
-//! Built-in functions, operators, casts and aggregates.
+//! Built-in functions, operators, casts and aggregates, under PostgreSQL's names and OIDs.
+//!
+//! Everything callable from SQL is a row of a static table here: the binder resolves names against it, the executor
+//! calls through it, and the catalog cell fills `pg_proc`, `pg_operator`, `pg_cast` and `pg_aggregate` from it, so the
+//! three cannot disagree.
+//!
+//! # Must not know
+//! Storage, plans. What needs the session or the catalog goes through [`Host`].
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub mod def;
+
+pub use def::{
+    Accumulator, Aggregate, Cast, CastContext, CastMethod, EvalContext, Function, FunctionKind, Host,
+    Implementation, Operator, Rows, SetReturning, Volatility,
+};

@@ -134,7 +134,11 @@ impl Condvar {
         MutexGuard(self.0.wait(guard.0).unwrap_or_else(PoisonError::into_inner))
     }
     /// As `wait`, for at most `limit`. The flag says whether the limit passed.
-    pub fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> (MutexGuard<'a, T>, bool) {
+    pub fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
         let (g, t) = self.0.wait_timeout(guard.0, limit).unwrap_or_else(PoisonError::into_inner);
         (MutexGuard(g), t.timed_out())
     }
