@@ -3,3 +3,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub mod desc;
+
+pub use desc::{Attribute, Constraint, ConstraintKind, Index, Relation, RelationKind};

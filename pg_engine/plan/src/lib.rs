@@ -1,5 +1,18 @@
 //! The intermediate representation shared by binder, planner and executor.
+//!
+//! Text → (`pg_sql`) [`statement::Statement`] with [`logical::Logical`] queries → (`pg_planner`)
+//! [`physical::Physical`] → (`pg_executor`) batches. Expressions ([`expr::Expr`]) are the same type throughout; what a
+//! [`expr::Expr::Column`] number means changes: in a logical plan it is a [`expr::ColumnId`], unique in the statement,
+//! in a physical plan it is a position in the input batch.
+//!
+//! # Must not know
+//! How plans are made or run.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub mod expr;
+pub mod logical;
+pub mod physical;
+pub mod statement;

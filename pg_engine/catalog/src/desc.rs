@@ -1,0 +1,149 @@
+//! Descriptions of relations as binder, planner and executor use them: built from the catalogs, immutable, shared.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use pg_types::{Oid, SqlType, Value};
+
+/// `pg_class.relkind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "standard names")]
+pub enum RelationKind {
+    Table,
+    Index,
+    Sequence,
+    View,
+    /// Rows computed by the engine (statistics views' sources, settings), not stored.
+    Virtual,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    /// 1-based; gaps where columns were dropped.
+    pub attnum: i16,
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub ty: SqlType,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// Default expression as canonical SQL text (`pg_attrdef`), or the generation expression.
+    pub default: Option<String>,
+    /// `a` ALWAYS, `d` BY DEFAULT, 0 not an identity column.
+    pub identity: u8,
+    /// `s`: stored generated column, 0 not.
+    pub generated: u8,
+    /// Value of rows stored before the column was added.
+    pub missing: Option<Value>,
+    /// Dropped: takes part in tuple layout only.
+    pub dropped: bool,
+    /// Collation.
+    pub collation: Oid,
+}
+
+/// A B-tree index.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
+    /// Storage.
+    pub storage: pg_storage::RelId,
+    /// Key columns: attribute number (0: expression), descending, nulls first.
+    pub keys: Vec<IndexKey>,
+    /// Number of leading key columns; the rest are INCLUDEd.
+    pub key_count: usize,
+    /// UNIQUE.
+    pub unique: bool,
+    /// Of the primary key.
+    pub primary: bool,
+    /// Predicate as canonical SQL text (partial index).
+    pub predicate: Option<String>,
+    /// Constraint deferrable.
+    pub deferrable: bool,
+    /// NULLS NOT DISTINCT.
+    pub nulls_not_distinct: bool,
+    /// Usable by queries (`indisvalid`).
+    pub valid: bool,
+}
+
+/// One column of an index.
+#[derive(Clone, Debug)]
+pub struct IndexKey {
+    /// Attribute number, 0 for an expression.
+    pub attnum: i16,
+    /// Expression as canonical SQL text.
+    pub expression: Option<String>,
+    /// Type of the key.
+    pub ty: SqlType,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST.
+    pub nulls_first: bool,
+}
+
+/// Kinds of constraint (`pg_constraint.contype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "standard names")]
+pub enum ConstraintKind {
+    Check,
+    Primary,
+    Unique,
+    Foreign,
+}
+
+/// A table constraint.
+#[derive(Clone, Debug)]
+pub struct Constraint {
+    /// `pg_constraint.oid`.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: ConstraintKind,
+    /// Columns.
+    pub columns: Vec<i16>,
+    /// CHECK expression as canonical SQL text.
+    pub expression: Option<String>,
+    /// Index of a primary key or unique constraint.
+    pub index: Oid,
+}
+
+/// A relation.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
+    /// Schema's oid and name.
+    pub schema: Oid,
+    /// Schema's name.
+    pub schema_name: String,
+    /// Kind.
+    pub kind: RelationKind,
+    /// Owner role.
+    pub owner: Oid,
+    /// Storage of a table or sequence.
+    pub storage: pg_storage::RelId,
+    /// All attributes including dropped ones, `attributes[i].attnum == i + 1`.
+    pub attributes: Vec<Attribute>,
+    /// Indexes.
+    pub indexes: Vec<Arc<Index>>,
+    /// Constraints.
+    pub constraints: Vec<Constraint>,
+    /// A view's query text.
+    pub view: Option<String>,
+    /// Rows and pages as of the last ANALYZE or VACUUM (−1: never).
+    pub row_estimate: f64,
+    /// See `row_estimate`.
+    pub page_estimate: u32,
+}
+
+impl Relation {
+    /// The columns that are not dropped.
+    pub fn live(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|a| !a.dropped)
+    }
+}

@@ -1,0 +1,270 @@
+//! Physical plans: what the executor runs. Column numbers are positions in the input batch (for joins: left's columns,
+//! then right's).
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{Index, Relation};
+use pg_functions::Function;
+use pg_types::SqlType;
+
+use crate::{
+    expr::Expr,
+    logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey},
+};
+
+/// Planner's estimates, shown by EXPLAIN.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Cost before the first row.
+    pub startup: f64,
+    /// Cost of all rows.
+    pub total: f64,
+    /// Rows out.
+    pub rows: f64,
+    /// Average row width in bytes.
+    pub width: u32,
+}
+
+/// An operator with its output types and estimates.
+#[derive(Clone, Debug)]
+pub struct Physical {
+    /// What it does.
+    pub node: Node,
+    /// Types of the output columns.
+    pub types: Vec<SqlType>,
+    /// Estimates.
+    pub estimate: Estimate,
+}
+
+/// Bounds on an index's leading columns: equality on some, then a range on the next.
+#[derive(Clone, Debug, Default)]
+pub struct IndexRange {
+    /// `column i = expr` for the leading columns. Expressions hold no input columns (constants, parameters, slots).
+    pub equal: Vec<Expr>,
+    /// Lower bound on the next column: (expression, inclusive).
+    pub lower: Option<(Expr, bool)>,
+    /// Upper bound on the next column.
+    pub upper: Option<(Expr, bool)>,
+    /// `IS NULL` on the next column instead of a range.
+    pub is_null: bool,
+    /// `= ANY(array)` on the next column instead of a range: probed once a distinct element, in key order.
+    pub any_of: Option<Expr>,
+}
+
+/// A stored column that a scan yields: attribute number (1-based; negative: system column).
+pub type Attnum = i16;
+
+/// One operator.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// One row without columns.
+    OneRow,
+    /// All visible rows of a heap.
+    SeqScan {
+        /// The table.
+        relation: Arc<Relation>,
+        /// Alias.
+        alias: String,
+        /// Columns to yield.
+        columns: Vec<Attnum>,
+        /// Applied before yielding; positions are those of `columns`.
+        filter: Option<Expr>,
+    },
+    /// Rows found through a B-tree, in its order. An equality on all columns of a unique index is the point lookup.
+    IndexScan {
+        /// The table.
+        relation: Arc<Relation>,
+        /// The index.
+        index: Arc<Index>,
+        /// Alias.
+        alias: String,
+        /// What part of the index.
+        range: IndexRange,
+        /// Backward.
+        backward: bool,
+        /// Columns to yield.
+        columns: Vec<Attnum>,
+        /// What the range does not guarantee.
+        filter: Option<Expr>,
+    },
+    /// A set-returning function.
+    FunctionScan {
+        /// Which.
+        function: &'static Function,
+        /// Arguments.
+        args: Vec<Expr>,
+        /// WITH ORDINALITY.
+        ordinality: bool,
+        /// Alias.
+        alias: String,
+    },
+    /// Literal rows.
+    Values(Vec<Vec<Expr>>),
+    /// Keeps rows for which the expression is true.
+    Filter(Box<Physical>, Expr),
+    /// Computes output columns.
+    Project(Box<Physical>, Vec<Expr>),
+    /// Input columns, then set-returning expressions in lockstep (a top-level `Call` of a Set function each, arguments
+    /// scalar).
+    ProjectSet(Box<Physical>, Vec<Expr>),
+    /// For each left row, runs the right side anew with `slots` set.
+    NestedLoop {
+        /// Kind.
+        kind: JoinKind,
+        /// Outer.
+        left: Box<Physical>,
+        /// Inner.
+        right: Box<Physical>,
+        /// Slots set from the left row.
+        slots: Vec<(u32, Expr)>,
+        /// Join condition over left's then right's columns.
+        on: Option<Expr>,
+    },
+    /// Builds a table of the right side, probes with the left.
+    HashJoin {
+        /// Kind.
+        kind: JoinKind,
+        /// Probe side.
+        left: Box<Physical>,
+        /// Build side.
+        right: Box<Physical>,
+        /// Keys over left's columns, over right's columns, and the equality.
+        keys: Vec<(Expr, Expr, &'static Function)>,
+        /// Further condition over left's then right's columns.
+        on: Option<Expr>,
+    },
+    /// Both sides sorted by the keys.
+    MergeJoin {
+        /// Kind.
+        kind: JoinKind,
+        /// Left.
+        left: Box<Physical>,
+        /// Right.
+        right: Box<Physical>,
+        /// As in `HashJoin`; ascending, nulls last.
+        keys: Vec<(Expr, Expr, &'static Function)>,
+        /// Further condition.
+        on: Option<Expr>,
+    },
+    /// Groups by hashing (or one group when `groups` is empty and `plain`). Out: groups, aggregates.
+    HashAggregate {
+        /// Input.
+        input: Box<Physical>,
+        /// Keys.
+        groups: Vec<Expr>,
+        /// Aggregates over the input.
+        aggregates: Vec<AggregateCall>,
+    },
+    /// DISTINCT by hashing all columns, keeping first occurrences; or DISTINCT ON the given columns of sorted input.
+    Distinct(Box<Physical>, Option<Vec<Expr>>),
+    /// Sorts; with a limit keeps only the first rows (top-k). The limit is an int8 expression including the offset.
+    Sort {
+        /// Input.
+        input: Box<Physical>,
+        /// Keys.
+        keys: Vec<SortKey>,
+        /// Only so many rows are needed.
+        limit: Option<Expr>,
+    },
+    /// LIMIT/OFFSET.
+    Limit {
+        /// Input.
+        input: Box<Physical>,
+        /// LIMIT; NULL means all.
+        limit: Option<Expr>,
+        /// OFFSET.
+        offset: Option<Expr>,
+    },
+    /// UNION ALL.
+    Append(Vec<Physical>),
+    /// INTERSECT/EXCEPT (ALL); UNION is Append + Distinct.
+    Set {
+        /// Operation.
+        op: SetOp,
+        /// ALL.
+        all: bool,
+        /// Left.
+        left: Box<Physical>,
+        /// Right.
+        right: Box<Physical>,
+    },
+    /// Reads common table expression number `n` of the statement.
+    CteScan(u32),
+    /// Locks rows; positions are of ctid columns in the input.
+    LockRows {
+        /// Input.
+        input: Box<Physical>,
+        /// (table, ctid position, strength).
+        tables: Vec<(Arc<Relation>, u32, u8)>,
+        /// Wait policy.
+        wait: LockWait,
+    },
+    /// INSERT; yields RETURNING's columns.
+    Insert(Box<Insert>),
+    /// UPDATE.
+    Update(Box<Update>),
+    /// DELETE.
+    Delete(Box<Delete>),
+}
+
+/// Checks and maintenance that every changed row of a table needs.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// CHECK constraints: (name, expression over the table's columns in attribute order).
+    pub checks: Vec<(String, Expr)>,
+    /// Expressions of expression indexes and predicates of partial ones, by index position in `relation.indexes`:
+    /// (key expressions in place of `None` for plain columns, predicate), over the table's columns.
+    pub index_exprs: Vec<(Vec<Option<Expr>>, Option<Expr>)>,
+    /// Stored generated columns: (attribute number, expression over the table's columns).
+    pub generated: Vec<(Attnum, Expr)>,
+    /// RETURNING, over the table's columns (for INSERT, UPDATE: new row; DELETE: old row), then the source's columns.
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// See [`Node::Insert`].
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// Where to.
+    pub target: Target,
+    /// Rows to insert: exactly the table's live columns, in attribute order, defaults and casts applied.
+    pub source: Physical,
+    /// ON CONFLICT.
+    pub on_conflict: Option<OnConflict>,
+}
+
+/// ON CONFLICT.
+#[derive(Clone, Debug)]
+pub struct OnConflict {
+    /// Arbiter indexes (positions in `relation.indexes`); empty: any unique index (DO NOTHING only).
+    pub arbiters: Vec<usize>,
+    /// DO UPDATE: (attribute number, expression over the existing row's columns then the excluded row's), WHERE.
+    pub update: Option<(Vec<(Attnum, Expr)>, Option<Expr>)>,
+}
+
+/// See [`Node::Update`].
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// What.
+    pub target: Target,
+    /// Yields column 0: the row's ctid; then the table's live columns (old values) in attribute order; then columns of
+    /// other FROM tables.
+    pub source: Physical,
+    /// New values: (attribute number, expression over the source's columns).
+    pub assignments: Vec<(Attnum, Expr)>,
+    /// Re-checked against the newest version when a row was changed concurrently (READ COMMITTED): the WHERE clause over
+    /// the source's columns. `None`: no condition.
+    pub recheck: Option<Expr>,
+}
+
+/// See [`Node::Delete`].
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// From where.
+    pub target: Target,
+    /// As in [`Update`].
+    pub source: Physical,
+    /// As in [`Update`].
+    pub recheck: Option<Expr>,
+}

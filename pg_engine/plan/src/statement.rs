@@ -1,0 +1,204 @@
+//! Bound statements.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::Relation;
+use pg_types::{Oid, SqlType};
+
+use crate::{
+    expr::{ColumnId, Expr},
+    logical::{Column, Logical},
+    physical::Physical,
+};
+
+/// A query or data change, bound.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The operator tree or change.
+    pub body: Body,
+    /// Result columns (empty: no result set).
+    pub columns: Vec<Column>,
+    /// Common table expressions referenced by `CteScan`, in order of evaluation.
+    pub ctes: Vec<Logical>,
+    /// Resolved types of the parameters `$1..`.
+    pub params: Vec<SqlType>,
+}
+
+/// What a query does.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// SELECT, VALUES.
+    Select(Logical),
+    /// INSERT.
+    Insert(InsertBody),
+    /// UPDATE.
+    Update(UpdateBody),
+    /// DELETE.
+    Delete(DeleteBody),
+}
+
+/// The target of a change as bound. The table's columns (new row for INSERT, UPDATE) have these ids.
+#[derive(Clone, Debug)]
+pub struct TargetBody {
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// Ids of the table's live columns in attribute order.
+    pub columns: Vec<ColumnId>,
+    /// See `physical::Target`.
+    pub checks: Vec<(String, Expr)>,
+    /// See `physical::Target`.
+    pub index_exprs: Vec<(Vec<Option<Expr>>, Option<Expr>)>,
+    /// See `physical::Target`.
+    pub generated: Vec<(i16, Expr)>,
+    /// See `physical::Target`.
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// INSERT.
+#[derive(Clone, Debug)]
+pub struct InsertBody {
+    /// Where to.
+    pub target: TargetBody,
+    /// Yields the table's live columns in attribute order.
+    pub source: Logical,
+    /// (arbiter index positions, DO UPDATE: assignments and WHERE; ids of the excluded row's columns).
+    pub on_conflict: Option<OnConflictBody>,
+}
+
+/// ON CONFLICT.
+#[derive(Clone, Debug)]
+pub struct OnConflictBody {
+    /// See `physical::OnConflict`.
+    pub arbiters: Vec<usize>,
+    /// Ids of the excluded row's columns.
+    pub excluded: Vec<ColumnId>,
+    /// See `physical::OnConflict`.
+    pub update: Option<(Vec<(i16, Expr)>, Option<Expr>)>,
+}
+
+/// UPDATE. `source` yields ctid first, then the table's old columns, then others.
+#[derive(Clone, Debug)]
+pub struct UpdateBody {
+    /// What.
+    pub target: TargetBody,
+    /// The rows.
+    pub source: Logical,
+    /// Assignments over the source's columns.
+    pub assignments: Vec<(i16, Expr)>,
+    /// The WHERE clause, for the re-check.
+    pub recheck: Option<Expr>,
+}
+
+/// DELETE.
+#[derive(Clone, Debug)]
+pub struct DeleteBody {
+    /// From where.
+    pub target: TargetBody,
+    /// The rows.
+    pub source: Logical,
+    /// The WHERE clause, for the re-check.
+    pub recheck: Option<Expr>,
+}
+
+/// A planned query, ready to run any number of times.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The tree.
+    pub root: Physical,
+    /// Names and types of the result columns; empty when there is no result set. The oid and attribute number of the
+    /// table column a result column stems from (0 when none).
+    pub columns: Vec<ResultColumn>,
+    /// CTEs in order.
+    pub ctes: Vec<Physical>,
+    /// Parameter types.
+    pub params: Vec<SqlType>,
+    /// Number of slots used.
+    pub slots: u32,
+    /// Relations the plan depends on, with the version of the catalog it was made under.
+    pub relations: Vec<Oid>,
+    /// Reads only.
+    pub read_only: bool,
+    /// Kind of command for the completion tag.
+    pub command: Command,
+}
+
+/// One column of a result set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultColumn {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub ty: SqlType,
+    /// Originating table, or 0.
+    pub table: Oid,
+    /// Originating attribute, or 0.
+    pub attnum: i16,
+}
+
+/// For the command tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "command names")]
+pub enum Command {
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+/// A bound statement.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// A query or change.
+    Query(Query),
+    /// EXPLAIN of one.
+    Explain(Query, ExplainOptions),
+    /// Everything else.
+    Utility(Utility),
+}
+
+/// EXPLAIN's options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExplainOptions {
+    /// Runs the statement and shows actual rows and times.
+    pub analyze: bool,
+    /// Shows output columns.
+    pub verbose: bool,
+    /// Shows estimates (default true in the binder).
+    pub costs: bool,
+    /// Shows times with ANALYZE.
+    pub timing: bool,
+    /// Shows the summary lines.
+    pub summary: bool,
+    /// FORMAT JSON.
+    pub json: bool,
+}
+
+/// Statements that are not planned. Names are unresolved `(schema, name)` pairs where the object may not exist yet;
+/// expressions are kept as canonical SQL text (deparsed) and were type-checked by the binder.
+#[derive(Clone, Debug)]
+pub enum Utility {
+    /// See [`crate::statement`]; the binder's and executor's engineers add the variants: one struct a statement.
+    Transaction(Transaction),
+}
+
+/// Transaction control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "statement names")]
+pub enum Transaction {
+    Begin { isolation: Option<Isolation>, read_only: Option<bool> },
+    Commit { chain: bool },
+    Rollback { chain: bool },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+}
+
+/// Isolation levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "standard names")]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
