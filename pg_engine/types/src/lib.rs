@@ -23,4 +23,4 @@ pub mod vector;
 pub use error::{Result, SqlError, SqlState};
 pub use oid::{Oid, SqlType};
 pub use value::Value;
-pub use vector::{Batch, ColumnData, Physical, Vector};
+pub use vector::{Batch, ColumnData, Physical, Vector, VectorBuilder};

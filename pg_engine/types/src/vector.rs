@@ -1,12 +1,23 @@
 //! Columns of values: what the executor works on.
 
+mod batch;
+mod builder;
+mod column;
+mod nulls;
+#[cfg(test)]
+mod tests;
+
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     numeric::Numeric,
-    oid::SqlType,
+    oid::{self, Oid, SqlType},
     value::{Interval, Value},
 };
+
+pub use batch::SelectedRows;
+pub use builder::VectorBuilder;
+pub use column::NO_ROW;
 
 /// Rows in a full batch.
 pub const BATCH_ROWS: usize = 1024;
@@ -40,6 +51,49 @@ pub enum Physical {
     Uuid,
     /// everything else: one [`Value`] per row
     Other,
+}
+
+impl Physical {
+    /// The class of a type. Arrays, records, `"char"`, tid, timetz and everything not built in are [`Self::Other`].
+    pub const fn of(ty: Oid) -> Self {
+        match ty {
+            oid::BOOL => Self::Bool,
+            oid::INT2 => Self::Int2,
+            oid::INT4 | oid::DATE => Self::Int4,
+            oid::INT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::XID8 | oid::PG_LSN => Self::Int8,
+            oid::OID
+            | oid::XID
+            | oid::CID
+            | oid::REGPROC
+            | oid::REGPROCEDURE
+            | oid::REGOPER
+            | oid::REGOPERATOR
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGCONFIG
+            | oid::REGDICTIONARY
+            | oid::REGNAMESPACE
+            | oid::REGROLE
+            | oid::REGCOLLATION => Self::Oid,
+            oid::FLOAT4 => Self::Float4,
+            oid::FLOAT8 => Self::Float8,
+            oid::NUMERIC => Self::Numeric,
+            oid::TEXT
+            | oid::VARCHAR
+            | oid::BPCHAR
+            | oid::NAME
+            | oid::UNKNOWN
+            | oid::CSTRING
+            | oid::JSON
+            | oid::PG_NODE_TREE
+            | oid::REFCURSOR
+            | oid::ACLITEM => Self::Text,
+            oid::BYTEA => Self::Bytea,
+            oid::INTERVAL => Self::Interval,
+            oid::UUID => Self::Uuid,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Variable-length values end to end: value `i` is `bytes[offsets[i]..offsets[i + 1]]`.
