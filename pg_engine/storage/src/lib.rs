@@ -1,9 +1,36 @@
 //! The storage facade: opens a volume, recovers it and hands out transactions, heaps and indexes.
+//!
+//! Everything the engine above knows of durable state goes through this crate; the cells below it (page, volume, wal,
+//! buffer_manager, transaction, heap, btree) are not used directly.
+//!
+//! # How to use it
+//! * [`Storage::probe`], [`Storage::format`] and [`Storage::open`] bring a device up. Opening recovers.
+//! * [`Storage::begin`] starts a [`Transaction`]. Take a [`Snapshot`] for every statement with
+//!   [`Transaction::snapshot`] and keep it until the statement ends: row versions it may see are not removed as long
+//!   as it (or a clone) lives, and so tids read under it stay valid. After a statement that wrote, call
+//!   [`Transaction::next_command`], so that later statements see its effects.
+//! * Rows are opaque `&[u8]` payloads, index keys opaque memcomparable `&[u8]` strings with an 8-byte-exact order: a key sorts before
+//!   another when its bytes do, a proper prefix first.
+//! * Relations are storage: a [`RelId`] is what PostgreSQL calls a relfilenode. The catalog keeps the id in
+//!   its row. TRUNCATE and rewriting ALTER TABLE create a new relation, drop the old one and store the new id; both happen or
+//!   neither, with the transaction. Take the locks first ([`Storage::lock`] on the object's OID): dropping a relation
+//!   that others still read is refused nowhere.
+//! * Closures that receive `&[u8]` run with the page latched: they copy or decode what they need and return; they must not call
+//!   into the storage again.
+//!
+//! # Errors
+//! [`StorageError`] carries the SQLSTATE. After an error the (sub)transaction must be rolled back.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-/// Names a relation's storage on the volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelId(pub u32);
+mod api;
+mod skeleton;
+
+pub use api::{
+    FormatOptions, IndexInsert, Isolation, KeyBound, LockMode, LockTag, Probe, RelationKind, RelationStats,
+    RowLock, RowOutcome, ScanDirection, SequenceOptions, StorageConfig, Unique, VacuumStats, WaitPolicy,
+};
+pub use pg_page::{CommandId, Lsn, RelId, StorageError, Tid, Xid};
+pub use skeleton::{HeapScan, IndexScan, Savepoint, Snapshot, Storage, Transaction};

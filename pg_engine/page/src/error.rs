@@ -1,0 +1,147 @@
+//! The one error type of the storage cells.
+
+use core::fmt;
+use platform::block::BlockError;
+
+use crate::{RelId, Xid};
+
+/// Why a storage operation failed. [`StorageError::sqlstate`] is what the client reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageError {
+    /// The device refused a transfer.
+    Io(BlockError),
+    /// A page or record does not hold what it must: checksum, identity or structure.
+    Corrupt {
+        /// The relation, when one is concerned.
+        rel: RelId,
+        /// Its block.
+        block: u32,
+        /// What was wrong.
+        what: &'static str,
+    },
+    /// The superblocks, metadata or log of the volume do not hold what they must.
+    CorruptVolume(&'static str),
+    /// The disk is not blank and not ours; it is not written.
+    Foreign,
+    /// The disk is blank: format it first.
+    Blank,
+    /// The disk was formatted by a newer version.
+    Version(u32),
+    /// The disk cannot hold a database.
+    DeviceTooSmall,
+    /// No space is left on the volume.
+    DiskFull,
+    /// There is no such relation.
+    NoSuchRelation(RelId),
+    /// The relation is of another kind than the operation needs.
+    WrongKind(RelId),
+    /// The relation has reached its greatest size.
+    RelationTooLarge(RelId),
+    /// The row does not fit.
+    RowTooBig {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The index key does not fit.
+    KeyTooBig {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Waiting for another transaction would never end.
+    Deadlock,
+    /// The lock timeout passed.
+    LockTimeout,
+    /// The lock is held and the caller asked not to wait.
+    LockNotAvailable,
+    /// The cancel flag was raised while waiting.
+    Canceled,
+    /// The transaction was already aborted.
+    TransactionAborted(Xid),
+    /// There is no such savepoint level.
+    NoSuchSavepoint,
+    /// The sequence gave its last value.
+    SequenceExhausted,
+    /// Every frame of the buffer pool is in use.
+    OutOfBuffers,
+    /// The configuration does not fit its block.
+    ConfigTooLarge,
+    /// The engine is shutting down.
+    ShuttingDown,
+    /// The operation is not available yet; names it.
+    Unsupported(&'static str),
+}
+
+impl StorageError {
+    /// The SQLSTATE of this error.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "58030",
+            Self::Corrupt { .. } | Self::CorruptVolume(_) => "XX001",
+            Self::Foreign | Self::Blank | Self::Version(_) | Self::DeviceTooSmall => "58000",
+            Self::DiskFull => "53100",
+            Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
+            Self::RelationTooLarge(_) | Self::RowTooBig { .. } | Self::KeyTooBig { .. } => "54000",
+            Self::Deadlock => "40P01",
+            Self::LockTimeout | Self::LockNotAvailable => "55P03",
+            Self::Canceled => "57014",
+            Self::TransactionAborted(_) => "25P02",
+            Self::NoSuchSavepoint => "3B001",
+            Self::SequenceExhausted => "2200H",
+            Self::OutOfBuffers => "53200",
+            Self::ConfigTooLarge => "54000",
+            Self::ShuttingDown => "57P01",
+            Self::Unsupported(_) => "0A000",
+        }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(e) => write!(f, "storage device failed: {e}"),
+            Self::Corrupt { rel, block, what } => {
+                write!(f, "invalid page in block {block} of relation {}: {what}", rel.0)
+            }
+            Self::CorruptVolume(what) => write!(f, "the volume is damaged: {what}"),
+            Self::Foreign => f.write_str("the disk holds data that is not Intralith's"),
+            Self::Blank => f.write_str("the disk is blank"),
+            Self::Version(v) => write!(f, "the disk has format version {v}, which this release cannot read"),
+            Self::DeviceTooSmall => f.write_str("the disk is too small to hold a database"),
+            Self::DiskFull => f.write_str("could not extend file: No space left on device"),
+            Self::NoSuchRelation(r) => write!(f, "could not open relation with file number {}", r.0),
+            Self::WrongKind(r) => write!(f, "relation with file number {} is of another kind", r.0),
+            Self::RelationTooLarge(r) => {
+                write!(f, "cannot extend relation with file number {} any further", r.0)
+            }
+            Self::RowTooBig { size, max } => write!(f, "row is too big: size {size}, maximum size {max}"),
+            Self::KeyTooBig { size, max } => {
+                write!(f, "index row size {size} exceeds btree version 4 maximum {max}")
+            }
+            Self::Deadlock => f.write_str("deadlock detected"),
+            Self::LockTimeout => f.write_str("canceling statement due to lock timeout"),
+            Self::LockNotAvailable => f.write_str("could not obtain lock on row"),
+            Self::Canceled => f.write_str("canceling statement due to user request"),
+            Self::TransactionAborted(_) => {
+                f.write_str("current transaction is aborted, commands ignored until end of transaction block")
+            }
+            Self::NoSuchSavepoint => f.write_str("savepoint does not exist"),
+            Self::SequenceExhausted => f.write_str("nextval: reached maximum value of sequence"),
+            Self::OutOfBuffers => f.write_str("no unpinned buffers available"),
+            Self::ConfigTooLarge => f.write_str("the configuration is too large"),
+            Self::ShuttingDown => f.write_str("terminating connection due to administrator command"),
+            Self::Unsupported(what) => write!(f, "{what} is not supported"),
+        }
+    }
+}
+
+impl core::error::Error for StorageError {}
+
+impl From<BlockError> for StorageError {
+    fn from(e: BlockError) -> Self {
+        Self::Io(e)
+    }
+}
