@@ -5,5 +5,9 @@
 extern crate alloc;
 
 pub mod desc;
+pub mod reader;
+pub mod txn;
 
-pub use desc::{Attribute, Constraint, ConstraintKind, Index, Relation, RelationKind};
+pub use desc::{Attribute, Constraint, ConstraintKind, Index, IndexKey, Relation, RelationKind};
+pub use reader::{CatalogReader, ColumnStatistics};
+pub use txn::{Txn, storage_error};

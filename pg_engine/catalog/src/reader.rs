@@ -1,0 +1,42 @@
+//! What binder and planner ask of the catalogs.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use pg_types::{Oid, Result, Value};
+
+use crate::desc::Relation;
+
+/// Statistics of a column, as ANALYZE leaves them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ColumnStatistics {
+    /// Fraction of NULLs.
+    pub null_fraction: f64,
+    /// Average width of the values in bytes.
+    pub width: u32,
+    /// As `pg_statistic.stadistinct`: positive a count, negative minus a fraction of the rows, 0 unknown.
+    pub distinct: f64,
+    /// Most common values with their frequencies, most frequent first.
+    pub common: Vec<(Value, f64)>,
+    /// Histogram bounds of the other values, ascending; equal shares between neighbours.
+    pub histogram: Vec<Value>,
+    /// Correlation of value order with physical order, −1 to 1.
+    pub correlation: f64,
+}
+
+/// A view of the catalogs for one statement: one snapshot, one search path.
+pub trait CatalogReader {
+    /// A relation by name; without schema through the search path (`pg_catalog` first).
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Relation>>>;
+    /// A relation by oid.
+    fn relation_by_oid(&self, oid: Oid) -> Result<Option<Arc<Relation>>>;
+    /// True when the schema exists.
+    fn schema_exists(&self, name: &str) -> Result<bool>;
+    /// Oid of a type that is not built in (row types of tables); built-in ones are known to the binder.
+    fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>>;
+    /// Statistics of a column; `None`: never analysed.
+    fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>>;
+    /// Live size of a table now: (pages, rows if counted). `None`: take the relation's own estimates.
+    fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)>;
+    /// Schema that `CREATE` without a schema uses (`current_schema()`); `None` when there is none.
+    fn creation_schema(&self) -> Option<String>;
+}

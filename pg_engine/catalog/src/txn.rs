@@ -1,0 +1,119 @@
+//! A transaction as the SQL engine sees it: the storage's, and what it did to the catalogs.
+
+use alloc::{string::ToString, vec::Vec};
+
+use pg_storage::{Isolation, Savepoint, Snapshot, Storage, StorageError, Transaction};
+use pg_types::{Result, SqlError, SqlState};
+
+/// A storage error as clients see it.
+pub fn storage_error(e: StorageError) -> SqlError {
+    let state = e.sqlstate();
+    let code: [u8; 5] = state.as_bytes().try_into().unwrap_or(*b"XX000");
+    SqlError::new(SqlState(code), e.to_string())
+}
+
+/// A transaction. Dropping it rolls back.
+pub struct Txn {
+    inner: Transaction,
+    isolation: Isolation,
+    read_only: bool,
+    /// Start, microseconds since 2000-01-01 UTC.
+    started: i64,
+    /// The transaction changed catalogs: it reads them through its own snapshot.
+    changed_catalogs: bool,
+    /// Raised by every command that changes catalogs, so that private caches notice.
+    private_version: u64,
+    savepoints: Vec<Savepoint>,
+}
+
+impl Txn {
+    /// Starts one.
+    pub fn begin(storage: &alloc::sync::Arc<Storage>, isolation: Isolation, read_only: bool, now: i64) -> Self {
+        Self {
+            inner: storage.begin(isolation),
+            isolation,
+            read_only,
+            started: now,
+            changed_catalogs: false,
+            private_version: 0,
+            savepoints: Vec::new(),
+        }
+    }
+    /// The storage's transaction.
+    pub fn storage(&mut self) -> &mut Transaction {
+        &mut self.inner
+    }
+    /// Unwraps it.
+    pub fn into_storage(self) -> Transaction {
+        self.inner
+    }
+    /// A statement's snapshot.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.inner.snapshot()
+    }
+    /// Isolation level.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+    /// `SET TRANSACTION READ ONLY`.
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+    /// `SET TRANSACTION READ ONLY` / `READ WRITE`.
+    pub fn set_read_only(&mut self, on: bool) {
+        self.read_only = on;
+    }
+    /// `now()`.
+    pub fn started(&self) -> i64 {
+        self.started
+    }
+    /// Did it change catalogs?
+    pub fn changed_catalogs(&self) -> bool {
+        self.changed_catalogs
+    }
+    /// Notes a change of catalogs and makes it visible to later reads of this transaction.
+    pub fn catalogs_changed(&mut self) {
+        self.changed_catalogs = true;
+        self.private_version += 1;
+        self.inner.next_command();
+    }
+    /// Counts this transaction's own catalog changes.
+    pub fn private_version(&self) -> u64 {
+        self.private_version
+    }
+    /// Refuses a change in a read-only transaction.
+    pub fn check_writable(&self, command: &str) -> Result<()> {
+        if self.read_only {
+            return Err(SqlError::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                alloc::format!("cannot execute {command} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+    /// SAVEPOINT: returns the level's handle, numbered from 0.
+    pub fn savepoint(&mut self) -> usize {
+        let level = self.inner.begin_sub();
+        self.savepoints.push(level);
+        self.savepoints.len() - 1
+    }
+    /// RELEASE SAVEPOINT of a handle and those after it.
+    pub fn release(&mut self, level: usize) -> Result<()> {
+        let Some(&s) = self.savepoints.get(level) else {
+            return Err(SqlError::internal("no such savepoint level"));
+        };
+        self.inner.release_sub(s).map_err(storage_error)?;
+        self.savepoints.truncate(level);
+        Ok(())
+    }
+    /// ROLLBACK TO SAVEPOINT: the level itself stays.
+    pub fn rollback_to(&mut self, level: usize) -> Result<()> {
+        let Some(&s) = self.savepoints.get(level) else {
+            return Err(SqlError::internal("no such savepoint level"));
+        };
+        self.inner.rollback_to(s).map_err(storage_error)?;
+        self.savepoints.truncate(level + 1);
+        self.private_version += 1;
+        Ok(())
+    }
+}

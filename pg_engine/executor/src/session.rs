@@ -1,0 +1,130 @@
+//! What a session provides to the statements it runs.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{CatalogReader, Relation};
+use pg_plan::expr::Expr;
+use pg_types::{Oid, Result, SqlError, Value, format::FormatSettings};
+use platform::sync::Mutex;
+
+/// A row of `pg_settings`.
+#[derive(Clone, Debug)]
+pub struct SettingRow {
+    /// Name.
+    pub name: String,
+    /// Current value as text.
+    pub setting: String,
+    /// Unit (`ms`, `kB`), if any.
+    pub unit: Option<String>,
+    /// Group heading.
+    pub category: String,
+    /// What it does.
+    pub short_desc: String,
+    /// `internal`, `postmaster`, `sighup`, `superuser`, `user`.
+    pub context: String,
+    /// `bool`, `enum`, `integer`, `real`, `string`.
+    pub vartype: String,
+    /// `default`, `session`, ...
+    pub source: String,
+    /// Limits of numbers.
+    pub min_val: Option<String>,
+    /// See `min_val`.
+    pub max_val: Option<String>,
+    /// Values of an enum.
+    pub enum_vals: Option<Vec<String>>,
+    /// Built-in value.
+    pub boot_val: Option<String>,
+    /// Value RESET goes back to.
+    pub reset_val: Option<String>,
+}
+
+/// A row of `pg_stat_activity`.
+#[derive(Clone, Debug)]
+pub struct ActivityRow {
+    /// Backend number, as in BackendKeyData.
+    pub pid: i32,
+    /// User's oid.
+    pub user: Oid,
+    /// User's name.
+    pub user_name: String,
+    /// application_name.
+    pub application_name: String,
+    /// Client's address as text, without port.
+    pub client_addr: Option<String>,
+    /// Client's port.
+    pub client_port: Option<i32>,
+    /// Microseconds since 2000-01-01 UTC.
+    pub backend_start: i64,
+    /// Start of the running transaction.
+    pub xact_start: Option<i64>,
+    /// Start of the last statement.
+    pub query_start: Option<i64>,
+    /// Last change of `state`.
+    pub state_change: Option<i64>,
+    /// `active`, `idle`, `idle in transaction`, ...
+    pub state: String,
+    /// Last statement.
+    pub query: String,
+}
+
+/// What a session remembers about sequences.
+#[derive(Debug, Default)]
+pub struct SequenceMemory {
+    /// (sequence's oid, its last value in this session).
+    pub values: Vec<(Oid, i64)>,
+    /// The sequence last used.
+    pub last: Option<Oid>,
+}
+
+/// Implemented by the session cell.
+pub trait Session {
+    /// A setting's text, as SHOW prints it.
+    fn setting(&self, name: &str) -> Option<String>;
+    /// `set_config()`.
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<()>;
+    /// Rows of `pg_settings`.
+    fn settings(&self) -> Vec<SettingRow>;
+    /// Rows of `pg_stat_activity`.
+    fn activity(&self) -> Vec<ActivityRow>;
+    /// Settings that text formats depend on.
+    fn format(&self) -> &FormatSettings;
+    /// `search_path` as set, `"$user"` resolved, without the implied schemas.
+    fn search_path(&self) -> Vec<String>;
+    /// Current user.
+    fn user(&self) -> Oid;
+    /// Its name.
+    fn user_name(&self) -> String;
+    /// Session user's name.
+    fn session_user_name(&self) -> String;
+    /// Database connected to.
+    fn database(&self) -> String;
+    /// This session's number (`pg_backend_pid()`).
+    fn backend_pid(&self) -> i32;
+    /// Client's address and port.
+    fn client_address(&self) -> Option<(String, u16)>;
+    /// Start of the statement, microseconds since 2000-01-01 UTC.
+    fn statement_timestamp(&self) -> i64;
+    /// When the server started.
+    fn server_start(&self) -> i64;
+    /// Raises the cancel flag of (or, with `terminate`, ends) another session; false: there is none with that number.
+    fn signal_backend(&self, pid: i32, terminate: bool) -> bool;
+    /// The statement was cancelled or timed out: the error to raise.
+    fn interrupted(&self) -> Option<SqlError>;
+    /// Sends a NOTICE, WARNING, ... The state's class says which; `severity` is the word.
+    fn notice(&self, severity: &'static str, report: SqlError);
+    /// Memory of `currval` and `lastval`.
+    fn sequences(&self) -> &Mutex<SequenceMemory>;
+    /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).
+    /// `Column(i)` in the result is the i-th live column of `relation`.
+    fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;
+    /// Binds and plans a query text (a view's, or CREATE TABLE AS's when run by the executor).
+    fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<pg_plan::statement::Planned>>;
+    /// Bytes of memory one statement may use.
+    fn memory_limit(&self) -> usize {
+        256 << 20
+    }
+    /// Resolves a parameter that was left to the session (none today).
+    fn parameter(&self, _number: u32) -> Option<Value> {
+        None
+    }
+}
