@@ -28,7 +28,12 @@ pub struct Txn {
 
 impl Txn {
     /// Starts one.
-    pub fn begin(storage: &alloc::sync::Arc<Storage>, isolation: Isolation, read_only: bool, now: i64) -> Self {
+    pub fn begin(
+        storage: &alloc::sync::Arc<Storage>,
+        isolation: Isolation,
+        read_only: bool,
+        now: i64,
+    ) -> Self {
         Self {
             inner: storage.begin(isolation),
             isolation,

@@ -118,7 +118,8 @@ pub trait Session {
     /// `Column(i)` in the result is the i-th live column of `relation`.
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;
     /// Binds and plans a query text (a view's, or CREATE TABLE AS's when run by the executor).
-    fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<pg_plan::statement::Planned>>;
+    fn plan_query(&self, catalog: &dyn CatalogReader, text: &str)
+    -> Result<Arc<pg_plan::statement::Planned>>;
     /// Bytes of memory one statement may use.
     fn memory_limit(&self) -> usize {
         256 << 20
