@@ -65,6 +65,11 @@ pub trait Stream: Send + Sync {
     fn peer_addr(&self) -> SocketAddr;
     /// Sends what is queued, then FIN. Further writes fail; the stream is freed when dropped.
     fn close(&self);
+    /// The network had no memory to serve this connection and accepted it, with tiny buffers, only so that the client
+    /// can be told (SQLSTATE 53300) before it is closed.
+    fn over_limit(&self) -> bool {
+        false
+    }
 }
 
 /// A listening port.
