@@ -16,3 +16,6 @@ pub mod expr;
 pub mod logical;
 pub mod physical;
 pub mod statement;
+pub mod utility;
+
+pub use utility::Utility;

@@ -1,6 +1,6 @@
 //! Bound statements.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_types::{Oid, SqlType};
@@ -9,6 +9,7 @@ use crate::{
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
     physical::Physical,
+    utility::Utility,
 };
 
 /// A query or data change, bound.
@@ -22,6 +23,17 @@ pub struct Query {
     pub ctes: Vec<Logical>,
     /// Resolved types of the parameters `$1..`.
     pub params: Vec<SqlType>,
+    /// Table and attribute number that each result column stems from; (0, 0): none.
+    pub origins: Vec<(Oid, i16)>,
+    /// Number of slots handed out; the planner takes further ones from here.
+    pub slots: u32,
+    /// Number of column ids handed out.
+    pub column_ids: ColumnId,
+    /// Oids of all relations named, for plan invalidation.
+    pub relations: Vec<Oid>,
+    /// False when literals were read under the session's settings or the clock ('now'::timestamptz): the plan must not
+    /// be kept for the same text.
+    pub cacheable: bool,
 }
 
 /// What a query does.
@@ -120,6 +132,8 @@ pub struct Planned {
     pub read_only: bool,
     /// Kind of command for the completion tag.
     pub command: Command,
+    /// See [`Query::cacheable`].
+    pub cacheable: bool,
 }
 
 /// One column of a result set.
@@ -153,7 +167,7 @@ pub enum Statement {
     /// EXPLAIN of one.
     Explain(Query, ExplainOptions),
     /// Everything else.
-    Utility(Utility),
+    Utility(Box<Utility>),
 }
 
 /// EXPLAIN's options.
@@ -171,14 +185,6 @@ pub struct ExplainOptions {
     pub summary: bool,
     /// FORMAT JSON.
     pub json: bool,
-}
-
-/// Statements that are not planned. Names are unresolved `(schema, name)` pairs where the object may not exist yet;
-/// expressions are kept as canonical SQL text (deparsed) and were type-checked by the binder.
-#[derive(Clone, Debug)]
-pub enum Utility {
-    /// See [`crate::statement`]; the binder's and executor's engineers add the variants: one struct a statement.
-    Transaction(Transaction),
 }
 
 /// Transaction control.

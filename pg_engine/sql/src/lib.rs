@@ -1,5 +1,22 @@
 //! Parser front end and binder: SQL text to bound queries.
+//!
+//! # Owns
+//! * Lexing by PostgreSQL's rules, the grammar (`sqlparser` for expressions and queries, own code for utility
+//!   statements), error positions and wording.
+//! * Name resolution, PostgreSQL's operator and function resolution, coercions, parameter types.
+//! * Canonical text of expressions that are stored in catalogs ([`deparse`]) and binding such text again
+//!   ([`bind_scalar`]).
+//!
+//! # Must not know
+//! How plans are made or run, where catalogs are stored.
+//!
+//! # Limits
+//! Nesting of expressions and queries is bounded (54001), as worker stacks are small.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod api;
+
+pub use api::{BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, deparse, parse};

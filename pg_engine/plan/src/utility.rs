@@ -1,0 +1,613 @@
+//! Statements that are not planned: one struct a statement, names and types resolved as far as they can be before the
+//! statement runs. Expressions that end up in the catalogs are canonical SQL text, type-checked by the binder.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::Relation;
+use pg_types::{Oid, SqlType};
+
+use crate::{
+    expr::Expr,
+    statement::{ExplainOptions, Query, Transaction},
+};
+
+/// A possibly qualified name of an object that may not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    /// Schema, if written.
+    pub schema: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+/// Every utility statement.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "statement names; see the structs")]
+pub enum Utility {
+    Transaction(Transaction),
+    /// SET TRANSACTION, SET SESSION CHARACTERISTICS (true).
+    SetTransaction {
+        session: bool,
+        isolation: Option<crate::statement::Isolation>,
+        read_only: Option<bool>,
+    },
+    Set(Set),
+    /// `None`: SHOW ALL.
+    Show(Option<String>),
+    /// `None`: RESET ALL.
+    Reset(Option<String>),
+    CreateTable(CreateTable),
+    CreateTableAs(CreateTableAs),
+    CreateIndex(CreateIndex),
+    CreateSequence(CreateSequence),
+    CreateSchema(CreateSchema),
+    CreateView(CreateView),
+    CreateRole(RoleStatement),
+    AlterRole(RoleStatement),
+    DropRole {
+        names: Vec<String>,
+        if_exists: bool,
+    },
+    AlterTable(AlterTable),
+    AlterSequence(AlterSequence),
+    Rename(Rename),
+    Drop(Drop),
+    Truncate(Truncate),
+    Comment(Comment),
+    Copy(Copy),
+    Vacuum(Vacuum),
+    Analyze(Vec<VacuumTarget>),
+    Lock(Lock),
+    Checkpoint,
+    Prepare(Prepare),
+    Execute(Execute),
+    /// EXPLAIN EXECUTE.
+    ExplainExecute(Execute, ExplainOptions),
+    /// `None`: ALL.
+    Deallocate(Option<String>),
+    Discard(Discard),
+    Declare(Declare),
+    Fetch(Fetch),
+    /// `None`: ALL.
+    Close(Option<String>),
+}
+
+/// SET name = value. `values` empty: TO DEFAULT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// The setting, lower case.
+    pub name: String,
+    /// Values as written, unquoted; most settings take one.
+    pub values: Vec<String>,
+    /// SET LOCAL.
+    pub local: bool,
+}
+
+/// A column as CREATE TABLE and ADD COLUMN define it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnDef {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub ty: SqlType,
+    /// NOT NULL, also implied by PRIMARY KEY, serial and identity.
+    pub not_null: bool,
+    /// DEFAULT (or the generation expression) as canonical text.
+    pub default: Option<String>,
+    /// `s`: GENERATED ALWAYS AS (...) STORED; 0: not generated.
+    pub generated: u8,
+    /// A sequence to be created and owned by the column.
+    pub sequence: Option<OwnedSequence>,
+    /// Collation.
+    pub collation: Oid,
+}
+
+/// A serial or identity column's sequence. The executor picks its name (`table_column_seq`) and, for serial, makes the
+/// default `nextval('...'::regclass)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedSequence {
+    /// `a` GENERATED ALWAYS, `d` BY DEFAULT AS IDENTITY, 0 serial.
+    pub identity: u8,
+    /// Its options.
+    pub options: SequenceOptions,
+}
+
+/// What CREATE and ALTER SEQUENCE may say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SequenceOptions {
+    /// AS type.
+    pub ty: Option<Oid>,
+    /// INCREMENT.
+    pub increment: Option<i64>,
+    /// MINVALUE; `Some(None)`: NO MINVALUE.
+    pub min: Option<Option<i64>>,
+    /// MAXVALUE.
+    pub max: Option<Option<i64>>,
+    /// START.
+    pub start: Option<i64>,
+    /// RESTART; `Some(None)`: with the start value.
+    pub restart: Option<Option<i64>>,
+    /// CACHE.
+    pub cache: Option<i64>,
+    /// CYCLE.
+    pub cycle: Option<bool>,
+    /// OWNED BY (table, column); `Some(None)`: NONE.
+    pub owned_by: Option<Option<(ObjectName, String)>>,
+}
+
+/// A constraint to be made. Without a name the executor picks PostgreSQL's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConstraintDef {
+    /// Name, if given.
+    pub name: Option<String>,
+    /// What it demands.
+    pub kind: ConstraintDefKind,
+}
+
+/// See [`ConstraintDef`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConstraintDefKind {
+    /// CHECK.
+    Check {
+        /// Canonical text.
+        expression: String,
+        /// Columns used, for the constraint's name and `conkey`.
+        columns: Vec<String>,
+    },
+    /// PRIMARY KEY (true) or UNIQUE on columns.
+    Index {
+        /// PRIMARY KEY.
+        primary: bool,
+        /// Key columns.
+        columns: Vec<String>,
+        /// INCLUDE.
+        include: Vec<String>,
+        /// WITH (fillfactor = n).
+        fillfactor: Option<i32>,
+        /// NULLS NOT DISTINCT.
+        nulls_not_distinct: bool,
+        /// USING INDEX: adopt this index.
+        using_index: Option<String>,
+    },
+}
+
+/// CREATE TABLE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateTable {
+    /// Name.
+    pub name: ObjectName,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Columns.
+    pub columns: Vec<ColumnDef>,
+    /// Table and column constraints in order.
+    pub constraints: Vec<ConstraintDef>,
+    /// WITH (fillfactor = n).
+    pub fillfactor: Option<i32>,
+    /// UNLOGGED.
+    pub unlogged: bool,
+}
+
+/// CREATE TABLE AS, SELECT INTO.
+#[derive(Clone, Debug)]
+pub struct CreateTableAs {
+    /// Name.
+    pub name: ObjectName,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// The table's columns: names and types.
+    pub columns: Vec<ColumnDef>,
+    /// The rows.
+    pub query: Query,
+    /// WITH NO DATA: false.
+    pub with_data: bool,
+    /// WITH (fillfactor = n).
+    pub fillfactor: Option<i32>,
+}
+
+/// CREATE INDEX.
+#[derive(Clone, Debug)]
+pub struct CreateIndex {
+    /// Name; without one the executor picks PostgreSQL's.
+    pub name: Option<String>,
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// UNIQUE.
+    pub unique: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// CONCURRENTLY: same result here; may not run in a transaction block.
+    pub concurrently: bool,
+    /// Key columns, then INCLUDEd ones.
+    pub keys: Vec<pg_catalog::desc::IndexKey>,
+    /// Number of key columns.
+    pub key_count: usize,
+    /// WHERE, canonical text.
+    pub predicate: Option<String>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_not_distinct: bool,
+    /// WITH (fillfactor = n).
+    pub fillfactor: Option<i32>,
+}
+
+/// CREATE SEQUENCE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateSequence {
+    /// Name.
+    pub name: ObjectName,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Options.
+    pub options: SequenceOptions,
+}
+
+/// ALTER SEQUENCE.
+#[derive(Clone, Debug)]
+pub struct AlterSequence {
+    /// Name.
+    pub name: ObjectName,
+    /// IF EXISTS.
+    pub if_exists: bool,
+    /// Options.
+    pub options: SequenceOptions,
+}
+
+/// CREATE SCHEMA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateSchema {
+    /// Name.
+    pub name: String,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// AUTHORIZATION.
+    pub owner: Option<String>,
+}
+
+/// CREATE VIEW.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateView {
+    /// Name.
+    pub name: ObjectName,
+    /// OR REPLACE.
+    pub or_replace: bool,
+    /// The view's columns.
+    pub columns: Vec<ColumnDef>,
+    /// The query as written.
+    pub query: String,
+}
+
+/// CREATE and ALTER ROLE / USER.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleStatement {
+    /// Name.
+    pub name: String,
+    /// PASSWORD; `Some(None)`: NULL.
+    pub password: Option<Option<String>>,
+    /// LOGIN.
+    pub login: Option<bool>,
+    /// SUPERUSER.
+    pub superuser: Option<bool>,
+    /// CREATEDB.
+    pub createdb: Option<bool>,
+    /// CREATEROLE.
+    pub createrole: Option<bool>,
+    /// INHERIT.
+    pub inherit: Option<bool>,
+    /// REPLICATION.
+    pub replication: Option<bool>,
+    /// BYPASSRLS.
+    pub bypassrls: Option<bool>,
+    /// CONNECTION LIMIT.
+    pub connection_limit: Option<i32>,
+    /// VALID UNTIL.
+    pub valid_until: Option<String>,
+    /// IN ROLE.
+    pub in_roles: Vec<String>,
+}
+
+/// ALTER TABLE.
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    /// The table; `None`: does not exist and IF EXISTS was given.
+    pub relation: Option<Arc<Relation>>,
+    /// Name as written.
+    pub name: ObjectName,
+    /// What to do, in order.
+    pub actions: Vec<AlterAction>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in SQL")]
+pub enum AlterAction {
+    AddColumn {
+        column: ColumnDef,
+        constraints: Vec<ConstraintDef>,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    AddConstraint(ConstraintDef),
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    SetDefault {
+        column: String,
+        default: String,
+    },
+    DropDefault {
+        column: String,
+    },
+    SetNotNull {
+        column: String,
+    },
+    DropNotNull {
+        column: String,
+    },
+    /// `using`: canonical text of the new value over the old row.
+    SetType {
+        column: String,
+        ty: SqlType,
+        using: String,
+    },
+    AddIdentity {
+        column: String,
+        sequence: OwnedSequence,
+    },
+    DropIdentity {
+        column: String,
+        if_exists: bool,
+    },
+    Owner(String),
+    SetFillfactor(i32),
+    ResetFillfactor,
+    SetSchema(String),
+}
+
+/// Kinds of object that DROP, RENAME and COMMENT name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in SQL")]
+pub enum ObjectKind {
+    Table,
+    Index,
+    Sequence,
+    View,
+    Schema,
+    Column,
+    Constraint,
+    Database,
+    Role,
+}
+
+/// ALTER ... RENAME.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// Kind of the renamed object.
+    pub kind: ObjectKind,
+    /// The relation (or schema).
+    pub name: ObjectName,
+    /// IF EXISTS.
+    pub if_exists: bool,
+    /// The column or constraint, for these kinds.
+    pub part: Option<String>,
+    /// New name.
+    pub new_name: String,
+}
+
+/// DROP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// Kind.
+    pub kind: ObjectKind,
+    /// Names.
+    pub names: Vec<ObjectName>,
+    /// IF EXISTS.
+    pub if_exists: bool,
+    /// CASCADE.
+    pub cascade: bool,
+}
+
+/// TRUNCATE.
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    /// Tables.
+    pub relations: Vec<Arc<Relation>>,
+    /// RESTART IDENTITY.
+    pub restart_identity: bool,
+    /// CASCADE.
+    pub cascade: bool,
+}
+
+/// COMMENT ON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// Kind.
+    pub kind: ObjectKind,
+    /// The relation, schema, ...
+    pub name: ObjectName,
+    /// The column or constraint.
+    pub part: Option<String>,
+    /// Text; `None` removes it.
+    pub text: Option<String>,
+}
+
+/// COPY.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// What is copied.
+    pub target: CopyTarget,
+    /// FROM STDIN (true) or TO STDOUT.
+    pub from: bool,
+    /// Options.
+    pub options: CopyOptions,
+}
+
+/// See [`Copy`].
+#[derive(Clone, Debug)]
+pub enum CopyTarget {
+    /// Into a table: an INSERT whose source is [`crate::logical::Logical::Values`] without rows; the executor feeds it
+    /// batches of `columns` (attribute numbers, in the order of the input).
+    From {
+        /// The table.
+        relation: Arc<Relation>,
+        /// Columns in input order.
+        columns: Vec<i16>,
+        /// Defaults of the live columns that are not in `columns`: (attribute number, expression without columns).
+        defaults: Vec<(i16, Expr)>,
+        /// WHERE over the table's live columns in attribute order (`Column(i)` is the i-th live column).
+        filter: Option<Expr>,
+        /// The checks and index expressions of the table, over its live columns in attribute order.
+        target: crate::statement::TargetBody,
+    },
+    /// From a query (a table is bound to a SELECT of its columns).
+    To(Query),
+}
+
+/// COPY's format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in SQL")]
+pub enum CopyFormat {
+    #[default]
+    Text,
+    Csv,
+    Binary,
+}
+
+/// COPY's options; `None`: the format's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// FORMAT.
+    pub format: CopyFormat,
+    /// DELIMITER.
+    pub delimiter: Option<u8>,
+    /// NULL.
+    pub null: Option<String>,
+    /// HEADER.
+    pub header: bool,
+    /// HEADER MATCH.
+    pub header_match: bool,
+    /// QUOTE.
+    pub quote: Option<u8>,
+    /// ESCAPE.
+    pub escape: Option<u8>,
+    /// FORCE_QUOTE columns (result positions); `Some` of all for `*`.
+    pub force_quote: Vec<u32>,
+    /// FORCE_NOT_NULL columns (input positions).
+    pub force_not_null: Vec<u32>,
+    /// FORCE_NULL columns (input positions).
+    pub force_null: Vec<u32>,
+    /// FREEZE: only rows' visibility differs in PostgreSQL; accepted where PostgreSQL accepts it.
+    pub freeze: bool,
+}
+
+/// A table of VACUUM or ANALYZE, with columns to analyse (empty: all).
+#[derive(Clone, Debug)]
+pub struct VacuumTarget {
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// Columns.
+    pub columns: Vec<i16>,
+}
+
+/// VACUUM. No targets: all tables.
+#[derive(Clone, Debug, Default)]
+pub struct Vacuum {
+    /// Tables.
+    pub targets: Vec<VacuumTarget>,
+    /// ANALYZE too.
+    pub analyze: bool,
+    /// FULL.
+    pub full: bool,
+    /// FREEZE.
+    pub freeze: bool,
+    /// VERBOSE.
+    pub verbose: bool,
+}
+
+/// LOCK TABLE.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    /// Tables.
+    pub relations: Vec<Arc<Relation>>,
+    /// 1 ACCESS SHARE to 8 ACCESS EXCLUSIVE.
+    pub mode: u8,
+    /// NOWAIT.
+    pub nowait: bool,
+}
+
+/// PREPARE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepare {
+    /// Name.
+    pub name: String,
+    /// Declared parameter types; 0: to be inferred.
+    pub types: Vec<Oid>,
+    /// The statement's text.
+    pub statement: String,
+}
+
+/// EXECUTE. The arguments are bound without knowing the prepared types: the session coerces the values by assignment.
+#[derive(Clone, Debug)]
+pub struct Execute {
+    /// Name.
+    pub name: String,
+    /// Arguments, without columns. A quoted literal has type unknown.
+    pub args: Vec<Expr>,
+}
+
+/// DISCARD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in SQL")]
+pub enum Discard {
+    All,
+    Plans,
+    Sequences,
+    Temp,
+}
+
+/// DECLARE CURSOR.
+#[derive(Clone, Debug)]
+pub struct Declare {
+    /// Name.
+    pub name: String,
+    /// The query.
+    pub query: Query,
+    /// BINARY.
+    pub binary: bool,
+    /// SCROLL, NO SCROLL.
+    pub scroll: Option<bool>,
+    /// WITH HOLD.
+    pub hold: bool,
+}
+
+/// FETCH, MOVE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Cursor.
+    pub name: String,
+    /// What.
+    pub direction: FetchDirection,
+    /// MOVE: no rows are sent.
+    pub move_only: bool,
+}
+
+/// See [`Fetch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchDirection {
+    /// So many rows onward (negative: backward); 0 re-reads the current row.
+    Relative(i64),
+    /// All onward (`i64` not needed); true: backward.
+    All {
+        /// Backward.
+        backward: bool,
+    },
+    /// ABSOLUTE n: one row.
+    Absolute(i64),
+    /// RELATIVE n: one row.
+    RelativeOne(i64),
+}

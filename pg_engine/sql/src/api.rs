@@ -1,0 +1,101 @@
+//! The entry points.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::ops::Range;
+
+use pg_catalog::{CatalogReader, Relation};
+use pg_plan::{expr::Expr, statement::Statement, statement::Transaction};
+use pg_types::{Oid, Result, SqlError, SqlType, format::FormatSettings};
+
+/// What a statement is, as far as a session must know before binding it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// SELECT, VALUES, TABLE, WITH.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// BEGIN, COMMIT, ...: needs no binding.
+    Transaction(Transaction),
+    /// Everything else.
+    Utility,
+}
+
+/// One statement of a query string.
+#[derive(Clone, Debug)]
+pub struct ParsedStatement {
+    source: Arc<str>,
+    range: Range<usize>,
+    kind: StatementKind,
+    tag: &'static str,
+}
+
+impl ParsedStatement {
+    /// The whole query string it came from; error positions count in it.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+    /// The statement's own text.
+    pub fn text(&self) -> &str {
+        self.source.get(self.range.clone()).unwrap_or("")
+    }
+    /// What it is.
+    pub fn kind(&self) -> &StatementKind {
+        &self.kind
+    }
+    /// The command tag without counts: `SELECT`, `CREATE TABLE`, `BEGIN`, ...
+    pub fn tag(&self) -> &'static str {
+        self.tag
+    }
+    /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO.
+    pub fn is_transaction_control(&self) -> bool {
+        matches!(self.kind, StatementKind::Transaction(_))
+    }
+}
+
+/// What binding depends on besides the text and the catalogs.
+#[derive(Clone, Copy, Debug)]
+pub struct BindOptions<'a> {
+    /// Declared types of `$1..`; `None` (or missing): to be inferred.
+    pub param_types: &'a [Option<Oid>],
+    /// How literals of dates, intervals and the like are read.
+    pub format: &'a FormatSettings,
+}
+
+/// Parses a query string into its statements; empty ones are left out.
+pub fn parse(text: &str) -> Result<Vec<ParsedStatement>> {
+    let _ = text;
+    Err(SqlError::unsupported("SQL"))
+}
+
+/// Resolves names and types.
+pub fn bind(
+    statement: &ParsedStatement,
+    catalog: &dyn CatalogReader,
+    options: &BindOptions<'_>,
+) -> Result<Statement> {
+    let _ = (statement, catalog, options);
+    Err(SqlError::unsupported("SQL"))
+}
+
+/// Binds a stored expression (default, check, index expression or predicate). A column of the relation becomes
+/// `Column(attribute number − 1)`. With a target type the expression is coerced to it by assignment.
+pub fn bind_scalar(
+    text: &str,
+    relation: Option<&Relation>,
+    target: Option<SqlType>,
+    catalog: &dyn CatalogReader,
+) -> Result<Expr> {
+    let _ = (text, relation, target, catalog);
+    Err(SqlError::unsupported("SQL"))
+}
+
+/// Canonical text of an expression, as `pg_get_expr` shows it. Columns are named by `column` (called with the number in
+/// `Expr::Column`).
+pub fn deparse(expr: &Expr, catalog: &dyn CatalogReader, column: &dyn Fn(u32) -> String) -> Result<String> {
+    let _ = (expr, catalog, column);
+    Err(SqlError::unsupported("SQL"))
+}
