@@ -9,8 +9,9 @@ use crate::{
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
     physical::Physical,
-    utility::Utility,
 };
+
+pub use crate::utility::Utility;
 
 /// A query or data change, bound.
 #[derive(Clone, Debug)]
