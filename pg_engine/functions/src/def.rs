@@ -157,7 +157,8 @@ pub struct Aggregate {
     pub function: Oid,
     /// `n` normal, `o` ordered-set, `h` hypothetical-set (`pg_aggregate.aggkind`).
     pub kind: u8,
-    /// Number of direct arguments of an ordered-set aggregate.
+    /// Number of direct arguments of an ordered-set aggregate. Its accumulator gets them first, then the aggregated
+    /// ones, whose rows arrive sorted as WITHIN GROUP says.
     pub direct_args: u16,
     /// `pg_aggregate.aggtranstype`.
     pub transition_type: Oid,
@@ -226,3 +227,46 @@ pub struct Cast {
     /// How.
     pub method: CastMethod,
 }
+
+/// An operator class: how an access method orders or hashes a type (`pg_opclass`).
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorClass {
+    /// `pg_opclass.oid`.
+    pub oid: Oid,
+    /// `pg_opclass.opcname`.
+    pub name: &'static str,
+    /// Access method: [`BTREE`] or [`HASH`].
+    pub method: Oid,
+    /// `pg_opfamily.oid`.
+    pub family: Oid,
+    /// `pg_opfamily.opfname`.
+    pub family_name: &'static str,
+    /// The type it is for.
+    pub input: Oid,
+    /// Used when an index names none.
+    pub default: bool,
+    /// The stored type where it differs; 0: the input type.
+    pub key: Oid,
+}
+
+/// An operator's place in a family (`pg_amop`).
+#[derive(Clone, Copy, Debug)]
+pub struct FamilyOperator {
+    /// `pg_amop.oid`.
+    pub oid: Oid,
+    /// The family.
+    pub family: Oid,
+    /// Left type.
+    pub left: Oid,
+    /// Right type.
+    pub right: Oid,
+    /// For a B-tree 1 `<`, 2 `<=`, 3 `=`, 4 `>=`, 5 `>`; for hashing 1 `=`.
+    pub strategy: u8,
+    /// The operator.
+    pub operator: Oid,
+}
+
+/// `pg_am.oid` of B-trees.
+pub const BTREE: Oid = 403;
+/// `pg_am.oid` of hash indexes.
+pub const HASH: Oid = 405;

@@ -11,9 +11,21 @@
 
 extern crate alloc;
 
+mod call;
 pub mod def;
+mod errors;
+mod kernel;
+pub mod order;
+pub mod registry;
+#[cfg(test)]
+mod registry_tests;
+mod scalar;
+mod table;
+mod tables;
+pub mod types;
 
 pub use def::{
-    Accumulator, Aggregate, Cast, CastContext, CastMethod, EvalContext, Function, FunctionKind, Host,
-    Implementation, Operator, Rows, SetReturning, Volatility,
+    Accumulator, Aggregate, BTREE, Cast, CastContext, CastMethod, EvalContext, FamilyOperator, Function,
+    FunctionKind, HASH, Host, Implementation, Operator, OperatorClass, Rows, SetReturning, Volatility,
 };
+pub use registry::{Registry, registry};

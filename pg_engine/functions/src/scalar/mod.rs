@@ -1,0 +1,7 @@
+//! Scalar functions, one module per family of types. Each has tables of [`Function`](crate::def::Function) rows.
+
+pub(crate) mod boolean;
+pub(crate) mod compare;
+pub(crate) mod float;
+pub(crate) mod integer;
+pub(crate) mod trig;

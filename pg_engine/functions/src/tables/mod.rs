@@ -1,0 +1,26 @@
+//! Where the registry finds all rows.
+
+mod aggregates;
+mod casts;
+mod family_operators;
+mod opclasses;
+mod operators;
+
+pub(crate) use aggregates::AGGREGATES;
+pub(crate) use casts::CASTS;
+pub(crate) use family_operators::FAMILY_OPERATORS;
+pub(crate) use opclasses::OPERATOR_CLASSES;
+pub(crate) use operators::OPERATORS;
+
+use crate::{def::Function, scalar};
+
+/// The tables of functions.
+pub(crate) static FUNCTIONS: &[&[Function]] = &[
+    scalar::boolean::FUNCTIONS,
+    scalar::compare::FLOATS,
+    scalar::compare::INTEGERS,
+    scalar::compare::OTHERS,
+    scalar::compare::STRINGS,
+    scalar::float::FUNCTIONS,
+    scalar::integer::FUNCTIONS,
+];
