@@ -33,3 +33,7 @@ pub mod net;
 mod hosted;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 pub use hosted::{entropy, power, sync, task, time};
+
+/// Sockets of the operating system below, for the hosted binary and for tests.
+#[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
+pub use hosted::net as host_net;

@@ -1,0 +1,382 @@
+//! What the server says: appended to one buffer, sent when the session decides to.
+
+use alloc::vec::Vec;
+
+use pg_types::{SqlError, SqlState, oid::Oid};
+
+/// Severity of an error or notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the protocol's names")]
+pub enum Severity {
+    Debug,
+    Log,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Fatal,
+    Panic,
+}
+
+impl Severity {
+    /// As written in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Log => "LOG",
+            Self::Info => "INFO",
+            Self::Notice => "NOTICE",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+            Self::Panic => "PANIC",
+        }
+    }
+}
+
+/// Transaction status in ReadyForQuery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not in a transaction block.
+    Idle,
+    /// In one.
+    InTransaction,
+    /// In a failed one.
+    Failed,
+}
+
+/// One column of a RowDescription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldDescription<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Table it stems from, or 0.
+    pub table: Oid,
+    /// Its attribute number there, or 0.
+    pub attnum: i16,
+    /// Type.
+    pub ty: Oid,
+    /// `pg_type.typlen`.
+    pub len: i16,
+    /// Type modifier.
+    pub typmod: i32,
+    /// 0 text, 1 binary.
+    pub format: i16,
+}
+
+/// How the length of a message under construction will be found again.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a message must be ended"]
+pub struct Mark(usize);
+
+/// The output buffer of a connection.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    buf: Vec<u8>,
+}
+
+impl Encoder {
+    /// Empty; allocates on first use.
+    pub const fn new() -> Self {
+        Self { buf: Vec::new() }
+    }
+    /// What waits to be sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buf
+    }
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.buf.is_empty()
+    }
+    /// How much waits.
+    pub fn len(&self) -> usize {
+        self.buf.len()
+    }
+    /// Forgets what was sent.
+    pub fn clear(&mut self) {
+        self.buf.clear();
+    }
+    /// Takes back everything after the first `len` bytes (a message boundary noted earlier).
+    pub fn truncate(&mut self, len: usize) {
+        self.buf.truncate(len);
+    }
+    /// Gives memory beyond `keep` bytes back.
+    pub fn shrink(&mut self, keep: usize) {
+        if self.buf.capacity() > keep {
+            self.buf.shrink_to(keep);
+        }
+    }
+    /// The buffer itself, for value writers. Only between `begin_row` and `end_row` or inside a COPY row.
+    pub fn raw(&mut self) -> &mut Vec<u8> {
+        &mut self.buf
+    }
+
+    fn begin(&mut self, tag: u8) -> Mark {
+        self.buf.extend_from_slice(&[tag, 0, 0, 0, 0]);
+        Mark(self.buf.len() - 4)
+    }
+    fn end(&mut self, mark: Mark) {
+        // A message beyond 2 GiB cannot be framed; values are limited to 1 GiB each well before.
+        let len = u32::try_from(self.buf.len() - mark.0).unwrap_or(u32::MAX);
+        if let Some(slot) = self.buf.get_mut(mark.0..mark.0 + 4) {
+            slot.copy_from_slice(&len.to_be_bytes());
+        }
+    }
+    fn empty(&mut self, tag: u8) {
+        self.buf.extend_from_slice(&[tag, 0, 0, 0, 4]);
+    }
+    fn str(&mut self, s: &str) {
+        self.buf.extend_from_slice(s.as_bytes());
+        self.buf.push(0);
+    }
+    fn i16(&mut self, v: i16) {
+        self.buf.extend_from_slice(&v.to_be_bytes());
+    }
+    fn u32(&mut self, v: u32) {
+        self.buf.extend_from_slice(&v.to_be_bytes());
+    }
+    /// A count field: the protocol has 16 bits and the engine no more columns or parameters than that.
+    fn count(&mut self, n: usize) {
+        self.buf.extend_from_slice(&u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes());
+    }
+
+    /// The one-byte answer `N` to SSLRequest and GSSENCRequest.
+    pub fn refuse_encryption(&mut self) {
+        self.buf.push(b'N');
+    }
+    /// NegotiateProtocolVersion: we speak 3.0; `unknown` lists protocol options we do not know.
+    pub fn negotiate_version(&mut self, unknown: &[&str]) {
+        let m = self.begin(b'v');
+        self.u32(0);
+        self.u32(u32::try_from(unknown.len()).unwrap_or(0));
+        for name in unknown {
+            self.str(name);
+        }
+        self.end(m);
+    }
+    /// AuthenticationOk.
+    pub fn authentication_ok(&mut self) {
+        let m = self.begin(b'R');
+        self.u32(0);
+        self.end(m);
+    }
+    /// AuthenticationSASL with the mechanisms on offer.
+    pub fn authentication_sasl(&mut self, mechanisms: &[&str]) {
+        let m = self.begin(b'R');
+        self.u32(10);
+        for name in mechanisms {
+            self.str(name);
+        }
+        self.buf.push(0);
+        self.end(m);
+    }
+    /// AuthenticationSASLContinue.
+    pub fn authentication_sasl_continue(&mut self, data: &[u8]) {
+        let m = self.begin(b'R');
+        self.u32(11);
+        self.buf.extend_from_slice(data);
+        self.end(m);
+    }
+    /// AuthenticationSASLFinal.
+    pub fn authentication_sasl_final(&mut self, data: &[u8]) {
+        let m = self.begin(b'R');
+        self.u32(12);
+        self.buf.extend_from_slice(data);
+        self.end(m);
+    }
+    /// BackendKeyData.
+    pub fn backend_key_data(&mut self, pid: u32, secret: u32) {
+        let m = self.begin(b'K');
+        self.u32(pid);
+        self.u32(secret);
+        self.end(m);
+    }
+    /// ParameterStatus.
+    pub fn parameter_status(&mut self, name: &str, value: &str) {
+        let m = self.begin(b'S');
+        self.str(name);
+        self.str(value);
+        self.end(m);
+    }
+    /// ReadyForQuery.
+    pub fn ready_for_query(&mut self, status: Status) {
+        let s = match status {
+            Status::Idle => b'I',
+            Status::InTransaction => b'T',
+            Status::Failed => b'E',
+        };
+        self.buf.extend_from_slice(&[b'Z', 0, 0, 0, 5, s]);
+    }
+    /// ParseComplete.
+    pub fn parse_complete(&mut self) {
+        self.empty(b'1');
+    }
+    /// BindComplete.
+    pub fn bind_complete(&mut self) {
+        self.empty(b'2');
+    }
+    /// CloseComplete.
+    pub fn close_complete(&mut self) {
+        self.empty(b'3');
+    }
+    /// NoData.
+    pub fn no_data(&mut self) {
+        self.empty(b'n');
+    }
+    /// PortalSuspended.
+    pub fn portal_suspended(&mut self) {
+        self.empty(b's');
+    }
+    /// EmptyQueryResponse.
+    pub fn empty_query(&mut self) {
+        self.empty(b'I');
+    }
+    /// ParameterDescription.
+    pub fn parameter_description(&mut self, types: impl ExactSizeIterator<Item = Oid>) {
+        let m = self.begin(b't');
+        self.count(types.len());
+        for t in types {
+            self.u32(t);
+        }
+        self.end(m);
+    }
+    /// RowDescription.
+    pub fn row_description<'a>(&mut self, fields: impl ExactSizeIterator<Item = FieldDescription<'a>>) {
+        let m = self.begin(b'T');
+        self.count(fields.len());
+        for f in fields {
+            self.str(f.name);
+            self.u32(f.table);
+            self.i16(f.attnum);
+            self.u32(f.ty);
+            self.i16(f.len);
+            self.buf.extend_from_slice(&f.typmod.to_be_bytes());
+            self.i16(f.format);
+        }
+        self.end(m);
+    }
+
+    /// Starts a DataRow of so many columns; each is then written with [`Encoder::null`] or [`Encoder::value`].
+    pub fn begin_row(&mut self, columns: usize) -> Mark {
+        let m = self.begin(b'D');
+        self.count(columns);
+        m
+    }
+    /// A NULL column.
+    pub fn null(&mut self) {
+        self.u32(u32::MAX);
+    }
+    /// A column of known bytes.
+    pub fn value(&mut self, bytes: &[u8]) {
+        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.buf.extend_from_slice(bytes);
+    }
+    /// A column that `write` appends; its length is filled in afterwards.
+    pub fn value_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let at = self.buf.len();
+        self.u32(0);
+        write(&mut self.buf)?;
+        let len = u32::try_from(self.buf.len() - at - 4).unwrap_or(u32::MAX);
+        if let Some(slot) = self.buf.get_mut(at..at + 4) {
+            slot.copy_from_slice(&len.to_be_bytes());
+        }
+        Ok(())
+    }
+    /// Ends a DataRow.
+    pub fn end_row(&mut self, mark: Mark) {
+        self.end(mark);
+    }
+
+    /// CommandComplete with a tag as it stands.
+    pub fn command_complete(&mut self, tag: &str) {
+        let m = self.begin(b'C');
+        self.str(tag);
+        self.end(m);
+    }
+    /// CommandComplete with a row count: `SELECT 5`, `INSERT 0 1`.
+    pub fn command_complete_rows(&mut self, command: &str, rows: u64) {
+        let m = self.begin(b'C');
+        self.buf.extend_from_slice(command.as_bytes());
+        self.buf.push(b' ');
+        let mut digits = itoa::Buffer::new();
+        self.str(digits.format(rows));
+        self.end(m);
+    }
+
+    /// CopyInResponse.
+    pub fn copy_in_response(&mut self, binary: bool, columns: usize) {
+        self.copy_response(b'G', binary, columns);
+    }
+    /// CopyOutResponse.
+    pub fn copy_out_response(&mut self, binary: bool, columns: usize) {
+        self.copy_response(b'H', binary, columns);
+    }
+    fn copy_response(&mut self, tag: u8, binary: bool, columns: usize) {
+        let m = self.begin(tag);
+        self.buf.push(u8::from(binary));
+        self.count(columns);
+        for _ in 0..columns.min(usize::from(u16::MAX)) {
+            self.i16(i16::from(binary));
+        }
+        self.end(m);
+    }
+    /// CopyData.
+    pub fn copy_data(&mut self, data: &[u8]) {
+        let m = self.begin(b'd');
+        self.buf.extend_from_slice(data);
+        self.end(m);
+    }
+    /// CopyDone.
+    pub fn copy_done(&mut self) {
+        self.empty(b'c');
+    }
+    /// NotificationResponse.
+    pub fn notification(&mut self, pid: u32, channel: &str, payload: &str) {
+        let m = self.begin(b'A');
+        self.u32(pid);
+        self.str(channel);
+        self.str(payload);
+        self.end(m);
+    }
+
+    /// ErrorResponse (severity Error and above) or NoticeResponse.
+    pub fn report(&mut self, severity: Severity, e: &SqlError) {
+        let m = self.begin(if severity >= Severity::Error { b'E' } else { b'N' });
+        self.field(b'S', severity.as_str());
+        self.field(b'V', severity.as_str());
+        self.field(b'C', e.state().as_str());
+        self.field(b'M', e.message());
+        let f = e.fields();
+        let optional = [
+            (b'D', &f.detail),
+            (b'H', &f.hint),
+            (b'W', &f.context),
+            (b's', &f.schema),
+            (b't', &f.table),
+            (b'c', &f.column),
+            (b'd', &f.data_type),
+            (b'n', &f.constraint),
+        ];
+        for (code, text) in optional {
+            if let Some(text) = text {
+                self.field(code, text);
+            }
+        }
+        if f.position > 0 {
+            let mut digits = itoa::Buffer::new();
+            self.field(b'P', digits.format(f.position));
+        }
+        self.buf.push(0);
+        self.end(m);
+    }
+    fn field(&mut self, code: u8, text: &str) {
+        self.buf.push(code);
+        // A zero byte inside would end the field early.
+        self.buf.extend(text.bytes().filter(|b| *b != 0));
+        self.buf.push(0);
+    }
+    /// A notice of success-class severity made of a message alone.
+    pub fn notice(&mut self, severity: Severity, state: SqlState, message: &'static str) {
+        self.report(severity, &SqlError::new(state, message));
+    }
+}
