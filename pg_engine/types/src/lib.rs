@@ -13,10 +13,12 @@
 
 extern crate alloc;
 
+pub mod datetime;
 pub mod error;
 pub mod format;
 pub mod numeric;
 pub mod oid;
+pub mod typeinfo;
 pub mod value;
 pub mod vector;
 

@@ -1,0 +1,3 @@
+//! Calendar arithmetic and the date/time types.
+
+pub mod fields;
