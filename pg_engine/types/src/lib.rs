@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod datetime;
 pub mod error;
 pub mod format;
+pub mod io;
 pub mod numeric;
 pub mod oid;
 pub mod typeinfo;
@@ -23,6 +24,7 @@ pub mod value;
 pub mod vector;
 
 pub use error::{Result, SqlError, SqlState};
+pub use numeric::Numeric;
 pub use oid::{Oid, SqlType};
 pub use value::Value;
 pub use vector::{Batch, ColumnData, Physical, Vector, VectorBuilder};
