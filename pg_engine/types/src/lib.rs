@@ -19,6 +19,7 @@ pub mod format;
 pub mod io;
 pub mod numeric;
 pub mod oid;
+pub mod tuple;
 pub mod typeinfo;
 pub mod value;
 pub mod vector;

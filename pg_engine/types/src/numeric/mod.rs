@@ -7,6 +7,7 @@
 mod arithmetic;
 mod digits;
 mod math;
+mod store;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,0 +1,290 @@
+//! Bytes to rows.
+
+use alloc::vec::Vec;
+
+use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, nested};
+use crate::{
+    error::Result,
+    numeric::Numeric,
+    oid, typeinfo,
+    value::{Interval, TimeTz, Value},
+    vector::{Physical, VectorBuilder},
+};
+
+/// Reads forward through untrusted bytes.
+pub(super) struct Reader<'a> {
+    data: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(data: &'a [u8]) -> Self {
+        Self { data }
+    }
+    #[inline]
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+        match self.data.split_at_checked(n) {
+            Some((head, tail)) => {
+                self.data = tail;
+                Ok(head)
+            }
+            None => Err(corrupt("stored row is too short")),
+        }
+    }
+    #[inline]
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        match self.data.split_first_chunk::<N>() {
+            Some((head, tail)) => {
+                self.data = tail;
+                Ok(*head)
+            }
+            None => Err(corrupt("stored row is too short")),
+        }
+    }
+    /// A LEB128 number below 2^35.
+    #[inline]
+    pub fn length(&mut self) -> Result<usize> {
+        if let Some((&b, tail)) = self.data.split_first()
+            && b < 0x80
+        {
+            self.data = tail;
+            return Ok(usize::from(b));
+        }
+        self.long_length()
+    }
+    fn long_length(&mut self) -> Result<usize> {
+        let mut n = 0usize;
+        for shift in 0..5 {
+            let b = self.array::<1>()?[0];
+            n |= usize::from(b & 0x7f) << (7 * shift);
+            if b < 0x80 {
+                return Ok(n);
+            }
+        }
+        Err(corrupt("length in a stored row is malformed"))
+    }
+    #[inline]
+    pub fn sized(&mut self) -> Result<&'a [u8]> {
+        let n = self.length()?;
+        self.take(n)
+    }
+    pub fn remaining(&self) -> usize {
+        self.data.len()
+    }
+    pub fn finish(&self) -> Result<()> {
+        if self.data.is_empty() { Ok(()) } else { Err(corrupt("stored value has bytes left over")) }
+    }
+}
+
+#[inline]
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| corrupt("stored value has a wrong length"))
+}
+
+fn interval(bytes: &[u8]) -> Result<Interval> {
+    let b: [u8; 16] = fixed(bytes)?;
+    let mut r = Reader::new(&b);
+    Ok(Interval {
+        micros: i64::from_le_bytes(r.array()?),
+        days: i32::from_le_bytes(r.array()?),
+        months: i32::from_le_bytes(r.array()?),
+    })
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    core::str::from_utf8(bytes).map_err(|_| corrupt("stored text is not valid UTF-8"))
+}
+
+impl Field {
+    /// Appends the field to a column.
+    #[inline]
+    fn push(&self, bytes: &[u8], out: &mut VectorBuilder) -> Result<()> {
+        match self.class {
+            Physical::Int4 => out.push_i32(i32::from_le_bytes(fixed(bytes)?)),
+            Physical::Int8 => out.push_i64(i64::from_le_bytes(fixed(bytes)?)),
+            Physical::Text => out.push_text(utf8(bytes)?),
+            Physical::Bool => out.push_bool(fixed::<1>(bytes)?[0] != 0),
+            Physical::Int2 => out.push_i16(i16::from_le_bytes(fixed(bytes)?)),
+            Physical::Oid => out.push_oid(u32::from_le_bytes(fixed(bytes)?)),
+            Physical::Float4 => out.push_f32(f32::from_le_bytes(fixed(bytes)?)),
+            Physical::Float8 => out.push_f64(f64::from_le_bytes(fixed(bytes)?)),
+            Physical::Numeric => out.push_numeric(load_numeric(bytes)?),
+            Physical::Bytea => out.push_bytea(bytes),
+            Physical::Interval => out.push_interval(interval(bytes)?),
+            Physical::Uuid => out.push_uuid(fixed(bytes)?),
+            Physical::Other => out.push_other(self.value(bytes, 0)?),
+        }
+        Ok(())
+    }
+    pub(super) fn value(&self, bytes: &[u8], depth: usize) -> Result<Value> {
+        Ok(match self.class {
+            Physical::Bool => Value::Bool(fixed::<1>(bytes)?[0] != 0),
+            Physical::Int2 => Value::Int2(i16::from_le_bytes(fixed(bytes)?)),
+            Physical::Int4 if self.ty.oid == oid::DATE => Value::Date(i32::from_le_bytes(fixed(bytes)?)),
+            Physical::Int4 => Value::Int4(i32::from_le_bytes(fixed(bytes)?)),
+            Physical::Int8 => {
+                let v = i64::from_le_bytes(fixed(bytes)?);
+                match self.ty.oid {
+                    oid::TIME => Value::Time(v),
+                    oid::TIMESTAMP => Value::Timestamp(v),
+                    oid::TIMESTAMPTZ => Value::TimestampTz(v),
+                    _ => Value::Int8(v),
+                }
+            }
+            Physical::Oid => Value::Oid(u32::from_le_bytes(fixed(bytes)?)),
+            Physical::Float4 => Value::Float4(f32::from_le_bytes(fixed(bytes)?)),
+            Physical::Float8 => Value::Float8(f64::from_le_bytes(fixed(bytes)?)),
+            Physical::Numeric => Value::Numeric(load_numeric(bytes)?),
+            Physical::Text => Value::text(utf8(bytes)?),
+            Physical::Bytea => Value::Bytea(bytes.into()),
+            Physical::Interval => Value::Interval(interval(bytes)?),
+            Physical::Uuid => Value::Uuid(fixed(bytes)?),
+            Physical::Other => return self.other(bytes, depth),
+        })
+    }
+    fn other(&self, bytes: &[u8], depth: usize) -> Result<Value> {
+        match self.ty.oid {
+            oid::CHAR => Ok(Value::Char(fixed::<1>(bytes)?[0])),
+            oid::TID => {
+                let mut r = Reader::new(bytes);
+                Ok(Value::Tid(u32::from_le_bytes(r.array()?), u16::from_le_bytes(r.array()?)))
+            }
+            oid::TIMETZ => {
+                let mut r = Reader::new(bytes);
+                let micros = i64::from_le_bytes(r.array()?);
+                Ok(Value::TimeTz(TimeTz { micros, zone: i32::from_le_bytes(r.array()?) }))
+            }
+            ty if typeinfo::element_of(ty) != 0 => nested::get_array(bytes, depth),
+            _ => nested::get_record(bytes, depth),
+        }
+    }
+}
+
+fn load_numeric(bytes: &[u8]) -> Result<Numeric> {
+    Numeric::load(bytes).ok_or_else(|| corrupt("stored numeric is malformed"))
+}
+
+/// A tuple's count and NULL bitmap.
+struct Header<'a> {
+    count: usize,
+    nulls: &'a [u8],
+    fields: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    #[inline]
+    fn read(tuple: &'a [u8], columns: usize) -> Result<Self> {
+        let mut r = Reader::new(tuple);
+        let word = u16::from_le_bytes(r.array()?);
+        let count = usize::from(word & !HAS_NULLS);
+        if count > columns {
+            return Err(corrupt("stored row has more fields than its table has columns"));
+        }
+        let nulls = if word & HAS_NULLS != 0 { r.take(count.div_ceil(8))? } else { &[] };
+        Ok(Self { count, nulls, fields: r.data })
+    }
+    #[inline]
+    fn is_null(&self, i: usize) -> bool {
+        self.nulls.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 != 0)
+    }
+}
+
+impl TupleLayout {
+    /// Appends columns `wanted` (ascending) of a tuple to `out`, builder by builder.
+    ///
+    /// A column that the tuple does not have yet takes its value from `missing`, indexed by column; NULL where that
+    /// is shorter.
+    pub fn decode_into(
+        &self,
+        tuple: &[u8],
+        wanted: &[usize],
+        missing: &[Value],
+        out: &mut [VectorBuilder],
+    ) -> Result<()> {
+        let header = Header::read(tuple, self.fields.len())?;
+        let mut rest = Reader::new(header.fields);
+        let mut next = 0;
+        for (&column, builder) in wanted.iter().zip(out) {
+            debug_assert!(column >= next);
+            if column >= header.count {
+                builder.push(missing.get(column).unwrap_or(&Value::Null))?;
+                continue;
+            }
+            let (field, bytes) = self.seek(tuple, &header, &mut rest, &mut next, column)?;
+            match bytes {
+                None => builder.push_null(),
+                Some(bytes) => field.push(bytes, builder)?,
+            }
+        }
+        Ok(())
+    }
+    /// One column of a tuple.
+    pub fn column(&self, tuple: &[u8], column: usize, missing: &[Value]) -> Result<Value> {
+        let header = Header::read(tuple, self.fields.len())?;
+        if column >= header.count {
+            return Ok(missing.get(column).cloned().unwrap_or(Value::Null));
+        }
+        let mut rest = Reader::new(header.fields);
+        let (field, bytes) = self.seek(tuple, &header, &mut rest, &mut 0, column)?;
+        bytes.map_or(Ok(Value::Null), |b| field.value(b, 0))
+    }
+    /// All columns of a tuple.
+    pub fn decode(&self, tuple: &[u8], missing: &[Value]) -> Result<Vec<Value>> {
+        let header = Header::read(tuple, self.fields.len())?;
+        let mut rest = Reader::new(header.fields);
+        let mut next = 0;
+        let mut values = Vec::with_capacity(self.fields.len());
+        for column in 0..self.fields.len() {
+            values.push(if column >= header.count {
+                missing.get(column).cloned().unwrap_or(Value::Null)
+            } else {
+                let (field, bytes) = self.seek(tuple, &header, &mut rest, &mut next, column)?;
+                bytes.map_or(Ok(Value::Null), |b| field.value(b, 0))?
+            });
+        }
+        Ok(values)
+    }
+    /// The bytes of field `column`; `None` for NULL. `rest` starts at field `next`; both move past the field.
+    #[inline]
+    fn seek<'a>(
+        &self,
+        tuple: &'a [u8],
+        header: &Header<'_>,
+        rest: &mut Reader<'a>,
+        next: &mut usize,
+        column: usize,
+    ) -> Result<(&Field, Option<&'a [u8]>)> {
+        let Some(field) = self.fields.get(column) else { return Err(corrupt("no such column")) };
+        if header.nulls.is_empty() && field.offset != 0 {
+            *rest = Reader::new(tuple.get(usize::from(field.offset)..).unwrap_or_default());
+        } else {
+            for (i, skipped) in self.fields.iter().enumerate().take(column).skip(*next) {
+                if !header.is_null(i) {
+                    if skipped.width == VARIABLE {
+                        rest.sized()?
+                    } else {
+                        rest.take(usize::from(skipped.width))?
+                    };
+                }
+            }
+            if header.is_null(column) {
+                *next = column + 1;
+                return Ok((field, None));
+            }
+        }
+        *next = column + 1;
+        let bytes =
+            if field.width == VARIABLE { rest.sized()? } else { rest.take(usize::from(field.width))? };
+        Ok((field, Some(bytes)))
+    }
+    /// Start and width of a fixed-width, non-NULL field.
+    pub(super) fn fixed_field(&self, tuple: &[u8], column: usize) -> Result<Option<(usize, usize)>> {
+        let header = Header::read(tuple, self.fields.len())?;
+        if column >= header.count {
+            return Ok(None);
+        }
+        let mut rest = Reader::new(header.fields);
+        let (field, bytes) = self.seek(tuple, &header, &mut rest, &mut 0, column)?;
+        let Some(bytes) = bytes.filter(|_| field.width != VARIABLE) else { return Ok(None) };
+        Ok(Some((tuple.len() - rest.remaining() - bytes.len(), bytes.len())))
+    }
+}

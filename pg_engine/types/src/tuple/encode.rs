@@ -1,0 +1,185 @@
+//! Rows to bytes.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use super::{HAS_NULLS, MAX_FIELDS, TupleLayout, nested};
+use crate::{
+    error::{Result, SqlError, SqlState},
+    value::{Interval, Value},
+    vector::{ColumnData, Vector},
+};
+
+impl TupleLayout {
+    /// Appends the payload of a row of values (one per column).
+    pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
+        self.check_count(values.len())?;
+        let start = header(values.len(), values.iter().map(Value::is_null), out);
+        for value in values {
+            put_value(value, out)?;
+        }
+        debug_assert!(out.len() > start);
+        Ok(())
+    }
+    /// Appends the payload of row `row` of these columns (one per column of the table).
+    pub fn encode_row(&self, columns: &[Arc<Vector>], row: usize, out: &mut Vec<u8>) -> Result<()> {
+        self.check_count(columns.len())?;
+        header(columns.len(), columns.iter().map(|c| c.is_null(row)), out);
+        for column in columns {
+            if !column.is_null(row) {
+                put_item(&column.data, column.index(row), out)?;
+            }
+        }
+        Ok(())
+    }
+    fn check_count(&self, n: usize) -> Result<()> {
+        if n != self.len() {
+            return Err(SqlError::internal(alloc::format!("{n} values for a row of {} columns", self.len())));
+        }
+        if n > MAX_FIELDS {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_COLUMNS,
+                alloc::format!("number of columns ({n}) exceeds limit ({MAX_FIELDS})"),
+            ));
+        }
+        Ok(())
+    }
+    /// Changes fixed-width, non-NULL fields of a tuple in place: what most updates of counters and balances are.
+    /// False, with nothing changed, when a value's field is variable, NULL or missing in the tuple, or the new value is
+    /// NULL: then encode the row anew.
+    pub fn overwrite(&self, tuple: &mut [u8], changes: &[(usize, Value)]) -> Result<bool> {
+        let mut places = [(0usize, 0usize); 8];
+        if changes.len() > places.len() {
+            return Ok(false);
+        }
+        for (place, (column, value)) in places.iter_mut().zip(changes) {
+            let found = if value.is_null() { None } else { self.fixed_field(tuple, *column)? };
+            let Some(range) = found else { return Ok(false) };
+            *place = range;
+        }
+        let mut bytes = Vec::with_capacity(16);
+        for ((start, width), (_, value)) in places.iter().zip(changes) {
+            bytes.clear();
+            put_value(value, &mut bytes)?;
+            match tuple.get_mut(*start..*start + *width) {
+                Some(slot) if slot.len() == bytes.len() => slot.copy_from_slice(&bytes),
+                _ => return Err(SqlError::internal("value of another type than its column")),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Writes count and NULL bitmap.
+fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&(count as u16).to_le_bytes());
+    let mut any = false;
+    for (i, null) in nulls.enumerate() {
+        if !null {
+            continue;
+        }
+        if !any {
+            any = true;
+            out[start..start + 2].copy_from_slice(&(count as u16 | HAS_NULLS).to_le_bytes());
+            out.resize(start + 2 + count.div_ceil(8), 0);
+        }
+        out[start + 2 + i / 8] |= 1 << (i % 8);
+    }
+    start
+}
+
+pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    put_length(bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn put_length(mut n: usize, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Writes what `write` appends as a variable-length field.
+fn put_sized(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    let start = out.len();
+    out.push(0);
+    write(out)?;
+    let len = out.len() - start - 1;
+    if len < 0x80 {
+        out[start] = len as u8;
+        return Ok(());
+    }
+    let mut prefix = Vec::with_capacity(5);
+    put_length(len, &mut prefix);
+    out.splice(start..=start, prefix);
+    Ok(())
+}
+
+fn put_interval(v: &Interval, out: &mut Vec<u8>) {
+    out.extend_from_slice(&v.micros.to_le_bytes());
+    out.extend_from_slice(&v.days.to_le_bytes());
+    out.extend_from_slice(&v.months.to_le_bytes());
+}
+
+/// One field; nothing for NULL.
+pub(super) fn put_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    match value {
+        Value::Null => {}
+        Value::Bool(v) => out.push(u8::from(*v)),
+        Value::Char(v) => out.push(*v),
+        Value::Int2(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Value::Int4(v) | Value::Date(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Value::Int8(v) | Value::Time(v) | Value::Timestamp(v) | Value::TimestampTz(v) => {
+            out.extend_from_slice(&v.to_le_bytes());
+        }
+        Value::Oid(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Value::Float4(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Value::Float8(v) => out.extend_from_slice(&v.to_le_bytes()),
+        Value::Numeric(v) => {
+            return put_sized(out, |out| {
+                v.store(out);
+                Ok(())
+            });
+        }
+        Value::Text(v) => put_bytes(v.as_bytes(), out),
+        Value::Bytea(v) => put_bytes(v, out),
+        Value::TimeTz(v) => {
+            out.extend_from_slice(&v.micros.to_le_bytes());
+            out.extend_from_slice(&v.zone.to_le_bytes());
+        }
+        Value::Interval(v) => put_interval(v, out),
+        Value::Uuid(v) => out.extend_from_slice(v),
+        Value::Tid(block, offset) => {
+            out.extend_from_slice(&block.to_le_bytes());
+            out.extend_from_slice(&offset.to_le_bytes());
+        }
+        Value::Array(v) => return put_sized(out, |out| nested::put_array(v, out)),
+        Value::Record(v) => return put_sized(out, |out| nested::put_record(v, out)),
+    }
+    Ok(())
+}
+
+fn put_item(data: &ColumnData, i: usize, out: &mut Vec<u8>) -> Result<()> {
+    match data {
+        ColumnData::Bool(v) => out.push(u8::from(v[i])),
+        ColumnData::Int2(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Int4(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Int8(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Oid(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Float4(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Float8(v) => out.extend_from_slice(&v[i].to_le_bytes()),
+        ColumnData::Numeric(v) => {
+            return put_sized(out, |out| {
+                v[i].store(out);
+                Ok(())
+            });
+        }
+        ColumnData::Text(v) | ColumnData::Bytea(v) => put_bytes(v.get(i), out),
+        ColumnData::Interval(v) => put_interval(&v[i], out),
+        ColumnData::Uuid(v) => out.extend_from_slice(&v[i]),
+        ColumnData::Other(v) => return put_value(&v[i], out),
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The payload of a stored row.
+//!
+//! ```text
+//! u16   number of fields, little-endian; bit 15: some field is NULL
+//! [u8]  NULL bitmap, one bit per field (only when bit 15 is set); a NULL field has no bytes below
+//! ...   the fields, end to end, unaligned:
+//!         fixed width (bool, integers, oid, floats, date and time types, interval, uuid, "char", tid): little-endian
+//!         others: length as LEB128, then that many bytes
+//! ```
+//!
+//! A tuple may have fewer fields than its table has columns now (columns were added since): the missing ones come
+//! from the caller. A tuple with more fields than the layout is corrupt. Page checksums guard against damaged bits;
+//! here every length is checked, so that arbitrary bytes yield XX001 and never a panic or an over-long read.
+
+mod decode;
+mod encode;
+mod nested;
+#[cfg(test)]
+mod tests;
+
+use alloc::{boxed::Box, vec::Vec};
+
+use crate::{
+    error::{SqlError, SqlState},
+    oid::{self, SqlType},
+    vector::Physical,
+};
+
+/// Most columns a table can have (PostgreSQL's limit).
+pub const MAX_FIELDS: usize = 1_600;
+
+const HAS_NULLS: u16 = 1 << 15;
+/// Width of a variable-length field.
+const VARIABLE: u16 = 0;
+
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    ty: SqlType,
+    class: Physical,
+    /// Bytes, or [`VARIABLE`].
+    width: u16,
+    /// Where the field starts in a tuple without NULLs, when all fields before it are of fixed width; else 0.
+    offset: u16,
+}
+
+/// How rows of certain column types are laid out. Made once per table.
+#[derive(Clone, Debug)]
+pub struct TupleLayout {
+    fields: Box<[Field]>,
+}
+
+impl TupleLayout {
+    /// For these columns (dropped ones included: their bytes are still in old tuples).
+    pub fn new(types: &[SqlType]) -> Self {
+        let mut offset = Some(2u16);
+        let fields = types.iter().map(|&ty| {
+            let class = Physical::of(ty.oid);
+            let width = fixed_width(ty, class);
+            let field = Field { ty, class, width, offset: offset.unwrap_or(0) };
+            offset = offset.filter(|_| width != VARIABLE).and_then(|o| o.checked_add(width));
+            field
+        });
+        Self { fields: fields.collect() }
+    }
+    /// Number of columns.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+    /// True for a table without columns.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+    /// The column types.
+    pub fn types(&self) -> Vec<SqlType> {
+        self.fields.iter().map(|f| f.ty).collect()
+    }
+}
+
+const fn fixed_width(ty: SqlType, class: Physical) -> u16 {
+    match class {
+        Physical::Bool => 1,
+        Physical::Int2 => 2,
+        Physical::Int4 | Physical::Oid | Physical::Float4 => 4,
+        Physical::Int8 | Physical::Float8 => 8,
+        Physical::Interval | Physical::Uuid => 16,
+        Physical::Numeric | Physical::Text | Physical::Bytea => VARIABLE,
+        Physical::Other => match ty.oid {
+            oid::CHAR => 1,
+            oid::TID => 6,
+            oid::TIMETZ => 12,
+            _ => VARIABLE,
+        },
+    }
+}
+
+#[cold]
+fn corrupt(what: &'static str) -> SqlError {
+    SqlError::new(SqlState::DATA_CORRUPTED, what)
+}
