@@ -8,6 +8,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use pg_types::{
     Oid, Result, SqlError, SqlType, Value, Vector,
+    numeric::Numeric,
     value::Interval,
     vector::{ColumnData, Encoding, Nulls, VarColumn},
 };
@@ -410,3 +411,92 @@ macro_rules! bytes2 {
     };
 }
 pub(crate) use bytes2;
+
+fn numerics(vector: &Vector) -> Result<&[Numeric]> {
+    match &vector.data {
+        ColumnData::Numeric(v) => Ok(v),
+        _ => Err(mismatch()),
+    }
+}
+
+/// A strict operation of two numeric operands, over the covered rows that are not NULL.
+fn numeric_loop(
+    args: &[Arc<Vector>],
+    rows: Rows<'_>,
+    mut f: impl FnMut(usize, &Numeric, &Numeric) -> Result<()>,
+) -> Result<(bool, Option<Nulls>)> {
+    let (left, right) = (column(args, 0)?, column(args, 1)?);
+    let (a, b) = (numerics(left)?, numerics(right)?);
+    let constant = left.is_constant() && right.is_constant();
+    let over = if constant { ONE } else { rows };
+    let nulls = if constant { None } else { strict_nulls(args, rows.count) };
+    for row in over.iter() {
+        if nulls.as_ref().is_none_or(|n| !n.get(row)) {
+            f(row, &a[left.index(row)], &b[right.index(row)])?;
+        }
+    }
+    Ok((constant, nulls))
+}
+
+/// Arithmetic of two numeric columns.
+pub(crate) fn numeric_arithmetic(
+    args: &[Arc<Vector>],
+    rows: Rows<'_>,
+    f: fn(&Numeric, &Numeric) -> Result<Numeric>,
+) -> Result<Vector> {
+    let ty = pg_types::oid::NUMERIC;
+    if constant_null(args) || rows.is_empty() {
+        return Ok(Vector::nulls(ty));
+    }
+    let mut values = alloc::vec![Numeric::ZERO; rows.count];
+    let (constant, nulls) = numeric_loop(args, rows, |row, a, b| {
+        values[row] = f(a, b)?;
+        Ok(())
+    })?;
+    let encoding = if constant { Encoding::Constant } else { Encoding::Flat };
+    Ok(Vector { ty: SqlType::new(ty), encoding, data: ColumnData::Numeric(values), nulls })
+}
+
+/// A predicate over two numeric columns.
+pub(crate) fn numeric_predicate(
+    args: &[Arc<Vector>],
+    rows: Rows<'_>,
+    f: impl Fn(&Numeric, &Numeric) -> bool,
+) -> Result<Vector> {
+    let ty = pg_types::oid::BOOL;
+    if constant_null(args) || rows.is_empty() {
+        return Ok(Vector::nulls(ty));
+    }
+    let mut values = alloc::vec![false; rows.count];
+    let (constant, nulls) = numeric_loop(args, rows, |row, a, b| {
+        values[row] = f(a, b);
+        Ok(())
+    })?;
+    let encoding = if constant { Encoding::Constant } else { Encoding::Flat };
+    Ok(Vector { ty: SqlType::new(ty), encoding, data: ColumnData::Bool(values), nulls })
+}
+
+/// `numeric2!(arithmetic; function)` or `numeric2!(predicate; |a, b| ...)`: both implementations.
+macro_rules! numeric2 {
+    (arithmetic; $f:path) => {
+        $crate::def::Implementation::Vector(
+            |_, args, rows| $crate::kernel::numeric_arithmetic(args, rows, $f),
+            |_, args| {
+                let (a, b): (&pg_types::numeric::Numeric, &pg_types::numeric::Numeric) =
+                    $crate::kernel::two(args)?;
+                Ok(pg_types::Value::Numeric($f(a, b)?))
+            },
+        )
+    };
+    (predicate; |$a:ident, $b:ident| $e:expr) => {
+        $crate::def::Implementation::Vector(
+            |_, args, rows| $crate::kernel::numeric_predicate(args, rows, |$a, $b| $e),
+            |_, args| {
+                let ($a, $b): (&pg_types::numeric::Numeric, &pg_types::numeric::Numeric) =
+                    $crate::kernel::two(args)?;
+                Ok(pg_types::Value::Bool($e))
+            },
+        )
+    };
+}
+pub(crate) use numeric2;

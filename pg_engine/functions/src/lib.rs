@@ -11,9 +11,11 @@
 
 extern crate alloc;
 
+mod aggregate;
 mod call;
 pub mod def;
 mod errors;
+mod interval;
 mod kernel;
 pub mod order;
 pub mod registry;
@@ -29,3 +31,4 @@ pub use def::{
     FunctionKind, HASH, Host, Implementation, Operator, OperatorClass, Rows, SetReturning, Volatility,
 };
 pub use registry::{Registry, registry};
+pub use scalar::session::TEST_PANIC;

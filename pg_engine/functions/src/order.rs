@@ -90,6 +90,7 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         | (Value::Timestamp(x), Value::Timestamp(y))
         | (Value::TimestampTz(x), Value::TimestampTz(y)) => x.cmp(y),
         (Value::Oid(x), Value::Oid(y)) => x.cmp(y),
+        (Value::Numeric(x), Value::Numeric(y)) => x.compare(y),
         (Value::Float4(x), Value::Float4(y)) => f32_order::cmp(*x, *y),
         (Value::Float8(x), Value::Float8(y)) => f64_order::cmp(*x, *y),
         (Value::Text(x), Value::Text(y)) => x.cmp(y),

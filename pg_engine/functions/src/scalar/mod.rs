@@ -4,4 +4,7 @@ pub(crate) mod boolean;
 pub(crate) mod compare;
 pub(crate) mod float;
 pub(crate) mod integer;
+pub(crate) mod numeric;
+pub(crate) mod session;
+mod size;
 pub(crate) mod trig;

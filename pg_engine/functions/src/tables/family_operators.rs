@@ -156,6 +156,11 @@ pub(crate) static FAMILY_OPERATORS: &[FamilyOperator] = &[
     member(10177, 1982, INTERVAL, INTERVAL, 3, 1330),
     member(10178, 1982, INTERVAL, INTERVAL, 4, 1335),
     member(10179, 1982, INTERVAL, INTERVAL, 5, 1334),
+    member(10195, 1988, NUMERIC, NUMERIC, 1, 1754),
+    member(10196, 1988, NUMERIC, NUMERIC, 2, 1755),
+    member(10197, 1988, NUMERIC, NUMERIC, 3, 1752),
+    member(10198, 1988, NUMERIC, NUMERIC, 4, 1757),
+    member(10199, 1988, NUMERIC, NUMERIC, 5, 1756),
     member(10200, 424, BOOL, BOOL, 1, 58),
     member(10201, 424, BOOL, BOOL, 2, 1694),
     member(10202, 424, BOOL, BOOL, 3, 91),
@@ -217,5 +222,6 @@ pub(crate) static FAMILY_OPERATORS: &[FamilyOperator] = &[
     member(10292, 2229, TEXT, TEXT, 1, 98),
     member(10293, 2231, BPCHAR, BPCHAR, 1, 1054),
     member(10295, 2969, UUID, UUID, 1, 2972),
+    member(10297, 1998, NUMERIC, NUMERIC, 1, 1752),
     member(10298, 627, ANYARRAY, ANYARRAY, 1, 1070),
 ];

@@ -12,10 +12,11 @@ pub(crate) use family_operators::FAMILY_OPERATORS;
 pub(crate) use opclasses::OPERATOR_CLASSES;
 pub(crate) use operators::OPERATORS;
 
-use crate::{def::Function, scalar};
+use crate::{aggregate, def::Function, scalar};
 
 /// The tables of functions.
 pub(crate) static FUNCTIONS: &[&[Function]] = &[
+    aggregate::FUNCTIONS,
     scalar::boolean::FUNCTIONS,
     scalar::compare::FLOATS,
     scalar::compare::INTEGERS,
@@ -23,4 +24,6 @@ pub(crate) static FUNCTIONS: &[&[Function]] = &[
     scalar::compare::STRINGS,
     scalar::float::FUNCTIONS,
     scalar::integer::FUNCTIONS,
+    scalar::numeric::FUNCTIONS,
+    scalar::session::FUNCTIONS,
 ];
