@@ -7,6 +7,8 @@ use pg_catalog::{CatalogReader, Relation};
 use pg_plan::{expr::Expr, statement::Statement, statement::Transaction};
 use pg_types::{Oid, Result, SqlError, SqlType, format::FormatSettings};
 
+use crate::{ast::Ast, grammar};
+
 /// What a statement is, as far as a session must know before binding it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatementKind {
@@ -31,6 +33,7 @@ pub struct ParsedStatement {
     range: Range<usize>,
     kind: StatementKind,
     tag: &'static str,
+    ast: Arc<Ast>,
 }
 
 impl ParsedStatement {
@@ -50,6 +53,9 @@ impl ParsedStatement {
     pub fn tag(&self) -> &'static str {
         self.tag
     }
+    pub(crate) fn ast(&self) -> &Ast {
+        &self.ast
+    }
     /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO.
     pub fn is_transaction_control(&self) -> bool {
         matches!(self.kind, StatementKind::Transaction(_))
@@ -67,8 +73,18 @@ pub struct BindOptions<'a> {
 
 /// Parses a query string into its statements; empty ones are left out.
 pub fn parse(text: &str) -> Result<Vec<ParsedStatement>> {
-    let _ = text;
-    Err(SqlError::unsupported("SQL"))
+    let items = grammar::statements(text)?;
+    let source: Arc<str> = Arc::from(text);
+    Ok(items
+        .into_iter()
+        .map(|item| ParsedStatement {
+            source: source.clone(),
+            range: item.range,
+            kind: item.kind,
+            tag: item.tag,
+            ast: Arc::new(item.ast),
+        })
+        .collect())
 }
 
 /// Resolves names and types.

@@ -18,5 +18,10 @@
 extern crate alloc;
 
 mod api;
+mod ast;
+mod dialect;
+mod grammar;
+mod keywords;
+mod lexer;
 
 pub use api::{BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, deparse, parse};

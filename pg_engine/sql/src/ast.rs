@@ -1,0 +1,224 @@
+//! Parsed statements before binding: `sqlparser`'s trees for queries and changes, our own for the rest.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use pg_plan::{
+    statement::ExplainOptions,
+    utility::{CopyFormat, Discard, ObjectName, SequenceOptions, Utility},
+};
+use sqlparser::ast as sq;
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Ast {
+    Query(Box<sq::Query>),
+    /// SELECT ... INTO.
+    SelectInto(Box<sq::Query>, NameAt),
+    Insert(Box<sq::Insert>, Option<Box<sq::With>>, Overriding),
+    Update(Box<sq::Update>, Option<Box<sq::With>>),
+    Delete(Box<sq::Delete>, Option<Box<sq::With>>),
+    Explain(ExplainOptions, Box<Ast>),
+    /// Complete without binding.
+    Ready(Box<Utility>),
+    CreateTable(Box<CreateTable>),
+    CreateTableAs(Box<CreateTableAs>),
+    CreateIndex(Box<CreateIndex>),
+    CreateView(Box<CreateView>),
+    AlterTable(Box<AlterTable>),
+    CreateSequence(ObjectName, bool, SequenceDef),
+    AlterSequence(ObjectName, bool, SequenceDef),
+    Copy(Box<Copy>),
+    Truncate { tables: Vec<NameAt>, restart_identity: bool, cascade: bool },
+    Vacuum { targets: Vec<(NameAt, Vec<sq::Ident>)>, options: VacuumOptions },
+    Analyze(Vec<(NameAt, Vec<sq::Ident>)>),
+    Lock { tables: Vec<NameAt>, mode: u8, nowait: bool },
+    Prepare { name: String, types: Vec<sq::DataType>, statement: String },
+    Execute { name: String, args: Vec<sq::Expr> },
+    Declare { name: String, query: Box<sq::Query>, binary: bool, scroll: Option<bool>, hold: bool },
+    /// Recognised, not supported.
+    Unsupported(String),
+}
+
+/// OVERRIDING { SYSTEM | USER } VALUE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overriding {
+    None,
+    System,
+    User,
+}
+
+/// A name with its position.
+#[derive(Clone, Debug)]
+pub(crate) struct NameAt {
+    pub(crate) name: ObjectName,
+    pub(crate) at: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct VacuumOptions {
+    pub(crate) analyze: bool,
+    pub(crate) full: bool,
+    pub(crate) freeze: bool,
+    pub(crate) verbose: bool,
+}
+
+/// Sequence options with the type unresolved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SequenceDef {
+    pub(crate) ty: Option<sq::DataType>,
+    pub(crate) options: SequenceOptions,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: sq::Ident,
+    pub(crate) ty: sq::DataType,
+    pub(crate) type_at: u32,
+    pub(crate) collation: Option<sq::ObjectName>,
+    pub(crate) options: Vec<(Option<String>, ColumnOption)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ColumnOption {
+    NotNull,
+    Null,
+    Default(sq::Expr),
+    Identity(u8, SequenceDef),
+    Generated(sq::Expr),
+    Constraint(Constraint),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NamedConstraint {
+    pub(crate) name: Option<String>,
+    pub(crate) constraint: Constraint,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Constraint {
+    Check(sq::Expr),
+    Index {
+        primary: bool,
+        columns: Vec<sq::Ident>,
+        include: Vec<sq::Ident>,
+        fillfactor: Option<i32>,
+        nulls_not_distinct: bool,
+        using_index: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateTable {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) unlogged: bool,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) constraints: Vec<NamedConstraint>,
+    pub(crate) fillfactor: Option<i32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateTableAs {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) columns: Vec<sq::Ident>,
+    pub(crate) query: Box<sq::Query>,
+    pub(crate) with_data: bool,
+    pub(crate) fillfactor: Option<i32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IndexElement {
+    pub(crate) expr: sq::Expr,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateIndex {
+    pub(crate) name: Option<String>,
+    pub(crate) table: NameAt,
+    pub(crate) unique: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) concurrently: bool,
+    pub(crate) elements: Vec<IndexElement>,
+    pub(crate) include: Vec<sq::Ident>,
+    pub(crate) predicate: Option<sq::Expr>,
+    pub(crate) nulls_not_distinct: bool,
+    pub(crate) fillfactor: Option<i32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateView {
+    pub(crate) name: ObjectName,
+    pub(crate) or_replace: bool,
+    pub(crate) columns: Vec<sq::Ident>,
+    pub(crate) query: Box<sq::Query>,
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AlterTable {
+    pub(crate) table: NameAt,
+    pub(crate) if_exists: bool,
+    pub(crate) actions: Vec<AlterAction>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum AlterAction {
+    AddColumn(Column, bool),
+    AddConstraint(NamedConstraint),
+    SetDefault(sq::Ident, sq::Expr),
+    SetType(sq::Ident, sq::DataType, u32, Option<sq::Expr>),
+    AddIdentity(sq::Ident, u8, SequenceDef),
+    /// Complete without binding.
+    Ready(pg_plan::utility::AlterAction),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum CopySource {
+    Table(NameAt, Vec<sq::Ident>),
+    Query(Box<sq::Query>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    pub(crate) source: CopySource,
+    pub(crate) from: bool,
+    pub(crate) options: CopyOptions,
+    pub(crate) filter: Option<sq::Expr>,
+}
+
+/// COPY's options with columns unresolved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CopyOptions {
+    pub(crate) format: CopyFormat,
+    pub(crate) delimiter: Option<String>,
+    pub(crate) null: Option<String>,
+    pub(crate) header: bool,
+    pub(crate) header_match: bool,
+    pub(crate) quote: Option<String>,
+    pub(crate) escape: Option<String>,
+    pub(crate) force_quote: Option<Columns>,
+    pub(crate) force_not_null: Option<Columns>,
+    pub(crate) force_null: Option<Columns>,
+    pub(crate) freeze: bool,
+    pub(crate) encoding: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Columns {
+    All,
+    Some(Vec<sq::Ident>),
+}
+
+/// What follows DISCARD.
+pub(crate) fn discard(word: &str) -> Option<Discard> {
+    Some(match word {
+        "all" => Discard::All,
+        "plans" => Discard::Plans,
+        "sequences" => Discard::Sequences,
+        "temp" | "temporary" => Discard::Temp,
+        _ => return None,
+    })
+}

@@ -1,0 +1,612 @@
+//! CREATE, ALTER, DROP, TRUNCATE, COMMENT.
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+
+use pg_plan::utility::{
+    AlterAction as Plan, Comment, CreateSchema, Drop, ObjectKind, ObjectName, Rename, RoleStatement, Utility,
+};
+use pg_types::SqlError;
+use sqlparser::tokenizer::Token;
+
+use super::{Cursor, Parsed, Statement, table, utility};
+use crate::ast::{
+    AlterAction, AlterTable, Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt,
+};
+
+fn ready(u: Utility, tag: &'static str) -> Statement {
+    utility(Ast::Ready(Box::new(u)), tag)
+}
+
+fn unsupported(what: impl Into<String>) -> Statement {
+    utility(Ast::Unsupported(what.into()), "")
+}
+
+/// `None`: the word begins no statement.
+pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Statement>> {
+    let statement = match word {
+        "create" => create(c)?,
+        "alter" => alter(c)?,
+        "drop" => drop(c)?,
+        "truncate" => truncate(c)?,
+        "comment" => comment(c)?,
+        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "reindex" | "merge" | "do"
+        | "call" | "reassign" | "refresh" | "import" | "security" => {
+            let name = word.to_ascii_uppercase();
+            while !c.at_end() {
+                c.parser.advance_token();
+            }
+            unsupported(name)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(statement))
+}
+
+/// Names the construct by its first words and skips the rest.
+fn refuse(c: &mut Cursor<'_>, prefix: &str) -> Statement {
+    let mut what = String::from(prefix);
+    if let Some(word) = c.peek_word() {
+        what.push(' ');
+        what.push_str(&word.to_ascii_uppercase());
+    }
+    while !c.at_end() {
+        c.parser.advance_token();
+    }
+    unsupported(what)
+}
+
+fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("create")?;
+    let or_replace = c.accept_all(&["or", "replace"]);
+    if c.accept("global") || c.accept("local") {
+        return Ok(refuse(c, "CREATE"));
+    }
+    if c.peek_is(0, "temp") || c.peek_is(0, "temporary") {
+        return Ok(refuse(c, "CREATE"));
+    }
+    if or_replace && !c.peek_is(0, "view") {
+        return Ok(refuse(c, "CREATE OR REPLACE"));
+    }
+    if c.accept("unlogged") {
+        c.expect("table")?;
+        return create_table(c, true);
+    }
+    if c.accept("table") {
+        return create_table(c, false);
+    }
+    if c.accept_all(&["unique", "index"]) {
+        return create_index(c, true);
+    }
+    if c.accept("index") {
+        return create_index(c, false);
+    }
+    if c.accept("view") {
+        return create_view(c, or_replace);
+    }
+    if c.accept("sequence") {
+        let if_not_exists = c.if_not_exists()?;
+        let name = c.name()?.name;
+        let def = table::sequence_options(c)?;
+        return Ok(utility(Ast::CreateSequence(name, if_not_exists, def), "CREATE SEQUENCE"));
+    }
+    if c.accept("schema") {
+        return create_schema(c);
+    }
+    if c.peek_is(0, "role") || c.peek_is(0, "user") && !c.peek_is(1, "mapping") {
+        let user = c.accept("user") || !c.accept("role");
+        let mut role = role(c)?;
+        role.login = role.login.or(Some(user));
+        return Ok(ready(Utility::CreateRole(role), "CREATE ROLE"));
+    }
+    Ok(refuse(c, "CREATE"))
+}
+
+fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
+    let if_not_exists = c.if_not_exists()?;
+    let name = c.name()?.name;
+    if c.peek_is(0, "of") {
+        return Ok(refuse(c, "CREATE TABLE"));
+    }
+    if c.peek_is(0, "partition") {
+        return Ok(refuse(c, "CREATE TABLE"));
+    }
+    if c.parser.peek_token_ref().token != Token::LParen || names_only(c) {
+        let columns = if c.parser.peek_token_ref().token == Token::LParen {
+            c.idents_in_parentheses()?
+        } else {
+            Vec::new()
+        };
+        return create_table_as(c, name, if_not_exists, columns);
+    }
+    c.symbol(&Token::LParen)?;
+    let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+    if !c.accept_symbol(&Token::RParen) {
+        loop {
+            if c.peek_is(0, "like") {
+                return Err(SqlError::unsupported("CREATE TABLE with LIKE").into());
+            }
+            match table::table_constraint(c)? {
+                Some(constraint) => constraints.push(constraint),
+                None => columns.push(table::column(c)?),
+            }
+            if !c.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        c.symbol(&Token::RParen)?;
+    }
+    if c.peek_is(0, "inherits") || c.peek_is(0, "partition") || c.peek_is(0, "using") {
+        return Ok(refuse(c, "CREATE TABLE with"));
+    }
+    let mut fillfactor = None;
+    if c.accept("with") {
+        fillfactor = c.storage_options(10)?;
+    } else {
+        c.accept_all(&["without", "oids"]);
+    }
+    if c.peek_is(0, "on") {
+        return Ok(refuse(c, "CREATE TABLE with"));
+    }
+    if c.accept("tablespace") {
+        table::tablespace(c)?;
+    }
+    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, fillfactor };
+    Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
+}
+
+/// `(a, b)` and nothing else in the parentheses, as CREATE TABLE AS has it.
+fn names_only(c: &Cursor<'_>) -> bool {
+    let mut n = 1;
+    loop {
+        if !matches!(c.parser.peek_nth_token_ref(n).token, Token::Word(_)) {
+            return false;
+        }
+        match c.parser.peek_nth_token_ref(n + 1).token {
+            Token::Comma => n += 2,
+            Token::RParen => return true,
+            _ => return false,
+        }
+    }
+}
+
+fn create_table_as(
+    c: &mut Cursor<'_>,
+    name: ObjectName,
+    if_not_exists: bool,
+    columns: Vec<sqlparser::ast::Ident>,
+) -> Parsed<Statement> {
+    let fillfactor = if c.accept("with") { c.storage_options(10)? } else { None };
+    if c.accept("tablespace") {
+        table::tablespace(c)?;
+    }
+    c.expect("as")?;
+    if c.peek_is(0, "execute") {
+        return Err(SqlError::unsupported("CREATE TABLE AS EXECUTE").into());
+    }
+    let query = c.parser.parse_query()?;
+    let mut with_data = true;
+    if c.accept("with") {
+        with_data = !c.accept("no");
+        c.expect("data")?;
+    }
+    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, fillfactor };
+    Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"))
+}
+
+fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
+    let concurrently = c.accept("concurrently");
+    let if_not_exists = c.if_not_exists()?;
+    let name = if c.peek_is(0, "on") { None } else { Some(c.ident()?) };
+    c.expect("on")?;
+    c.accept("only");
+    let table = c.name()?;
+    if c.accept("using") {
+        let method = c.ident()?;
+        if method != "btree" {
+            return Err(SqlError::unsupported(format!("access method \"{method}\"")).into());
+        }
+    }
+    c.symbol(&Token::LParen)?;
+    let mut elements = Vec::from([element(c)?]);
+    while c.accept_symbol(&Token::Comma) {
+        elements.push(element(c)?);
+    }
+    c.symbol(&Token::RParen)?;
+    let include = if c.accept("include") { c.idents_in_parentheses()? } else { Vec::new() };
+    let mut nulls_not_distinct = false;
+    if c.accept("nulls") {
+        nulls_not_distinct = c.accept("not");
+        c.expect("distinct")?;
+    }
+    let fillfactor = if c.accept("with") { c.storage_options(50)? } else { None };
+    if c.accept("tablespace") {
+        table::tablespace(c)?;
+    }
+    let predicate = if c.accept("where") { Some(c.parser.parse_expr()?) } else { None };
+    let ast = CreateIndex {
+        name,
+        table,
+        unique,
+        if_not_exists,
+        concurrently,
+        elements,
+        include,
+        predicate,
+        nulls_not_distinct,
+        fillfactor,
+    };
+    Ok(utility(Ast::CreateIndex(Box::new(ast)), "CREATE INDEX"))
+}
+
+fn element(c: &mut Cursor<'_>) -> Parsed<IndexElement> {
+    let expr = c.parser.parse_subexpr(60)?;
+    // An operator class by name: only the type's default one exists, under its usual names.
+    if let Some(word) = c.peek_word()
+        && !matches!(word.as_str(), "asc" | "desc" | "nulls")
+    {
+        return Err(SqlError::unsupported(format!("operator class \"{word}\"")).into());
+    }
+    let descending = c.accept("desc");
+    if !descending {
+        c.accept("asc");
+    }
+    let mut nulls_first = descending;
+    if c.accept("nulls") {
+        nulls_first = c.accept("first");
+        if !nulls_first {
+            c.expect("last")?;
+        }
+    }
+    Ok(IndexElement { expr, descending, nulls_first })
+}
+
+fn create_view(c: &mut Cursor<'_>, or_replace: bool) -> Parsed<Statement> {
+    let name = c.name()?.name;
+    let columns = if c.parser.peek_token_ref().token == Token::LParen {
+        c.idents_in_parentheses()?
+    } else {
+        Vec::new()
+    };
+    if c.peek_is(0, "with") {
+        return Err(SqlError::unsupported("CREATE VIEW with options").into());
+    }
+    c.expect("as")?;
+    let from = c.offset();
+    let query = c.parser.parse_query()?;
+    let text = c.rest_of_statement(from);
+    if c.peek_is(0, "with") {
+        return Err(SqlError::unsupported("CREATE VIEW with CHECK OPTION").into());
+    }
+    let ast = CreateView { name, or_replace, columns, query, text };
+    Ok(utility(Ast::CreateView(Box::new(ast)), "CREATE VIEW"))
+}
+
+fn create_schema(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    let if_not_exists = c.if_not_exists()?;
+    let mut name = None;
+    if !c.peek_is(0, "authorization") {
+        name = Some(c.ident()?);
+    }
+    let owner = if c.accept("authorization") { Some(c.ident()?) } else { None };
+    let Some(name) = name.or_else(|| owner.clone()) else { return c.unexpected() };
+    if !c.at_end() {
+        return Ok(refuse(c, "CREATE SCHEMA with"));
+    }
+    Ok(ready(Utility::CreateSchema(CreateSchema { name, if_not_exists, owner }), "CREATE SCHEMA"))
+}
+
+fn role(c: &mut Cursor<'_>) -> Parsed<RoleStatement> {
+    let mut role = RoleStatement { name: c.ident()?, ..RoleStatement::default() };
+    c.accept("with");
+    while !c.at_end() {
+        let word = c.any_word()?;
+        match word.as_str() {
+            "login" => role.login = Some(true),
+            "nologin" => role.login = Some(false),
+            "superuser" => role.superuser = Some(true),
+            "nosuperuser" => role.superuser = Some(false),
+            "createdb" => role.createdb = Some(true),
+            "nocreatedb" => role.createdb = Some(false),
+            "createrole" => role.createrole = Some(true),
+            "nocreaterole" => role.createrole = Some(false),
+            "inherit" => role.inherit = Some(true),
+            "noinherit" => role.inherit = Some(false),
+            "replication" => role.replication = Some(true),
+            "noreplication" => role.replication = Some(false),
+            "bypassrls" => role.bypassrls = Some(true),
+            "nobypassrls" => role.bypassrls = Some(false),
+            "encrypted" => {}
+            "password" => {
+                role.password = Some(if c.accept("null") { None } else { Some(c.string()?) });
+            }
+            "connection" => {
+                c.expect("limit")?;
+                role.connection_limit = Some(c.integer()? as i32);
+            }
+            "valid" => {
+                c.expect("until")?;
+                role.valid_until = Some(c.string()?);
+            }
+            "in" => {
+                if !c.accept("role") {
+                    c.expect("group")?;
+                }
+                role.in_roles.push(c.ident()?);
+                while c.accept_symbol(&Token::Comma) {
+                    role.in_roles.push(c.ident()?);
+                }
+            }
+            _ => {
+                return Err(SqlError::syntax(format!("unrecognized role option \"{word}\"")).into());
+            }
+        }
+    }
+    Ok(role)
+}
+
+fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
+    const KINDS: [(&str, ObjectKind, &str); 8] = [
+        ("table", ObjectKind::Table, "TABLE"),
+        ("index", ObjectKind::Index, "INDEX"),
+        ("sequence", ObjectKind::Sequence, "SEQUENCE"),
+        ("view", ObjectKind::View, "VIEW"),
+        ("schema", ObjectKind::Schema, "SCHEMA"),
+        ("role", ObjectKind::Role, "ROLE"),
+        ("user", ObjectKind::Role, "ROLE"),
+        ("database", ObjectKind::Database, "DATABASE"),
+    ];
+    KINDS.iter().find(|(word, ..)| c.accept(word)).map(|(_, kind, name)| (*kind, *name))
+}
+
+fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("drop")?;
+    let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
+    if kind == ObjectKind::Database {
+        return Ok(refuse(c, "DROP DATABASE"));
+    }
+    if kind == ObjectKind::Index {
+        c.accept("concurrently");
+    }
+    let if_exists = c.if_exists()?;
+    let names: Vec<ObjectName> = c.names()?.into_iter().map(|n| n.name).collect();
+    let cascade = c.cascade();
+    Ok(match kind {
+        ObjectKind::Role => {
+            let names = names.into_iter().map(|n| n.name).collect();
+            ready(Utility::DropRole { names, if_exists }, "DROP ROLE")
+        }
+        _ => {
+            let tag = match kind {
+                ObjectKind::Table => "DROP TABLE",
+                ObjectKind::Index => "DROP INDEX",
+                ObjectKind::Sequence => "DROP SEQUENCE",
+                ObjectKind::View => "DROP VIEW",
+                _ => "DROP SCHEMA",
+            };
+            ready(Utility::Drop(Drop { kind, names, if_exists, cascade }), tag)
+        }
+    })
+}
+
+fn truncate(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("truncate")?;
+    c.accept("table");
+    c.accept("only");
+    let tables = c.names()?;
+    let restart_identity = c.accept_all(&["restart", "identity"]);
+    if !restart_identity {
+        c.accept_all(&["continue", "identity"]);
+    }
+    let cascade = c.cascade();
+    Ok(utility(Ast::Truncate { tables, restart_identity, cascade }, "TRUNCATE TABLE"))
+}
+
+fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect_all(&["comment", "on"])?;
+    let (kind, name, part) = if c.accept("column") {
+        let mut parts = Vec::from([c.ident()?]);
+        while c.accept_symbol(&Token::Period) {
+            parts.push(c.ident()?);
+        }
+        let column = parts.pop();
+        let table = match parts.len() {
+            1 => ObjectName { schema: None, name: parts.swap_remove(0) },
+            2 => {
+                let name = parts.swap_remove(1);
+                ObjectName { schema: Some(parts.swap_remove(0)), name }
+            }
+            _ => return Err(SqlError::syntax("column name must be qualified").into()),
+        };
+        (ObjectKind::Column, table, column)
+    } else if c.accept("constraint") {
+        let constraint = c.ident()?;
+        c.expect("on")?;
+        (ObjectKind::Constraint, c.name()?.name, Some(constraint))
+    } else {
+        match kind(c) {
+            Some((kind, _)) => (kind, c.name()?.name, None),
+            None => return Ok(refuse(c, "COMMENT ON")),
+        }
+    };
+    c.expect("is")?;
+    let text = if c.accept("null") { None } else { Some(c.string()?) };
+    Ok(ready(Utility::Comment(Comment { kind, name, part, text }), "COMMENT"))
+}
+
+fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("alter")?;
+    let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
+    match kind {
+        ObjectKind::Role => {
+            let role = role(c)?;
+            Ok(ready(Utility::AlterRole(role), "ALTER ROLE"))
+        }
+        ObjectKind::Database => Ok(refuse(c, "ALTER DATABASE")),
+        ObjectKind::Schema => {
+            let name = c.name()?;
+            if c.accept_all(&["rename", "to"]) {
+                return rename(c, ObjectKind::Schema, name, false, None, "ALTER SCHEMA");
+            }
+            Ok(refuse(c, "ALTER SCHEMA"))
+        }
+        _ => alter_relation(c, kind),
+    }
+}
+
+fn rename(
+    c: &mut Cursor<'_>,
+    kind: ObjectKind,
+    name: NameAt,
+    if_exists: bool,
+    part: Option<String>,
+    tag: &'static str,
+) -> Parsed<Statement> {
+    let new_name = c.ident()?;
+    Ok(ready(Utility::Rename(Rename { kind, name: name.name, if_exists, part, new_name }), tag))
+}
+
+fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
+    let tag = match kind {
+        ObjectKind::Table => "ALTER TABLE",
+        ObjectKind::Index => "ALTER INDEX",
+        ObjectKind::Sequence => "ALTER SEQUENCE",
+        _ => "ALTER VIEW",
+    };
+    let if_exists = c.if_exists()?;
+    c.accept("only");
+    let table = c.name()?;
+    if c.accept("rename") {
+        if c.accept("to") {
+            return rename(c, kind, table, if_exists, None, tag);
+        }
+        if c.accept("constraint") {
+            let part = Some(c.ident()?);
+            c.expect("to")?;
+            return rename(c, ObjectKind::Constraint, table, if_exists, part, tag);
+        }
+        c.accept("column");
+        let part = Some(c.ident()?);
+        c.expect("to")?;
+        return rename(c, ObjectKind::Column, table, if_exists, part, tag);
+    }
+    if kind == ObjectKind::Sequence && !c.peek_is(0, "owner") && !c.peek_is(0, "set") {
+        let def = table::sequence_options(c)?;
+        return Ok(utility(Ast::AlterSequence(table.name, if_exists, def), tag));
+    }
+    let mut actions = Vec::new();
+    loop {
+        actions.push(action(c)?);
+        if !c.accept_symbol(&Token::Comma) {
+            break;
+        }
+    }
+    Ok(utility(Ast::AlterTable(Box::new(AlterTable { table, if_exists, actions })), tag))
+}
+
+fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
+    let ready = |plan: Plan| Ok(AlterAction::Ready(plan));
+    if c.accept("add") {
+        if let Some(constraint) = table::table_constraint(c)? {
+            return Ok(AlterAction::AddConstraint(constraint));
+        }
+        c.accept("column");
+        let if_not_exists = c.if_not_exists()?;
+        return Ok(AlterAction::AddColumn(table::column(c)?, if_not_exists));
+    }
+    if c.accept("drop") {
+        if c.accept("constraint") {
+            let if_exists = c.if_exists()?;
+            let name = c.ident()?;
+            return ready(Plan::DropConstraint { name, if_exists, cascade: c.cascade() });
+        }
+        c.accept("column");
+        let if_exists = c.if_exists()?;
+        let name = c.ident()?;
+        return ready(Plan::DropColumn { name, if_exists, cascade: c.cascade() });
+    }
+    if c.accept("alter") {
+        c.accept("column");
+        return alter_column(c);
+    }
+    if c.accept_all(&["owner", "to"]) {
+        return ready(Plan::Owner(c.ident()?));
+    }
+    if c.accept_all(&["set", "schema"]) {
+        return ready(Plan::SetSchema(c.ident()?));
+    }
+    if c.peek_is(0, "set") && c.parser.peek_nth_token_ref(1).token == Token::LParen {
+        c.parser.advance_token();
+        return match c.storage_options(10)? {
+            Some(fillfactor) => ready(Plan::SetFillfactor(fillfactor)),
+            None => c.unexpected(),
+        };
+    }
+    if c.peek_is(0, "reset") {
+        c.parser.advance_token();
+        c.symbol(&Token::LParen)?;
+        c.expect("fillfactor")?;
+        c.symbol(&Token::RParen)?;
+        return ready(Plan::ResetFillfactor);
+    }
+    match c.peek_word().as_deref() {
+        Some(
+            word @ ("enable" | "disable" | "cluster" | "set" | "inherit" | "no" | "attach" | "detach" | "replica"
+            | "force" | "validate" | "of" | "not"),
+        ) => {
+            let word = word.to_ascii_uppercase();
+            Err(SqlError::unsupported(format!("ALTER TABLE ... {word}")).into())
+        }
+        _ => c.unexpected(),
+    }
+}
+
+fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
+    let column = c.ident_at()?;
+    let name = column.value.clone();
+    let ready = |plan: Plan| Ok(AlterAction::Ready(plan));
+    if c.accept_all(&["set", "default"]) {
+        return Ok(AlterAction::SetDefault(column, c.parser.parse_expr()?));
+    }
+    if c.accept_all(&["drop", "default"]) {
+        return ready(Plan::DropDefault { column: name });
+    }
+    if c.accept_all(&["set", "not", "null"]) {
+        return ready(Plan::SetNotNull { column: name });
+    }
+    if c.accept_all(&["drop", "not", "null"]) {
+        return ready(Plan::DropNotNull { column: name });
+    }
+    if c.accept_all(&["drop", "identity"]) {
+        return ready(Plan::DropIdentity { column: name, if_exists: c.if_exists()? });
+    }
+    if c.peek_is(0, "add") {
+        c.parser.advance_token();
+        c.expect("generated")?;
+        let always = c.accept("always");
+        if !always {
+            c.expect_all(&["by", "default"])?;
+        }
+        c.expect_all(&["as", "identity"])?;
+        let mut def = crate::ast::SequenceDef::default();
+        if c.accept_symbol(&Token::LParen) {
+            def = table::sequence_options(c)?;
+            c.symbol(&Token::RParen)?;
+        }
+        return Ok(AlterAction::AddIdentity(column, if always { b'a' } else { b'd' }, def));
+    }
+    if c.accept_all(&["set", "data", "type"]) || c.accept("type") {
+        let at = c.here();
+        let ty = c.parser.parse_data_type()?;
+        if c.peek_is(0, "collate") {
+            return Err(SqlError::unsupported("ALTER COLUMN TYPE with COLLATE").into());
+        }
+        let using = if c.accept("using") { Some(c.parser.parse_expr()?) } else { None };
+        return Ok(AlterAction::SetType(column, ty, at, using));
+    }
+    match c.peek_word() {
+        Some(word) if word == "set" || word == "reset" => {
+            Err(SqlError::unsupported("ALTER COLUMN ... SET with options").into())
+        }
+        _ => c.unexpected(),
+    }
+}

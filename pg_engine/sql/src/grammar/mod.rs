@@ -1,0 +1,317 @@
+//! The grammar of statements: a thin layer over `sqlparser`'s parser, which is used as the cursor over the tokens and
+//! for expressions, types, queries, INSERT, UPDATE and DELETE.
+
+mod copy;
+mod cursor;
+mod ddl;
+mod session;
+mod table;
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use core::ops::Range;
+
+use pg_plan::statement::ExplainOptions;
+use pg_types::{Result, SqlError};
+use sqlparser::{
+    ast as sq,
+    parser::{Parser, ParserError},
+    tokenizer::{Location, Token, TokenWithSpan},
+};
+
+use crate::{
+    api::StatementKind,
+    ast::{Ast, NameAt, Overriding},
+    dialect::Postgres,
+    lexer,
+};
+use cursor::Cursor;
+
+/// Nesting of expressions and queries inside each other. Each level costs the grammar a few kilobytes of stack.
+const MAX_DEPTH: usize = 40;
+
+/// Why parsing stopped.
+pub(crate) enum Fail {
+    Grammar(ParserError),
+    Sql(SqlError),
+}
+
+impl From<ParserError> for Fail {
+    fn from(error: ParserError) -> Self {
+        Self::Grammar(error)
+    }
+}
+
+impl From<SqlError> for Fail {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+pub(crate) type Parsed<T> = core::result::Result<T, Fail>;
+
+/// A statement with its place in the text.
+pub(crate) struct Item {
+    pub(crate) ast: Ast,
+    pub(crate) kind: StatementKind,
+    pub(crate) tag: &'static str,
+    pub(crate) range: Range<usize>,
+}
+
+/// Parses all statements of a text.
+pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
+    let mut tokens = lexer::tokenize(text)?;
+    let overriding = take_overriding(&mut tokens);
+    let dialect = Postgres::default();
+    let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
+    let mut cursor = Cursor { parser, text, overriding };
+    let mut items = Vec::new();
+    loop {
+        while cursor.parser.consume_token(&Token::SemiColon) {}
+        let first = cursor.parser.peek_token_ref();
+        if first.token == Token::EOF {
+            return Ok(items);
+        }
+        let start = byte(first.span.start);
+        let parsed = statement(&mut cursor).and_then(|parsed| cursor.end_of_statement().map(|()| parsed));
+        match parsed {
+            Ok((ast, kind, tag)) => {
+                let end = byte(cursor.parser.get_current_token().span.end).max(start);
+                items.push(Item { ast, kind, tag, range: start..end });
+            }
+            Err(fail) => return Err(explain_failure(fail, &cursor)),
+        }
+    }
+}
+
+/// Parses one expression and nothing else.
+pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
+    let tokens = lexer::tokenize(text)?;
+    let dialect = Postgres::default();
+    let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
+    let mut cursor = Cursor { parser, text, overriding: Vec::new() };
+    let parsed = cursor.parser.parse_expr().map_err(Fail::from);
+    match parsed.and_then(|e| cursor.end_of_statement().map(|()| e)) {
+        Ok(expr) => Ok(expr),
+        Err(fail) => Err(explain_failure(fail, &cursor)),
+    }
+}
+
+fn byte(location: Location) -> usize {
+    (location.line as usize).saturating_sub(1)
+}
+
+/// 1-based character position of a location.
+pub(crate) fn position(location: Location) -> u32 {
+    location.column as u32
+}
+
+/// `sqlparser` has no OVERRIDING clause: its tokens are taken out and remembered by the byte before which they stood.
+fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Vec<(usize, Overriding)> {
+    let mut found = Vec::new();
+    let word = |t: Option<&TokenWithSpan>, w: &str| {
+        matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w)
+    };
+    let mut i = 0;
+    while i < tokens.len() {
+        if word(tokens.get(i), "overriding") && word(tokens.get(i + 2), "value") {
+            let which = if word(tokens.get(i + 1), "system") {
+                Overriding::System
+            } else if word(tokens.get(i + 1), "user") {
+                Overriding::User
+            } else {
+                Overriding::None
+            };
+            if which != Overriding::None {
+                found.push((tokens.get(i).map_or(0, |t| byte(t.span.start)), which));
+                tokens.drain(i..i + 3);
+                continue;
+            }
+        }
+        i += 1;
+    }
+    found
+}
+
+/// PostgreSQL's wording for a failure.
+fn explain_failure(fail: Fail, cursor: &Cursor<'_>) -> SqlError {
+    let error = match fail {
+        Fail::Sql(error) => return error,
+        Fail::Grammar(ParserError::RecursionLimitExceeded) => return lexer::too_complex(),
+        Fail::Grammar(ParserError::ParserError(m) | ParserError::TokenizerError(m)) => m,
+    };
+    // The location is the last thing in the message; without one the failure is at the next token.
+    let offset = error
+        .rsplit_once(" at Line: ")
+        .and_then(|(_, rest)| rest.split_once(','))
+        .and_then(|(line, _)| line.trim().parse::<usize>().ok())
+        .map(|line| line.saturating_sub(1));
+    let at_end = offset.is_none() && error.ends_with("found: EOF");
+    let token = match offset {
+        _ if at_end => None,
+        Some(offset) => cursor.token_at(offset),
+        None => Some(cursor.parser.peek_token_ref().clone()).filter(|t| t.token != Token::EOF),
+    };
+    match token {
+        Some(token) => syntax_error(cursor.text, &token),
+        None => {
+            let end = cursor.text.chars().count() as u32 + 1;
+            SqlError::syntax("syntax error at end of input").at(end)
+        }
+    }
+}
+
+fn syntax_error(text: &str, token: &TokenWithSpan) -> SqlError {
+    let near = text.get(byte(token.span.start)..byte(token.span.end)).unwrap_or("");
+    SqlError::syntax(format!("syntax error at or near \"{near}\"")).at(position(token.span.start))
+}
+
+type Statement = (Ast, StatementKind, &'static str);
+
+fn utility(ast: Ast, tag: &'static str) -> Statement {
+    (ast, StatementKind::Utility, tag)
+}
+
+/// One statement.
+fn statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    if c.parser.peek_token_ref().token == Token::LParen {
+        return query(c);
+    }
+    let word = c.peek_word().unwrap_or_default();
+    match word.as_str() {
+        "select" | "with" | "values" | "table" => query(c),
+        "insert" => {
+            let token = c.parser.next_token();
+            change(c.parser.parse_insert(token)?, None, c)
+        }
+        "update" => {
+            let token = c.parser.next_token();
+            change(c.parser.parse_update(token)?, None, c)
+        }
+        "delete" => {
+            let token = c.parser.next_token();
+            change(c.parser.parse_delete(token)?, None, c)
+        }
+        "explain" => explain(c),
+        _ => match session::statement(c, &word)? {
+            Some(statement) => Ok(statement),
+            None => match ddl::statement(c, &word)? {
+                Some(statement) => Ok(statement),
+                None => c.unexpected(),
+            },
+        },
+    }
+}
+
+fn query(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    let mut query = c.parser.parse_query()?;
+    if matches!(&*query.body, sq::SetExpr::Insert(_) | sq::SetExpr::Update(_) | sq::SetExpr::Delete(_)) {
+        let with = query.with.take().map(Box::new);
+        return match *query.body {
+            sq::SetExpr::Insert(s) | sq::SetExpr::Update(s) | sq::SetExpr::Delete(s) => change(s, with, c),
+            _ => c.unexpected(),
+        };
+    }
+    if let sq::SetExpr::Select(select) = &mut *query.body
+        && let Some(into) = select.into.take()
+    {
+        if into.temporary {
+            let ast = Ast::Unsupported("SELECT INTO TEMPORARY".into());
+            return Ok(utility(ast, "SELECT"));
+        }
+        let parts: Vec<sq::Ident> = match into.targets.into_iter().next() {
+            Some(sq::Expr::Identifier(ident)) => Vec::from([ident]),
+            Some(sq::Expr::CompoundIdentifier(parts)) => parts,
+            _ => return c.unexpected(),
+        };
+        let name = cursor::object_name(&sq::ObjectName::from(parts))?;
+        return Ok(utility(Ast::SelectInto(query, name), "SELECT"));
+    }
+    Ok((Ast::Query(query), StatementKind::Select, "SELECT"))
+}
+
+fn change(statement: sq::Statement, with: Option<Box<sq::With>>, c: &mut Cursor<'_>) -> Parsed<Statement> {
+    Ok(match statement {
+        sq::Statement::Insert(insert) => {
+            let from = byte(insert.insert_token.0.span.start);
+            let to = byte(c.parser.get_current_token().span.end);
+            let overriding = c.overriding.iter().find(|(at, _)| (from..to).contains(at)).map(|(_, o)| *o);
+            let overriding = overriding.unwrap_or(Overriding::None);
+            (Ast::Insert(Box::new(insert), with, overriding), StatementKind::Insert, "INSERT")
+        }
+        sq::Statement::Update(update) => {
+            (Ast::Update(Box::new(update), with), StatementKind::Update, "UPDATE")
+        }
+        sq::Statement::Delete(delete) => {
+            (Ast::Delete(Box::new(delete), with), StatementKind::Delete, "DELETE")
+        }
+        _ => return c.unexpected(),
+    })
+}
+
+fn explain(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("explain")?;
+    let mut options = ExplainOptions { costs: true, timing: true, ..ExplainOptions::default() };
+    let mut summary = None;
+    if c.parser.peek_token_ref().token == Token::LParen && !c.query_in_parentheses() {
+        c.parser.advance_token();
+        loop {
+            let name = c.any_word()?;
+            match name.as_str() {
+                "analyze" | "analyse" => options.analyze = c.option_flag()?,
+                "verbose" => options.verbose = c.option_flag()?,
+                "costs" => options.costs = c.option_flag()?,
+                "timing" => options.timing = c.option_flag()?,
+                "summary" => summary = Some(c.option_flag()?),
+                "format" => {
+                    let format = c.any_word()?;
+                    match format.as_str() {
+                        "text" => options.json = false,
+                        "json" => options.json = true,
+                        "xml" | "yaml" => {
+                            return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {format})")).into());
+                        }
+                        _ => {
+                            return Err(SqlError::new(
+                                pg_types::SqlState::INVALID_PARAMETER_VALUE,
+                                format!("unrecognized value for EXPLAIN option \"format\": \"{format}\""),
+                            )
+                            .into());
+                        }
+                    }
+                }
+                "buffers" | "wal" | "settings" => {
+                    if c.option_flag()? {
+                        let name = name.to_ascii_uppercase();
+                        return Err(SqlError::unsupported(format!("EXPLAIN ({name})")).into());
+                    }
+                }
+                _ => {
+                    return Err(SqlError::syntax(format!("unrecognized EXPLAIN option \"{name}\"")).into());
+                }
+            }
+            if !c.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        c.parser.expect_token(&Token::RParen)?;
+    } else {
+        options.analyze = c.accept("analyze") || c.accept("analyse");
+        options.verbose = c.accept("verbose");
+    }
+    options.summary = summary.unwrap_or(options.analyze);
+    let (inner, kind, _) = statement(c)?;
+    if matches!(inner, Ast::Explain(..)) || (kind == StatementKind::Utility && !explainable(&inner)) {
+        return c.unexpected();
+    }
+    Ok(utility(Ast::Explain(options, Box::new(inner)), "EXPLAIN"))
+}
+
+fn explainable(ast: &Ast) -> bool {
+    matches!(ast, Ast::Execute { .. } | Ast::CreateTableAs(_) | Ast::Declare { .. } | Ast::SelectInto(..))
+}
+
+/// A name from the grammar's own, at most schema and name.
+pub(crate) fn name_of(name: &sq::ObjectName) -> Result<NameAt> {
+    cursor::object_name(name)
+}
+

@@ -1,0 +1,241 @@
+//! Columns, constraints and sequences: what CREATE TABLE and ALTER TABLE share.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use pg_types::SqlError;
+use sqlparser::tokenizer::Token;
+
+use super::{Cursor, Parsed};
+use crate::ast::{Column, ColumnOption, Constraint, NamedConstraint, SequenceDef};
+
+/// Binding power above comparisons, LIKE and NOT: what a DEFAULT without parentheses may hold.
+const DEFAULT_POWER: u8 = 60;
+
+pub(super) fn column(c: &mut Cursor<'_>) -> Parsed<Column> {
+    let name = c.ident_at()?;
+    let type_at = c.here();
+    let ty = c.parser.parse_data_type()?;
+    let mut column = Column { name, ty, type_at, collation: None, options: Vec::new() };
+    loop {
+        if c.accept("collate") {
+            column.collation = Some(c.parser.parse_object_name(false)?);
+            continue;
+        }
+        let name = if c.accept("constraint") { Some(c.ident()?) } else { None };
+        match column_option(c)? {
+            Some(option) => column.options.push((name, option)),
+            None if name.is_some() => return c.unexpected(),
+            None => break,
+        }
+    }
+    Ok(column)
+}
+
+fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {
+    let option = if c.accept_all(&["not", "null"]) {
+        ColumnOption::NotNull
+    } else if c.accept("null") {
+        ColumnOption::Null
+    } else if c.accept("default") {
+        ColumnOption::Default(c.parser.parse_subexpr(DEFAULT_POWER)?)
+    } else if c.accept("generated") {
+        generated(c)?
+    } else if c.peek_is(0, "check") || c.peek_is(0, "unique") || c.peek_is(0, "primary") {
+        ColumnOption::Constraint(constraint(c, false)?)
+    } else if c.peek_is(0, "references") {
+        return Err(SqlError::unsupported("FOREIGN KEY").into());
+    } else {
+        deferrability(c)?;
+        return Ok(None);
+    };
+    deferrability(c)?;
+    Ok(Some(option))
+}
+
+/// The defaults may be written out; anything else is refused.
+fn deferrability(c: &mut Cursor<'_>) -> Parsed<()> {
+    loop {
+        if c.accept_all(&["not", "deferrable"]) || c.accept_all(&["initially", "immediate"]) {
+            continue;
+        }
+        if c.peek_is(0, "deferrable") || c.peek_is(0, "initially") {
+            return Err(SqlError::unsupported("DEFERRABLE constraints").into());
+        }
+        return Ok(());
+    }
+}
+
+fn generated(c: &mut Cursor<'_>) -> Parsed<ColumnOption> {
+    let always = c.accept("always");
+    if !always {
+        c.expect_all(&["by", "default"])?;
+    }
+    c.expect("as")?;
+    if c.accept("identity") {
+        let def = if c.accept_symbol(&Token::LParen) {
+            let def = sequence_options(c)?;
+            c.symbol(&Token::RParen)?;
+            def
+        } else {
+            SequenceDef::default()
+        };
+        return Ok(ColumnOption::Identity(if always { b'a' } else { b'd' }, def));
+    }
+    if !always {
+        return c.unexpected();
+    }
+    c.symbol(&Token::LParen)?;
+    let expr = c.parser.parse_expr()?;
+    c.symbol(&Token::RParen)?;
+    c.expect("stored")?;
+    Ok(ColumnOption::Generated(expr))
+}
+
+/// CHECK, PRIMARY KEY or UNIQUE; a table constraint names its columns.
+fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
+    if c.accept("check") {
+        c.symbol(&Token::LParen)?;
+        let expr = c.parser.parse_expr()?;
+        c.symbol(&Token::RParen)?;
+        if c.accept_all(&["no", "inherit"]) || c.accept_all(&["not", "valid"]) {
+            return Err(SqlError::unsupported("CHECK with NO INHERIT or NOT VALID").into());
+        }
+        return Ok(Constraint::Check(expr));
+    }
+    let primary = c.accept("primary");
+    if primary {
+        c.expect("key")?;
+    } else {
+        c.expect("unique")?;
+    }
+    let mut nulls_not_distinct = false;
+    if !primary && c.accept("nulls") {
+        nulls_not_distinct = c.accept("not");
+        c.expect("distinct")?;
+    }
+    let (mut columns, mut include, mut fillfactor, mut using_index) = (Vec::new(), Vec::new(), None, None);
+    if of_table && c.accept_all(&["using", "index"]) {
+        using_index = Some(c.ident()?);
+    } else {
+        if of_table {
+            columns = c.idents_in_parentheses()?;
+            if c.accept("include") {
+                include = c.idents_in_parentheses()?;
+            }
+        }
+        if c.accept("with") {
+            fillfactor = c.storage_options(50)?;
+        }
+        if c.accept_all(&["using", "index", "tablespace"]) {
+            tablespace(c)?;
+        }
+    }
+    Ok(Constraint::Index { primary, columns, include, fillfactor, nulls_not_distinct, using_index })
+}
+
+/// There is one tablespace.
+pub(super) fn tablespace(c: &mut Cursor<'_>) -> Parsed<()> {
+    let name = c.ident()?;
+    if name == "pg_default" {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        pg_types::SqlState::UNDEFINED_OBJECT,
+        format!("tablespace \"{name}\" does not exist"),
+    )
+    .into())
+}
+
+/// A table constraint if one comes next.
+pub(super) fn table_constraint(c: &mut Cursor<'_>) -> Parsed<Option<NamedConstraint>> {
+    let name = if c.peek_is(0, "constraint") {
+        c.parser.advance_token();
+        Some(c.ident()?)
+    } else {
+        None
+    };
+    let next = c.peek_word().unwrap_or_default();
+    match next.as_str() {
+        "check" | "unique" | "primary" => {
+            let constraint = constraint(c, true)?;
+            deferrability(c)?;
+            Ok(Some(NamedConstraint { name, constraint }))
+        }
+        "foreign" => Err(SqlError::unsupported("FOREIGN KEY").into()),
+        "exclude" if c.parser.peek_nth_token_ref(1).token == Token::LParen || c.peek_is(1, "using") => {
+            Err(SqlError::unsupported("EXCLUDE constraints").into())
+        }
+        _ if name.is_some() => c.unexpected(),
+        _ => Ok(None),
+    }
+}
+
+/// Options of CREATE SEQUENCE, ALTER SEQUENCE and identity columns.
+pub(super) fn sequence_options(c: &mut Cursor<'_>) -> Parsed<SequenceDef> {
+    let mut def = SequenceDef::default();
+    let o = &mut def.options;
+    loop {
+        if c.accept("as") {
+            def.ty = Some(c.parser.parse_data_type()?);
+        } else if c.accept("increment") {
+            c.accept("by");
+            o.increment = Some(c.integer()?);
+        } else if c.accept("minvalue") {
+            o.min = Some(Some(c.integer()?));
+        } else if c.accept("maxvalue") {
+            o.max = Some(Some(c.integer()?));
+        } else if c.accept_all(&["no", "minvalue"]) {
+            o.min = Some(None);
+        } else if c.accept_all(&["no", "maxvalue"]) {
+            o.max = Some(None);
+        } else if c.accept("start") {
+            c.accept("with");
+            o.start = Some(c.integer()?);
+        } else if c.accept("restart") {
+            let with = c.accept("with");
+            let number = matches!(
+                c.parser.peek_token_ref().token,
+                Token::Number(..) | Token::Minus | Token::Plus
+            );
+            o.restart = Some(if with || number { Some(c.integer()?) } else { None });
+        } else if c.accept("cache") {
+            o.cache = Some(c.integer()?);
+        } else if c.accept("cycle") {
+            o.cycle = Some(true);
+        } else if c.accept_all(&["no", "cycle"]) {
+            o.cycle = Some(false);
+        } else if c.accept_all(&["owned", "by"]) {
+            o.owned_by = Some(owner(c)?);
+        } else {
+            return Ok(def);
+        }
+    }
+}
+
+fn owner(c: &mut Cursor<'_>) -> Parsed<Option<(pg_plan::utility::ObjectName, String)>> {
+    if c.accept("none") {
+        return Ok(None);
+    }
+    let mut parts = Vec::from([c.ident()?]);
+    while c.accept_symbol(&Token::Period) {
+        parts.push(c.ident()?);
+    }
+    let column = parts.pop().unwrap_or_default();
+    let name = match parts.len() {
+        1 => pg_plan::utility::ObjectName { schema: None, name: parts.swap_remove(0) },
+        2 => {
+            let name = parts.swap_remove(1);
+            pg_plan::utility::ObjectName { schema: Some(parts.swap_remove(0)), name }
+        }
+        _ => {
+            return Err(SqlError::syntax("invalid OWNED BY option")
+                .hint("Specify OWNED BY table.column or OWNED BY NONE.".to_string())
+                .into());
+        }
+    };
+    Ok(Some((name, column)))
+}
