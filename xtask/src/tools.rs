@@ -164,6 +164,11 @@ pub fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Sends SIGTERM.
+pub fn terminate(pid: u32) -> Result<()> {
+    run(Command::new("kill").args(["-TERM", &pid.to_string()]))
+}
+
 fn describe(command: &Command) -> String {
     let mut line = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {
