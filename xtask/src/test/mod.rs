@@ -1,0 +1,100 @@
+//! `cargo xtask test [FILTER]`: everything that shows that the project does what it says, as suites.
+
+mod clients;
+mod guest;
+mod power;
+
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::{
+    error::{Error, Result},
+    lint, tools,
+};
+
+/// Arguments of `test`.
+#[derive(Args, Debug)]
+pub struct TestArguments {
+    /// Runs only suites whose name contains this
+    filter: Option<String>,
+    /// Prints the suites' names and stops
+    #[arg(long)]
+    list: bool,
+}
+
+/// A named group of tests.
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const SUITES: [Suite; 11] = [
+    Suite { name: "lint", about: "formatting, clippy, unsafe report", run: lint::run },
+    Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
+    Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
+    Suite { name: "hosted", about: "real clients against the hosted server", run: clients::hosted },
+    Suite { name: "kernel", about: "tests inside the kernel, in QEMU", run: guest::kernel },
+    Suite { name: "guest", about: "real clients against a booted guest; reboot; power button", run: guest::clients },
+    Suite { name: "panic", about: "a panicking statement in a booted guest", run: guest::panic },
+    Suite { name: "disks", about: "blank disks are formatted, foreign ones left alone", run: guest::disks },
+    Suite { name: "uefi", about: "the flashed image boots by UEFI", run: guest::uefi },
+    Suite { name: "kill", about: "20 times SIGKILL under load", run: power::kill },
+    Suite { name: "powercut", about: "power cuts with a disk that loses unflushed writes", run: power::cut },
+];
+
+/// `cargo xtask test`.
+pub fn run(arguments: &TestArguments) -> Result<()> {
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let chosen: Vec<&Suite> = SUITES.iter().filter(|s| s.name.contains(filter)).collect();
+    if arguments.list {
+        for suite in chosen {
+            println!("{:<10} {}", suite.name, suite.about);
+        }
+        return Ok(());
+    }
+    if chosen.is_empty() {
+        let names: Vec<_> = SUITES.iter().map(|s| s.name).collect();
+        return Err(Error::Usage(format!("no suite is named like \"{filter}\"; there are: {}", names.join(", "))));
+    }
+    let mut failed = Vec::new();
+    let mut lines = Vec::new();
+    for suite in &chosen {
+        println!("\n=== {}: {}", suite.name, suite.about);
+        let start = Instant::now();
+        let outcome = (suite.run)();
+        let seconds = start.elapsed().as_secs_f64();
+        let word = if outcome.is_ok() { "passed" } else { "FAILED" };
+        if let Err(e) = outcome {
+            println!("--- {} failed: {e}", suite.name);
+            failed.push(suite.name);
+        }
+        lines.push(format!("{:<10} {word} in {seconds:.1} s", suite.name));
+        println!("--- {} {word}", suite.name);
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", failed.join(", ")))) }
+}
+
+/// Fails with `message` unless `condition` holds.
+fn check(condition: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if condition { Ok(()) } else { Err(Error::Failed(message())) }
+}
+
+fn unit() -> Result<()> {
+    tools::run(tools::cargo().args(["test", "--workspace", "--quiet"]))
+}
+
+/// Crates with tests that need the simulated platform.
+const SIMULATED: [&str; 2] = ["platform", "pg_storage"];
+
+fn simulated() -> Result<()> {
+    let mut command = tools::cargo();
+    command.args(["test", "--quiet", "--release", "--target-dir"]).arg(tools::target().join("simulated"));
+    for package in SIMULATED {
+        command.args(["--package", package]);
+    }
+    tools::run(command.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))
+}
