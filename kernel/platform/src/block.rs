@@ -1,6 +1,7 @@
 //! Block devices: where bytes become durable.
 
-use core::fmt;
+use alloc::{sync::Arc, vec::Vec};
+use core::{fmt, ops::Range};
 
 /// What a device says about itself. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,4 +112,67 @@ pub trait BlockDevice: Send + Sync {
     fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError>;
     /// Makes the range read as zeroes (durable after flush).
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError>;
+}
+
+/// A byte range of a device as a device of its own.
+pub struct Partition {
+    device: Arc<dyn BlockDevice>,
+    start: u64,
+    length: u64,
+}
+
+impl Partition {
+    /// The range must be aligned to the device's blocks; what lies beyond the device is cut off.
+    pub fn new(device: Arc<dyn BlockDevice>, range: Range<u64>) -> Self {
+        let end = range.end.min(device.geometry().capacity);
+        Self { device, start: range.start, length: end.saturating_sub(range.start) }
+    }
+
+    fn at(&self, offset: u64, length: u64) -> Result<u64, BlockError> {
+        let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
+        if inside { Ok(self.start + offset) } else { Err(BlockError::InvalidRequest) }
+    }
+}
+
+impl BlockDevice for Partition {
+    fn geometry(&self) -> Geometry {
+        let whole = self.device.geometry();
+        // A device promises atomic writes from its own start: that carries over only when ours is aligned to it.
+        let aligned = self.start.is_multiple_of(u64::from(whole.atomic_write.max(1)));
+        let atomic_write = if aligned { whole.atomic_write } else { whole.block_size };
+        Geometry { capacity: self.length, atomic_write, ..whole }
+    }
+    fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError> {
+        self.device.read(self.at(offset, buf.len() as u64)?, buf, class)
+    }
+    fn write(
+        &self,
+        offset: u64,
+        data: &[u8],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
+        self.device.write(self.at(offset, data.len() as u64)?, data, durability, class)
+    }
+    fn write_batch(
+        &self,
+        writes: &[WriteRequest<'_>],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
+        let moved: Result<Vec<_>, _> = writes
+            .iter()
+            .map(|w| Ok(WriteRequest { offset: self.at(w.offset, w.data.len() as u64)?, data: w.data }))
+            .collect();
+        self.device.write_batch(&moved?, durability, class)
+    }
+    fn flush(&self) -> Result<(), BlockError> {
+        self.device.flush()
+    }
+    fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.device.discard(self.at(offset, len)?, len)
+    }
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.device.write_zeroes(self.at(offset, len)?, len)
+    }
 }

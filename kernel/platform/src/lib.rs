@@ -32,7 +32,7 @@ pub mod net;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 mod hosted;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
-pub use hosted::{entropy, power, sync, task, time};
+pub use hosted::{entropy, file, power, sync, task, time};
 
 /// Sockets of the operating system below, for the hosted binary and for tests.
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]

@@ -1,5 +1,6 @@
 //! The hosted platform: std's threads, locks and clocks.
 pub mod entropy;
+pub mod file;
 pub mod net;
 pub mod power;
 pub mod sync;
