@@ -16,7 +16,7 @@ mod decode;
 mod encode;
 mod nested;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use alloc::{boxed::Box, vec::Vec};
 
