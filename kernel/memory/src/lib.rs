@@ -51,6 +51,7 @@ mod intrinsics;
 pub mod layout;
 mod mmio;
 pub mod paging;
+pub mod regions;
 pub mod stack;
 
 pub use dma::DmaBuffer;

@@ -4,7 +4,7 @@ use crate::time;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use kernel_memory::{MemoryError, MmioRegion, PhysAddr, core_local, map_mmio};
 use spin::Once;
-use x86_64::registers::model_specific::Msr;
+use x86_64::{instructions::port::Port, registers::model_specific::Msr};
 
 /// Fires when the core's earliest deadline is reached.
 pub(crate) const TIMER_VECTOR: u8 = 0xf0;
@@ -67,6 +67,12 @@ fn write(register: usize, value: u32) {
 
 /// Chooses the mode and maps the registers. Once, on the boot core, before [`init_core`].
 pub fn init(registers: PhysAddr) -> Result<(), MemoryError> {
+    // The old interrupt controllers stay off. First, while the core still listens to them: a request they have
+    // raised already would otherwise stay pending with nobody to answer for it.
+    for port in [0x21, 0xa1] {
+        // SAFETY: masks all lines of the 8259s; nothing uses them.
+        unsafe { Port::<u8>::new(port).write(0xff) };
+    }
     let features = cpuid(1);
     X2APIC.store(features.ecx & (1 << 21) != 0, Ordering::Relaxed);
     DEADLINE_MODE.store(features.ecx & (1 << 24) != 0, Ordering::Relaxed);
