@@ -159,7 +159,8 @@ fn functions(file: &[u8]) -> Result<BTreeMap<u64, String>> {
                 continue;
             }
             let name = strings + u32_at(file, symbol)? as usize;
-            let name: Vec<u8> = file.get(name..).unwrap_or_default().iter().copied().take_while(|b| *b != 0).collect();
+            let name: Vec<u8> =
+                file.get(name..).unwrap_or_default().iter().copied().take_while(|b| *b != 0).collect();
             let name = String::from_utf8_lossy(&name);
             // `{:#}` leaves the hash out.
             found.insert(value, format!("{:#}", rustc_demangle::demangle(&name)));

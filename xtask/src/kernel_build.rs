@@ -96,7 +96,10 @@ pub fn build_kernel(profile: Profile) -> Result<PathBuf> {
     let bytes = fs::read(&linked).context(|| format!("read {}", linked.display()))?;
     let image = elf::kernel_image(&bytes)?;
     if image.len() as u64 > MAX_IMAGE {
-        return Err(Error::Failed(format!("the kernel image has {} bytes, more than {MAX_IMAGE}", image.len())));
+        return Err(Error::Failed(format!(
+            "the kernel image has {} bytes, more than {MAX_IMAGE}",
+            image.len()
+        )));
     }
     let out = linked.with_extension("elf");
     write_if_changed(&out, &image)?;

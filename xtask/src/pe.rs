@@ -22,7 +22,11 @@ pub fn application(program: &Flat) -> Vec<u8> {
     let end = (program.memory.len() as u32).next_multiple_of(PAGE);
     let split = program.text_end.clamp(HEADERS, end);
     let part = |from: u32, to: u32| {
-        let mut bytes = program.memory.get(from as usize..(to as usize).min(program.memory.len())).unwrap_or_default().to_vec();
+        let mut bytes = program
+            .memory
+            .get(from as usize..(to as usize).min(program.memory.len()))
+            .unwrap_or_default()
+            .to_vec();
         bytes.resize((to - from) as usize, 0);
         bytes
     };

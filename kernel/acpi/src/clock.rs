@@ -10,7 +10,8 @@ pub fn clock_to_micros(registers: [u8; 7], mode: u8) -> i64 {
         h = h % 12 + if hour & 0x80 != 0 { 12 } else { 0 };
     }
     let century = if century == 0 { 20 } else { number(century) };
-    let days = days_from_civil(century * 100 + number(year), number(month).clamp(1, 12), number(day).clamp(1, 31));
+    let days =
+        days_from_civil(century * 100 + number(year), number(month).clamp(1, 12), number(day).clamp(1, 31));
     (((days * 24 + h) * 60 + number(minute)) * 60 + number(second)) * 1_000_000
 }
 

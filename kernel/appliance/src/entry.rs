@@ -109,13 +109,18 @@ extern "C" fn pvh_start(at: u64) -> ! {
     assert!(start.magic == START_MAGIC && start.version >= 1, "not started by a PVH boot loader");
     let entries = (start.memory_map_entries as usize).min(MAX_REGIONS);
     // SAFETY: as above: the loader placed so many entries there.
-    let map = unsafe { slice::from_raw_parts(layout::direct(start.memory_map_at) as *const StartMemory, entries) };
+    let map =
+        unsafe { slice::from_raw_parts(layout::direct(start.memory_map_at) as *const StartMemory, entries) };
     let regions = map
         .iter()
         .map(|m| MemoryRegion {
             start: m.start,
             end: m.start.saturating_add(m.len),
-            kind: if m.kind == E820_RAM { MemoryRegionKind::Usable } else { MemoryRegionKind::UnknownBios(m.kind) },
+            kind: if m.kind == E820_RAM {
+                MemoryRegionKind::Usable
+            } else {
+                MemoryRegionKind::UnknownBios(m.kind)
+            },
         })
         .collect();
     let command_line = if start.command_line_at == 0 {
@@ -140,5 +145,10 @@ extern "C" fn uefi_start(info: &'static BootInfo) -> ! {
         Optional::Some(at) => unsafe { slice::from_raw_parts(at as *const u8, info.ramdisk_len as usize) },
         Optional::None => &[],
     };
-    enter(Handover { regions, rsdp: info.rsdp_addr.into_option(), command_line, image_phys: info.kernel_addr })
+    enter(Handover {
+        regions,
+        rsdp: info.rsdp_addr.into_option(),
+        command_line,
+        image_phys: info.kernel_addr,
+    })
 }

@@ -25,13 +25,16 @@ use kernel_memory::{
     stack::Stack,
 };
 use kernel_task::{apic, cpu, exceptions, panic, smp, time};
-use unwinding::custom_eh_frame_finder::{EhFrameFinder, FrameInfo, FrameInfoKind, set_custom_eh_frame_finder};
+use unwinding::custom_eh_frame_finder::{
+    EhFrameFinder, FrameInfo, FrameInfoKind, set_custom_eh_frame_finder,
+};
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap;
 
-static LOGGER: driver_serial::SerialLogger =
-    driver_serial::SerialLogger { clock: || u64::try_from(time::monotonic().as_micros()).unwrap_or(u64::MAX) };
+static LOGGER: driver_serial::SerialLogger = driver_serial::SerialLogger {
+    clock: || u64::try_from(time::monotonic().as_micros()).unwrap_or(u64::MAX),
+};
 
 static BOOT_CORE: CoreLocal = CoreLocal::new(0, 0);
 
@@ -112,7 +115,8 @@ fn init_memory(info: &BootInfo, symbols: usize) {
         (page(&raw const __data_start), page(&raw const __data_end), Rights::ReadWrite),
         (symbols_start, symbols_start + (symbols as u64).next_multiple_of(4096), Rights::Read),
     ];
-    let image = Image { phys_base: info.kernel_addr - (entry::image_start() - layout::IMAGE), sections: &sections };
+    let image =
+        Image { phys_base: info.kernel_addr - (entry::image_start() - layout::IMAGE), sections: &sections };
     // SAFETY: once, with the boot tables; the regions have the image cut out.
     if let Err(e) = unsafe { paging::init(&info.memory_regions, &image) } {
         panic!("memory: {e}");
@@ -158,7 +162,8 @@ extern "C" fn main_on_stack(info: usize) -> ! {
 fn low_frame(info: &BootInfo) -> Option<PhysAddr> {
     use bootloader_api::info::MemoryRegionKind::Usable;
     // 0 to 0x1000 holds real-mode vectors; start-up addresses have 8 bits of page number.
-    let low = info.memory_regions.iter().find(|r| r.kind == Usable && r.end > 0x2000 && r.start < 0x9_0000)?;
+    let low =
+        info.memory_regions.iter().find(|r| r.kind == Usable && r.end > 0x2000 && r.start < 0x9_0000)?;
     Some(PhysAddr::new(low.start.max(0x1000)))
 }
 

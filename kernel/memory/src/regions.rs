@@ -88,8 +88,12 @@ mod tests {
             region(0x500000, 0x500010, MemoryRegionKind::UnknownBios(2)),
         ];
         let got = normalise(&map, 0x200000..0x2ff001);
-        let usable: Vec<(u64, u64)> = got.iter().filter(|r| r.kind == USABLE).map(|r| (r.start, r.end)).collect();
-        assert_eq!(usable, [(0x1000, 0x9f000), (0x100000, 0x200000), (0x300000, 0x500000), (0x501000, 0x800000)]);
+        let usable: Vec<(u64, u64)> =
+            got.iter().filter(|r| r.kind == USABLE).map(|r| (r.start, r.end)).collect();
+        assert_eq!(
+            usable,
+            [(0x1000, 0x9f000), (0x100000, 0x200000), (0x300000, 0x500000), (0x501000, 0x800000)]
+        );
     }
 
     proptest! {
