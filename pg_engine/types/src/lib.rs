@@ -13,10 +13,12 @@
 
 extern crate alloc;
 
+pub mod compare;
 pub mod datetime;
 pub mod error;
 pub mod format;
 pub mod io;
+pub mod key;
 pub mod numeric;
 pub mod oid;
 pub mod tuple;

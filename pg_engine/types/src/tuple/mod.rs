@@ -16,7 +16,7 @@ mod decode;
 mod encode;
 mod nested;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use alloc::{boxed::Box, vec::Vec};
 
