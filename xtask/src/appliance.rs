@@ -91,7 +91,8 @@ impl Appliance {
     /// Starts QEMU. `echo` streams the serial log to standard output.
     pub fn boot(options: Options, echo: bool) -> Result<Self> {
         let qemu = tools::require(tools::QEMU)?;
-        let control = std::env::temp_dir().join(format!("intralith-{}-{:x}.qmp", std::process::id(), unique()));
+        let control =
+            std::env::temp_dir().join(format!("intralith-{}-{:x}.qmp", std::process::id(), unique()));
         let mut machine = Machine::new(qemu, options.boot, control);
         machine.accelerator = options.accelerator;
         machine.processors = options.processors;
@@ -122,10 +123,11 @@ impl Appliance {
     fn ended(&mut self) -> Error {
         let status = self.guest.wait(Duration::from_secs(5)).map(|s| s.to_string()).unwrap_or_default();
         let complaints = self.guest.complaints();
-        if complaints.contains("Failed to get \"write\" lock") {
-            if let Some(Disk { source: qemu_machine::Source::Raw(path), .. }) = self.guest.machine().disks.first() {
-                return Error::DiskLocked(path.clone());
-            }
+        if complaints.contains("Failed to get \"write\" lock")
+            && let Some(Disk { source: qemu_machine::Source::Raw(path), .. }) =
+                self.guest.machine().disks.first()
+        {
+            return Error::DiskLocked(path.clone());
         }
         let reason = if complaints.is_empty() { self.tail() } else { complaints };
         Error::Guest(format!("ended ({status})\n{reason}"))
@@ -145,7 +147,10 @@ impl Appliance {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Error::Guest(format!("did not print \"{text}\" within {limit:?}\n{}", self.tail())));
+                return Err(Error::Guest(format!(
+                    "did not print \"{text}\" within {limit:?}\n{}",
+                    self.tail()
+                )));
             }
             self.pump(left)?;
         }

@@ -49,8 +49,16 @@ struct Case {
 }
 
 const CASES: [Case; 7] = [
-    Case { name: "select-only prepared, 1 client", arguments: &["-S", "-M", "prepared", "-c", "1"], promised: 5.0 },
-    Case { name: "select-only prepared, 8 clients", arguments: &["-S", "-M", "prepared", "-c", "8"], promised: 5.0 },
+    Case {
+        name: "select-only prepared, 1 client",
+        arguments: &["-S", "-M", "prepared", "-c", "1"],
+        promised: 5.0,
+    },
+    Case {
+        name: "select-only prepared, 8 clients",
+        arguments: &["-S", "-M", "prepared", "-c", "8"],
+        promised: 5.0,
+    },
     Case { name: "select-only simple, 8 clients", arguments: &["-S", "-c", "8"], promised: 0.0 },
     Case { name: "TPC-B simple, 1 client", arguments: &["-c", "1"], promised: 0.0 },
     Case { name: "TPC-B simple, 8 clients", arguments: &["-c", "8"], promised: 4.0 },
@@ -75,7 +83,11 @@ impl Subject<'_> {
     fn pgbench(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(tools::require(tools::PGBENCH)?);
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER]).args(arguments).arg(USER);
-        command.env("PGPASSWORD", &self.password).env("PGSSLMODE", "disable").stdin(Stdio::null()).stderr(Stdio::null());
+        command
+            .env("PGPASSWORD", &self.password)
+            .env("PGSSLMODE", "disable")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         tools::capture(&mut command)
     }
 
@@ -141,7 +153,10 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     let image = folder.join("disk.img");
     let _ = std::fs::remove_file(&image);
     let size = std::fs::metadata(&kernel).context(|| format!("stat {}", kernel.display()))?.len();
-    println!("kernel image                      {:>10.2} MiB  (promised: at most 16)", size as f64 / f64::from(1 << 20));
+    println!(
+        "kernel image                      {:>10.2} MiB  (promised: at most 16)",
+        size as f64 / f64::from(1 << 20)
+    );
     let mut boots = Vec::new();
     // The first boot formats; the ones after it are what a user sees day by day.
     let (mut appliance, _, first) = boot(&kernel, &image)?;
@@ -154,8 +169,12 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     println!("boot to first query               {:>10.2} s    (promised: at most 1.00)", median(&mut boots));
     println!("  first boot, formatting          {:>10.2} s", first.as_secs_f64());
     let (mut appliance, password, _) = boot(&kernel, &image)?;
-    let used: i64 = appliance.connect(Some(&password))?.query_one("SELECT intralith_memory_used()", &[])?.get(0);
-    println!("memory in use, pool aside         {:>10.2} MiB  (promised: at most 48)", used as f64 / f64::from(1 << 20));
+    let used: i64 =
+        appliance.connect(Some(&password))?.query_one("SELECT intralith_memory_used()", &[])?.get(0);
+    println!(
+        "memory in use, pool aside         {:>10.2} MiB  (promised: at most 48)",
+        used as f64 / f64::from(1 << 20)
+    );
     sleep(Duration::from_secs(2));
     let idle = host_cpu(appliance.guest().pid(), Duration::from_secs(10))?;
     println!("idle guest, share of a host core  {:>10.2} %    (promised: under 3)", idle * 100.0);
@@ -186,7 +205,11 @@ fn compare(arguments: &BenchArguments, own: &Subject<'_>) -> Result<()> {
     let scale = arguments.scale.to_string();
     for (variant, tuned) in [(1, false), (2, true)] {
         let mut running = built.boot(2, "2G", tuned)?;
-        println!("peer ({}) boot to first query {:.1} s", if tuned { "tuned" } else { "stock" }, running.boot.as_secs_f64());
+        println!(
+            "peer ({}) boot to first query {:.1} s",
+            if tuned { "tuned" } else { "stock" },
+            running.boot.as_secs_f64()
+        );
         let port = running.port;
         let other = Subject { guest: &mut running.guest, port, password: peer::PASSWORD.into() };
         other.pgbench(&["-i", "-q", "-s", &scale])?;
@@ -213,7 +236,10 @@ fn compare(arguments: &BenchArguments, own: &Subject<'_>) -> Result<()> {
             println!("peer disk trouble, discard this run: {line}");
         }
     }
-    println!("\n{:<34} {:>10} {:>10} {:>10} {:>7}  promised", "pgbench", "Intralith", "stock", "tuned", "ratio");
+    println!(
+        "\n{:<34} {:>10} {:>10} {:>10} {:>7}  promised",
+        "pgbench", "Intralith", "stock", "tuned", "ratio"
+    );
     for (case, [ours, stock, tuned]) in cases.iter().zip(&best) {
         let promised = if case.promised > 0.0 { format!("{:.0}", case.promised) } else { "-".into() };
         let ratio = ours / stock.max(*tuned);

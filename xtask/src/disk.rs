@@ -60,7 +60,8 @@ pub fn parse_size(text: &str) -> Result<u64> {
 pub fn prepare(path: &Path, size: u64) -> Result<Prepared> {
     let what = || format!("open {}", path.display());
     let fresh = !path.exists();
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).context(what)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).context(what)?;
     if fresh {
         file.set_len(size).context(what)?;
     }
@@ -70,7 +71,9 @@ pub fn prepare(path: &Path, size: u64) -> Result<Prepared> {
     })?;
     let device: Arc<dyn BlockDevice> = Arc::new(device);
     let volume = match boot_layout::find_data_partition(device.as_ref()) {
-        Ok(boot_layout::Search::Found(range)) => Arc::new(platform::block::Partition::new(device, range)) as Arc<_>,
+        Ok(boot_layout::Search::Found(range)) => {
+            Arc::new(platform::block::Partition::new(device, range)) as Arc<_>
+        }
         _ => device,
     };
     format_if_blank(path, volume.as_ref())?;
@@ -88,7 +91,8 @@ fn format_if_blank(path: &Path, volume: &dyn BlockDevice) -> Result<()> {
     let password = random_password();
     let file = password_file(path);
     let what = || format!("write {}", file.display());
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file).context(what)?;
+    let mut out =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file).context(what)?;
     writeln!(out, "{password}").context(what)?;
     out.sync_all().context(what)?;
     let config = intralith_config::Config { first_password: Some(password), ..Default::default() };

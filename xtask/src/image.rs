@@ -33,7 +33,8 @@ pub fn create(path: &Path, size: u64, contents: &Contents<'_>) -> Result<std::op
     let what = || format!("write {}", path.display());
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path).context(what)?;
     file.set_len(size).context(what)?;
-    let table = |e: &dyn std::fmt::Display| Error::Usage(format!("partition table of {}: {e}", path.display()));
+    let table =
+        |e: &dyn std::fmt::Display| Error::Usage(format!("partition table of {}: {e}", path.display()));
     gpt::mbr::ProtectiveMBR::with_lb_size(u32::try_from(size / 512 - 1).unwrap_or(u32::MAX))
         .overwrite_lba0(&mut file)
         .map_err(|e| table(&e))?;
@@ -42,7 +43,9 @@ pub fn create(path: &Path, size: u64, contents: &Contents<'_>) -> Result<std::op
         .logical_block_size(LogicalBlockSize::Lb512)
         .create_from_device(&mut file, None)
         .map_err(|e| table(&e))?;
-    let esp = disk.add_partition("EFI system", ESP_BYTES, partition_types::EFI, 0, Some(2048)).map_err(|e| table(&e))?;
+    let esp = disk
+        .add_partition("EFI system", ESP_BYTES, partition_types::EFI, 0, Some(2048))
+        .map_err(|e| table(&e))?;
     let kind = partition_types::Type {
         guid: DATA_PARTITION_TYPE.parse().map_err(|e| table(&e))?,
         os: partition_types::OperatingSystem::None,
@@ -154,7 +157,8 @@ mod tests {
         assert_eq!(disk.partitions().len(), 2);
         let esp = disk.partitions().values().find(|p| p.part_type_guid == partition_types::EFI).unwrap();
         let range = esp.first_lba * 512..(esp.last_lba + 1) * 512;
-        let volume = fatfs::FileSystem::new(Window::new(File::open(&path).unwrap(), range), fatfs::FsOptions::new());
+        let volume =
+            fatfs::FileSystem::new(Window::new(File::open(&path).unwrap(), range), fatfs::FsOptions::new());
         let mut kernel = Vec::new();
         volume.unwrap().root_dir().open_file(KERNEL_PATH).unwrap().read_to_end(&mut kernel).unwrap();
         assert_eq!(kernel, contents.kernel);

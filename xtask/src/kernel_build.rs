@@ -20,15 +20,12 @@ use crate::{
 pub enum Profile {
     /// As shipped: thin link-time optimisation.
     Release,
-    /// Quicker to build, for work on the kernel itself.
-    Quick,
 }
 
 impl Profile {
     fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
-            Self::Quick => "quick",
         }
     }
 }

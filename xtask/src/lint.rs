@@ -54,7 +54,8 @@ pub fn unsafe_report() -> Result<()> {
         code += count.code;
         with_unsafe += count.with_unsafe;
         println!("{name:<28} {:>8} {:>8}", count.code, count.with_unsafe);
-        let allowed = UNSAFE_STOREYS.iter().any(|s| name.starts_with(s)) && !SAFE_INSIDE.contains(&name.as_str());
+        let allowed =
+            UNSAFE_STOREYS.iter().any(|s| name.starts_with(s)) && !SAFE_INSIDE.contains(&name.as_str());
         if !allowed {
             if count.with_unsafe > 0 {
                 wrong.push(format!("{name} contains unsafe"));
@@ -122,7 +123,8 @@ fn count_text(text: &str) -> Count {
         count.code += 1;
         let word = |w: &str| {
             code.match_indices(w).any(|(at, _)| {
-                let bounded = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '"');
+                let bounded =
+                    |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '"');
                 bounded(code[..at].chars().next_back()) && bounded(code[at + w.len()..].chars().next())
             })
         };

@@ -1,4 +1,66 @@
 //! `cargo xtask`: build, run, image, test, bench. The only command people type.
+//!
+//! # Dependencies
+//! `clap` for the command line; `fatfs` and `gpt` to write disk images; `postgres` to ask the first query; `serde_json` for
+//! QEMU's control messages; `signal-hook` to end cleanly; `thiserror` for errors.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod appliance;
+mod bench;
+mod disk;
+mod elf;
+mod error;
+mod image;
+mod kernel_build;
+mod lint;
+mod nbd;
+mod pe;
+mod peer;
+mod run;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, run, test and measure Intralith")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the appliance and boots it in QEMU
+    Run(run::RunArguments),
+    /// Runs the same engine as an ordinary process
+    Host(run::HostArguments),
+    /// Writes a disk image that boots by UEFI
+    Image(run::ImageArguments),
+    /// Runs the tests: all, or the suites whose name contains FILTER
+    Test(test::TestArguments),
+    /// Formatting, clippy and the report on unsafe code
+    Lint,
+    /// Measures size, boot time, memory and speed
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Host(arguments) => run::host(&arguments),
+        Command::Image(arguments) => run::image(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Lint => lint::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -53,9 +53,14 @@ impl FaultyDisk {
     pub fn open(path: &Path) -> Result<Self> {
         let live_path: PathBuf = path.with_extension("live");
         crate::tools::run(
-            std::process::Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(path).arg(&live_path),
+            std::process::Command::new("cp")
+                .args(["--sparse=always", "--reflink=auto"])
+                .arg(path)
+                .arg(&live_path),
         )?;
-        let open = |p: &Path| OpenOptions::new().read(true).write(true).open(p).context(|| format!("open {}", p.display()));
+        let open = |p: &Path| {
+            OpenOptions::new().read(true).write(true).open(p).context(|| format!("open {}", p.display()))
+        };
         let (media, live) = (open(path)?, open(&live_path)?);
         let size = media.metadata().context(|| format!("stat {}", path.display()))?.len();
         Ok(Self { media, live, size, pending: BTreeMap::new(), counters: Counters::default() })
@@ -67,7 +72,9 @@ impl FaultyDisk {
     }
 
     fn in_range(&self, offset: u64, length: u64) -> bool {
-        offset % SECTOR == 0 && length % SECTOR == 0 && offset.checked_add(length).is_some_and(|end| end <= self.size)
+        offset.is_multiple_of(SECTOR)
+            && length.is_multiple_of(SECTOR)
+            && offset.checked_add(length).is_some_and(|end| end <= self.size)
     }
 
     fn write(&mut self, offset: u64, data: &[u8], force: bool) -> io::Result<()> {
@@ -106,7 +113,11 @@ impl FaultyDisk {
         let keep = random.next() % 5;
         for (sector, versions) in pending {
             if random.next() % 4 < keep {
-                let pick = if random.next() % 4 == 0 { random.next() as usize % versions.len() } else { versions.len() - 1 };
+                let pick = if random.next().is_multiple_of(4) {
+                    random.next() as usize % versions.len()
+                } else {
+                    versions.len() - 1
+                };
                 self.media.write_all_at(&versions[pick], sector * SECTOR)?;
             }
         }
@@ -228,7 +239,13 @@ fn serve(disk: &Mutex<FaultyDisk>, mut stream: UnixStream) -> io::Result<()> {
 }
 
 /// Serves one request: the protocol's error number, or `None` on disconnect.
-fn answer(disk: &mut FaultyDisk, kind: u16, force: bool, offset: u64, data: &mut [u8]) -> io::Result<Option<u32>> {
+fn answer(
+    disk: &mut FaultyDisk,
+    kind: u16,
+    force: bool,
+    offset: u64,
+    data: &mut [u8],
+) -> io::Result<Option<u32>> {
     const INVALID: u32 = 22;
     if matches!(kind, 0 | 1 | 4 | 6) && !disk.in_range(offset, data.len() as u64) {
         return Ok(Some(INVALID));

@@ -59,7 +59,9 @@ pub fn build() -> Result<Peer> {
         return Ok(peer);
     }
     if !tools::is_root() {
-        return Err(Error::Usage("building the peer machine needs root: run `sudo cargo xtask bench --peer`".into()));
+        return Err(Error::Usage(
+            "building the peer machine needs root: run `sudo cargo xtask bench --peer`".into(),
+        ));
     }
     let debootstrap = tools::require(tools::DEBOOTSTRAP)?;
     let tree = folder.join("tree");
@@ -71,7 +73,10 @@ pub fn build() -> Result<Peer> {
     let out = fs::File::create(&log).context(|| format!("create {}", log.display()))?;
     let err = out.try_clone().context(|| "clone a file handle".into())?;
     let mut command = Command::new(debootstrap);
-    command.args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"]).arg(&tree).args(mirror());
+    command
+        .args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"])
+        .arg(&tree)
+        .args(mirror());
     tools::run(command.stdout(out).stderr(err).stdin(Stdio::null()))?;
     configure(&tree)?;
     println!("peer: database and initial RAM disk");
@@ -97,7 +102,10 @@ fn mirror() -> Option<String> {
     let mut apt = Command::new("apt-get");
     apt.args(["indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Identifier: Packages"]);
     let text = tools::capture(apt.stdin(Stdio::null())).ok()?;
-    text.lines().filter_map(|l| l.split_once(' ')).find(|(name, _)| *name == "bookworm").map(|(_, uri)| uri.to_string())
+    text.lines()
+        .filter_map(|l| l.split_once(' '))
+        .find(|(name, _)| *name == "bookworm")
+        .map(|(_, uri)| uri.to_string())
 }
 
 fn configure(tree: &Path) -> Result<()> {
@@ -111,10 +119,7 @@ fn configure(tree: &Path) -> Result<()> {
     write("etc/initramfs-tools/modules", "virtio_pci\nvirtio_blk\nvirtio_net\nnvme\next4\n")?;
     write("etc/initramfs-tools/conf.d/small", "MODULES=list\nCOMPRESS=gzip\n")?;
     write("etc/hostname", "peer\n")?;
-    write(
-        "etc/fstab",
-        "/dev/vda / ext4 noatime 0 1\n/dev/nvme0n1 /var/lib/postgresql ext4 noatime 0 2\n",
-    )?;
+    write("etc/fstab", "/dev/vda / ext4 noatime 0 1\n/dev/nvme0n1 /var/lib/postgresql ext4 noatime 0 2\n")?;
     write("etc/systemd/network/all.network", "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n")?;
     write("etc/postgresql-common/createcluster.d/peer.conf", "create_main_cluster = false\n")
 }
@@ -164,7 +169,8 @@ fn prepare(tree: &Path) -> Result<()> {
 fn copy_newest(folder: &Path, prefix: &str, to: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).context(|| format!("read {}", folder.display()))?;
     let names = entries.filter_map(|e| e.ok().map(|e| e.path()));
-    let newest = names.filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix))).max();
+    let newest =
+        names.filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix))).max();
     let from = newest.ok_or_else(|| Error::Failed(format!("no {prefix}* in {}", folder.display())))?;
     fs::copy(&from, to).context(|| format!("copy {}", from.display()))?;
     Ok(())
@@ -184,7 +190,8 @@ impl Peer {
         let folder = tools::scratch("peer-run")?;
         let copy = |from: &Path| {
             let to = folder.join(from.file_name().unwrap_or_default());
-            tools::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&to)).map(|()| to)
+            tools::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&to))
+                .map(|()| to)
         };
         let (root, data) = (copy(&self.root)?, copy(&self.data)?);
         let extra = if tuned { TUNED } else { "" };
@@ -208,7 +215,8 @@ impl Peer {
             if guest.ended()?.is_some() {
                 return Err(Error::Guest(format!("(peer) ended: {}", guest.complaints())));
             }
-            let answered = appliance::connect(port, Some(PASSWORD)).and_then(|mut c| Ok(c.simple_query("SELECT 1")?));
+            let answered =
+                appliance::connect(port, Some(PASSWORD)).and_then(|mut c| Ok(c.simple_query("SELECT 1")?));
             let boot = guest.started().elapsed();
             match answered {
                 Ok(_) => return Ok(RunningPeer { guest, port, boot }),
@@ -225,7 +233,9 @@ pub fn disk_trouble(guest: &Guest) -> Vec<String> {
     let mut trouble = Vec::new();
     while Instant::now() < deadline {
         match guest.serial_line(Duration::from_millis(1)) {
-            Ok(line) if line.contains("nvme") && (line.contains("timeout") || line.contains("I/O")) => trouble.push(line),
+            Ok(line) if line.contains("nvme") && (line.contains("timeout") || line.contains("I/O")) => {
+                trouble.push(line)
+            }
             Ok(_) => {}
             Err(_) => break,
         }

@@ -104,7 +104,7 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
     let (path, boot) = match arguments.firmware {
         Firmware::Pvh => {
             let path = arguments.disk.clone().map_or_else(|| default_disk("disk.img"), Ok)?;
-            (path, Boot::Kernel { image: kernel.clone(), initrd: None, command_line: arguments.append.clone() })
+            (path, Boot::Kernel { image: kernel, initrd: None, command_line: arguments.append.clone() })
         }
         Firmware::Uefi => {
             let path = arguments.disk.clone().map_or_else(|| default_disk("uefi.img"), Ok)?;
@@ -138,7 +138,11 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
 }
 
 /// Waits for the first answered query in slices, so that a signal is noticed.
-fn ready_or_stopped(appliance: &mut Appliance, password: Option<&str>, stop: &AtomicBool) -> Result<Option<Duration>> {
+fn ready_or_stopped(
+    appliance: &mut Appliance,
+    password: Option<&str>,
+    stop: &AtomicBool,
+) -> Result<Option<Duration>> {
     // A disk image of unknown origin has no password file beside it: then a served connection is the sign of life.
     if password.is_none() {
         appliance.wait_for("listening on", Duration::from_secs(120))?;
@@ -148,7 +152,9 @@ fn ready_or_stopped(appliance: &mut Appliance, password: Option<&str>, stop: &At
     while !stop.load(Ordering::Relaxed) {
         match appliance.wait_ready(password, Duration::from_millis(1000)) {
             Ok(elapsed) => return Ok(Some(elapsed)),
-            Err(e) if std::time::Instant::now() >= deadline || appliance.guest().ended()?.is_some() => return Err(e),
+            Err(e) if std::time::Instant::now() >= deadline || appliance.guest().ended()?.is_some() => {
+                return Err(e);
+            }
             Err(_) => {}
         }
     }

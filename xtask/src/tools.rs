@@ -107,7 +107,10 @@ pub fn install_package(program: &'static str, apt: &str, dnf: &str, pacman: &str
         ("brew", brew, vec!["install", brew]),
     ];
     let Some((manager, package, arguments)) = managers.into_iter().find(|(m, ..)| find(m).is_some()) else {
-        return Err(Error::Missing { tool: program, remedy: format!("your package manager (package {apt} on Debian)") });
+        return Err(Error::Missing {
+            tool: program,
+            remedy: format!("your package manager (package {apt} on Debian)"),
+        });
     };
     let line = format!("{manager} {}", arguments.join(" "));
     let Some(mut command) = privileged(manager) else {
@@ -122,7 +125,11 @@ pub fn install_package(program: &'static str, apt: &str, dnf: &str, pacman: &str
         command.env("DEBIAN_FRONTEND", "noninteractive");
     }
     let status = command.args(arguments).stdout(Stdio::null()).status().context(|| line.clone())?;
-    if status.success() { Ok(()) } else { Err(Error::Missing { tool: program, remedy: format!("sudo {line}") }) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Missing { tool: program, remedy: format!("sudo {line}") })
+    }
 }
 
 /// The command as root, when this process is root or sudo asks no password. Homebrew needs neither.

@@ -98,10 +98,11 @@ fn search_table(device: &dyn BlockDevice, at: u64, block: u64, blocks: u64) -> R
         if entry.get(..16) != Some(&DATA_PARTITION_TYPE_BYTES) {
             continue;
         }
-        if let (Some(first), Some(last)) = (u64_at(entry, 32), u64_at(entry, 40)) {
-            if first <= last && last < blocks {
-                return Ok(Search::Found(first * block..(last + 1) * block));
-            }
+        if let (Some(first), Some(last)) = (u64_at(entry, 32), u64_at(entry, 40))
+            && first <= last
+            && last < blocks
+        {
+            return Ok(Search::Found(first * block..(last + 1) * block));
         }
     }
     Ok(Search::NotOurs)

@@ -174,7 +174,7 @@ impl Config {
             "first_password" if !value.is_empty() => self.first_password = Some(value.into()),
             "log" => self.log = value.parse().map_err(|_| invalid())?,
             "max_connections" => {
-                self.max_connections = value.parse().ok().filter(|n| *n > 0).ok_or_else(invalid)?
+                self.max_connections = value.parse().ok().filter(|n| *n > 0).ok_or_else(invalid)?;
             }
             "test_functions" => {
                 self.test_functions = match value {

@@ -28,13 +28,37 @@ pub(crate) enum Ast {
     CreateSequence(ObjectName, bool, SequenceDef),
     AlterSequence(ObjectName, bool, SequenceDef),
     Copy(Box<Copy>),
-    Truncate { tables: Vec<NameAt>, restart_identity: bool, cascade: bool },
-    Vacuum { targets: Vec<(NameAt, Vec<sq::Ident>)>, options: VacuumOptions },
+    Truncate {
+        tables: Vec<NameAt>,
+        restart_identity: bool,
+        cascade: bool,
+    },
+    Vacuum {
+        targets: Vec<(NameAt, Vec<sq::Ident>)>,
+        options: VacuumOptions,
+    },
     Analyze(Vec<(NameAt, Vec<sq::Ident>)>),
-    Lock { tables: Vec<NameAt>, mode: u8, nowait: bool },
-    Prepare { name: String, types: Vec<sq::DataType>, statement: String },
-    Execute { name: String, args: Vec<sq::Expr> },
-    Declare { name: String, query: Box<sq::Query>, binary: bool, scroll: Option<bool>, hold: bool },
+    Lock {
+        tables: Vec<NameAt>,
+        mode: u8,
+        nowait: bool,
+    },
+    Prepare {
+        name: String,
+        types: Vec<sq::DataType>,
+        statement: String,
+    },
+    Execute {
+        name: String,
+        args: Vec<sq::Expr>,
+    },
+    Declare {
+        name: String,
+        query: Box<sq::Query>,
+        binary: bool,
+        scroll: Option<bool>,
+        hold: bool,
+    },
     /// Recognised, not supported.
     Unsupported(String),
 }

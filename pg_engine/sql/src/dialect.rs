@@ -141,7 +141,10 @@ fn between(parser: &mut Parser, expr: &Expr, negated: bool, symmetric: bool) -> 
     })))
 }
 
-fn value(parser: &mut Parser, make: impl FnOnce(Token) -> Option<Value>) -> Result<Option<Expr>, ParserError> {
+fn value(
+    parser: &mut Parser,
+    make: impl FnOnce(Token) -> Option<Value>,
+) -> Result<Option<Expr>, ParserError> {
     let token = parser.next_token();
     Ok(make(token.token).map(|v| Expr::Value(ValueWithSpan { value: v, span: token.span })))
 }

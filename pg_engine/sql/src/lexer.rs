@@ -27,7 +27,8 @@ pub(crate) fn too_complex() -> SqlError {
 
 /// The text's tokens, without white space and comments.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, chars: 0, ascii: text.is_ascii(), counted: 0 };
+    let mut lexer =
+        Lexer { text, bytes: text.as_bytes(), at: 0, chars: 0, ascii: text.is_ascii(), counted: 0 };
     let mut tokens = Vec::with_capacity(text.len() / 5 + 4);
     let mut chains: Vec<u32> = Vec::new();
     let mut chain = 0u32;
@@ -43,8 +44,15 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
             Token::RParen | Token::RBracket => chain = chains.pop().unwrap_or(0),
             Token::Comma | Token::SemiColon => chain = 0,
             Token::Word(w) => match w.keyword {
-                Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => chain += 1,
-                Keyword::IS | Keyword::LIKE | Keyword::ILIKE | Keyword::IN | Keyword::BETWEEN | Keyword::AT => {
+                Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
+                    chain += 1
+                }
+                Keyword::IS
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::IN
+                | Keyword::BETWEEN
+                | Keyword::AT => {
                     chain += 1;
                 }
                 Keyword::SELECT | Keyword::WHERE | Keyword::FROM | Keyword::WHEN | Keyword::THEN => chain = 0,
@@ -462,9 +470,7 @@ impl Lexer<'_> {
         }
         if value.is_empty() {
             let position = self.location(start).column as u32;
-            return Err(
-                SqlError::syntax("zero-length delimited identifier at or near \"\"\"\"").at(position)
-            );
+            return Err(SqlError::syntax("zero-length delimited identifier at or near \"\"\"\"").at(position));
         }
         truncate(&mut value);
         Ok(Token::Word(Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword }))
@@ -479,7 +485,8 @@ impl Lexer<'_> {
             return Ok(Token::Placeholder(String::from(self.slice(start, self.at))));
         }
         let mut end = self.at;
-        while self.bytes.get(end).is_some_and(|&b| is_ident_start(b) || (end > self.at && b.is_ascii_digit())) {
+        while self.bytes.get(end).is_some_and(|&b| is_ident_start(b) || (end > self.at && b.is_ascii_digit()))
+        {
             end += 1;
         }
         if self.bytes.get(end) != Some(&b'$') {
@@ -520,8 +527,10 @@ impl Lexer<'_> {
             let width = self.text.get(self.at..).and_then(|t| t.chars().next()).map_or(1, char::len_utf8);
             let near = String::from(self.slice(start, self.at + width));
             let position = self.location(start).column as u32;
-            return Err(SqlError::syntax(format!("trailing junk after numeric literal at or near \"{near}\""))
-                .at(position));
+            return Err(SqlError::syntax(format!(
+                "trailing junk after numeric literal at or near \"{near}\""
+            ))
+            .at(position));
         }
         Ok(Token::Number(String::from(self.slice(start, self.at)), false))
     }

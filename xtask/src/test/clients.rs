@@ -65,7 +65,8 @@ pub fn hosted() -> Result<()> {
     let _ = std::fs::remove_file(&path);
     let (password, password_file) = {
         let prepared = disk::prepare(&path, 2 << 30)?;
-        let password = prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
+        let password =
+            prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
         (password, prepared.password_file())
     };
     let mut server = Hosted::start(&path, &password_file, &["--set", "test_functions=on"])?;
@@ -112,7 +113,8 @@ pub fn invariants(client: &mut Client) -> Result<()> {
         ("pgbench_tellers", "tbalance"),
         ("pgbench_history", "delta"),
     ] {
-        let sum: i64 = client.query_one(&format!("SELECT coalesce(sum({column}), 0) FROM {table}"), &[])?.get(0);
+        let sum: i64 =
+            client.query_one(&format!("SELECT coalesce(sum({column}), 0) FROM {table}"), &[])?.get(0);
         sums.push(sum);
     }
     check(sums.windows(2).all(|w| w[0] == w[1]), || format!("TPC-B sums differ: {sums:?}"))

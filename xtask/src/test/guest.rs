@@ -36,7 +36,8 @@ impl TestDisk {
         let path = tools::scratch("disks")?.join(format!("{name}.img"));
         let _ = fs::remove_file(&path);
         let prepared = disk::prepare(&path, 2 << 30)?;
-        let password = prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
+        let password =
+            prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
         Ok(Self { path, password })
     }
 
@@ -77,7 +78,9 @@ pub fn kernel() -> Result<()> {
             }
         }
         let status = appliance.guest().wait(Duration::from_secs(5))?;
-        check(status.code() == Some(TEST_PASSED), || format!("{processors} processors: {status}\n{}", appliance.tail()))?;
+        check(status.code() == Some(TEST_PASSED), || {
+            format!("{processors} processors: {status}\n{}", appliance.tail())
+        })?;
     }
     Ok(())
 }
@@ -117,7 +120,9 @@ pub fn panics_stay_contained(connect: impl Fn() -> Result<postgres::Client>) -> 
         victim.batch_execute("BEGIN; INSERT INTO unlucky VALUES (1)")?;
         let outcome = victim.batch_execute("SELECT intralith_test_panic()");
         let code = outcome.err().and_then(|e| e.code().map(|c| c.code().to_string()));
-        check(code.as_deref() == Some("XX000"), || format!("round {round}: SQLSTATE {code:?} instead of XX000"))?;
+        check(code.as_deref() == Some("XX000"), || {
+            format!("round {round}: SQLSTATE {code:?} instead of XX000")
+        })?;
         victim.batch_execute("ROLLBACK")?;
         let count: i64 = victim.query_one("SELECT count(*) FROM unlucky", &[])?.get(0);
         check(count == 0, || "the panicking transaction left rows".into())?;
@@ -164,7 +169,9 @@ fn make_gpt(path: &Path) -> Result<()> {
     let broken = |e: &dyn std::fmt::Display| Error::Failed(format!("making a partition table: {e}"));
     let config = gpt::GptConfig::new().writable(true);
     let mut table = config.create(path).map_err(|e| broken(&e))?;
-    table.add_partition("data", 100 << 20, gpt::partition_types::LINUX_FS, 0, None).map_err(|e| broken(&e))?;
+    table
+        .add_partition("data", 100 << 20, gpt::partition_types::LINUX_FS, 0, None)
+        .map_err(|e| broken(&e))?;
     table.write().map_err(|e| broken(&e))?;
     Ok(())
 }
@@ -172,7 +179,10 @@ fn make_gpt(path: &Path) -> Result<()> {
 fn make_noise(path: &Path) -> Result<()> {
     let what = || format!("write {}", path.display());
     let mut file = fs::OpenOptions::new().write(true).open(path).context(what)?;
-    file.write_all(&(0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>()).context(what)
+    file.write_all(
+        &(0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(),
+    )
+    .context(what)
 }
 
 fn refused(kernel: &Path, name: &str, path: &Path) -> Result<()> {

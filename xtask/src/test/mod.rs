@@ -36,7 +36,11 @@ const SUITES: [Suite; 11] = [
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
     Suite { name: "hosted", about: "real clients against the hosted server", run: clients::hosted },
     Suite { name: "kernel", about: "tests inside the kernel, in QEMU", run: guest::kernel },
-    Suite { name: "guest", about: "real clients against a booted guest; reboot; power button", run: guest::clients },
+    Suite {
+        name: "guest",
+        about: "real clients against a booted guest; reboot; power button",
+        run: guest::clients,
+    },
     Suite { name: "panic", about: "a panicking statement in a booted guest", run: guest::panic },
     Suite { name: "disks", about: "blank disks are formatted, foreign ones left alone", run: guest::disks },
     Suite { name: "uefi", about: "the flashed image boots by UEFI", run: guest::uefi },
@@ -56,7 +60,10 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
     }
     if chosen.is_empty() {
         let names: Vec<_> = SUITES.iter().map(|s| s.name).collect();
-        return Err(Error::Usage(format!("no suite is named like \"{filter}\"; there are: {}", names.join(", "))));
+        return Err(Error::Usage(format!(
+            "no suite is named like \"{filter}\"; there are: {}",
+            names.join(", ")
+        )));
     }
     let mut failed = Vec::new();
     let mut lines = Vec::new();

@@ -85,10 +85,14 @@ fn verify(client: &mut Client, acknowledged: &[i64]) -> Result<()> {
                    coalesce(max(number), 0) FROM ledger WHERE writer = $1";
         let row = client.query_one(sql, &[&writer, last])?;
         let (known, beyond, newest): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        check(known == 2 * last, || format!("writer {writer}: {known} rows of {} acknowledged are there", 2 * last))?;
+        check(known == 2 * last, || {
+            format!("writer {writer}: {known} rows of {} acknowledged are there", 2 * last)
+        })?;
         // The transaction whose answer the cut swallowed may have become durable, whole.
         check(matches!(beyond, 0 | 2) && newest <= last + 1, || {
-            format!("writer {writer}: {beyond} rows beyond the last acknowledged one, newest {newest} after {last}")
+            format!(
+                "writer {writer}: {beyond} rows beyond the last acknowledged one, newest {newest} after {last}"
+            )
         })?;
     }
     invariants(client)
@@ -131,7 +135,8 @@ pub fn cut() -> Result<()> {
     let disk = TestDisk::new("powercut")?;
     let socket = std::env::temp_dir().join(format!("intralith-{}.nbd", std::process::id()));
     let server = nbd::Server::start(nbd::FaultyDisk::open(&disk.path)?, socket)?;
-    let attached = |server: &nbd::Server| Disk { source: Source::Nbd(server.socket().into()), attach: Attach::Nvme };
+    let attached =
+        |server: &nbd::Server| Disk { source: Source::Nbd(server.socket().into()), attach: Attach::Nvme };
     let mut guest = disk.boot_from(&kernel, "", attached(&server))?;
     prepare(&guest, &disk.password)?;
     let mut acknowledged = vec![0; WRITERS];

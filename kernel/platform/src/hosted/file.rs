@@ -57,7 +57,7 @@ impl FileDevice {
     }
 
     fn check(&self, offset: u64, length: u64) -> Result<(), BlockError> {
-        let aligned = offset % BLOCK == 0 && length % BLOCK == 0;
+        let aligned = offset.is_multiple_of(BLOCK) && length.is_multiple_of(BLOCK);
         let inside = offset.checked_add(length).is_some_and(|end| end <= self.capacity);
         if aligned && inside { Ok(()) } else { Err(BlockError::InvalidRequest) }
     }

@@ -153,8 +153,7 @@ fn legacy(c: &mut Cursor<'_>, options: &mut CopyOptions) -> Parsed<()> {
         } else if c.accept("escape") {
             options.escape = Some(text(c)?);
         } else if c.accept_all(&["force", "quote"]) {
-            options.force_quote =
-                Some(if c.accept_symbol(&Token::Mul) { Columns::All } else { bare(c)? });
+            options.force_quote = Some(if c.accept_symbol(&Token::Mul) { Columns::All } else { bare(c)? });
         } else if c.accept_all(&["force", "not", "null"]) {
             options.force_not_null = Some(bare(c)?);
         } else if c.accept_all(&["force", "null"]) {

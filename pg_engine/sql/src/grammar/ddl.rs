@@ -29,8 +29,8 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "drop" => drop(c)?,
         "truncate" => truncate(c)?,
         "comment" => comment(c)?,
-        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "reindex" | "merge" | "do"
-        | "call" | "reassign" | "refresh" | "import" | "security" => {
+        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "reindex" | "merge"
+        | "do" | "call" | "reassign" | "refresh" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -550,8 +550,8 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     }
     match c.peek_word().as_deref() {
         Some(
-            word @ ("enable" | "disable" | "cluster" | "set" | "inherit" | "no" | "attach" | "detach" | "replica"
-            | "force" | "validate" | "of" | "not"),
+            word @ ("enable" | "disable" | "cluster" | "set" | "inherit" | "no" | "attach" | "detach"
+            | "replica" | "force" | "validate" | "of" | "not"),
         ) => {
             let word = word.to_ascii_uppercase();
             Err(SqlError::unsupported(format!("ALTER TABLE ... {word}")).into())

@@ -108,9 +108,7 @@ pub(crate) fn position(location: Location) -> u32 {
 /// `sqlparser` has no OVERRIDING clause: its tokens are taken out and remembered by the byte before which they stood.
 fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Vec<(usize, Overriding)> {
     let mut found = Vec::new();
-    let word = |t: Option<&TokenWithSpan>, w: &str| {
-        matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w)
-    };
+    let word = |t: Option<&TokenWithSpan>, w: &str| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
     let mut i = 0;
     while i < tokens.len() {
         if word(tokens.get(i), "overriding") && word(tokens.get(i + 2), "value") {
@@ -314,4 +312,3 @@ fn explainable(ast: &Ast) -> bool {
 pub(crate) fn name_of(name: &sq::ObjectName) -> Result<NameAt> {
     cursor::object_name(name)
 }
-

@@ -143,11 +143,8 @@ pub(super) fn tablespace(c: &mut Cursor<'_>) -> Parsed<()> {
     if name == "pg_default" {
         return Ok(());
     }
-    Err(SqlError::new(
-        pg_types::SqlState::UNDEFINED_OBJECT,
-        format!("tablespace \"{name}\" does not exist"),
-    )
-    .into())
+    Err(SqlError::new(pg_types::SqlState::UNDEFINED_OBJECT, format!("tablespace \"{name}\" does not exist"))
+        .into())
 }
 
 /// A table constraint if one comes next.
@@ -197,10 +194,8 @@ pub(super) fn sequence_options(c: &mut Cursor<'_>) -> Parsed<SequenceDef> {
             o.start = Some(c.integer()?);
         } else if c.accept("restart") {
             let with = c.accept("with");
-            let number = matches!(
-                c.parser.peek_token_ref().token,
-                Token::Number(..) | Token::Minus | Token::Plus
-            );
+            let number =
+                matches!(c.parser.peek_token_ref().token, Token::Number(..) | Token::Minus | Token::Plus);
             o.restart = Some(if with || number { Some(c.integer()?) } else { None });
         } else if c.accept("cache") {
             o.cache = Some(c.integer()?);
