@@ -18,6 +18,7 @@ mod errors;
 mod interval;
 mod kernel;
 pub mod order;
+mod pattern;
 pub mod registry;
 #[cfg(test)]
 mod registry_tests;

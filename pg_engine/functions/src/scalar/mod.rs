@@ -1,10 +1,12 @@
 //! Scalar functions, one module per family of types. Each has tables of [`Function`](crate::def::Function) rows.
 
 pub(crate) mod boolean;
+pub(crate) mod bytea;
 pub(crate) mod compare;
 pub(crate) mod float;
 pub(crate) mod integer;
 pub(crate) mod numeric;
 pub(crate) mod session;
 mod size;
+pub(crate) mod text;
 pub(crate) mod trig;

@@ -12,12 +12,16 @@ pub(crate) use family_operators::FAMILY_OPERATORS;
 pub(crate) use opclasses::OPERATOR_CLASSES;
 pub(crate) use operators::OPERATORS;
 
-use crate::{aggregate, def::Function, scalar};
+use crate::{aggregate, def::Function, pattern, scalar};
 
 /// The tables of functions.
 pub(crate) static FUNCTIONS: &[&[Function]] = &[
     aggregate::FUNCTIONS,
+    pattern::like::FUNCTIONS,
+    pattern::regexp::FUNCTIONS,
+    pattern::similar::FUNCTIONS,
     scalar::boolean::FUNCTIONS,
+    scalar::bytea::FUNCTIONS,
     scalar::compare::FLOATS,
     scalar::compare::INTEGERS,
     scalar::compare::OTHERS,
@@ -26,4 +30,5 @@ pub(crate) static FUNCTIONS: &[&[Function]] = &[
     scalar::integer::FUNCTIONS,
     scalar::numeric::FUNCTIONS,
     scalar::session::FUNCTIONS,
+    scalar::text::FUNCTIONS,
 ];
