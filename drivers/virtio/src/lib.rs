@@ -36,6 +36,11 @@ pub mod net;
 pub mod rng;
 pub mod transport;
 
+pub use net::VirtioNet;
+pub use rng::VirtioRng;
+/// What a virtio device is.
+pub use virtio_drivers::transport::DeviceType;
+
 use core::fmt;
 use driver_pci::PciError;
 use kernel_memory::MemoryError;

@@ -1,6 +1,6 @@
 //! The main task: configuration, devices, the database, shutdown.
 
-use crate::self_tests;
+use crate::{devices, self_tests};
 use core::time::Duration;
 use intralith_config::Config;
 use kernel_memory::{frames, heap};
@@ -17,6 +17,14 @@ pub fn main(command_line: &'static [u8]) {
     log::set_max_level(config.log);
     if let Some(name) = &config.test {
         self_tests::run(name);
+    }
+    let functions = devices::enumerate();
+    devices::seed_entropy(&functions);
+    let disks = devices::disks(&functions);
+    let network = devices::network(&functions, &config.network);
+    if let Some(n) = &network {
+        let got = n.wait_configured(Duration::from_secs(3));
+        log::info!("network: configured {got} {:?} after {:?}", n.addresses(), time::monotonic());
     }
     let memory = frames::stats();
     let used = heap::stats();

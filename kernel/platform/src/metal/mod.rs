@@ -20,7 +20,8 @@ pub mod sync {
 /// Tasks: independent flows of control with a stack each.
 pub mod task {
     pub use kernel_task::{
-        JoinHandle, PanicInfo, catch_unwind, checkpoint, core_count, current_core, panicking, sleep, spawn, yield_now,
+        JoinHandle, PanicInfo, catch_unwind, checkpoint, core_count, current_core, panicking, sleep, spawn,
+        yield_now,
     };
 }
 
