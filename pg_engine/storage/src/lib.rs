@@ -26,11 +26,18 @@
 extern crate alloc;
 
 mod api;
-mod skeleton;
+mod rows;
+mod sequence;
+mod storage;
+mod transaction;
 
-pub use api::{
-    FormatOptions, IndexInsert, Isolation, KeyBound, LockMode, LockTag, Probe, RelationKind, RelationStats,
-    RowLock, RowOutcome, ScanDirection, SequenceOptions, StorageConfig, Unique, VacuumStats, WaitPolicy,
-};
+pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
+pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};
+pub use pg_buffer_manager::PoolStats;
+pub use pg_heap::{RowLock, RowOutcome, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, Lsn, RelId, StorageError, Tid, Xid};
-pub use skeleton::{HeapScan, IndexScan, Savepoint, Snapshot, Storage, Transaction};
+pub use pg_transaction::{Isolation, LockMode, LockTag, Savepoint, Snapshot};
+pub use pg_volume::{Probe, RelationKind};
+pub use rows::{HeapScan, IndexScan};
+pub use storage::Storage;
+pub use transaction::Transaction;

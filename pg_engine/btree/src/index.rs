@@ -1,0 +1,355 @@
+//! Finding, inserting and removing entries.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pg_buffer_manager::{ReadGuard, WriteGuard};
+use pg_heap::{Engine, Heap, Liveness};
+use pg_page::{StorageError, Tid, Xid, ops::Ops};
+use pg_transaction::Work;
+use pg_volume::Relation;
+
+use crate::node::{Draft, INCOMPLETE, KIND_BTREE, KIND_META, MAX_KEY, NONE, Node, tid_bytes};
+
+pub(crate) type Result<T> = core::result::Result<T, StorageError>;
+
+/// More pages to the right than any level can have by chance.
+const MAX_MOVES: u32 = 1 << 24;
+
+/// Whether an index insertion checks for equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// No check.
+    No,
+    /// Another live row with the key makes the insertion fail with [`IndexInsert::Duplicate`], inserting nothing.
+    Yes,
+    /// The entry is inserted in any case; a live or in-progress row with an equal key is reported, to be checked
+    /// again at the end of the statement or transaction (deferred constraints).
+    Deferred,
+    /// Nothing is inserted: does another live row than this one have the key? (the recheck of a deferred constraint)
+    CheckOnly,
+}
+
+/// What became of an index insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexInsert {
+    /// Inserted, no equal key.
+    Done,
+    /// A live row (or, deferred, one in progress) has this key.
+    Duplicate {
+        /// That row.
+        tid: Tid,
+    },
+}
+
+/// What is kept in memory for an index between calls.
+#[derive(Debug, Default)]
+pub struct IndexState {
+    /// Block of a page that is or was the root, and its level above it. 0: not read yet.
+    root: AtomicU64,
+}
+
+/// An index in use.
+#[derive(Clone, Copy)]
+pub struct Index<'a> {
+    /// Means.
+    pub engine: &'a Engine,
+    /// Storage.
+    pub rel: &'a Relation,
+    /// Memory.
+    pub state: &'a IndexState,
+}
+
+const META_ROOT: usize = 40;
+
+impl<'a> Index<'a> {
+    pub(crate) fn broken(&self, block: u32, what: &'static str) -> StorageError {
+        StorageError::Corrupt { rel: self.rel.id, block, what }
+    }
+
+    /// Makes a new relation an empty tree.
+    pub fn create(&self, xid: Xid) -> Result<()> {
+        let pool = &self.engine.pool;
+        let (_, mut meta) = pool.extend(&self.engine.directory, self.rel, KIND_META, xid)?;
+        let (root, mut leaf) = pool.extend(&self.engine.directory, self.rel, KIND_BTREE, xid)?;
+        let empty =
+            Draft { level: 0, flags: 0, left: NONE, right: NONE, high: Vec::new(), low: Vec::new(), items: Vec::new() };
+        let mut ops = Ops::new();
+        ops.write(META_ROOT, &u64::from(root).to_le_bytes());
+        pool.change(xid, &mut [(&mut meta, &ops), (&mut leaf, &empty.ops())]);
+        Ok(())
+    }
+
+    /// Block and level of the root as the meta page has it.
+    pub(crate) fn true_root(&self) -> Result<(u32, u8)> {
+        let meta = self.engine.pool.read(self.rel, 0)?;
+        if meta.kind() != KIND_META {
+            return Err(self.broken(0, "not an index"));
+        }
+        let packed = meta.u64_at(META_ROOT);
+        drop(meta);
+        self.state.root.store(packed, Ordering::Release);
+        Ok((packed as u32, (packed >> 32) as u8))
+    }
+
+    pub(crate) fn root_ops(ops: &mut Ops, block: u32, level: u8) {
+        ops.write(META_ROOT, &(u64::from(block) | u64::from(level) << 32).to_le_bytes());
+    }
+
+    /// A place to start descending.
+    #[inline]
+    pub(crate) fn root(&self) -> Result<(u32, u8)> {
+        match self.state.root.load(Ordering::Acquire) {
+            0 => self.true_root(),
+            packed => Ok((packed as u32, (packed >> 32) as u8)),
+        }
+    }
+
+    pub(crate) fn read(&self, block: u32, level: u8) -> Result<ReadGuard<'a>> {
+        let page = self.engine.pool.read(self.rel, block)?;
+        if page.kind() != KIND_BTREE || Node(&page).level() != level {
+            return Err(self.broken(block, "not a page of this level of the index"));
+        }
+        Ok(page)
+    }
+
+    pub(crate) fn write(&self, block: u32, level: u8) -> Result<WriteGuard<'a>> {
+        let page = self.engine.pool.write(self.rel, block)?;
+        if page.kind() != KIND_BTREE || Node(&page).level() != level {
+            return Err(self.broken(block, "not a page of this level of the index"));
+        }
+        Ok(page)
+    }
+
+    /// Block of a page at `level` from which `(key, tid)` is to be found to the right.
+    #[inline]
+    fn descend(&self, key: &[u8], tid: Tid, level: u8) -> Result<u32> {
+        let (mut block, mut at) = self.root()?;
+        if at < level {
+            (block, at) = self.true_root()?;
+        }
+        for _ in 0..MAX_MOVES {
+            if at <= level {
+                return Ok(block);
+            }
+            let page = self.read(block, at)?;
+            let node = Node(&page);
+            if node.is_beyond(key, tid) {
+                block = node.right();
+            } else {
+                block = node.child_for(key, tid);
+                at -= 1;
+            }
+        }
+        Err(self.broken(block, "endless index level"))
+    }
+
+    /// The leaf where `(key, tid)` is or would be, for reading.
+    #[inline]
+    pub(crate) fn leaf(&self, key: &[u8], tid: Tid) -> Result<(u32, ReadGuard<'a>)> {
+        let mut block = self.descend(key, tid, 0)?;
+        for _ in 0..MAX_MOVES {
+            let page = self.read(block, 0)?;
+            if !Node(&page).is_beyond(key, tid) {
+                return Ok((block, page));
+            }
+            block = Node(&page).right();
+        }
+        Err(self.broken(block, "endless index level"))
+    }
+
+    /// The page at `level` where `(key, tid)` is or would be, for writing; incomplete splits on the way are completed.
+    pub(crate) fn leaf_for_write(&self, key: &[u8], tid: Tid, level: u8, xid: Xid) -> Result<WriteGuard<'a>> {
+        let mut block = self.descend(key, tid, level)?;
+        for _ in 0..MAX_MOVES {
+            let page = self.write(block, level)?;
+            if Node(&page).flags() & INCOMPLETE != 0 {
+                self.complete_split(page, xid)?;
+                continue;
+            }
+            if !Node(&page).is_beyond(key, tid) {
+                return Ok(page);
+            }
+            block = Node(&page).right();
+        }
+        Err(self.broken(block, "endless index level"))
+    }
+
+    /// Appends the tids of all entries with this key.
+    #[inline]
+    pub fn lookup(&self, key: &[u8], tids: &mut Vec<Tid>) -> Result<()> {
+        let (_, mut page) = self.leaf(key, Tid::MIN)?;
+        loop {
+            let node = Node(&page);
+            let n = node.count();
+            let mut i = node.lower_bound(key, Tid::MIN);
+            while i < n && node.key(i) == key {
+                tids.push(node.tid(i));
+                i += 1;
+            }
+            if i < n || node.high().is_none_or(|(k, _)| k > key) {
+                return Ok(());
+            }
+            page = self.read(node.right(), 0)?;
+        }
+    }
+
+    /// Adds an entry. `heap` is needed for unique checks.
+    pub fn insert(
+        &self,
+        work: &mut Work,
+        key: &[u8],
+        tid: Tid,
+        unique: Unique,
+        heap: Option<&Heap<'_>>,
+    ) -> Result<IndexInsert> {
+        if key.len() > MAX_KEY {
+            return Err(StorageError::KeyTooBig { size: key.len(), max: MAX_KEY });
+        }
+        let xid = work.writing_xid();
+        let Some(heap) = heap.filter(|_| unique != Unique::No) else {
+            self.engine.pool.wal().throttle();
+            let page = self.leaf_for_write(key, tid, 0, xid)?;
+            self.insert_at(page, key, tid, xid)?;
+            return Ok(IndexInsert::Done);
+        };
+        loop {
+            self.engine.pool.wal().throttle();
+            let first = self.leaf_for_write(key, Tid::MIN, 0, xid)?;
+            let outcome = match self.check_unique(work, &first, key, tid, heap)? {
+                None => IndexInsert::Done,
+                Some((other, Liveness::Live)) => IndexInsert::Duplicate { tid: other },
+                Some((other, Liveness::InProgress(_))) if unique == Unique::Deferred => {
+                    IndexInsert::Duplicate { tid: other }
+                }
+                Some((_, Liveness::InProgress(holder))) => {
+                    drop(first);
+                    self.engine.transactions.wait_for(work.owner(), holder, work.wait_options())?;
+                    continue;
+                }
+                Some((_, Liveness::Dead)) => IndexInsert::Done,
+            };
+            let insert = match unique {
+                Unique::CheckOnly => false,
+                Unique::Deferred => true,
+                Unique::Yes | Unique::No => outcome == IndexInsert::Done,
+            };
+            if insert {
+                self.insert_from(first, key, tid, xid)?;
+            }
+            return Ok(outcome);
+        }
+    }
+
+    /// Inserts at or right of a latched leaf. It stays latched until the entry is in, if the entry goes further right.
+    fn insert_from(&self, first: WriteGuard<'a>, key: &[u8], tid: Tid, xid: Xid) -> Result<()> {
+        if !Node(&first).is_beyond(key, tid) {
+            return self.insert_at(first, key, tid, xid);
+        }
+        let mut block = Node(&first).right();
+        for _ in 0..MAX_MOVES {
+            let page = self.write(block, 0)?;
+            if !Node(&page).is_beyond(key, tid) {
+                // An incomplete split of this page must be completed before the page is split again.
+                if Node(&page).flags() & INCOMPLETE != 0 {
+                    self.complete_split(page, xid)?;
+                    continue;
+                }
+                return self.insert_at(page, key, tid, xid);
+            }
+            block = Node(&page).right();
+        }
+        Err(self.broken(block, "endless index level"))
+    }
+
+    /// Looks for another row with the key that is live or may be. `first` is the first leaf that may have it.
+    fn check_unique(
+        &self,
+        work: &Work,
+        first: &WriteGuard<'_>,
+        key: &[u8],
+        tid: Tid,
+        heap: &Heap<'_>,
+    ) -> Result<Option<(Tid, Liveness)>> {
+        let check = |node: Node<'_>| -> Result<(Option<(Tid, Liveness)>, bool)> {
+            let n = node.count();
+            let mut i = node.lower_bound(key, Tid::MIN);
+            while i < n && node.key(i) == key {
+                let other = node.tid(i);
+                i += 1;
+                if other == tid {
+                    continue;
+                }
+                match heap.liveness(other, |x| work.is_own(x))? {
+                    Liveness::Dead => {}
+                    alive => return Ok((Some((other, alive)), false)),
+                }
+            }
+            Ok((None, i == n && node.high().is_some_and(|(k, _)| k <= key)))
+        };
+        let (found, mut further) = check(Node(first))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let mut block = Node(first).right();
+        while further {
+            let page = self.read(block, 0)?;
+            let found;
+            (found, further) = check(Node(&page))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            block = Node(&page).right();
+        }
+        Ok(None)
+    }
+
+    /// Inserts into the leaf it belongs to.
+    fn insert_at(&self, mut page: WriteGuard<'a>, key: &[u8], tid: Tid, xid: Xid) -> Result<()> {
+        let node = Node(&page);
+        if !node.has_room(key.len()) {
+            let mut item = key.to_vec();
+            item.extend_from_slice(&tid_bytes(tid));
+            return self.split(page, key, tid, &item, xid);
+        }
+        let i = node.lower_bound(key, tid);
+        if i < node.count() && node.tid(i) == tid && node.key(i) == key {
+            // Left behind by a transaction that aborted; the row's place was used again before vacuum came by.
+            return Ok(());
+        }
+        let mut ops = Ops::new();
+        node.insert_ops(&mut ops, i, key, &tid_bytes(tid));
+        self.engine.pool.change(xid, &mut [(&mut page, &ops)]);
+        Ok(())
+    }
+
+    /// Removes the entries of these tids (ascending). Returns how many there were.
+    pub fn remove(&self, dead: &[Tid]) -> Result<u64> {
+        let mut removed = 0;
+        let mut block = self.descend(&[], Tid::MIN, 0)?;
+        while block != NONE {
+            self.engine.pool.wal().throttle();
+            let page = self.read(block, 0)?;
+            let node = Node(&page);
+            let hit = (0..node.count()).any(|i| dead.binary_search(&node.tid(i)).is_ok());
+            let right = node.right();
+            drop(page);
+            if !hit {
+                block = right;
+                continue;
+            }
+            let mut page = self.write(block, 0)?;
+            let copy = page.clone();
+            let node = Node(&copy);
+            let mut draft = node.draft();
+            draft.items = (0..node.count())
+                .filter(|i| dead.binary_search(&node.tid(*i)).is_err())
+                .map(|i| node.item(i))
+                .collect();
+            removed += (node.count() - draft.items.len()) as u64;
+            block = node.right();
+            self.engine.pool.change(Xid::NONE, &mut [(&mut page, &draft.ops())]);
+        }
+        Ok(removed)
+    }
+}

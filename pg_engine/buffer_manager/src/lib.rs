@@ -1,0 +1,41 @@
+//! The buffer manager: the one cache between pages on the device and the cells that use them.
+//!
+//! # How it works
+//! A frame holds one page behind a latch. The **translation table** has a word per physical page, naming the frame that holds it;
+//! it is allocated in pieces as the volume comes into use (4 bytes per 8 KiB page). A hit is a load from the
+//! table, a compare-and-swap that pins the frame, and a look at the frame's tag: no lock, no hashing. A guard
+//! ([`ReadGuard`], [`WriteGuard`]) is pin and latch in one; safe code cannot keep bytes of a frame beyond it.
+//!
+//! A miss takes a shard's loader lock, a victim from the clock hand (second chance: frames in use again since the hand last
+//! passed are spared), and reads under the frame's write latch, so that others who want the page wait for the read and not for the table.
+//!
+//! # Changing pages
+//! Only [`BufferPool::change`] changes a page (hints apart): it marks the frames dirty, applies the operations, appends the log record and
+//! stamps the pages, in that order, under write latches. A page is written to the device only when the log is durable up to its stamp.
+//! The write goes out from a copy, so no latch is held during I/O.
+//!
+//! # Invariants
+//! * A frame whose state says *claimed* belongs to the one who claimed it; pinned frames are never claimed.
+//! * At most one write of a frame is under way (*writing*), so that versions reach the device in order; the frame stays pinned until
+//!   the write ends, so that no one reads the old version back.
+//! * A panic that unwinds through a [`WriteGuard`] stops the machine: the page may be half changed.
+//!
+//! # Lock order
+//! Latches of pages (the order among them is their owners' business: heap pages by block, B-tree pages downwards and to the right, B-tree before heap)
+//! → loader lock → the log's locks. No latch is waited for under a loader lock.
+//!
+//! # What it must not know
+//! Rows, keys, transactions.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod frame;
+mod pool;
+mod redo;
+mod writeback;
+
+pub use frame::{ReadGuard, WriteGuard};
+pub use pool::{BufferPool, PoolStats};
+pub use redo::KIND_PAGES;

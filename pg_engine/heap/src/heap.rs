@@ -1,0 +1,536 @@
+//! Changing rows.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::Ordering;
+
+use pg_buffer_manager::{BufferPool, WriteGuard};
+use pg_page::{
+    FLAG_UNUSED_SLOTS, Page, StorageError, Tid, Xid,
+    ops::Ops,
+    slotted::{self, Slot},
+};
+use pg_transaction::{Outcome, TransactionManager, Work};
+use pg_volume::{Directory, Relation};
+
+use crate::{
+    overflow, prune,
+    space::FreeSpace,
+    tuple::{self, HEADER, HEAP_ONLY, HOT_UPDATED, Header, LOCK_ONLY, UPDATED},
+};
+
+pub(crate) type Result<T> = core::result::Result<T, StorageError>;
+
+/// Longest payload that lies on the row's own page.
+pub(crate) const MAX_INLINE: usize = slotted::MAX_ITEM - HEADER;
+/// Longest payload.
+pub const MAX_PAYLOAD: usize = (1 << 30) - 1;
+/// Bytes of a page that inserts leave to updates.
+const RESERVE: usize = pg_page::PAGE_SIZE / 10;
+
+/// Modes of a row lock, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowLock {
+    /// FOR KEY SHARE.
+    KeyShare,
+    /// FOR SHARE.
+    Share,
+    /// FOR NO KEY UPDATE.
+    NoKeyUpdate,
+    /// FOR UPDATE.
+    Update,
+}
+
+/// What to do when another transaction holds the row or lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitPolicy {
+    /// Wait for it (lock timeout, cancel flag and deadlock detection apply).
+    Block,
+    /// [`pg_page::StorageError::LockNotAvailable`] at once (NOWAIT).
+    Error,
+    /// [`RowOutcome::WouldBlock`] at once (SKIP LOCKED).
+    Skip,
+}
+
+/// What became of an update, delete or lock of a row version.
+///
+/// On `ConcurrentlyUpdated` a READ COMMITTED statement fetches `latest` (`heap_fetch_version`), evaluates its condition again and
+/// tries again with that tid; a REPEATABLE READ statement fails with 40001, "could not serialize access due to
+/// concurrent update" (or "delete").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOutcome {
+    /// Done.
+    Done {
+        /// The new version (update), or the version itself (delete, lock).
+        tid: Tid,
+        /// The new version needs no index entries.
+        hot: bool,
+    },
+    /// Another transaction updated the row and committed.
+    ConcurrentlyUpdated {
+        /// The version that replaced it.
+        latest: Tid,
+    },
+    /// Another transaction deleted the row and committed.
+    ConcurrentlyDeleted,
+    /// This transaction itself changed the row in this command or a later one.
+    SelfModified,
+    /// The row is locked and [`WaitPolicy::Skip`] was asked for.
+    WouldBlock,
+}
+
+/// What heaps are made with.
+#[derive(Clone)]
+pub struct Engine {
+    /// Pages.
+    pub pool: Arc<BufferPool>,
+    /// Relations.
+    pub directory: Arc<Directory>,
+    /// Transactions.
+    pub transactions: Arc<TransactionManager>,
+}
+
+/// What is kept in memory for a heap between calls.
+#[derive(Default)]
+pub struct HeapState {
+    pub(crate) space: FreeSpace,
+}
+
+/// A heap in use.
+#[derive(Clone, Copy)]
+pub struct Heap<'a> {
+    /// Means.
+    pub engine: &'a Engine,
+    /// Storage.
+    pub rel: &'a Relation,
+    /// Memory.
+    pub state: &'a HeapState,
+}
+
+/// Whether a version may be changed.
+enum Verdict {
+    Free,
+    Wait(Xid),
+    Outcome(RowOutcome),
+}
+
+impl<'a> Heap<'a> {
+    fn pool(&self) -> &'a BufferPool {
+        &self.engine.pool
+    }
+
+    /// Adds a row.
+    pub fn insert(&self, work: &mut Work, payload: &[u8]) -> Result<Tid> {
+        let mut tid = Tid::NONE;
+        self.insert_many(work, &[payload], |t| tid = t)?;
+        Ok(tid)
+    }
+
+    /// Adds rows; one latch and one log record per page.
+    pub fn insert_many(&self, work: &mut Work, payloads: &[&[u8]], mut each: impl FnMut(Tid)) -> Result<()> {
+        let who = work.owner().0;
+        let xid = work.writing_xid();
+        let fresh = Header::new(xid, work.command(), 0);
+        let mut rest = payloads;
+        while let Some(first) = rest.first() {
+            self.pool().wal().throttle();
+            if first.len() > MAX_INLINE {
+                let stub = overflow::store(self, xid, first)?;
+                let header = Header { flags: tuple::OVERFLOW, ..fresh };
+                let (block, mut guard) = self.page_with_room(who, HEADER + stub.len(), xid)?;
+                self.append(xid, block, &mut guard, &header, &[&stub], &mut each);
+                rest = rest.get(1..).unwrap_or(&[]);
+                continue;
+            }
+            let (block, mut guard) = self.page_with_room(who, HEADER + first.len(), xid)?;
+            let n = fitting(&guard, rest);
+            let (now, later) = rest.split_at(n.max(1));
+            self.append(xid, block, &mut guard, &fresh, now, &mut each);
+            rest = later;
+        }
+        self.rel.live.fetch_add(payloads.len() as i64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes versions to a page that has room for them.
+    fn append(
+        &self,
+        xid: Xid,
+        block: u32,
+        guard: &mut WriteGuard<'_>,
+        header: &Header,
+        payloads: &[&[u8]],
+        each: &mut impl FnMut(Tid),
+    ) {
+        let mut ops = Ops::new();
+        let mut room = Room::of(guard);
+        for p in payloads {
+            let slot = room.add(guard, &mut ops, header, p);
+            each(Tid { block, slot });
+        }
+        room.finish(&mut ops);
+        self.pool().change(xid, &mut [(guard, &ops)]);
+    }
+
+    /// A page with room for an item of `len` bytes and its slot.
+    fn page_with_room(&self, who: u64, len: usize, xid: Xid) -> Result<(u32, WriteGuard<'a>)> {
+        let space = &self.state.space;
+        let need = len + slotted::SLOT_SIZE;
+        // The reserve counts only while a page has other rows.
+        let fits = |g: &WriteGuard<'_>| {
+            let gap = slotted::gap(g);
+            usize::from(slotted::count(g)) < slotted::MAX_SLOTS
+                && g.kind() == slotted::KIND_HEAP
+                && (gap >= need + RESERVE || (gap >= need && slotted::count(g) == 0))
+        };
+        let last = self.rel.blocks().checked_sub(1);
+        let mut candidate = space.target(who).or(last);
+        for _ in 0..4 {
+            let Some(block) = candidate.filter(|b| *b < self.rel.blocks()) else { break };
+            let mut guard = self.pool().write(self.rel, block)?;
+            if fits(&guard) {
+                space.set_target(who, block);
+                return Ok((block, guard));
+            }
+            if guard.kind() == slotted::KIND_HEAP && self.prune_page(&mut guard, xid) > 0 && fits(&guard) {
+                space.set_target(who, block);
+                return Ok((block, guard));
+            }
+            drop(guard);
+            candidate = space.take(need + RESERVE);
+        }
+        let (block, guard) = self.pool().extend(&self.engine.directory, self.rel, slotted::KIND_HEAP, xid)?;
+        space.set_target(who, block);
+        Ok((block, guard))
+    }
+
+    /// Removes versions from a page that no one can see, if the page's hint says that there may be some.
+    pub(crate) fn prune_page(&self, guard: &mut WriteGuard<'_>, xid: Xid) -> u32 {
+        let hint = Xid(guard.u64_at(slotted::HINT));
+        let transactions = &self.engine.transactions;
+        if !hint.is_some() || (hint >= transactions.horizon() && hint >= transactions.fresh_horizon()) {
+            return 0;
+        }
+        self.prune_now(guard, xid)
+    }
+
+    pub(crate) fn prune_now(&self, guard: &mut WriteGuard<'_>, xid: Xid) -> u32 {
+        let plan = prune::plan(guard, self.engine.transactions.horizon(), &self.engine.transactions);
+        if plan.actions.is_empty() {
+            return 0;
+        }
+        let mut ops = Ops::new();
+        ops.prune(&plan.actions);
+        self.pool().change(xid, &mut [(guard, &ops)]);
+        let oldest = oldest_doom(guard);
+        let page = guard.hint_mut();
+        page.put(slotted::HINT, &oldest.0.to_le_bytes());
+        page.set_flags(page.flags() | FLAG_UNUSED_SLOTS);
+        let _ = self.rel.dead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |d| {
+            Some((d - i64::from(plan.removed)).max(0))
+        });
+        plan.removed
+    }
+
+    fn judge(&self, work: &Work, header: &Header, lock: bool) -> Verdict {
+        use RowOutcome::{ConcurrentlyDeleted, ConcurrentlyUpdated, Done, SelfModified};
+        let transactions = &self.engine.transactions;
+        if work.is_own(header.xmin) {
+            if header.cmin >= work.command() && header.xmax == Xid::NONE && !lock {
+                return Verdict::Outcome(SelfModified);
+            }
+        } else if transactions.outcome(header.xmin) != Outcome::Committed {
+            return Verdict::Outcome(ConcurrentlyDeleted);
+        }
+        if !header.xmax.is_some() {
+            return Verdict::Free;
+        }
+        if work.is_own(header.xmax) {
+            return match (header.has(LOCK_ONLY), lock) {
+                (true, true) => Verdict::Outcome(Done { tid: Tid::NONE, hot: false }),
+                (true, false) => Verdict::Free,
+                (false, _) => Verdict::Outcome(SelfModified),
+            };
+        }
+        match transactions.outcome(header.xmax) {
+            Outcome::InProgress => Verdict::Wait(header.xmax),
+            Outcome::Aborted => Verdict::Free,
+            Outcome::Committed if header.has(LOCK_ONLY) => Verdict::Free,
+            Outcome::Committed if header.has(UPDATED) => {
+                Verdict::Outcome(ConcurrentlyUpdated { latest: header.next })
+            }
+            Outcome::Committed => Verdict::Outcome(ConcurrentlyDeleted),
+        }
+    }
+
+    /// Latches the version's page once the version may be changed; waits for others who hold it.
+    fn claim(
+        &self,
+        work: &Work,
+        tid: Tid,
+        lock: bool,
+        policy: WaitPolicy,
+    ) -> Result<core::result::Result<(WriteGuard<'a>, usize, Header), RowOutcome>> {
+        loop {
+            self.pool().wal().throttle();
+            let guard = self.pool().write(self.rel, tid.block)?;
+            let Some((at, header, _)) = tuple::at(&guard, tid.slot) else {
+                return Ok(Err(RowOutcome::ConcurrentlyDeleted));
+            };
+            match self.judge(work, &header, lock) {
+                Verdict::Free => return Ok(Ok((guard, at, header))),
+                Verdict::Outcome(RowOutcome::Done { hot, .. }) => return Ok(Err(RowOutcome::Done { tid, hot })),
+                Verdict::Outcome(o) => return Ok(Err(o)),
+                Verdict::Wait(holder) => {
+                    drop(guard);
+                    match policy {
+                        WaitPolicy::Block => {
+                            self.engine.transactions.wait_for(work.owner(), holder, work.wait_options())?;
+                        }
+                        WaitPolicy::Error => return Err(StorageError::LockNotAvailable),
+                        WaitPolicy::Skip => return Ok(Err(RowOutcome::WouldBlock)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deletes a row version.
+    pub fn delete(&self, work: &mut Work, tid: Tid) -> Result<RowOutcome> {
+        let xid = work.writing_xid();
+        let (mut guard, at, old) = match self.claim(work, tid, false, WaitPolicy::Block)? {
+            Ok(claimed) => claimed,
+            Err(outcome) => return Ok(outcome),
+        };
+        let flags = old.flags & !(LOCK_ONLY | UPDATED | HOT_UPDATED);
+        let new = Header { xmax: xid, cmax: work.command(), flags, ..old };
+        let mut ops = Ops::new();
+        write_xmax(&mut ops, at, &new);
+        self.pool().change(xid, &mut [(&mut guard, &ops)]);
+        note_doom(&mut guard, xid);
+        self.rel.live.fetch_sub(1, Ordering::Relaxed);
+        self.rel.dead.fetch_add(1, Ordering::Relaxed);
+        Ok(RowOutcome::Done { tid, hot: false })
+    }
+
+    /// Locks a row version until the transaction ends. All modes exclude each other for now.
+    pub fn lock(&self, work: &mut Work, tid: Tid, _mode: RowLock, policy: WaitPolicy) -> Result<RowOutcome> {
+        let xid = work.writing_xid();
+        let (mut guard, at, old) = match self.claim(work, tid, true, policy)? {
+            Ok(claimed) => claimed,
+            Err(outcome) => return Ok(outcome),
+        };
+        let flags = (old.flags | LOCK_ONLY) & !(UPDATED | HOT_UPDATED);
+        let new = Header { xmax: xid, cmax: work.command(), flags, ..old };
+        let mut ops = Ops::new();
+        write_xmax(&mut ops, at, &new);
+        self.pool().change(xid, &mut [(&mut guard, &ops)]);
+        Ok(RowOutcome::Done { tid, hot: false })
+    }
+
+    /// Replaces a row version. `hot_allowed`: no indexed column changed.
+    pub fn update(&self, work: &mut Work, tid: Tid, payload: &[u8], hot_allowed: bool) -> Result<RowOutcome> {
+        let xid = work.writing_xid();
+        let stub;
+        let (payload, flags) = if payload.len() > MAX_INLINE {
+            // Chains that turn out not to be needed are freed by vacuum.
+            stub = overflow::store(self, xid, payload)?;
+            (stub.as_slice(), tuple::OVERFLOW)
+        } else {
+            (payload, 0)
+        };
+        let fresh = Header::new(xid, work.command(), flags);
+        let need = HEADER + payload.len() + slotted::SLOT_SIZE;
+        loop {
+            let (mut guard, at, old) = match self.claim(work, tid, false, WaitPolicy::Block)? {
+                Ok(claimed) => claimed,
+                Err(outcome) => return Ok(outcome),
+            };
+            let mut at = at;
+            if slotted::gap(&guard) < need && self.prune_page(&mut guard, xid) > 0 {
+                // Items have moved.
+                match tuple::at(&guard, tid.slot) {
+                    Some((moved, _, _)) => at = moved,
+                    None => return Ok(RowOutcome::ConcurrentlyDeleted),
+                }
+            }
+            if slotted::gap(&guard) >= need && slotted::count(&guard) < slotted::MAX_SLOTS as u16 {
+                return Ok(self.update_here(work, &mut guard, tid, at, &old, fresh, payload, hot_allowed));
+            }
+            // It must go to another page. Both are latched in order of their numbers, so the first is let go.
+            drop(guard);
+            let (target, _) = self.page_with_room(work.owner().0, need, xid)?;
+            if let Some(outcome) = self.update_elsewhere(work, tid, target, fresh, payload)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call, all of it already at hand
+    fn update_here(
+        &self,
+        work: &Work,
+        guard: &mut WriteGuard<'_>,
+        tid: Tid,
+        at: usize,
+        old: &Header,
+        fresh: Header,
+        payload: &[u8],
+        hot: bool,
+    ) -> RowOutcome {
+        let mut ops = Ops::new();
+        let mut room = Room::of(guard);
+        let fresh = Header { flags: fresh.flags | if hot { HEAP_ONLY } else { 0 }, ..fresh };
+        let slot = room.add(guard, &mut ops, &fresh, payload);
+        room.finish(&mut ops);
+        let new_tid = Tid { block: tid.block, slot };
+        let flags = old.flags & !(LOCK_ONLY | HOT_UPDATED) | UPDATED | if hot { HOT_UPDATED } else { 0 };
+        let changed = Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..*old };
+        write_xmax(&mut ops, at, &changed);
+        self.pool().change(fresh.xmin, &mut [(guard, &ops)]);
+        note_doom(guard, fresh.xmin);
+        self.rel.dead.fetch_add(1, Ordering::Relaxed);
+        RowOutcome::Done { tid: new_tid, hot }
+    }
+
+    /// Puts the new version on another page. None: that page has no room after all, or the row was changed meanwhile.
+    fn update_elsewhere(
+        &self,
+        work: &Work,
+        tid: Tid,
+        target: u32,
+        fresh: Header,
+        payload: &[u8],
+    ) -> Result<Option<RowOutcome>> {
+        if target == tid.block {
+            return Ok(None);
+        }
+        let (mut from, mut to);
+        if tid.block < target {
+            from = self.pool().write(self.rel, tid.block)?;
+            to = self.pool().write(self.rel, target)?;
+        } else {
+            to = self.pool().write(self.rel, target)?;
+            from = self.pool().write(self.rel, tid.block)?;
+        }
+        let need = HEADER + payload.len() + slotted::SLOT_SIZE;
+        let Some((at, old, _)) = tuple::at(&from, tid.slot) else { return Ok(None) };
+        if to.kind() != slotted::KIND_HEAP
+            || slotted::gap(&to) < need
+            || !matches!(self.judge(work, &old, false), Verdict::Free)
+        {
+            return Ok(None);
+        }
+        let (mut from_ops, mut to_ops) = (Ops::new(), Ops::new());
+        let mut room = Room::of(&to);
+        let slot = room.add(&to, &mut to_ops, &fresh, payload);
+        room.finish(&mut to_ops);
+        let new_tid = Tid { block: target, slot };
+        let flags = old.flags & !(LOCK_ONLY | HOT_UPDATED) | UPDATED;
+        write_xmax(&mut from_ops, at, &Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..old });
+        self.pool().change(fresh.xmin, &mut [(&mut from, &from_ops), (&mut to, &to_ops)]);
+        note_doom(&mut from, fresh.xmin);
+        self.rel.dead.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(RowOutcome::Done { tid: new_tid, hot: false }))
+    }
+}
+
+/// How many payloads, from the front, fit on the page beside the reserve.
+fn fitting(page: &Page, payloads: &[&[u8]]) -> usize {
+    let mut gap = slotted::gap(page).saturating_sub(RESERVE);
+    let slots = slotted::MAX_SLOTS - usize::from(slotted::count(page));
+    payloads
+        .iter()
+        .take(slots)
+        .take_while(|p| {
+            let need = HEADER + p.len() + slotted::SLOT_SIZE;
+            let fits = gap >= need && p.len() <= MAX_INLINE;
+            gap = gap.saturating_sub(need);
+            fits
+        })
+        .count()
+}
+
+/// Writes everything from xmax on.
+fn write_xmax(ops: &mut Ops, at: usize, header: &Header) {
+    let bytes = header.encode();
+    ops.write(at + 8, &bytes[8..]);
+}
+
+/// Notes on the page that a version may become removable.
+fn note_doom(guard: &mut WriteGuard<'_>, xid: Xid) {
+    let hint = guard.u64_at(slotted::HINT);
+    if hint == 0 || hint > xid.0 {
+        guard.hint_mut().put(slotted::HINT, &xid.0.to_le_bytes());
+    }
+}
+
+/// The least xmax on the page that may still remove something.
+fn oldest_doom(page: &Page) -> Xid {
+    let dooms = (1..=slotted::count(page)).filter_map(|s| tuple::at(page, s)).filter(|(_, h, _)| h.is_doomed());
+    dooms.map(|(_, h, _)| h.xmax).min().unwrap_or(Xid::NONE)
+}
+
+/// Free space of a page being used up.
+struct Room {
+    lower: usize,
+    upper: usize,
+    next_unused: u16,
+    count: u16,
+    reuse: bool,
+}
+
+impl Room {
+    fn of(page: &Page) -> Self {
+        Self {
+            lower: slotted::lower(page),
+            upper: slotted::upper(page),
+            next_unused: 1,
+            count: slotted::count(page),
+            reuse: page.flags() & FLAG_UNUSED_SLOTS != 0,
+        }
+    }
+
+    /// Adds a version. The caller has made sure that it fits.
+    fn add(&mut self, page: &Page, ops: &mut Ops, header: &Header, payload: &[u8]) -> u16 {
+        let len = HEADER + payload.len();
+        self.upper -= len;
+        let slot = self.slot(page);
+        ops.write_parts(self.upper, &[&header.encode(), payload]);
+        ops.write(slotted::slot_at(slot), &slotted::encode(Slot::Normal { at: self.upper, len }));
+        slot
+    }
+
+    fn slot(&mut self, page: &Page) -> u16 {
+        if self.reuse {
+            while self.next_unused <= slotted::count(page) {
+                let slot = self.next_unused;
+                self.next_unused += 1;
+                if slotted::get(page, slot) == Slot::Unused {
+                    return slot;
+                }
+            }
+            self.reuse = false;
+        }
+        self.count += 1;
+        self.lower += slotted::SLOT_SIZE;
+        self.count
+    }
+
+    fn finish(&self, ops: &mut Ops) {
+        let (l, u) = ((self.lower as u16).to_le_bytes(), (self.upper as u16).to_le_bytes());
+        ops.write(24, &[l[0], l[1], u[0], u[1]]);
+    }
+}
+
+impl Heap<'_> {
+    /// Tells the free-space map about a page.
+    pub(crate) fn note_space(&self, block: u32, page: &Page) {
+        if page.kind() == slotted::KIND_HEAP {
+            self.state.space.note(block, slotted::gap(page));
+        }
+    }
+    /// Every block.
+    pub(crate) fn all_blocks(&self) -> Vec<u32> {
+        (0..self.rel.blocks()).collect()
+    }
+}

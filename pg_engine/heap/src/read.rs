@@ -1,0 +1,169 @@
+//! Reading rows.
+
+use pg_page::{FLAG_ALL_VISIBLE, Page, Tid, slotted, slotted::Slot};
+use pg_transaction::{Outcome, Snapshot};
+
+use crate::{
+    heap::{Heap, Result},
+    overflow,
+    tuple::{self, HEAP_ONLY, Header, OVERFLOW},
+};
+
+impl Heap<'_> {
+    /// Hands a payload out, assembled if need be.
+    fn give<R>(&self, header: &Header, payload: &[u8], f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        if header.has(OVERFLOW) { Ok(f(&overflow::load(self, payload)?)) } else { Ok(f(payload)) }
+    }
+
+    /// Gives the version at or behind `tid` that the snapshot sees.
+    #[inline]
+    pub fn fetch<R>(&self, tid: Tid, snapshot: &Snapshot, f: impl FnOnce(Tid, &[u8]) -> R) -> Result<Option<R>> {
+        if tid.block >= self.rel.blocks() {
+            return Ok(None);
+        }
+        let page = self.engine.pool.read(self.rel, tid.block)?;
+        let mut slot = tuple::resolve(&page, tid.slot);
+        let Some((_, mut header, _)) = tuple::at(&page, slot) else { return Ok(None) };
+        for _ in 0..slotted::MAX_SLOTS {
+            if header.visible(snapshot, &self.engine.transactions) {
+                let Some((_, _, payload)) = tuple::at(&page, slot) else { return Ok(None) };
+                return self.give(&header, payload, |p| f(Tid { block: tid.block, slot }, p)).map(Some);
+            }
+            match tuple::next_in_chain(&page, &header) {
+                Some((s, next)) => (slot, header) = (s, next),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives exactly the version at `tid`, whoever sees it.
+    pub fn fetch_version<R>(&self, tid: Tid, f: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        if tid.block >= self.rel.blocks() {
+            return Ok(None);
+        }
+        let page = self.engine.pool.read(self.rel, tid.block)?;
+        match tuple::at(&page, tid.slot) {
+            Some((_, header, payload)) => self.give(&header, payload, f).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives the rows of a page that the snapshot sees.
+    pub fn scan_page(&self, block: u32, snapshot: &Snapshot, mut row: impl FnMut(Tid, &[u8])) -> Result<()> {
+        let page = self.engine.pool.read(self.rel, block)?;
+        if page.kind() != slotted::KIND_HEAP {
+            return Ok(());
+        }
+        let transactions = &self.engine.transactions;
+        let known = page.flags() & FLAG_ALL_VISIBLE != 0;
+        let horizon = transactions.horizon();
+        let mut all_visible = true;
+        for slot in 1..=slotted::count(&page) {
+            let Some((_, header, payload)) = tuple::at(&page, slot) else {
+                all_visible &= !matches!(slotted::get(&page, slot), Slot::Normal { .. });
+                continue;
+            };
+            if !known {
+                all_visible &= header.xmin < horizon && !header.xmax.is_some();
+                if !header.visible(snapshot, transactions) {
+                    all_visible = false;
+                    continue;
+                }
+            }
+            self.give(&header, payload, |p| row(Tid { block, slot }, p))?;
+        }
+        if all_visible && !known {
+            let lsn = page.lsn();
+            drop(page);
+            if let Some(mut page) = self.engine.pool.try_write(self.rel, block)
+                && page.lsn() == lsn
+            {
+                let flags = page.flags() | FLAG_ALL_VISIBLE;
+                page.hint_mut().set_flags(flags);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows to index: every version that someone may see now or later, with its chain's first tid; true for rows that are live.
+    pub fn scan_page_for_index(&self, block: u32, mut row: impl FnMut(Tid, &[u8], bool)) -> Result<()> {
+        let page = self.engine.pool.read(self.rel, block)?;
+        if page.kind() != slotted::KIND_HEAP {
+            return Ok(());
+        }
+        let horizon = self.engine.transactions.fresh_horizon();
+        for root in 1..=slotted::count(&page) {
+            let first = tuple::resolve(&page, root);
+            let Some((_, mut header, mut payload)) = tuple::at(&page, first) else { continue };
+            if first == root && header.has(HEAP_ONLY) {
+                continue;
+            }
+            for _ in 0..slotted::MAX_SLOTS {
+                if !header.dead(horizon, &self.engine.transactions) {
+                    let live = self.is_live(&header);
+                    self.give(&header, payload, |p| row(Tid { block, slot: root }, p, live))?;
+                }
+                match self.follow(&page, &header) {
+                    Some((h, p)) => (header, payload) = (h, p),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn follow<'p>(&self, page: &'p Page, header: &Header) -> Option<(Header, &'p [u8])> {
+        let (slot, next) = tuple::next_in_chain(page, header)?;
+        tuple::at(page, slot).map(|(_, _, payload)| (next, payload))
+    }
+
+    /// Was it inserted and not deleted, as far as is known now (work in progress counts as done)?
+    fn is_live(&self, header: &Header) -> bool {
+        let transactions = &self.engine.transactions;
+        transactions.outcome(header.xmin) != Outcome::Aborted
+            && (!header.is_doomed() || transactions.outcome(header.xmax) == Outcome::Aborted)
+    }
+
+    /// State of the row behind an index entry, for unique checks.
+    pub fn liveness(&self, tid: Tid, own: impl Fn(pg_page::Xid) -> bool) -> Result<Liveness> {
+        if tid.block >= self.rel.blocks() {
+            return Ok(Liveness::Dead);
+        }
+        let page = self.engine.pool.read(self.rel, tid.block)?;
+        let slot = tuple::resolve(&page, tid.slot);
+        let Some((_, mut header, _)) = tuple::at(&page, slot) else { return Ok(Liveness::Dead) };
+        let transactions = &self.engine.transactions;
+        for _ in 0..slotted::MAX_SLOTS {
+            match transactions.outcome(header.xmin) {
+                Outcome::Aborted => return Ok(Liveness::Dead),
+                Outcome::InProgress if !own(header.xmin) => return Ok(Liveness::InProgress(header.xmin)),
+                Outcome::InProgress | Outcome::Committed => {}
+            }
+            if !header.is_doomed() {
+                return Ok(Liveness::Live);
+            }
+            match transactions.outcome(header.xmax) {
+                Outcome::Aborted => return Ok(Liveness::Live),
+                Outcome::InProgress if !own(header.xmax) => return Ok(Liveness::InProgress(header.xmax)),
+                Outcome::InProgress | Outcome::Committed => {}
+            }
+            match tuple::next_in_chain(&page, &header) {
+                Some((_, next)) => header = next,
+                None => return Ok(Liveness::Dead),
+            }
+        }
+        Ok(Liveness::Dead)
+    }
+}
+
+/// What a unique check needs to know about a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It is there.
+    Live,
+    /// It is gone for good.
+    Dead,
+    /// That depends on how this transaction ends.
+    InProgress(pg_page::Xid),
+}

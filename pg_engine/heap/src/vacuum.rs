@@ -1,0 +1,128 @@
+//! Removing what no one can see from a whole heap.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+use core::sync::atomic::Ordering;
+
+use pg_page::{Tid, Xid, ops::Ops, slotted, slotted::Slot};
+
+use crate::{
+    heap::{Heap, Result},
+    overflow::{self, KIND_OVERFLOW},
+    tuple::{self, OVERFLOW},
+};
+
+/// What a vacuum did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VacuumStats {
+    /// Heap pages looked at.
+    pub pages: u32,
+    /// Row versions removed.
+    pub removed: u64,
+    /// Row versions that remain.
+    pub remaining: u64,
+    /// Index entries removed.
+    pub index_entries_removed: u64,
+}
+
+/// What the first pass over a heap found.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Dead slots, ascending: index entries that point to them must go.
+    pub dead: Vec<Tid>,
+    /// Numbers so far.
+    pub stats: VacuumStats,
+    /// Overflow pages in use.
+    used: BTreeSet<u32>,
+    /// Overflow pages with their writers.
+    overflow: Vec<(u32, Xid)>,
+}
+
+impl Heap<'_> {
+    /// First pass: prunes every page and collects dead slots. `pace` is called per page.
+    pub fn collect_dead(&self, mut pace: impl FnMut()) -> Result<Collected> {
+        let mut found = Collected::default();
+        self.engine.transactions.fresh_horizon();
+        for block in self.all_blocks() {
+            self.engine.pool.wal().throttle();
+            self.collect_page(block, &mut found)?;
+            pace();
+        }
+        Ok(found)
+    }
+
+    fn collect_page(&self, block: u32, found: &mut Collected) -> Result<()> {
+        let mut guard = self.engine.pool.write(self.rel, block)?;
+        found.stats.pages += 1;
+        if guard.kind() == KIND_OVERFLOW {
+            found.overflow.push((block, Xid(guard.u64_at(32))));
+        }
+        if guard.kind() != slotted::KIND_HEAP {
+            return Ok(());
+        }
+        found.stats.removed += u64::from(self.prune_now(&mut guard, Xid::NONE));
+        let mut stubs = Vec::new();
+        for slot in 1..=slotted::count(&guard) {
+            match slotted::get(&guard, slot) {
+                Slot::Dead => found.dead.push(Tid { block, slot }),
+                Slot::Normal { .. } => {
+                    found.stats.remaining += 1;
+                    if let Some((_, h, payload)) = tuple::at(&guard, slot)
+                        && h.has(OVERFLOW)
+                    {
+                        stubs.push(payload.to_vec());
+                    }
+                }
+                Slot::Redirect(_) | Slot::Unused => {}
+            }
+        }
+        self.note_space(block, &guard);
+        drop(guard);
+        for stub in stubs {
+            // A row that was removed since has a chain that may be gone.
+            let _ = overflow::walk(self, &stub, |b, _| {
+                found.used.insert(b);
+            });
+        }
+        Ok(())
+    }
+
+    /// Second pass, when no index entry points to the dead slots any more: frees them, and overflow chains without a row.
+    pub fn free_dead(&self, found: &Collected, horizon: Xid) -> Result<()> {
+        let mut rest = found.dead.as_slice();
+        while let Some(first) = rest.first() {
+            let n = rest.iter().take_while(|t| t.block == first.block).count();
+            let (now, later) = rest.split_at(n);
+            rest = later;
+            self.engine.pool.wal().throttle();
+            let mut guard = self.engine.pool.write(self.rel, first.block)?;
+            let actions: Vec<(u16, u16)> = now
+                .iter()
+                .filter(|t| slotted::get(&guard, t.slot) == Slot::Dead)
+                .map(|t| (t.slot, slotted::TO_UNUSED))
+                .collect();
+            if actions.is_empty() {
+                continue;
+            }
+            let mut ops = Ops::new();
+            ops.prune(&actions);
+            self.engine.pool.change(Xid::NONE, &mut [(&mut guard, &ops)]);
+            let flags = guard.flags() | pg_page::FLAG_UNUSED_SLOTS;
+            guard.hint_mut().set_flags(flags);
+            self.note_space(first.block, &guard);
+        }
+        for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon) {
+            self.engine.pool.wal().throttle();
+            let mut guard = self.engine.pool.write(self.rel, *block)?;
+            if guard.kind() != KIND_OVERFLOW || Xid(guard.u64_at(32)) != *writer {
+                continue;
+            }
+            let mut ops = Ops::new();
+            ops.format(slotted::KIND_HEAP);
+            self.engine.pool.change(Xid::NONE, &mut [(&mut guard, &ops)]);
+            self.note_space(*block, &guard);
+        }
+        self.rel.live.store(found.stats.remaining as i64, Ordering::Relaxed);
+        self.rel.dead.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+}

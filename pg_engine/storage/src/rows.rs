@@ -1,0 +1,236 @@
+//! Heaps and indexes as the engine above sees them.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{ops::Range, sync::atomic::Ordering};
+
+use pg_btree::{Index, IndexInsert, KeyBound, ScanDirection, Unique};
+use pg_heap::{Heap, RowLock, RowOutcome, VacuumStats, WaitPolicy};
+use pg_page::{RelId, StorageError, Tid};
+use pg_transaction::Snapshot;
+use pg_volume::RelationKind;
+
+use crate::{
+    api::RelationStats,
+    storage::{Open, Result, Storage},
+    transaction::Transaction,
+};
+
+impl Storage {
+    pub(crate) fn heap<'a>(&'a self, open: &'a Open) -> Result<Heap<'a>> {
+        match open.rel.kind {
+            RelationKind::Heap => Ok(Heap { engine: &self.engine, rel: &open.rel, state: &open.heap }),
+            _ => Err(StorageError::WrongKind(open.rel.id)),
+        }
+    }
+    pub(crate) fn index<'a>(&'a self, open: &'a Open) -> Result<Index<'a>> {
+        match open.rel.kind {
+            RelationKind::BTree { .. } => Ok(Index { engine: &self.engine, rel: &open.rel, state: &open.index }),
+            _ => Err(StorageError::WrongKind(open.rel.id)),
+        }
+    }
+
+    /// Sizes for the planner.
+    pub fn relation_stats(&self, rel: RelId) -> Result<RelationStats> {
+        let r = self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?;
+        let count = |v: i64| u64::try_from(v).unwrap_or(0);
+        Ok(RelationStats {
+            pages: r.blocks(),
+            live_tuples: count(r.live.load(Ordering::Relaxed)),
+            dead_tuples: count(r.dead.load(Ordering::Relaxed)),
+        })
+    }
+    /// What it is.
+    pub fn relation_kind(&self, rel: RelId) -> Result<RelationKind> {
+        self.engine.directory.get(rel).map(|r| r.kind).ok_or(StorageError::NoSuchRelation(rel))
+    }
+    /// Every relation of the volume.
+    pub fn relations(&self) -> Vec<(RelId, RelationKind)> {
+        self.engine.directory.all().into_iter().map(|r| (r.id, r.kind)).collect()
+    }
+
+    /// Adds a row.
+    pub fn heap_insert(&self, txn: &mut Transaction, rel: RelId, payload: &[u8]) -> Result<Tid> {
+        self.heap(&*self.opened(rel)?)?.insert(&mut txn.work, payload)
+    }
+    /// Adds many rows with one latch and log record per page. Tids are appended in order.
+    pub fn heap_insert_many(
+        &self,
+        txn: &mut Transaction,
+        rel: RelId,
+        payloads: &[&[u8]],
+        tids: &mut Vec<Tid>,
+    ) -> Result<()> {
+        self.heap(&*self.opened(rel)?)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))
+    }
+    /// Replaces a row version. `hot_allowed`: no indexed column changed.
+    pub fn heap_update(
+        &self,
+        txn: &mut Transaction,
+        rel: RelId,
+        tid: Tid,
+        payload: &[u8],
+        hot_allowed: bool,
+    ) -> Result<RowOutcome> {
+        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, hot_allowed)
+    }
+    /// Deletes a row version.
+    pub fn heap_delete(&self, txn: &mut Transaction, rel: RelId, tid: Tid) -> Result<RowOutcome> {
+        self.heap(&*self.opened(rel)?)?.delete(&mut txn.work, tid)
+    }
+    /// Locks a row version until the transaction ends. In this version all modes exclude each other.
+    pub fn heap_lock(
+        &self,
+        txn: &mut Transaction,
+        rel: RelId,
+        tid: Tid,
+        mode: RowLock,
+        wait: WaitPolicy,
+    ) -> Result<RowOutcome> {
+        self.heap(&*self.opened(rel)?)?.lock(&mut txn.work, tid, mode, wait)
+    }
+    /// Gives the version of the row at `tid` (an index entry's or a scan's) that the snapshot sees, following HOT
+    /// chains. The closure gets that version's own tid, the one to update, delete or lock. None: none is visible.
+    pub fn heap_fetch<R>(
+        &self,
+        rel: RelId,
+        tid: Tid,
+        snapshot: &Snapshot,
+        f: impl FnOnce(Tid, &[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.heap(&*self.opened(rel)?)?.fetch(tid, snapshot, f)
+    }
+    /// Gives exactly the version at `tid`, whoever sees it (after `ConcurrentlyUpdated`, or for the old row of an
+    /// update). None if there is none.
+    pub fn heap_fetch_version<R>(&self, rel: RelId, tid: Tid, f: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.heap(&*self.opened(rel)?)?.fetch_version(tid, f)
+    }
+    /// Starts a scan of pages `blocks` (None: all there are now).
+    pub fn heap_scan(self: &Arc<Self>, rel: RelId, snapshot: &Snapshot, blocks: Option<Range<u32>>) -> Result<HeapScan> {
+        let open = self.opened(rel)?;
+        self.heap(&open)?;
+        let all = open.rel.blocks();
+        let range = blocks.map_or(0..all, |b| b.start.min(all)..b.end.min(all));
+        Ok(HeapScan { storage: self.clone(), open, snapshot: snapshot.clone(), next: range.start, end: range.end })
+    }
+    /// Rows to index in CREATE INDEX: gives every row version that some present or future snapshot may see, with the
+    /// tid its index entry must have (the root of its HOT chain). The flag says whether the row is live (unique
+    /// checks count only those). No one may write the heap meanwhile.
+    pub fn heap_scan_for_index(&self, rel: RelId, mut row: impl FnMut(Tid, &[u8], bool)) -> Result<()> {
+        let open = self.opened(rel)?;
+        let heap = self.heap(&open)?;
+        for block in 0..open.rel.blocks() {
+            heap.scan_page_for_index(block, &mut row)?;
+        }
+        Ok(())
+    }
+
+    /// Removes dead row versions and their index entries (of every B-tree over the heap).
+    pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
+        let open = self.opened(rel)?;
+        let heap = self.heap(&open)?;
+        let horizon = self.engine.transactions.fresh_horizon();
+        let mut found = heap.collect_dead(platform::task::checkpoint)?;
+        if !found.dead.is_empty() {
+            for r in self.engine.directory.all() {
+                if r.kind == (RelationKind::BTree { heap: rel }) {
+                    let open = self.opened(r.id)?;
+                    found.stats.index_entries_removed += self.index(&open)?.remove(&found.dead)?;
+                }
+            }
+        }
+        heap.free_dead(&found, horizon)?;
+        Ok(found.stats)
+    }
+
+    /// Adds an index entry.
+    pub fn index_insert(
+        &self,
+        txn: &mut Transaction,
+        index: RelId,
+        key: &[u8],
+        tid: Tid,
+        unique: Unique,
+    ) -> Result<IndexInsert> {
+        let open = self.opened(index)?;
+        let index = self.index(&open)?;
+        let RelationKind::BTree { heap } = open.rel.kind else { return Err(StorageError::WrongKind(open.rel.id)) };
+        if unique == Unique::No {
+            return index.insert(&mut txn.work, key, tid, unique, None);
+        }
+        let heap_open = self.opened(heap)?;
+        index.insert(&mut txn.work, key, tid, unique, Some(&self.heap(&heap_open)?))
+    }
+    /// Appends the tids of all entries with exactly this key.
+    pub fn index_lookup(&self, index: RelId, key: &[u8], tids: &mut Vec<Tid>) -> Result<()> {
+        self.index(&*self.opened(index)?)?.lookup(key, tids)
+    }
+    /// Starts a range scan between two bounds, the lower one first whatever the direction.
+    pub fn index_scan(
+        self: &Arc<Self>,
+        index: RelId,
+        low: KeyBound<'_>,
+        high: KeyBound<'_>,
+        direction: ScanDirection,
+    ) -> Result<IndexScan> {
+        let open = self.opened(index)?;
+        let cursor = self.index(&open)?.scan(low, high, direction);
+        Ok(IndexScan { storage: self.clone(), open, cursor })
+    }
+    /// Fills an empty index from entries in ascending `(key, tid)` order, as CREATE INDEX does. An entry is key, tid and
+    /// whether its row is live; with `unique`, equal keys of two live rows give `Duplicate`.
+    pub fn index_build(
+        &self,
+        txn: &mut Transaction,
+        index: RelId,
+        entries: &mut dyn Iterator<Item = (Vec<u8>, Tid, bool)>,
+        unique: bool,
+    ) -> Result<IndexInsert> {
+        let open = self.opened(index)?;
+        self.index(&open)?.build(txn.work.writing_xid(), entries, unique)
+    }
+}
+
+/// A sequential scan.
+pub struct HeapScan {
+    storage: Arc<Storage>,
+    open: Arc<Open>,
+    snapshot: Snapshot,
+    next: u32,
+    end: u32,
+}
+
+impl HeapScan {
+    /// Gives the visible rows of the next page (maybe none) to `row`. False at the end. A row on overflow pages is
+    /// assembled first.
+    pub fn next_page(&mut self, row: impl FnMut(Tid, &[u8])) -> Result<bool> {
+        if self.next >= self.end {
+            return Ok(false);
+        }
+        let block = self.next;
+        self.next += 1;
+        self.storage.heap(&self.open)?.scan_page(block, &self.snapshot, row)?;
+        Ok(true)
+    }
+    /// The page that the next call reads.
+    pub fn position(&self) -> u32 {
+        self.next
+    }
+}
+
+/// A range scan of an index.
+pub struct IndexScan {
+    storage: Arc<Storage>,
+    open: Arc<Open>,
+    cursor: pg_btree::Cursor,
+}
+
+impl IndexScan {
+    /// Appends the tids of the next leaf's matching entries, in scan order, to `tids`; false at the end (nothing was appended).
+    pub fn next_batch(&mut self, tids: &mut Vec<Tid>) -> Result<bool> {
+        self.next_entries(|_, tid| tids.push(tid))
+    }
+    /// As `next_batch`, giving the keys too.
+    pub fn next_entries(&mut self, entry: impl FnMut(&[u8], Tid)) -> Result<bool> {
+        self.storage.index(&self.open)?.next(&mut self.cursor, entry)
+    }
+}

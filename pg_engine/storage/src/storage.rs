@@ -1,0 +1,376 @@
+//! Opening, recovering, checkpointing and closing a volume.
+
+use alloc::{
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use hashbrown::{HashMap, HashSet};
+use pg_buffer_manager::{BufferPool, KIND_PAGES, PoolStats};
+use pg_heap::{Engine, HeapState};
+use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
+use pg_transaction::{RecoveredState, TransactionManager};
+use pg_volume::{
+    Directory, Probe, Relation, Superblock,
+    codec::{Decoder, Encoder},
+};
+use pg_wal::{LogReader, Wal};
+use platform::{
+    block::BlockDevice,
+    sync::{Condvar, Mutex, RwLock},
+    task, time,
+};
+
+use crate::{
+    api::{FormatOptions, StorageConfig},
+    sequence::SequenceState,
+    transaction::{CommitRecord, KIND_COMMIT},
+};
+
+pub(crate) type Result<T> = core::result::Result<T, StorageError>;
+
+/// How often the background task looks around.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is kept in memory for a relation in use.
+pub(crate) struct Open {
+    pub rel: Arc<Relation>,
+    pub heap: HeapState,
+    pub index: pg_btree::IndexState,
+    pub sequence: Mutex<SequenceState>,
+}
+
+struct Checkpoints {
+    superblock: Superblock,
+    last: Duration,
+}
+
+/// An open volume.
+pub struct Storage {
+    pub(crate) device: Arc<dyn BlockDevice>,
+    pub(crate) engine: Engine,
+    pub(crate) wal: Arc<Wal>,
+    config: StorageConfig,
+    open: RwLock<HashMap<RelId, Arc<Open>>>,
+    checkpoints: Mutex<Checkpoints>,
+    closing: AtomicBool,
+    stop: Mutex<bool>,
+    stopped: Condvar,
+}
+
+impl Storage {
+    /// Looks at a device without writing to it.
+    pub fn probe(device: &dyn BlockDevice) -> Result<Probe> {
+        pg_volume::probe(device)
+    }
+    /// Makes a blank device a volume. Refuses any other.
+    pub fn format(device: &dyn BlockDevice, options: &FormatOptions) -> Result<()> {
+        pg_volume::format(device, options.wal_bytes, &options.config)
+    }
+    /// Reads the configuration block of a volume, open or not.
+    pub fn read_config(device: &dyn BlockDevice) -> Result<Vec<u8>> {
+        pg_volume::read_config(device)
+    }
+    /// Replaces the configuration block (atomically).
+    pub fn write_config(device: &dyn BlockDevice, config: &[u8]) -> Result<()> {
+        pg_volume::read_superblock(device)?;
+        pg_volume::write_config(device, config)
+    }
+    /// The byte range of the crash-record area, for the emergency writer. Its content is that writer's.
+    pub fn crash_area() -> Range<u64> {
+        pg_volume::CRASH_START..pg_volume::CRASH_START + pg_volume::CRASH_BYTES
+    }
+
+    /// Opens a volume, after recovery if need be.
+    pub fn open(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Arc<Self>> {
+        match Self::probe(&*device)? {
+            Probe::Blank => return Err(StorageError::Blank),
+            Probe::Foreign { .. } => return Err(StorageError::Foreign),
+            Probe::Intralith { .. } => {}
+        }
+        let this = Arc::new(recover(device, config)?);
+        // Ends recovery: from here on the log goes on in a new epoch.
+        this.checkpoint_now(false, false)?;
+        if this.config.background_tasks {
+            let weak = Arc::downgrade(&this);
+            task::spawn("checkpointer", move || background(&weak));
+        }
+        Ok(this)
+    }
+
+    /// Everything dirty is written, so that recovery would start here.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_now(false, true)
+    }
+
+    /// Checkpoint, mark clean, refuse further work. The caller has seen to it that no transaction is running.
+    pub fn shutdown(&self) -> Result<()> {
+        self.closing.store(true, Ordering::Release);
+        *self.stop.lock() = true;
+        self.stopped.notify_all();
+        self.store_sequences()?;
+        self.checkpoint_now(true, false)
+    }
+
+    /// Is it shutting down?
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) { Err(StorageError::ShuttingDown) } else { Ok(()) }
+    }
+
+    /// Counters of the buffer pool.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.engine.pool.stats()
+    }
+    /// Free and total bytes of the volume's data area.
+    pub fn space(&self) -> (u64, u64) {
+        let (free, total) = self.engine.directory.usage();
+        (free * PAGE_SIZE as u64, total * PAGE_SIZE as u64)
+    }
+    /// Where the log ends now.
+    pub fn log_position(&self) -> Lsn {
+        self.wal.inserted()
+    }
+
+    pub(crate) fn opened(&self, rel: RelId) -> Result<Arc<Open>> {
+        if let Some(o) = self.open.read().get(&rel) {
+            return Ok(o.clone());
+        }
+        let relation = self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?;
+        let fresh = Arc::new(Open {
+            rel: relation,
+            heap: HeapState::default(),
+            index: pg_btree::IndexState::default(),
+            sequence: Mutex::new(SequenceState::default()),
+        });
+        Ok(self.open.write().entry(rel).or_insert(fresh).clone())
+    }
+
+    pub(crate) fn all_opened(&self) -> Vec<Arc<Open>> {
+        self.open.read().values().cloned().collect()
+    }
+
+    /// Removes a relation's storage. `logged`: no commit record says so.
+    pub(crate) fn remove_relation(&self, rel: RelId, logged: bool) {
+        self.open.write().remove(&rel);
+        if let Some(r) = self.engine.directory.get(rel) {
+            self.engine.pool.discard(&r);
+            self.engine.directory.drop_relation(logged.then_some(&*self.wal), rel);
+        }
+    }
+
+    fn checkpoint_now(&self, clean: bool, paced: bool) -> Result<()> {
+        let mut state = self.checkpoints.lock();
+        let redo = self.wal.begin_checkpoint();
+        // A commit record may stand before `redo` while its transaction still counts as running.
+        let committing = self.engine.transactions.committing();
+        while self.engine.transactions.any_running(&committing) {
+            task::sleep(Duration::from_micros(200));
+        }
+        self.engine.pool.write_dirty(|_, _| {
+            if paced && self.wal.distance() < self.wal.capacity() / 2 {
+                task::sleep(Duration::from_millis(1));
+            }
+        })?;
+        let mut e = Encoder(self.engine.directory.snapshot());
+        encode_state(&mut e, &self.engine.transactions.state());
+        // What the snapshot takes for ended must be in the log for good.
+        self.wal.flush(self.wal.inserted());
+        let pages = (e.0.len().div_ceil(PAGE_SIZE)) as u32;
+        let page = self.engine.directory.allocate_run(pages).ok_or(StorageError::DiskFull)?;
+        let old = state.superblock;
+        let next = Superblock {
+            generation: old.generation + 1,
+            redo,
+            epoch: self.wal.epoch(),
+            clean,
+            meta_page: page,
+            meta_bytes: e.0.len() as u64,
+            meta_crc: kernel_simd::crc32c::checksum(&e.0),
+            ..old
+        };
+        let written = pg_volume::metadata_write(&*self.device, &next, page, &e.0)
+            .and_then(|()| self.device.flush().map_err(StorageError::Io))
+            .and_then(|()| pg_volume::write_superblock(&*self.device, &next));
+        if let Err(e) = written {
+            // The flush failed: what reached the media is unknown. The old superblock still counts, or the new
+            // one does; going on could overwrite what either needs.
+            log::error!("checkpoint failed: {e}");
+            platform::power::fatal("a checkpoint could not be made durable");
+        }
+        if old.meta_page != 0 {
+            let pages = (old.meta_bytes as usize).div_ceil(PAGE_SIZE) as u32;
+            self.engine.directory.release_run(old.meta_page, pages);
+        }
+        state.superblock = next;
+        state.last = time::monotonic();
+        self.wal.end_checkpoint(next.redo);
+        Ok(())
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let distance = self.wal.distance();
+        let limit = self.config.checkpoint_wal_bytes.min(self.wal.capacity() / 3);
+        self.wal.checkpoint_wanted()
+            || distance > limit
+            || (distance > 0 && time::monotonic() - self.checkpoints.lock().last > self.config.checkpoint_interval)
+    }
+}
+
+fn background(storage: &Weak<Storage>) {
+    while let Some(s) = storage.upgrade() {
+        let stop = s.stop.lock();
+        if *stop {
+            return;
+        }
+        let (stop, _) = s.stopped.wait_timeout(stop, TICK);
+        if *stop {
+            return;
+        }
+        drop(stop);
+        // Transactions with asynchronous commit become durable here.
+        s.wal.flush(s.wal.inserted());
+        if s.checkpoint_due()
+            && let Err(e) = s.checkpoint()
+        {
+            log::error!("checkpoint failed, will be tried again: {e}");
+        }
+    }
+}
+
+fn encode_state(e: &mut Encoder, s: &RecoveredState) {
+    e.u64(s.next.0);
+    for list in [&s.running, &s.aborted] {
+        e.u64(list.len() as u64);
+        for x in list {
+            e.u64(x.0);
+        }
+    }
+}
+
+fn decode_state(d: &mut Decoder<'_>) -> Option<RecoveredState> {
+    let next = Xid(d.u64()?);
+    let mut list = || {
+        let n = d.u64()?;
+        (0..n).map(|_| d.u64().map(Xid)).collect::<Option<Vec<_>>>()
+    };
+    let (running, aborted) = (list()?, list()?);
+    Some(RecoveredState { next, running, aborted })
+}
+
+/// Brings the volume to the state at the end of its log.
+fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storage> {
+    let superblock = pg_volume::read_superblock(&*device)?;
+    let (directory, state) = load_metadata(&*device, &superblock)?;
+    let end = find_end(&device, &superblock)?;
+    let start = Lsn(end.0.next_multiple_of(pg_wal::BLOCK));
+    let images = u64::from(device.geometry().atomic_write) < PAGE_SIZE as u64;
+    let wal = Arc::new(Wal::new(device.clone(), superblock.ring, start, superblock.epoch + 1, images));
+    let pool = BufferPool::new(device.clone(), wal.clone(), &superblock, config.buffer_pool_bytes);
+    let directory = Arc::new(directory);
+    let state = redo(&device, &superblock, &directory, &pool, state)?;
+    let engine = Engine {
+        pool: Arc::new(pool),
+        directory,
+        transactions: Arc::new(TransactionManager::new(&state)),
+    };
+    Ok(Storage {
+        device,
+        engine,
+        wal,
+        config,
+        open: RwLock::new(HashMap::new()),
+        checkpoints: Mutex::new(Checkpoints { superblock, last: time::monotonic() }),
+        closing: AtomicBool::new(false),
+        stop: Mutex::new(false),
+        stopped: Condvar::new(),
+    })
+}
+
+fn load_metadata(device: &dyn BlockDevice, s: &Superblock) -> Result<(Directory, RecoveredState)> {
+    if s.meta_page == 0 {
+        return Ok((Directory::new(s.data_pages), RecoveredState::default()));
+    }
+    let bytes = pg_volume::metadata_read(device, s)?;
+    let mut d = Decoder(&bytes);
+    let directory = Directory::load(s.data_pages, &mut d)?;
+    let state = decode_state(&mut d).ok_or(StorageError::CorruptVolume("transaction state is malformed"))?;
+    directory.claim_run(s.meta_page, bytes.len().div_ceil(PAGE_SIZE) as u32)?;
+    Ok((directory, state))
+}
+
+fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock) -> Result<Lsn> {
+    let mut reader = LogReader::new(device.clone(), s.ring, s.redo, s.epoch);
+    while reader.next_record()?.is_some() {}
+    Ok(reader.position())
+}
+
+fn redo(
+    device: &Arc<dyn BlockDevice>,
+    superblock: &Superblock,
+    directory: &Directory,
+    pool: &BufferPool,
+    state: RecoveredState,
+) -> Result<RecoveredState> {
+    let mut next = state.next;
+    let mut open: HashSet<Xid> = state.running.iter().copied().collect();
+    let mut doomed = Vec::new();
+    let mut reader = LogReader::new(device.clone(), superblock.ring, superblock.redo, superblock.epoch);
+    let mut records = 0u64;
+    while let Some(r) = reader.next_record()? {
+        records += 1;
+        next = next.max(Xid(r.xid.0 + 1));
+        if r.kind == KIND_COMMIT {
+            let commit = CommitRecord::decode(r.body).ok_or(StorageError::CorruptVolume("malformed commit"))?;
+            for x in &commit.xids {
+                open.remove(x);
+                next = next.max(Xid(x.0 + 1));
+            }
+            for rel in commit.drops {
+                if let Some(r) = directory.get(rel) {
+                    pool.discard(&r);
+                    directory.drop_relation(None, rel);
+                }
+            }
+            continue;
+        }
+        // An id that was running or unknown at the checkpoint; others cannot write any more.
+        if r.xid.is_some() && (r.xid >= state.next || open.contains(&r.xid)) {
+            open.insert(r.xid);
+        }
+        if r.kind == KIND_PAGES {
+            pool.redo(directory, r.end, r.body, &mut doomed)?;
+        } else {
+            if r.kind == pg_volume::KIND_REL_DROP
+                && let Some(id) = Decoder(r.body).u32()
+                && let Some(rel) = directory.get(RelId(id))
+            {
+                pool.discard(&rel);
+            }
+            directory.redo(r.kind, r.xid, r.end, r.body)?;
+        }
+    }
+    if let Some(rel) = doomed.into_iter().find(|rel| directory.get(*rel).is_some()) {
+        return Err(StorageError::Corrupt { rel, block: 0, what: pg_page::ELSEWHERE });
+    }
+    let aborted: HashSet<Xid> = state.aborted.iter().copied().collect();
+    for rel in directory.all() {
+        let creator = rel.creator();
+        if open.contains(&creator) || aborted.contains(&creator) {
+            pool.discard(&rel);
+            directory.drop_relation(None, rel.id);
+        } else {
+            rel.settle();
+        }
+    }
+    if records != 0 {
+        log::info!("recovery: {records} log records, {} transactions undone", open.len());
+    }
+    let mut running: Vec<Xid> = open.into_iter().collect();
+    running.sort_unstable();
+    Ok(RecoveredState { next, running, aborted: state.aborted })
+}

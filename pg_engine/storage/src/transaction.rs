@@ -1,0 +1,212 @@
+//! Transactions as the engine above sees them.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{sync::atomic::AtomicBool, time::Duration};
+
+use pg_page::{CommandId, RelId, Xid};
+use pg_transaction::{Isolation, LockMode, LockTag, Savepoint, Snapshot, Work};
+use pg_volume::{
+    RelationKind,
+    codec::{Decoder, Encoder},
+};
+use pg_wal::RecordKind;
+
+use crate::{
+    StorageError,
+    storage::{Result, Storage},
+};
+
+/// Log record: transactions committed.
+pub(crate) const KIND_COMMIT: RecordKind = RecordKind(2);
+
+/// Body of a commit record.
+pub(crate) struct CommitRecord {
+    pub xids: Vec<Xid>,
+    pub drops: Vec<RelId>,
+}
+
+impl CommitRecord {
+    fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder(Vec::with_capacity(8 + 8 * self.xids.len()));
+        e.u32(self.xids.len() as u32).u32(self.drops.len() as u32);
+        for x in &self.xids {
+            e.u64(x.0);
+        }
+        for r in &self.drops {
+            e.u32(r.0);
+        }
+        e.0
+    }
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let mut d = Decoder(body);
+        let (n, m) = (d.u32()?, d.u32()?);
+        Some(Self {
+            xids: (0..n).map(|_| d.u64().map(Xid)).collect::<Option<_>>()?,
+            drops: (0..m).map(|_| d.u32().map(RelId)).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// A unit of work. Owns no task. Dropping it unfinished aborts it. `Send`.
+pub struct Transaction {
+    storage: Arc<Storage>,
+    pub(crate) work: Work,
+    ended: bool,
+}
+
+impl Storage {
+    /// Starts a transaction. Costs next to nothing until it writes.
+    pub fn begin(self: &Arc<Self>, isolation: Isolation) -> Transaction {
+        Transaction {
+            storage: self.clone(),
+            work: Work::new(self.engine.transactions.clone(), isolation),
+            ended: false,
+        }
+    }
+    /// Makes waiting transactions look at their cancel flags.
+    pub fn wake_canceled(&self) {
+        self.engine.transactions.wake_canceled();
+    }
+    /// Takes a lock, until the end of the transaction (or rollback of the savepoint). False: others hold it and `wait`
+    /// was not given.
+    pub fn lock(&self, txn: &mut Transaction, tag: LockTag, mode: LockMode, wait: bool) -> Result<bool> {
+        txn.work.lock(tag, mode, wait)
+    }
+    /// Creates a relation; it vanishes if the (sub)transaction aborts.
+    pub fn create_relation(&self, txn: &mut Transaction, kind: RelationKind) -> Result<RelId> {
+        self.check_open()?;
+        self.wal.throttle();
+        let xid = txn.work.writing_xid();
+        let rel = self.engine.directory.create(&self.wal, kind, xid);
+        txn.work.innermost().created.push(rel.id);
+        if matches!(kind, RelationKind::BTree { .. }) {
+            let open = self.opened(rel.id)?;
+            self.index(&open)?.create(xid)?;
+        }
+        Ok(rel.id)
+    }
+    /// Drops a relation when the transaction commits.
+    pub fn drop_relation(&self, txn: &mut Transaction, rel: RelId) -> Result<()> {
+        self.check_open()?;
+        self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?;
+        txn.work.writing_xid();
+        let level = txn.work.innermost();
+        if !level.dropped.contains(&rel) {
+            level.dropped.push(rel);
+        }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// The snapshot for a statement that begins now (REPEATABLE READ: the first one, with this command's id).
+    #[inline]
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.work.snapshot()
+    }
+    /// Later snapshots see what was written up to now.
+    pub fn next_command(&mut self) {
+        self.work.next_command();
+    }
+    /// The running command.
+    pub fn command(&self) -> CommandId {
+        self.work.command()
+    }
+    /// How it sees others.
+    pub fn isolation(&self) -> Isolation {
+        self.work.isolation()
+    }
+    /// The id, if the transaction wrote anything.
+    pub fn xid(&self) -> Option<Xid> {
+        self.work.xid()
+    }
+    /// The volume it works on.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+    /// Opens a savepoint level (SAVEPOINT).
+    pub fn begin_sub(&mut self) -> Savepoint {
+        self.work.begin_sub()
+    }
+    /// Keeps the work of this level and the levels inside it (RELEASE SAVEPOINT). The level is gone.
+    pub fn release_sub(&mut self, level: Savepoint) -> Result<()> {
+        self.work.release_sub(level)
+    }
+    /// Undoes the work of this level and the levels inside it (ROLLBACK TO SAVEPOINT). The level itself remains,
+    /// empty. Locks taken since are released.
+    pub fn rollback_to(&mut self, level: Savepoint) -> Result<()> {
+        for rel in self.work.rollback_to(level)? {
+            self.storage.remove_relation(rel, true);
+        }
+        Ok(())
+    }
+    /// Commit does not wait for the log to be durable (synchronous_commit = off).
+    pub fn set_async_commit(&mut self, on: bool) {
+        self.work.async_commit = on;
+    }
+    /// Limit for each wait for a lock. None: no limit.
+    pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
+        self.work.set_lock_timeout(limit);
+    }
+    /// While the flag is up, waits end with [`StorageError::Canceled`]. Whoever raises it calls [`Storage::wake_canceled`].
+    pub fn set_cancel_flag(&mut self, flag: Arc<AtomicBool>) {
+        self.work.set_cancel_flag(flag);
+    }
+
+    /// Makes everything durable and visible. An error means that nothing was committed.
+    pub fn commit(mut self) -> Result<()> {
+        if self.work.own().is_empty() {
+            self.ended = true;
+            self.work.end(true);
+            return Ok(());
+        }
+        // On an error the drop aborts.
+        self.storage.check_open()?;
+        let storage = self.storage.clone();
+        storage.wal.throttle();
+        let record = CommitRecord { xids: self.work.own().to_vec(), drops: self.work.dropped() };
+        let created = self.work.created();
+        let body = record.encode();
+        self.ended = true;
+        storage.engine.transactions.set_committing(&record.xids);
+        let first = record.xids.first().copied().unwrap_or(Xid::NONE);
+        let Ok(lsn) = storage.wal.append(KIND_COMMIT, first, &[&body], None) else {
+            platform::power::fatal("a commit record was refused");
+        };
+        if !self.work.async_commit || !created.is_empty() || !record.drops.is_empty() {
+            storage.wal.flush(lsn);
+        }
+        for rel in &created {
+            if let Some(r) = storage.engine.directory.get(*rel) {
+                r.settle();
+            }
+        }
+        for rel in &record.drops {
+            storage.remove_relation(*rel, false);
+        }
+        self.work.end(true);
+        Ok(())
+    }
+
+    /// Undoes everything.
+    pub fn abort(mut self) {
+        self.undo();
+    }
+
+    fn undo(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        for rel in self.work.created() {
+            self.storage.remove_relation(rel, true);
+        }
+        self.work.end(false);
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.undo();
+    }
+}

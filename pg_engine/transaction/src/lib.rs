@@ -1,0 +1,42 @@
+//! Transactions: ids, snapshots, outcomes, and who waits for whom.
+//!
+//! # Ids and outcomes
+//! An [`Xid`] is given out at the first write, to a transaction or to a savepoint level. Its outcome is two bits in a ring
+//! that covers the last four million ids ([`outcomes`]). Of older ids only the aborted ones are remembered, in a set:
+//! everything else that is old has committed. The set is saved by checkpoints and shrinks when vacuum has removed what
+//! the aborted left behind, so there is no commit log to keep and nothing ever needs freezing.
+//!
+//! # Snapshots
+//! A [`SnapshotData`] says which ids had ended when it was taken. All that are taken between two ends of writing transactions are
+//! one and the same `Arc`: taking one is a lock and a reference count. The list of those still referenced gives the
+//! **horizon**: what was deleted before it no one can see.
+//!
+//! # Waiting
+//! Row locks live in the rows; waiting for one is waiting for a transaction ([`TransactionManager::wait_for`]). Locks on objects and
+//! advisory locks are in [`locks`]. All waits are edges of one graph; a wait that would close a cycle fails with `Deadlock` at
+//! once. Waits end by lock timeout and by the cancel flag too.
+//!
+//! # Lock order
+//! `waits` → `running` → `outcomes.old`; `waits` → a partition of the lock table. None is held while waiting for anything else.
+//!
+//! # What it must not know
+//! Pages, the log.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod locks;
+mod manager;
+pub mod outcomes;
+mod snapshot;
+mod waits;
+mod work;
+
+pub use locks::{LockMode, LockTag};
+pub use manager::{RecoveredState, TransactionManager};
+pub use outcomes::Outcome;
+pub use pg_page::{CommandId, Xid};
+pub use snapshot::{Snapshot, SnapshotData};
+pub use waits::{OwnerId, WaitOptions};
+pub use work::{Isolation, Level, Savepoint, Work};

@@ -1,0 +1,204 @@
+//! Giving out ids and snapshots, and ending transactions.
+
+use alloc::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pg_page::{StorageError, Xid};
+use platform::sync::Mutex;
+
+use crate::{
+    locks::LockTable,
+    outcomes::{Outcome, Outcomes},
+    snapshot::SnapshotData,
+    waits::{OwnerId, WaitOptions, Waits},
+};
+
+#[derive(Clone, Copy, Debug)]
+struct RunningXid {
+    xid: Xid,
+    owner: OwnerId,
+    /// Its commit record may be in the log already.
+    committing: bool,
+}
+
+struct Running {
+    next: Xid,
+    /// Ascending by id.
+    list: Vec<RunningXid>,
+    last_ended: Xid,
+    /// The snapshot of now, until a transaction ends.
+    current: Option<Arc<SnapshotData>>,
+    /// Those that may still be referenced, oldest first. Their xmin never falls.
+    alive: VecDeque<Weak<SnapshotData>>,
+}
+
+/// What a checkpoint saves and recovery restores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveredState {
+    /// First id that was not given out.
+    pub next: Xid,
+    /// Ids that had not ended.
+    pub running: Vec<Xid>,
+    /// Ids that had aborted.
+    pub aborted: Vec<Xid>,
+}
+
+/// All transactions of a volume.
+pub struct TransactionManager {
+    running: Mutex<Running>,
+    outcomes: Outcomes,
+    horizon: AtomicU64,
+    pub(crate) waits: Waits,
+    pub(crate) locks: LockTable,
+    next_owner: AtomicU64,
+}
+
+impl TransactionManager {
+    /// After recovery: nothing runs.
+    pub fn new(state: &RecoveredState) -> Self {
+        let next = state.next.max(Xid::FIRST);
+        let aborted = state.aborted.iter().chain(&state.running).copied();
+        Self {
+            running: Mutex::new(Running {
+                next,
+                list: Vec::with_capacity(64),
+                last_ended: Xid(next.0 - 1),
+                current: None,
+                alive: VecDeque::new(),
+            }),
+            outcomes: Outcomes::new(next, aborted),
+            horizon: AtomicU64::new(next.0),
+            waits: Waits::default(),
+            locks: LockTable::default(),
+            next_owner: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn new_owner(&self) -> OwnerId {
+        OwnerId(self.next_owner.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The next id, for `owner`.
+    pub(crate) fn assign(&self, owner: OwnerId) -> Xid {
+        let mut r = self.running.lock();
+        let xid = r.next;
+        self.outcomes.prepare(xid);
+        r.next = Xid(xid.0 + 1);
+        r.list.push(RunningXid { xid, owner, committing: false });
+        xid
+    }
+
+    /// The snapshot of now.
+    #[inline]
+    pub fn snapshot(&self) -> Arc<SnapshotData> {
+        let mut r = self.running.lock();
+        if let Some(s) = &r.current {
+            return s.clone();
+        }
+        let xmax = Xid(r.last_ended.0 + 1);
+        let running: Vec<Xid> = r.list.iter().map(|x| x.xid).take_while(|x| *x < xmax).collect();
+        let xmin = running.first().copied().unwrap_or(xmax);
+        let s = Arc::new(SnapshotData { xmin, xmax, running: running.into() });
+        r.current = Some(s.clone());
+        r.alive.push_back(Arc::downgrade(&s));
+        self.horizon.store(horizon(&mut r).0, Ordering::Release);
+        s
+    }
+
+    /// Everything before this id has ended and is known by every snapshot to have ended. May lag behind.
+    #[inline]
+    pub fn horizon(&self) -> Xid {
+        Xid(self.horizon.load(Ordering::Acquire))
+    }
+
+    /// As [`TransactionManager::horizon`], as of now.
+    pub fn fresh_horizon(&self) -> Xid {
+        let mut r = self.running.lock();
+        let h = horizon(&mut r);
+        self.horizon.store(h.0, Ordering::Release);
+        h
+    }
+
+    /// How a transaction ended.
+    #[inline]
+    pub fn outcome(&self, xid: Xid) -> Outcome {
+        self.outcomes.get(xid)
+    }
+
+    /// Announces that a commit record for these ids is about to be logged.
+    pub fn set_committing(&self, xids: &[Xid]) {
+        let mut r = self.running.lock();
+        for x in r.list.iter_mut().filter(|x| xids.contains(&x.xid)) {
+            x.committing = true;
+        }
+    }
+
+    /// Ids whose commit record may be in the log although they count as running.
+    pub fn committing(&self) -> Vec<Xid> {
+        self.running.lock().list.iter().filter(|x| x.committing).map(|x| x.xid).collect()
+    }
+
+    /// Is one of these still running?
+    pub fn any_running(&self, xids: &[Xid]) -> bool {
+        self.running.lock().list.iter().any(|x| xids.contains(&x.xid))
+    }
+
+    /// Ends ids, all at once for every snapshot. A commit must be in the log.
+    pub(crate) fn end(&self, owner: OwnerId, xids: &[Xid], committed: bool) {
+        if xids.is_empty() {
+            return;
+        }
+        let mut r = self.running.lock();
+        for x in xids {
+            self.outcomes.set(*x, committed);
+            r.last_ended = r.last_ended.max(*x);
+        }
+        r.list.retain(|x| !xids.contains(&x.xid));
+        r.current = None;
+        drop(r);
+        self.waits.released(owner);
+    }
+
+    fn owner_of(&self, xid: Xid) -> Option<OwnerId> {
+        let r = self.running.lock();
+        r.list.binary_search_by_key(&xid, |x| x.xid).ok().and_then(|i| r.list.get(i)).map(|x| x.owner)
+    }
+
+    /// Waits until `xid` has ended or may have.
+    pub fn wait_for(&self, me: OwnerId, xid: Xid, options: &WaitOptions) -> Result<(), StorageError> {
+        self.waits.wait(me, options, || self.owner_of(xid).into_iter().collect())
+    }
+
+    /// Lets waiting transactions look at their cancel flags.
+    pub fn wake_canceled(&self) {
+        self.waits.poke_all();
+    }
+
+    /// What a checkpoint saves.
+    pub fn state(&self) -> RecoveredState {
+        let r = self.running.lock();
+        RecoveredState {
+            next: r.next,
+            running: r.list.iter().map(|x| x.xid).collect(),
+            aborted: self.outcomes.aborted(r.next),
+        }
+    }
+
+    /// Forgets aborted ids before `before`: vacuum has removed what they left behind.
+    pub fn forget_aborted(&self, before: Xid) {
+        self.outcomes.forget_aborted(before);
+    }
+}
+
+fn horizon(r: &mut Running) -> Xid {
+    while r.alive.front().is_some_and(|w| w.strong_count() == 0) {
+        r.alive.pop_front();
+    }
+    let of_snapshots = r.alive.front().and_then(Weak::upgrade).map_or(r.next, |s| s.xmin);
+    let of_running = r.list.first().map_or(r.next, |x| x.xid);
+    of_snapshots.min(of_running)
+}

@@ -1,0 +1,426 @@
+//! Which relations there are, which extents they own, and what is free.
+
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use pg_page::{Lsn, RelId, StorageError, Xid};
+use pg_wal::{RecordKind, Wal};
+use platform::sync::{Mutex, MutexGuard, OnceLock, RwLock};
+
+use crate::codec::{Decoder, Encoder};
+
+/// Log record: a relation came into being.
+pub const KIND_REL_CREATE: RecordKind = RecordKind(16);
+/// Log record: a relation got an extent.
+pub const KIND_EXTENT: RecordKind = RecordKind(17);
+/// Log record: a relation is gone.
+pub const KIND_REL_DROP: RecordKind = RecordKind(18);
+
+const META_MAGIC: &[u8; 8] = b"ITLMETA1";
+
+// Extents grow with the relation: 8 of 8 pages, 63 of 64, then 1,024 each.
+const SMALL: u32 = 8;
+const SMALL_END: u32 = 64;
+const MEDIUM: u32 = 64;
+const MEDIUM_END: u32 = 4096;
+const LARGE: u32 = 1024;
+const FIRST_MEDIUM: u32 = 8;
+const FIRST_LARGE: u32 = 71;
+const LARGE_CHUNK: u32 = 512;
+const LARGE_CHUNKS: u32 = 128;
+/// Pages of the greatest relation.
+const MAX_BLOCKS: u32 = MEDIUM_END + LARGE * LARGE_CHUNK * LARGE_CHUNKS;
+
+/// What a relation is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// Rows.
+    Heap,
+    /// A B-tree over a heap.
+    BTree {
+        /// The heap whose rows the entries point to.
+        heap: RelId,
+    },
+    /// A sequence.
+    Sequence,
+}
+
+impl RelationKind {
+    fn encode(self) -> (u8, u32) {
+        match self {
+            Self::Heap => (1, 0),
+            Self::BTree { heap } => (2, heap.0),
+            Self::Sequence => (3, 0),
+        }
+    }
+    fn decode(code: u8, heap: u32) -> Option<Self> {
+        match code {
+            1 => Some(Self::Heap),
+            2 => Some(Self::BTree { heap: RelId(heap) }),
+            3 => Some(Self::Sequence),
+            _ => None,
+        }
+    }
+}
+
+type Chunk = Box<[AtomicU32; LARGE_CHUNK as usize]>;
+
+/// One relation's storage.
+pub struct Relation {
+    /// Its name.
+    pub id: RelId,
+    /// What it is.
+    pub kind: RelationKind,
+    /// Formatted pages. Grows under `extend`.
+    blocks: AtomicU32,
+    /// Transaction that created it and has not ended; 0 when it is there to stay.
+    creator: AtomicU64,
+    /// About how many live rows it has. Kept by the cell above.
+    pub live: AtomicI64,
+    /// About how many row versions vacuum could remove.
+    pub dead: AtomicI64,
+    /// Serialises growth.
+    pub extend: Mutex<()>,
+    near: [AtomicU32; FIRST_LARGE as usize],
+    far: [OnceLock<Chunk>; LARGE_CHUNKS as usize],
+}
+
+/// Extent number, first block and pages of the extent that holds a block.
+fn extent_of(block: u32) -> (u32, u32, u32) {
+    if block < SMALL_END {
+        let i = block / SMALL;
+        (i, i * SMALL, SMALL)
+    } else if block < MEDIUM_END {
+        let i = (block - SMALL_END) / MEDIUM;
+        (FIRST_MEDIUM + i, SMALL_END + i * MEDIUM, MEDIUM)
+    } else {
+        let i = (block - MEDIUM_END) / LARGE;
+        (FIRST_LARGE + i, MEDIUM_END + i * LARGE, LARGE)
+    }
+}
+
+/// Pages of extent number `i`.
+fn extent_len(i: u32) -> u32 {
+    match i {
+        0..FIRST_MEDIUM => SMALL,
+        FIRST_MEDIUM..FIRST_LARGE => MEDIUM,
+        _ => LARGE,
+    }
+}
+
+impl Relation {
+    fn new(id: RelId, kind: RelationKind, creator: Xid) -> Self {
+        Self {
+            id,
+            kind,
+            blocks: AtomicU32::new(0),
+            creator: AtomicU64::new(creator.0),
+            live: AtomicI64::new(0),
+            dead: AtomicI64::new(0),
+            extend: Mutex::new(()),
+            near: [const { AtomicU32::new(0) }; FIRST_LARGE as usize],
+            far: [const { OnceLock::new() }; LARGE_CHUNKS as usize],
+        }
+    }
+    /// Number of formatted pages.
+    #[inline]
+    pub fn blocks(&self) -> u32 {
+        self.blocks.load(Ordering::Acquire)
+    }
+    /// Notes that pages before `end` are formatted.
+    pub fn grow_to(&self, end: u32) {
+        self.blocks.fetch_max(end, Ordering::AcqRel);
+    }
+    /// The unfinished transaction that created it.
+    pub fn creator(&self) -> Xid {
+        Xid(self.creator.load(Ordering::Acquire))
+    }
+    /// Its creator has committed.
+    pub fn settle(&self) {
+        self.creator.store(0, Ordering::Release);
+    }
+    fn entry(&self, i: u32) -> Option<&AtomicU32> {
+        match i.checked_sub(FIRST_LARGE) {
+            None => self.near.get(i as usize),
+            Some(i) => self.far.get((i / LARGE_CHUNK) as usize)?.get()?.get((i % LARGE_CHUNK) as usize),
+        }
+    }
+    /// The physical page of a block, if it lies in an extent.
+    #[inline]
+    pub fn physical(&self, block: u32) -> Option<u32> {
+        let (i, first, _) = extent_of(block);
+        match self.entry(i)?.load(Ordering::Acquire) {
+            0 => None,
+            start => Some(start + (block - first)),
+        }
+    }
+    fn set_extent(&self, i: u32, start: u32) -> bool {
+        if let Some(far) = i.checked_sub(FIRST_LARGE) {
+            let Some(slot) = self.far.get((far / LARGE_CHUNK) as usize) else { return false };
+            slot.get_or_init(|| Box::new([const { AtomicU32::new(0) }; LARGE_CHUNK as usize]));
+        }
+        match self.entry(i) {
+            Some(e) => {
+                e.store(start, Ordering::Release);
+                true
+            }
+            None => false,
+        }
+    }
+    /// `(number, start)` of its extents.
+    fn extents(&self) -> Vec<(u32, u32)> {
+        let mut all = Vec::new();
+        for i in 0..FIRST_LARGE + LARGE_CHUNK * LARGE_CHUNKS {
+            match self.entry(i).map_or(0, |e| e.load(Ordering::Acquire)) {
+                0 if i >= FIRST_LARGE && self.entry(i).is_none() => break,
+                0 => {}
+                start => all.push((i, start)),
+            }
+        }
+        all
+    }
+}
+
+struct Space {
+    /// Free runs of physical pages: start and length.
+    free: BTreeMap<u32, u32>,
+    next_rel: u32,
+    /// End of the last metadata record that was applied.
+    lsn: Lsn,
+}
+
+impl Space {
+    fn allocate(&mut self, pages: u32) -> Option<u32> {
+        let (&start, &len) = self.free.iter().find(|(_, len)| **len >= pages)?;
+        self.free.remove(&start);
+        if len > pages {
+            self.free.insert(start + pages, len - pages);
+        }
+        Some(start)
+    }
+    /// Takes a given run out of the free space; false if any of it is not free.
+    fn claim(&mut self, start: u32, pages: u32) -> bool {
+        let Some((&s, &len)) = self.free.range(..=start).next_back() else { return false };
+        let (Some(end), run_end) = (start.checked_add(pages), s + len) else { return false };
+        if end > run_end {
+            return false;
+        }
+        self.free.remove(&s);
+        if start > s {
+            self.free.insert(s, start - s);
+        }
+        if run_end > end {
+            self.free.insert(end, run_end - end);
+        }
+        true
+    }
+    fn release(&mut self, mut start: u32, mut pages: u32) {
+        if let Some((&s, &len)) = self.free.range(..start).next_back()
+            && s + len == start
+        {
+            self.free.remove(&s);
+            start = s;
+            pages += len;
+        }
+        if let Some(len) = self.free.remove(&(start + pages)) {
+            pages += len;
+        }
+        self.free.insert(start, pages);
+    }
+}
+
+/// The relations of a volume and its free space.
+pub struct Directory {
+    space: Mutex<Space>,
+    relations: RwLock<HashMap<RelId, Arc<Relation>>>,
+    total: u32,
+}
+
+impl Directory {
+    /// An empty volume of so many pages (page 0 is not used).
+    pub fn new(pages: u32) -> Self {
+        let free = BTreeMap::from([(1, pages.saturating_sub(1))]);
+        Self {
+            space: Mutex::new(Space { free, next_rel: 1, lsn: Lsn(0) }),
+            relations: RwLock::new(HashMap::new()),
+            total: pages,
+        }
+    }
+
+    /// Looks a relation up.
+    #[inline]
+    pub fn get(&self, rel: RelId) -> Option<Arc<Relation>> {
+        self.relations.read().get(&rel).cloned()
+    }
+    /// All relations, in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<Relation>> {
+        let mut all: Vec<_> = self.relations.read().values().cloned().collect();
+        all.sort_unstable_by_key(|r| r.id);
+        all
+    }
+    /// Free and total pages.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.space.lock().free.values().map(|n| u64::from(*n)).sum(), u64::from(self.total))
+    }
+
+    /// Creates a relation on behalf of an unfinished transaction.
+    pub fn create(&self, wal: &Wal, kind: RelationKind, creator: Xid) -> Arc<Relation> {
+        let mut space = self.space.lock();
+        let id = RelId(space.next_rel);
+        space.next_rel += 1;
+        let (code, heap) = kind.encode();
+        let mut e = Encoder::default();
+        e.u32(id.0).u8(code).u32(heap);
+        space.lsn = log(wal, KIND_REL_CREATE, creator, &e.0);
+        let rel = Arc::new(Relation::new(id, kind, creator));
+        self.relations.write().insert(id, rel.clone());
+        rel
+    }
+
+    /// Makes sure that a block lies in an extent, and gives its physical page. The caller holds `rel.extend`.
+    pub fn ensure_extent(&self, wal: &Wal, rel: &Relation, block: u32) -> Result<u32, StorageError> {
+        if let Some(p) = rel.physical(block) {
+            return Ok(p);
+        }
+        if block >= MAX_BLOCKS {
+            return Err(StorageError::RelationTooLarge(rel.id));
+        }
+        let (i, first, pages) = extent_of(block);
+        let mut space = self.space.lock();
+        let start = space.allocate(pages).ok_or(StorageError::DiskFull)?;
+        let mut e = Encoder::default();
+        e.u32(rel.id.0).u32(i).u32(start);
+        space.lsn = log(wal, KIND_EXTENT, Xid::NONE, &e.0);
+        rel.set_extent(i, start);
+        Ok(start + (block - first))
+    }
+
+    /// Removes a relation and frees its space. Its pages must have left the buffer pool. Returns false if there was
+    /// none. With `wal`, the removal is logged here; without, a durable commit record implies it.
+    pub fn drop_relation(&self, wal: Option<&Wal>, rel: RelId) -> bool {
+        let mut space = self.space.lock();
+        if let Some(wal) = wal
+            && self.get(rel).is_some()
+        {
+            let mut e = Encoder::default();
+            e.u32(rel.0);
+            space.lsn = log(wal, KIND_REL_DROP, Xid::NONE, &e.0);
+        }
+        self.remove(&mut space, rel)
+    }
+
+    fn remove(&self, space: &mut MutexGuard<'_, Space>, rel: RelId) -> bool {
+        let Some(r) = self.relations.write().remove(&rel) else { return false };
+        for (i, start) in r.extents() {
+            space.release(start, extent_len(i));
+        }
+        true
+    }
+
+    /// Takes a free run for a metadata snapshot.
+    pub fn allocate_run(&self, pages: u32) -> Option<u32> {
+        self.space.lock().allocate(pages)
+    }
+    /// Gives a snapshot's run back.
+    pub fn release_run(&self, start: u32, pages: u32) {
+        self.space.lock().release(start, pages);
+    }
+    /// Marks the current snapshot's run as taken while loading.
+    pub fn claim_run(&self, start: u32, pages: u32) -> Result<(), StorageError> {
+        if self.space.lock().claim(start, pages) {
+            Ok(())
+        } else {
+            Err(StorageError::CorruptVolume("metadata overlaps a relation"))
+        }
+    }
+
+    /// The whole directory, as of one moment.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let space = self.space.lock();
+        let all = self.all();
+        let mut e = Encoder::default();
+        e.raw(META_MAGIC).u64(space.lsn.0).u32(space.next_rel).u32(all.len() as u32);
+        for r in all {
+            let (code, heap) = r.kind.encode();
+            let extents = r.extents();
+            e.u32(r.id.0).u8(code).u32(heap).u64(r.creator().0).u32(r.blocks()).u32(extents.len() as u32);
+            e.u64(r.live.load(Ordering::Relaxed).max(0) as u64).u64(r.dead.load(Ordering::Relaxed).max(0) as u64);
+            for (i, start) in extents {
+                e.u32(i).u32(start);
+            }
+        }
+        e.0
+    }
+
+    /// Reads what [`Directory::snapshot`] wrote; `d` is left behind it.
+    pub fn load(pages: u32, d: &mut Decoder<'_>) -> Result<Self, StorageError> {
+        let this = Self::new(pages);
+        this.load_into(d).ok_or(StorageError::CorruptVolume("metadata is malformed"))?;
+        Ok(this)
+    }
+
+    fn load_into(&self, d: &mut Decoder<'_>) -> Option<()> {
+        let mut space = self.space.lock();
+        (d.raw(8)? == META_MAGIC).then_some(())?;
+        space.lsn = Lsn(d.u64()?);
+        space.next_rel = d.u32()?;
+        for _ in 0..d.u32()? {
+            let (id, code, heap) = (RelId(d.u32()?), d.u8()?, d.u32()?);
+            let rel = Relation::new(id, RelationKind::decode(code, heap)?, Xid(d.u64()?));
+            rel.grow_to(d.u32()?);
+            let extents = d.u32()?;
+            rel.live.store(d.u64()? as i64, Ordering::Relaxed);
+            rel.dead.store(d.u64()? as i64, Ordering::Relaxed);
+            for _ in 0..extents {
+                let (i, start) = (d.u32()?, d.u32()?);
+                (space.claim(start, extent_len(i)) && rel.set_extent(i, start)).then_some(())?;
+            }
+            self.relations.write().insert(id, Arc::new(rel));
+        }
+        Some(())
+    }
+
+    /// Redoes a metadata record unless the snapshot already had it. True if the kind is one of ours.
+    pub fn redo(&self, kind: RecordKind, xid: Xid, end: Lsn, body: &[u8]) -> Result<bool, StorageError> {
+        if ![KIND_REL_CREATE, KIND_EXTENT, KIND_REL_DROP].contains(&kind) {
+            return Ok(false);
+        }
+        let mut space = self.space.lock();
+        if end <= space.lsn {
+            return Ok(true);
+        }
+        space.lsn = end;
+        let mut d = Decoder(body);
+        let done = match kind {
+            KIND_REL_CREATE => self.redo_create(&mut space, xid, &mut d),
+            KIND_EXTENT => self.redo_extent(&mut space, &mut d),
+            _ => d.u32().map(|rel| {
+                self.remove(&mut space, RelId(rel));
+            }),
+        };
+        done.ok_or(StorageError::CorruptVolume("a metadata record cannot be redone")).map(|()| true)
+    }
+
+    fn redo_create(&self, space: &mut Space, xid: Xid, d: &mut Decoder<'_>) -> Option<()> {
+        let (id, code, heap) = (RelId(d.u32()?), d.u8()?, d.u32()?);
+        space.next_rel = space.next_rel.max(id.0 + 1);
+        let rel = Relation::new(id, RelationKind::decode(code, heap)?, xid);
+        self.relations.write().insert(id, Arc::new(rel));
+        Some(())
+    }
+
+    fn redo_extent(&self, space: &mut Space, d: &mut Decoder<'_>) -> Option<()> {
+        let (id, i, start) = (RelId(d.u32()?), d.u32()?, d.u32()?);
+        // Its drop by a commit may already be in the snapshot.
+        let Some(rel) = self.get(id) else { return Some(()) };
+        (space.claim(start, extent_len(i)) && rel.set_extent(i, start)).then_some(())
+    }
+}
+
+fn log(wal: &Wal, kind: RecordKind, xid: Xid, body: &[u8]) -> Lsn {
+    match wal.append(kind, xid, &[body], None) {
+        Ok(lsn) => lsn,
+        Err(pg_wal::NeedImage) => platform::power::fatal("a record without pages was refused"),
+    }
+}

@@ -1,0 +1,334 @@
+//! The log: a ring on the device that says what happened before the data pages do.
+//!
+//! # What it owns
+//! The bytes between the ring's start and end, the append buffer, and the notion of *durable*. What records mean is
+//! the business of the cells that write them; here a record is a kind, a transaction id and a body.
+//!
+//! # The ring
+//! A log position ([`Lsn`]) counts bytes since the volume was formatted; its place is the position modulo the ring's length.
+//! Records follow each other without gaps, aligned to 8 bytes, and may cross block and ring ends.
+//!
+//! ```text
+//!  0 len   u32   bytes of the record with this header, without padding
+//!  4 crc   u32   CRC-32C, begun with the volume's salt, of the body, then of bytes 8..32 and len
+//!  8 lsn   u64   its own position: what an earlier lap left here does not pass
+//! 16 xid   u64
+//! 24 epoch u32   grows with every opening: what an earlier, interrupted run left behind the end does not pass
+//! 28 kind  u8
+//! 29 -     3 bytes
+//! 32 body
+//! ```
+//!
+//! The log ends where a record fails these tests. The last block is written again as it fills; its earlier bytes are
+//! the same each time, so a torn write of it cannot hurt what was durable before.
+//!
+//! # Durability
+//! [`Wal::flush`] makes the log durable up to a position. One task at a time writes, with FUA; those that come meanwhile wait
+//! and are served together by the next write: batches grow with the load by themselves. When the device fails such a
+//! write there is no telling what reached it, so the machine stops ([`platform::power::fatal`]) and recovers; a failed
+//! write is never tried again.
+//!
+//! # Space
+//! The ring keeps everything from the last completed checkpoint's start. Operations call [`Wal::throttle`] before they latch any page;
+//! it waits while the ring is nearly full. The reserve behind it is for operations already under way; overrunning the
+//! ring is fatal.
+//!
+//! # Full-page images
+//! On a device that may tear a page, the first change of a page after a checkpoint's start logs the page as it then is. [`Wal::append`]
+//! refuses a record that lacks an image it needs, since a checkpoint may begin at any time before it.
+//!
+//! # Locks
+//! `state` (flush leadership) before `buffer` (append). Both are leaves: no other lock is taken under them.
+//!
+//! # What it must not know
+//! Pages, relations, transactions' states.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod reader;
+
+use alloc::{sync::Arc, vec::Vec};
+use core::{
+    mem,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use kernel_simd::crc32c;
+use pg_page::{Lsn, Xid};
+use platform::{
+    block::{BlockDevice, Durability, IoClass},
+    power,
+    sync::{Condvar, Mutex},
+};
+
+pub use reader::{LogReader, Record};
+
+/// Bytes of a record's header.
+pub const HEADER: usize = 32;
+/// Longest record.
+pub const MAX_RECORD: usize = 16 << 20;
+/// The unit in which the log is written.
+pub const BLOCK: u64 = 4096;
+/// An append that finds more than this unwritten writes it.
+const SOFT_LIMIT: usize = 4 << 20;
+
+/// Where the ring is and how it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// First byte on the device.
+    pub start: u64,
+    /// Bytes; a multiple of [`BLOCK`].
+    pub len: u64,
+    /// Random, made when the volume was formatted: records of a former volume in the same place do not pass.
+    pub salt: u32,
+}
+
+/// What a record is: its header's free fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordKind(pub u8);
+
+/// The record lacks a full-page image that it needs: build it again with images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeedImage;
+
+struct Buffer {
+    /// Unwritten bytes; begins at a block boundary.
+    bytes: Vec<u8>,
+    /// Position of `bytes[0]`.
+    start: u64,
+}
+
+impl Buffer {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+#[derive(Default)]
+struct FlushState {
+    writing: bool,
+    spare: Vec<u8>,
+}
+
+/// The log of an open volume.
+pub struct Wal {
+    device: Arc<dyn BlockDevice>,
+    ring: Ring,
+    epoch: u32,
+    images: bool,
+    buffer: Mutex<Buffer>,
+    /// Copy of `buffer.end()`.
+    inserted: AtomicU64,
+    state: Mutex<FlushState>,
+    flushed: Condvar,
+    durable: AtomicU64,
+    /// Start of the newest checkpoint, complete or not: what decides about images.
+    redo: AtomicU64,
+    /// The ring must keep everything from here.
+    keep: AtomicU64,
+    space: Mutex<()>,
+    space_freed: Condvar,
+    kick: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Wal {
+    /// A log that goes on at `start`, a block boundary. `images`: the device may tear pages.
+    pub fn new(device: Arc<dyn BlockDevice>, ring: Ring, start: Lsn, epoch: u32, images: bool) -> Self {
+        debug_assert_eq!(start.0 % BLOCK, 0);
+        Self {
+            device,
+            ring,
+            epoch,
+            images,
+            buffer: Mutex::new(Buffer { bytes: Vec::with_capacity(256 << 10), start: start.0 }),
+            inserted: AtomicU64::new(start.0),
+            state: Mutex::new(FlushState { writing: false, spare: Vec::with_capacity(256 << 10) }),
+            flushed: Condvar::new(),
+            durable: AtomicU64::new(start.0),
+            redo: AtomicU64::new(start.0),
+            keep: AtomicU64::new(start.0),
+            space: Mutex::new(()),
+            space_freed: Condvar::new(),
+            kick: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }
+    }
+
+    /// Where the next record will begin.
+    pub fn inserted(&self) -> Lsn {
+        Lsn(self.inserted.load(Ordering::Acquire))
+    }
+    /// Everything before this position is on stable media.
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+    /// Start of the newest checkpoint.
+    pub fn redo(&self) -> Lsn {
+        Lsn(self.redo.load(Ordering::Acquire))
+    }
+    /// The epoch of its records.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+    /// Device writes so far.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+    /// Must a page with this LSN be logged whole when it changes next?
+    pub fn needs_image(&self, page_lsn: Lsn) -> bool {
+        self.images && page_lsn.0 <= self.redo.load(Ordering::Acquire)
+    }
+    /// Bytes of log since the last completed checkpoint.
+    pub fn distance(&self) -> u64 {
+        self.inserted.load(Ordering::Relaxed).saturating_sub(self.keep.load(Ordering::Relaxed))
+    }
+    /// Bytes of the ring.
+    pub fn capacity(&self) -> u64 {
+        self.ring.len
+    }
+
+    /// Appends a record whose body is `parts` one after the other. Returns the record's end: flush to there to make it
+    /// durable. `oldest` is the least LSN among the changed pages that are logged without an image.
+    pub fn append(&self, kind: RecordKind, xid: Xid, parts: &[&[u8]], oldest: Option<Lsn>) -> Result<Lsn, NeedImage> {
+        let mut len = HEADER;
+        let mut crc = self.ring.salt;
+        for p in parts {
+            len += p.len();
+            crc = crc32c::extend(crc, p);
+        }
+        if len > MAX_RECORD {
+            power::fatal("a log record is too long");
+        }
+        let mut header = [0u8; HEADER];
+        header[0..4].copy_from_slice(&(len as u32).to_le_bytes());
+        header[16..24].copy_from_slice(&xid.0.to_le_bytes());
+        header[24..28].copy_from_slice(&self.epoch.to_le_bytes());
+        header[28] = kind.0;
+
+        let mut b = self.buffer.lock();
+        if oldest.is_some_and(|l| self.needs_image(l)) {
+            return Err(NeedImage);
+        }
+        let lsn = b.end();
+        let last = (lsn + len as u64 + 8).next_multiple_of(BLOCK);
+        if last > self.keep.load(Ordering::Relaxed) / BLOCK * BLOCK + self.ring.len {
+            power::fatal("the log ring overran its checkpoint");
+        }
+        header[8..16].copy_from_slice(&lsn.to_le_bytes());
+        let crc = record_crc(crc, &header);
+        header[4..8].copy_from_slice(&crc.to_le_bytes());
+        b.bytes.extend_from_slice(&header);
+        for p in parts {
+            b.bytes.extend_from_slice(p);
+        }
+        let padded = b.bytes.len().next_multiple_of(8);
+        b.bytes.resize(padded, 0);
+        let end = b.end();
+        let unwritten = b.bytes.len();
+        self.inserted.store(end, Ordering::Release);
+        drop(b);
+        if unwritten > SOFT_LIMIT {
+            self.flush(Lsn(end));
+        }
+        Ok(Lsn(end))
+    }
+
+    /// Returns when everything before `upto` is durable. Never returns when the device fails.
+    pub fn flush(&self, upto: Lsn) {
+        if self.durable.load(Ordering::Acquire) >= upto.0 {
+            return;
+        }
+        let mut state = self.state.lock();
+        loop {
+            if self.durable.load(Ordering::Acquire) >= upto.0 {
+                return;
+            }
+            if !state.writing {
+                break;
+            }
+            state = self.flushed.wait(state);
+        }
+        state.writing = true;
+        let spare = mem::take(&mut state.spare);
+        drop(state);
+        let (spare, end) = self.write_out(spare);
+        let mut state = self.state.lock();
+        state.spare = spare;
+        state.writing = false;
+        self.durable.store(end, Ordering::Release);
+        drop(state);
+        self.flushed.notify_all();
+    }
+
+    /// Writes what was appended; the new buffer begins with the last block that is not full.
+    fn write_out(&self, mut next: Vec<u8>) -> (Vec<u8>, u64) {
+        next.clear();
+        let mut b = self.buffer.lock();
+        let end = b.end();
+        let start = b.start;
+        let tail = end / BLOCK * BLOCK;
+        let keep = (tail - start) as usize;
+        next.extend_from_slice(b.bytes.get(keep..).unwrap_or(&[]));
+        let mut out = mem::replace(&mut b.bytes, next);
+        b.start = tail;
+        drop(b);
+        out.resize(out.len().next_multiple_of(BLOCK as usize), 0);
+        let at = start % self.ring.len;
+        let first = out.len().min((self.ring.len - at) as usize);
+        let (head, wrapped) = out.split_at(first);
+        let mut outcome = self.device.write(self.ring.start + at, head, Durability::Fua, IoClass::Wal);
+        if outcome.is_ok() && !wrapped.is_empty() {
+            outcome = self.device.write(self.ring.start, wrapped, Durability::Fua, IoClass::Wal);
+        }
+        if outcome.is_err() {
+            power::fatal("the log could not be written");
+        }
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        (out, end)
+    }
+
+    /// Begins a checkpoint: from now on pages need new images. Returns the position from which recovery would start.
+    pub fn begin_checkpoint(&self) -> Lsn {
+        let b = self.buffer.lock();
+        let at = b.end();
+        self.redo.store(at, Ordering::Release);
+        Lsn(at)
+    }
+
+    /// A checkpoint that began at `redo` is complete: the ring may overwrite what is older.
+    pub fn end_checkpoint(&self, redo: Lsn) {
+        self.keep.store(redo.0, Ordering::Release);
+        drop(self.space.lock());
+        self.space_freed.notify_all();
+    }
+
+    /// Waits while the ring is nearly full. To be called before any latch is taken.
+    #[inline]
+    pub fn throttle(&self) {
+        if self.distance() > self.ring.len / 2 {
+            self.throttle_slow();
+        }
+    }
+
+    #[cold]
+    fn throttle_slow(&self) {
+        self.kick.store(1, Ordering::Relaxed);
+        let mut g = self.space.lock();
+        while self.distance() > self.ring.len / 4 * 3 {
+            g = self.space_freed.wait_timeout(g, Duration::from_millis(20)).0;
+        }
+    }
+
+    /// Has a writer asked for a checkpoint since the last call?
+    pub fn checkpoint_wanted(&self) -> bool {
+        self.kick.swap(0, Ordering::Relaxed) != 0
+    }
+}
+
+fn record_crc(body: u32, header: &[u8; HEADER]) -> u32 {
+    crc32c::extend(crc32c::extend(body, &header[8..]), &header[..4])
+}
