@@ -27,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod block;
+pub mod memory_device;
 pub mod net;
 
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]

@@ -85,18 +85,34 @@ impl Builder<'_, '_> {
             }
             return Ok(());
         }
-        let fence = filling.items.last().map_or_else(Vec::new, |last| separator(last, &item, level as u8));
-        if filling.size + fence.len() > Draft::ROOM {
-            return Err(StorageError::KeyTooBig { size: item.len(), max: MAX_KEY });
-        }
-        let (block, guard) =
-            self.index.engine.pool.extend(&self.index.engine.directory, self.index.rel, KIND_BTREE, self.xid)?;
+        // The fence may be as long as a key: then items from the end move to the next page until it fits.
+        let mut carried = alloc::vec![item];
+        let fence = loop {
+            let (Some(f), Some(next)) = (self.levels.get_mut(level), carried.last()) else { return Ok(()) };
+            let Some(last) = f.items.last() else {
+                return Err(StorageError::KeyTooBig { size: next.len(), max: MAX_KEY });
+            };
+            let fence = separator(last, next, level as u8);
+            if f.size + fence.len() <= Draft::ROOM {
+                break fence;
+            }
+            f.size -= Draft::size_of(&[last]);
+            carried.extend(f.items.pop());
+        };
+        let (block, guard) = self.index.engine.pool.extend(
+            &self.index.engine.directory,
+            self.index.rel,
+            KIND_BTREE,
+            self.xid,
+        )?;
         drop(guard);
         self.close(level, block, fence.clone())?;
         let left = self.levels.get(level).map_or(NONE, |f| f.block);
         let mut next = Filling::new(block, left, &fence);
-        next.size = bytes;
-        next.items.push(item);
+        while let Some(item) = carried.pop() {
+            next.size += Draft::size_of(&[&item]);
+            next.items.push(item);
+        }
         if let Some(f) = self.levels.get_mut(level) {
             *f = next;
         }

@@ -72,8 +72,15 @@ impl<'a> Index<'a> {
         let pool = &self.engine.pool;
         let (_, mut meta) = pool.extend(&self.engine.directory, self.rel, KIND_META, xid)?;
         let (root, mut leaf) = pool.extend(&self.engine.directory, self.rel, KIND_BTREE, xid)?;
-        let empty =
-            Draft { level: 0, flags: 0, left: NONE, right: NONE, high: Vec::new(), low: Vec::new(), items: Vec::new() };
+        let empty = Draft {
+            level: 0,
+            flags: 0,
+            left: NONE,
+            right: NONE,
+            high: Vec::new(),
+            low: Vec::new(),
+            items: Vec::new(),
+        };
         let mut ops = Ops::new();
         ops.write(META_ROOT, &u64::from(root).to_le_bytes());
         pool.change(xid, &mut [(&mut meta, &ops), (&mut leaf, &empty.ops())]);

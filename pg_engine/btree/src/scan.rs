@@ -175,7 +175,8 @@ impl<'a> Index<'a> {
         for i in (begin..end).rev() {
             entry(node.key(i), node.tid(i));
         }
-        cursor.place = if begin > 0 || node.left() == NONE { Place::End } else { Place::At(node.left(), block) };
+        cursor.place =
+            if begin > 0 || node.left() == NONE { Place::End } else { Place::At(node.left(), block) };
         Ok(end > begin)
     }
 

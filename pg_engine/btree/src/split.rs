@@ -12,7 +12,14 @@ use crate::{
 
 impl<'a> Index<'a> {
     /// Splits a full page while inserting an item into it.
-    pub(crate) fn split(&self, mut page: WriteGuard<'a>, key: &[u8], tid: Tid, item: &[u8], xid: Xid) -> Result<()> {
+    pub(crate) fn split(
+        &self,
+        mut page: WriteGuard<'a>,
+        key: &[u8],
+        tid: Tid,
+        item: &[u8],
+        xid: Xid,
+    ) -> Result<()> {
         let copy = page.clone();
         let node = Node(&copy);
         let at = node.lower_bound(key, tid);

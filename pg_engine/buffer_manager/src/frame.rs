@@ -71,8 +71,7 @@ impl Frame {
     pub fn claim(&self, even_dirty: bool) -> bool {
         let s = self.state.load(Ordering::Relaxed);
         let busy = PIN_MASK | CLAIMED | WRITING | if even_dirty { 0 } else { DIRTY };
-        s & busy == 0
-            && self.state.compare_exchange(s, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        s & busy == 0 && self.state.compare_exchange(s, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
     /// Ends a claim: pinned once by the claimer, nothing valid in it yet.
     pub fn claimed_to_pinned(&self) {

@@ -127,9 +127,17 @@ impl BufferPool {
     #[inline]
     fn locate(rel: &Relation, block: u32) -> Result<u32> {
         if block >= rel.blocks() {
-            return Err(StorageError::Corrupt { rel: rel.id, block, what: "block beyond the end of the relation" });
+            return Err(StorageError::Corrupt {
+                rel: rel.id,
+                block,
+                what: "block beyond the end of the relation",
+            });
         }
-        rel.physical(block).ok_or(StorageError::Corrupt { rel: rel.id, block, what: "block without an extent" })
+        rel.physical(block).ok_or(StorageError::Corrupt {
+            rel: rel.id,
+            block,
+            what: "block without an extent",
+        })
     }
 
     /// Shared access to a page. May read it from the device.
@@ -148,7 +156,11 @@ impl BufferPool {
             let guard = frame.latch.read();
             let guard = ReadGuard { guard, _pin: pin };
             if frame.has(VALID) {
-                return if guard.rel() == rel.id { Ok(guard) } else { Err(StorageError::NoSuchRelation(rel.id)) };
+                return if guard.rel() == rel.id {
+                    Ok(guard)
+                } else {
+                    Err(StorageError::NoSuchRelation(rel.id))
+                };
             }
             drop(guard);
             self.forget(frame, page);
@@ -171,7 +183,11 @@ impl BufferPool {
             let guard = frame.latch.write();
             let guard = WriteGuard { watch: PanicWatch, guard, pin };
             if frame.has(VALID) {
-                return if guard.rel() == rel.id { Ok(guard) } else { Err(StorageError::NoSuchRelation(rel.id)) };
+                return if guard.rel() == rel.id {
+                    Ok(guard)
+                } else {
+                    Err(StorageError::NoSuchRelation(rel.id))
+                };
             }
             drop(guard);
             self.forget(frame, page);
@@ -188,7 +204,13 @@ impl BufferPool {
     }
 
     /// Adds a page of a kind to the relation.
-    pub fn extend(&self, directory: &Directory, rel: &Relation, kind: u8, xid: Xid) -> Result<(u32, WriteGuard<'_>)> {
+    pub fn extend(
+        &self,
+        directory: &Directory,
+        rel: &Relation,
+        kind: u8,
+        xid: Xid,
+    ) -> Result<(u32, WriteGuard<'_>)> {
         let _growing = rel.extend.lock();
         let block = rel.blocks();
         let page = directory.ensure_extent(&self.wal, rel, block)?;
@@ -383,4 +405,3 @@ impl BufferPool {
         lsn
     }
 }
-

@@ -81,12 +81,19 @@ impl BufferPool {
     /// On a device that does not tear pages a page's history may begin with operations, and the page may meanwhile belong to
     /// another relation because its own was dropped later in the log. Such a relation is noted in `doomed`: the caller checks that it
     /// is gone in the end.
-    pub fn redo(&self, directory: &Directory, end: Lsn, body: &[u8], doomed: &mut Vec<RelId>) -> Result<(), StorageError> {
+    pub fn redo(
+        &self,
+        directory: &Directory,
+        end: Lsn,
+        body: &[u8],
+        doomed: &mut Vec<RelId>,
+    ) -> Result<(), StorageError> {
         const MALFORMED: StorageError = StorageError::CorruptVolume("a log record is malformed");
         let mut d = Decoder(body);
         for _ in 0..d.u8().ok_or(MALFORMED)? {
             let (rel, block, form) = (|| Some((RelId(d.u32()?), d.u32()?, d.u8()?)))().ok_or(MALFORMED)?;
-            let mut u16_next = || d.raw(2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]]))).ok_or(MALFORMED);
+            let mut u16_next =
+                || d.raw(2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]]))).ok_or(MALFORMED);
             let (hole_at, hole_len, len) = (u16_next()?, u16_next()?, u16_next()?);
             let bytes = d.raw(len).ok_or(MALFORMED)?;
             let Some(relation) = directory.get(rel) else { continue };
@@ -112,7 +119,9 @@ impl BufferPool {
             let page = guard.hint_mut();
             if form == IMAGE {
                 let tail = hole_at + hole_len;
-                let (Some(a), Some(b)) = (bytes.get(..hole_at), bytes.get(hole_at..)) else { return Err(MALFORMED) };
+                let (Some(a), Some(b)) = (bytes.get(..hole_at), bytes.get(hole_at..)) else {
+                    return Err(MALFORMED);
+                };
                 page.0.fill(0);
                 if !page.put(0, a) || !page.put(tail, b) || (page.rel(), page.block()) != (rel, block) {
                     return Err(MALFORMED);

@@ -88,8 +88,12 @@ impl BufferPool {
 
     /// Writes every page that is dirty when the call begins. `pace` is called between batches. The caller flushes the device.
     pub fn write_dirty(&self, mut pace: impl FnMut(usize, usize)) -> Result<(), StorageError> {
-        let mut dirty: Vec<u32> =
-            self.frames.iter().filter(|f| f.has(DIRTY | WRITING)).map(|f| f.tag.load(Ordering::Acquire)).collect();
+        let mut dirty: Vec<u32> = self
+            .frames
+            .iter()
+            .filter(|f| f.has(DIRTY | WRITING))
+            .map(|f| f.tag.load(Ordering::Acquire))
+            .collect();
         dirty.sort_unstable();
         let total = dirty.len();
         let mut batch = Vec::new();

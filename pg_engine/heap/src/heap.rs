@@ -278,7 +278,9 @@ impl<'a> Heap<'a> {
             };
             match self.judge(work, &header, lock) {
                 Verdict::Free => return Ok(Ok((guard, at, header))),
-                Verdict::Outcome(RowOutcome::Done { hot, .. }) => return Ok(Err(RowOutcome::Done { tid, hot })),
+                Verdict::Outcome(RowOutcome::Done { hot, .. }) => {
+                    return Ok(Err(RowOutcome::Done { tid, hot }));
+                }
                 Verdict::Outcome(o) => return Ok(Err(o)),
                 Verdict::Wait(holder) => {
                     drop(guard);
@@ -426,7 +428,11 @@ impl<'a> Heap<'a> {
         room.finish(&mut to_ops);
         let new_tid = Tid { block: target, slot };
         let flags = old.flags & !(LOCK_ONLY | HOT_UPDATED) | UPDATED;
-        write_xmax(&mut from_ops, at, &Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..old });
+        write_xmax(
+            &mut from_ops,
+            at,
+            &Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..old },
+        );
         self.pool().change(fresh.xmin, &mut [(&mut from, &from_ops), (&mut to, &to_ops)]);
         note_doom(&mut from, fresh.xmin);
         self.rel.dead.fetch_add(1, Ordering::Relaxed);
@@ -466,7 +472,8 @@ fn note_doom(guard: &mut WriteGuard<'_>, xid: Xid) {
 
 /// The least xmax on the page that may still remove something.
 fn oldest_doom(page: &Page) -> Xid {
-    let dooms = (1..=slotted::count(page)).filter_map(|s| tuple::at(page, s)).filter(|(_, h, _)| h.is_doomed());
+    let dooms =
+        (1..=slotted::count(page)).filter_map(|s| tuple::at(page, s)).filter(|(_, h, _)| h.is_doomed());
     dooms.map(|(_, h, _)| h.xmax).min().unwrap_or(Xid::NONE)
 }
 

@@ -31,7 +31,8 @@ pub(crate) fn store(heap: &Heap<'_>, xid: Xid, payload: &[u8]) -> Result<Vec<u8>
     // From the end, so that each page knows its successor.
     for part in Some(tail).filter(|t| !t.is_empty()).into_iter().chain(body.rchunks(CAPACITY)) {
         heap.engine.pool.wal().throttle();
-        let (block, mut guard) = heap.engine.pool.extend(&heap.engine.directory, heap.rel, KIND_OVERFLOW, xid)?;
+        let (block, mut guard) =
+            heap.engine.pool.extend(&heap.engine.directory, heap.rel, KIND_OVERFLOW, xid)?;
         let mut head = [0; DATA - 24];
         head[0..2].copy_from_slice(&((DATA + part.len()) as u16).to_le_bytes());
         head[2..4].copy_from_slice(&(PAGE_SIZE as u16).to_le_bytes());

@@ -39,7 +39,14 @@ pub fn plan(page: &Page, horizon: Xid, transactions: &TransactionManager) -> Pla
     plan
 }
 
-fn plan_chain(page: &Page, root: u16, first: u16, horizon: Xid, transactions: &TransactionManager, plan: &mut Plan) {
+fn plan_chain(
+    page: &Page,
+    root: u16,
+    first: u16,
+    horizon: Xid,
+    transactions: &TransactionManager,
+    plan: &mut Plan,
+) {
     let mut at = first;
     let Some((_, mut header, _)) = tuple::at(page, first) else {
         if root != first {

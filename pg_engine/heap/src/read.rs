@@ -17,7 +17,12 @@ impl Heap<'_> {
 
     /// Gives the version at or behind `tid` that the snapshot sees.
     #[inline]
-    pub fn fetch<R>(&self, tid: Tid, snapshot: &Snapshot, f: impl FnOnce(Tid, &[u8]) -> R) -> Result<Option<R>> {
+    pub fn fetch<R>(
+        &self,
+        tid: Tid,
+        snapshot: &Snapshot,
+        f: impl FnOnce(Tid, &[u8]) -> R,
+    ) -> Result<Option<R>> {
         if tid.block >= self.rel.blocks() {
             return Ok(None);
         }

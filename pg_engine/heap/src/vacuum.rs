@@ -110,7 +110,8 @@ impl Heap<'_> {
             guard.hint_mut().set_flags(flags);
             self.note_space(first.block, &guard);
         }
-        for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon) {
+        for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon)
+        {
             self.engine.pool.wal().throttle();
             let mut guard = self.engine.pool.write(self.rel, *block)?;
             if guard.kind() != KIND_OVERFLOW || Xid(guard.u64_at(32)) != *writer {

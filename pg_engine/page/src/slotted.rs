@@ -189,7 +189,8 @@ mod tests {
             let at = upper(&page) - text.len();
             let mut o = ops::Ops::new();
             o.write(slot_at(i as u16 + 1), &encode(Slot::Normal { at, len: text.len() })).write(at, text);
-            o.write(24, &((slot_at(i as u16 + 2)) as u16).to_le_bytes()).write(26, &(at as u16).to_le_bytes());
+            o.write(24, &((slot_at(i as u16 + 2)) as u16).to_le_bytes())
+                .write(26, &(at as u16).to_le_bytes());
             ops::apply(&mut page, RelId(1), 0, o.as_bytes()).unwrap();
         }
         let mut o = ops::Ops::new();

@@ -30,6 +30,7 @@ mod rows;
 mod sequence;
 mod storage;
 mod transaction;
+mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};

@@ -24,7 +24,9 @@ impl Storage {
     }
     pub(crate) fn index<'a>(&'a self, open: &'a Open) -> Result<Index<'a>> {
         match open.rel.kind {
-            RelationKind::BTree { .. } => Ok(Index { engine: &self.engine, rel: &open.rel, state: &open.index }),
+            RelationKind::BTree { .. } => {
+                Ok(Index { engine: &self.engine, rel: &open.rel, state: &open.index })
+            }
             _ => Err(StorageError::WrongKind(open.rel.id)),
         }
     }
@@ -101,16 +103,32 @@ impl Storage {
     }
     /// Gives exactly the version at `tid`, whoever sees it (after `ConcurrentlyUpdated`, or for the old row of an
     /// update). None if there is none.
-    pub fn heap_fetch_version<R>(&self, rel: RelId, tid: Tid, f: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+    pub fn heap_fetch_version<R>(
+        &self,
+        rel: RelId,
+        tid: Tid,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
         self.heap(&*self.opened(rel)?)?.fetch_version(tid, f)
     }
     /// Starts a scan of pages `blocks` (None: all there are now).
-    pub fn heap_scan(self: &Arc<Self>, rel: RelId, snapshot: &Snapshot, blocks: Option<Range<u32>>) -> Result<HeapScan> {
+    pub fn heap_scan(
+        self: &Arc<Self>,
+        rel: RelId,
+        snapshot: &Snapshot,
+        blocks: Option<Range<u32>>,
+    ) -> Result<HeapScan> {
         let open = self.opened(rel)?;
         self.heap(&open)?;
         let all = open.rel.blocks();
         let range = blocks.map_or(0..all, |b| b.start.min(all)..b.end.min(all));
-        Ok(HeapScan { storage: self.clone(), open, snapshot: snapshot.clone(), next: range.start, end: range.end })
+        Ok(HeapScan {
+            storage: self.clone(),
+            open,
+            snapshot: snapshot.clone(),
+            next: range.start,
+            end: range.end,
+        })
     }
     /// Rows to index in CREATE INDEX: gives every row version that some present or future snapshot may see, with the
     /// tid its index entry must have (the root of its HOT chain). The flag says whether the row is live (unique
@@ -153,7 +171,9 @@ impl Storage {
     ) -> Result<IndexInsert> {
         let open = self.opened(index)?;
         let index = self.index(&open)?;
-        let RelationKind::BTree { heap } = open.rel.kind else { return Err(StorageError::WrongKind(open.rel.id)) };
+        let RelationKind::BTree { heap } = open.rel.kind else {
+            return Err(StorageError::WrongKind(open.rel.id));
+        };
         if unique == Unique::No {
             return index.insert(&mut txn.work, key, tid, unique, None);
         }

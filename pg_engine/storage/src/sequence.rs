@@ -125,8 +125,11 @@ impl Storage {
             *state = SequenceState { loaded: true, last: stored.last, called: stored.called, reserved: 0 };
         }
         let options = stored.options;
-        let next =
-            if state.called { options.after(state.last).ok_or(StorageError::SequenceExhausted)? } else { state.last };
+        let next = if state.called {
+            options.after(state.last).ok_or(StorageError::SequenceExhausted)?
+        } else {
+            state.last
+        };
         let mut reserved = state.reserved;
         if reserved == 0 {
             let mut last = next;
@@ -161,7 +164,11 @@ impl Storage {
             let mut state = open.sequence.lock();
             if open.rel.kind == RelationKind::Sequence && state.loaded && state.reserved > 0 {
                 let stored = self.load_sequence(&open)?;
-                self.store_sequence(&open, Xid::NONE, &Stored { last: state.last, called: state.called, ..stored })?;
+                self.store_sequence(
+                    &open,
+                    Xid::NONE,
+                    &Stored { last: state.last, called: state.called, ..stored },
+                )?;
                 state.reserved = 0;
             }
         }

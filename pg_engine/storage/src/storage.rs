@@ -217,7 +217,8 @@ impl Storage {
         let limit = self.config.checkpoint_wal_bytes.min(self.wal.capacity() / 3);
         self.wal.checkpoint_wanted()
             || distance > limit
-            || (distance > 0 && time::monotonic() - self.checkpoints.lock().last > self.config.checkpoint_interval)
+            || (distance > 0
+                && time::monotonic() - self.checkpoints.lock().last > self.config.checkpoint_interval)
     }
 }
 
@@ -273,11 +274,8 @@ fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storag
     let pool = BufferPool::new(device.clone(), wal.clone(), &superblock, config.buffer_pool_bytes);
     let directory = Arc::new(directory);
     let state = redo(&device, &superblock, &directory, &pool, state)?;
-    let engine = Engine {
-        pool: Arc::new(pool),
-        directory,
-        transactions: Arc::new(TransactionManager::new(&state)),
-    };
+    let engine =
+        Engine { pool: Arc::new(pool), directory, transactions: Arc::new(TransactionManager::new(&state)) };
     Ok(Storage {
         device,
         engine,
@@ -325,7 +323,8 @@ fn redo(
         records += 1;
         next = next.max(Xid(r.xid.0 + 1));
         if r.kind == KIND_COMMIT {
-            let commit = CommitRecord::decode(r.body).ok_or(StorageError::CorruptVolume("malformed commit"))?;
+            let commit =
+                CommitRecord::decode(r.body).ok_or(StorageError::CorruptVolume("malformed commit"))?;
             for x in &commit.xids {
                 open.remove(x);
                 next = next.max(Xid(x.0 + 1));

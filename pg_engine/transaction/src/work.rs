@@ -170,7 +170,12 @@ impl Work {
     }
 
     fn find(&self, level: Savepoint) -> Result<usize, StorageError> {
-        self.levels.iter().skip(1).position(|l| l.name == level.0).map(|i| i + 1).ok_or(StorageError::NoSuchSavepoint)
+        self.levels
+            .iter()
+            .skip(1)
+            .position(|l| l.name == level.0)
+            .map(|i| i + 1)
+            .ok_or(StorageError::NoSuchSavepoint)
     }
 
     /// Keeps the work of a level and those inside it.

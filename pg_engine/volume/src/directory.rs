@@ -345,7 +345,8 @@ impl Directory {
             let (code, heap) = r.kind.encode();
             let extents = r.extents();
             e.u32(r.id.0).u8(code).u32(heap).u64(r.creator().0).u32(r.blocks()).u32(extents.len() as u32);
-            e.u64(r.live.load(Ordering::Relaxed).max(0) as u64).u64(r.dead.load(Ordering::Relaxed).max(0) as u64);
+            e.u64(r.live.load(Ordering::Relaxed).max(0) as u64)
+                .u64(r.dead.load(Ordering::Relaxed).max(0) as u64);
             for (i, start) in extents {
                 e.u32(i).u32(start);
             }

@@ -118,7 +118,11 @@ pub fn read_superblock(device: &dyn BlockDevice) -> Result<Superblock, StorageEr
     let mut failed = None;
     for at in SUPERBLOCKS {
         let mut bytes = vec![0; SUPERBLOCK_BYTES];
-        match device.read(at, &mut bytes, IoClass::Read).map_err(StorageError::Io).and_then(|()| Superblock::decode(&bytes)) {
+        match device
+            .read(at, &mut bytes, IoClass::Read)
+            .map_err(StorageError::Io)
+            .and_then(|()| Superblock::decode(&bytes))
+        {
             Ok(Some(s)) if best.is_none_or(|b| b.generation < s.generation) => best = Some(s),
             Ok(_) => {}
             Err(e) => failed = Some(e),
@@ -152,7 +156,8 @@ pub fn format(device: &dyn BlockDevice, ring_bytes: Option<u64>, config: &[u8]) 
         _ => return Err(StorageError::Foreign),
     }
     let capacity = device.geometry().capacity;
-    let ring_len = ring_bytes.unwrap_or((capacity / 8).clamp(16 << 20, 4 << 30)).max(MIN_RING) / (1 << 20) * (1 << 20);
+    let ring_len =
+        ring_bytes.unwrap_or((capacity / 8).clamp(16 << 20, 4 << 30)).max(MIN_RING) / (1 << 20) * (1 << 20);
     let data_start = RING_START + ring_len;
     if capacity < data_start + (4 << 20) {
         return Err(StorageError::DeviceTooSmall);
@@ -224,7 +229,12 @@ pub fn write_config(device: &dyn BlockDevice, config: &[u8]) -> Result<(), Stora
 }
 
 /// Writes a metadata snapshot to physical pages from `page`.
-pub fn metadata_write(device: &dyn BlockDevice, s: &Superblock, page: u32, bytes: &[u8]) -> Result<(), StorageError> {
+pub fn metadata_write(
+    device: &dyn BlockDevice,
+    s: &Superblock,
+    page: u32,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
     let mut padded = bytes.to_vec();
     padded.resize(bytes.len().next_multiple_of(PAGE_SIZE), 0);
     let mut at = s.data_start + u64::from(page) * PAGE_SIZE as u64;

@@ -76,7 +76,8 @@ fn name(head: &[u8], tail: &[u8]) -> &'static str {
     let has = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|h| h.starts_with(magic));
     if has(1024 + 56, b"\x53\xef") {
         // ext4 has extents (0x40) or flex_bg (0x200) among its incompatible features, ext3 a journal.
-        let u32_at = |at: usize| head.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
+        let u32_at =
+            |at: usize| head.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
         return match (u32_at(1024 + 96) & 0x240, u32_at(1024 + 92) & 4) {
             (0, 0) => "an ext2 file system",
             (0, _) => "an ext3 file system",

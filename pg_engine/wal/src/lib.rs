@@ -193,7 +193,13 @@ impl Wal {
 
     /// Appends a record whose body is `parts` one after the other. Returns the record's end: flush to there to make it
     /// durable. `oldest` is the least LSN among the changed pages that are logged without an image.
-    pub fn append(&self, kind: RecordKind, xid: Xid, parts: &[&[u8]], oldest: Option<Lsn>) -> Result<Lsn, NeedImage> {
+    pub fn append(
+        &self,
+        kind: RecordKind,
+        xid: Xid,
+        parts: &[&[u8]],
+        oldest: Option<Lsn>,
+    ) -> Result<Lsn, NeedImage> {
         let mut len = HEADER;
         let mut crc = self.ring.salt;
         for p in parts {

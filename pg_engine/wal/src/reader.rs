@@ -87,7 +87,11 @@ impl LogReader {
         let u32_at = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
         let u64_at = |i: usize| u64::from(u32_at(i)) | u64::from(u32_at(i + 4)) << 32;
         let (len, crc, epoch) = (u32_at(0) as usize, u32_at(4), u32_at(24));
-        if !(HEADER..=MAX_RECORD).contains(&len) || u64_at(8) != self.next || epoch < self.epoch || !self.fill(len)? {
+        if !(HEADER..=MAX_RECORD).contains(&len)
+            || u64_at(8) != self.next
+            || epoch < self.epoch
+            || !self.fill(len)?
+        {
             return Ok(None);
         }
         let at = (self.next - self.start) as usize;
