@@ -73,12 +73,14 @@ pub struct Mark(usize);
 #[derive(Debug, Default)]
 pub struct Encoder {
     buf: Vec<u8>,
+    /// End of the last complete message.
+    complete: usize,
 }
 
 impl Encoder {
     /// Empty; allocates on first use.
     pub const fn new() -> Self {
-        Self { buf: Vec::new() }
+        Self { buf: Vec::new(), complete: 0 }
     }
     /// What waits to be sent.
     pub fn bytes(&self) -> &[u8] {
@@ -95,10 +97,11 @@ impl Encoder {
     /// Forgets what was sent.
     pub fn clear(&mut self) {
         self.buf.clear();
+        self.complete = 0;
     }
-    /// Takes back everything after the first `len` bytes (a message boundary noted earlier).
-    pub fn truncate(&mut self, len: usize) {
-        self.buf.truncate(len);
+    /// Takes back a message that was begun and not ended.
+    pub fn discard_partial(&mut self) {
+        self.buf.truncate(self.complete);
     }
     /// Gives memory beyond `keep` bytes back.
     pub fn shrink(&mut self, keep: usize) {
@@ -121,9 +124,11 @@ impl Encoder {
         if let Some(slot) = self.buf.get_mut(mark.0..mark.0 + 4) {
             slot.copy_from_slice(&len.to_be_bytes());
         }
+        self.complete = self.buf.len();
     }
     fn empty(&mut self, tag: u8) {
         self.buf.extend_from_slice(&[tag, 0, 0, 0, 4]);
+        self.complete = self.buf.len();
     }
     fn str(&mut self, s: &str) {
         self.buf.extend_from_slice(s.as_bytes());
@@ -143,6 +148,7 @@ impl Encoder {
     /// The one-byte answer `N` to SSLRequest and GSSENCRequest.
     pub fn refuse_encryption(&mut self) {
         self.buf.push(b'N');
+        self.complete = self.buf.len();
     }
     /// NegotiateProtocolVersion: we speak 3.0; `unknown` lists protocol options we do not know.
     pub fn negotiate_version(&mut self, unknown: &[&str]) {
@@ -206,6 +212,7 @@ impl Encoder {
             Status::Failed => b'E',
         };
         self.buf.extend_from_slice(&[b'Z', 0, 0, 0, 5, s]);
+        self.complete = self.buf.len();
     }
     /// ParseComplete.
     pub fn parse_complete(&mut self) {

@@ -1,0 +1,285 @@
+//! A connection: input buffer, output buffer, and the phase it is in. Owns no task while idle.
+//!
+//! It is run by one worker at a time: [`Connection::schedule`] queues it unless it is queued or running already, and a
+//! run ends by arming the stream's hook, which schedules it again. Lock order: `inner`, then anything of the engine.
+
+use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use pg_types::SqlError;
+use pg_wire::{Encoder, Frontend, Severity, WireError, frame};
+use platform::{
+    net::{NetError, ReadOutcome, ReadyHook, Stream},
+    sync::{Mutex, OnceLock},
+};
+
+use crate::{
+    pool::Work,
+    registry::Handle,
+    server::Shared,
+    session::Session,
+    startup::{self, Login},
+};
+
+/// Input buffer of an idle connection.
+const IDLE_INPUT: usize = 2048;
+/// Output kept by an idle connection.
+const IDLE_OUTPUT: usize = 4096;
+/// The most the input buffer grows at once for a message that is announced to be larger.
+const INPUT_STEP: usize = 1 << 20;
+
+/// Bytes that arrived and are not used up.
+struct Input {
+    buf: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    fn bytes(&self) -> &[u8] {
+        self.buf.get(self.start..self.end).unwrap_or_default()
+    }
+    fn consume(&mut self, n: usize) {
+        self.start = (self.start + n).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+    /// Room for more: moves what is left to the front, and grows when that is not enough.
+    fn room(&mut self) -> &mut [u8] {
+        if self.end == self.buf.len() {
+            if self.start > 0 {
+                self.buf.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            } else {
+                let wanted = frame::announced(self.bytes()).unwrap_or(0);
+                let grown = (self.buf.len() * 2).max(wanted.min(self.buf.len() + INPUT_STEP)).max(IDLE_INPUT);
+                self.buf.resize(grown, 0);
+            }
+        }
+        self.buf.get_mut(self.end..).unwrap_or_default()
+    }
+    fn shrink(&mut self) {
+        if self.start == self.end && self.buf.len() > IDLE_INPUT {
+            self.buf = vec![0; IDLE_INPUT];
+        }
+    }
+}
+
+/// What the connection is about.
+enum Phase {
+    /// Startup packet or authentication outstanding.
+    Login(Box<Login>),
+    /// In use.
+    Session(Box<Session>),
+    /// Over.
+    Closed,
+}
+
+struct Inner {
+    input: Input,
+    out: Encoder,
+    phase: Phase,
+}
+
+/// See the module.
+pub struct Connection {
+    shared: Arc<Shared>,
+    stream: Arc<dyn Stream>,
+    handle: OnceLock<Arc<Handle>>,
+    this: alloc::sync::Weak<Self>,
+    inner: Mutex<Inner>,
+    scheduled: AtomicBool,
+}
+
+/// What a step of the protocol asks of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Go on with the next message.
+    Continue,
+    /// The output buffer should be sent before waiting.
+    Flush,
+    /// Send and close.
+    Close,
+}
+
+impl Connection {
+    /// For a fresh stream. `refused`: the error to give once the client has introduced itself.
+    pub fn new(shared: &Arc<Shared>, stream: Arc<dyn Stream>, refused: Option<Box<SqlError>>) -> Arc<Self> {
+        let connection = Arc::new_cyclic(|this| Self {
+            shared: shared.clone(),
+            handle: OnceLock::new(),
+            this: this.clone(),
+            inner: Mutex::new(Inner {
+                input: Input { buf: vec![0; IDLE_INPUT], start: 0, end: 0 },
+                out: Encoder::new(),
+                phase: Phase::Login(Box::new(Login::new(refused))),
+            }),
+            scheduled: AtomicBool::new(false),
+            stream,
+        });
+        connection.handle();
+        connection
+    }
+
+    /// The public side.
+    pub fn handle(&self) -> &Arc<Handle> {
+        self.handle.get_or_init(|| self.shared.registry.add(self.stream.peer_addr(), self.this.clone()))
+    }
+
+    /// Begins to listen to the client.
+    pub fn start(self: &Arc<Self>) {
+        self.stream.arm(self.clone());
+    }
+
+    /// Queues the connection for a worker.
+    pub fn schedule(&self) {
+        if !self.scheduled.swap(true, SeqCst)
+            && let Some(this) = self.this.upgrade()
+        {
+            self.shared.pool.submit(this.handle().pid as usize, this);
+        }
+    }
+
+    fn close(&self, inner: &mut Inner) {
+        inner.phase = Phase::Closed;
+        inner.input = Input { buf: Vec::new(), start: 0, end: 0 };
+        inner.out = Encoder::new();
+        self.handle().end_wait();
+        self.stream.close();
+        self.shared.registry.remove(self.handle().pid);
+    }
+
+    /// Reads and handles what there is. False: the connection is over.
+    fn serve(&self, inner: &mut Inner) -> bool {
+        loop {
+            if matches!(inner.phase, Phase::Closed) {
+                return false;
+            }
+            if let Some(reason) = self.handle().interrupts.pending().filter(|r| r.is_fatal()) {
+                inner.out.discard_partial();
+                inner.out.report(Severity::Fatal, &reason.error());
+                let _ = self.stream.write_all(inner.out.bytes());
+                return false;
+            }
+            let room = inner.input.room();
+            let size = room.len();
+            let n = match self.stream.try_read(room) {
+                Ok(ReadOutcome::Data(n)) => n.min(size),
+                Ok(ReadOutcome::WouldBlock) => return true,
+                Ok(ReadOutcome::Eof) | Err(_) => return false,
+            };
+            inner.input.end += n;
+            let open = self.consume(inner).is_ok_and(|open| open);
+            if !open {
+                return false;
+            }
+            // A short read took all there was; the hook covers what comes later.
+            if n < size {
+                return true;
+            }
+        }
+    }
+
+    /// Handles every complete message. `Ok(false)`: the connection is over.
+    fn consume(&self, inner: &mut Inner) -> Result<bool, NetError> {
+        let mut flush = false;
+        loop {
+            let step = match self.step(inner) {
+                None => break,
+                Some(Ok(step)) => step,
+                Some(Err(fatal)) => {
+                    inner.out.discard_partial();
+                    inner.out.report(Severity::Fatal, &fatal);
+                    Step::Close
+                }
+            };
+            flush |= step != Step::Continue;
+            if step == Step::Close {
+                self.stream.write_all(inner.out.bytes())?;
+                inner.out.clear();
+                return Ok(false);
+            }
+        }
+        if flush && !inner.out.is_empty() {
+            self.stream.write_all(inner.out.bytes())?;
+            inner.out.clear();
+        }
+        Ok(true)
+    }
+
+    /// Handles one message; `None`: there is none complete. An error ends the connection.
+    fn step(&self, inner: &mut Inner) -> Option<Result<Step, SqlError>> {
+        let Inner { input, out, phase } = inner;
+        let (result, used) = match phase {
+            Phase::Closed => return None,
+            Phase::Login(login) => match startup::step(&self.shared, self.handle(), login, input.bytes(), out)? {
+                Ok((startup::Progress::Step(step), used)) => (Ok(step), used),
+                Ok((startup::Progress::Done(session), used)) => {
+                    let mut session = session;
+                    session.attach(self.stream.clone());
+                    *phase = Phase::Session(session);
+                    (Ok(Step::Flush), used)
+                }
+                Err(e) => return Some(Err(e)),
+            },
+            Phase::Session(session) => {
+                let (packet, used) = match frame::split(input.bytes(), self.shared.config.max_message) {
+                    Ok(split) => split?,
+                    Err(e) => return Some(Err(e.into())),
+                };
+                let result = match Frontend::decode(packet) {
+                    Ok(message) => session.handle(message, out),
+                    Err(e) => session.malformed(packet.tag, e, out),
+                };
+                (result, used)
+            }
+        };
+        input.consume(used);
+        Some(result)
+    }
+}
+
+impl ReadyHook for Connection {
+    fn ready(&self) {
+        self.schedule();
+    }
+}
+
+impl Work for Connection {
+    fn run(self: Arc<Self>) {
+        let mut inner = self.inner.lock();
+        let open = self.serve(&mut inner);
+        if open {
+            inner.input.shrink();
+            inner.out.shrink(IDLE_OUTPUT);
+            drop(inner);
+            self.scheduled.store(false, SeqCst);
+            let hook = self.clone();
+            self.stream.arm(hook);
+            // An interruption that came while this run was ending found it still scheduled.
+            if self.handle().interrupts.pending().is_some_and(crate::interrupt::Reason::is_fatal) {
+                self.schedule();
+            }
+        } else {
+            if !matches!(inner.phase, Phase::Closed) {
+                self.close(&mut inner);
+            }
+            drop(inner);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.get() {
+            self.shared.registry.remove(handle.pid);
+        }
+    }
+}
+
+/// A malformed message as a report.
+pub fn protocol_error(e: WireError) -> SqlError {
+    e.into()
+}

@@ -1,0 +1,243 @@
+//! The session as the statements it runs see it ([`pg_executor::Session`]).
+
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::{cell::RefCell, net::SocketAddr};
+
+use pg_catalog::{CatalogReader, Relation};
+use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow};
+use pg_plan::{expr::Expr, statement::Planned};
+use pg_types::{Oid, Result, SqlError, format::FormatSettings};
+use pg_wire::{Encoder, Severity};
+use platform::sync::Mutex;
+
+use crate::{
+    interrupt::{Interrupts, Reason},
+    registry::{Activity, Handle, Registry},
+    settings::{Derived, Scope, Settings},
+    statement,
+};
+
+/// Microseconds from 1970 to 2000.
+const EPOCH: i64 = 946_684_800_000_000;
+
+/// Now, in microseconds since 2000-01-01 UTC.
+pub fn now() -> i64 {
+    platform::time::wall_clock_micros() - EPOCH
+}
+
+/// Who is connected to what.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Role's oid.
+    pub user: Oid,
+    /// Role's name.
+    pub user_name: String,
+    /// The role is a superuser.
+    pub superuser: bool,
+    /// Database's name.
+    pub database: String,
+}
+
+/// See the module.
+pub struct Env {
+    engine: Arc<Engine>,
+    registry: Arc<Registry>,
+    handle: Arc<Handle>,
+    identity: Identity,
+    settings: RefCell<Settings>,
+    /// Copy of the derived settings; refreshed between statements, so that references may be handed out.
+    derived: Derived,
+    search_path: Vec<String>,
+    notices: RefCell<Vec<(Severity, SqlError)>>,
+    sequences: Mutex<SequenceMemory>,
+    statement_start: i64,
+}
+
+impl Env {
+    /// For a session that has authenticated.
+    pub fn new(
+        engine: Arc<Engine>,
+        registry: Arc<Registry>,
+        handle: Arc<Handle>,
+        identity: Identity,
+        settings: Settings,
+    ) -> Self {
+        let mut env = Self {
+            engine,
+            registry,
+            handle,
+            identity,
+            derived: settings.derived().clone(),
+            settings: RefCell::new(settings),
+            search_path: Vec::new(),
+            notices: RefCell::default(),
+            sequences: Mutex::new(SequenceMemory::default()),
+            statement_start: now(),
+        };
+        env.apply_settings(true);
+        env
+    }
+    /// Called before each statement: its time, and settings changed since.
+    pub fn begin_statement(&mut self) {
+        self.statement_start = now();
+        self.derived.format.now = self.statement_start;
+        self.apply_settings(false);
+    }
+    /// Brings the derived settings up to date.
+    pub fn apply_settings(&mut self, always: bool) {
+        let settings = self.settings.get_mut();
+        if settings.refresh() || always {
+            let now = self.derived.format.now;
+            self.derived = settings.derived().clone();
+            self.derived.format.now = now;
+            let user = &self.identity.user_name;
+            self.search_path = self
+                .derived
+                .search_path
+                .iter()
+                .map(|s| if s == "$user" { user.clone() } else { s.clone() })
+                .collect();
+            if let Ok((_, name)) = settings.show("application_name") {
+                self.handle.activity.lock().application_name = name;
+            }
+        }
+    }
+    /// The settings, for changing them.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        self.settings.get_mut()
+    }
+    /// The ready values.
+    pub fn derived(&self) -> &Derived {
+        &self.derived
+    }
+    /// Who and where.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+    /// The public side of this session.
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+    /// The interrupt flags.
+    pub fn interrupts(&self) -> &Interrupts {
+        &self.handle.interrupts
+    }
+    /// A notice from the session itself.
+    pub fn warn(&self, severity: Severity, report: SqlError) {
+        if severity >= self.derived.min_messages || severity == Severity::Info {
+            self.notices.borrow_mut().push((severity, report));
+        }
+    }
+    /// Sends collected notices.
+    pub fn drain_notices(&self, out: &mut Encoder) {
+        if self.notices.borrow().is_empty() {
+            return;
+        }
+        for (severity, report) in self.notices.take() {
+            out.report(severity, &report);
+        }
+    }
+    /// DISCARD SEQUENCES.
+    pub fn discard_sequences(&self) {
+        *self.sequences.lock() = SequenceMemory::default();
+    }
+    /// Publishes what the session does.
+    pub fn publish(&self, update: impl FnOnce(&mut Activity)) {
+        update(&mut self.handle.activity.lock());
+    }
+}
+
+impl Session for Env {
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.borrow().show(name).ok().map(|(_, value)| value)
+    }
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<()> {
+        let scope = if local { Scope::Transaction } else { Scope::Session };
+        self.settings.borrow_mut().set_text(name, value, scope, self.identity.superuser)
+    }
+    fn settings(&self) -> Vec<SettingRow> {
+        self.settings.borrow().rows()
+    }
+    fn activity(&self) -> Vec<ActivityRow> {
+        self.registry.activity()
+    }
+    fn format(&self) -> &FormatSettings {
+        &self.derived.format
+    }
+    fn search_path(&self) -> Vec<String> {
+        self.search_path.clone()
+    }
+    fn user(&self) -> Oid {
+        self.identity.user
+    }
+    fn user_name(&self) -> String {
+        self.identity.user_name.clone()
+    }
+    fn session_user_name(&self) -> String {
+        self.identity.user_name.clone()
+    }
+    fn database(&self) -> String {
+        self.identity.database.clone()
+    }
+    fn backend_pid(&self) -> i32 {
+        self.handle.pid_i32()
+    }
+    fn client_address(&self) -> Option<(String, u16)> {
+        Some(address(self.handle.peer))
+    }
+    fn statement_timestamp(&self) -> i64 {
+        self.statement_start
+    }
+    fn server_start(&self) -> i64 {
+        self.registry.started
+    }
+    fn signal_backend(&self, pid: i32, terminate: bool) -> bool {
+        let reason = if terminate { Reason::Terminate } else { Reason::Cancel };
+        let Some(handle) = u32::try_from(pid).ok().and_then(|pid| self.registry.find(pid)) else {
+            return false;
+        };
+        handle.interrupt(reason);
+        self.engine.storage().wake_canceled();
+        true
+    }
+    fn interrupted(&self) -> Option<SqlError> {
+        self.handle.interrupts.pending().map(Reason::error)
+    }
+    fn notice(&self, severity: &'static str, report: SqlError) {
+        let severity = match severity {
+            "WARNING" => Severity::Warning,
+            "INFO" => Severity::Info,
+            "LOG" => Severity::Log,
+            "DEBUG" => Severity::Debug,
+            _ => Severity::Notice,
+        };
+        self.warn(severity, report);
+    }
+    fn sequences(&self) -> &Mutex<SequenceMemory> {
+        &self.sequences
+    }
+    fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
+        statement::bind_expression(catalog, relation, text)
+    }
+    fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
+        statement::plan_text(catalog, text, &self.derived)
+    }
+    fn memory_limit(&self) -> usize {
+        256 << 20
+    }
+}
+
+fn address(peer: SocketAddr) -> (String, u16) {
+    (peer.ip().to_canonical().to_string(), peer.port())
+}
+
+/// `$1` style message helper for names in quotes.
+pub fn quoted(before: &str, name: &str, after: &str) -> String {
+    format!("{before} \"{name}\"{after}").trim_start().to_owned()
+}

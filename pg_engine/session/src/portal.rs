@@ -1,0 +1,374 @@
+//! Portals: statements being run.
+
+use alloc::{
+    boxed::Box,
+    collections::VecDeque,
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
+
+use hashbrown::HashMap;
+use pg_executor::{Cursor, ExecContext};
+use pg_plan::statement::{Command, ResultColumn, Transaction};
+use pg_types::{Batch, Result, SqlError, SqlType, Value, oid};
+use pg_wire::Encoder;
+
+use crate::{
+    rows,
+    session::Session,
+    statement::{Plan, no_transaction},
+};
+
+/// Formats of a portal's result columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Formats {
+    /// All text.
+    #[default]
+    Text,
+    /// All binary.
+    Binary,
+    /// One each.
+    Each(Box<[bool]>),
+}
+
+impl Formats {
+    /// Is this column binary?
+    pub fn binary(&self, column: usize) -> bool {
+        match self {
+            Self::Text => false,
+            Self::Binary => true,
+            Self::Each(list) => list.get(column).copied().unwrap_or(false),
+        }
+    }
+}
+
+/// A query under way.
+pub struct QueryRun {
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    params: Vec<Value>,
+    cursor: Option<Box<Cursor>>,
+    open: bool,
+    /// Rows that were computed and not sent: batches, and how many rows of the first were sent.
+    pending: VecDeque<Batch>,
+    sent_of_first: usize,
+    sent: u64,
+    finished: bool,
+}
+
+/// Rows computed by the session itself (SHOW, EXPLAIN): text.
+pub struct TextRun {
+    columns: Vec<ResultColumn>,
+    rows: VecDeque<Vec<Option<String>>>,
+    tag: &'static str,
+    /// The tag carries the number of rows.
+    counted: bool,
+    sent: u64,
+}
+
+/// What a portal runs.
+pub enum Run {
+    /// The empty statement.
+    Empty,
+    /// A query or change.
+    Query(Box<QueryRun>),
+    /// Rows from the session.
+    Text(Box<TextRun>),
+    /// Transaction control.
+    Transaction(Transaction),
+    /// A utility statement that has not run.
+    Utility(Box<crate::utility::UtilityRun>),
+    /// Done: running it again gives nothing.
+    Done(&'static str),
+}
+
+impl Run {
+    /// A query.
+    pub fn query(plan: &Arc<Plan>, params: Vec<Value>, cursor: Option<Box<Cursor>>) -> Self {
+        Self::Query(Box::new(QueryRun {
+            plan: plan.clone(),
+            params,
+            cursor,
+            open: false,
+            pending: VecDeque::new(),
+            sent_of_first: 0,
+            sent: 0,
+            finished: false,
+        }))
+    }
+    /// Rows of text columns.
+    pub fn text(tag: &'static str, names: &[&str], rows: Vec<Vec<Option<String>>>) -> Self {
+        let columns = names.iter().map(|n| text_column(n, oid::TEXT)).collect();
+        Self::Text(Box::new(TextRun { columns, rows: rows.into(), tag, counted: false, sent: 0 }))
+    }
+    /// Result columns; `None`: no result set.
+    pub fn columns(&self) -> Option<&[ResultColumn]> {
+        match self {
+            Self::Query(q) => Some(&q.plan.planned.columns[..]).filter(|c| !c.is_empty() || is_select(q)),
+            Self::Text(t) => Some(&t.columns),
+            Self::Utility(u) => u.columns(),
+            _ => None,
+        }
+    }
+}
+
+fn is_select(q: &QueryRun) -> bool {
+    q.plan.planned.command == Command::Select
+}
+
+/// A result column that stems from no table.
+pub fn text_column(name: &str, ty: pg_types::Oid) -> ResultColumn {
+    ResultColumn { name: name.into(), ty: SqlType::new(ty), table: 0, attnum: 0 }
+}
+
+/// A portal.
+pub struct Portal {
+    /// What it runs.
+    pub run: Run,
+    /// Result formats.
+    pub formats: Formats,
+    /// The prepared statement it was made of; its cursor goes back there.
+    pub statement: Box<str>,
+    /// Text of the statement, for `pg_stat_activity`.
+    pub text: Option<Arc<str>>,
+}
+
+/// A session's portals.
+#[derive(Default)]
+pub struct Portals {
+    unnamed: Option<Portal>,
+    named: HashMap<Box<str>, Portal>,
+}
+
+impl Portals {
+    /// Adds one; the unnamed one is replaced.
+    pub fn put(&mut self, name: &str, portal: Portal) {
+        if name.is_empty() {
+            self.unnamed = Some(portal);
+        } else {
+            self.named.insert(name.into(), portal);
+        }
+    }
+    /// Is there one of this name?
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+    /// One by name.
+    pub fn get(&self, name: &str) -> Option<&Portal> {
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+    }
+    /// Takes one out, to run it.
+    pub fn take(&mut self, name: &str) -> Option<Portal> {
+        if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
+    }
+    /// Drops one.
+    pub fn close(&mut self, name: &str) {
+        drop(self.take(name));
+    }
+    /// Drops all.
+    pub fn close_all(&mut self) {
+        self.unnamed = None;
+        if !self.named.is_empty() {
+            self.named.clear();
+        }
+    }
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The row limit was reached.
+    Suspended,
+    /// To the end; CommandComplete was written.
+    Complete,
+    /// It waits for COPY data.
+    Copying,
+}
+
+impl Session {
+    /// Runs until the end, or until `limit` rows (0: no limit) were sent.
+    pub(crate) fn drive(
+        &mut self,
+        run: &mut Run,
+        formats: &Formats,
+        limit: u64,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        match run {
+            Run::Empty => {
+                out.empty_query();
+                Ok(Progress::Complete)
+            }
+            Run::Query(query) => self.drive_query(query, formats, limit, out),
+            Run::Text(text) => {
+                let progress = drive_text(text, limit, out);
+                Ok(progress)
+            }
+            Run::Transaction(t) => {
+                let tag = self.transaction_statement(t)?;
+                self.env.drain_notices(out);
+                out.command_complete(tag);
+                *run = Run::Done(tag);
+                Ok(Progress::Complete)
+            }
+            Run::Utility(_) => {
+                let Run::Utility(utility) = core::mem::replace(run, Run::Done("")) else {
+                    return Err(SqlError::internal("portal changed under its run"));
+                };
+                self.run_utility(*utility, run, formats, limit, out)
+            }
+            Run::Done(tag) => {
+                out.command_complete(tag);
+                Ok(Progress::Complete)
+            }
+        }
+    }
+
+    fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
+        let engine = self.shared.engine.clone();
+        let mut force = false;
+        // Each turn means that someone changed catalogs just then; they cannot do so for ever before we are served.
+        for _ in 0..1000 {
+            let plan = self.fresh(&query.plan, force)?;
+            if !Arc::ptr_eq(&plan, &query.plan) {
+                query.plan = plan;
+                query.cursor = None;
+            }
+            let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+            if !query.plan.planned.read_only {
+                txn.check_writable(query.plan.tag())?;
+            }
+            self.tx.used = true;
+            if !engine.lock_plan(txn, &query.plan.planned, query.plan.stamp.version)? {
+                force = true;
+                continue;
+            }
+            let cursor = match &mut query.cursor {
+                Some(cursor) if Arc::ptr_eq(cursor.planned(), &query.plan.planned) => cursor,
+                slot => slot.insert(Box::new(Cursor::new(&query.plan.planned)?)),
+            };
+            let cx = ExecContext::new(&engine, &self.env, txn, &query.params);
+            cursor.open(&cx)?;
+            query.open = true;
+            return Ok(());
+        }
+        Err(SqlError::internal("the catalogs never stood still"))
+    }
+
+    fn drive_query(
+        &mut self,
+        query: &mut QueryRun,
+        formats: &Formats,
+        limit: u64,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        if !query.open && !query.finished {
+            self.open_query(query)?;
+            // A change runs to its end before its rows are given out piece by piece.
+            if limit > 0 && !query.plan.planned.read_only {
+                while let Some(batch) = self.next_batch(query)? {
+                    query.pending.push_back(batch);
+                }
+            }
+        }
+        let mut left = if limit == 0 { u64::MAX } else { limit };
+        let mut sent_now = 0;
+        loop {
+            while let Some(batch) = query.pending.front() {
+                let count = batch.row_count();
+                let from = query.sent_of_first;
+                let take = usize::try_from(left).unwrap_or(usize::MAX).min(count - from.min(count));
+                rows::encode(out, batch, from, take, formats, &self.env.derived().format)?;
+                query.sent_of_first += take;
+                query.sent += take as u64;
+                sent_now += take as u64;
+                left -= take as u64;
+                if query.sent_of_first >= count {
+                    query.pending.pop_front();
+                    query.sent_of_first = 0;
+                }
+                self.relieve(out)?;
+                if left == 0 {
+                    return Ok(Progress::Suspended);
+                }
+            }
+            match self.next_batch(query)? {
+                Some(batch) => query.pending.push_back(batch),
+                None => break,
+            }
+        }
+        self.env.drain_notices(out);
+        self.complete_query(query, sent_now, out);
+        Ok(Progress::Complete)
+    }
+
+    fn next_batch(&mut self, query: &mut QueryRun) -> Result<Option<Batch>> {
+        if query.finished {
+            return Ok(None);
+        }
+        let engine = self.shared.engine.clone();
+        let (Some(txn), Some(cursor)) = (&mut self.tx.txn, &mut query.cursor) else {
+            return Err(no_transaction());
+        };
+        let cx = ExecContext::new(&engine, &self.env, txn, &query.params);
+        let batch = cursor.next(&cx)?;
+        if batch.is_none() {
+            query.finished = true;
+            cursor.close();
+            if !query.plan.planned.read_only {
+                txn.storage().next_command();
+            }
+        }
+        Ok(batch)
+    }
+
+    fn complete_query(&mut self, query: &QueryRun, sent_now: u64, out: &mut Encoder) {
+        let affected = query.cursor.as_ref().map_or(0, |c| c.affected());
+        match query.plan.planned.command {
+            Command::Select => out.command_complete_rows("SELECT", sent_now),
+            Command::Insert => out.command_complete_rows("INSERT 0", affected),
+            Command::Update => out.command_complete_rows("UPDATE", affected),
+            Command::Delete => out.command_complete_rows("DELETE", affected),
+        }
+    }
+
+    /// Portals end with their transaction.
+    pub(crate) fn close_transaction_portals(&mut self) {
+        self.portals.close_all();
+    }
+}
+
+impl QueryRun {
+    /// Gives the operators and the parameter memory back for another run.
+    pub fn recycle(self) -> (Option<Box<Cursor>>, Vec<Value>) {
+        let mut params = self.params;
+        params.clear();
+        (self.cursor.filter(|_| self.finished), params)
+    }
+}
+
+fn drive_text(text: &mut TextRun, limit: u64, out: &mut Encoder) -> Progress {
+    let mut left = if limit == 0 { u64::MAX } else { limit };
+    while left > 0 {
+        let Some(row) = text.rows.pop_front() else {
+            if text.counted {
+                out.command_complete_rows(text.tag, text.sent);
+            } else {
+                out.command_complete(text.tag);
+            }
+            return Progress::Complete;
+        };
+        let mark = out.begin_row(row.len());
+        for value in &row {
+            match value {
+                Some(v) => out.value(v.as_bytes()),
+                None => out.null(),
+            }
+        }
+        out.end_row(mark);
+        text.sent += 1;
+        left -= 1;
+    }
+    Progress::Suspended
+}

@@ -1,0 +1,169 @@
+//! Every session's public side: found by number to be cancelled, listed in `pg_stat_activity`.
+
+use alloc::{
+    borrow::ToOwned,
+    string::{String, ToString},
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use hashbrown::HashMap;
+use pg_executor::ActivityRow;
+use pg_types::Oid;
+use platform::sync::Mutex;
+
+use crate::{
+    connection::Connection,
+    env,
+    interrupt::{Interrupts, Reason},
+};
+
+/// What a session does just now.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    /// Role.
+    pub user: Oid,
+    /// Role's name.
+    pub user_name: String,
+    /// application_name.
+    pub application_name: String,
+    /// Start of the transaction.
+    pub xact_start: Option<i64>,
+    /// Start of the last statement.
+    pub query_start: Option<i64>,
+    /// Last change of `state`.
+    pub state_change: Option<i64>,
+    /// `active`, `idle`, ...
+    pub state: &'static str,
+    /// Text of the last statement.
+    pub query: Option<Arc<str>>,
+}
+
+/// The public side of a session.
+pub struct Handle {
+    /// Its number.
+    pub pid: u32,
+    /// What a CancelRequest must know.
+    pub secret: u32,
+    /// Client's address.
+    pub peer: SocketAddr,
+    /// When it connected.
+    pub started: i64,
+    /// Flags that others raise.
+    pub interrupts: Interrupts,
+    /// For `pg_stat_activity`.
+    pub activity: Mutex<Activity>,
+    /// Counts waits for a timer: a timer set in an earlier wait does nothing.
+    pub wait: AtomicU64,
+    /// The connection, to wake it.
+    pub connection: Weak<Connection>,
+}
+
+impl Handle {
+    /// As the protocol and `pg_backend_pid()` show it.
+    pub fn pid_i32(&self) -> i32 {
+        i32::try_from(self.pid).unwrap_or(i32::MAX)
+    }
+    /// Interrupts the running statement or, for fatal reasons, the session even if it is idle.
+    pub fn interrupt(&self, reason: Reason) {
+        self.interrupts.raise(reason);
+        if reason.is_fatal()
+            && let Some(connection) = self.connection.upgrade()
+        {
+            connection.schedule();
+        }
+    }
+    /// Ends a wait: timers set for it are void.
+    pub fn end_wait(&self) {
+        self.wait.fetch_add(1, Relaxed);
+    }
+}
+
+/// All sessions of a server.
+pub struct Registry {
+    /// When the server started, microseconds since 2000-01-01 UTC.
+    pub started: i64,
+    sessions: Mutex<HashMap<u32, Arc<Handle>>>,
+    next_pid: AtomicU32,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { started: env::now(), sessions: Mutex::default(), next_pid: AtomicU32::new(1) }
+    }
+}
+
+impl Registry {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sessions.lock().len()
+    }
+    /// Makes the handle of a new connection and lists it.
+    pub fn add(&self, peer: SocketAddr, connection: Weak<Connection>) -> Arc<Handle> {
+        let mut secret = [0; 4];
+        platform::entropy::fill(&mut secret);
+        let mut sessions = self.sessions.lock();
+        let pid = loop {
+            // Positive as a 32-bit signed number, and not in use.
+            let pid = self.next_pid.fetch_add(1, Relaxed) & 0x7fff_ffff;
+            if pid != 0 && !sessions.contains_key(&pid) {
+                break pid;
+            }
+        };
+        let handle = Arc::new(Handle {
+            pid,
+            secret: u32::from_be_bytes(secret),
+            peer,
+            started: env::now(),
+            interrupts: Interrupts::default(),
+            activity: Mutex::new(Activity { state: "", ..Activity::default() }),
+            wait: AtomicU64::new(0),
+            connection,
+        });
+        sessions.insert(pid, handle.clone());
+        handle
+    }
+    /// Takes a session off the list.
+    pub fn remove(&self, pid: u32) {
+        self.sessions.lock().remove(&pid);
+    }
+    /// A session by number.
+    pub fn find(&self, pid: u32) -> Option<Arc<Handle>> {
+        self.sessions.lock().get(&pid).cloned()
+    }
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Handle>> {
+        self.sessions.lock().values().cloned().collect()
+    }
+    /// Rows of `pg_stat_activity`: sessions that have authenticated.
+    pub fn activity(&self) -> Vec<ActivityRow> {
+        let mut rows: Vec<ActivityRow> = self.all().iter().filter_map(|h| row(h)).collect();
+        rows.sort_by_key(|r| r.pid);
+        rows
+    }
+}
+
+fn row(handle: &Handle) -> Option<ActivityRow> {
+    let a = handle.activity.lock().clone();
+    if a.state.is_empty() {
+        return None;
+    }
+    Some(ActivityRow {
+        pid: handle.pid_i32(),
+        user: a.user,
+        user_name: a.user_name,
+        application_name: a.application_name,
+        client_addr: Some(handle.peer.ip().to_canonical().to_string()),
+        client_port: Some(i32::from(handle.peer.port())),
+        backend_start: handle.started,
+        xact_start: a.xact_start,
+        query_start: a.query_start,
+        state_change: a.state_change,
+        state: a.state.to_owned(),
+        query: a.query.map(|q| q.to_string()).unwrap_or_default(),
+    })
+}

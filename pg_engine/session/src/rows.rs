@@ -1,0 +1,77 @@
+//! Result rows onto the wire.
+
+use pg_plan::statement::ResultColumn;
+use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, io, oid, typeinfo};
+use pg_wire::{Encoder, backend::FieldDescription};
+
+use crate::portal::Formats;
+
+/// RowDescription.
+pub fn describe(out: &mut Encoder, columns: &[ResultColumn], formats: &Formats) {
+    out.row_description(columns.iter().enumerate().map(|(i, c)| FieldDescription {
+        name: &c.name,
+        table: c.table,
+        attnum: c.attnum,
+        // An undecided literal is text to a client.
+        ty: if c.ty.oid == oid::UNKNOWN { oid::TEXT } else { c.ty.oid },
+        len: typeinfo::get(c.ty.oid).map_or(-1, |t| t.len),
+        typmod: c.ty.typmod,
+        format: i16::from(formats.binary(i)),
+    }));
+}
+
+/// DataRows for `count` selected rows of a batch, beginning with selected row number `from`.
+pub fn encode(
+    out: &mut Encoder,
+    batch: &Batch,
+    from: usize,
+    count: usize,
+    formats: &Formats,
+    settings: &FormatSettings,
+) -> Result<()> {
+    for n in from..from + count {
+        let Some(row) = batch.nth_row(n) else { break };
+        let mark = out.begin_row(batch.columns.len());
+        for (i, column) in batch.columns.iter().enumerate() {
+            if column.is_null(row) {
+                out.null();
+            } else {
+                out.value_with(|buf| write(buf, column, row, formats.binary(i), settings))?;
+            }
+        }
+        out.end_row(mark);
+    }
+    Ok(())
+}
+
+/// One value, not NULL. The commonest classes are written here without a call across crates.
+fn write(
+    buf: &mut alloc::vec::Vec<u8>,
+    column: &Vector,
+    row: usize,
+    binary: bool,
+    settings: &FormatSettings,
+) -> Result<()> {
+    let at = column.index(row);
+    let mut digits = itoa::Buffer::new();
+    match (&column.data, binary) {
+        (ColumnData::Int4(v), false) if column.ty.oid == oid::INT4 => {
+            buf.extend_from_slice(digits.format(v.get(at).copied().unwrap_or(0)).as_bytes());
+        }
+        (ColumnData::Int8(v), false) if column.ty.oid == oid::INT8 => {
+            buf.extend_from_slice(digits.format(v.get(at).copied().unwrap_or(0)).as_bytes());
+        }
+        (ColumnData::Int4(v), true) => {
+            buf.extend_from_slice(&v.get(at).copied().unwrap_or(0).to_be_bytes());
+        }
+        (ColumnData::Int8(v), true) => {
+            buf.extend_from_slice(&v.get(at).copied().unwrap_or(0).to_be_bytes());
+        }
+        (ColumnData::Text(v), _) if column.ty.oid != oid::CHAR && column.ty.oid != oid::JSONB => {
+            buf.extend_from_slice(v.get(at));
+        }
+        (_, false) => io::output_row(column, row, settings, buf),
+        (_, true) => io::send_row(column, row, buf),
+    }
+    Ok(())
+}

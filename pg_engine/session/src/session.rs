@@ -1,0 +1,331 @@
+//! A session: dispatches messages, contains panics, reports errors, says when it is ready.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use core::{net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use hashbrown::HashMap;
+use pg_types::{Result, SqlError, SqlState, Value};
+use pg_wire::{Encoder, Frontend, Severity, WireError, frontend::Target};
+use platform::{net::Stream, task};
+
+use crate::{
+    connection::Step,
+    copy::CopyIn,
+    env::{self, Env, Identity},
+    interrupt::Reason,
+    portal::Portals,
+    registry::Handle,
+    server::Shared,
+    settings::Settings,
+    statement::Stored,
+    transaction::Tx,
+};
+
+/// Output is sent early when so much has gathered.
+const OUTPUT_CHUNK: usize = 64 << 10;
+
+/// See the module.
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) env: Env,
+    pub(crate) tx: Tx,
+    pub(crate) statements: HashMap<Box<str>, Stored>,
+    pub(crate) unnamed: Option<Stored>,
+    pub(crate) portals: Portals,
+    /// A COPY FROM STDIN waits for data.
+    pub(crate) copy: Option<Box<CopyIn>>,
+    /// After an error in the extended protocol: everything until Sync is ignored.
+    skip: bool,
+    /// ReadyForQuery was sent and no message came since.
+    idle: bool,
+    /// A statement timer was set.
+    timed: bool,
+    stream: Option<Arc<dyn Stream>>,
+    /// Memory of the last parameter list, to be used again.
+    pub(crate) spare_params: Vec<Value>,
+}
+
+impl Session {
+    /// For a client that has authenticated.
+    pub fn new(shared: &Arc<Shared>, handle: &Arc<Handle>, identity: Identity, settings: Settings) -> Self {
+        {
+            let mut a = handle.activity.lock();
+            a.user = identity.user;
+            a.user_name.clone_from(&identity.user_name);
+            a.state = "idle";
+            a.state_change = Some(env::now());
+        }
+        Self {
+            env: Env::new(shared.engine.clone(), shared.registry.clone(), handle.clone(), identity, settings),
+            shared: shared.clone(),
+            tx: Tx::default(),
+            statements: HashMap::new(),
+            unnamed: None,
+            portals: Portals::default(),
+            copy: None,
+            skip: false,
+            idle: true,
+            timed: false,
+            stream: None,
+            spare_params: Vec::new(),
+        }
+    }
+
+    /// Gives it the connection, for sending results that do not fit the output buffer.
+    pub fn attach(&mut self, stream: Arc<dyn Stream>) {
+        self.stream = Some(stream);
+    }
+
+    /// The first messages of a session.
+    pub fn greet(&mut self, out: &mut Encoder) {
+        for (name, value) in self.env.settings_mut().all_reports() {
+            out.parameter_status(name, &value);
+        }
+        let user = self.env.identity().user_name.clone();
+        out.parameter_status("session_authorization", &user);
+        out.parameter_status("is_superuser", if self.env.identity().superuser { "on" } else { "off" });
+        let handle = self.env.handle();
+        out.backend_key_data(handle.pid, handle.secret);
+        out.ready_for_query(self.tx.status());
+    }
+
+    /// Handles one message. An error ends the connection.
+    pub fn handle(&mut self, message: Frontend<'_>, out: &mut Encoder) -> Result<Step> {
+        if self.idle {
+            self.wake();
+        }
+        match task::catch_unwind(|| self.dispatch(message, out)) {
+            Ok(done) => done,
+            Err(panic) => {
+                let extended = !matches!(message, Frontend::Query(_));
+                self.panicked(&panic.message, extended, out)
+            }
+        }
+    }
+
+    /// A message that could not be decoded: fatal, unless only its text is at fault.
+    pub fn malformed(&mut self, tag: u8, e: WireError, out: &mut Encoder) -> Result<Step> {
+        if !e.recoverable() {
+            return Err(e.into());
+        }
+        if self.skip && tag != b'S' {
+            return Ok(Step::Continue);
+        }
+        if self.copy.take().is_some() || tag == b'Q' {
+            return self.simple_failed(e.into(), out);
+        }
+        self.extended_failed(e.into(), out)
+    }
+
+    fn dispatch(&mut self, message: Frontend<'_>, out: &mut Encoder) -> Result<Step> {
+        if self.copy.is_some() {
+            return self.copy_message(message, out);
+        }
+        if self.skip && !matches!(message, Frontend::Sync | Frontend::Terminate) {
+            return Ok(Step::Continue);
+        }
+        let done = match message {
+            Frontend::Query(text) => return self.simple_query(text, out),
+            Frontend::Parse { name, query, types } => self.parse(name, query, types, out),
+            Frontend::Bind(bind) => self.bind_portal(&bind, out),
+            Frontend::Describe(Target::Statement(name)) => self.describe_statement(name, out),
+            Frontend::Describe(Target::Portal(name)) => self.describe_portal(name, out),
+            Frontend::Execute { portal, max_rows } => self.execute_portal(portal, max_rows, out),
+            Frontend::Close(target) => {
+                self.close(target);
+                out.close_complete();
+                Ok(())
+            }
+            Frontend::Flush => return Ok(Step::Flush),
+            Frontend::Sync => return self.sync(out),
+            Frontend::Terminate => return Ok(Step::Close),
+            // What is left of a COPY that failed.
+            Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => return Ok(Step::Continue),
+            Frontend::FunctionCall => Err(SqlError::unsupported("the function call protocol")),
+            Frontend::Password(_) => {
+                return Err(WireError::MessageType(b'p').into());
+            }
+        };
+        match done {
+            Ok(()) if self.copy.is_some() => Ok(Step::Flush),
+            Ok(()) => Ok(Step::Continue),
+            Err(e) => self.extended_failed(e, out),
+        }
+    }
+
+    fn sync(&mut self, out: &mut Encoder) -> Result<Step> {
+        self.skip = false;
+        self.tx.pipeline = false;
+        if let Err(e) = self.commit_implicit() {
+            self.report(e, out)?;
+        }
+        self.ready(out);
+        Ok(Step::Flush)
+    }
+
+    /// An error in the extended protocol.
+    pub(crate) fn extended_failed(&mut self, e: SqlError, out: &mut Encoder) -> Result<Step> {
+        self.report(e, out)?;
+        self.skip = true;
+        Ok(Step::Flush)
+    }
+
+    /// An error in a simple query.
+    pub(crate) fn simple_failed(&mut self, e: SqlError, out: &mut Encoder) -> Result<Step> {
+        self.report(e, out)?;
+        self.ready(out);
+        Ok(Step::Flush)
+    }
+
+    /// Sends an error and fails the transaction. `Err`: the session is asked to end.
+    pub(crate) fn report(&mut self, e: SqlError, out: &mut Encoder) -> Result<()> {
+        out.discard_partial();
+        self.env.drain_notices(out);
+        self.copy = None;
+        self.tx.pipeline = false;
+        // Waits tell only that they were cancelled; the flags know why.
+        let e = match self.env.interrupts().pending() {
+            Some(reason) if reason.is_fatal() => {
+                self.fail_transaction();
+                return Err(reason.error());
+            }
+            Some(reason) if e.state() == SqlState::QUERY_CANCELED => reason.error(),
+            _ => e,
+        };
+        if e.state() == SqlState::CONNECTION_EXCEPTION {
+            self.fail_transaction();
+            return Err(e);
+        }
+        self.env.interrupts().clear_statement();
+        self.end_statement();
+        self.fail_transaction();
+        out.report(Severity::Error, &e);
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: &str, extended: bool, out: &mut Encoder) -> Result<Step> {
+        log::error!("statement panicked: {message}");
+        let e = SqlError::internal(format!("internal error: {message}"));
+        // Ending the transaction may meet the broken state again: then the session cannot go on.
+        match task::catch_unwind(|| {
+            if extended { self.extended_failed(e, out) } else { self.simple_failed(e, out) }
+        }) {
+            Ok(step) => step,
+            Err(_) => Err(SqlError::internal("session state is broken")),
+        }
+    }
+
+    /// ReadyForQuery, and everything that goes with being idle.
+    pub(crate) fn ready(&mut self, out: &mut Encoder) {
+        self.end_statement();
+        self.env.drain_notices(out);
+        if self.env.settings_mut().has_reports() {
+            for (name, value) in self.env.settings_mut().take_reports() {
+                out.parameter_status(name, &value);
+            }
+            self.env.apply_settings(false);
+        }
+        out.ready_for_query(self.tx.status());
+        self.idle = true;
+        let in_block = self.tx.in_block();
+        let failed = self.tx.is_failed();
+        self.env.publish(|a| {
+            a.state = match (in_block, failed) {
+                (false, _) => "idle",
+                (true, false) => "idle in transaction",
+                (true, true) => "idle in transaction (aborted)",
+            };
+            if !in_block {
+                a.xact_start = None;
+            }
+        });
+        let d = self.env.derived();
+        let (limit, reason) = if in_block {
+            (d.idle_in_transaction_timeout, Reason::IdleInTransaction)
+        } else {
+            (d.idle_timeout, Reason::Idle)
+        };
+        if limit > 0 {
+            self.shared.set_timer(self.env.handle(), Duration::from_millis(limit), reason);
+        }
+    }
+
+    /// The first message after being idle.
+    fn wake(&mut self) {
+        self.idle = false;
+        self.env.handle().end_wait();
+        // A cancel request that came when nothing ran has nothing to cancel.
+        self.env.interrupts().clear_statement();
+    }
+
+    /// Before each statement: clocks, timers, what others see.
+    pub(crate) fn begin_statement(&mut self, text: Option<&Arc<str>>) {
+        self.env.begin_statement();
+        let start = pg_executor::Session::statement_timestamp(&self.env);
+        let started = self.tx.txn.as_ref().map(pg_executor::Txn::started);
+        self.env.publish(|a| {
+            a.state = "active";
+            a.query_start = Some(start);
+            a.state_change = Some(start);
+            a.xact_start = started.or(Some(start));
+            if let Some(text) = text {
+                a.query = Some(text.clone());
+            }
+        });
+        let limit = self.env.derived().statement_timeout;
+        if limit > 0 {
+            self.env.handle().end_wait();
+            self.timed = true;
+            self.shared.set_timer(self.env.handle(), Duration::from_millis(limit), Reason::StatementTimeout);
+        }
+    }
+
+    /// After each statement.
+    pub(crate) fn end_statement(&mut self) {
+        if self.timed {
+            self.timed = false;
+            self.env.handle().wait.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Sends what has gathered if it is much.
+    pub(crate) fn relieve(&self, out: &mut Encoder) -> Result<()> {
+        if out.len() < OUTPUT_CHUNK {
+            return Ok(());
+        }
+        if let Some(stream) = &self.stream {
+            stream.write_all(out.bytes()).map_err(|_| {
+                SqlError::new(SqlState::CONNECTION_EXCEPTION, "connection to client lost")
+            })?;
+            out.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.tx.txn.is_some() {
+            let _ = task::catch_unwind(|| self.rollback());
+        }
+    }
+}
+
+/// Runs statements in a session without a client; the first error ends it.
+pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<()> {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+    let handle = shared.registry.add(peer, alloc::sync::Weak::new());
+    let identity = Identity {
+        user: 10,
+        user_name: String::from("intralith"),
+        superuser: true,
+        database: String::from("intralith"),
+    };
+    let mut session = Session::new(shared, &handle, identity, Settings::default());
+    let mut out = Encoder::new();
+    let result = task::catch_unwind(|| session.run_text(sql, &mut out))
+        .unwrap_or_else(|panic| Err(SqlError::internal(panic.message)));
+    drop(session);
+    shared.registry.remove(handle.pid);
+    result
+}

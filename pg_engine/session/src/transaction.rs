@@ -1,0 +1,387 @@
+//! Transaction blocks: BEGIN to COMMIT, the implicit ones around statements, savepoints, the failed state.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use pg_executor::Txn;
+use pg_plan::statement::{Isolation as Level, Transaction};
+use pg_types::{Result, SqlError, SqlState};
+use pg_wire::{Severity, Status};
+
+use crate::{env, session::Session};
+
+/// Where the session stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Block {
+    /// No transaction block.
+    #[default]
+    None,
+    /// Inside BEGIN ... COMMIT.
+    Open,
+    /// Inside a block whose transaction failed.
+    Failed,
+}
+
+/// A savepoint.
+struct Savepoint {
+    name: String,
+    level: usize,
+    settings: usize,
+}
+
+/// The session's transaction.
+#[derive(Default)]
+pub struct Tx {
+    /// The running transaction, of a block or implicit.
+    pub txn: Option<Txn>,
+    /// Counts transactions of this session.
+    pub serial: u64,
+    block: Block,
+    savepoints: Vec<Savepoint>,
+    /// A query has run in this transaction: its isolation level is settled.
+    pub used: bool,
+    /// Statements that follow in the same message join the implicit transaction.
+    pub pipeline: bool,
+}
+
+impl Tx {
+    /// In a failed block.
+    pub fn is_failed(&self) -> bool {
+        self.block == Block::Failed
+    }
+    /// In a block, failed or not.
+    pub fn in_block(&self) -> bool {
+        self.block != Block::None
+    }
+    /// For ReadyForQuery.
+    pub fn status(&self) -> Status {
+        match self.block {
+            Block::None => Status::Idle,
+            Block::Open => Status::InTransaction,
+            Block::Failed => Status::Failed,
+        }
+    }
+}
+
+fn storage_level(level: Level) -> Result<pg_storage::Isolation> {
+    match level {
+        Level::ReadUncommitted | Level::ReadCommitted => Ok(pg_storage::Isolation::ReadCommitted),
+        Level::RepeatableRead => Ok(pg_storage::Isolation::RepeatableRead),
+        Level::Serializable => Err(SqlError::unsupported("isolation level SERIALIZABLE")),
+    }
+}
+
+/// A level by its name in settings.
+pub fn level_by_name(name: &str) -> Level {
+    match name {
+        "serializable" => Level::Serializable,
+        "repeatable read" => Level::RepeatableRead,
+        "read uncommitted" => Level::ReadUncommitted,
+        _ => Level::ReadCommitted,
+    }
+}
+
+/// Its name in settings.
+pub fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Serializable => "serializable",
+        Level::RepeatableRead => "repeatable read",
+        Level::ReadUncommitted => "read uncommitted",
+        Level::ReadCommitted => "read committed",
+    }
+}
+
+fn only_in_block(command: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+        format!("{command} can only be used in transaction blocks"),
+    )
+}
+
+fn no_savepoint(name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+        format!("savepoint \"{name}\" does not exist"),
+    )
+}
+
+impl Session {
+    /// Starts the transaction that a statement outside a block runs in, unless one is running.
+    pub fn begin_implicit(&mut self) {
+        if self.tx.txn.is_none() && !self.tx.is_failed() {
+            // The default level was checked when it was set.
+            let _ = self.start_transaction(None, None);
+        }
+    }
+
+    fn start_transaction(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
+        let derived = self.env.derived();
+        let level = level.unwrap_or_else(|| level_by_name(&derived.default_isolation));
+        let read_only = read_only.unwrap_or(derived.default_read_only);
+        let isolation = match storage_level(level) {
+            Ok(i) => i,
+            Err(e) => {
+                // Something must carry the statement that repairs the setting.
+                self.start_with(pg_storage::Isolation::RepeatableRead, read_only);
+                return Err(e);
+            }
+        };
+        self.start_with(isolation, read_only);
+        Ok(())
+    }
+
+    fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool) {
+        let mut txn = self.shared.engine.begin(isolation, read_only, env::now());
+        let derived = self.env.derived();
+        let storage = txn.storage();
+        storage.set_cancel_flag(self.env.interrupts().flag().clone());
+        if derived.lock_timeout > 0 {
+            storage.set_lock_timeout(Some(Duration::from_millis(derived.lock_timeout)));
+        }
+        if derived.async_commit {
+            storage.set_async_commit(true);
+        }
+        self.tx.serial += 1;
+        self.tx.used = false;
+        self.tx.txn = Some(txn);
+    }
+
+    /// A statement outside a block ended well, and nothing more belongs to its transaction.
+    pub fn commit_implicit(&mut self) -> Result<()> {
+        if self.tx.in_block() { Ok(()) } else { self.commit() }
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.tx.block = Block::None;
+        self.tx.savepoints.clear();
+        self.close_transaction_portals();
+        let Some(txn) = self.tx.txn.take() else {
+            self.env.settings_mut().commit();
+            return Ok(());
+        };
+        match self.shared.engine.commit(txn) {
+            Ok(()) => {
+                self.env.settings_mut().commit();
+                Ok(())
+            }
+            Err(e) => {
+                self.env.settings_mut().abort();
+                Err(e)
+            }
+        }
+    }
+
+    /// Undoes the transaction and leaves the block.
+    pub fn rollback(&mut self) {
+        self.tx.block = Block::None;
+        self.tx.savepoints.clear();
+        self.portals.close_all();
+        self.env.settings_mut().abort();
+        if let Some(txn) = self.tx.txn.take() {
+            self.shared.engine.rollback(txn);
+        }
+    }
+
+    /// A statement failed: a block waits for its end, anything else is over.
+    pub fn fail_transaction(&mut self) {
+        if !self.tx.in_block() {
+            self.rollback();
+            return;
+        }
+        self.tx.block = Block::Failed;
+        self.portals.close_all();
+        // Without a savepoint to return to, nothing of it can be saved: its locks go now.
+        if self.tx.savepoints.is_empty() {
+            self.env.settings_mut().abort();
+            if let Some(txn) = self.tx.txn.take() {
+                self.shared.engine.rollback(txn);
+            }
+        }
+    }
+
+    fn warn_no_transaction(&self) {
+        self.env.warn(
+            Severity::Warning,
+            SqlError::new(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress"),
+        );
+    }
+
+    /// Runs a transaction statement; gives the tag.
+    pub fn transaction_statement(&mut self, statement: &Transaction) -> Result<&'static str> {
+        match statement {
+            Transaction::Begin { isolation, read_only } => {
+                self.begin_block(*isolation, *read_only)?;
+                Ok("BEGIN")
+            }
+            Transaction::Commit { chain } => self.end_block(true, *chain),
+            Transaction::Rollback { chain } => self.end_block(false, *chain),
+            Transaction::Savepoint(name) => {
+                self.savepoint(name)?;
+                Ok("SAVEPOINT")
+            }
+            Transaction::Release(name) => {
+                self.release(name)?;
+                Ok("RELEASE")
+            }
+            Transaction::RollbackTo(name) => {
+                self.rollback_to(name)?;
+                Ok("ROLLBACK")
+            }
+        }
+    }
+
+    fn begin_block(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
+        match self.tx.block {
+            Block::None => {
+                if let Some(level) = level {
+                    storage_level(level)?;
+                }
+                if self.tx.txn.is_some() && !self.tx.used && !self.tx.pipeline {
+                    // Started for parsing only.
+                    self.commit()?;
+                }
+                if self.tx.txn.is_none() {
+                    self.start_transaction(level, read_only)?;
+                } else if level.is_some() || read_only.is_some() {
+                    self.set_transaction(level, read_only)?;
+                }
+                self.tx.block = Block::Open;
+                Ok(())
+            }
+            _ => {
+                self.env.warn(
+                    Severity::Warning,
+                    SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "there is already a transaction in progress",
+                    ),
+                );
+                self.set_transaction(level, read_only)
+            }
+        }
+    }
+
+    fn end_block(&mut self, commit: bool, chain: bool) -> Result<&'static str> {
+        let tag = if commit { "COMMIT" } else { "ROLLBACK" };
+        let was = self.tx.block;
+        if was == Block::None {
+            if chain {
+                return Err(only_in_block(&format!("{tag} AND CHAIN")));
+            }
+            self.warn_no_transaction();
+            if commit {
+                self.commit()?;
+            } else {
+                self.rollback();
+            }
+            return Ok(tag);
+        }
+        let kept = self.tx.txn.as_ref().map(|t| (t.isolation(), t.read_only()));
+        if commit && was == Block::Open {
+            self.commit()?;
+        } else {
+            self.rollback();
+        }
+        if chain {
+            match kept {
+                Some((isolation, read_only)) => self.start_with(isolation, read_only),
+                None => self.start_transaction(None, None)?,
+            }
+            self.tx.block = Block::Open;
+        }
+        // COMMIT of a failed transaction is a ROLLBACK, and says so.
+        Ok(if was == Block::Failed { "ROLLBACK" } else { tag })
+    }
+
+    fn savepoint(&mut self, name: &str) -> Result<()> {
+        let Some(txn) = self.tx.txn.as_mut().filter(|_| self.tx.block == Block::Open) else {
+            return Err(only_in_block("SAVEPOINT"));
+        };
+        let level = txn.savepoint();
+        let settings = self.env.settings_mut().mark();
+        self.tx.savepoints.push(Savepoint { name: name.into(), level, settings });
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.tx.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| no_savepoint(name))
+    }
+
+    fn release(&mut self, name: &str) -> Result<()> {
+        if !self.tx.in_block() {
+            return Err(only_in_block("RELEASE SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        let (Some(txn), Some(point)) = (&mut self.tx.txn, self.tx.savepoints.get(at)) else {
+            return Err(no_savepoint(name));
+        };
+        txn.release(point.level)?;
+        self.tx.savepoints.truncate(at);
+        Ok(())
+    }
+
+    fn rollback_to(&mut self, name: &str) -> Result<()> {
+        if !self.tx.in_block() {
+            return Err(only_in_block("ROLLBACK TO SAVEPOINT"));
+        }
+        let at = self.find_savepoint(name)?;
+        let (Some(txn), Some(point)) = (&mut self.tx.txn, self.tx.savepoints.get(at)) else {
+            return Err(no_savepoint(name));
+        };
+        let settings = point.settings;
+        self.portals.close_all();
+        txn.rollback_to(point.level)?;
+        self.env.settings_mut().undo_to(settings);
+        self.tx.savepoints.truncate(at + 1);
+        self.tx.block = Block::Open;
+        Ok(())
+    }
+
+    /// SET TRANSACTION, and BEGIN's options inside a transaction.
+    pub fn set_transaction(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
+        if let Some(level) = level {
+            let isolation = storage_level(level)?;
+            let Some(txn) = &self.tx.txn else { return Ok(()) };
+            if txn.isolation() != isolation {
+                if self.tx.used {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                    ));
+                }
+                let keep = txn.read_only();
+                // Nothing was done in it: replaced by one of the wanted level.
+                if let Some(old) = self.tx.txn.take() {
+                    self.shared.engine.rollback(old);
+                }
+                self.start_with(isolation, keep);
+                for s in &mut self.tx.savepoints {
+                    if let Some(txn) = &mut self.tx.txn {
+                        s.level = txn.savepoint();
+                    }
+                }
+            }
+        }
+        if let (Some(read_only), Some(txn)) = (read_only, &mut self.tx.txn) {
+            if !read_only && txn.read_only() && self.tx.used {
+                return Err(SqlError::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "transaction read-write mode must be set before any query",
+                ));
+            }
+            txn.set_read_only(read_only);
+        }
+        Ok(())
+    }
+
+    /// Refuses a statement that cannot share a transaction with others.
+    pub fn prevent_in_block(&self, command: &str) -> Result<()> {
+        if self.tx.in_block() || self.tx.pipeline {
+            return Err(SqlError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{command} cannot run inside a transaction block"),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,370 @@
+//! Statements that are not planned: those of the session itself run here, the others in the engine.
+
+use alloc::{
+    borrow::ToOwned,
+    boxed::Box,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+use pg_executor::ExecContext;
+use pg_plan::statement::{ExplainOptions, Query, ResultColumn, Statement, Utility};
+use pg_plan::utility::{Discard, Set};
+use pg_sql::ParsedStatement;
+use pg_types::{Result, SqlError, SqlState, Value, oid};
+use pg_wire::{Encoder, Severity};
+
+use crate::{
+    extended::expect_utility,
+    portal::{Formats, Progress, Run, text_column},
+    session::Session,
+    settings::Scope,
+    statement::no_transaction,
+    transaction::{level_by_name, level_name},
+};
+
+/// A utility statement in a portal.
+pub struct UtilityRun {
+    parsed: ParsedStatement,
+    bound: Option<Box<Statement>>,
+    columns: Option<Vec<ResultColumn>>,
+}
+
+impl UtilityRun {
+    /// Not bound yet.
+    pub fn new(parsed: ParsedStatement) -> Self {
+        Self { parsed, bound: None, columns: None }
+    }
+    /// The statement.
+    pub fn parsed(&self) -> &ParsedStatement {
+        &self.parsed
+    }
+    /// Result columns, once bound.
+    pub fn columns(&self) -> Option<&[ResultColumn]> {
+        self.columns.as_deref()
+    }
+}
+
+impl Session {
+    /// Binds a utility statement, to know its result columns.
+    pub(crate) fn bind_utility(&mut self, run: &mut UtilityRun) -> Result<()> {
+        if run.bound.is_none() {
+            let bound = expect_utility(self.bind(&run.parsed, &[])?)?;
+            run.columns = self.utility_columns(&bound)?;
+            run.bound = Some(Box::new(bound));
+        }
+        Ok(())
+    }
+
+    /// A bound statement as a run.
+    pub(crate) fn start_utility(
+        &mut self,
+        parsed: &ParsedStatement,
+        bound: Statement,
+        _params: &[Value],
+    ) -> Result<Run> {
+        let columns = self.utility_columns(&bound)?;
+        let run = UtilityRun { parsed: parsed.clone(), bound: Some(Box::new(bound)), columns };
+        Ok(Run::Utility(Box::new(run)))
+    }
+
+    fn utility_columns(&mut self, bound: &Statement) -> Result<Option<Vec<ResultColumn>>> {
+        let plan_column = |json: bool| text_column("QUERY PLAN", if json { oid::JSON } else { oid::TEXT });
+        Ok(match bound {
+            Statement::Explain(_, options) => Some(vec![plan_column(options.json)]),
+            Statement::Query(_) => None,
+            Statement::Utility(u) => match &**u {
+                Utility::Show(Some(name)) => Some(vec![text_column(&self.show(name)?.0, oid::TEXT)]),
+                Utility::Show(None) => {
+                    Some(["name", "setting", "description"].map(|n| text_column(n, oid::TEXT)).into())
+                }
+                Utility::ExplainExecute(_, options) => Some(vec![plan_column(options.json)]),
+                Utility::Execute(execute) => self.execute_columns(execute)?,
+                Utility::Fetch(fetch) if !fetch.move_only => self.fetch_columns(fetch)?,
+                _ => None,
+            },
+        })
+    }
+
+    /// Runs a utility statement; what remains to be done of it is left in `run`.
+    pub(crate) fn run_utility(
+        &mut self,
+        utility: UtilityRun,
+        run: &mut Run,
+        formats: &Formats,
+        limit: u64,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        let UtilityRun { parsed, bound, .. } = utility;
+        let bound = match bound {
+            Some(bound) => *bound,
+            None => expect_utility(self.bind(&parsed, &[])?)?,
+        };
+        match bound {
+            Statement::Explain(query, options) => {
+                let lines = self.explain(query, &options)?;
+                *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
+                self.drive(run, formats, limit, out)
+            }
+            Statement::Utility(u) => self.run_bound(&parsed, *u, run, formats, limit, out),
+            Statement::Query(_) => Err(SqlError::internal("a utility statement became a query")),
+        }
+    }
+
+    fn run_bound(
+        &mut self,
+        parsed: &ParsedStatement,
+        utility: Utility,
+        run: &mut Run,
+        formats: &Formats,
+        limit: u64,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        let tag = match utility {
+            Utility::Transaction(t) => self.transaction_statement(&t)?,
+            Utility::SetTransaction { session, isolation, read_only } => {
+                self.set_transaction_statement(session, isolation, read_only)?;
+                "SET"
+            }
+            Utility::Set(set) => {
+                self.set(&set)?;
+                "SET"
+            }
+            Utility::Reset(name) => {
+                self.reset(name.as_deref())?;
+                "RESET"
+            }
+            Utility::Show(name) => {
+                let rows = match name {
+                    Some(name) => {
+                        let (title, value) = self.show(&name)?;
+                        *run = Run::text("SHOW", &[&title], vec![vec![Some(value)]]);
+                        return self.drive(run, formats, limit, out);
+                    }
+                    None => self.env.settings_mut().show_all(),
+                };
+                let rows = rows.into_iter().map(|r| r.map(Some).into()).collect();
+                *run = Run::text("SHOW", &["name", "setting", "description"], rows);
+                return self.drive(run, formats, limit, out);
+            }
+            Utility::Discard(what) => self.discard(what)?,
+            Utility::Deallocate(name) => self.deallocate(name.as_deref())?,
+            Utility::Prepare(prepare) => {
+                self.prepare_statement(&prepare)?;
+                "PREPARE"
+            }
+            Utility::Execute(execute) => return self.execute_statement(&execute, run, formats, limit, out),
+            Utility::ExplainExecute(execute, options) => {
+                let lines = self.explain_execute(&execute, &options)?;
+                *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
+                return self.drive(run, formats, limit, out);
+            }
+            Utility::Declare(declare) => {
+                self.declare(parsed, declare)?;
+                "DECLARE CURSOR"
+            }
+            Utility::Fetch(fetch) => return self.fetch(&fetch, formats, out),
+            Utility::Close(name) => self.close_cursor(name.as_deref())?,
+            Utility::Copy(copy) => return self.copy(copy, out),
+            other => {
+                let tag = self.engine_utility(&other)?;
+                self.env.drain_notices(out);
+                out.command_complete(&tag);
+                *run = Run::Done("");
+                return Ok(Progress::Complete);
+            }
+        };
+        self.env.drain_notices(out);
+        out.command_complete(tag);
+        *run = Run::Done(tag);
+        Ok(Progress::Complete)
+    }
+
+    fn engine_utility(&mut self, utility: &Utility) -> Result<String> {
+        match utility {
+            Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
+            Utility::CreateIndex(i) if i.concurrently => {
+                self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
+            }
+            _ => {}
+        }
+        self.tx.used = true;
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let outcome = engine.utility(utility, &ExecContext::new(&engine, &self.env, txn, &[]))?;
+        txn.storage().next_command();
+        Ok(outcome.tag)
+    }
+
+    fn explain(&mut self, query: Query, options: &ExplainOptions) -> Result<Vec<Vec<Option<String>>>> {
+        if options.analyze {
+            return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
+        }
+        let started = platform::time::monotonic();
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let reader = engine.reader(txn, &self.env)?;
+        let planned = pg_planner::plan(query, &*reader, &self.env.derived().planner)?;
+        let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
+        let lines = pg_planner::explain(&planned, options, &*reader, &[], planning, 0.0)?;
+        Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
+    }
+
+    fn set_transaction_statement(
+        &mut self,
+        session: bool,
+        isolation: Option<pg_plan::statement::Isolation>,
+        read_only: Option<bool>,
+    ) -> Result<()> {
+        if session {
+            let superuser = self.env.identity().superuser;
+            let settings = self.env.settings_mut();
+            if let Some(level) = isolation {
+                let name = level_name(level);
+                settings.set("default_transaction_isolation", &[name], Scope::Session, superuser)?;
+            }
+            if let Some(on) = read_only {
+                let value = if on { "on" } else { "off" };
+                settings.set("default_transaction_read_only", &[value], Scope::Session, superuser)?;
+            }
+            self.env.apply_settings(false);
+            return Ok(());
+        }
+        if !self.tx.in_block() && !self.tx.pipeline {
+            self.env.warn(
+                Severity::Warning,
+                SqlError::new(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION can only be used in transaction blocks",
+                ),
+            );
+        }
+        self.set_transaction(isolation, read_only)
+    }
+
+    fn set(&mut self, set: &Set) -> Result<()> {
+        if set.local && !self.tx.in_block() && !self.tx.pipeline {
+            self.env.warn(
+                Severity::Warning,
+                SqlError::new(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "SET LOCAL can only be used in transaction blocks",
+                ),
+            );
+        }
+        let scope = if set.local { Scope::Transaction } else { Scope::Session };
+        let superuser = self.env.identity().superuser;
+        match set.name.as_str() {
+            "transaction_isolation" => {
+                let level = level_by_name(&self.checked(set)?);
+                return self.set_transaction(Some(level), None);
+            }
+            "transaction_read_only" => {
+                let on = self.checked(set)? == "on";
+                return self.set_transaction(None, Some(on));
+            }
+            _ => {}
+        }
+        let settings = self.env.settings_mut();
+        if set.values.is_empty() {
+            settings.reset(&set.name, scope, superuser)?;
+        } else {
+            settings.set(&set.name, &set.values, scope, superuser)?;
+        }
+        self.env.apply_settings(false);
+        Ok(())
+    }
+
+    /// The canonical value of a setting that is not stored.
+    fn checked(&mut self, set: &Set) -> Result<String> {
+        let mut scratch = crate::settings::Settings::default();
+        if !set.values.is_empty() {
+            scratch.set(&set.name, &set.values, Scope::Session, false)?;
+        }
+        scratch.show(&set.name).map(|(_, value)| value)
+    }
+
+    fn reset(&mut self, name: Option<&str>) -> Result<()> {
+        let superuser = self.env.identity().superuser;
+        match name {
+            Some(name) => self.env.settings_mut().reset(name, Scope::Session, superuser)?,
+            None => self.env.settings_mut().reset_all(),
+        }
+        self.env.apply_settings(false);
+        Ok(())
+    }
+
+    /// SHOW: title and value.
+    fn show(&mut self, name: &str) -> Result<(String, String)> {
+        let txn = self.tx.txn.as_ref();
+        match name.to_ascii_lowercase().as_str() {
+            "transaction_isolation" => {
+                let value = match txn.map(pg_executor::Txn::isolation) {
+                    Some(pg_storage::Isolation::RepeatableRead) => "repeatable read",
+                    _ => "read committed",
+                };
+                Ok(("transaction_isolation".to_owned(), value.to_owned()))
+            }
+            "transaction_read_only" => {
+                let on = txn.is_some_and(pg_executor::Txn::read_only);
+                Ok(("transaction_read_only".to_owned(), if on { "on" } else { "off" }.to_owned()))
+            }
+            _ => self.env.settings_mut().show(name),
+        }
+    }
+
+    fn discard(&mut self, what: Discard) -> Result<&'static str> {
+        match what {
+            Discard::All => {
+                self.prevent_in_block("DISCARD ALL")?;
+                self.portals.close_all();
+                self.env.settings_mut().reset_all();
+                self.env.apply_settings(false);
+                self.statements.clear();
+                self.unnamed = None;
+                self.env.discard_sequences();
+                Ok("DISCARD ALL")
+            }
+            Discard::Plans => {
+                for stored in self.statements.values_mut().chain(&mut self.unnamed) {
+                    stored.cursor = None;
+                }
+                Ok("DISCARD PLANS")
+            }
+            Discard::Sequences => {
+                self.env.discard_sequences();
+                Ok("DISCARD SEQUENCES")
+            }
+            // There are no temporary tables to drop.
+            Discard::Temp => Ok("DISCARD TEMP"),
+        }
+    }
+
+    fn deallocate(&mut self, name: Option<&str>) -> Result<&'static str> {
+        match name {
+            Some(name) => {
+                if self.statements.remove(name).is_none() {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_SQL_STATEMENT_NAME,
+                        alloc::format!("prepared statement \"{name}\" does not exist"),
+                    ));
+                }
+                Ok("DEALLOCATE")
+            }
+            None => {
+                self.statements.clear();
+                self.unnamed = None;
+                Ok("DEALLOCATE ALL")
+            }
+        }
+    }
+}
+
+/// Text for a value of an unknown-typed literal.
+pub fn unknown_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(t) => Some(t.to_string()),
+        _ => None,
+    }
+}
