@@ -7,7 +7,7 @@ use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use pg_types::SqlError;
-use pg_wire::{Encoder, Frontend, Severity, WireError, frame};
+use pg_wire::{Encoder, Frontend, Severity, frame};
 use platform::{
     net::{NetError, ReadOutcome, ReadyHook, Stream},
     sync::{Mutex, OnceLock},
@@ -214,16 +214,18 @@ impl Connection {
         let Inner { input, out, phase } = inner;
         let (result, used) = match phase {
             Phase::Closed => return None,
-            Phase::Login(login) => match startup::step(&self.shared, self.handle(), login, input.bytes(), out)? {
-                Ok((startup::Progress::Step(step), used)) => (Ok(step), used),
-                Ok((startup::Progress::Done(session), used)) => {
-                    let mut session = session;
-                    session.attach(self.stream.clone());
-                    *phase = Phase::Session(session);
-                    (Ok(Step::Flush), used)
+            Phase::Login(login) => {
+                match startup::step(&self.shared, self.handle(), login, input.bytes(), out)? {
+                    Ok((startup::Progress::Step(step), used)) => (Ok(step), used),
+                    Ok((startup::Progress::Done(session), used)) => {
+                        let mut session = session;
+                        session.attach(self.stream.clone());
+                        *phase = Phase::Session(session);
+                        (Ok(Step::Flush), used)
+                    }
+                    Err(e) => return Some(Err(e)),
                 }
-                Err(e) => return Some(Err(e)),
-            },
+            }
             Phase::Session(session) => {
                 let (packet, used) = match frame::split(input.bytes(), self.shared.config.max_message) {
                     Ok(split) => split?,
@@ -277,9 +279,4 @@ impl Drop for Connection {
             self.shared.registry.remove(handle.pid);
         }
     }
-}
-
-/// A malformed message as a report.
-pub fn protocol_error(e: WireError) -> SqlError {
-    e.into()
 }

@@ -2,11 +2,8 @@
 
 use alloc::format;
 
-use pg_types::{
-    Result, SqlError, SqlState, SqlType, Value,
-    format::FormatSettings,
-    io, oid,
-};
+use crate::io;
+use pg_types::{Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
 
 /// Value of parameter number `n` (from 1).
 pub fn parameter(

@@ -1,8 +1,6 @@
 //! The session as the statements it runs see it ([`pg_executor::Session`]).
 
 use alloc::{
-    borrow::ToOwned,
-    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -235,9 +233,4 @@ impl Session for Env {
 
 fn address(peer: SocketAddr) -> (String, u16) {
     (peer.ip().to_canonical().to_string(), peer.port())
-}
-
-/// `$1` style message helper for names in quotes.
-pub fn quoted(before: &str, name: &str, after: &str) -> String {
-    format!("{before} \"{name}\"{after}").trim_start().to_owned()
 }

@@ -156,7 +156,9 @@ impl Session {
         out.parameter_description(prepared.params().iter().map(|t| t.oid));
         match &prepared {
             Prepared::Empty => out.no_data(),
-            Prepared::Query(plan) => describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out),
+            Prepared::Query(plan) => {
+                describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out)
+            }
             Prepared::Other(parsed) => {
                 let mut run = UtilityRun::new(parsed.clone());
                 self.bind_utility(&mut run)?;

@@ -47,14 +47,11 @@ impl Reason {
             Self::StatementTimeout => {
                 (SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
             }
-            Self::IdleInTransaction => (
-                SqlState(*b"25P03"),
-                "terminating connection due to idle-in-transaction timeout",
-            ),
-            Self::Idle => (SqlState(*b"57P05"), "terminating connection due to idle-session timeout"),
-            Self::Authentication => {
-                (SqlState::QUERY_CANCELED, "canceling authentication due to timeout")
+            Self::IdleInTransaction => {
+                (SqlState(*b"25P03"), "terminating connection due to idle-in-transaction timeout")
             }
+            Self::Idle => (SqlState(*b"57P05"), "terminating connection due to idle-session timeout"),
+            Self::Authentication => (SqlState::QUERY_CANCELED, "canceling authentication due to timeout"),
             Self::Terminate | Self::Shutdown => {
                 (SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
             }

@@ -37,6 +37,7 @@ mod datum;
 mod env;
 mod extended;
 mod interrupt;
+mod io;
 mod plan_cache;
 mod pool;
 mod portal;

@@ -1,12 +1,6 @@
 //! Portals: statements being run.
 
-use alloc::{
-    boxed::Box,
-    collections::VecDeque,
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, string::String, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
 use pg_executor::{Cursor, ExecContext};

@@ -294,9 +294,9 @@ impl Session {
             return Ok(());
         }
         if let Some(stream) = &self.stream {
-            stream.write_all(out.bytes()).map_err(|_| {
-                SqlError::new(SqlState::CONNECTION_EXCEPTION, "connection to client lost")
-            })?;
+            stream
+                .write_all(out.bytes())
+                .map_err(|_| SqlError::new(SqlState::CONNECTION_EXCEPTION, "connection to client lost"))?;
             out.clear();
         }
         Ok(())

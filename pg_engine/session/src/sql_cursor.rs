@@ -43,7 +43,12 @@ impl Session {
     pub(crate) fn declare(&mut self, _parsed: &ParsedStatement, _declare: Declare) -> Result<()> {
         Err(SqlError::unsupported("DECLARE CURSOR"))
     }
-    pub(crate) fn fetch(&mut self, _fetch: &Fetch, _formats: &Formats, _out: &mut Encoder) -> Result<Progress> {
+    pub(crate) fn fetch(
+        &mut self,
+        _fetch: &Fetch,
+        _formats: &Formats,
+        _out: &mut Encoder,
+    ) -> Result<Progress> {
         Err(SqlError::unsupported("FETCH"))
     }
     pub(crate) fn close_cursor(&mut self, _name: Option<&str>) -> Result<&'static str> {

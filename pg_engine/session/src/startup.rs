@@ -14,7 +14,7 @@ use pg_wire::{
 use crate::{
     config::Authentication,
     connection::Step,
-    env::{self, Env, Identity},
+    env::{self, Identity},
     interrupt::Reason,
     registry::Handle,
     server::Shared,
@@ -138,7 +138,10 @@ fn startup(
                 return Err(*e);
             }
             if shared.stopping.load(SeqCst) {
-                return Err(SqlError::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down"));
+                return Err(SqlError::new(
+                    SqlState::CANNOT_CONNECT_NOW,
+                    "the database system is shutting down",
+                ));
             }
             match shared.config.authentication {
                 Authentication::Trust => admit(shared, handle, login, out),
@@ -183,7 +186,10 @@ fn introduce(pairs: &[(&str, &str)]) -> Result<Introduction> {
 /// `options`: `-c name=value` and `--name=value`, words separated by spaces, backslash quotes.
 fn options(text: &str, settings: &mut Vec<(String, String)>) -> Result<()> {
     let invalid = |word: &str| {
-        SqlError::new(SqlState::SYNTAX_ERROR, format!("invalid command-line argument for server process: {word}"))
+        SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("invalid command-line argument for server process: {word}"),
+        )
     };
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
@@ -273,15 +279,17 @@ fn password_failed(user: &str) -> SqlError {
 fn verifier(shared: &Shared, user: &str) -> Result<Verifier> {
     let role = shared.engine.role(user)?;
     let expired = |r: &Role| r.valid_until.is_some_and(|t| t < env::now());
-    let real = role
-        .filter(|r| !expired(r))
-        .and_then(|r| r.verifier)
-        .and_then(|text| Verifier::parse(&text));
+    let real = role.filter(|r| !expired(r)).and_then(|r| r.verifier).and_then(|text| Verifier::parse(&text));
     Ok(real.unwrap_or_else(|| Verifier::mock(user, &shared.secret)))
 }
 
 /// The client is who it says: is it let in?
-fn admit(shared: &Arc<Shared>, handle: &Arc<Handle>, login: &mut Login, out: &mut Encoder) -> Result<Progress> {
+fn admit(
+    shared: &Arc<Shared>,
+    handle: &Arc<Handle>,
+    login: &mut Login,
+    out: &mut Encoder,
+) -> Result<Progress> {
     let i = core::mem::take(&mut login.introduction);
     let no_entry = |message| SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
     let role = shared
@@ -299,12 +307,8 @@ fn admit(shared: &Arc<Shared>, handle: &Arc<Handle>, login: &mut Login, out: &mu
     }
     check_role_limit(shared, &role)?;
     let settings = initial_settings(shared, &role, &i.settings)?;
-    let identity = Identity {
-        user: role.oid,
-        user_name: role.name,
-        superuser: role.superuser,
-        database: i.database,
-    };
+    let identity =
+        Identity { user: role.oid, user_name: role.name, superuser: role.superuser, database: i.database };
     handle.end_wait();
     let mut session = Session::new(shared, handle, identity, settings);
     out.authentication_ok();

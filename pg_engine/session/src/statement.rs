@@ -6,7 +6,7 @@ use pg_catalog::{CatalogReader, Relation};
 use pg_executor::Cursor;
 use pg_plan::{
     expr::Expr,
-    statement::{Command, Planned, ResultColumn, Statement, Utility},
+    statement::{Command, Planned, ResultColumn, Statement},
 };
 use pg_sql::{BindOptions, ParsedStatement, StatementKind};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
@@ -247,19 +247,6 @@ pub enum Bound {
     Plan(Arc<Plan>),
     /// Anything else, EXPLAIN included.
     Utility(Box<Statement>),
-}
-
-impl Bound {
-    /// The utility statement, if it is one.
-    pub fn utility(self) -> Option<Utility> {
-        match self {
-            Self::Utility(s) => match *s {
-                Statement::Utility(u) => Some(*u),
-                _ => None,
-            },
-            Self::Plan(_) => None,
-        }
-    }
 }
 
 /// See [`pg_executor::Session::bind_expression`].

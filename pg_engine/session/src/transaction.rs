@@ -99,18 +99,18 @@ fn only_in_block(command: &str) -> SqlError {
 }
 
 fn no_savepoint(name: &str) -> SqlError {
-    SqlError::new(
-        SqlState::INVALID_SAVEPOINT_SPECIFICATION,
-        format!("savepoint \"{name}\" does not exist"),
-    )
+    SqlError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
 }
 
 impl Session {
     /// Starts the transaction that a statement outside a block runs in, unless one is running.
     pub fn begin_implicit(&mut self) {
         if self.tx.txn.is_none() && !self.tx.is_failed() {
-            // The default level was checked when it was set.
-            let _ = self.start_transaction(None, None);
+            // The default level was checked when it was set: SERIALIZABLE is refused there.
+            let derived = self.env.derived();
+            let isolation = storage_level(level_by_name(&derived.default_isolation))
+                .unwrap_or(pg_storage::Isolation::RepeatableRead);
+            self.start_with(isolation, derived.default_read_only);
         }
     }
 
@@ -118,15 +118,7 @@ impl Session {
         let derived = self.env.derived();
         let level = level.unwrap_or_else(|| level_by_name(&derived.default_isolation));
         let read_only = read_only.unwrap_or(derived.default_read_only);
-        let isolation = match storage_level(level) {
-            Ok(i) => i,
-            Err(e) => {
-                // Something must carry the statement that repairs the setting.
-                self.start_with(pg_storage::Isolation::RepeatableRead, read_only);
-                return Err(e);
-            }
-        };
-        self.start_with(isolation, read_only);
+        self.start_with(storage_level(level)?, read_only);
         Ok(())
     }
 

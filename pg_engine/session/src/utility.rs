@@ -1,12 +1,6 @@
 //! Statements that are not planned: those of the session itself run here, the others in the engine.
 
-use alloc::{
-    borrow::ToOwned,
-    boxed::Box,
-    string::{String, ToString},
-    vec,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, boxed::Box, string::String, vec, vec::Vec};
 
 use pg_executor::ExecContext;
 use pg_plan::statement::{ExplainOptions, Query, ResultColumn, Statement, Utility};
@@ -358,13 +352,5 @@ impl Session {
                 Ok("DEALLOCATE ALL")
             }
         }
-    }
-}
-
-/// Text for a value of an unknown-typed literal.
-pub fn unknown_text(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(t) => Some(t.to_string()),
-        _ => None,
     }
 }

@@ -25,7 +25,6 @@ use pg_types::{
 };
 use pg_wire::Severity;
 
-pub use parse::quote_identifier;
 pub use table::{Context, Definition, Kind, TABLE, find};
 
 /// Where a value comes from.
@@ -124,10 +123,6 @@ impl Settings {
         self.stale = false;
         true
     }
-    /// Sets the moment that 'now' in input means.
-    pub fn set_now(&mut self, now: i64) {
-        self.derived.format.now = now;
-    }
 
     /// A setting's value as SHOW prints it, with its proper name.
     pub fn show(&self, name: &str) -> Result<(String, String)> {
@@ -145,12 +140,21 @@ impl Settings {
     }
 
     /// Changes a setting. Several values make a list.
-    pub fn set(&mut self, name: &str, values: &[impl AsRef<str>], scope: Scope, superuser: bool) -> Result<()> {
+    pub fn set(
+        &mut self,
+        name: &str,
+        values: &[impl AsRef<str>],
+        scope: Scope,
+        superuser: bool,
+    ) -> Result<()> {
         let Some(d) = find(name) else {
             return self.set_custom(name, values, scope);
         };
         check_context(d, scope, superuser)?;
         let value = parse::canonical(d, values)?;
+        if value == "serializable" {
+            return Err(SqlError::unsupported("isolation level SERIALIZABLE"));
+        }
         self.store(d.name.to_ascii_lowercase(), Some(value), scope);
         Ok(())
     }

@@ -54,9 +54,11 @@ pub fn canonical(d: &Definition, values: &[impl AsRef<str>]) -> Result<String> {
         Kind::Enum(words) => enumeration(d.name, value, words),
         Kind::TimeZone => time_zone(value).map(|(name, _)| name).ok_or_else(|| invalid(d.name, value)),
         Kind::Encoding => encoding(d.name, value),
-        Kind::Ascii => {
-            Ok(value.bytes().map(|b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' }).take(63).collect())
-        }
+        Kind::Ascii => Ok(value
+            .bytes()
+            .map(|b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' })
+            .take(63)
+            .collect()),
         _ => Ok(value.to_owned()),
     }
 }
@@ -76,7 +78,8 @@ pub fn boolean(text: &str) -> Option<bool> {
 
 fn integer(name: &str, value: &str, min: i64, max: i64, unit: Unit) -> Result<i64> {
     let text = value.trim();
-    let digits = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))).unwrap_or(text.len());
+    let digits =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
     let (number, suffix) = (number.trim(), suffix.trim());
     let number: f64 = match number.parse::<f64>() {
@@ -121,7 +124,8 @@ fn in_range(name: &str, n: i64, min: i64, max: i64, unit: Unit) -> Result<i64> {
 }
 
 fn real(name: &str, value: &str, min: f64, max: f64) -> Result<String> {
-    let n: f64 = value.trim().parse().ok().filter(|n: &f64| !n.is_nan()).ok_or_else(|| invalid(name, value))?;
+    let n: f64 =
+        value.trim().parse().ok().filter(|n: &f64| !n.is_nan()).ok_or_else(|| invalid(name, value))?;
     if !(min..=max).contains(&n) {
         let top = if max == f64::MAX { "1.79769e+308".to_owned() } else { max.to_string() };
         return Err(SqlError::new(
@@ -188,7 +192,8 @@ pub fn date_style(name: &str, value: &str) -> Result<(DateStyle, DateOrder)> {
     if conflict {
         return Err(invalid(name, value).detail("Conflicting \"datestyle\" specifications."));
     }
-    let order = order.unwrap_or(if style == Some(DateStyle::German) { DateOrder::Dmy } else { DateOrder::Mdy });
+    let order =
+        order.unwrap_or(if style == Some(DateStyle::German) { DateOrder::Dmy } else { DateOrder::Mdy });
     Ok((style.unwrap_or(DateStyle::Iso), order))
 }
 
