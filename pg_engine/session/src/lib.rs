@@ -7,6 +7,7 @@
 //!   a statement (locks, disk) keeps the worker; waiting for COPY data does not.
 //! * A session's settings, prepared statements, portals and transaction block.
 //! * The plan cache, by statement text, shared by all sessions.
+//! * [`open_volume`]: from a disk to an engine, the same steps on every platform.
 //!
 //! # Invariants
 //! * A connection is run by one worker at a time and its messages are handled in order.
@@ -53,6 +54,8 @@ mod statement;
 mod timer;
 mod transaction;
 mod utility;
+mod volume;
 
 pub use config::{Authentication, ServerConfig};
 pub use server::{Server, describe};
+pub use volume::{FIRST_NAME, Volume, VolumeError, open_volume, random_password, server_config};
