@@ -1,6 +1,34 @@
 //! Text and binary formats of every type.
+//!
+//! [`input`] and [`receive`] turn a client's bytes into a value and apply the type's modifier, as PostgreSQL's input
+//! functions do. [`output`] and [`send`] write values; [`output_row`] and [`send_row`] write a row of a column without
+//! making a [`Value`] of it.
 
-use crate::error::{SqlError, SqlState};
+mod array;
+mod binary;
+mod bytea;
+mod float;
+mod json;
+mod record;
+mod scalar;
+#[cfg(test)]
+mod tests;
+pub mod typmod;
+
+use alloc::{format, string::String, vec::Vec};
+
+use crate::{
+    datetime,
+    error::{Result, SqlError, SqlState},
+    format::FormatSettings,
+    oid::{self, SqlType},
+    typeinfo,
+    value::Value,
+    vector::{ColumnData, Physical, Vector},
+};
+
+pub use binary::{receive, send, send_row, valid_text};
+pub use float::{write_f32, write_f64};
 
 /// White space as the C locale has it.
 pub(crate) fn is_space(c: char) -> bool {
@@ -12,6 +40,143 @@ pub(crate) fn is_space(c: char) -> bool {
 pub(crate) fn invalid_syntax(type_name: &str, text: &str) -> SqlError {
     SqlError::new(
         SqlState::INVALID_TEXT_REPRESENTATION,
-        alloc::format!("invalid input syntax for type {type_name}: \"{text}\""),
+        format!("invalid input syntax for type {type_name}: \"{text}\""),
     )
+}
+
+#[cold]
+fn out_of_range(type_name: &str, text: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        format!("value \"{text}\" is out of range for type {type_name}"),
+    )
+}
+
+#[cold]
+fn unsupported_type(ty: SqlType) -> SqlError {
+    SqlError::unsupported(format!("type {}", typeinfo::display(ty)))
+}
+
+/// Reads a value of type `ty` from its text form and applies the modifier.
+pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value> {
+    Ok(match ty.oid {
+        oid::INT4 => Value::Int4(scalar::parse_int(text, "integer")?),
+        oid::INT8 => Value::Int8(scalar::parse_int(text, "bigint")?),
+        oid::INT2 => Value::Int2(scalar::parse_int(text, "smallint")?),
+        oid::TEXT | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR | oid::PG_NODE_TREE => Value::text(text),
+        oid::VARCHAR => Value::Text(typmod::varchar(text.into(), ty.typmod, false)?),
+        oid::BPCHAR => Value::Text(typmod::bpchar(text, ty.typmod, false)?),
+        oid::NAME => Value::text(typmod::name(text)),
+        oid::BOOL => Value::Bool(scalar::parse_bool(text)?),
+        oid::CHAR => Value::Char(scalar::parse_char(text)),
+        oid::FLOAT4 => Value::Float4(float::parse_f32(text)?),
+        oid::FLOAT8 => Value::Float8(float::parse_f64(text)?),
+        oid::NUMERIC => Value::Numeric(crate::Numeric::parse(text)?.apply_typmod(ty.typmod)?),
+        oid::BYTEA => Value::Bytea(bytea::parse(text)?),
+        oid::UUID => Value::Uuid(scalar::parse_uuid(text)?),
+        oid::TID => scalar::parse_tid(text)?,
+        oid::XID8 => Value::Int8(scalar::parse_u64(text, "xid8")? as i64),
+        oid::PG_LSN => Value::Int8(scalar::parse_lsn(text)? as i64),
+        oid::JSON => {
+            json::validate(text)?;
+            Value::text(text)
+        }
+        oid::INT2VECTOR => scalar::parse_vector(text, oid::INT2, "smallint")?,
+        oid::OIDVECTOR => scalar::parse_vector(text, oid::OID, "oid")?,
+        oid::DATE => Value::Date(datetime::date_in(text, settings)?),
+        oid::TIME => Value::Time(datetime::time_in(text, ty.typmod, settings)?),
+        oid::TIMETZ => Value::TimeTz(datetime::timetz_in(text, ty.typmod, settings)?),
+        oid::TIMESTAMP => Value::Timestamp(datetime::timestamp_in(text, ty.typmod, settings)?),
+        oid::TIMESTAMPTZ => Value::TimestampTz(datetime::timestamptz_in(text, ty.typmod, settings)?),
+        oid::INTERVAL => Value::Interval(datetime::interval_in(text, ty.typmod, settings)?),
+        oid::RECORD => {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "input of anonymous composite types is not implemented",
+            ));
+        }
+        other if Physical::of(other) == Physical::Oid => {
+            Value::Oid(scalar::parse_oid(text, typeinfo::get(other).map_or("oid", |t| t.name))?)
+        }
+        other if typeinfo::get(other).is_some_and(|t| t.is_array()) => array::parse(ty, text, settings)?,
+        other => match typeinfo::get(other) {
+            Some(t) if t.kind == b'p' => {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cannot accept a value of type {}", t.name),
+                ));
+            }
+            _ => return Err(unsupported_type(ty)),
+        },
+    })
+}
+
+/// Appends the text form; nothing for NULL (callers write their own).
+pub fn output(value: &Value, ty: SqlType, settings: &FormatSettings, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => {}
+        Value::Bool(v) => out.push(if *v { b't' } else { b'f' }),
+        Value::Char(v) => scalar::write_char(*v, out),
+        Value::Int2(v) => write_int(*v, out),
+        Value::Int4(v) => write_int(*v, out),
+        Value::Int8(v) => scalar::write_i64(*v, ty.oid, out),
+        Value::Oid(v) => write_int(*v, out),
+        Value::Float4(v) => write_f32(*v, settings.extra_float_digits, out),
+        Value::Float8(v) => write_f64(*v, settings.extra_float_digits, out),
+        Value::Numeric(v) => v.write(out),
+        Value::Text(v) => out.extend_from_slice(v.as_bytes()),
+        Value::Bytea(v) => bytea::write(v, settings.bytea_output, out),
+        Value::Date(v) => datetime::write_date(*v, settings, out),
+        Value::Time(v) => datetime::write_time(*v, out),
+        Value::TimeTz(v) => datetime::write_timetz(v, out),
+        Value::Timestamp(v) => datetime::write_timestamp(*v, settings, out),
+        Value::TimestampTz(v) => datetime::write_timestamptz(*v, settings, out),
+        Value::Interval(v) => datetime::write_interval(v, settings.interval_style, out),
+        Value::Uuid(v) => scalar::write_uuid(v, out),
+        Value::Tid(block, offset) => out.extend_from_slice(format!("({block},{offset})").as_bytes()),
+        Value::Array(v) => array::write(v, ty, settings, out),
+        Value::Record(v) => record::write(v, settings, out),
+    }
+}
+
+/// [`output`] to a string.
+pub fn output_string(value: &Value, ty: SqlType, settings: &FormatSettings) -> String {
+    let mut out = Vec::with_capacity(16);
+    output(value, ty, settings, &mut out);
+    // Every writer appends UTF-8, so this copies nothing.
+    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// Appends the text form of row `row`; nothing for NULL.
+pub fn output_row(column: &Vector, row: usize, settings: &FormatSettings, out: &mut Vec<u8>) {
+    if column.is_null(row) {
+        return;
+    }
+    let i = column.index(row);
+    match &column.data {
+        ColumnData::Int4(v) if column.ty.oid == oid::DATE => datetime::write_date(v[i], settings, out),
+        ColumnData::Int4(v) => write_int(v[i], out),
+        ColumnData::Int8(v) => match column.ty.oid {
+            oid::INT8 => write_int(v[i], out),
+            oid::TIMESTAMP => datetime::write_timestamp(v[i], settings, out),
+            oid::TIMESTAMPTZ => datetime::write_timestamptz(v[i], settings, out),
+            oid::TIME => datetime::write_time(v[i], out),
+            other => scalar::write_i64(v[i], other, out),
+        },
+        ColumnData::Text(v) => out.extend_from_slice(v.get(i)),
+        ColumnData::Bool(v) => out.push(if v[i] { b't' } else { b'f' }),
+        ColumnData::Int2(v) => write_int(v[i], out),
+        ColumnData::Oid(v) => write_int(v[i], out),
+        ColumnData::Float4(v) => write_f32(v[i], settings.extra_float_digits, out),
+        ColumnData::Float8(v) => write_f64(v[i], settings.extra_float_digits, out),
+        ColumnData::Numeric(v) => v[i].write(out),
+        ColumnData::Bytea(v) => bytea::write(v.get(i), settings.bytea_output, out),
+        ColumnData::Interval(v) => datetime::write_interval(&v[i], settings.interval_style, out),
+        ColumnData::Uuid(v) => scalar::write_uuid(&v[i], out),
+        ColumnData::Other(v) => output(&v[i], column.ty, settings, out),
+    }
+}
+
+fn write_int(v: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(v).as_bytes());
 }

@@ -1,0 +1,291 @@
+//! The binary formats.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use super::{
+    array::{MAX_DIMENSIONS, MAX_ELEMENTS, too_large, too_many_dimensions},
+    json, typmod, unsupported_type,
+};
+use crate::{
+    Numeric, datetime,
+    error::{Result, SqlError, SqlState},
+    oid::{self, SqlType},
+    typeinfo,
+    value::{ArrayValue, Interval, RecordValue, TimeTz, Value},
+    vector::{ColumnData, Physical, Vector},
+};
+
+/// Arrays and records within each other: deeper is refused.
+const MAX_DEPTH: usize = 32;
+
+/// Checks that text from a client is UTF-8 without NUL.
+pub fn valid_text(bytes: &[u8]) -> Result<&str> {
+    let bad = |sequence: &[u8]| {
+        let shown: Vec<String> = sequence.iter().map(|b| format!("0x{b:02x}")).collect();
+        SqlError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
+        )
+    };
+    match core::str::from_utf8(bytes) {
+        Ok(s) if !bytes.contains(&0) => Ok(s),
+        Ok(_) => Err(bad(&[0])),
+        Err(e) => {
+            let rest = bytes.get(e.valid_up_to()..).unwrap_or_default();
+            let len = match rest.first() {
+                Some(0xc0..=0xdf) => 2,
+                Some(0xe0..=0xef) => 3,
+                Some(0xf0..=0xf7) => 4,
+                _ => 1,
+            };
+            Err(bad(&rest[..len.min(rest.len())]))
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n).ok_or_else(short)?;
+        self.0 = tail;
+        Ok(head)
+    }
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or_else(short)?;
+        self.0 = tail;
+        Ok(*head)
+    }
+    fn i32(&mut self) -> Result<i32> {
+        self.array().map(i32::from_be_bytes)
+    }
+    fn i64(&mut self) -> Result<i64> {
+        self.array().map(i64::from_be_bytes)
+    }
+}
+
+#[cold]
+fn short() -> SqlError {
+    SqlError::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
+}
+
+#[cold]
+fn bad_format(message: &'static str) -> SqlError {
+    SqlError::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
+}
+
+/// Reads a value of type `ty` from its binary form and applies the modifier. Bytes left over are an error.
+pub fn receive(ty: SqlType, data: &[u8]) -> Result<Value> {
+    receive_nested(ty, data, 0)
+}
+
+fn receive_nested(ty: SqlType, data: &[u8], depth: usize) -> Result<Value> {
+    let mut r = Reader(data);
+    let value = match ty.oid {
+        oid::BOOL => Value::Bool(r.array::<1>()?[0] != 0),
+        oid::CHAR => Value::Char(r.array::<1>()?[0]),
+        oid::INT2 => Value::Int2(i16::from_be_bytes(r.array()?)),
+        oid::INT4 => Value::Int4(r.i32()?),
+        oid::INT8 | oid::XID8 | oid::PG_LSN => Value::Int8(r.i64()?),
+        oid::FLOAT4 => Value::Float4(f32::from_be_bytes(r.array()?)),
+        oid::FLOAT8 => Value::Float8(f64::from_be_bytes(r.array()?)),
+        oid::NUMERIC => Value::Numeric(Numeric::receive(r.take(data.len())?)?.apply_typmod(ty.typmod)?),
+        oid::BYTEA => Value::Bytea(r.take(data.len())?.into()),
+        oid::UUID => Value::Uuid(r.array()?),
+        oid::TID => Value::Tid(u32::from_be_bytes(r.array()?), u16::from_be_bytes(r.array()?)),
+        oid::DATE => Value::Date(datetime::check_date(r.i32()?)?),
+        oid::TIME => Value::Time(datetime::round_time(datetime::check_time(r.i64()?)?, ty.typmod)),
+        oid::TIMETZ => {
+            let micros = datetime::check_time(r.i64()?)?;
+            let zone = datetime::check_zone(r.i32()?)?;
+            Value::TimeTz(TimeTz { micros: datetime::round_time(micros, ty.typmod), zone })
+        }
+        oid::TIMESTAMP => {
+            Value::Timestamp(datetime::round_timestamp(datetime::check_timestamp(r.i64()?)?, ty.typmod)?)
+        }
+        oid::TIMESTAMPTZ => {
+            Value::TimestampTz(datetime::round_timestamp(datetime::check_timestamp(r.i64()?)?, ty.typmod)?)
+        }
+        oid::INTERVAL => {
+            let (micros, days, months) = (r.i64()?, r.i32()?, r.i32()?);
+            Value::Interval(datetime::interval_typmod(Interval { months, days, micros }, ty.typmod)?)
+        }
+        oid::VARCHAR => {
+            Value::Text(typmod::varchar(valid_text(r.take(data.len())?)?.into(), ty.typmod, false)?)
+        }
+        oid::BPCHAR => Value::Text(typmod::bpchar(valid_text(r.take(data.len())?)?, ty.typmod, false)?),
+        oid::NAME => Value::text(typmod::name(valid_text(r.take(data.len())?)?)),
+        oid::JSON => {
+            let text = valid_text(r.take(data.len())?)?;
+            json::validate(text)?;
+            Value::text(text)
+        }
+        oid::TEXT | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR => {
+            Value::text(valid_text(r.take(data.len())?)?)
+        }
+        oid::RECORD => receive_record(&mut r, depth)?,
+        other if Physical::of(other) == Physical::Oid => Value::Oid(u32::from_be_bytes(r.array()?)),
+        other if typeinfo::element_of(other) != 0 => receive_array(ty, &mut r, depth)?,
+        _ => return Err(unsupported_type(ty)),
+    };
+    if r.0.is_empty() { Ok(value) } else { Err(bad_format("incorrect binary data format")) }
+}
+
+/// A length-prefixed item; -1 is NULL.
+fn receive_item(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+    if depth >= MAX_DEPTH {
+        return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+    }
+    match r.i32()? {
+        -1 => Ok(Value::Null),
+        len => {
+            let len = usize::try_from(len).map_err(|_| short())?;
+            receive_nested(ty, r.take(len)?, depth + 1)
+        }
+    }
+}
+
+fn receive_array(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+    let count = r.i32()?;
+    if count < 0 {
+        return Err(bad_format("invalid number of dimensions"));
+    }
+    if count as usize > MAX_DIMENSIONS {
+        return Err(too_many_dimensions(count as usize));
+    }
+    if !matches!(r.i32()?, 0 | 1) {
+        return Err(bad_format("invalid array flags"));
+    }
+    let element = u32::from_be_bytes(r.array()?);
+    if element != typeinfo::element_of(ty.oid) {
+        let expected = typeinfo::display(typeinfo::element_of(ty.oid).into());
+        return Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "binary data has array element type {element} ({}) instead of expected {} ({expected})",
+                typeinfo::display(element.into()),
+                typeinfo::element_of(ty.oid)
+            ),
+        ));
+    }
+    let mut dims = Vec::with_capacity(count as usize);
+    let mut total = usize::from(count > 0);
+    for _ in 0..count {
+        let (len, lower) = (r.i32()?, r.i32()?);
+        if len < 0 || i64::from(len) + i64::from(lower) > i64::from(i32::MAX) + 1 {
+            return Err(too_large());
+        }
+        total = total.checked_mul(len as usize).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(too_large)?;
+        dims.push((len, lower));
+    }
+    if total == 0 {
+        dims.clear();
+    }
+    // Every element has a length word.
+    if total > r.0.len() / 4 {
+        return Err(short());
+    }
+    let element_type = SqlType::with_typmod(element, ty.typmod);
+    let values = (0..total).map(|_| receive_item(element_type, r, depth)).collect::<Result<_>>()?;
+    Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
+}
+
+fn receive_record(r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+    let count = usize::try_from(r.i32()?).map_err(|_| bad_format("invalid number of columns"))?;
+    if count > r.0.len() / 8 {
+        return Err(short());
+    }
+    let (mut types, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let ty = u32::from_be_bytes(r.array()?);
+        types.push(ty);
+        values.push(receive_item(ty.into(), r, depth)?);
+    }
+    Ok(Value::Record(Arc::new(RecordValue { types, values })))
+}
+
+/// Appends the binary form; nothing for NULL (callers write their own).
+pub fn send(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => {}
+        Value::Bool(v) => out.push(u8::from(*v)),
+        Value::Char(v) => out.push(*v),
+        Value::Int2(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Int4(v) | Value::Date(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Int8(v) | Value::Time(v) | Value::Timestamp(v) | Value::TimestampTz(v) => {
+            out.extend_from_slice(&v.to_be_bytes());
+        }
+        Value::Oid(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Float4(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Float8(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Numeric(v) => v.send(out),
+        Value::Text(v) => out.extend_from_slice(v.as_bytes()),
+        Value::Bytea(v) => out.extend_from_slice(v),
+        Value::TimeTz(v) => {
+            out.extend_from_slice(&v.micros.to_be_bytes());
+            out.extend_from_slice(&v.zone.to_be_bytes());
+        }
+        Value::Interval(v) => send_interval(v, out),
+        Value::Uuid(v) => out.extend_from_slice(v),
+        Value::Tid(block, offset) => {
+            out.extend_from_slice(&block.to_be_bytes());
+            out.extend_from_slice(&offset.to_be_bytes());
+        }
+        Value::Array(a) => {
+            out.extend_from_slice(&(a.dims.len() as i32).to_be_bytes());
+            out.extend_from_slice(&i32::from(a.values.iter().any(Value::is_null)).to_be_bytes());
+            out.extend_from_slice(&a.element.to_be_bytes());
+            for (len, lower) in &a.dims {
+                out.extend_from_slice(&len.to_be_bytes());
+                out.extend_from_slice(&lower.to_be_bytes());
+            }
+            a.values.iter().for_each(|v| send_item(v, out));
+        }
+        Value::Record(r) => {
+            out.extend_from_slice(&(r.values.len() as i32).to_be_bytes());
+            for (v, field) in r.values.iter().zip(&r.types) {
+                out.extend_from_slice(&field.to_be_bytes());
+                send_item(v, out);
+            }
+        }
+    }
+}
+
+fn send_interval(v: &Interval, out: &mut Vec<u8>) {
+    out.extend_from_slice(&v.micros.to_be_bytes());
+    out.extend_from_slice(&v.days.to_be_bytes());
+    out.extend_from_slice(&v.months.to_be_bytes());
+}
+
+fn send_item(v: &Value, out: &mut Vec<u8>) {
+    if v.is_null() {
+        return out.extend_from_slice(&(-1i32).to_be_bytes());
+    }
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    send(v, out);
+    let len = (out.len() - start - 4) as i32;
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+}
+
+/// Appends the binary form of row `row`; nothing for NULL.
+pub fn send_row(column: &Vector, row: usize, out: &mut Vec<u8>) {
+    if column.is_null(row) {
+        return;
+    }
+    let i = column.index(row);
+    match &column.data {
+        ColumnData::Bool(v) => out.push(u8::from(v[i])),
+        ColumnData::Int2(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Int4(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Int8(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Oid(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Float4(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Float8(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Numeric(v) => v[i].send(out),
+        ColumnData::Text(v) | ColumnData::Bytea(v) => out.extend_from_slice(v.get(i)),
+        ColumnData::Interval(v) => send_interval(&v[i], out),
+        ColumnData::Uuid(v) => out.extend_from_slice(&v[i]),
+        ColumnData::Other(v) => send(&v[i], out),
+    }
+}
