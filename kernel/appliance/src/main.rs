@@ -96,9 +96,9 @@ pub fn kernel_main(info: &'static mut BootInfo) -> ! {
     heap::init_core();
     if symbols > 0 {
         // SAFETY: the segment is mapped read-only with the rest of the image.
-        panic::set_symbols(unsafe {
-            core::slice::from_raw_parts((&raw const __symbols_start).add(16), symbols - 16)
-        });
+        let table =
+            unsafe { core::slice::from_raw_parts((&raw const __symbols_start).add(16), symbols - 16) };
+        panic::set_symbols(table, &raw const __text_end as u64);
     }
     let _ = set_custom_eh_frame_finder(&Frames);
     // The boot stack has no guard page: go on with one that has.

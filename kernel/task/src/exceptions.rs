@@ -110,12 +110,31 @@ kernel_task_stubs:
     .globl kernel_task_spurious
 kernel_task_spurious:
     iretq
+
+    # Runs on the interrupted stack: rbx holds the interrupted stack pointer; below the red zone are the interrupted
+    # instruction's address and rbx.
+    .p2align 4
+    .globl kernel_task_after_fault
+    .type kernel_task_after_fault, @function
+kernel_task_after_fault:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa rbx, 0
+    .cfi_offset rip, -136
+    .cfi_offset rbx, -144
+    nop
+    and rsp, -16
+    call kernel_task_crash_after_fault
+    ud2
+    .cfi_endproc
+    .size kernel_task_after_fault, . - kernel_task_after_fault
 "#
 );
 
 unsafe extern "C" {
     static kernel_task_stubs: u8;
     fn kernel_task_spurious();
+    fn kernel_task_after_fault();
 }
 
 /// What the exception stub leaves on its stack.
@@ -272,13 +291,17 @@ extern "C" fn kernel_task_exception_handler(frame: &mut Frame) {
         panic::scan_stack(&mut out, frame.rip, frame.rsp);
         panic::finish_report(out);
     }
-    // "Call" the crash path from the faulting instruction: return address pushed below the red zone, stack aligned
-    // as at a function's entry.
-    let sp = ((frame.rsp - 128) & !15) - 8;
+    // "Call" the crash path from the faulting instruction, below its red zone, in the frame that
+    // `kernel_task_after_fault` describes to the unwinder.
+    let sp = frame.rsp;
     // SAFETY: below the red zone of the interrupted stack; a fault here (no room) ends in `restart_now` above.
-    unsafe { (sp as *mut u64).write(frame.rip) };
-    frame.rsp = sp;
-    frame.rip = panic::crash_after_fault as *const () as u64;
+    unsafe {
+        ((sp - 136) as *mut u64).write_unaligned(frame.rip);
+        ((sp - 144) as *mut u64).write_unaligned(frame.rbx);
+    }
+    frame.rbx = sp;
+    frame.rsp = sp - 144;
+    frame.rip = kernel_task_after_fault as *const () as u64;
     // Interrupts stay off.
     frame.rflags &= !(1 << 9);
 }

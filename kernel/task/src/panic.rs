@@ -8,7 +8,7 @@
 use alloc::string::String;
 use core::{
     fmt::{self, Write},
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use spin::Mutex;
 
@@ -34,6 +34,7 @@ static CONSOLE: AtomicUsize = AtomicUsize::new(0);
 static RESTART: AtomicUsize = AtomicUsize::new(0);
 static SYMBOLS: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 static SYMBOLS_LEN: AtomicUsize = AtomicUsize::new(0);
+static TEXT_END: AtomicU64 = AtomicU64::new(0);
 
 macro_rules! hook {
     ($(#[$doc:meta])* $set:ident, $get:ident, $slot:ident, $t:ty) => {
@@ -63,8 +64,9 @@ hook!(
     set_restart, restart_hook, RESTART, fn()
 );
 
-/// Registers the symbol table (see [`symbol`]).
-pub fn set_symbols(table: &'static [u8]) {
+/// Registers the symbol table (see [`symbol`]) and where the code ends.
+pub fn set_symbols(table: &'static [u8], text_end: u64) {
+    TEXT_END.store(text_end, Ordering::Relaxed);
     SYMBOLS_LEN.store(table.len(), Ordering::Relaxed);
     SYMBOLS.store(table.as_ptr().cast_mut(), Ordering::Release);
 }
@@ -75,7 +77,7 @@ pub fn set_symbols(table: &'static [u8]) {
 /// (u32), offset of its name (u32); then the names, each a length (u16) and UTF-8 text.
 pub fn symbol(address: u64) -> Option<(&'static str, u64)> {
     let p = SYMBOLS.load(Ordering::Acquire);
-    if p.is_null() {
+    if p.is_null() || address >= TEXT_END.load(Ordering::Relaxed) {
         return None;
     }
     // SAFETY: the slice that `set_symbols` was given is 'static.
@@ -196,7 +198,8 @@ fn print_frame(out: &mut Report, n: usize, address: u64) {
 }
 
 /// Where an exception handler returns to: see [`crate::exceptions`].
-pub(crate) extern "C" fn crash_after_fault() -> ! {
+#[unsafe(no_mangle)]
+extern "C" fn kernel_task_crash_after_fault() -> ! {
     let mut out = Report(());
     backtrace(&mut out);
     finish_report(out)

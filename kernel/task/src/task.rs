@@ -139,19 +139,22 @@ struct Shared<T> {
 }
 
 /// Waits for a task's end. Dropping it lets the task run on.
-pub struct JoinHandle<T>(Arc<Shared<T>>);
+pub struct JoinHandle<T> {
+    shared: Arc<Shared<T>>,
+    task: &'static Task,
+}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle").field("done", &self.0.done).finish()
+        f.debug_struct("JoinHandle").field("done", &self.shared.done).finish()
     }
 }
 
 impl<T> JoinHandle<T> {
     /// The task's value, or its panic.
     pub fn join(self) -> Result<T, PanicInfo> {
-        self.0.joiners.wait_until(|| self.0.done.load(Ordering::Acquire));
-        self.0
+        self.shared.joiners.wait_until(|| self.shared.done.load(Ordering::Acquire));
+        self.shared
             .outcome
             .lock()
             .take()
@@ -159,7 +162,11 @@ impl<T> JoinHandle<T> {
     }
     /// Whether the task has ended.
     pub fn is_finished(&self) -> bool {
-        self.0.done.load(Ordering::Acquire)
+        self.shared.done.load(Ordering::Acquire)
+    }
+    /// Wakes the task from `park`. After its end this may wake another task, which takes it for a spurious wake-up.
+    pub fn unpark(&self) {
+        scheduler::unpark(self.task);
     }
 }
 
@@ -214,7 +221,7 @@ fn start<T: Send + 'static>(
     LIVE.fetch_add(1, Ordering::Relaxed);
     task.state.store(QUEUED, Ordering::SeqCst);
     scheduler::enqueue(task);
-    JoinHandle(shared)
+    JoinHandle { shared, task }
 }
 
 fn free_task() -> &'static Task {
