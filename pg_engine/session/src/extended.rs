@@ -118,7 +118,7 @@ impl Session {
             Prepared::Query(plan) => Some(plan.parsed.source().clone()),
             Prepared::Other(parsed) => Some(parsed.source().clone()),
         };
-        let portal = Portal { run, formats, statement: bind.statement.into(), text };
+        let portal = Portal { run, formats, statement: bind.statement.into(), text, cursor: None };
         self.portals.put(bind.portal, portal);
         out.bind_complete();
         Ok(())
@@ -162,7 +162,7 @@ impl Session {
             Prepared::Other(parsed) => {
                 let mut run = UtilityRun::new(parsed.clone());
                 self.bind_utility(&mut run)?;
-                describe(run.columns(), &Formats::Text, out);
+                describe(run.columns(), run.formats(&Formats::Text), out);
             }
         }
         Ok(())
@@ -176,7 +176,7 @@ impl Session {
             _ => Ok(()),
         };
         if bound.is_ok() {
-            describe(portal.run.columns(), &portal.formats, out);
+            describe(portal.run.columns(), portal.run.formats(&portal.formats), out);
         }
         self.portals.put(name, portal);
         bound

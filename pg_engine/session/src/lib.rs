@@ -49,6 +49,7 @@ mod session;
 mod settings;
 mod simple;
 mod sql_cursor;
+mod sql_prepare;
 mod startup;
 mod statement;
 mod timer;

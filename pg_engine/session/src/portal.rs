@@ -11,6 +11,7 @@ use pg_wire::Encoder;
 use crate::{
     rows,
     session::Session,
+    sql_cursor::CursorState,
     statement::{Plan, no_transaction},
 };
 
@@ -96,6 +97,13 @@ impl Run {
         let columns = names.iter().map(|n| text_column(n, oid::TEXT)).collect();
         Self::Text(Box::new(TextRun { columns, rows: rows.into(), tag, counted: false, sent: 0 }))
     }
+    /// Formats of the result, given those that were asked for.
+    pub fn formats<'a>(&self, asked: &'a Formats) -> &'a Formats {
+        match self {
+            Self::Utility(u) => u.formats(asked),
+            _ => asked,
+        }
+    }
     /// Result columns; `None`: no result set.
     pub fn columns(&self) -> Option<&[ResultColumn]> {
         match self {
@@ -126,6 +134,8 @@ pub struct Portal {
     pub statement: Box<str>,
     /// Text of the statement, for `pg_stat_activity`.
     pub text: Option<Arc<str>>,
+    /// Made by DECLARE.
+    pub cursor: Option<Box<CursorState>>,
 }
 
 /// A session's portals.
@@ -159,6 +169,13 @@ impl Portals {
     /// Drops one.
     pub fn close(&mut self, name: &str) {
         drop(self.take(name));
+    }
+    /// Drops all but WITH HOLD cursors.
+    pub fn close_unheld(&mut self) {
+        self.unnamed = None;
+        if !self.named.is_empty() {
+            self.named.retain(|_, p| p.cursor.as_ref().is_some_and(|c| c.hold));
+        }
     }
     /// Drops all.
     pub fn close_all(&mut self) {
@@ -219,7 +236,7 @@ impl Session {
         }
     }
 
-    fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
+    pub(crate) fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
         let engine = self.shared.engine.clone();
         let mut force = false;
         // Each turn means that someone changed catalogs just then; they cannot do so for ever before we are served.
@@ -297,7 +314,7 @@ impl Session {
         Ok(Progress::Complete)
     }
 
-    fn next_batch(&mut self, query: &mut QueryRun) -> Result<Option<Batch>> {
+    pub(crate) fn next_batch(&mut self, query: &mut QueryRun) -> Result<Option<Batch>> {
         if query.finished {
             return Ok(None);
         }
@@ -327,9 +344,9 @@ impl Session {
         }
     }
 
-    /// Portals end with their transaction.
+    /// Portals end with their transaction, unless they hold all their rows.
     pub(crate) fn close_transaction_portals(&mut self) {
-        self.portals.close_all();
+        self.portals.close_unheld();
     }
 }
 

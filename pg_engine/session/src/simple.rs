@@ -87,7 +87,7 @@ impl Session {
             Bound::Utility(bound) => {
                 let mut run = self.start_utility(statement, *bound, &[])?;
                 if let Some(columns) = run.columns() {
-                    rows::describe(out, columns, &Formats::Text);
+                    rows::describe(out, columns, run.formats(&Formats::Text));
                 }
                 self.drive(&mut run, &Formats::Text, 0, out)?;
                 Ok(())

@@ -1,57 +1,249 @@
-//! PREPARE and EXECUTE, DECLARE and FETCH.
+//! Cursors of SQL: DECLARE, FETCH, MOVE, CLOSE.
+//!
+//! A cursor is a portal whose rows are counted from 1; its position is the row last given out, 0 before the first and one
+//! more than there are rows after the last. A scrollable cursor keeps the rows it has seen; any other only those of the
+//! batch it stands in. WITH HOLD computes all rows at once and outlives its transaction.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc};
 
-use pg_plan::statement::{ExplainOptions, ResultColumn};
-use pg_plan::utility::{Declare, Execute, Fetch, Prepare};
+use pg_plan::{
+    statement::ResultColumn,
+    utility::{Declare, Fetch, FetchDirection},
+};
 use pg_sql::ParsedStatement;
-use pg_types::{Result, SqlError};
+use pg_types::{Batch, Result, SqlError, SqlState};
 use pg_wire::Encoder;
 
 use crate::{
-    portal::{Formats, Progress, Run},
+    portal::{Formats, Portal, Progress, QueryRun, Run},
+    rows,
     session::Session,
+    statement::{Plan, no_transaction},
 };
 
+/// A cursor's rows and position.
+pub struct CursorState {
+    scroll: bool,
+    /// Outlives the transaction.
+    pub hold: bool,
+    binary: bool,
+    /// Batches of rows seen and not forgotten.
+    seen: VecDeque<Batch>,
+    /// Rows before those in `seen`.
+    before: u64,
+    position: u64,
+    at_end: bool,
+}
+
+impl CursorState {
+    /// Rows known so far, from the first.
+    fn known(&self) -> u64 {
+        self.before + self.seen.iter().map(|b| b.row_count() as u64).sum::<u64>()
+    }
+    /// Batch and place in it of row number `n`.
+    fn find(&self, n: u64) -> Option<(&Batch, usize)> {
+        let mut left = usize::try_from(n.checked_sub(self.before + 1)?).ok()?;
+        for batch in &self.seen {
+            if left < batch.row_count() {
+                return Some((batch, left));
+            }
+            left -= batch.row_count();
+        }
+        None
+    }
+    /// Forgets what a forward-only cursor cannot reach again.
+    fn forget(&mut self) {
+        while !self.scroll
+            && let Some(first) = self.seen.front()
+            && self.before + first.row_count() as u64 <= self.position
+        {
+            self.before += first.row_count() as u64;
+            self.seen.pop_front();
+        }
+    }
+}
+
+fn no_cursor(name: &str) -> SqlError {
+    SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
+}
+
+fn forward_only() -> SqlError {
+    SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
+        .hint("Declare it with SCROLL option to enable backward scan.")
+}
+
 impl Session {
-    pub(crate) fn execute_columns(&mut self, _execute: &Execute) -> Result<Option<Vec<ResultColumn>>> {
-        Err(SqlError::unsupported("EXECUTE"))
+    pub(crate) fn declare(&mut self, parsed: &ParsedStatement, declare: Declare) -> Result<()> {
+        if !declare.hold && !self.tx.in_block() && !self.tx.pipeline {
+            return Err(SqlError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            ));
+        }
+        if self.portals.contains(&declare.name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{}\" already exists", declare.name),
+            ));
+        }
+        let stamp = self.stamp();
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let reader = engine.reader(txn, &self.env)?;
+        let planned = pg_planner::plan(declare.query, &*reader, &self.env.derived().planner)?;
+        drop(reader);
+        let plan =
+            Arc::new(Plan { parsed: parsed.clone(), declared: [].into(), planned: Arc::new(planned), stamp });
+        let mut run = Run::query(&plan, alloc::vec::Vec::new(), None);
+        let mut state = CursorState {
+            scroll: declare.scroll == Some(true),
+            hold: declare.hold,
+            binary: declare.binary,
+            seen: VecDeque::new(),
+            before: 0,
+            position: 0,
+            at_end: false,
+        };
+        // The snapshot is that of the declaration.
+        if let Run::Query(query) = &mut run {
+            self.open_query(query)?;
+            if declare.hold {
+                self.reach(&mut state, query, u64::MAX)?;
+            }
+        }
+        let portal = Portal {
+            run,
+            formats: if declare.binary { Formats::Binary } else { Formats::Text },
+            statement: "".into(),
+            text: Some(parsed.source().clone()),
+            cursor: Some(Box::new(state)),
+        };
+        self.portals.put(&declare.name, portal);
+        Ok(())
     }
-    pub(crate) fn fetch_columns(&mut self, _fetch: &Fetch) -> Result<Option<Vec<ResultColumn>>> {
-        Err(SqlError::unsupported("FETCH"))
+
+    /// Computes rows until number `n` is known or there are no more.
+    fn reach(&mut self, state: &mut CursorState, query: &mut QueryRun, n: u64) -> Result<()> {
+        let mut known = state.known();
+        while known < n && !state.at_end {
+            match self.next_batch(query)? {
+                Some(batch) => {
+                    known += batch.row_count() as u64;
+                    if batch.row_count() > 0 {
+                        state.seen.push_back(batch);
+                    }
+                }
+                None => state.at_end = true,
+            }
+        }
+        Ok(())
     }
-    pub(crate) fn prepare_statement(&mut self, _prepare: &Prepare) -> Result<()> {
-        Err(SqlError::unsupported("PREPARE"))
+
+    /// Columns of a FETCH, and whether they come in binary.
+    pub(crate) fn fetch_columns(&mut self, fetch: &Fetch) -> Result<Option<alloc::vec::Vec<ResultColumn>>> {
+        let portal = self.portals.get(&fetch.name).ok_or_else(|| no_cursor(&fetch.name))?;
+        Ok(portal.run.columns().map(Into::into))
     }
-    pub(crate) fn execute_statement(
+
+    /// Is the cursor that a FETCH reads a binary one?
+    pub(crate) fn fetches_binary(&self, fetch: &Fetch) -> bool {
+        self.portals.get(&fetch.name).and_then(|p| p.cursor.as_ref()).is_some_and(|c| c.binary)
+    }
+
+    pub(crate) fn fetch(&mut self, fetch: &Fetch, formats: &Formats, out: &mut Encoder) -> Result<Progress> {
+        let mut portal = self.portals.take(&fetch.name).ok_or_else(|| no_cursor(&fetch.name))?;
+        let (Run::Query(query), Some(state)) = (&mut portal.run, &mut portal.cursor) else {
+            self.portals.put(&fetch.name, portal);
+            return Err(SqlError::unsupported("FETCH from a portal made by the protocol"));
+        };
+        let formats = if state.binary { &Formats::Binary } else { formats };
+        let sink = if fetch.move_only { None } else { Some((formats, out as &mut Encoder)) };
+        let count = self.fetch_rows(state, query, fetch.direction, sink)?;
+        self.portals.put(&fetch.name, portal);
+        out.command_complete_rows(if fetch.move_only { "MOVE" } else { "FETCH" }, count);
+        Ok(Progress::Complete)
+    }
+
+    fn fetch_rows(
         &mut self,
-        _execute: &Execute,
-        _run: &mut Run,
-        _formats: &Formats,
-        _limit: u64,
-        _out: &mut Encoder,
-    ) -> Result<Progress> {
-        Err(SqlError::unsupported("EXECUTE"))
+        state: &mut CursorState,
+        query: &mut QueryRun,
+        direction: FetchDirection,
+        mut sink: Option<(&Formats, &mut Encoder)>,
+    ) -> Result<u64> {
+        let position = state.position;
+        // First and last row to give, in this order, and where the cursor then stands if all of them exist.
+        let (first, last, target) = match direction {
+            FetchDirection::Relative(0) => {
+                if !state.scroll {
+                    return Err(forward_only());
+                }
+                (position, position, position)
+            }
+            FetchDirection::Relative(n) if n > 0 => {
+                let end = position.saturating_add(n.unsigned_abs());
+                self.reach(state, query, end)?;
+                (position + 1, end, end)
+            }
+            FetchDirection::Relative(n) => {
+                let end = position.saturating_sub(n.unsigned_abs());
+                (position.saturating_sub(1), end.max(1), end)
+            }
+            FetchDirection::All { backward: false } => {
+                self.reach(state, query, u64::MAX)?;
+                (position + 1, u64::MAX, u64::MAX)
+            }
+            FetchDirection::All { backward: true } => (position.saturating_sub(1), 1, 0),
+            FetchDirection::Absolute(n) => {
+                let n = match u64::try_from(n) {
+                    Ok(n) => n,
+                    Err(_) => {
+                        self.reach(state, query, u64::MAX)?;
+                        (state.known() + 1).saturating_sub(n.unsigned_abs())
+                    }
+                };
+                self.reach(state, query, n)?;
+                (n, n, n)
+            }
+            FetchDirection::RelativeOne(n) => {
+                let n = position.saturating_add_signed(n);
+                self.reach(state, query, n)?;
+                (n, n, n)
+            }
+        };
+        if !state.scroll && (first < position || (first == position && position > 0 && first == last)) {
+            return Err(forward_only());
+        }
+        let total = state.known();
+        let mut given = 0;
+        let mut row = first;
+        while row >= 1 && row <= total && (first <= last && row <= last || first > last && row >= last) {
+            if let (Some((formats, out)), Some((batch, at))) = (&mut sink, state.find(row)) {
+                rows::encode(out, batch, at, 1, formats, &self.env.derived().format)?;
+                self.relieve(out)?;
+            }
+            given += 1;
+            if first <= last {
+                row += 1;
+            } else {
+                row -= 1;
+            }
+        }
+        state.position = target.min(if state.at_end { total + 1 } else { total });
+        state.forget();
+        Ok(given)
     }
-    pub(crate) fn explain_execute(
-        &mut self,
-        _execute: &Execute,
-        _options: &ExplainOptions,
-    ) -> Result<Vec<Vec<Option<String>>>> {
-        Err(SqlError::unsupported("EXPLAIN EXECUTE"))
-    }
-    pub(crate) fn declare(&mut self, _parsed: &ParsedStatement, _declare: Declare) -> Result<()> {
-        Err(SqlError::unsupported("DECLARE CURSOR"))
-    }
-    pub(crate) fn fetch(
-        &mut self,
-        _fetch: &Fetch,
-        _formats: &Formats,
-        _out: &mut Encoder,
-    ) -> Result<Progress> {
-        Err(SqlError::unsupported("FETCH"))
-    }
-    pub(crate) fn close_cursor(&mut self, _name: Option<&str>) -> Result<&'static str> {
-        Err(SqlError::unsupported("CLOSE"))
+
+    pub(crate) fn close_cursor(&mut self, name: Option<&str>) -> Result<&'static str> {
+        match name {
+            Some(name) => {
+                self.portals.take(name).ok_or_else(|| no_cursor(name))?;
+                Ok("CLOSE CURSOR")
+            }
+            None => {
+                self.portals.close_all();
+                Ok("CLOSE CURSOR ALL")
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec, vec::Vec};
 
 use pg_executor::ExecContext;
-use pg_plan::statement::{ExplainOptions, Query, ResultColumn, Statement, Utility};
+use pg_plan::statement::{ExplainOptions, Planned, Query, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
 use pg_types::{Result, SqlError, SqlState, Value, oid};
@@ -23,16 +23,22 @@ pub struct UtilityRun {
     parsed: ParsedStatement,
     bound: Option<Box<Statement>>,
     columns: Option<Vec<ResultColumn>>,
+    /// Reads a binary cursor: formats asked for do not matter.
+    binary: bool,
 }
 
 impl UtilityRun {
     /// Not bound yet.
     pub fn new(parsed: ParsedStatement) -> Self {
-        Self { parsed, bound: None, columns: None }
+        Self { parsed, bound: None, columns: None, binary: false }
     }
     /// The statement.
     pub fn parsed(&self) -> &ParsedStatement {
         &self.parsed
+    }
+    /// Formats of the result, given those that were asked for.
+    pub fn formats<'a>(&self, asked: &'a Formats) -> &'a Formats {
+        if self.binary { &Formats::Binary } else { asked }
     }
     /// Result columns, once bound.
     pub fn columns(&self) -> Option<&[ResultColumn]> {
@@ -46,6 +52,7 @@ impl Session {
         if run.bound.is_none() {
             let bound = expect_utility(self.bind(&run.parsed, &[])?)?;
             run.columns = self.utility_columns(&bound)?;
+            run.binary = self.is_binary_fetch(&bound);
             run.bound = Some(Box::new(bound));
         }
         Ok(())
@@ -59,8 +66,13 @@ impl Session {
         _params: &[Value],
     ) -> Result<Run> {
         let columns = self.utility_columns(&bound)?;
-        let run = UtilityRun { parsed: parsed.clone(), bound: Some(Box::new(bound)), columns };
+        let binary = self.is_binary_fetch(&bound);
+        let run = UtilityRun { parsed: parsed.clone(), bound: Some(Box::new(bound)), columns, binary };
         Ok(Run::Utility(Box::new(run)))
+    }
+
+    fn is_binary_fetch(&self, bound: &Statement) -> bool {
+        matches!(bound, Statement::Utility(u) if matches!(&**u, Utility::Fetch(f) if self.fetches_binary(f)))
     }
 
     fn utility_columns(&mut self, bound: &Statement) -> Result<Option<Vec<ResultColumn>>> {
@@ -192,16 +204,31 @@ impl Session {
     }
 
     fn explain(&mut self, query: Query, options: &ExplainOptions) -> Result<Vec<Vec<Option<String>>>> {
-        if options.analyze {
-            return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
-        }
         let started = platform::time::monotonic();
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let planned = pg_planner::plan(query, &*reader, &self.env.derived().planner)?;
         let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
-        let lines = pg_planner::explain(&planned, options, &*reader, &[], planning, 0.0)?;
+        drop(reader);
+        self.explain_planned(&planned, options, &[], planning)
+    }
+
+    /// Lines of EXPLAIN for a plan.
+    pub(crate) fn explain_planned(
+        &mut self,
+        planned: &Planned,
+        options: &ExplainOptions,
+        _params: &[Value],
+        planning: f64,
+    ) -> Result<Vec<Vec<Option<String>>>> {
+        if options.analyze {
+            return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
+        }
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let reader = engine.reader(txn, &self.env)?;
+        let lines = pg_planner::explain(planned, options, &*reader, &[], planning, 0.0)?;
         Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
     }
 
