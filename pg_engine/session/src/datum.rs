@@ -2,8 +2,7 @@
 
 use alloc::format;
 
-use crate::io;
-use pg_types::{Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
+use pg_types::{Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, io, oid};
 
 /// Value of parameter number `n` (from 1).
 pub fn parameter(

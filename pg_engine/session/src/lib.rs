@@ -38,7 +38,6 @@ mod datum;
 mod env;
 mod extended;
 mod interrupt;
-mod io;
 mod plan_cache;
 mod pool;
 mod portal;

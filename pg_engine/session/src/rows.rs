@@ -1,10 +1,10 @@
 //! Result rows onto the wire.
 
 use pg_plan::statement::ResultColumn;
-use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, oid, typeinfo};
+use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, io, oid, typeinfo};
 use pg_wire::{Encoder, backend::FieldDescription};
 
-use crate::{io, portal::Formats};
+use crate::portal::Formats;
 
 /// RowDescription.
 pub fn describe(out: &mut Encoder, columns: &[ResultColumn], formats: &Formats) {

@@ -109,12 +109,14 @@ impl Session {
                 other => Ok(Expr::CoerceViaIo(Box::new(other.clone()), to)),
             };
         }
-        let cast = registry::registry().cast(from.oid, to.oid).filter(|c| c.context <= CastContext::Assignment);
+        let cast =
+            registry::registry().cast(from.oid, to.oid).filter(|c| c.context <= CastContext::Assignment);
         match cast.map(|c| c.method) {
             Some(CastMethod::Binary) => Ok(Expr::Relabel(Box::new(arg.clone()), to)),
             Some(CastMethod::InOut) => Ok(Expr::CoerceViaIo(Box::new(arg.clone()), to)),
             Some(CastMethod::Function(f)) => {
-                let function = registry::registry().function(f)
+                let function = registry::registry()
+                    .function(f)
                     .filter(|f| f.args.len() == 1)
                     .ok_or_else(|| SqlError::internal("a cast's function is not usable here"))?;
                 Ok(Expr::Call(Box::new(Call { function, args: vec![arg.clone()], ty: to })))
