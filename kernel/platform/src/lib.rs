@@ -33,12 +33,12 @@ pub mod net;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 mod hosted;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
-pub use hosted::{entropy, file, power, sync, task, time};
+pub use hosted::{entropy, file, memory, power, sync, task, time};
 
 #[cfg(intralith_platform = "metal")]
 mod metal;
 #[cfg(intralith_platform = "metal")]
-pub use metal::{entropy, power, sync, task, time};
+pub use metal::{entropy, memory, power, sync, task, time};
 
 /// Sockets of the operating system below, for the hosted binary and for tests.
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]

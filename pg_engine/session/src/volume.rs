@@ -86,7 +86,7 @@ pub fn open_volume(
     let mut config = Config::parse(text).map_err(VolumeError::Config)?;
     configure(&mut config).map_err(VolumeError::Config)?;
     let storage = Storage::open(
-        device,
+        device.clone(),
         StorageConfig {
             buffer_pool_bytes: config.buffer_pool.unwrap_or(default_pool),
             ..StorageConfig::default()
@@ -110,9 +110,19 @@ pub fn open_volume(
                 database: FIRST_NAME.into(),
             },
         )?;
+        forget_password(&*device, text)?;
     }
     let engine = Engine::open(storage)?;
     Ok(Volume { engine, config, new_password })
+}
+
+/// Takes the first password out of the configuration block: from now on the verifier in the catalog is what counts.
+fn forget_password(device: &dyn BlockDevice, block: &[u8]) -> Result<(), VolumeError> {
+    let mut config = Config::parse(block).map_err(VolumeError::Config)?;
+    if config.first_password.take().is_some() {
+        Storage::write_config(device, config.to_text().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The server's part of a configuration.

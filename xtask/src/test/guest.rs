@@ -192,7 +192,7 @@ fn refused(kernel: &Path, name: &str, path: &Path) -> Result<()> {
     options.disk = Some(Disk::nvme(path));
     options.port = Some(tools::free_port()?);
     let mut guest = Appliance::boot(options, false)?;
-    guest.wait_for("will not be written", BOOT_LIMIT).map_err(|e| Error::Failed(format!("{name}: {e}")))?;
+    guest.wait_for("left as it is", BOOT_LIMIT).map_err(|e| Error::Failed(format!("{name}: {e}")))?;
     guest.guest().kill();
     check(before == sum()?, || format!("{name}: the foreign disk was changed"))
 }

@@ -5,6 +5,15 @@ pub mod entropy {
     pub use kernel_task::entropy::fill;
 }
 
+/// Physical memory.
+pub mod memory {
+    /// Bytes of physical memory in use: the kernel image is not counted.
+    pub fn in_use() -> u64 {
+        let stats = kernel_memory::frames::stats();
+        stats.total.saturating_sub(stats.free) as u64
+    }
+}
+
 /// The end of the machine.
 pub mod power {
     pub use kernel_task::fatal;
