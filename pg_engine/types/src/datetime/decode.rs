@@ -30,6 +30,7 @@ pub(super) mod set {
     pub const HALF: u32 = 512;
     pub const ERA: u32 = 1024;
     pub const WEEKDAY: u32 = 2048;
+    pub const RESERVED: u32 = 4096;
     pub const DATE: u32 = YEAR | MONTH | DAY;
     pub const TIME: u32 = HOUR | MINUTE | SECOND;
 }
@@ -297,10 +298,11 @@ impl Decoder<'_> {
         }
         let (hour, minute, second, micros) = time_parts(text, false)?;
         let within = hour < 24 || hour == 24 && minute == 0 && second == 0 && micros == 0;
-        if !within {
+        if !within && !self.context.time_only {
             return Err(Failure::Range);
         }
-        (self.f.hour, self.f.minute, self.f.second, self.f.micros) = (hour as i32, minute, second, micros);
+        let hour = i32::try_from(hour).map_err(|_| Failure::Range)?;
+        (self.f.hour, self.f.minute, self.f.second, self.f.micros) = (hour, minute, second, micros);
         Ok(set::TIME)
     }
 
@@ -398,12 +400,12 @@ impl Decoder<'_> {
 
     /// A word. `None`: it only tells how to read the next ones.
     fn word_token(&mut self, i: usize, text: &str) -> Outcome<Option<u32>> {
-        if let Some((east, _)) = zone::abbreviation(text) {
+        if let Some((east, daylight)) = zone::abbreviation(text) {
             if self.zone_refused() {
                 return Err(Failure::Format);
             }
             self.zone = Zone::West(-east);
-            return Ok(Some(set::ZONE));
+            return Ok(Some(if daylight { set::ZONE | set::DAYLIGHT } else { set::ZONE }));
         }
         let Some(word) = words::word(text) else {
             if self.zone_refused() {
@@ -435,15 +437,15 @@ impl Decoder<'_> {
             }
             Word::Epoch => {
                 self.special = Some(Decoded::Epoch);
-                set::DATE | set::TIME | set::ZONE
+                set::RESERVED
             }
             Word::Late => {
                 self.special = Some(Decoded::Late);
-                set::DATE | set::TIME | set::ZONE
+                set::RESERVED
             }
             Word::Early => {
                 self.special = Some(Decoded::Early);
-                set::DATE | set::TIME | set::ZONE
+                set::RESERVED
             }
             Word::Month(_) | Word::Weekday if time_only => return Err(Failure::Format),
             Word::Month(month) => {
@@ -535,7 +537,8 @@ impl Decoder<'_> {
             filled |= more;
         }
         let all = self.seen | filled;
-        if all & set::DATE != set::DATE {
+        // Nothing but a zone may stand before a date.
+        if all & !(set::YEAR_DAY | set::ZONE) != set::DATE {
             return Err(Failure::Format);
         }
         Ok(filled)
@@ -651,8 +654,14 @@ impl Decoder<'_> {
                 return Err(Failure::Range);
             }
         }
-        if matches!(self.zone, Zone::Named(_)) && self.seen & set::DAYLIGHT != 0 {
-            return Err(Failure::Format);
+        if let Zone::Named(z) = &self.zone {
+            if self.seen & set::DAYLIGHT != 0 {
+                return Err(Failure::Format);
+            }
+            // Without a date, the offset must be the same on all days.
+            if self.context.time_only && self.seen & set::DATE != set::DATE {
+                self.zone = Zone::West(-zone::constant_offset(z).ok_or(Failure::Format)?);
+            }
         }
         debug_assert!(f.micros <= SECOND as i32);
         if self.context.time_only && self.seen & set::DATE != set::DATE {

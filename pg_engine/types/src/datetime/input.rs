@@ -149,10 +149,7 @@ pub fn timetz_in(text: &str, typmod: i32, s: &FormatSettings) -> Result<TimeTz> 
     };
     let micros = f.time();
     if f.month == 0 {
-        // No date given: a named zone has the offset of today.
-        if matches!(z, Zone::Named(_)) {
-            return Err(failure(Failure::Format, text, NAME));
-        }
+        // No date given: the session's zone has the offset of today.
         let today = Fields::from_timestamp(zone::to_local(&s.time_zone, s.now));
         (f.year, f.month, f.day) = (today.year, today.month, today.day);
     }

@@ -36,6 +36,17 @@ pub fn offset_at(zone: &TimeZone, t: i64) -> i32 {
     }
 }
 
+/// Seconds east of UTC of a zone that has never changed its offset.
+pub fn constant_offset(zone: &TimeZone) -> Option<i32> {
+    if let Ok(o) = zone.to_fixed_offset() {
+        return Some(o.seconds());
+    }
+    let first = zone.to_offset(instant(super::MIN_TIMESTAMP)).seconds();
+    let epoch = instant(0);
+    let changes = zone.preceding(epoch).chain(zone.following(epoch).take(4));
+    changes.into_iter().all(|t| t.offset().seconds() == first).then_some(first)
+}
+
 /// A moment's local time: microseconds since 2000-01-01 on the clock of `zone`.
 pub fn to_local(zone: &TimeZone, t: i64) -> i64 {
     t.saturating_add(i64::from(offset_at(zone, t)) * SECOND)

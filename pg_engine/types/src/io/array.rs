@@ -91,7 +91,7 @@ impl Parser<'_> {
         let (number, rest) = self.rest.split_at(self.rest.len() - signed.len() + digits);
         self.rest = rest;
         if digits == 0 {
-            return Err(self.malformed("\"[\" must introduce explicitly-specified array dimensions."));
+            return Err(self.malformed("Missing array dimension value."));
         }
         number.parse().map_err(|_| {
             SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array bound is out of integer range")
@@ -140,7 +140,8 @@ impl Parser<'_> {
             self.lengths.push(0);
         }
         self.skip_space();
-        if !self.eat('}') {
+        let empty = depth == 0 && self.eat('}');
+        if !empty {
             loop {
                 self.skip_space();
                 if self.rest.starts_with('{') {
@@ -152,9 +153,7 @@ impl Parser<'_> {
                     self.braces(depth + 1)?;
                 } else {
                     if self.lengths.len() > depth + 1 {
-                        return Err(self.malformed(
-                            "Multidimensional arrays must have sub-arrays with matching dimensions.",
-                        ));
+                        return Err(self.malformed("Unexpected array element."));
                     }
                     self.item()?;
                 }

@@ -88,7 +88,7 @@ pub(super) fn write_i64(v: i64, ty: Oid, out: &mut Vec<u8>) {
 /// The first byte, or the byte that `\ooo` stands for; 0 for an empty string.
 pub(super) fn parse_char(text: &str) -> u8 {
     match text.as_bytes() {
-        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
+        [b'\\', a @ b'0'..=b'7', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
             (a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')
         }
         bytes => bytes.first().copied().unwrap_or(0),
