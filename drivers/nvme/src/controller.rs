@@ -364,6 +364,11 @@ impl Controller {
         Ok(())
     }
 
+    /// The machine below it.
+    pub(crate) fn hardware_shared(&self) -> Arc<dyn Hardware> {
+        self.hw.clone()
+    }
+
     /// Tells the device that power goes away. Commands after this fail.
     pub fn shutdown(&self) {
         let _admin = self.admin.lock();

@@ -3,12 +3,14 @@
 use crate::{
     NvmeError,
     controller::{Controller, Found, Options},
+    emergency::Emergency,
     hardware::{Dma, Hardware},
     queue::{Data, Failure, Io},
     spec::{ControllerInfo, Sqe, io},
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
+use kernel_memory::MemoryError;
 use platform::block::{BlockDevice, BlockError, Durability, Geometry, IoClass, WriteRequest};
 
 /// Larger transfers are split even where the device would take them: a split pays off in concurrency.
@@ -53,6 +55,11 @@ impl NvmeDisk {
             no_write_zeroes: AtomicBool::new(!info.write_zeroes),
             info,
         })
+    }
+
+    /// Prepares a writer for crashes; see [`Emergency`].
+    pub fn emergency(&self) -> Result<Emergency, MemoryError> {
+        Emergency::prepare(self.controller.hardware_shared(), self.nsid, self.shift)
     }
 
     /// The controller behind it.

@@ -32,6 +32,7 @@ extern crate std;
 
 mod controller;
 mod disk;
+mod emergency;
 pub mod hardware;
 pub mod metal;
 pub mod prp;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use controller::{Controller, Options};
 pub use disk::NvmeDisk;
+pub use emergency::{Emergency, MAX_WRITE as MAX_EMERGENCY_WRITE};
 
 use core::fmt;
 use kernel_memory::MemoryError;

@@ -1,54 +1,195 @@
 //! The main task: configuration, devices, the database, shutdown.
 
-use crate::{devices, self_tests};
-use core::time::Duration;
-use intralith_config::Config;
+use crate::{crash, devices, self_tests};
+use alloc::sync::Arc;
+use boot_layout::Search;
+use core::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use driver_nvme::NvmeDisk;
+use intralith_config::{Config, ConfigError};
 use kernel_memory::{frames, heap};
-use kernel_task::{spawn, time};
+use kernel_net::NetStack;
+use kernel_task::time;
+use pg_session::{FIRST_NAME, Server, VolumeError, open_volume, server_config};
+use pg_storage::{Probe, Storage};
+use pg_types::SqlError;
+use platform::{
+    block::{BlockDevice, BlockError, Partition},
+    net::{Listener, NetError},
+};
 
 /// How often the power button is looked at.
 const BUTTON_INTERVAL: Duration = Duration::from_millis(200);
+/// How long the announcement waits for an address.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(30);
+/// Handshaken connections that wait to be accepted.
+const BACKLOG: usize = 256;
 
-pub fn main(command_line: &'static [u8]) {
-    let mut config = Config::default();
-    if let Err(e) = config.apply(command_line) {
-        log::error!("command line: {e}");
+/// Why the appliance cannot serve.
+#[derive(Debug)]
+enum ServeError {
+    CommandLine(ConfigError),
+    NoDisk,
+    Disk(BlockError),
+    Volume(VolumeError),
+    NoNetwork,
+    Listen(NetError),
+    FirstQuery(SqlError),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine(e) => write!(f, "command line: {e}"),
+            Self::NoDisk => f.write_str("there is no NVMe disk"),
+            Self::Disk(e) => write!(f, "disk: {e}"),
+            Self::Volume(e) => write!(f, "{e}"),
+            Self::NoNetwork => f.write_str("there is no virtio network card"),
+            Self::Listen(e) => write!(f, "cannot listen: {e}"),
+            Self::FirstQuery(e) => write!(f, "the first query failed: {}", pg_session::describe(e)),
+        }
     }
-    log::set_max_level(config.log);
-    if let Some(name) = &config.test {
+}
+
+/// What has to be shut down, in this order.
+struct Running {
+    server: Arc<Server>,
+    network: Arc<NetStack>,
+    disk: Arc<NvmeDisk>,
+}
+
+/// Runs the appliance until the power button is pressed.
+pub fn main(command_line: &'static [u8]) {
+    let mut words = Config::default();
+    let parsed = words.apply(command_line).map_err(ServeError::CommandLine);
+    log::set_max_level(words.log);
+    if let Some(name) = &words.test {
         self_tests::run(name);
     }
+    let button = kernel_acpi::enable_power_button();
+    if !button {
+        log::warn!("power: no power button");
+    }
+    let running = parsed.and_then(|()| start(command_line));
+    let running = match running {
+        Ok(running) => Some(running),
+        Err(e) => {
+            log::error!("not serving: {e}");
+            None
+        }
+    };
+    wait_for_button(button);
+    log::info!("power: button pressed, shutting down");
+    if let Some(running) = running {
+        shut_down(&running);
+    }
+    kernel_acpi::power_off();
+    kernel_task::fatal("the machine does not switch off");
+}
+
+fn start(command_line: &'static [u8]) -> Result<Running, ServeError> {
     let functions = devices::enumerate();
     devices::seed_entropy(&functions);
     let disks = devices::disks(&functions);
-    let network = devices::network(&functions, &config.network);
-    if let Some(n) = &network {
-        let got = n.wait_configured(Duration::from_secs(3));
-        log::info!("network: configured {got} {:?} after {:?}", n.addresses(), time::monotonic());
+    let (disk, device) = data_device(&disks)?;
+    crash::report(&*device);
+    // The network takes its time to get an address: it starts first, with what the disk's configuration says of it.
+    let early = early_config(&*device, command_line)?;
+    let network = devices::network(&functions, &early.network).ok_or(ServeError::NoNetwork)?;
+    let pool = frames::stats().free as u64 / 2;
+    let volume =
+        open_volume(device.clone(), pool, |config| config.apply(command_line)).map_err(ServeError::Volume)?;
+    log::set_max_level(volume.config.log);
+    crash::arm(&disk, &device);
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, volume.config.port));
+    let listener = network.listen(any, BACKLOG).map_err(ServeError::Listen)?;
+    let listener: Arc<dyn Listener> = listener;
+    let server = Server::start(volume.engine, listener, server_config(&volume.config));
+    if let Err(e) = server.check("SELECT 1") {
+        let _ = server.shutdown();
+        return Err(ServeError::FirstQuery(e));
     }
-    let memory = frames::stats();
-    let used = heap::stats();
-    log::info!(
-        "memory: {} MiB, {} KiB in use (heap {} KiB)",
-        memory.total >> 20,
-        (memory.total - memory.free) >> 10,
-        (used.slabs + used.large) >> 10
-    );
-    if kernel_acpi::enable_power_button() {
-        spawn("power button", watch_power_button);
-    } else {
-        log::warn!("power: no power button");
+    if let Some(password) = &volume.new_password {
+        driver_serial::print(format_args!("the password of {FIRST_NAME} is {password}\n"));
     }
-    log::info!("up after {:?}", time::monotonic());
+    announce(&network, volume.config.port);
+    Ok(Running { server, network, disk })
 }
 
-fn watch_power_button() {
-    loop {
-        kernel_task::sleep(BUTTON_INTERVAL);
-        if kernel_acpi::power_button_pressed() {
-            log::info!("power: button pressed, shutting down");
-            kernel_acpi::power_off();
-            log::error!("power: the machine does not switch off");
+fn announce(network: &NetStack, port: u16) {
+    if !network.wait_configured(ADDRESS_LIMIT) {
+        log::warn!("network: no IPv4 address yet");
+    }
+    let memory = frames::stats();
+    let heap = heap::stats();
+    log::info!(
+        "memory: {} of {} MiB in use (small allocations {} MiB, large ones with the buffer pool {} MiB)",
+        (memory.total - memory.free) >> 20,
+        memory.total >> 20,
+        heap.slabs >> 20,
+        heap.large >> 20
+    );
+    for address in network.addresses() {
+        log::info!("listening on {} port {port}", address.address());
+    }
+    log::info!("up after {} ms", time::monotonic().as_millis());
+}
+
+/// The disk to serve, and the part of it that is ours: the data partition of a flashed disk, or all of a disk without a
+/// partition table. A disk of ours is preferred to a blank one.
+fn data_device(disks: &[Arc<NvmeDisk>]) -> Result<(Arc<NvmeDisk>, Arc<dyn BlockDevice>), ServeError> {
+    let mut best = None;
+    for disk in disks {
+        let whole: Arc<dyn BlockDevice> = disk.clone();
+        let device: Arc<dyn BlockDevice> =
+            match boot_layout::find_data_partition(&*whole).map_err(ServeError::Disk)? {
+                Search::Found(range) => Arc::new(Partition::new(whole, range)),
+                Search::NotOurs | Search::NoTable => whole,
+            };
+        let rank = match Storage::probe(&*device) {
+            Ok(Probe::Intralith { .. }) => 3,
+            Ok(Probe::Blank) => 2,
+            // Kept for the message that says what was found.
+            _ => 1,
+        };
+        if best.as_ref().is_none_or(|(r, _, _)| rank > *r) {
+            best = Some((rank, disk.clone(), device));
         }
     }
+    best.map(|(_, disk, device)| (disk, device)).ok_or(ServeError::NoDisk)
+}
+
+/// The configuration before the volume is opened: the disk's block, if there is one, and the command line.
+fn early_config(device: &dyn BlockDevice, command_line: &[u8]) -> Result<Config, ServeError> {
+    let mut config = Config::default();
+    if let Ok(Probe::Intralith { .. }) = Storage::probe(device)
+        && let Ok(block) = Storage::read_config(device)
+    {
+        let text = block.split(|b| *b == 0).next().unwrap_or_default();
+        // A broken block is reported when the volume is opened.
+        let _ = config.apply(text);
+    }
+    config.apply(command_line).map_err(ServeError::CommandLine)?;
+    Ok(config)
+}
+
+fn wait_for_button(button: bool) {
+    loop {
+        kernel_task::sleep(if button { BUTTON_INTERVAL } else { Duration::MAX });
+        if kernel_acpi::power_button_pressed() {
+            return;
+        }
+    }
+}
+
+fn shut_down(running: &Running) {
+    match running.server.shutdown() {
+        Ok(()) => log::info!("shut down, checkpoint written"),
+        Err(e) => log::error!("shutdown: {}", pg_session::describe(&e)),
+    }
+    running.network.shutdown();
+    running.disk.controller().shutdown();
 }

@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod appliance;
 mod clocks;
+mod crash;
 mod devices;
 mod entry;
 mod self_tests;
