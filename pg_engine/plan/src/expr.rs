@@ -129,8 +129,11 @@ pub struct SubPlan {
     pub kind: SubPlanKind,
     /// The query.
     pub query: SubQuery,
-    /// Slots to set from the outer row before a run: (slot, outer expression). Empty: uncorrelated, run once a statement.
+    /// Slots to set from the outer row before a run: (slot, outer expression).
     pub args: Vec<(u32, Expr)>,
+    /// The query reads slots of `args`: it must run anew for every outer row. Otherwise it runs once a statement (the
+    /// slots then serve the test of [`SubPlanKind::Compare`] only).
+    pub correlated: bool,
     /// Result type.
     pub ty: SqlType,
 }

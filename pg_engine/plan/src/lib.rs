@@ -17,5 +17,6 @@ pub mod logical;
 pub mod physical;
 pub mod statement;
 pub mod utility;
+pub mod walk;
 
 pub use utility::Utility;

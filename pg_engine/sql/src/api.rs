@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::{expr::Expr, statement::Statement, statement::Transaction};
-use pg_types::{Oid, Result, SqlError, SqlType, format::FormatSettings};
+use pg_types::{Oid, Result, SqlType, format::FormatSettings};
 
 use crate::{ast::Ast, grammar};
 
@@ -93,8 +93,7 @@ pub fn bind(
     catalog: &dyn CatalogReader,
     options: &BindOptions<'_>,
 ) -> Result<Statement> {
-    let _ = (statement, catalog, options);
-    Err(SqlError::unsupported("SQL"))
+    crate::bind::statement(statement.ast(), &statement.source, catalog, options)
 }
 
 /// Binds a stored expression (default, check, index expression or predicate). A column of the relation becomes
@@ -105,13 +104,11 @@ pub fn bind_scalar(
     target: Option<SqlType>,
     catalog: &dyn CatalogReader,
 ) -> Result<Expr> {
-    let _ = (text, relation, target, catalog);
-    Err(SqlError::unsupported("SQL"))
+    crate::bind::scalar(text, relation, target, catalog)
 }
 
 /// Canonical text of an expression, as `pg_get_expr` shows it. Columns are named by `column` (called with the number in
 /// `Expr::Column`).
 pub fn deparse(expr: &Expr, catalog: &dyn CatalogReader, column: &dyn Fn(u32) -> String) -> Result<String> {
-    let _ = (expr, catalog, column);
-    Err(SqlError::unsupported("SQL"))
+    crate::deparse::expression(expr, catalog, column)
 }

@@ -19,6 +19,8 @@ extern crate alloc;
 
 mod api;
 mod ast;
+mod bind;
+mod deparse;
 mod dialect;
 mod grammar;
 mod keywords;

@@ -1,0 +1,362 @@
+//! Aggregate calls, and the rules of GROUP BY.
+
+use alloc::{format, string::String, vec::Vec};
+
+use pg_catalog::ConstraintKind;
+use pg_functions::registry;
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{AggregateCall, Column, SortKey},
+};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder,
+    call::Arguments,
+    expr::start,
+    resolve::{self, Resolution},
+    scope::Place,
+};
+
+impl Binder<'_> {
+    #[inline(never)]
+    pub(super) fn aggregate(
+        &mut self,
+        name: &str,
+        f: &sq::Function,
+        args: &Arguments<'_>,
+        at: u32,
+    ) -> Result<Expr> {
+        let place = self.place();
+        if !place.aggregates() {
+            return Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregate functions are not allowed in {}", place.name()),
+            )
+            .at(at));
+        }
+        if self.frame()?.in_aggregate {
+            return Err(
+                SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(at)
+            );
+        }
+        self.frame()?.in_aggregate = true;
+        let call = self.aggregate_call(name, f, args, at);
+        self.frame()?.in_aggregate = false;
+        let call = call?;
+        let ty = call.ty;
+        let same = |other: &AggregateCall| {
+            let all = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+            let keys = |a: &[SortKey], b: &[SortKey]| {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| {
+                        a.descending == b.descending && a.nulls_first == b.nulls_first && a.expr.same(&b.expr)
+                    })
+            };
+            other.function.oid == call.function.oid
+                && other.distinct == call.distinct
+                && all(&other.args, &call.args)
+                && keys(&other.order_by, &call.order_by)
+                && match (&other.filter, &call.filter) {
+                    (None, None) => true,
+                    (Some(a), Some(b)) => a.same(b),
+                    _ => false,
+                }
+        };
+        let existing = self.frame()?.aggregates.iter().find(|(_, c)| same(c)).map(|(c, _)| c.id);
+        if let Some(id) = existing {
+            return Ok(Expr::Column(id, ty));
+        }
+        let column = self.column(name, ty);
+        let id = column.id;
+        self.frame()?.aggregates.push((column, call));
+        Ok(Expr::Column(id, ty))
+    }
+
+    fn aggregate_call(
+        &mut self,
+        name: &str,
+        f: &sq::Function,
+        args: &Arguments<'_>,
+        at: u32,
+    ) -> Result<AggregateCall> {
+        let mut bound = Vec::with_capacity(args.exprs.len());
+        for e in &args.exprs {
+            bound.push(self.expr(e)?);
+        }
+        let mut order_by = self.sort_keys(args.order_by)?;
+        let within = self.sort_keys(&f.within_group)?;
+        let direct = bound.len();
+        bound.extend(within.iter().map(|k| k.expr.clone()));
+        let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
+        let candidate = match resolve::function(name, &types, false) {
+            Resolution::One(candidate) => candidate,
+            Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
+            Resolution::None => return Err(resolve::no_function(name, &types).at(at)),
+        };
+        let function = candidate.what;
+        let Some(aggregate) = registry().aggregate(function.oid) else {
+            let what = if args.star { format!("{name}(*)") } else { String::from(name) };
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{what} specified, but {name} is not an aggregate function"),
+            )
+            .at(at));
+        };
+        if aggregate.kind == b'n' && !within.is_empty() {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"),
+            )
+            .at(at));
+        }
+        if aggregate.kind != b'n' && within.is_empty() {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+            )
+            .at(at));
+        }
+        if args.exprs.is_empty() && !args.star && aggregate.kind == b'n' && function.args.is_empty() {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}(*) must be used to call a parameterless aggregate function"),
+            )
+            .at(at));
+        }
+        let (coerced, ty) = self.coerce_arguments(&candidate, bound, at)?;
+        if !within.is_empty() {
+            order_by = within
+                .into_iter()
+                .zip(coerced.iter().skip(direct))
+                .map(|(key, expr)| SortKey { expr: expr.clone(), ..key })
+                .collect();
+        }
+        if args.distinct {
+            self.check_distinct(&coerced, &order_by, at)?;
+        }
+        let filter = match &f.filter {
+            None => None,
+            Some(e) => {
+                let position = start(e);
+                let condition = self.expr(e)?;
+                Some(self.boolean(condition, "FILTER", position)?)
+            }
+        };
+        Ok(AggregateCall { function, args: coerced, distinct: args.distinct, order_by, filter, ty })
+    }
+
+    fn check_distinct(&self, args: &[Expr], order_by: &[SortKey], at: u32) -> Result<()> {
+        for arg in args {
+            if registry().equality_operator(arg.ty().oid).is_none() {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!(
+                        "could not identify an equality operator for type {}",
+                        super::types::show(arg.ty())
+                    ),
+                )
+                .at(at));
+            }
+        }
+        if order_by.iter().any(|k| !args.iter().any(|a| a.same(&k.expr))) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            )
+            .at(at));
+        }
+        Ok(())
+    }
+
+    /// ORDER BY inside a call.
+    fn sort_keys(&mut self, keys: &[sq::OrderByExpr]) -> Result<Vec<SortKey>> {
+        let mut bound = Vec::with_capacity(keys.len());
+        for key in keys {
+            let expr = self.settled(&key.expr)?;
+            let descending = descending(&key.options)?;
+            let nulls_first = key.options.nulls_first.unwrap_or(descending);
+            bound.push(SortKey { expr, descending, nulls_first });
+        }
+        Ok(bound)
+    }
+
+    /// Replaces, in an expression above the aggregation, group expressions by their columns and checks that nothing
+    /// else of the input is left.
+    pub(super) fn over_groups(&mut self, expr: Expr, groups: &mut Groups) -> Result<Expr> {
+        if let Some((column, _)) = groups.keys.iter().find(|(_, e)| e.same(&expr)) {
+            return Ok(Expr::Column(column.id, expr.ty()));
+        }
+        if let Expr::Column(id, ty) = expr {
+            if groups.results.contains(&id) {
+                return Ok(Expr::Column(id, ty));
+            }
+            if self.functionally_dependent(id, groups) {
+                let column = self.column("", ty);
+                let replaced = Expr::Column(column.id, ty);
+                groups.keys.push((column, Expr::Column(id, ty)));
+                return Ok(replaced);
+            }
+            let mention = self.frame()?.mentions.iter().find(|(m, ..)| *m == id).cloned();
+            let (at, name) = mention.map_or((0, String::new()), |(_, at, name)| (at, name));
+            return Err(SqlError::new(
+                SqlState::GROUPING_ERROR,
+                format!(
+                    "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+                ),
+            )
+            .at(at));
+        }
+        let mut expr = expr;
+        let mut failure = None;
+        expr.for_each_child_mut(&mut |child| {
+            if failure.is_some() {
+                return;
+            }
+            let taken = core::mem::replace(child, Expr::CurrentOf(String::new()));
+            match self.over_groups(taken, groups) {
+                Ok(replaced) => *child = replaced,
+                Err(error) => failure = Some(error),
+            }
+        });
+        failure.map_or(Ok(expr), Err)
+    }
+
+    /// A column of a table whose primary key is grouped by.
+    fn functionally_dependent(&self, id: ColumnId, groups: &Groups) -> bool {
+        let Some(scan) =
+            self.scans.iter().find(|s| (s.base..s.base + s.relation.live().count() as u32).contains(&id))
+        else {
+            return false;
+        };
+        let key = scan.relation.constraints.iter().find(|c| c.kind == ConstraintKind::Primary);
+        let Some(key) = key else { return false };
+        !key.columns.is_empty()
+            && key.columns.iter().all(|attnum| {
+                let position = scan.relation.live().position(|a| a.attnum == *attnum);
+                position.is_some_and(|p| {
+                    let wanted = scan.base + p as u32;
+                    groups.keys.iter().any(|(_, e)| matches!(e, Expr::Column(c, _) if *c == wanted))
+                })
+            })
+    }
+
+    /// Binds one GROUP BY item: a position, an output name or an expression.
+    pub(super) fn group_item(&mut self, item: &sq::Expr, projection: &[sq::SelectItem]) -> Result<Vec<Expr>> {
+        let at = start(item);
+        match item {
+            sq::Expr::Tuple(items) => {
+                let mut all = Vec::new();
+                for item in items {
+                    all.extend(self.group_item(item, projection)?);
+                }
+                return Ok(all);
+            }
+            sq::Expr::Nested(inner) => return self.group_item(inner, projection),
+            sq::Expr::Value(v) => {
+                if let sq::Value::Number(text, _) = &v.value {
+                    let target = text.parse::<usize>().ok().and_then(|n| projection.get(n.wrapping_sub(1)));
+                    return match target {
+                        Some(
+                            sq::SelectItem::UnnamedExpr(e) | sq::SelectItem::ExprWithAlias { expr: e, .. },
+                        ) => Ok(Vec::from([self.settled(e)?])),
+                        _ => Err(SqlError::new(
+                            SqlState::INVALID_COLUMN_REFERENCE,
+                            format!("GROUP BY position {text} is not in select list"),
+                        )
+                        .at(at)),
+                    };
+                }
+                return Err(SqlError::syntax("non-integer constant in GROUP BY").at(at));
+            }
+            sq::Expr::Identifier(ident) => {
+                // An input column comes before an output name.
+                if let Some((expr, _)) = self.find_column(&ident.value, super::scope::at(ident))?
+                    && !matches!(expr, Expr::Slot(..))
+                {
+                    return Ok(Vec::from([expr]));
+                }
+                let target = projection.iter().find_map(|item| match item {
+                    sq::SelectItem::ExprWithAlias { expr, alias } if alias.value == ident.value => Some(expr),
+                    sq::SelectItem::UnnamedExpr(expr)
+                        if super::names::column_name(expr).is_some_and(|(n, _)| n == ident.value)
+                            && !matches!(expr, sq::Expr::Identifier(_)) =>
+                    {
+                        Some(expr)
+                    }
+                    _ => None,
+                });
+                if let Some(target) = target {
+                    return Ok(Vec::from([self.settled(target)?]));
+                }
+            }
+            sq::Expr::GroupingSets(_) | sq::Expr::Cube(_) | sq::Expr::Rollup(_) => {
+                return Err(SqlError::unsupported("GROUPING SETS").at(at));
+            }
+            sq::Expr::Function(f)
+                if matches!(f.name.0.as_slice(), [sq::ObjectNamePart::Identifier(i)]
+                    if matches!(i.value.as_str(), "rollup" | "cube")) =>
+            {
+                return Err(SqlError::unsupported("GROUPING SETS").at(at));
+            }
+            _ => {}
+        }
+        let expr = self.settled(item)?;
+        if expr.ty().oid != oid::RECORD && registry().equality_operator(expr.ty().oid).is_none() {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("could not identify an equality operator for type {}", super::types::show(expr.ty())),
+            )
+            .at(at));
+        }
+        Ok(Vec::from([expr]))
+    }
+
+    /// Binds the GROUP BY list.
+    pub(super) fn group_list(
+        &mut self,
+        items: &[sq::Expr],
+        projection: &[sq::SelectItem],
+    ) -> Result<Vec<(Column, Expr)>> {
+        self.at_place(Place::GroupBy, |b| {
+            let mut keys: Vec<(Column, Expr)> = Vec::new();
+            for item in items {
+                for expr in b.group_item(item, projection)? {
+                    if !keys.iter().any(|(_, e)| e.same(&expr)) {
+                        keys.push((b.column("", expr.ty()), expr));
+                    }
+                }
+            }
+            Ok(keys)
+        })
+    }
+}
+
+/// The result of an aggregation: its keys, and the ids of aggregates' columns.
+pub(super) struct Groups {
+    pub(super) keys: Vec<(Column, Expr)>,
+    pub(super) results: Vec<ColumnId>,
+}
+
+/// DESC, or USING >.
+pub(super) fn descending(options: &sq::OrderByOptions) -> Result<bool> {
+    Ok(match &options.sort {
+        None | Some(sq::OrderBySort::Asc) => false,
+        Some(sq::OrderBySort::Desc) => true,
+        Some(sq::OrderBySort::Using(name)) => {
+            let name = format!("{name}");
+            match name.trim_start_matches("OPERATOR(").trim_end_matches(')') {
+                "<" => false,
+                ">" => true,
+                other => {
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("operator {other} is not a valid ordering operator"),
+                    )
+                    .hint("Ordering operators must be \"<\" or \">\" members of btree operator families."));
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,633 @@
+//! INSERT, UPDATE, DELETE.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
+
+use pg_catalog::{Attribute, Relation};
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{Column, JoinKind, Logical},
+    statement::{Body, DeleteBody, InsertBody, OnConflictBody, Query, UpdateBody},
+};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder, Bound,
+    expr::start,
+    part,
+    scope::{Place, at},
+    table::null,
+};
+use crate::{
+    ast::{NameAt, Overriding},
+    dialect::DEFAULT_MARKER,
+    grammar,
+};
+
+/// `DEFAULT` in VALUES or SET.
+fn is_default(e: &sq::Expr) -> bool {
+    matches!(e, sq::Expr::Identifier(i) if i.quote_style.is_none() && i.value == DEFAULT_MARKER)
+}
+
+fn plain_name(name: &sq::ObjectName) -> Result<&sq::Ident> {
+    match name.0.as_slice() {
+        [one] => part(one),
+        _ => Err(SqlError::unsupported("assignment to a part of a column")),
+    }
+}
+
+impl Binder<'_> {
+    pub(super) fn insert(
+        &mut self,
+        insert: &sq::Insert,
+        with: Option<&sq::With>,
+        overriding: Overriding,
+    ) -> Result<Query> {
+        let ((body, columns, origins), _) = self.enclosed(|b| {
+            if let Some(with) = with {
+                b.with(with)?;
+            }
+            b.insert_here(insert, overriding)
+        })?;
+        self.finish(Body::Insert(body), columns, origins)
+    }
+
+    fn insert_here(
+        &mut self,
+        insert: &sq::Insert,
+        overriding: Overriding,
+    ) -> Result<(InsertBody, Vec<Column>, Vec<(pg_types::Oid, i16)>)> {
+        let sq::TableObject::TableName(name) = &insert.table else {
+            return Err(SqlError::unsupported("INSERT into this"));
+        };
+        if insert.or.is_some()
+            || insert.ignore
+            || insert.overwrite
+            || insert.replace_into
+            || insert.partitioned.is_some()
+            || !insert.assignments.is_empty()
+        {
+            return Err(SqlError::syntax("syntax error in INSERT"));
+        }
+        let name = grammar::name_of(name)?;
+        let relation = self.target_relation(&name, "INSERT")?;
+        let mut listed = Vec::with_capacity(insert.columns.len());
+        for column in &insert.columns {
+            let ident = plain_name(column)?;
+            let position = self.target_column(&relation, ident)?;
+            if listed.contains(&position) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", ident.value),
+                )
+                .at(at(ident)));
+            }
+            listed.push(position);
+        }
+        let explicit = !listed.is_empty();
+        if !explicit {
+            listed = (0..relation.live().count()).collect();
+        }
+        let source = self.insert_source(insert, &relation, &listed, explicit, overriding)?;
+        let ids = self.column_ids(&relation);
+        let mut target = self.target_body(&relation, ids.clone())?;
+        let alias = insert.table_alias.as_ref().map_or(relation.name.as_str(), |a| &a.alias.value);
+        let on_conflict = match &insert.on {
+            None => None,
+            Some(sq::OnInsert::OnConflict(conflict)) => {
+                Some(self.on_conflict(conflict, &relation, alias, &ids)?)
+            }
+            Some(_) => return Err(SqlError::syntax("syntax error at or near \"ON\"")),
+        };
+        let entry = self.row_entry(&relation, alias, &ids);
+        let (returning, columns, origins) = self.returning(insert.returning.as_deref(), vec![entry])?;
+        target.returning = returning;
+        Ok((InsertBody { target, source, on_conflict }, columns, origins))
+    }
+
+    fn insert_source(
+        &mut self,
+        insert: &sq::Insert,
+        relation: &Arc<Relation>,
+        listed: &[usize],
+        explicit: bool,
+        overriding: Overriding,
+    ) -> Result<Logical> {
+        let Some(query) = insert.source.as_deref() else {
+            let row = self.insert_row(relation, &[], Vec::new(), overriding)?;
+            return Ok(self.insert_rows(relation, vec![row]));
+        };
+        if let sq::SetExpr::Values(values) = &*query.body
+            && query.order_by.is_none()
+            && query.limit_clause.is_none()
+            && query.with.is_none()
+        {
+            let width = values.rows.first().map_or(0, |r| r.content.len());
+            let mut rows = Vec::with_capacity(values.rows.len());
+            for row in &values.rows {
+                let items = &row.content;
+                if items.len() != width {
+                    let at = items.first().map_or(0, start);
+                    return Err(SqlError::syntax("VALUES lists must all be the same length").at(at));
+                }
+                let listed = self
+                    .insert_width(items.len(), listed, explicit, insert, |i| items.get(i).map_or(0, start))?;
+                let bound = self.at_place(Place::Values, |b| {
+                    let mut bound = Vec::with_capacity(items.len());
+                    for item in items {
+                        bound.push(if is_default(item) { None } else { Some((b.expr(item)?, start(item))) });
+                    }
+                    Ok(bound)
+                })?;
+                rows.push(self.insert_row(relation, listed, bound, overriding)?);
+            }
+            return Ok(self.insert_rows(relation, rows));
+        }
+        self.insert_query(query, relation, listed, explicit, insert, overriding)
+    }
+
+    fn insert_query(
+        &mut self,
+        query: &sq::Query,
+        relation: &Arc<Relation>,
+        listed: &[usize],
+        explicit: bool,
+        insert: &sq::Insert,
+        overriding: Overriding,
+    ) -> Result<Logical> {
+        let (mut bound, _) = self.enclosed(|b| {
+            b.keep_unknown = true;
+            let bound = b.query_here(query);
+            b.keep_unknown = false;
+            bound
+        })?;
+        let listed = self.insert_width(bound.columns.len(), listed, explicit, insert, |_| 0)?.to_vec();
+        let mut given = Vec::with_capacity(bound.columns.len());
+        for i in 0..bound.columns.len() {
+            // Untyped constants of the select list take the column's type directly.
+            let ty = listed.get(i).and_then(|p| relation.live().nth(*p)).map(|a| a.ty);
+            given.push(Some((self.result_value(&mut bound, i, ty)?, 0)));
+        }
+        let row = self.insert_row(relation, &listed, given, overriding)?;
+        let columns = relation.live().zip(row).map(|(a, e)| (self.column(&a.name, a.ty), e)).collect();
+        Ok(Logical::Project(Box::new(bound.plan), columns))
+    }
+
+    /// Column `i` of a bound query; an untyped constant in its projection is given a type there.
+    pub(super) fn result_value(&mut self, bound: &mut Bound, i: usize, ty: Option<SqlType>) -> Result<Expr> {
+        let Some(column) = bound.columns.get(i).cloned() else { return Ok(null()) };
+        if column.ty.oid == oid::UNKNOWN
+            && let Some(ty) = ty
+            && let Logical::Project(_, columns) = &mut bound.plan
+            && let Some((inner, e)) = columns.iter_mut().find(|(c, _)| c.id == column.id)
+            && matches!(e, Expr::Const(..) | Expr::Param(..))
+        {
+            let base = SqlType::new(ty.oid);
+            let taken = core::mem::replace(e, null());
+            let typed = self.implicit(taken, base, 0)?;
+            inner.ty = typed.ty();
+            *e = typed;
+            let fixed = inner.ty;
+            if let Some(c) = bound.columns.get_mut(i) {
+                c.ty = fixed;
+            }
+            return Ok(Expr::Column(column.id, fixed));
+        }
+        Ok(Expr::Column(column.id, column.ty))
+    }
+
+    /// The target columns for a row of so many values.
+    fn insert_width<'l>(
+        &self,
+        width: usize,
+        listed: &'l [usize],
+        explicit: bool,
+        insert: &sq::Insert,
+        at_value: impl Fn(usize) -> u32,
+    ) -> Result<&'l [usize]> {
+        if width > listed.len() {
+            return Err(SqlError::syntax("INSERT has more expressions than target columns")
+                .at(at_value(listed.len())));
+        }
+        if explicit && width < listed.len() {
+            let ident = insert.columns.get(width).map(plain_name).transpose()?;
+            return Err(
+                SqlError::syntax("INSERT has more target columns than expressions").at(ident.map_or(0, at))
+            );
+        }
+        Ok(listed.get(..width).unwrap_or(listed))
+    }
+
+    /// A full row in attribute order: given values assigned, the others' defaults.
+    fn insert_row(
+        &mut self,
+        relation: &Arc<Relation>,
+        listed: &[usize],
+        given: Vec<Option<(Expr, u32)>>,
+        overriding: Overriding,
+    ) -> Result<Vec<Expr>> {
+        let mut values: Vec<Option<(Expr, u32)>> = relation.live().map(|_| None).collect();
+        for (position, value) in listed.iter().zip(given) {
+            if let Some(slot) = values.get_mut(*position) {
+                *slot = value;
+            }
+        }
+        let relation = relation.clone();
+        let mut row = Vec::with_capacity(values.len());
+        for (attribute, value) in relation.live().zip(values) {
+            let value = value.filter(|_| !(attribute.identity != 0 && overriding == Overriding::User));
+            row.push(match value {
+                Some((value, at)) => {
+                    may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
+                    self.assign(value, attribute.ty, &attribute.name, at)?
+                }
+                None => self.default_value(attribute)?,
+            });
+        }
+        Ok(row)
+    }
+
+    fn insert_rows(&mut self, relation: &Arc<Relation>, rows: Vec<Vec<Expr>>) -> Logical {
+        let columns = relation.live().map(|a| self.column(&a.name, a.ty)).collect();
+        Logical::Values { rows, columns }
+    }
+
+    fn on_conflict(
+        &mut self,
+        conflict: &sq::OnConflict,
+        relation: &Arc<Relation>,
+        alias: &str,
+        ids: &[ColumnId],
+    ) -> Result<OnConflictBody> {
+        let arbiters = match &conflict.conflict_target {
+            None => Vec::new(),
+            Some(sq::ConflictTarget::Columns(columns)) => self.arbiters(relation, columns)?,
+            Some(sq::ConflictTarget::OnConstraint(name)) => {
+                let name = grammar::name_of(name)?;
+                let found = relation.constraints.iter().find(|c| c.name == name.name.name);
+                let index = found.and_then(|c| relation.indexes.iter().position(|i| i.oid == c.index));
+                let Some(index) = index else {
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!(
+                            "constraint \"{}\" for table \"{}\" does not exist",
+                            name.name.name, relation.name
+                        ),
+                    ));
+                };
+                vec![index]
+            }
+        };
+        let excluded = self.column_ids(relation);
+        let update = match &conflict.action {
+            sq::OnConflictAction::DoNothing => None,
+            sq::OnConflictAction::DoUpdate(update) => {
+                if arbiters.is_empty() {
+                    return Err(SqlError::syntax(
+                        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                    )
+                    .hint("For example, ON CONFLICT (column_name)."));
+                }
+                let mut existing = self.row_entry(relation, alias, ids);
+                existing.schema = Some(relation.schema_name.clone());
+                let new = self.row_entry(relation, "excluded", &excluded);
+                let frame = self.frame()?;
+                // Unqualified names mean the existing row.
+                frame.visible = existing
+                    .columns
+                    .iter()
+                    .map(|c| super::scope::Visible {
+                        name: c.name.clone(),
+                        expr: c.expr.clone(),
+                        origin: c.origin,
+                    })
+                    .collect();
+                frame.entries = vec![existing, new];
+                let assignments = self.assignments(&update.assignments, relation)?;
+                let filter = match &update.selection {
+                    Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
+                    None => None,
+                };
+                Some((assignments, filter))
+            }
+        };
+        Ok(OnConflictBody { arbiters, excluded, update })
+    }
+
+    /// The unique indexes over exactly these columns.
+    fn arbiters(&self, relation: &Arc<Relation>, columns: &[sq::Ident]) -> Result<Vec<usize>> {
+        let mut wanted = Vec::with_capacity(columns.len());
+        for ident in columns {
+            let attribute = relation.live().find(|a| a.name == ident.value).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{}\" does not exist", ident.value),
+                )
+                .at(at(ident))
+            })?;
+            wanted.push(attribute.attnum);
+        }
+        let fits = |index: &pg_catalog::Index| {
+            let keys = index.keys.get(..index.key_count).unwrap_or(&[]);
+            index.unique
+                && index.predicate.is_none()
+                && keys.iter().all(|k| k.attnum != 0 && wanted.contains(&k.attnum))
+                && wanted.iter().all(|w| keys.iter().any(|k| k.attnum == *w))
+        };
+        let found: Vec<usize> =
+            relation.indexes.iter().enumerate().filter(|(_, i)| fits(i)).map(|(n, _)| n).collect();
+        if found.is_empty() {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// SET.
+    fn assignments(
+        &mut self,
+        assignments: &[sq::Assignment],
+        relation: &Arc<Relation>,
+    ) -> Result<Vec<(i16, Expr)>> {
+        self.at_place(Place::Update, |b| {
+            let mut bound: Vec<(i16, Expr)> = Vec::with_capacity(assignments.len());
+            for assignment in assignments {
+                match &assignment.target {
+                    sq::AssignmentTarget::ColumnName(name) => {
+                        b.assignment(plain_name(name)?, &assignment.value, relation, &mut bound)?;
+                    }
+                    sq::AssignmentTarget::Tuple(names) => {
+                        let mut value = &assignment.value;
+                        while let sq::Expr::Nested(inner) = value {
+                            value = inner;
+                        }
+                        let single;
+                        let values: &[sq::Expr] = match value {
+                            sq::Expr::Tuple(values) => values,
+                            sq::Expr::Subquery(_) => {
+                                return Err(SqlError::unsupported("SET (...) = (subquery)"));
+                            }
+                            one if names.len() == 1 => {
+                                single = [one.clone()];
+                                &single
+                            }
+                            _ => {
+                                return Err(SqlError::unsupported(
+                                    "source for a multiple-column UPDATE item other than a row",
+                                ));
+                            }
+                        };
+                        if values.len() != names.len() {
+                            return Err(SqlError::syntax(
+                                "number of columns does not match number of values",
+                            ));
+                        }
+                        for (name, value) in names.iter().zip(values) {
+                            b.assignment(plain_name(name)?, value, relation, &mut bound)?;
+                        }
+                    }
+                }
+            }
+            Ok(bound)
+        })
+    }
+
+    fn assignment(
+        &mut self,
+        ident: &sq::Ident,
+        value: &sq::Expr,
+        relation: &Arc<Relation>,
+        bound: &mut Vec<(i16, Expr)>,
+    ) -> Result<()> {
+        let position = self.target_column(relation, ident)?;
+        let Some(attribute) = relation.live().nth(position) else { return Ok(()) };
+        if bound.iter().any(|(a, _)| *a == attribute.attnum) {
+            return Err(SqlError::syntax(format!(
+                "multiple assignments to same column \"{}\"",
+                attribute.name
+            )));
+        }
+        let default = is_default(value);
+        if !default {
+            may_set(attribute, Overriding::None, "update")?;
+        }
+        let e = if default && attribute.generated != 0 {
+            return Ok(());
+        } else if default {
+            self.default_value(attribute)?
+        } else {
+            let e = self.expr(value)?;
+            self.assign(e, attribute.ty, &attribute.name, start(value))?
+        };
+        bound.push((attribute.attnum, e));
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, update: &sq::Update, with: Option<&sq::With>) -> Result<Query> {
+        if update.or.is_some()
+            || update.limit.is_some()
+            || !update.order_by.is_empty()
+            || update.output.is_some()
+        {
+            return Err(SqlError::syntax("syntax error in UPDATE"));
+        }
+        if !update.table.joins.is_empty() {
+            return Err(SqlError::syntax("syntax error at or near \"JOIN\""));
+        }
+        let from = match &update.from {
+            None => &[],
+            Some(sq::UpdateTableFromKind::AfterSet(from) | sq::UpdateTableFromKind::BeforeSet(from)) => {
+                from.as_slice()
+            }
+        };
+        let ((body, columns, origins), _) = self.enclosed(|b| {
+            if let Some(with) = with {
+                b.with(with)?;
+            }
+            let changed = b.changed(&update.table.relation, from, "UPDATE")?;
+            let assignments = b.assignments(&update.assignments, &changed.relation)?;
+            let recheck = match &update.selection {
+                Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
+                None => None,
+            };
+            let ids = b.column_ids(&changed.relation);
+            let mut target = b.target_body(&changed.relation, ids.clone())?;
+            let mut entries = vec![b.row_entry(&changed.relation, &changed.alias, &ids)];
+            entries.extend(b.frame()?.entries.drain(..).skip(1));
+            let (returning, columns, origins) = b.returning(update.returning.as_deref(), entries)?;
+            target.returning = returning;
+            let source = b.change_source(changed, recheck.clone());
+            Ok((UpdateBody { target, source, assignments, recheck }, columns, origins))
+        })?;
+        self.finish(Body::Update(body), columns, origins)
+    }
+
+    pub(super) fn delete(&mut self, delete: &sq::Delete, with: Option<&sq::With>) -> Result<Query> {
+        if !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some() {
+            return Err(SqlError::syntax("syntax error in DELETE"));
+        }
+        let from = match &delete.from {
+            sq::FromTable::WithFromKeyword(from) | sq::FromTable::WithoutKeyword(from) => from,
+        };
+        let [table] = from.as_slice() else {
+            return Err(SqlError::syntax("syntax error at or near \",\""));
+        };
+        if !table.joins.is_empty() {
+            return Err(SqlError::syntax("syntax error at or near \"JOIN\""));
+        }
+        let using = delete.using.as_deref().unwrap_or(&[]);
+        let ((body, columns, origins), _) = self.enclosed(|b| {
+            if let Some(with) = with {
+                b.with(with)?;
+            }
+            let changed = b.changed(&table.relation, using, "DELETE")?;
+            let recheck = match &delete.selection {
+                Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
+                None => None,
+            };
+            let mut target = b.target_body(&changed.relation, changed.old.clone())?;
+            let entries = core::mem::take(&mut b.frame()?.entries);
+            let (returning, columns, origins) = b.returning(delete.returning.as_deref(), entries)?;
+            target.returning = returning;
+            let source = b.change_source(changed, recheck.clone());
+            Ok((DeleteBody { target, source, recheck }, columns, origins))
+        })?;
+        self.finish(Body::Delete(body), columns, origins)
+    }
+
+    /// Enters the changed table and FROM's or USING's items.
+    fn changed(
+        &mut self,
+        table: &sq::TableFactor,
+        from: &[sq::TableWithJoins],
+        verb: &str,
+    ) -> Result<Changed> {
+        let sq::TableFactor::Table { name, alias, args: None, .. } = table else {
+            return Err(SqlError::syntax(format!("{verb} needs a table")));
+        };
+        if alias.as_ref().is_some_and(|a| !a.columns.is_empty()) {
+            return Err(SqlError::syntax("syntax error at or near \"(\""));
+        }
+        let name: NameAt = grammar::name_of(name)?;
+        let relation = self.target_relation(&name, verb)?;
+        let shown = alias.as_ref().map(|a| a.name.value.as_str());
+        let (plan, entry) = self.scan(&relation, shown);
+        let base = entry.scan.and_then(|s| self.scans.get(s)).map_or(0, |s| s.base);
+        let alias = entry.alias.clone();
+        self.enter(entry, None)?;
+        let live = relation.live().count() as u32;
+        let old: Vec<ColumnId> = (base..base + live).collect();
+        let ctid = base + live;
+        old.iter().chain([&ctid]).for_each(|id| self.use_column(*id));
+        let first_other = self.next_column;
+        let from = if from.is_empty() { None } else { Some(self.from(from)?) };
+        Ok(Changed { relation, alias, plan, from, old, ctid, first_other })
+    }
+
+    /// The rows to change: ctid, old values, then every column in use of the other items.
+    fn change_source(&mut self, changed: Changed, condition: Option<Expr>) -> Logical {
+        let Changed { relation, plan, from, old, ctid, first_other, .. } = changed;
+        let mut others = Vec::new();
+        let mut plan = match from {
+            None => plan,
+            Some(from) => {
+                others.push(from);
+                let right = others.pop().unwrap_or(Logical::OneRow);
+                Logical::Join {
+                    kind: JoinKind::Inner,
+                    left: Box::new(plan),
+                    right: Box::new(right),
+                    on: None,
+                    lateral: Vec::new(),
+                }
+            }
+        };
+        self.fill_scans(&mut plan);
+        let mut outputs: Vec<Column> = Vec::new();
+        collect_columns(&plan, &mut outputs);
+        if let Some(condition) = condition {
+            plan = Logical::Filter(Box::new(plan), condition);
+        }
+        let tid = Column { id: ctid, name: String::from("ctid"), ty: SqlType::new(oid::TID) };
+        let pass = |c: Column| {
+            let e = Expr::Column(c.id, c.ty);
+            (c, e)
+        };
+        let mut projected = vec![pass(tid)];
+        for (attribute, id) in relation.live().zip(&old) {
+            projected.push(pass(Column { id: *id, name: attribute.name.clone(), ty: attribute.ty }));
+        }
+        projected.extend(outputs.into_iter().filter(|c| c.id >= first_other).map(pass));
+        Logical::Project(Box::new(plan), projected)
+    }
+}
+
+struct Changed {
+    relation: Arc<Relation>,
+    alias: String,
+    plan: Logical,
+    from: Option<Logical>,
+    old: Vec<ColumnId>,
+    ctid: ColumnId,
+    first_other: ColumnId,
+}
+
+/// The columns a FROM tree yields.
+pub(super) fn collect_columns(plan: &Logical, out: &mut Vec<Column>) {
+    match plan {
+        Logical::OneRow => {}
+        Logical::Scan { columns, .. } => out.extend(columns.iter().map(|(c, _)| c.clone())),
+        Logical::FunctionScan { columns, .. }
+        | Logical::Values { columns, .. }
+        | Logical::Set { columns, .. }
+        | Logical::CteScan { columns, .. } => out.extend(columns.iter().cloned()),
+        Logical::Filter(input, _)
+        | Logical::Distinct(input, _)
+        | Logical::Sort(input, _)
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. } => collect_columns(input, out),
+        Logical::Project(_, columns) => out.extend(columns.iter().map(|(c, _)| c.clone())),
+        Logical::ProjectSet(input, columns) => {
+            collect_columns(input, out);
+            out.extend(columns.iter().map(|(c, _)| c.clone()));
+        }
+        Logical::Join { left, right, .. } => {
+            collect_columns(left, out);
+            collect_columns(right, out);
+        }
+        Logical::Aggregate { groups, aggregates, .. } => {
+            out.extend(groups.iter().map(|(c, _)| c.clone()));
+            out.extend(aggregates.iter().map(|(c, _)| c.clone()));
+        }
+    }
+}
+
+/// Identity and generated columns take no values of the user's.
+fn may_set(attribute: &Attribute, overriding: Overriding, what: &str) -> Result<()> {
+    let name = &attribute.name;
+    if attribute.generated != 0 {
+        let message = if what == "update" {
+            format!("column \"{name}\" can only be updated to DEFAULT")
+        } else {
+            format!("cannot {what} column \"{name}\"")
+        };
+        return Err(SqlError::new(SqlState::GENERATED_ALWAYS, message)
+            .detail(format!("Column \"{name}\" is a generated column.")));
+    }
+    if attribute.identity == b'a' && overriding != Overriding::System {
+        let detail = format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.");
+        if what == "update" {
+            return Err(SqlError::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{name}\" can only be updated to DEFAULT"),
+            )
+            .detail(detail));
+        }
+        return Err(SqlError::new(SqlState::GENERATED_ALWAYS, format!("cannot {what} column \"{name}\""))
+            .detail(detail)
+            .hint("Use OVERRIDING SYSTEM VALUE to override."));
+    }
+    Ok(())
+}

@@ -1,0 +1,711 @@
+//! Scalar expressions.
+
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+
+use pg_functions::registry;
+use pg_plan::expr::{Call, Case, Expr, Subscript};
+use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
+use sqlparser::ast::{self as sq, BinaryOperator as Op, Spanned};
+
+use super::{Binder, part, resolve, scope::at, types::show};
+use crate::{dialect::DEFAULT_MARKER, grammar::position};
+
+const BOOL: SqlType = SqlType::new(oid::BOOL);
+
+/// Where an expression begins.
+pub(super) fn start(expr: &sq::Expr) -> u32 {
+    position(expr.span().start)
+}
+
+impl Binder<'_> {
+    /// Binds an expression. Untyped literals keep the type unknown.
+    pub(super) fn expr(&mut self, expr: &sq::Expr) -> Result<Expr> {
+        self.deeper(|b| b.expr_inner(expr))
+    }
+
+    fn expr_inner(&mut self, expr: &sq::Expr) -> Result<Expr> {
+        match expr {
+            sq::Expr::Identifier(ident) => self.identifier(ident),
+            sq::Expr::CompoundIdentifier(parts) => self.compound(parts),
+            sq::Expr::Value(value) => self.value(value),
+            sq::Expr::Nested(inner) => self.expr_inner(inner),
+            sq::Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
+            sq::Expr::UnaryOp { op, expr: operand } => self.unary(op, operand),
+            sq::Expr::Function(f) => self.function(f),
+            sq::Expr::Cast { expr: inner, data_type, .. } => self.cast_expr(inner, data_type),
+            sq::Expr::IsNull(e) => self.is_null(e, true),
+            sq::Expr::IsNotNull(e) => self.is_null(e, false),
+            sq::Expr::IsTrue(e) => self.is_truth(e, Some(true), false, "IS TRUE"),
+            sq::Expr::IsNotTrue(e) => self.is_truth(e, Some(true), true, "IS NOT TRUE"),
+            sq::Expr::IsFalse(e) => self.is_truth(e, Some(false), false, "IS FALSE"),
+            sq::Expr::IsNotFalse(e) => self.is_truth(e, Some(false), true, "IS NOT FALSE"),
+            sq::Expr::IsUnknown(e) => self.is_truth(e, None, false, "IS UNKNOWN"),
+            sq::Expr::IsNotUnknown(e) => self.is_truth(e, None, true, "IS NOT UNKNOWN"),
+            sq::Expr::InList { expr: e, list, negated } => self.in_list(e, list, *negated),
+            sq::Expr::Between { expr: e, negated, low, high } => self.between(e, *negated, low, high),
+            sq::Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), start(expr))
+            }
+            other => self.rare(other),
+        }
+    }
+
+    /// The less common forms, apart so that the common ones' stack frame stays small.
+    #[inline(never)]
+    fn rare(&mut self, expr: &sq::Expr) -> Result<Expr> {
+        match expr {
+            sq::Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
+            sq::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, false),
+            sq::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, true),
+            sq::Expr::InSubquery { expr: e, subquery, negated } => {
+                self.quantified_subquery(e, "=", subquery, true, *negated)
+            }
+            sq::Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, true),
+            sq::Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
+            sq::Expr::Exists { subquery, negated } => self.exists(subquery, *negated),
+            sq::Expr::Subquery(query) => self.scalar_subquery(query),
+            sq::Expr::Array(array) => self.array(&array.elem, start(expr)),
+            sq::Expr::Tuple(items) => self.row(items),
+            sq::Expr::Collate { expr: inner, collation } => self.collate(inner, collation),
+            other => self.special(other),
+        }
+    }
+
+    /// Binds and, when it has no type, makes it text.
+    pub(super) fn settled(&mut self, expr: &sq::Expr) -> Result<Expr> {
+        let bound = self.expr(expr)?;
+        self.settle(bound)
+    }
+
+    fn identifier(&mut self, ident: &sq::Ident) -> Result<Expr> {
+        if ident.quote_style.is_none() && ident.value == DEFAULT_MARKER {
+            return Err(SqlError::syntax("DEFAULT is not allowed in this context").at(at(ident)));
+        }
+        if let Some((expr, _)) = self.find_column(&ident.value, at(ident))? {
+            return Ok(expr);
+        }
+        if let Some((level, index)) = self.find_entry(None, &ident.value, at(ident))? {
+            return self.whole_row(level, index, at(ident));
+        }
+        Err(self.missing_column(&ident.value, at(ident)))
+    }
+
+    fn compound(&mut self, parts: &[sq::Ident]) -> Result<Expr> {
+        match parts {
+            [table, column] => {
+                let found = self.find_entry(None, &table.value, at(table))?;
+                if found.is_none()
+                    && let Some((record, _)) = self.find_column(&table.value, at(table))?
+                    && record.ty().oid == oid::RECORD
+                {
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("could not identify column \"{}\" in record data type", column.value),
+                    )
+                    .at(at(column)));
+                }
+                Ok(self.qualified_column(None, &table.value, &column.value, at(table))?.0)
+            }
+            [schema, table, column] => {
+                Ok(self.qualified_column(Some(&schema.value), &table.value, &column.value, at(schema))?.0)
+            }
+            _ => {
+                let first = parts.first().map_or(0, at);
+                Err(SqlError::syntax(format!(
+                    "improper qualified name (too many dotted names): {}",
+                    super::dotted(parts)
+                ))
+                .at(first))
+            }
+        }
+    }
+
+    fn value(&mut self, value: &sq::ValueWithSpan) -> Result<Expr> {
+        let unknown = SqlType::new(oid::UNKNOWN);
+        match &value.value {
+            sq::Value::Number(text, _) => super::literal::number(text, false),
+            sq::Value::SingleQuotedString(text) => Ok(Expr::Const(Value::text(text), unknown)),
+            sq::Value::Boolean(b) => Ok(Expr::Const(Value::Bool(*b), BOOL)),
+            sq::Value::Null => Ok(Expr::Const(Value::Null, unknown)),
+            sq::Value::Placeholder(text) => self.parameter(text, position(value.span.start)),
+            sq::Value::SingleQuotedByteStringLiteral(_) | sq::Value::HexStringLiteral(_) => {
+                Err(SqlError::unsupported("bit strings").at(position(value.span.start)))
+            }
+            other => Err(SqlError::unsupported(format!("literal {other}")).at(position(value.span.start))),
+        }
+    }
+
+    fn cast_expr(&mut self, inner: &sq::Expr, data_type: &sq::DataType) -> Result<Expr> {
+        let ty = self.data_type(data_type)?;
+        let at = start(inner);
+        // ARRAY[]::type[] takes its element type from the cast.
+        let mut plain = inner;
+        while let sq::Expr::Nested(next) = plain {
+            plain = next;
+        }
+        if let sq::Expr::Array(array) = plain
+            && typeinfo::element_of(ty.oid) != 0
+        {
+            return self.array_as(&array.elem, ty, at);
+        }
+        let bound = self.expr(inner)?;
+        self.cast(bound, ty, at)
+    }
+
+    /// The name of an operator as the registry knows it.
+    pub(super) fn operator_name(op: &Op) -> Result<String> {
+        Ok(match op {
+            Op::NotEq => "<>".into(),
+            Op::PGCustomBinaryOperator(parts) => match parts.as_slice() {
+                [name] => name.clone(),
+                [schema, name] if schema == "pg_catalog" => name.clone(),
+                _ => {
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_FUNCTION,
+                        format!("operator does not exist: {}", parts.join(".")),
+                    ));
+                }
+            },
+            Op::Plus => "+".into(),
+            Op::Minus => "-".into(),
+            Op::Multiply => "*".into(),
+            Op::Divide => "/".into(),
+            Op::Eq => "=".into(),
+            Op::Lt => "<".into(),
+            Op::Gt => ">".into(),
+            Op::LtEq => "<=".into(),
+            Op::GtEq => ">=".into(),
+            Op::Overlaps => return Err(SqlError::unsupported("OVERLAPS")),
+            other => format!("{other}"),
+        })
+    }
+
+    /// Position of the operator behind an operand.
+    fn operator_at(&self, left: &sq::Expr) -> u32 {
+        let end = left.span().end;
+        let from = (end.line as usize).saturating_sub(1);
+        let skipped = self
+            .source
+            .get(from..)
+            .unwrap_or("")
+            .chars()
+            .take_while(|c| c.is_whitespace() || matches!(c, ')' | ']'))
+            .count();
+        if end.line == 0 { 0 } else { position(end) + skipped as u32 }
+    }
+
+    fn binary(&mut self, left: &sq::Expr, op: &Op, right: &sq::Expr) -> Result<Expr> {
+        match op {
+            Op::And => return self.junction(left, right, true),
+            Op::Or => return self.junction(left, right, false),
+            Op::Xor => return Err(SqlError::syntax("syntax error at or near \"xor\"")),
+            _ => {}
+        }
+        // Operators of one level lean left: go down the spine first, so that its length costs no stack.
+        let mut spine: Vec<(&sq::Expr, &Op, &sq::Expr)> = vec![(left, op, right)];
+        let mut leftmost = left;
+        while let sq::Expr::BinaryOp { left: l, op: o, right: r } = leftmost {
+            if matches!(o, Op::And | Op::Or) {
+                break;
+            }
+            spine.push((l, o, r));
+            leftmost = l;
+        }
+        let depth = spine.len() as u32;
+        if depth > 100 {
+            return Err(crate::lexer::too_complex());
+        }
+        let mut bound = None;
+        while let Some((l, o, r)) = spine.pop() {
+            let result = match (row_items(l), row_items(r)) {
+                (Some(a), Some(b)) if bound.is_none() => self.row_comparison(o, a, b, l)?,
+                _ => {
+                    let left = match bound.take() {
+                        Some(left) => left,
+                        None => self.expr(l)?,
+                    };
+                    let right = self.expr(r)?;
+                    let name = Self::operator_name(o)?;
+                    let at = self.operator_at(l);
+                    self.operator(&name, left, right, at)?
+                }
+            };
+            bound = Some(result);
+        }
+        bound.ok_or_else(|| SqlError::internal("operator without operands"))
+    }
+
+    /// AND and OR of any number of operands.
+    fn junction(&mut self, left: &sq::Expr, right: &sq::Expr, and: bool) -> Result<Expr> {
+        let mut operands = vec![right];
+        let mut rest = left;
+        while let sq::Expr::BinaryOp { left: l, op, right: r } = rest {
+            if !matches!((op, and), (Op::And, true) | (Op::Or, false)) {
+                break;
+            }
+            operands.push(r);
+            rest = l;
+        }
+        operands.push(rest);
+        let name = if and { "AND" } else { "OR" };
+        let mut bound = Vec::with_capacity(operands.len());
+        for operand in operands.into_iter().rev() {
+            let at = start(operand);
+            let e = self.expr(operand)?;
+            match (self.boolean(e, name, at)?, and) {
+                (Expr::And(inner), true) | (Expr::Or(inner), false) => bound.extend(inner),
+                (e, _) => bound.push(e),
+            }
+        }
+        Ok(if and { Expr::And(bound) } else { Expr::Or(bound) })
+    }
+
+    /// Applies a binary operator.
+    pub(super) fn operator(&mut self, name: &str, left: Expr, right: Expr, at: u32) -> Result<Expr> {
+        let operator = resolve::binary(name, left.ty().oid, right.ty().oid).map_err(|e| e.at(at))?;
+        let function = registry()
+            .function(operator.function)
+            .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
+        let declared = [operator.left, operator.right];
+        let actual = [left.ty(), right.ty()];
+        let (args, result) =
+            resolve::polymorphic(&declared, &actual, operator.result).map_err(|e| e.at(at))?;
+        let target = |i: usize| SqlType::new(args.get(i).copied().unwrap_or(oid::UNKNOWN));
+        let left = self.implicit(left, target(0), at)?;
+        let right = self.implicit(right, target(1), at)?;
+        Ok(Expr::Call(Box::new(Call { function, args: vec![left, right], ty: SqlType::new(result) })))
+    }
+
+    fn unary(&mut self, op: &sq::UnaryOperator, operand: &sq::Expr) -> Result<Expr> {
+        let at = start(operand).saturating_sub(1).max(1);
+        let name = match op {
+            sq::UnaryOperator::Not => {
+                let at = start(operand);
+                let e = self.expr(operand)?;
+                return Ok(Expr::Not(Box::new(self.boolean(e, "NOT", at)?)));
+            }
+            sq::UnaryOperator::Minus => {
+                if let sq::Expr::Value(v) = operand
+                    && let sq::Value::Number(text, _) = &v.value
+                {
+                    return super::literal::number(text, true);
+                }
+                "-"
+            }
+            sq::UnaryOperator::Plus => "+",
+            sq::UnaryOperator::BitwiseNot => "~",
+            sq::UnaryOperator::PGAbs => "@",
+            sq::UnaryOperator::PGSquareRoot => "|/",
+            sq::UnaryOperator::PGCubeRoot => "||/",
+            sq::UnaryOperator::PGPrefixFactorial => "!!",
+            sq::UnaryOperator::Hash => "#",
+            other => return Err(SqlError::unsupported(format!("operator {other}"))),
+        };
+        let e = self.expr(operand)?;
+        self.prefix_operator(name, e, at)
+    }
+
+    pub(super) fn prefix_operator(&mut self, name: &str, operand: Expr, at: u32) -> Result<Expr> {
+        let operator = resolve::prefix(name, operand.ty().oid).map_err(|e| e.at(at))?;
+        let function = registry()
+            .function(operator.function)
+            .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
+        let operand = self.implicit(operand, SqlType::new(operator.right), at)?;
+        Ok(Expr::Call(Box::new(Call { function, args: vec![operand], ty: SqlType::new(operator.result) })))
+    }
+
+    fn is_null(&mut self, e: &sq::Expr, null: bool) -> Result<Expr> {
+        let e = self.expr(e)?;
+        let e = self.settle(e)?;
+        Ok(Expr::IsNull(Box::new(e), null))
+    }
+
+    fn is_truth(&mut self, e: &sq::Expr, wanted: Option<bool>, negated: bool, clause: &str) -> Result<Expr> {
+        let at = start(e);
+        let e = self.expr(e)?;
+        Ok(Expr::IsTruth(Box::new(self.boolean(e, clause, at)?), wanted, negated))
+    }
+
+    /// The function behind an equality operator application.
+    pub(super) fn equality(&mut self, left: Expr, right: Expr, at: u32) -> Result<Call> {
+        match self.operator("=", left, right, at)? {
+            Expr::Call(call) if call.ty.oid == oid::BOOL => Ok(*call),
+            _ => Err(SqlError::new(SqlState::DATATYPE_MISMATCH, "operator = does not yield boolean").at(at)),
+        }
+    }
+
+    fn distinct(&mut self, a: &sq::Expr, b: &sq::Expr, not: bool) -> Result<Expr> {
+        let at = self.operator_at(a);
+        if let (Some(x), Some(y)) = (row_items(a), row_items(b)) {
+            if x.len() != y.len() {
+                return Err(SqlError::syntax("unequal number of entries in row expressions").at(at));
+            }
+            let mut parts = Vec::with_capacity(x.len());
+            for (a, b) in x.iter().zip(y) {
+                parts.push(self.distinct(a, b, not)?);
+            }
+            return Ok(if parts.len() == 1 {
+                parts.swap_remove(0)
+            } else if not {
+                Expr::And(parts)
+            } else {
+                Expr::Or(parts)
+            });
+        }
+        let left = self.expr(a)?;
+        let right = self.expr(b)?;
+        let call = self.equality(left, right, at)?;
+        Ok(Expr::Distinct(call.function, pair(call.args)?, not))
+    }
+
+    fn in_list(&mut self, e: &sq::Expr, list: &[sq::Expr], negated: bool) -> Result<Expr> {
+        let at = self.operator_at(e);
+        if row_items(e).is_some() {
+            let mut parts = Vec::with_capacity(list.len());
+            for item in list {
+                let (Some(a), Some(b)) = (row_items(e), row_items(item)) else {
+                    return Err(SqlError::unsupported("IN of rows and other values").at(at));
+                };
+                parts.push(self.row_comparison(&Op::Eq, a, b, e)?);
+            }
+            let any = if parts.len() == 1 { parts.swap_remove(0) } else { Expr::Or(parts) };
+            return Ok(if negated { Expr::Not(Box::new(any)) } else { any });
+        }
+        let left = self.expr(e)?;
+        let mut items = Vec::with_capacity(list.len());
+        for item in list {
+            items.push(self.expr(item)?);
+        }
+        let constant = |e: &Expr| matches!(e, Expr::Const(..) | Expr::Param(..) | Expr::Slot(..));
+        // Constants of one type become an array; anything else is a row of comparisons.
+        if items.len() > 1 && items.iter().all(constant) {
+            let mut types: Vec<SqlType> = vec![left.ty()];
+            types.extend(items.iter().map(Expr::ty));
+            if let Ok(common) = self.common_type(&types, "IN", at)
+                && typeinfo::array_of(common.oid) != 0
+            {
+                let element = SqlType::new(common.oid);
+                let mut elements = Vec::with_capacity(items.len());
+                for item in items {
+                    elements.push(self.implicit(item, element, at)?);
+                }
+                let array = Expr::Array(elements, false, SqlType::new(typeinfo::array_of(element.oid)));
+                let any = self.scalar_array(if negated { "<>" } else { "=" }, left, array, !negated, at)?;
+                return Ok(any);
+            }
+            return Err(self
+                .common_type(&types, "IN", at)
+                .err()
+                .unwrap_or_else(|| SqlError::unsupported("IN over this type")));
+        }
+        let mut parts = Vec::with_capacity(items.len());
+        for item in items {
+            let name = if negated { "<>" } else { "=" };
+            parts.push(self.operator(name, left.clone(), item, at)?);
+        }
+        Ok(match (parts.len(), negated) {
+            (1, _) => parts.swap_remove(0),
+            (_, true) => Expr::And(parts),
+            (_, false) => Expr::Or(parts),
+        })
+    }
+
+    fn between(&mut self, e: &sq::Expr, negated: bool, low: &sq::Expr, high: &sq::Expr) -> Result<Expr> {
+        let at = self.operator_at(e);
+        let value = self.expr(e)?;
+        let low = self.expr(low)?;
+        let high = self.expr(high)?;
+        let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
+        let a = self.operator(first, value.clone(), low, at)?;
+        let b = self.operator(second, value, high, at)?;
+        Ok(if negated { Expr::Or(vec![a, b]) } else { Expr::And(vec![a, b]) })
+    }
+
+    #[inline(never)]
+    fn case(
+        &mut self,
+        operand: Option<&sq::Expr>,
+        conditions: &[sq::CaseWhen],
+        otherwise: Option<&sq::Expr>,
+        at: u32,
+    ) -> Result<Expr> {
+        let operand = operand.map(|o| self.settled(o)).transpose()?;
+        let mut whens = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            let position = start(&when.condition);
+            let condition = self.expr(&when.condition)?;
+            let condition = match &operand {
+                Some(operand) => self.operator("=", operand.clone(), condition, position)?,
+                None => self.boolean(condition, "CASE/WHEN", position)?,
+            };
+            whens.push((condition, self.expr(&when.result)?));
+        }
+        let otherwise = match otherwise {
+            Some(e) => self.expr(e)?,
+            None => Expr::Const(Value::Null, SqlType::new(oid::UNKNOWN)),
+        };
+        // PostgreSQL looks at ELSE first.
+        let mut types = vec![otherwise.ty()];
+        types.extend(whens.iter().map(|(_, v)| v.ty()));
+        let ty = self.common_type(&types, "CASE", at)?;
+        let mut coerced = Vec::with_capacity(whens.len());
+        for (condition, value) in whens {
+            coerced.push((condition, self.to_common(value, ty, "CASE/WHEN", at)?));
+        }
+        let otherwise = self.to_common(otherwise, ty, "CASE/ELSE", at)?;
+        Ok(Expr::Case(Box::new(Case { whens: coerced, otherwise, ty })))
+    }
+
+    fn collate(&mut self, inner: &sq::Expr, collation: &sq::ObjectName) -> Result<Expr> {
+        let e = self.settled(inner)?;
+        self.collation(collation)?;
+        if !matches!(typeinfo::get(e.ty().oid), Some(t) if t.collation != 0) {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("collations are not supported by type {}", show(e.ty())),
+            ));
+        }
+        Ok(e)
+    }
+
+    /// All collations that exist order by bytes, so that naming one changes nothing.
+    pub(super) fn collation(&self, name: &sq::ObjectName) -> Result<pg_types::Oid> {
+        let last = name.0.last().map(part).transpose()?;
+        let Some(ident) = last else { return Ok(0) };
+        match ident.value.as_str() {
+            "default" => Ok(100),
+            "C" => Ok(950),
+            "POSIX" => Ok(951),
+            other => Err(SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("collation \"{other}\" for encoding \"UTF8\" does not exist"),
+            )
+            .at(at(ident))),
+        }
+    }
+
+    pub(super) fn data_type(&mut self, ty: &sq::DataType) -> Result<SqlType> {
+        super::types::resolve(ty, self.catalog)
+    }
+
+    /// `ROW(a, b)`.
+    fn row(&mut self, items: &[sq::Expr]) -> Result<Expr> {
+        let mut fields = Vec::with_capacity(items.len());
+        for item in items {
+            fields.push(self.settled(item)?);
+        }
+        Ok(Expr::Row(fields, SqlType::new(oid::RECORD)))
+    }
+
+    /// Comparison of two row constructors, column by column.
+    pub(super) fn row_comparison(
+        &mut self,
+        op: &Op,
+        a: &[sq::Expr],
+        b: &[sq::Expr],
+        left: &sq::Expr,
+    ) -> Result<Expr> {
+        let at = self.operator_at(left);
+        if a.len() != b.len() {
+            return Err(SqlError::syntax("unequal number of entries in row expressions").at(at));
+        }
+        let mut pairs = Vec::with_capacity(a.len());
+        for (x, y) in a.iter().zip(b) {
+            pairs.push((self.expr(x)?, self.expr(y)?));
+        }
+        self.row_operator(&Self::operator_name(op)?, pairs, at)
+    }
+
+    /// `(a1, a2) op (b1, b2)`.
+    pub(super) fn row_operator(&mut self, name: &str, pairs: Vec<(Expr, Expr)>, at: u32) -> Result<Expr> {
+        let join = |mut parts: Vec<Expr>, and: bool| match parts.len() {
+            1 => parts.swap_remove(0),
+            _ if and => Expr::And(parts),
+            _ => Expr::Or(parts),
+        };
+        match name {
+            "=" | "<>" => {
+                let mut parts = Vec::with_capacity(pairs.len());
+                for (x, y) in pairs {
+                    parts.push(self.operator(name, x, y, at)?);
+                }
+                Ok(join(parts, name == "="))
+            }
+            "<" | "<=" | ">" | ">=" => {
+                // a1 < b1 OR (a1 = b1 AND (a2 op b2 ...)), built from the last column outward.
+                let strict = name.get(..1).unwrap_or("<");
+                let mut result: Option<Expr> = None;
+                for (x, y) in pairs.into_iter().rev() {
+                    result = Some(match result {
+                        None => self.operator(name, x, y, at)?,
+                        Some(rest) => {
+                            let before = self.operator(strict, x.clone(), y.clone(), at)?;
+                            let equal = self.operator("=", x, y, at)?;
+                            Expr::Or(vec![before, Expr::And(vec![equal, rest])])
+                        }
+                    });
+                }
+                result.ok_or_else(|| SqlError::unsupported("comparison of empty rows"))
+            }
+            _ => Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("could not determine interpretation of row comparison operator {name}"),
+            )
+            .at(at)),
+        }
+    }
+
+    /// Subscripts and field selections.
+    fn access(&mut self, root: &sq::Expr, chain: &[sq::AccessExpr]) -> Result<Expr> {
+        // a.b[1]: leading names belong to the column.
+        let mut names: Vec<sq::Ident> = match root {
+            sq::Expr::Identifier(ident) => vec![ident.clone()],
+            sq::Expr::CompoundIdentifier(parts) => parts.clone(),
+            _ => Vec::new(),
+        };
+        let mut rest = chain;
+        if !names.is_empty() {
+            while let [sq::AccessExpr::Dot(sq::Expr::Identifier(ident)), tail @ ..] = rest {
+                names.push(ident.clone());
+                rest = tail;
+            }
+            if let [sq::AccessExpr::Dot(sq::Expr::Function(f)), tail @ ..] = rest {
+                let mut f = f.clone();
+                let mut parts: Vec<sq::ObjectNamePart> =
+                    names.drain(..).map(sq::ObjectNamePart::Identifier).collect();
+                parts.append(&mut f.name.0);
+                f.name = sq::ObjectName(parts);
+                let call = self.function(&f)?;
+                return self.subscripts(call, tail, start(root));
+            }
+        }
+        let base = match names.as_slice() {
+            [] => self.expr(root)?,
+            [one] => self.identifier(one)?,
+            many => self.compound(many)?,
+        };
+        self.subscripts(base, rest, start(root))
+    }
+
+    fn subscripts(&mut self, mut base: Expr, chain: &[sq::AccessExpr], at: u32) -> Result<Expr> {
+        let mut indices = Vec::new();
+        let mut slice = false;
+        for access in chain {
+            match access {
+                sq::AccessExpr::Dot(field) => {
+                    if !indices.is_empty() {
+                        base = self.subscript(base, core::mem::take(&mut indices), slice, at)?;
+                        slice = false;
+                    }
+                    base = self.field(base, field, at)?;
+                }
+                sq::AccessExpr::Subscript(sq::Subscript::Index { index }) => {
+                    indices.push((None, Some(self.index(index)?)));
+                }
+                sq::AccessExpr::Subscript(sq::Subscript::Slice { lower_bound, upper_bound, stride }) => {
+                    if stride.is_some() {
+                        return Err(SqlError::syntax("syntax error at or near \":\""));
+                    }
+                    slice = true;
+                    let lower = lower_bound.as_ref().map(|e| self.index(e)).transpose()?;
+                    let upper = upper_bound.as_ref().map(|e| self.index(e)).transpose()?;
+                    indices.push((lower, upper));
+                }
+            }
+        }
+        if indices.is_empty() { Ok(base) } else { self.subscript(base, indices, slice, at) }
+    }
+
+    fn index(&mut self, index: &sq::Expr) -> Result<Expr> {
+        let at = start(index);
+        let e = self.expr(index)?;
+        let from = e.ty();
+        let int = SqlType::new(oid::INT4);
+        self.try_coerce(e, int, pg_functions::CastContext::Assignment)?.ok_or_else(|| {
+            SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("array subscript must have type integer, not type {}", show(from)),
+            )
+            .at(at)
+        })
+    }
+
+    fn subscript(
+        &mut self,
+        array: Expr,
+        mut indices: Vec<(Option<Expr>, Option<Expr>)>,
+        slice: bool,
+        at: u32,
+    ) -> Result<Expr> {
+        let from = array.ty();
+        let element = typeinfo::element_of(from.oid);
+        if element == 0 {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("cannot subscript type {} because it does not support subscripting", show(from)),
+            )
+            .at(at));
+        }
+        if indices.len() > 6 {
+            return Err(SqlError::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("number of array dimensions ({}) exceeds the maximum allowed (6)", indices.len()),
+            ));
+        }
+        if slice {
+            // In a slice a plain index n means 1:n. A missing bound stays open.
+            for pair in &mut indices {
+                if pair.0.is_none() && pair.1.is_some() {
+                    continue;
+                }
+            }
+        }
+        let ty = if slice { from } else { SqlType::with_typmod(element, from.typmod) };
+        Ok(Expr::Subscript(Box::new(Subscript { array, indices, slice, ty })))
+    }
+
+    /// `(record).field`.
+    fn field(&mut self, base: Expr, field: &sq::Expr, at: u32) -> Result<Expr> {
+        let sq::Expr::Identifier(ident) = field else {
+            return Err(SqlError::unsupported("field selection by an expression").at(at));
+        };
+        // A composite-typed function result names its columns.
+        if let Expr::Call(call) = &base
+            && let Some(i) = call.function.columns.iter().position(|(name, _)| *name == ident.value)
+        {
+            let ty = call.function.columns.get(i).map_or(oid::TEXT, |c| c.1);
+            return Ok(Expr::Field(Box::new(base), i as u32, SqlType::new(ty)));
+        }
+        if base.ty().oid == oid::RECORD {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("could not identify column \"{}\" in record data type", ident.value),
+            )
+            .at(super::scope::at(ident)));
+        }
+        Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!(
+                "column notation .{} applied to type {}, which is not a composite type",
+                ident.value,
+                show(base.ty())
+            ),
+        )
+        .at(at))
+    }
+}
+
+/// The items of a row constructor of two or more (or ROW of any number).
+pub(super) fn row_items(expr: &sq::Expr) -> Option<&[sq::Expr]> {
+    match expr {
+        sq::Expr::Tuple(items) => Some(items),
+        sq::Expr::Nested(inner) => row_items(inner).filter(|_| matches!(**inner, sq::Expr::Tuple(_))),
+        _ => None,
+    }
+}
+
+/// Two arguments as a pair.
+pub(super) fn pair(args: Vec<Expr>) -> Result<Box<[Expr; 2]>> {
+    let args: Result<Box<[Expr; 2]>, _> = args.into_boxed_slice().try_into();
+    args.map_err(|_| SqlError::internal("operator without two operands"))
+}

@@ -1,0 +1,518 @@
+//! FROM: tables, joins, derived tables, functions.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
+
+use pg_catalog::{Relation, RelationKind};
+use pg_functions::FunctionKind;
+use pg_plan::{
+    expr::Expr,
+    logical::{Column, JoinKind, Logical},
+};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder, Bound,
+    expr::start,
+    part,
+    resolve::{self, Resolution},
+    scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
+};
+use crate::{ast::NameAt, grammar};
+
+/// A FROM item and what it needs from the items to its left.
+type Item = (Logical, Vec<(u32, Expr)>);
+
+impl Binder<'_> {
+    /// The whole FROM list, entered into the current frame.
+    pub(super) fn from(&mut self, from: &[sq::TableWithJoins]) -> Result<Logical> {
+        let mut plan: Option<Logical> = None;
+        for item in from {
+            let (right, lateral) = self.table_with_joins(item)?;
+            plan = Some(match plan {
+                None if lateral.is_empty() => right,
+                left => join(left.unwrap_or(Logical::OneRow), right, JoinKind::Inner, None, lateral),
+            });
+        }
+        Ok(plan.unwrap_or(Logical::OneRow))
+    }
+
+    fn table_with_joins(&mut self, item: &sq::TableWithJoins) -> Result<Item> {
+        let (entries, visible) = self.marks()?;
+        let (mut plan, lateral) = self.factor(&item.relation)?;
+        for next in &item.joins {
+            plan = self.join(plan, next, entries, visible)?;
+        }
+        Ok((plan, lateral))
+    }
+
+    fn marks(&mut self) -> Result<(usize, usize)> {
+        let frame = self.frame()?;
+        Ok((frame.entries.len(), frame.visible.len()))
+    }
+
+    fn join(&mut self, left: Logical, item: &sq::Join, entries: usize, visible: usize) -> Result<Logical> {
+        use sq::JoinOperator as J;
+        let (kind, constraint) = match &item.join_operator {
+            J::Join(c) | J::Inner(c) => (JoinKind::Inner, c),
+            J::CrossJoin(c) => (JoinKind::Inner, c),
+            J::Left(c) | J::LeftOuter(c) => (JoinKind::Left, c),
+            J::Right(c) | J::RightOuter(c) => (JoinKind::Right, c),
+            J::FullOuter(c) => (JoinKind::Full, c),
+            _ => return Err(SqlError::unsupported("this kind of JOIN")),
+        };
+        let cross = matches!(item.join_operator, J::CrossJoin(_));
+        if !cross && matches!(constraint, sq::JoinConstraint::None) {
+            return Err(SqlError::syntax("JOIN must have a condition"));
+        }
+        let middle = self.frame()?.visible.len();
+        let (right, lateral) = self.factor(&item.relation)?;
+        if !lateral.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
+            return Err(SqlError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "invalid reference to FROM-clause entry: The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+            ));
+        }
+        let on = match constraint {
+            sq::JoinConstraint::None => None,
+            sq::JoinConstraint::On(condition) => {
+                let condition = self.join_condition(condition, entries, visible)?;
+                Some(condition)
+            }
+            sq::JoinConstraint::Using(names) => {
+                let mut idents = Vec::with_capacity(names.len());
+                for name in names {
+                    match name.0.as_slice() {
+                        [one] => idents.push(part(one)?.clone()),
+                        _ => return Err(SqlError::syntax("USING takes plain column names")),
+                    }
+                }
+                self.using(kind, &idents, visible, middle)?
+            }
+            sq::JoinConstraint::Natural => {
+                let frame = self.frame()?;
+                let mut common: Vec<sq::Ident> = Vec::new();
+                for v in frame.visible.get(visible..middle).unwrap_or(&[]) {
+                    let right = frame.visible.get(middle..).unwrap_or(&[]);
+                    if right.iter().any(|r| r.name == v.name) && !common.iter().any(|c| c.value == v.name) {
+                        common.push(sq::Ident::new(v.name.clone()));
+                    }
+                }
+                self.using(kind, &common, visible, middle)?
+            }
+        };
+        Ok(join(left, right, kind, on, lateral))
+    }
+
+    /// An ON condition sees the two sides of its join only.
+    fn join_condition(&mut self, condition: &sq::Expr, entries: usize, visible: usize) -> Result<Expr> {
+        let frame = self.frame()?;
+        let hidden_entries: Vec<Entry> = frame.entries.drain(..entries).collect();
+        let hidden_visible: Vec<Visible> = frame.visible.drain(..visible).collect();
+        let result = self.at_place(Place::JoinOn, |b| {
+            let bound = b.expr(condition)?;
+            b.boolean(bound, "JOIN/ON", start(condition))
+        });
+        let frame = self.frame()?;
+        frame.entries.splice(0..0, hidden_entries);
+        frame.visible.splice(0..0, hidden_visible);
+        result
+    }
+
+    /// The condition of USING; the named columns become one each, in front of the others.
+    fn using(
+        &mut self,
+        kind: JoinKind,
+        names: &[sq::Ident],
+        visible: usize,
+        middle: usize,
+    ) -> Result<Option<Expr>> {
+        let frame = self.frame()?;
+        let right: Vec<Visible> = frame.visible.split_off(middle);
+        let left: Vec<Visible> = frame.visible.split_off(visible);
+        let pick = |side: &[Visible], name: &sq::Ident, which: &str| -> Result<Visible> {
+            let mut found = side.iter().filter(|v| v.name == name.value);
+            let first = found.next().cloned();
+            if found.next().is_some() {
+                return Err(SqlError::new(
+                    SqlState::AMBIGUOUS_COLUMN,
+                    format!("common column name \"{}\" appears more than once in {which} table", name.value),
+                )
+                .at(at(name)));
+            }
+            first.ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!(
+                        "column \"{}\" specified in USING clause does not exist in {which} table",
+                        name.value
+                    ),
+                )
+                .at(at(name))
+            })
+        };
+        let mut merged = Vec::with_capacity(names.len());
+        let mut conditions = Vec::with_capacity(names.len());
+        for name in names {
+            let l = pick(&left, name, "left")?;
+            let r = pick(&right, name, "right")?;
+            for e in [&l.expr, &r.expr] {
+                let mut ids = Vec::new();
+                e.for_each_column(&mut |id| ids.push(id));
+                ids.into_iter().for_each(|id| self.use_column(id));
+            }
+            conditions.push(self.operator("=", l.expr.clone(), r.expr.clone(), at(name))?);
+            let common = self.common_type(&[l.expr.ty(), r.expr.ty()], "JOIN/USING", at(name))?;
+            let left_value = self.to_common(l.expr.clone(), common, "JOIN/USING", at(name))?;
+            let right_value = self.to_common(r.expr.clone(), common, "JOIN/USING", at(name))?;
+            let expr = match kind {
+                JoinKind::Right => right_value,
+                JoinKind::Full => Expr::Coalesce(vec![left_value, right_value], common),
+                _ => left_value,
+            };
+            let origin = if kind == JoinKind::Right { r.origin } else { l.origin };
+            merged.push(Visible { name: name.value.clone(), expr, origin });
+        }
+        let other = |v: &Visible| !names.iter().any(|n| n.value == v.name);
+        let frame = self.frame()?;
+        frame.visible.extend(merged);
+        frame.visible.extend(left.into_iter().filter(other));
+        frame.visible.extend(right.into_iter().filter(other));
+        Ok(Expr::all_of(conditions))
+    }
+
+    fn factor(&mut self, factor: &sq::TableFactor) -> Result<Item> {
+        match factor {
+            sq::TableFactor::Table { name, alias, args: None, with_hints, version, sample, .. } => {
+                if !with_hints.is_empty() || version.is_some() || sample.is_some() {
+                    return Err(SqlError::unsupported("TABLESAMPLE"));
+                }
+                self.table(name, alias.as_ref()).map(|plan| (plan, Vec::new()))
+            }
+            sq::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
+                self.table_function(name, &args.args, *with_ordinality, alias.as_ref())
+            }
+            sq::TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+                self.table_function(name, args, *with_ordinality, alias.as_ref())
+            }
+            sq::TableFactor::UNNEST { alias, array_exprs, with_ordinality, with_offset: false, .. } => {
+                let name = sq::ObjectName::from(vec![sq::Ident::new("unnest")]);
+                let args: Vec<sq::FunctionArg> = array_exprs
+                    .iter()
+                    .map(|e| sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e.clone())))
+                    .collect();
+                self.table_function(&name, &args, *with_ordinality, alias.as_ref())
+            }
+            sq::TableFactor::Derived { lateral, subquery, alias, sample: None } => {
+                self.derived(*lateral, subquery, alias.as_ref())
+            }
+            sq::TableFactor::NestedJoin { table_with_joins, alias } => {
+                self.nested_join(table_with_joins, alias.as_ref())
+            }
+            _ => Err(SqlError::unsupported("this FROM item")),
+        }
+    }
+
+    fn nested_join(&mut self, inner: &sq::TableWithJoins, alias: Option<&sq::TableAlias>) -> Result<Item> {
+        let (entries, visible) = self.marks()?;
+        let result = self.table_with_joins(inner)?;
+        if let Some(alias) = alias {
+            let frame = self.frame()?;
+            frame.entries.truncate(entries);
+            let columns: Vec<EntryColumn> = frame
+                .visible
+                .split_off(visible)
+                .into_iter()
+                .map(|v| EntryColumn { name: v.name, expr: v.expr, origin: v.origin })
+                .collect();
+            let entry =
+                Entry { alias: alias.name.value.clone(), schema: None, columns, scan: None, scalar: false };
+            self.enter(entry, Some(alias))?;
+        }
+        Ok(result)
+    }
+
+    /// Adds a FROM item to the frame, its columns renamed by the alias.
+    pub(super) fn enter(&mut self, mut entry: Entry, alias: Option<&sq::TableAlias>) -> Result<()> {
+        if let Some(alias) = alias {
+            let renamed = &alias.columns;
+            if renamed.len() > entry.columns.len() {
+                return Err(SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!(
+                        "table \"{}\" has {} columns available but {} columns specified",
+                        entry.alias,
+                        entry.columns.len(),
+                        renamed.len()
+                    ),
+                )
+                .at(at(&alias.name)));
+            }
+            for (column, name) in entry.columns.iter_mut().zip(renamed) {
+                if name.data_type.is_some() {
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "a column definition list is only allowed for functions returning \"record\"",
+                    )
+                    .at(at(&name.name)));
+                }
+                column.name = name.name.value.clone();
+            }
+        }
+        let position = alias.map_or(0, |a| at(&a.name));
+        self.check_alias(&entry.alias, position)?;
+        let frame = self.frame()?;
+        frame.visible.extend(entry.columns.iter().map(|c| Visible {
+            name: c.name.clone(),
+            expr: c.expr.clone(),
+            origin: c.origin,
+        }));
+        frame.entries.push(entry);
+        Ok(())
+    }
+
+    fn table(&mut self, name: &sq::ObjectName, alias: Option<&sq::TableAlias>) -> Result<Logical> {
+        let name = grammar::name_of(name)?;
+        if name.name.schema.is_none()
+            && let Some((plan, columns)) = self.cte(&name)?
+        {
+            let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
+            self.enter(entry_of(shown, &columns, &[]), alias)?;
+            return Ok(plan);
+        }
+        let relation = self.relation(&name)?;
+        match relation.kind {
+            RelationKind::Table | RelationKind::Virtual | RelationKind::Sequence => {}
+            RelationKind::View => return self.view(&relation, alias),
+            RelationKind::Index => {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{}\"", relation.name),
+                )
+                .detail("This operation is not supported for indexes.")
+                .at(name.at));
+            }
+        }
+        let (plan, entry) = self.scan(&relation, alias.map(|a| a.name.value.as_str()));
+        self.enter(entry, alias)?;
+        Ok(plan)
+    }
+
+    /// A scan of a stored table; its columns are filled in by [`Binder::fill_scans`].
+    pub(super) fn scan(&mut self, relation: &Arc<Relation>, alias: Option<&str>) -> (Logical, Entry) {
+        let base = self.next_column;
+        let live = relation.live().count() as u32;
+        self.next_column += live + SYSTEM.len() as u32;
+        let index = self.scans.len();
+        self.scans.push(Scan { relation: relation.clone(), base });
+        let columns = relation
+            .live()
+            .enumerate()
+            .map(|(i, a)| EntryColumn {
+                name: a.name.clone(),
+                expr: Expr::Column(base + i as u32, a.ty),
+                origin: (relation.oid, a.attnum),
+            })
+            .collect();
+        let shown = alias.unwrap_or(&relation.name);
+        let entry = Entry {
+            alias: shown.into(),
+            schema: if alias.is_none() { Some(relation.schema_name.clone()) } else { None },
+            columns,
+            scan: Some(index),
+            scalar: false,
+        };
+        let marker = Column { id: base, name: String::new(), ty: SqlType::new(oid::VOID) };
+        let plan = Logical::Scan {
+            relation: relation.clone(),
+            alias: shown.into(),
+            columns: vec![(marker, i16::MIN)],
+        };
+        (plan, entry)
+    }
+
+    /// Puts into the scans of a FROM tree the columns that were used, once the level is bound.
+    pub(super) fn fill_scans(&self, plan: &mut Logical) {
+        match plan {
+            Logical::Scan { relation, columns, .. } => {
+                let Some((marker, i16::MIN)) = columns.first() else { return };
+                let base = marker.id;
+                columns.clear();
+                let live = relation.live().count() as u32;
+                for (i, a) in relation.live().enumerate() {
+                    let id = base + i as u32;
+                    if self.is_used(id) {
+                        columns.push((Column { id, name: a.name.clone(), ty: a.ty }, a.attnum));
+                    }
+                }
+                for (i, (name, attnum, ty)) in SYSTEM.iter().enumerate() {
+                    let id = base + live + i as u32;
+                    if self.is_used(id) {
+                        let column = Column { id, name: (*name).into(), ty: SqlType::new(*ty) };
+                        columns.push((column, *attnum));
+                    }
+                }
+            }
+            Logical::Join { left, right, .. } => {
+                self.fill_scans(left);
+                self.fill_scans(right);
+            }
+            Logical::Filter(input, _) => self.fill_scans(input),
+            _ => {}
+        }
+    }
+
+    fn is_used(&self, id: u32) -> bool {
+        self.used.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// A view is its query.
+    fn view(&mut self, relation: &Arc<Relation>, alias: Option<&sq::TableAlias>) -> Result<Logical> {
+        let text = relation.view.clone().unwrap_or_default();
+        let parsed = grammar::statements(&text)?;
+        let Some(crate::ast::Ast::Query(query)) = parsed.into_iter().next().map(|i| i.ast) else {
+            return Err(SqlError::internal("view without query"));
+        };
+        // Its names mean what they mean without this statement's FROM and WITH.
+        let frames = core::mem::take(&mut self.frames);
+        let result = self.enclosed(|b| b.query_here(&query));
+        self.frames = frames;
+        let (bound, _) = result?;
+        let shown = alias.map_or(&relation.name, |a| &a.name.value).clone();
+        let origins: Vec<(Oid, i16)> = relation.live().map(|a| (relation.oid, a.attnum)).collect();
+        let mut entry = entry_of(shown, &bound.columns, &origins);
+        for (column, attribute) in entry.columns.iter_mut().zip(relation.live()) {
+            column.name = attribute.name.clone();
+        }
+        if alias.is_none() {
+            entry.schema = Some(relation.schema_name.clone());
+        }
+        self.enter(entry, alias)?;
+        Ok(bound.plan)
+    }
+
+    fn derived(&mut self, lateral: bool, query: &sq::Query, alias: Option<&sq::TableAlias>) -> Result<Item> {
+        if alias.is_none() {
+            let values = matches!(*query.body, sq::SetExpr::Values(_));
+            let error = if values {
+                SqlError::syntax("VALUES in FROM must have an alias")
+                    .hint("For example, FROM (VALUES ...) [AS] foo.")
+            } else {
+                SqlError::syntax("subquery in FROM must have an alias")
+                    .hint("For example, FROM (SELECT ...) [AS] foo.")
+            };
+            use sqlparser::ast::Spanned;
+            let at = grammar::position(query.span().start);
+            return Err(error.at(at.saturating_sub(1).max(1)));
+        }
+        let shut = core::mem::replace(&mut self.frame()?.shut, !lateral);
+        let result = self.enclosed(|b| b.query_here(query));
+        self.frame()?.shut = shut;
+        let (bound, args): (Bound, _) = result?;
+        let shown = alias.map_or_else(String::new, |a| a.name.value.clone());
+        self.enter(entry_of(shown, &bound.columns, &bound.origins), alias)?;
+        Ok((bound.plan, args))
+    }
+
+    /// A function in FROM; its arguments may use what stands to its left.
+    fn table_function(
+        &mut self,
+        name: &sq::ObjectName,
+        args: &[sq::FunctionArg],
+        ordinality: bool,
+        alias: Option<&sq::TableAlias>,
+    ) -> Result<Item> {
+        let name: NameAt = grammar::name_of(name)?;
+        let function = match name.name.schema.as_deref() {
+            None | Some("pg_catalog") => name.name.name.clone(),
+            Some(schema) => format!("{schema}.{}", name.name.name),
+        };
+        let mut exprs = Vec::with_capacity(args.len());
+        for arg in args {
+            match arg {
+                sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e)) => exprs.push(e),
+                _ => return Err(SqlError::unsupported("named arguments of a function in FROM")),
+            }
+        }
+        let ((plan, columns, scalar), outer) = self.enclosed(|b| {
+            b.frames.last_mut().into_iter().for_each(|f: &mut Frame| f.place = Some(Place::From));
+            b.function_plan(&function, &exprs, ordinality, name.at)
+        })?;
+        let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
+        let mut entry = entry_of(shown.clone(), &columns, &[]);
+        entry.scalar = scalar;
+        // A single unnamed column takes the alias.
+        if scalar && let Some(first) = entry.columns.first_mut() {
+            first.name = shown;
+        }
+        self.enter(entry, alias)?;
+        Ok((plan, outer))
+    }
+
+    fn function_plan(
+        &mut self,
+        name: &str,
+        exprs: &[&sq::Expr],
+        ordinality: bool,
+        at: u32,
+    ) -> Result<(Logical, Vec<Column>, bool)> {
+        let mut bound = Vec::with_capacity(exprs.len());
+        for e in exprs {
+            bound.push(self.expr(e)?);
+        }
+        let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
+        let candidate = match resolve::function(name, &types, false) {
+            Resolution::One(candidate) => candidate,
+            Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
+            Resolution::None => return Err(resolve::no_function(name, &types).at(at)),
+        };
+        let function = candidate.what;
+        if function.kind != FunctionKind::Set {
+            if ordinality || function.kind != FunctionKind::Scalar || !function.columns.is_empty() {
+                return Err(SqlError::unsupported(format!("{name} in FROM")).at(at));
+            }
+            let call = self.call(name, bound, at)?;
+            let column = self.column(name, call.ty());
+            let plan = Logical::Project(Box::new(Logical::OneRow), vec![(column.clone(), call)]);
+            return Ok((plan, vec![column], true));
+        }
+        let (args, ty) = self.coerce_arguments(&candidate, bound, at)?;
+        let mut columns = Vec::new();
+        for (name, ty) in function.columns {
+            columns.push(self.column(name, SqlType::new(*ty)));
+        }
+        let scalar = columns.is_empty();
+        if scalar {
+            columns.push(self.column(name, ty));
+        }
+        if ordinality {
+            columns.push(self.column("ordinality", SqlType::new(oid::INT8)));
+        }
+        let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality };
+        Ok((plan, columns, scalar && !ordinality))
+    }
+}
+
+fn join(
+    left: Logical,
+    right: Logical,
+    kind: JoinKind,
+    on: Option<Expr>,
+    lateral: Vec<(u32, Expr)>,
+) -> Logical {
+    Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral }
+}
+
+/// A FROM item over a query's columns.
+pub(super) fn entry_of(alias: String, columns: &[Column], origins: &[(Oid, i16)]) -> Entry {
+    let columns = columns
+        .iter()
+        .enumerate()
+        .map(|(i, c)| EntryColumn {
+            name: c.name.clone(),
+            expr: Expr::Column(c.id, c.ty),
+            origin: origins.get(i).copied().unwrap_or((0, 0)),
+        })
+        .collect();
+    Entry { alias, schema: None, columns, scan: None, scalar: false }
+}

@@ -1,0 +1,162 @@
+//! Reading literals.
+
+use alloc::{format, string::String, vec::Vec};
+
+use pg_plan::expr::Expr;
+use pg_types::{Numeric, Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
+
+use super::Binder;
+
+/// An integer or decimal constant with PostgreSQL's type for it.
+pub(crate) fn number(text: &str, negative: bool) -> Result<Expr> {
+    let signed;
+    let text = if negative {
+        signed = format!("-{text}");
+        signed.as_str()
+    } else {
+        text
+    };
+    if let Ok(n) = text.parse::<i32>() {
+        return Ok(Expr::Const(Value::Int4(n), SqlType::new(oid::INT4)));
+    }
+    if let Ok(n) = text.parse::<i64>() {
+        return Ok(Expr::Const(Value::Int8(n), SqlType::new(oid::INT8)));
+    }
+    Ok(Expr::Const(Value::Numeric(Numeric::parse(text)?), SqlType::new(oid::NUMERIC)))
+}
+
+/// True when reading the text depends on settings or the clock.
+fn depends_on_session(ty: Oid, text: &str) -> bool {
+    let element = typeinfo::get(ty).filter(|t| t.is_array()).map_or(ty, |t| t.element);
+    match element {
+        oid::TIMESTAMPTZ | oid::TIMETZ => true,
+        oid::DATE | oid::TIMESTAMP | oid::TIME => {
+            // ISO dates and plain times read the same under every setting.
+            !text.trim().starts_with(|c: char| c.is_ascii_digit())
+                || text.contains('/')
+                || text.contains(|c: char| c.is_ascii_alphabetic() && c != 'T')
+                || (element != oid::TIME && text.trim().as_bytes().get(4) != Some(&b'-'))
+        }
+        oid::INTERVAL => text.trim_start().starts_with('-'),
+        _ => false,
+    }
+}
+
+impl Binder<'_> {
+    /// A string literal read as a type. The modifier is applied by the caller, except for intervals.
+    pub(crate) fn read_literal(&mut self, text: &str, ty: SqlType) -> Result<Value> {
+        match ty.oid {
+            oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN | oid::CSTRING => {
+                return Ok(Value::text(text));
+            }
+            oid::REGCLASS => return self.read_regclass(text),
+            oid::REGTYPE => return self.read_regtype(text),
+            oid::REGPROC => return read_regproc(text),
+            _ => {}
+        }
+        if depends_on_session(ty.oid, text) {
+            self.cacheable = false;
+        }
+        let typmod = if ty.oid == oid::INTERVAL { ty.typmod } else { -1 };
+        pg_types::io::input(SqlType::with_typmod(ty.oid, typmod), text, self.format)
+    }
+
+    fn read_regclass(&mut self, text: &str) -> Result<Value> {
+        if text == "-" {
+            return Ok(Value::Oid(0));
+        }
+        if let Ok(n) = text.trim().parse::<u32>() {
+            return Ok(Value::Oid(n));
+        }
+        let parts = split_name(text)?;
+        let (schema, name) = match parts.as_slice() {
+            [name] => (None, name.as_str()),
+            [schema, name] => (Some(schema.as_str()), name.as_str()),
+            _ => return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax")),
+        };
+        match self.catalog.relation(schema, name)? {
+            Some(relation) => {
+                self.depend(relation.oid);
+                Ok(Value::Oid(relation.oid))
+            }
+            None => Err(SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{}\" does not exist", parts.join(".")),
+            )),
+        }
+    }
+
+    fn read_regtype(&mut self, text: &str) -> Result<Value> {
+        if let Ok(n) = text.trim().parse::<u32>() {
+            return Ok(Value::Oid(n));
+        }
+        let lower = text.trim().to_ascii_lowercase();
+        let plain = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
+        if let Some(info) = typeinfo::by_sql_name(plain) {
+            return Ok(Value::Oid(info.oid));
+        }
+        let parts = split_name(text)?;
+        let found = match parts.as_slice() {
+            [name] => self.catalog.type_by_name(None, name)?,
+            [schema, name] => self.catalog.type_by_name(Some(schema), name)?,
+            _ => None,
+        };
+        found.map(Value::Oid).ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", parts.join(".")))
+        })
+    }
+}
+
+fn read_regproc(text: &str) -> Result<Value> {
+    if text == "-" {
+        return Ok(Value::Oid(0));
+    }
+    if let Ok(n) = text.trim().parse::<u32>() {
+        return Ok(Value::Oid(n));
+    }
+    let name = text.strip_prefix("pg_catalog.").unwrap_or(text);
+    match pg_functions::registry().functions_named(name) {
+        [] => Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))),
+        [one] => Ok(Value::Oid(one.oid)),
+        _ => Err(SqlError::new(
+            SqlState::AMBIGUOUS_FUNCTION,
+            format!("more than one function named \"{text}\""),
+        )),
+    }
+}
+
+/// The parts of a dotted name in a string, folded and unquoted.
+pub(crate) fn split_name(text: &str) -> Result<Vec<String>> {
+    let bad = || SqlError::new(SqlState::INVALID_NAME, "invalid name syntax");
+    let mut parts = Vec::new();
+    let mut chars = text.trim().chars().peekable();
+    loop {
+        let mut part = String::new();
+        if chars.peek() == Some(&'"') {
+            chars.next();
+            loop {
+                match chars.next().ok_or_else(bad)? {
+                    '"' if chars.peek() == Some(&'"') => {
+                        chars.next();
+                        part.push('"');
+                    }
+                    '"' => break,
+                    c => part.push(c),
+                }
+            }
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != '.') {
+                part.push(c.to_ascii_lowercase());
+            }
+        }
+        if part.is_empty() {
+            return Err(bad());
+        }
+        parts.push(part);
+        match chars.next() {
+            None => return Ok(parts),
+            Some('.') => {}
+            Some(_) => return Err(bad()),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The binder: names to columns, overloads to functions, trees to operators.
+//!
+//! One [`Binder`] serves one statement. Each query level is a [`scope::Frame`]; a name found in an outer frame becomes
+//! a slot of every frame between, filled from the outer row.
+
+mod aggregate;
+mod call;
+pub(crate) mod coerce;
+mod cte;
+mod dml;
+mod expr;
+mod from;
+mod literal;
+mod names;
+mod params;
+mod resolve;
+mod returning;
+mod scope;
+mod select;
+mod setop;
+mod special;
+mod subquery;
+mod table;
+pub(crate) mod types;
+mod utility;
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{CatalogReader, Relation};
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{Column, Logical},
+    statement::{Body, Query, Statement},
+};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, format::FormatSettings};
+use sqlparser::ast as sq;
+
+use crate::{
+    api::BindOptions,
+    ast::{Ast, NameAt},
+    lexer::too_complex,
+};
+use scope::Frame;
+
+/// Nesting of expressions and queries while binding. Frames of the binder take up to about 1 KiB of stack each.
+const MAX_DEPTH: u32 = 120;
+
+/// The state of binding one statement.
+pub(crate) struct Binder<'a> {
+    pub(crate) catalog: &'a dyn CatalogReader,
+    pub(crate) format: &'a FormatSettings,
+    /// The query string, for positions of operators.
+    source: &'a str,
+    params: Vec<Option<Oid>>,
+    /// Parameters may be inferred; false inside stored expressions.
+    params_allowed: bool,
+    frames: Vec<Frame>,
+    next_column: ColumnId,
+    next_slot: u32,
+    /// Columns referenced, by id: scans yield these only.
+    used: Vec<bool>,
+    scans: Vec<scope::Scan>,
+    ctes: Vec<Logical>,
+    relations: Vec<Oid>,
+    pub(crate) cacheable: bool,
+    depth: u32,
+    /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
+    keep_unknown: bool,
+}
+
+/// A bound query level: the tree and its visible columns.
+pub(crate) struct Bound {
+    pub(crate) plan: Logical,
+    pub(crate) columns: Vec<Column>,
+    /// Stored column each result column is, if it is one.
+    pub(crate) origins: Vec<(Oid, i16)>,
+}
+
+impl<'a> Binder<'a> {
+    pub(crate) fn new(
+        catalog: &'a dyn CatalogReader,
+        format: &'a FormatSettings,
+        source: &'a str,
+        params: &[Option<Oid>],
+    ) -> Self {
+        Self {
+            catalog,
+            format,
+            source,
+            params: params.iter().map(|p| p.filter(|t| *t != 0 && *t != pg_types::oid::UNKNOWN)).collect(),
+            params_allowed: true,
+            frames: Vec::new(),
+            next_column: 0,
+            next_slot: 0,
+            used: Vec::new(),
+            scans: Vec::new(),
+            ctes: Vec::new(),
+            relations: Vec::new(),
+            cacheable: true,
+            depth: 0,
+            keep_unknown: false,
+        }
+    }
+
+    /// A fresh column id.
+    fn column_id(&mut self) -> ColumnId {
+        let id = self.next_column;
+        self.next_column += 1;
+        id
+    }
+
+    fn column(&mut self, name: &str, ty: SqlType) -> Column {
+        Column { id: self.column_id(), name: name.into(), ty }
+    }
+
+    /// Runs `f` one level deeper.
+    fn deeper<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= MAX_DEPTH {
+            return Err(too_complex());
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn depend(&mut self, relation: Oid) {
+        if !self.relations.contains(&relation) {
+            self.relations.push(relation);
+        }
+    }
+
+    /// A relation that must exist.
+    fn relation(&mut self, name: &NameAt) -> Result<Arc<Relation>> {
+        let schema = name.name.schema.as_deref();
+        match self.catalog.relation(schema, &name.name.name)? {
+            Some(relation) => {
+                self.depend(relation.oid);
+                Ok(relation)
+            }
+            None => {
+                let shown = match schema {
+                    Some(schema) => format!("{schema}.{}", name.name.name),
+                    None => name.name.name.clone(),
+                };
+                Err(SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist"))
+                    .at(name.at))
+            }
+        }
+    }
+
+    /// Wraps up a query.
+    fn finish(&mut self, body: Body, columns: Vec<Column>, origins: Vec<(Oid, i16)>) -> Result<Query> {
+        Ok(Query {
+            body,
+            columns,
+            ctes: core::mem::take(&mut self.ctes),
+            params: self.resolved_params()?,
+            origins,
+            slots: self.next_slot,
+            column_ids: self.next_column,
+            relations: core::mem::take(&mut self.relations),
+            cacheable: self.cacheable,
+        })
+    }
+
+    /// A SELECT at the top of a statement.
+    fn top_query(&mut self, query: &sq::Query) -> Result<Query> {
+        let bound = self.query(query)?;
+        self.finish(Body::Select(bound.plan), bound.columns, bound.origins)
+    }
+
+    fn statement(&mut self, ast: &Ast) -> Result<Statement> {
+        Ok(match ast {
+            Ast::Query(query) => Statement::Query(self.top_query(query)?),
+            Ast::Insert(insert, with, overriding) => {
+                Statement::Query(self.insert(insert, with.as_deref(), *overriding)?)
+            }
+            Ast::Update(update, with) => Statement::Query(self.update(update, with.as_deref())?),
+            Ast::Delete(delete, with) => Statement::Query(self.delete(delete, with.as_deref())?),
+            Ast::Explain(options, inner) => return self.explain(options, inner),
+            other => Statement::Utility(alloc::boxed::Box::new(self.utility(other)?)),
+        })
+    }
+}
+
+/// Binds a parsed statement.
+pub(crate) fn statement(
+    ast: &Ast,
+    source: &str,
+    catalog: &dyn CatalogReader,
+    options: &BindOptions<'_>,
+) -> Result<Statement> {
+    Binder::new(catalog, options.format, source, options.param_types).statement(ast)
+}
+
+/// Binds an expression over one relation's columns: column n of the relation is `Column(n − 1)`.
+pub(crate) fn scalar(
+    text: &str,
+    relation: Option<&Relation>,
+    target: Option<SqlType>,
+    catalog: &dyn CatalogReader,
+) -> Result<Expr> {
+    let ast = crate::grammar::expression(text)?;
+    let format = FormatSettings::default();
+    let mut binder = Binder::new(catalog, &format, text, &[]);
+    binder.params_allowed = false;
+    binder.stored_expression(&ast, relation, target)
+}
+
+/// The value of a name part.
+fn part(part: &sq::ObjectNamePart) -> Result<&sq::Ident> {
+    match part {
+        sq::ObjectNamePart::Identifier(ident) => Ok(ident),
+        _ => Err(SqlError::unsupported("a function as a name")),
+    }
+}
+
+/// Names joined with dots.
+fn dotted(idents: &[sq::Ident]) -> String {
+    let parts: Vec<&str> = idents.iter().map(|i| i.value.as_str()).collect();
+    parts.join(".")
+}

@@ -1,0 +1,461 @@
+//! What names mean at each query level.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::Relation;
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{AggregateCall, Column, Logical},
+};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::Binder;
+use crate::grammar::position;
+
+/// Where an expression stands: decides what may be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    From,
+    JoinOn,
+    Where,
+    GroupBy,
+    Having,
+    Select,
+    OrderBy,
+    DistinctOn,
+    Limit,
+    Values,
+    Insert,
+    Update,
+    Returning,
+    Default,
+    Check,
+    IndexExpression,
+    IndexPredicate,
+    Generated,
+    Policy,
+}
+
+impl Place {
+    /// PostgreSQL's name for it in "aggregate functions are not allowed in ...".
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::From => "functions in FROM",
+            Self::JoinOn => "JOIN conditions",
+            Self::Where => "WHERE",
+            Self::GroupBy => "GROUP BY",
+            Self::Having => "HAVING",
+            Self::Select => "SELECT",
+            Self::OrderBy => "ORDER BY",
+            Self::DistinctOn => "DISTINCT ON",
+            Self::Limit => "LIMIT",
+            Self::Values => "VALUES",
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Returning => "RETURNING",
+            Self::Default => "DEFAULT expressions",
+            Self::Check => "check constraints",
+            Self::IndexExpression => "index expressions",
+            Self::IndexPredicate => "index predicates",
+            Self::Generated => "column generation expressions",
+            Self::Policy => "policy expressions",
+        }
+    }
+    pub(crate) fn aggregates(self) -> bool {
+        matches!(self, Self::Having | Self::Select | Self::OrderBy | Self::DistinctOn)
+    }
+    pub(crate) fn sets(self) -> bool {
+        matches!(self, Self::Select | Self::OrderBy | Self::DistinctOn | Self::GroupBy)
+    }
+    pub(crate) fn subqueries(self) -> bool {
+        !matches!(
+            self,
+            Self::Default | Self::Check | Self::IndexExpression | Self::IndexPredicate | Self::Generated
+        )
+    }
+}
+
+/// A column of a FROM item.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryColumn {
+    pub(crate) name: String,
+    pub(crate) expr: Expr,
+    pub(crate) origin: (Oid, i16),
+}
+
+/// A FROM item as names see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// Alias or table name; empty: cannot be named.
+    pub(crate) alias: String,
+    /// Schema when the table's own name is in use.
+    pub(crate) schema: Option<String>,
+    pub(crate) columns: Vec<EntryColumn>,
+    /// A stored table: its scan, for system columns.
+    pub(crate) scan: Option<usize>,
+    /// A function returning one scalar column: its name alone means the column.
+    pub(crate) scalar: bool,
+}
+
+/// A column that can be named without qualification.
+#[derive(Clone, Debug)]
+pub(crate) struct Visible {
+    pub(crate) name: String,
+    pub(crate) expr: Expr,
+    pub(crate) origin: (Oid, i16),
+}
+
+/// A stored table in FROM. Ids `base..` are its live columns in order, then the system columns.
+pub(crate) struct Scan {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) base: ColumnId,
+}
+
+/// System columns: name, attribute number, type.
+pub(crate) const SYSTEM: [(&str, i16, Oid); 6] = [
+    ("ctid", -1, oid::TID),
+    ("xmin", -2, oid::XID),
+    ("cmin", -3, oid::CID),
+    ("xmax", -4, oid::XID),
+    ("cmax", -5, oid::CID),
+    ("tableoid", -6, oid::OID),
+];
+
+/// A name of a WITH clause.
+pub(crate) struct CteName {
+    pub(crate) name: String,
+    pub(crate) state: CteState,
+}
+
+/// See [`CteName`].
+#[derive(Clone)]
+pub(crate) enum CteState {
+    /// Bound; `index` once it is in the statement's list.
+    Ready { plan: Logical, columns: Vec<Column>, index: Option<u32> },
+    /// Uses outer columns: bound anew at each reference.
+    Inline(Arc<sq::Cte>),
+    /// Being bound: a reference would be recursive.
+    Open,
+}
+
+/// One query level.
+#[derive(Default)]
+pub(crate) struct Frame {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) visible: Vec<Visible>,
+    /// Slots that stand for outer expressions, and these in terms of the frame outside.
+    pub(crate) args: Vec<(u32, Expr)>,
+    pub(crate) ctes: Vec<CteName>,
+    pub(crate) aggregates: Vec<(Column, AggregateCall)>,
+    pub(crate) sets: Vec<(Column, Expr)>,
+    pub(crate) place: Option<Place>,
+    pub(crate) in_aggregate: bool,
+    /// First mention of each column outside aggregates, for error positions.
+    pub(crate) mentions: Vec<(ColumnId, u32, String)>,
+    /// While a FROM item that is not LATERAL is bound: what stands beside it must not be seen.
+    pub(crate) shut: bool,
+}
+
+/// What a search for a name found.
+enum Found {
+    Expr(Expr, (Oid, i16)),
+    None,
+}
+
+impl Binder<'_> {
+    pub(super) fn frame(&mut self) -> Result<&mut Frame> {
+        self.frames.last_mut().ok_or_else(|| SqlError::internal("no query level"))
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.frames.last().and_then(|f| f.place).unwrap_or(Place::Select)
+    }
+
+    /// Binds with another place set.
+    pub(super) fn at_place<T>(&mut self, place: Place, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = self.frame()?.place.replace(place);
+        let result = f(self);
+        self.frame()?.place = before;
+        result
+    }
+
+    pub(super) fn use_column(&mut self, id: ColumnId) {
+        let at = id as usize;
+        if self.used.len() <= at {
+            self.used.resize(at + 1, false);
+        }
+        if let Some(used) = self.used.get_mut(at) {
+            *used = true;
+        }
+    }
+
+    /// Carries an expression of frame `level` into the innermost one.
+    fn carry(&mut self, mut expr: Expr, level: usize) -> Result<Expr> {
+        for at in level + 1..self.frames.len() {
+            let ty = expr.ty();
+            let frame = self.frames.get_mut(at).ok_or_else(|| SqlError::internal("no query level"))?;
+            let known = frame.args.iter().find(|(_, e)| e.same(&expr)).map(|(slot, _)| *slot);
+            let slot = match known {
+                Some(slot) => slot,
+                None => {
+                    let slot = self.next_slot;
+                    self.next_slot += 1;
+                    frame.args.push((slot, expr));
+                    slot
+                }
+            };
+            expr = Expr::Slot(slot, ty);
+        }
+        Ok(expr)
+    }
+
+    fn mention(&mut self, expr: &Expr, at: u32, name: &dyn Fn() -> String, level: usize) {
+        let mut ids = Vec::new();
+        expr.for_each_column(&mut |id| ids.push(id));
+        for id in ids {
+            self.use_column(id);
+            if let Some(frame) = self.frames.get_mut(level)
+                && !frame.in_aggregate
+                && !frame.mentions.iter().any(|(m, ..)| *m == id)
+            {
+                frame.mentions.push((id, at, name()));
+            }
+        }
+    }
+
+    /// An unqualified column; `None` when no such column exists at any level.
+    pub(super) fn find_column(&mut self, name: &str, at: u32) -> Result<Option<(Expr, (Oid, i16))>> {
+        for level in (0..self.frames.len()).rev() {
+            let found = self.frames.get(level).map_or(Ok(Found::None), |f| search_visible(f, name, at))?;
+            let (expr, origin) = match found {
+                Found::Expr(expr, origin) => (expr, origin),
+                Found::None => match self.system_column(level, None, name) {
+                    Some(found) => found,
+                    None => continue,
+                },
+            };
+            let shown = || match self_table(&self.frames, level, &expr) {
+                Some(table) => format!("{table}.{name}"),
+                None => name.into(),
+            };
+            let shown = shown();
+            self.mention(&expr, at, &|| shown.clone(), level);
+            return Ok(Some((self.carry(expr, level)?, origin)));
+        }
+        Ok(None)
+    }
+
+    /// The level and index of a FROM item by name.
+    pub(super) fn find_entry(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        at: u32,
+    ) -> Result<Option<(usize, usize)>> {
+        for (level, frame) in self.frames.iter().enumerate().rev() {
+            if frame.shut {
+                continue;
+            }
+            let mut matching =
+                frame.entries.iter().enumerate().filter(|(_, e)| {
+                    e.alias == table && schema.is_none_or(|s| e.schema.as_deref() == Some(s))
+                });
+            if let Some((i, _)) = matching.next() {
+                if matching.next().is_some() {
+                    return Err(SqlError::new(
+                        SqlState::DUPLICATE_ALIAS,
+                        format!("table reference \"{table}\" is ambiguous"),
+                    )
+                    .at(at));
+                }
+                return Ok(Some((level, i)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `table.column`.
+    pub(super) fn qualified_column(
+        &mut self,
+        schema: Option<&str>,
+        table: &str,
+        name: &str,
+        at: u32,
+    ) -> Result<(Expr, (Oid, i16))> {
+        let Some((level, index)) = self.find_entry(schema, table, at)? else {
+            return Err(self.missing_entry(schema, table, at));
+        };
+        let entry = self.frames.get(level).and_then(|f| f.entries.get(index));
+        let entry = entry.ok_or_else(|| SqlError::internal("FROM item lost"))?;
+        let mut matching = entry.columns.iter().filter(|c| c.name == name);
+        let found = matching.next().map(|c| (c.expr.clone(), c.origin));
+        if matching.next().is_some() {
+            return Err(SqlError::new(
+                SqlState::AMBIGUOUS_COLUMN,
+                format!("column reference \"{name}\" is ambiguous"),
+            )
+            .at(at));
+        }
+        let found = found.or_else(|| self.system_column(level, Some(index), name));
+        let Some((expr, origin)) = found else {
+            return Err(self.missing_qualified(table, name, level, index, at));
+        };
+        self.mention(&expr, at, &|| format!("{table}.{name}"), level);
+        Ok((self.carry(expr, level)?, origin))
+    }
+
+    /// A row of a FROM item as a record.
+    pub(super) fn whole_row(&mut self, level: usize, index: usize, at: u32) -> Result<Expr> {
+        let entry = self.frames.get(level).and_then(|f| f.entries.get(index)).cloned();
+        let entry = entry.ok_or_else(|| SqlError::internal("FROM item lost"))?;
+        if entry.scalar
+            && let [column] = entry.columns.as_slice()
+        {
+            let name = entry.alias.clone();
+            self.mention(&column.expr, at, &|| name.clone(), level);
+            return self.carry(column.expr.clone(), level);
+        }
+        let mut fields = Vec::with_capacity(entry.columns.len());
+        for column in &entry.columns {
+            self.mention(&column.expr, at, &|| format!("{}.*", entry.alias), level);
+            fields.push(self.carry(column.expr.clone(), level)?);
+        }
+        Ok(Expr::Row(fields, SqlType::new(oid::RECORD)))
+    }
+
+    fn system_column(&self, level: usize, index: Option<usize>, name: &str) -> Option<(Expr, (Oid, i16))> {
+        let at = SYSTEM.iter().position(|s| s.0 == name)?;
+        let frame = self.frames.get(level).filter(|f| !f.shut)?;
+        let mut scans = frame
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| index.is_none_or(|x| x == *i))
+            .filter_map(|(_, e)| e.scan);
+        let scan = self.scans.get(scans.next()?)?;
+        // With several tables the name alone would be ambiguous.
+        if scans.next().is_some() {
+            return None;
+        }
+        let (_, attnum, ty) = *SYSTEM.get(at)?;
+        let id = scan.base + scan.relation.live().count() as u32 + at as u32;
+        Some((Expr::Column(id, SqlType::new(ty)), (scan.relation.oid, attnum)))
+    }
+
+    fn missing_entry(&self, schema: Option<&str>, table: &str, at: u32) -> SqlError {
+        let shown = schema.map_or_else(|| String::from(table), |s| format!("{s}.{table}"));
+        let hidden = self.frames.iter().any(|f| f.shut && f.entries.iter().any(|e| e.alias == table));
+        let aliased = self.frames.iter().rev().flat_map(|f| &f.entries).find(|e| {
+            e.scan
+                .and_then(|s| self.scans.get(s))
+                .is_some_and(|s| s.relation.name == table && e.alias != table)
+        });
+        if hidden {
+            return SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("invalid reference to FROM-clause entry for table \"{shown}\""),
+            )
+            .hint(format!(
+                "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
+            ))
+            .at(at);
+        }
+        if let Some(entry) = aliased {
+            return SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("invalid reference to FROM-clause entry for table \"{shown}\""),
+            )
+            .hint(format!("Perhaps you meant to reference the table alias \"{}\".", entry.alias))
+            .at(at);
+        }
+        SqlError::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{shown}\""))
+            .at(at)
+    }
+
+    fn missing_qualified(&self, table: &str, name: &str, level: usize, index: usize, at: u32) -> SqlError {
+        let error =
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist")).at(at);
+        let entry = self.frames.get(level).and_then(|f| f.entries.get(index));
+        let near = entry.and_then(|e| super::names::nearest(name, e.columns.iter().map(|c| c.name.as_str())));
+        match near {
+            Some(near) => {
+                error.hint(format!("Perhaps you meant to reference the column \"{table}.{near}\"."))
+            }
+            None => error,
+        }
+    }
+
+    /// 42703 for an unqualified name, with PostgreSQL's hint about similar ones.
+    pub(super) fn missing_column(&self, name: &str, at: u32) -> SqlError {
+        let error =
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(at);
+        let Some(frame) = self.frames.last() else { return error };
+        let mut best: Option<(usize, Vec<String>)> = None;
+        for entry in &frame.entries {
+            if entry.columns.iter().any(|c| c.name == name) {
+                let hint = format!(
+                    "There is a column named \"{name}\" in table \"{}\", but it cannot be referenced from this part of the query.",
+                    entry.alias
+                );
+                return error.hint(hint);
+            }
+            for column in &entry.columns {
+                let Some(distance) = super::names::distance(name, &column.name) else { continue };
+                let shown = format!("{}.{}", entry.alias, column.name);
+                match &mut best {
+                    Some((d, names)) if *d == distance => names.push(shown),
+                    Some((d, _)) if *d < distance => {}
+                    _ => best = Some((distance, Vec::from([shown]))),
+                }
+            }
+        }
+        match best.as_ref().map(|(_, names)| names.as_slice()) {
+            Some([one]) => error.hint(format!("Perhaps you meant to reference the column \"{one}\".")),
+            Some([one, two]) => error.hint(format!(
+                "Perhaps you meant to reference the column \"{one}\" or the column \"{two}\"."
+            )),
+            _ => error,
+        }
+    }
+
+    /// A table's name must be unique in one FROM.
+    pub(super) fn check_alias(&mut self, alias: &str, at: u32) -> Result<()> {
+        if !alias.is_empty() && self.frame()?.entries.iter().any(|e| e.alias == alias) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_ALIAS,
+                format!("table name \"{alias}\" specified more than once"),
+            )
+            .at(at));
+        }
+        Ok(())
+    }
+}
+
+fn search_visible(frame: &Frame, name: &str, at: u32) -> Result<Found> {
+    if frame.shut {
+        return Ok(Found::None);
+    }
+    let mut matching = frame.visible.iter().filter(|v| v.name == name);
+    let Some(first) = matching.next() else { return Ok(Found::None) };
+    if matching.next().is_some() {
+        return Err(SqlError::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{name}\" is ambiguous"),
+        )
+        .at(at));
+    }
+    Ok(Found::Expr(first.expr.clone(), first.origin))
+}
+
+/// The alias of the FROM item that a column belongs to.
+fn self_table(frames: &[Frame], level: usize, expr: &Expr) -> Option<String> {
+    let frame = frames.get(level)?;
+    let entry = frame.entries.iter().find(|e| e.columns.iter().any(|c| c.expr.same(expr)))?;
+    Some(entry.alias.clone()).filter(|a| !a.is_empty())
+}
+
+/// Position of an identifier.
+pub(super) fn at(ident: &sq::Ident) -> u32 {
+    position(ident.span.start)
+}

@@ -1,0 +1,658 @@
+//! SELECT.
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+
+use pg_plan::{
+    expr::Expr,
+    logical::{Column, LockWait, Logical, SortKey},
+};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder, Bound,
+    aggregate::{Groups, descending},
+    expr::start,
+    names,
+    scope::{Frame, Place},
+};
+
+/// A result column before it is projected.
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) expr: Expr,
+    pub(super) origin: (Oid, i16),
+}
+
+/// ORDER BY over the targets: (target, descending, nulls first).
+pub(super) type Order = Vec<(usize, bool, bool)>;
+
+impl Binder<'_> {
+    /// A query at the top: opens a frame of its own.
+    pub(super) fn query(&mut self, query: &sq::Query) -> Result<Bound> {
+        let (bound, _) = self.enclosed(|b| b.query_here(query))?;
+        Ok(bound)
+    }
+
+    /// A query in the current (fresh) frame.
+    pub(super) fn query_here(&mut self, query: &sq::Query) -> Result<Bound> {
+        if query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty()
+        {
+            return Err(SqlError::unsupported("this clause of SELECT"));
+        }
+        if let Some(with) = &query.with {
+            self.with(with)?;
+        }
+        match &*query.body {
+            sq::SetExpr::Select(select) => self.select(select, query),
+            sq::SetExpr::Query(inner)
+                if query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none() =>
+            {
+                if !query.locks.is_empty() {
+                    return Err(SqlError::unsupported("FOR UPDATE outside a parenthesised query"));
+                }
+                self.deeper(|b| b.query_here(inner))
+            }
+            body => {
+                let bound = self.deeper(|b| b.set_expr(body))?;
+                if !query.locks.is_empty() {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT",
+                    ));
+                }
+                self.order_result(bound, query)
+            }
+        }
+    }
+
+    fn select(&mut self, select: &sq::Select, query: &sq::Query) -> Result<Bound> {
+        refuse_foreign(select)?;
+        let keep = core::mem::take(&mut self.keep_unknown);
+        let mut plan = self.from(&select.from)?;
+        if let Some(condition) = &select.selection {
+            let condition = self.condition(condition, Place::Where, "WHERE")?;
+            plan = Logical::Filter(Box::new(plan), condition);
+        }
+        let keys = match &select.group_by {
+            sq::GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() => {
+                self.group_list(items, &select.projection)?
+            }
+            _ => return Err(SqlError::unsupported("GROUP BY ALL and GROUPING SETS")),
+        };
+        let mut targets = self.at_place(Place::Select, |b| {
+            let mut targets = b.targets(&select.projection)?;
+            if !keep {
+                b.settle_targets(&mut targets)?;
+            }
+            Ok(targets)
+        })?;
+        let visible = targets.len();
+        let having = match &select.having {
+            Some(e) => Some(self.condition(e, Place::Having, "HAVING")?),
+            None => None,
+        };
+        let mut on = Vec::new();
+        if let Some(sq::Distinct::On(items)) = &select.distinct {
+            on = self.at_place(Place::DistinctOn, |b| b.result_keys(items, &mut targets, visible))?;
+        }
+        let distinct = matches!(select.distinct, Some(sq::Distinct::Distinct));
+        let order = self.order_by(query, &mut targets, visible, distinct)?;
+        let order = distinct_on_order(order, &on)?;
+        let locks = self.lock_targets(query, &mut targets)?;
+        self.fill_scans(&mut plan);
+        plan = self.group(plan, keys, having, &mut targets, select)?;
+        plan = self.sets(plan)?;
+        self.finish_select(plan, targets, visible, distinct, &on, &order, locks, query)
+    }
+
+    pub(super) fn condition(&mut self, e: &sq::Expr, place: Place, clause: &str) -> Result<Expr> {
+        self.at_place(place, |b| {
+            let bound = b.expr(e)?;
+            b.boolean(bound, clause, start(e))
+        })
+    }
+
+    /// The select list, stars expanded.
+    pub(super) fn targets(&mut self, projection: &[sq::SelectItem]) -> Result<Vec<Target>> {
+        let mut targets = Vec::with_capacity(projection.len());
+        for item in projection {
+            match item {
+                sq::SelectItem::UnnamedExpr(e) => self.target(e, None, &mut targets)?,
+                sq::SelectItem::ExprWithAlias { expr, alias } => {
+                    self.target(expr, Some(&alias.value), &mut targets)?;
+                }
+                sq::SelectItem::Wildcard(options) => {
+                    plain_star(options)?;
+                    self.star(&mut targets, crate::grammar::position(options.wildcard_token.0.span.start))?;
+                }
+                sq::SelectItem::QualifiedWildcard(
+                    sq::SelectItemQualifiedWildcardKind::ObjectName(name),
+                    o,
+                ) => {
+                    plain_star(o)?;
+                    self.table_star(name, &mut targets)?;
+                }
+                _ => return Err(SqlError::unsupported("expansion of a composite value")),
+            }
+        }
+        Ok(targets)
+    }
+
+    fn target(&mut self, e: &sq::Expr, alias: Option<&str>, targets: &mut Vec<Target>) -> Result<()> {
+        let origin = self.origin(e)?;
+        let expr = self.expr(e)?;
+        let name = match alias {
+            Some(alias) => alias.into(),
+            None => names::column_name(e).map_or_else(|| "?column?".into(), |(name, _)| name),
+        };
+        targets.push(Target { name, expr, origin });
+        Ok(())
+    }
+
+    /// Gives literals without a type the type text.
+    pub(super) fn settle_targets(&mut self, targets: &mut [Target]) -> Result<()> {
+        for target in targets {
+            if target.expr.ty().oid == oid::UNKNOWN {
+                let taken = core::mem::replace(&mut target.expr, Expr::And(Vec::new()));
+                target.expr = self.settle(taken)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The table column a plain name stands for.
+    fn origin(&mut self, e: &sq::Expr) -> Result<(Oid, i16)> {
+        Ok(match e {
+            sq::Expr::Identifier(ident) => {
+                self.find_column(&ident.value, super::scope::at(ident))?.map_or((0, 0), |(_, o)| o)
+            }
+            sq::Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [table, column] => {
+                    self.qualified_column(None, &table.value, &column.value, super::scope::at(table))?.1
+                }
+                [schema, table, column] => {
+                    let at = super::scope::at(schema);
+                    self.qualified_column(Some(&schema.value), &table.value, &column.value, at)?.1
+                }
+                _ => (0, 0),
+            },
+            _ => (0, 0),
+        })
+    }
+
+    fn star(&mut self, targets: &mut Vec<Target>, at: u32) -> Result<()> {
+        let frame = self.frame()?;
+        if frame.entries.is_empty() {
+            return Err(SqlError::syntax("SELECT * with no tables specified is not valid").at(at));
+        }
+        for v in frame.visible.clone() {
+            self.star_column(&v.expr, at, &v.name);
+            targets.push(Target { name: v.name, expr: v.expr, origin: v.origin });
+        }
+        Ok(())
+    }
+
+    fn star_column(&mut self, expr: &Expr, at: u32, name: &str) {
+        let mut ids = Vec::new();
+        expr.for_each_column(&mut |id| ids.push(id));
+        for id in ids {
+            self.use_column(id);
+            let table = self.frames.last().and_then(|f| {
+                f.entries
+                    .iter()
+                    .find(|e| e.columns.iter().any(|c| c.expr.same(expr)))
+                    .map(|e| e.alias.clone())
+            });
+            if let Some(frame) = self.frames.last_mut()
+                && !frame.mentions.iter().any(|(m, ..)| *m == id)
+            {
+                let shown = table.map_or_else(|| name.into(), |t| format!("{t}.{name}"));
+                frame.mentions.push((id, at, shown));
+            }
+        }
+    }
+
+    fn table_star(&mut self, name: &sq::ObjectName, targets: &mut Vec<Target>) -> Result<()> {
+        let name = crate::grammar::name_of(name)?;
+        let schema = name.name.schema.as_deref();
+        let Some((level, index)) = self.find_entry(schema, &name.name.name, name.at)? else {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("missing FROM-clause entry for table \"{}\"", name.name.name),
+            )
+            .at(name.at));
+        };
+        let columns = self.frames.get(level).and_then(|f| f.entries.get(index)).map(|e| e.columns.clone());
+        for column in columns.unwrap_or_default() {
+            let (expr, origin) = self.qualified_column(schema, &name.name.name, &column.name, name.at)?;
+            targets.push(Target { name: column.name, expr, origin });
+        }
+        Ok(())
+    }
+
+    /// Expressions given by position, output name or as such; missing ones are added behind the visible targets.
+    pub(super) fn result_keys(
+        &mut self,
+        items: &[sq::Expr],
+        targets: &mut Vec<Target>,
+        visible: usize,
+    ) -> Result<Vec<usize>> {
+        let mut keys = Vec::with_capacity(items.len());
+        for item in items {
+            keys.push(self.result_key(item, targets, visible, "ORDER BY")?);
+        }
+        Ok(keys)
+    }
+
+    fn result_key(
+        &mut self,
+        item: &sq::Expr,
+        targets: &mut Vec<Target>,
+        visible: usize,
+        clause: &str,
+    ) -> Result<usize> {
+        let at = start(item);
+        match item {
+            sq::Expr::Value(v) => match &v.value {
+                sq::Value::Number(text, _) => {
+                    let n = text.parse::<usize>().unwrap_or(0);
+                    if (1..=visible).contains(&n) {
+                        return Ok(n - 1);
+                    }
+                    return Err(SqlError::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        format!("{clause} position {text} is not in select list"),
+                    )
+                    .at(at));
+                }
+                sq::Value::Placeholder(_) => {}
+                _ => {
+                    return Err(SqlError::syntax(format!("non-integer constant in {clause}")).at(at));
+                }
+            },
+            sq::Expr::Identifier(ident) => {
+                let mut named =
+                    targets.iter().take(visible).enumerate().filter(|(_, t)| t.name == ident.value);
+                if let Some((first, target)) = named.next() {
+                    if named.any(|(_, other)| !other.expr.same(&target.expr)) {
+                        return Err(SqlError::new(
+                            SqlState::AMBIGUOUS_COLUMN,
+                            format!("{clause} \"{}\" is ambiguous", ident.value),
+                        )
+                        .at(at));
+                    }
+                    return Ok(first);
+                }
+            }
+            _ => {}
+        }
+        let expr = self.settled(item)?;
+        if let Some(existing) = targets.iter().position(|t| t.expr.same(&expr)) {
+            return Ok(existing);
+        }
+        targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+        Ok(targets.len() - 1)
+    }
+
+    fn order_by(
+        &mut self,
+        query: &sq::Query,
+        targets: &mut Vec<Target>,
+        visible: usize,
+        distinct: bool,
+    ) -> Result<Order> {
+        self.at_place(Place::OrderBy, |b| {
+            let mut order = Vec::new();
+            for item in order_items(query)? {
+                let before = targets.len();
+                let key = b.result_key(&item.expr, targets, visible, "ORDER BY")?;
+                if distinct && key >= visible && targets.len() > before {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    )
+                    .at(start(&item.expr)));
+                }
+                b.orderable(targets.get(key).map_or(SqlType::new(oid::TEXT), |t| t.expr.ty()), &item.expr)?;
+                let descending = descending(&item.options)?;
+                order.push((key, descending, item.options.nulls_first.unwrap_or(descending)));
+            }
+            Ok(order)
+        })
+    }
+
+    pub(super) fn orderable(&self, ty: SqlType, item: &sq::Expr) -> Result<()> {
+        if ty.oid == oid::RECORD || pg_functions::registry().less_than_operator(ty.oid).is_some() {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("could not identify an ordering operator for type {}", super::types::show(ty)),
+        )
+        .hint("Use an explicit ordering operator or modify the query.")
+        .at(start(item)))
+    }
+
+    /// GROUP BY, aggregates and HAVING.
+    fn group(
+        &mut self,
+        mut plan: Logical,
+        keys: Vec<(Column, Expr)>,
+        having: Option<Expr>,
+        targets: &mut [Target],
+        select: &sq::Select,
+    ) -> Result<Logical> {
+        let aggregates = core::mem::take(&mut self.frame()?.aggregates);
+        let grouped = !matches!(&select.group_by, sq::GroupByExpr::Expressions(items, _) if items.is_empty());
+        if !grouped && aggregates.is_empty() && having.is_none() {
+            return Ok(plan);
+        }
+        let mut groups = Groups { keys, results: aggregates.iter().map(|(c, _)| c.id).collect() };
+        // Results of set-returning functions are computed above the aggregation.
+        let mut sets = core::mem::take(&mut self.frame()?.sets);
+        groups.results.extend(sets.iter().map(|(c, _)| c.id));
+        for (_, call) in &mut sets {
+            let taken = core::mem::replace(call, Expr::And(Vec::new()));
+            *call = self.over_groups(taken, &mut groups)?;
+        }
+        self.frame()?.sets = sets;
+        for target in targets.iter_mut() {
+            let taken = core::mem::replace(&mut target.expr, Expr::And(Vec::new()));
+            target.expr = self.over_groups(taken, &mut groups)?;
+        }
+        let having = having.map(|h| self.over_groups(h, &mut groups)).transpose()?;
+        plan = Logical::Aggregate { input: Box::new(plan), groups: groups.keys, aggregates };
+        if let Some(having) = having {
+            plan = Logical::Filter(Box::new(plan), having);
+        }
+        Ok(plan)
+    }
+
+    /// Set-returning functions of the select list. One may feed another: each level is a ProjectSet of its own.
+    fn sets(&mut self, mut plan: Logical) -> Result<Logical> {
+        let mut pending = core::mem::take(&mut self.frame()?.sets);
+        while !pending.is_empty() {
+            let ids: Vec<u32> = pending.iter().map(|(c, _)| c.id).collect();
+            let (later, now): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(_, e)| {
+                let mut uses = false;
+                e.for_each_column(&mut |id| uses |= ids.contains(&id));
+                uses
+            });
+            if now.is_empty() {
+                return Err(SqlError::internal("set-returning functions in a circle"));
+            }
+            plan = Logical::ProjectSet(Box::new(plan), now);
+            pending = later;
+        }
+        Ok(plan)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one statement")]
+    fn finish_select(
+        &mut self,
+        mut plan: Logical,
+        targets: Vec<Target>,
+        visible: usize,
+        distinct: bool,
+        on: &[usize],
+        order: &Order,
+        locks: Locks,
+        query: &sq::Query,
+    ) -> Result<Bound> {
+        let mut projected = Vec::with_capacity(targets.len());
+        let mut origins = Vec::with_capacity(visible);
+        for target in targets {
+            let column = self.column(&target.name, target.expr.ty());
+            origins.push(target.origin);
+            projected.push((column, target.expr));
+        }
+        origins.truncate(visible);
+        let columns: Vec<Column> = projected.iter().map(|(c, _)| c.clone()).collect();
+        let extra = columns.len() > visible;
+        plan = Logical::Project(Box::new(plan), projected);
+        let reference = |i: &usize| columns.get(*i).map(|c| Expr::Column(c.id, c.ty));
+        if distinct {
+            self.hashable(columns.get(..visible).unwrap_or(&[]))?;
+            plan = Logical::Distinct(Box::new(plan), None);
+        }
+        if !order.is_empty() {
+            let keys = order
+                .iter()
+                .filter_map(|(i, descending, nulls_first)| {
+                    Some(SortKey { expr: reference(i)?, descending: *descending, nulls_first: *nulls_first })
+                })
+                .collect();
+            plan = Logical::Sort(Box::new(plan), keys);
+        }
+        if !on.is_empty() {
+            plan = Logical::Distinct(Box::new(plan), Some(on.iter().filter_map(reference).collect()));
+        }
+        if let Some((tables, wait)) = locks {
+            let tables = tables
+                .into_iter()
+                .filter_map(|(relation, target, strength)| {
+                    Some((relation, columns.get(target)?.id, strength))
+                })
+                .collect();
+            plan = Logical::LockRows { input: Box::new(plan), tables, wait };
+        }
+        plan = self.limit(plan, query)?;
+        let mut columns = columns;
+        if extra {
+            let kept: Vec<(Column, Expr)> = columns
+                .drain(..)
+                .take(visible)
+                .map(|c| {
+                    let expr = Expr::Column(c.id, c.ty);
+                    (Column { id: self.column_id(), ..c }, expr)
+                })
+                .collect();
+            columns = kept.iter().map(|(c, _)| c.clone()).collect();
+            plan = Logical::Project(Box::new(plan), kept);
+        }
+        Ok(Bound { plan, columns, origins })
+    }
+
+    /// DISTINCT needs equality of every column.
+    pub(super) fn hashable(&self, columns: &[Column]) -> Result<()> {
+        for column in columns {
+            if column.ty.oid != oid::RECORD
+                && pg_functions::registry().equality_operator(column.ty.oid).is_none()
+            {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!(
+                        "could not identify an equality operator for type {}",
+                        super::types::show(column.ty)
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// LIMIT, OFFSET and FETCH.
+    pub(super) fn limit(&mut self, plan: Logical, query: &sq::Query) -> Result<Logical> {
+        let (mut limit, mut offset) = (None, None);
+        match &query.limit_clause {
+            None => {}
+            Some(sq::LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
+                if !limit_by.is_empty() {
+                    return Err(SqlError::syntax("syntax error at or near \"BY\""));
+                }
+                limit = l.as_ref();
+                offset = o.as_ref().map(|o| &o.value);
+            }
+            Some(sq::LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(SqlError::syntax("LIMIT #,# syntax is not supported")
+                    .hint("Use separate LIMIT and OFFSET clauses."));
+            }
+        }
+        let one = sq::Expr::Value(sq::Value::Number("1".into(), false).into());
+        if let Some(fetch) = &query.fetch {
+            if fetch.with_ties || fetch.percent {
+                return Err(SqlError::unsupported("FETCH ... WITH TIES"));
+            }
+            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+        }
+        if limit.is_none() && offset.is_none() {
+            return Ok(plan);
+        }
+        let limit = limit.map(|e| self.count(e, "LIMIT")).transpose()?;
+        let offset = offset.map(|e| self.count(e, "OFFSET")).transpose()?;
+        Ok(Logical::Limit { input: Box::new(plan), limit, offset })
+    }
+
+    fn count(&mut self, e: &sq::Expr, clause: &str) -> Result<Expr> {
+        let shut = core::mem::replace(&mut self.frame()?.shut, true);
+        let bound = self.at_place(Place::Limit, |b| b.expr(e));
+        self.frame()?.shut = shut;
+        let bound = bound.map_err(|error| {
+            if error.state() == SqlState::UNDEFINED_COLUMN {
+                SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("argument of {clause} must not contain variables"),
+                )
+                .at(start(e))
+            } else {
+                error
+            }
+        })?;
+        let from = bound.ty();
+        let int8 = SqlType::new(oid::INT8);
+        self.try_coerce(bound, int8, pg_functions::CastContext::Assignment)?.ok_or_else(|| {
+            SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("argument of {clause} must be type bigint, not type {}", super::types::show(from)),
+            )
+            .at(start(e))
+        })
+    }
+
+    /// The tables FOR UPDATE locks, their ctid columns added to the targets.
+    fn lock_targets(&mut self, query: &sq::Query, targets: &mut Vec<Target>) -> Result<Locks> {
+        let mut tables = Vec::new();
+        let mut wait = LockWait::Block;
+        for lock in &query.locks {
+            let frame = self.frames.last();
+            if frame.is_some_and(|f: &Frame| !f.aggregates.is_empty()) {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "FOR UPDATE is not allowed with aggregate functions",
+                ));
+            }
+            let strength = match lock.lock_type {
+                sq::LockType::Share => 1,
+                sq::LockType::Update => 3,
+            };
+            wait = match lock.nonblock {
+                None => wait,
+                Some(sq::NonBlock::Nowait) => LockWait::NoWait,
+                Some(sq::NonBlock::SkipLocked) => LockWait::SkipLocked,
+            };
+            let of = lock.of.as_ref().map(crate::grammar::name_of).transpose()?;
+            let entries: Vec<(String, Option<usize>)> = frame
+                .map_or_else(Vec::new, |f| f.entries.iter().map(|e| (e.alias.clone(), e.scan)).collect());
+            let mut found = false;
+            for (alias, scan) in entries {
+                if of.as_ref().is_some_and(|of| of.name.name != alias) {
+                    continue;
+                }
+                found = true;
+                let Some(relation) = scan.and_then(|s| self.scans.get(s)).map(|s| s.relation.clone()) else {
+                    continue;
+                };
+                let (expr, _) = self.qualified_column(None, &alias, "ctid", 0)?;
+                targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+                tables.push((relation, targets.len() - 1, strength));
+            }
+            if let (Some(of), false) = (of, found) {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{}\" in FOR UPDATE clause not found in FROM clause", of.name.name),
+                )
+                .at(of.at));
+            }
+        }
+        Ok(if tables.is_empty() { None } else { Some((tables, wait)) })
+    }
+}
+
+/// Tables to lock: (table, target holding its ctid, strength), and what to do about locked rows.
+type Locks = Option<(Vec<(alloc::sync::Arc<pg_catalog::Relation>, usize, u8)>, LockWait)>;
+
+/// The items of a query's ORDER BY.
+pub(super) fn order_items(query: &sq::Query) -> Result<&[sq::OrderByExpr]> {
+    match &query.order_by {
+        None => Ok(&[]),
+        Some(sq::OrderBy { kind: sq::OrderByKind::Expressions(items), interpolate: None }) => {
+            if items.iter().any(|i| i.with_fill.is_some()) {
+                return Err(SqlError::syntax("syntax error at or near \"FILL\""));
+            }
+            Ok(items)
+        }
+        Some(_) => Err(SqlError::syntax("syntax error at or near \"ALL\"")),
+    }
+}
+
+/// With DISTINCT ON the sort must begin with its expressions.
+fn distinct_on_order(order: Order, on: &[usize]) -> Result<Order> {
+    if on.is_empty() {
+        return Ok(order);
+    }
+    let leading = order.iter().take(on.len()).all(|(i, ..)| on.contains(i));
+    if !leading {
+        return Err(SqlError::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+        ));
+    }
+    let mut full = order;
+    let missing: Vec<usize> = on.iter().copied().filter(|i| !full.iter().any(|(o, ..)| o == i)).collect();
+    let at = full.iter().take_while(|(i, ..)| on.contains(i)).count();
+    for (n, i) in missing.into_iter().enumerate() {
+        full.insert(at + n, (i, false, false));
+    }
+    Ok(full)
+}
+
+fn plain_star(options: &sq::WildcardAdditionalOptions) -> Result<()> {
+    if options.opt_ilike.is_some()
+        || options.opt_exclude.is_some()
+        || options.opt_except.is_some()
+        || options.opt_replace.is_some()
+        || options.opt_rename.is_some()
+    {
+        return Err(SqlError::syntax("syntax error after \"*\""));
+    }
+    Ok(())
+}
+
+/// Clauses that only other dialects have.
+fn refuse_foreign(select: &sq::Select) -> Result<()> {
+    let foreign = select.top.is_some()
+        || select.exclude.is_some()
+        || !select.lateral_views.is_empty()
+        || select.prewhere.is_some()
+        || !select.connect_by.is_empty()
+        || !select.cluster_by.is_empty()
+        || !select.distribute_by.is_empty()
+        || !select.sort_by.is_empty()
+        || select.qualify.is_some()
+        || select.value_table_mode.is_some()
+        || select.select_modifiers.is_some();
+    if foreign {
+        return Err(SqlError::syntax("syntax error in SELECT"));
+    }
+    if !select.named_window.is_empty() {
+        return Err(SqlError::unsupported("WINDOW"));
+    }
+    if select.into.is_some() {
+        return Err(SqlError::syntax("INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT"));
+    }
+    Ok(())
+}

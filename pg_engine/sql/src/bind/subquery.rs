@@ -1,0 +1,189 @@
+//! Subqueries in expressions.
+
+use alloc::{boxed::Box, format, vec::Vec};
+
+use pg_functions::registry;
+use pg_plan::{
+    expr::{Expr, SubPlan, SubPlanKind, SubQuery},
+    logical::Logical,
+};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid, typeinfo};
+use sqlparser::ast as sq;
+
+use super::{Binder, Bound, expr::start, scope::Frame, types::show};
+
+impl Binder<'_> {
+    /// Binds a query one level further in; returns what it needs from outside too.
+    fn inner(&mut self, query: &sq::Query) -> Result<(Bound, Vec<(u32, Expr)>)> {
+        let place = self.place();
+        if !place.subqueries() {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cannot use subquery in {}", place.name().trim_end_matches('s')),
+            ));
+        }
+        self.enclosed(|b| b.query_here(query))
+    }
+
+    /// Runs `f` in a fresh frame and returns that frame's outer arguments with the result.
+    pub(super) fn enclosed<T>(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Vec<(u32, Expr)>)> {
+        self.frames.push(Frame::default());
+        let result = self.deeper(f);
+        let frame = self.frames.pop().unwrap_or_default();
+        Ok((result?, frame.args))
+    }
+
+    fn subplan(&self, kind: SubPlanKind, plan: Logical, args: Vec<(u32, Expr)>, ty: SqlType) -> Expr {
+        let correlated = !args.is_empty();
+        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty }.boxed()
+    }
+
+    pub(super) fn exists(&mut self, query: &sq::Query, negated: bool) -> Result<Expr> {
+        let (bound, args) = self.inner(query)?;
+        let exists = self.subplan(SubPlanKind::Exists, bound.plan, args, SqlType::new(oid::BOOL));
+        Ok(if negated { Expr::Not(Box::new(exists)) } else { exists })
+    }
+
+    pub(super) fn scalar_subquery(&mut self, query: &sq::Query) -> Result<Expr> {
+        let (bound, args) = self.inner(query)?;
+        let [column] = bound.columns.as_slice() else {
+            return Err(SqlError::syntax("subquery must return only one column").at(start_of(query)));
+        };
+        let ty = column.ty;
+        Ok(self.subplan(SubPlanKind::Scalar, bound.plan, args, ty))
+    }
+
+    /// `ARRAY(SELECT ...)`.
+    pub(super) fn array_subquery(&mut self, query: &sq::Query) -> Result<Expr> {
+        let (bound, args) = self.inner(query)?;
+        let [column] = bound.columns.as_slice() else {
+            return Err(SqlError::syntax("subquery must return only one column").at(start_of(query)));
+        };
+        let element = column.ty.oid;
+        let array = match typeinfo::get(element) {
+            Some(t) if t.is_array() => element,
+            _ => typeinfo::array_of(element),
+        };
+        if array == 0 {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("could not find array type for data type {}", show(column.ty)),
+            ));
+        }
+        Ok(self.subplan(SubPlanKind::Array, bound.plan, args, SqlType::new(array)))
+    }
+
+    /// `left op ANY (subquery)`; IN is `= ANY`.
+    pub(super) fn quantified_subquery(
+        &mut self,
+        left: &sq::Expr,
+        op: &str,
+        query: &sq::Query,
+        any: bool,
+        negated: bool,
+    ) -> Result<Expr> {
+        let at = start(left);
+        let outer: Vec<Expr> = match super::expr::row_items(left) {
+            Some(items) => {
+                let mut bound = Vec::with_capacity(items.len());
+                for item in items {
+                    bound.push(self.expr(item)?);
+                }
+                bound
+            }
+            None => Vec::from([self.expr(left)?]),
+        };
+        let (bound, mut args) = self.inner(query)?;
+        if bound.columns.len() != outer.len() {
+            let few = bound.columns.len() < outer.len();
+            let which = if few { "few" } else { "many" };
+            return Err(SqlError::syntax(format!("subquery has too {which} columns")).at(at));
+        }
+        let correlated = !args.is_empty();
+        let mut pairs = Vec::with_capacity(outer.len());
+        let mut keys = Vec::with_capacity(outer.len());
+        for (i, (outer, column)) in outer.into_iter().zip(&bound.columns).enumerate() {
+            // An untyped value takes the column's type before it becomes a slot.
+            let outer = if outer.ty().oid == oid::UNKNOWN {
+                self.implicit(outer, SqlType::new(column.ty.oid), at)?
+            } else {
+                outer
+            };
+            let slot = self.next_slot;
+            self.next_slot += 1;
+            pairs.push((Expr::Slot(slot, outer.ty()), Expr::Column(i as u32, column.ty)));
+            keys.push(outer.clone());
+            args.push((slot, outer));
+        }
+        let count = pairs.len();
+        let test = self.row_operator(op, pairs, at)?;
+        let hashable = if op == "=" && any { hash_keys(&test, count, keys) } else { None };
+        let kind = SubPlanKind::Compare { test: Box::new(test), any, hashable };
+        let plan = SubPlan {
+            kind,
+            query: SubQuery::Logical(Box::new(bound.plan)),
+            args,
+            correlated,
+            ty: SqlType::new(oid::BOOL),
+        }
+        .boxed();
+        Ok(if negated { Expr::Not(Box::new(plan)) } else { plan })
+    }
+
+    /// `left op ANY (...)` over an array or a subquery.
+    pub(super) fn quantified(
+        &mut self,
+        left: &sq::Expr,
+        op: &sq::BinaryOperator,
+        right: &sq::Expr,
+        any: bool,
+    ) -> Result<Expr> {
+        let name = Self::operator_name(op)?;
+        let mut plain = right;
+        while let sq::Expr::Nested(inner) = plain {
+            plain = inner;
+        }
+        if let sq::Expr::Subquery(query) = plain {
+            return self.quantified_subquery(left, &name, query, any, false);
+        }
+        let at = start(left);
+        let left = self.expr(left)?;
+        let array = self.expr(plain)?;
+        self.scalar_array(&name, left, array, any, at)
+    }
+}
+
+/// The outer expressions and equality functions, when every comparison is of the plain slot and column and its operator
+/// can be hashed.
+fn hash_keys(
+    test: &Expr,
+    count: usize,
+    outer: Vec<Expr>,
+) -> Option<Vec<(Expr, &'static pg_functions::Function)>> {
+    let parts: Vec<&Expr> = match test {
+        Expr::And(parts) => parts.iter().collect(),
+        one => Vec::from([one]),
+    };
+    if parts.len() != count {
+        return None;
+    }
+    let mut keys = Vec::with_capacity(count);
+    for (i, (part, outer)) in parts.into_iter().zip(outer).enumerate() {
+        let Expr::Call(call) = part else { return None };
+        let plain = matches!(call.args.as_slice(), [Expr::Slot(..), Expr::Column(c, _)] if *c as usize == i);
+        let hashes = registry().operators().iter().any(|o| o.function == call.function.oid && o.hashes);
+        if !plain || !hashes {
+            return None;
+        }
+        keys.push((outer, call.function));
+    }
+    Some(keys)
+}
+
+fn start_of(query: &sq::Query) -> u32 {
+    use sqlparser::ast::Spanned;
+    crate::grammar::position(query.span().start)
+}

@@ -1,0 +1,975 @@
+//! Utility statements: names and types resolved, expressions checked and turned into canonical text.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{Relation, RelationKind, desc::IndexKey};
+use pg_functions::{FunctionKind, Volatility};
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::Column,
+    statement::{ExplainOptions, Query, Statement},
+    utility::{self as u, Utility},
+};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid, typeinfo};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder,
+    expr::start,
+    scope::{Entry, EntryColumn, Place, at},
+    types,
+};
+use crate::{
+    ast::{self, Ast, NameAt},
+    deparse,
+};
+
+/// Most columns a table may have.
+const MAX_COLUMNS: usize = 1600;
+/// Most key columns an index may have.
+const MAX_KEYS: usize = 32;
+
+fn entry(alias: &str, columns: &[(String, SqlType)]) -> Entry {
+    let columns = columns
+        .iter()
+        .enumerate()
+        .map(|(i, (name, ty))| EntryColumn {
+            name: name.clone(),
+            expr: Expr::Column(i as ColumnId, *ty),
+            origin: (0, 0),
+        })
+        .collect();
+    Entry { alias: alias.into(), schema: None, columns, scan: None, scalar: false }
+}
+
+fn live_columns(relation: &Relation) -> Vec<(String, SqlType)> {
+    relation.live().map(|a| (a.name.clone(), a.ty)).collect()
+}
+
+impl Binder<'_> {
+    pub(super) fn explain(&mut self, options: &ExplainOptions, inner: &Ast) -> Result<Statement> {
+        if let Ast::Execute { name, args } = inner {
+            let execute = self.execute(name, args)?;
+            return Ok(Statement::Utility(Box::new(Utility::ExplainExecute(execute, *options))));
+        }
+        let query = match inner {
+            Ast::CreateTableAs(create) => self.top_query(&create.query)?,
+            Ast::Declare { query, .. } | Ast::SelectInto(query, _) => self.top_query(query)?,
+            other => match self.statement(other)? {
+                Statement::Query(query) => query,
+                _ => return Err(SqlError::unsupported("EXPLAIN of a utility statement")),
+            },
+        };
+        Ok(Statement::Explain(query, *options))
+    }
+
+    pub(super) fn utility(&mut self, ast: &Ast) -> Result<Utility> {
+        Ok(match ast {
+            Ast::Ready(utility) => (**utility).clone(),
+            Ast::Unsupported(what) => return Err(SqlError::unsupported(what)),
+            Ast::CreateTable(create) => Utility::CreateTable(self.create_table(create)?),
+            Ast::CreateTableAs(create) => Utility::CreateTableAs(self.create_table_as(create)?),
+            Ast::SelectInto(query, name) => {
+                let create = ast::CreateTableAs {
+                    name: name.name.clone(),
+                    if_not_exists: false,
+                    columns: Vec::new(),
+                    query: query.clone(),
+                    with_data: true,
+                    fillfactor: None,
+                };
+                Utility::CreateTableAs(self.create_table_as(&create)?)
+            }
+            Ast::CreateIndex(create) => Utility::CreateIndex(self.create_index(create)?),
+            Ast::CreateView(create) => Utility::CreateView(self.create_view(create)?),
+            Ast::AlterTable(alter) => Utility::AlterTable(self.alter_table(alter)?),
+            Ast::CreateSequence(name, if_not_exists, def) => Utility::CreateSequence(u::CreateSequence {
+                name: name.clone(),
+                if_not_exists: *if_not_exists,
+                options: self.sequence(def)?,
+            }),
+            Ast::AlterSequence(name, if_exists, def) => Utility::AlterSequence(u::AlterSequence {
+                name: name.clone(),
+                if_exists: *if_exists,
+                options: self.sequence(def)?,
+            }),
+            Ast::Copy(copy) => Utility::Copy(self.copy(copy)?),
+            Ast::Truncate { tables, restart_identity, cascade } => {
+                let mut relations = Vec::with_capacity(tables.len());
+                for name in tables {
+                    let relation = self.relation(name)?;
+                    self.must_be_table(&relation)?;
+                    relations.push(relation);
+                }
+                Utility::Truncate(u::Truncate {
+                    relations,
+                    restart_identity: *restart_identity,
+                    cascade: *cascade,
+                })
+            }
+            Ast::Vacuum { targets, options } => Utility::Vacuum(u::Vacuum {
+                targets: self.vacuum_targets(targets)?,
+                analyze: options.analyze,
+                full: options.full,
+                freeze: options.freeze,
+                verbose: options.verbose,
+            }),
+            Ast::Analyze(targets) => Utility::Analyze(self.vacuum_targets(targets)?),
+            Ast::Lock { tables, mode, nowait } => {
+                let mut relations = Vec::with_capacity(tables.len());
+                for name in tables {
+                    relations.push(self.relation(name)?);
+                }
+                Utility::Lock(u::Lock { relations, mode: *mode, nowait: *nowait })
+            }
+            Ast::Prepare { name, types, statement } => {
+                let mut oids = Vec::with_capacity(types.len());
+                for ty in types {
+                    let unknown = matches!(ty, sq::DataType::Custom(n, _) if format!("{n}") == "unknown");
+                    oids.push(if unknown { 0 } else { self.data_type(ty)?.oid });
+                }
+                Utility::Prepare(u::Prepare { name: name.clone(), types: oids, statement: statement.clone() })
+            }
+            Ast::Execute { name, args } => Utility::Execute(self.execute(name, args)?),
+            Ast::Declare { name, query, binary, scroll, hold } => Utility::Declare(u::Declare {
+                name: name.clone(),
+                query: self.top_query(query)?,
+                binary: *binary,
+                scroll: *scroll,
+                hold: *hold,
+            }),
+            Ast::Query(_) | Ast::Insert(..) | Ast::Update(..) | Ast::Delete(..) | Ast::Explain(..) => {
+                return Err(SqlError::internal("not a utility statement"));
+            }
+        })
+    }
+
+    fn execute(&mut self, name: &str, args: &[sq::Expr]) -> Result<u::Execute> {
+        let empty = entry("", &[]);
+        let mut bound = Vec::with_capacity(args.len());
+        for arg in args {
+            let e = match arg {
+                // Left untyped: the prepared parameter says what it is.
+                sq::Expr::Value(v)
+                    if matches!(v.value, sq::Value::SingleQuotedString(_) | sq::Value::Null) =>
+                {
+                    self.in_entry(arg, empty.clone(), Place::Values)?
+                }
+                _ => self.over_entry(arg, empty.clone(), Place::Values, None)?,
+            };
+            bound.push(e);
+        }
+        Ok(u::Execute { name: name.into(), args: bound })
+    }
+
+    /// Binds without giving untyped literals a type.
+    fn in_entry(&mut self, e: &sq::Expr, entry: Entry, place: Place) -> Result<Expr> {
+        let frames = core::mem::take(&mut self.frames);
+        self.frames.push(super::scope::Frame {
+            entries: Vec::from([entry]),
+            place: Some(place),
+            ..super::scope::Frame::default()
+        });
+        let result = self.expr(e);
+        self.frames = frames;
+        result
+    }
+
+    fn must_be_table(&self, relation: &Relation) -> Result<()> {
+        if relation.kind == RelationKind::Table {
+            return Ok(());
+        }
+        Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)))
+    }
+
+    fn vacuum_targets(&mut self, targets: &[(NameAt, Vec<sq::Ident>)]) -> Result<Vec<u::VacuumTarget>> {
+        let mut out = Vec::with_capacity(targets.len());
+        for (name, columns) in targets {
+            let relation = self.relation(name)?;
+            let mut attnums = Vec::with_capacity(columns.len());
+            for ident in columns {
+                let position = self.target_column(&relation, ident)?;
+                attnums.extend(relation.live().nth(position).map(|a| a.attnum));
+            }
+            out.push(u::VacuumTarget { relation, columns: attnums });
+        }
+        Ok(out)
+    }
+
+    /// Canonical text of an expression over named columns.
+    fn canonical(&self, e: &Expr, columns: &[(String, SqlType)]) -> Result<String> {
+        deparse::expression(e, self.catalog, &|i| {
+            columns.get(i as usize).map_or_else(String::new, |(name, _)| name.clone())
+        })
+    }
+
+    fn stored_text(
+        &mut self,
+        e: &sq::Expr,
+        table: &str,
+        columns: &[(String, SqlType)],
+        place: Place,
+        target: Option<SqlType>,
+    ) -> Result<(String, Expr)> {
+        let bound = self.over_entry(e, entry(table, columns), place, target)?;
+        let immutable = matches!(place, Place::IndexExpression | Place::IndexPredicate | Place::Generated);
+        if immutable && !is_immutable(&bound) {
+            let message = match place {
+                Place::IndexPredicate => "functions in index predicate must be marked IMMUTABLE",
+                Place::Generated => "generation expression is not immutable",
+                _ => "functions in index expression must be marked IMMUTABLE",
+            };
+            return Err(SqlError::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+        }
+        Ok((self.canonical(&bound, columns)?, bound))
+    }
+
+    fn default_text(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<String> {
+        let bound = self.over_entry_default(e, column, ty)?;
+        self.canonical(&bound, &[])
+    }
+
+    fn over_entry_default(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<Expr> {
+        let frames = core::mem::take(&mut self.frames);
+        self.frames
+            .push(super::scope::Frame { place: Some(Place::Default), ..super::scope::Frame::default() });
+        let result = self.expr(e).map_err(|error| {
+            if error.state() == SqlState::UNDEFINED_COLUMN {
+                SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot use column reference in DEFAULT expression",
+                )
+                .at(start(e))
+            } else {
+                error
+            }
+        });
+        let result = result.and_then(|bound| {
+            let from = bound.ty();
+            let message = || {
+                SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "column \"{column}\" is of type {} but default expression is of type {}",
+                        types::show(ty),
+                        types::show(from)
+                    ),
+                )
+                .hint("You will need to rewrite or cast the expression.")
+            };
+            match self.try_coerce(bound, ty, pg_functions::CastContext::Assignment)? {
+                Some(bound) => Ok(bound),
+                None => Err(message()),
+            }
+        });
+        self.frames = frames;
+        result
+    }
+
+    fn column_type(&mut self, ty: &sq::DataType, name: &str, at: u32) -> Result<SqlType> {
+        let ty = self.data_type(ty).map_err(|e| e.at(at))?;
+        let info = typeinfo::get(ty.oid);
+        if info.is_some_and(|t| t.kind == b'p') {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{name}\" has pseudo-type {}", types::show(ty)),
+            ));
+        }
+        Ok(ty)
+    }
+
+    /// A column's definition and the constraints written at it.
+    fn column_def(&mut self, column: &ast::Column) -> Result<(u::ColumnDef, Vec<ast::NamedConstraint>)> {
+        let name = column.name.value.clone();
+        let serial = types::serial(&column.ty);
+        let ty = match serial {
+            Some(ty) => SqlType::new(ty),
+            None => self.column_type(&column.ty, &name, column.type_at)?,
+        };
+        let collation = match &column.collation {
+            Some(collation) => self.collation(collation)?,
+            None => typeinfo::get(ty.oid).map_or(0, |t| t.collation),
+        };
+        let mut def = u::ColumnDef {
+            name,
+            ty,
+            not_null: serial.is_some(),
+            default: None,
+            generated: 0,
+            sequence: None,
+            collation,
+        };
+        if let Some(integer) = serial {
+            let options = u::SequenceOptions { ty: Some(integer), ..u::SequenceOptions::default() };
+            def.sequence = Some(u::OwnedSequence { identity: 0, options });
+        }
+        let (mut constraints, mut nullable) = (Vec::new(), false);
+        for (constraint_name, option) in &column.options {
+            match option {
+                ast::ColumnOption::NotNull => def.not_null = true,
+                ast::ColumnOption::Null => nullable = true,
+                ast::ColumnOption::Default(e) => {
+                    if def.default.is_some() || def.sequence.is_some() {
+                        return Err(SqlError::syntax(format!(
+                            "multiple default values specified for column \"{}\"",
+                            def.name
+                        ))
+                        .at(at(&column.name)));
+                    }
+                    def.default = Some(self.default_text(e, &def.name, ty)?);
+                }
+                ast::ColumnOption::Identity(kind, options) => {
+                    def.not_null = true;
+                    let mut options = self.sequence(options)?;
+                    self.identity_type(ty)?;
+                    options.ty = Some(ty.oid);
+                    def.sequence = Some(u::OwnedSequence { identity: *kind, options });
+                }
+                // Bound later, when all columns are known.
+                ast::ColumnOption::Generated(_) => def.generated = b's',
+                ast::ColumnOption::Constraint(constraint) => {
+                    let mut constraint = constraint.clone();
+                    if let ast::Constraint::Index { columns, primary, .. } = &mut constraint {
+                        columns.push(column.name.clone());
+                        def.not_null |= *primary;
+                    }
+                    constraints.push(ast::NamedConstraint { name: constraint_name.clone(), constraint });
+                }
+            }
+        }
+        if nullable && def.not_null {
+            return Err(SqlError::syntax(format!(
+                "conflicting NULL/NOT NULL declarations for column \"{}\"",
+                def.name
+            ))
+            .at(at(&column.name)));
+        }
+        Ok((def, constraints))
+    }
+
+    fn identity_type(&self, ty: SqlType) -> Result<()> {
+        if matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8) {
+            return Ok(());
+        }
+        Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "identity column type must be smallint, integer, or bigint",
+        ))
+    }
+
+    fn create_table(&mut self, create: &ast::CreateTable) -> Result<u::CreateTable> {
+        let table = &create.name.name;
+        let mut columns: Vec<u::ColumnDef> = Vec::with_capacity(create.columns.len());
+        let mut named: Vec<ast::NamedConstraint> = Vec::new();
+        for column in &create.columns {
+            let (def, constraints) = self.column_def(column)?;
+            if columns.iter().any(|c| c.name == def.name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", def.name),
+                ));
+            }
+            if super::scope::SYSTEM.iter().any(|s| s.0 == def.name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column name \"{}\" conflicts with a system column name", def.name),
+                ));
+            }
+            columns.push(def);
+            named.extend(constraints);
+        }
+        if columns.len() > MAX_COLUMNS {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("tables can have at most {MAX_COLUMNS} columns"),
+            ));
+        }
+        named.extend(create.constraints.iter().cloned());
+        let shape: Vec<(String, SqlType)> = columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
+        for (column, def) in create.columns.iter().zip(&mut columns) {
+            for (_, option) in &column.options {
+                if let ast::ColumnOption::Generated(e) = option {
+                    if def.default.is_some() {
+                        return Err(SqlError::syntax(format!(
+                            "both default and generation expression specified for column \"{}\"",
+                            def.name
+                        )));
+                    }
+                    let (text, _) = self.stored_text(e, table, &shape, Place::Generated, Some(def.ty))?;
+                    def.default = Some(text);
+                }
+            }
+        }
+        let mut constraints = Vec::with_capacity(named.len());
+        let mut primary = false;
+        for constraint in &named {
+            let def = self.constraint(constraint, table, &shape)?;
+            if let u::ConstraintDefKind::Index { primary: true, columns: keys, .. } = &def.kind {
+                if primary {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_TABLE_DEFINITION,
+                        format!("multiple primary keys for table \"{table}\" are not allowed"),
+                    ));
+                }
+                primary = true;
+                for column in columns.iter_mut().filter(|c| keys.contains(&c.name)) {
+                    column.not_null = true;
+                }
+            }
+            constraints.push(def);
+        }
+        Ok(u::CreateTable {
+            name: create.name.clone(),
+            if_not_exists: create.if_not_exists,
+            columns,
+            constraints,
+            fillfactor: create.fillfactor,
+            unlogged: create.unlogged,
+        })
+    }
+
+    fn constraint(
+        &mut self,
+        constraint: &ast::NamedConstraint,
+        table: &str,
+        shape: &[(String, SqlType)],
+    ) -> Result<u::ConstraintDef> {
+        let kind = match &constraint.constraint {
+            ast::Constraint::Check(e) => {
+                let (expression, bound) = self.stored_text(e, table, shape, Place::Check, None)?;
+                let mut used: Vec<ColumnId> = Vec::new();
+                bound.for_each_column(&mut |id| {
+                    if !used.contains(&id) {
+                        used.push(id);
+                    }
+                });
+                let columns =
+                    used.iter().filter_map(|id| shape.get(*id as usize)).map(|(n, _)| n.clone()).collect();
+                u::ConstraintDefKind::Check { expression, columns }
+            }
+            ast::Constraint::Index {
+                primary,
+                columns,
+                include,
+                fillfactor,
+                nulls_not_distinct,
+                using_index,
+            } => {
+                let names = |idents: &[sq::Ident]| -> Result<Vec<String>> {
+                    let mut names: Vec<String> = Vec::with_capacity(idents.len());
+                    for ident in idents {
+                        let Some((_, ty)) = shape.iter().find(|(n, _)| *n == ident.value) else {
+                            return Err(SqlError::new(
+                                SqlState::UNDEFINED_COLUMN,
+                                format!("column \"{}\" named in key does not exist", ident.value),
+                            )
+                            .at(at(ident)));
+                        };
+                        if names.contains(&ident.value) {
+                            let which = if *primary { "primary key" } else { "unique" };
+                            return Err(SqlError::new(
+                                SqlState::DUPLICATE_COLUMN,
+                                format!("column \"{}\" appears twice in {which} constraint", ident.value),
+                            )
+                            .at(at(ident)));
+                        }
+                        indexable(*ty)?;
+                        names.push(ident.value.clone());
+                    }
+                    Ok(names)
+                };
+                u::ConstraintDefKind::Index {
+                    primary: *primary,
+                    columns: names(columns)?,
+                    include: names(include)?,
+                    fillfactor: *fillfactor,
+                    nulls_not_distinct: *nulls_not_distinct,
+                    using_index: using_index.clone(),
+                }
+            }
+        };
+        Ok(u::ConstraintDef { name: constraint.name.clone(), kind })
+    }
+
+    fn create_table_as(&mut self, create: &ast::CreateTableAs) -> Result<u::CreateTableAs> {
+        let query = self.top_query(&create.query)?;
+        let columns = self.result_columns(&query.columns, &create.columns)?;
+        Ok(u::CreateTableAs {
+            name: create.name.clone(),
+            if_not_exists: create.if_not_exists,
+            columns,
+            query,
+            with_data: create.with_data,
+            fillfactor: create.fillfactor,
+        })
+    }
+
+    fn result_columns(&self, columns: &[Column], names: &[sq::Ident]) -> Result<Vec<u::ColumnDef>> {
+        if names.len() > columns.len() {
+            return Err(SqlError::syntax("too many column names were specified"));
+        }
+        let mut defs: Vec<u::ColumnDef> = Vec::with_capacity(columns.len());
+        for (i, column) in columns.iter().enumerate() {
+            let name = names.get(i).map_or_else(|| column.name.clone(), |n| n.value.clone());
+            if defs.iter().any(|d| d.name == name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{name}\" specified more than once"),
+                ));
+            }
+            if column.ty.oid == oid::RECORD {
+                return Err(SqlError::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!("column \"{name}\" has pseudo-type record"),
+                ));
+            }
+            defs.push(u::ColumnDef {
+                name,
+                ty: column.ty,
+                not_null: false,
+                default: None,
+                generated: 0,
+                sequence: None,
+                collation: typeinfo::get(column.ty.oid).map_or(0, |t| t.collation),
+            });
+        }
+        Ok(defs)
+    }
+
+    fn create_view(&mut self, create: &ast::CreateView) -> Result<u::CreateView> {
+        let query: Query = self.top_query(&create.query)?;
+        if !query.params.is_empty() {
+            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
+        }
+        Ok(u::CreateView {
+            name: create.name.clone(),
+            or_replace: create.or_replace,
+            columns: self.result_columns(&query.columns, &create.columns)?,
+            query: create.text.clone(),
+        })
+    }
+
+    fn create_index(&mut self, create: &ast::CreateIndex) -> Result<u::CreateIndex> {
+        let relation = self.relation(&create.table)?;
+        if relation.kind != RelationKind::Table {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot create index on relation \"{}\"", relation.name),
+            ));
+        }
+        if create.elements.len() + create.include.len() > MAX_KEYS {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("cannot use more than {MAX_KEYS} columns in an index"),
+            ));
+        }
+        let shape = live_columns(&relation);
+        let mut keys = Vec::with_capacity(create.elements.len());
+        for element in &create.elements {
+            keys.push(self.index_key(element, &relation, &shape)?);
+        }
+        let key_count = keys.len();
+        for ident in &create.include {
+            let position = self.target_column(&relation, ident)?;
+            let Some(attribute) = relation.live().nth(position) else { continue };
+            keys.push(IndexKey {
+                attnum: attribute.attnum,
+                expression: None,
+                ty: attribute.ty,
+                descending: false,
+                nulls_first: false,
+            });
+        }
+        let predicate = match &create.predicate {
+            Some(e) => Some(self.stored_text(e, &relation.name, &shape, Place::IndexPredicate, None)?.0),
+            None => None,
+        };
+        Ok(u::CreateIndex {
+            name: create.name.clone(),
+            relation,
+            unique: create.unique,
+            if_not_exists: create.if_not_exists,
+            concurrently: create.concurrently,
+            keys,
+            key_count,
+            predicate,
+            nulls_not_distinct: create.nulls_not_distinct,
+            fillfactor: create.fillfactor,
+        })
+    }
+
+    fn index_key(
+        &mut self,
+        element: &ast::IndexElement,
+        relation: &Arc<Relation>,
+        shape: &[(String, SqlType)],
+    ) -> Result<IndexKey> {
+        let mut expr = &element.expr;
+        while let sq::Expr::Collate { expr: inner, collation } = expr {
+            self.collation(collation)?;
+            expr = inner;
+        }
+        if let sq::Expr::Identifier(ident) = expr {
+            let attribute = relation.live().find(|a| a.name == ident.value).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{}\" does not exist", ident.value),
+                )
+                .at(at(ident))
+            })?;
+            indexable(attribute.ty)?;
+            return Ok(IndexKey {
+                attnum: attribute.attnum,
+                expression: None,
+                ty: attribute.ty,
+                descending: element.descending,
+                nulls_first: element.nulls_first,
+            });
+        }
+        let (text, bound) = self.stored_text(expr, &relation.name, shape, Place::IndexExpression, None)?;
+        indexable(bound.ty())?;
+        Ok(IndexKey {
+            attnum: 0,
+            expression: Some(text),
+            ty: bound.ty(),
+            descending: element.descending,
+            nulls_first: element.nulls_first,
+        })
+    }
+
+    fn sequence(&mut self, def: &ast::SequenceDef) -> Result<u::SequenceOptions> {
+        let mut options = def.options.clone();
+        if let Some(ty) = &def.ty {
+            let ty = self.data_type(ty)?.oid;
+            if !matches!(ty, oid::INT2 | oid::INT4 | oid::INT8) {
+                return Err(SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    "sequence type must be smallint, integer, or bigint",
+                ));
+            }
+            options.ty = Some(ty);
+        }
+        if options.increment == Some(0) {
+            return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "INCREMENT must not be zero"));
+        }
+        Ok(options)
+    }
+
+    fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<u::AlterTable> {
+        let name = alter.table.name.clone();
+        let found = self.catalog.relation(name.schema.as_deref(), &name.name)?;
+        let relation = match found {
+            None if alter.if_exists => {
+                return Ok(u::AlterTable { relation: None, name, actions: Vec::new() });
+            }
+            None => self.relation(&alter.table)?,
+            Some(relation) => relation,
+        };
+        self.depend(relation.oid);
+        let mut shape = live_columns(&relation);
+        let mut actions = Vec::with_capacity(alter.actions.len());
+        for action in &alter.actions {
+            actions.push(self.alter_action(action, &relation, &mut shape)?);
+        }
+        Ok(u::AlterTable { relation: Some(relation), name, actions })
+    }
+
+    fn alter_action(
+        &mut self,
+        action: &ast::AlterAction,
+        relation: &Arc<Relation>,
+        shape: &mut Vec<(String, SqlType)>,
+    ) -> Result<u::AlterAction> {
+        let column_type = |ident: &sq::Ident, shape: &[(String, SqlType)]| {
+            shape.iter().find(|(n, _)| *n == ident.value).map(|(_, t)| *t).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{}\" of relation \"{}\" does not exist", ident.value, relation.name),
+                )
+            })
+        };
+        Ok(match action {
+            ast::AlterAction::Ready(action) => action.clone(),
+            ast::AlterAction::AddColumn(column, if_not_exists) => {
+                let (mut def, named) = self.column_def(column)?;
+                shape.push((def.name.clone(), def.ty));
+                for (_, option) in &column.options {
+                    if let ast::ColumnOption::Generated(e) = option {
+                        let place = Place::Generated;
+                        def.default =
+                            Some(self.stored_text(e, &relation.name, shape, place, Some(def.ty))?.0);
+                    }
+                }
+                let mut constraints = Vec::with_capacity(named.len());
+                for constraint in &named {
+                    constraints.push(self.constraint(constraint, &relation.name, shape)?);
+                }
+                u::AlterAction::AddColumn { column: def, constraints, if_not_exists: *if_not_exists }
+            }
+            ast::AlterAction::AddConstraint(constraint) => {
+                u::AlterAction::AddConstraint(self.constraint(constraint, &relation.name, shape)?)
+            }
+            ast::AlterAction::SetDefault(ident, e) => {
+                let ty = column_type(ident, shape)?;
+                let default = self.default_text(e, &ident.value, ty)?;
+                u::AlterAction::SetDefault { column: ident.value.clone(), default }
+            }
+            ast::AlterAction::SetType(ident, ty, position, using) => {
+                let old = column_type(ident, shape)?;
+                let new = self.column_type(ty, &ident.value, *position)?;
+                let place = Place::Generated;
+                let bound = match using {
+                    Some(e) => self.over_entry(e, entry(&relation.name, shape), place, None)?,
+                    None => {
+                        let e = sq::Expr::Identifier(ident.clone());
+                        self.over_entry(&e, entry(&relation.name, shape), place, None)?
+                    }
+                };
+                let bound = self.try_coerce(bound, new, pg_functions::CastContext::Assignment)?;
+                let Some(bound) = bound else {
+                    return Err(SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "column \"{}\" cannot be cast automatically to type {}",
+                            ident.value,
+                            types::show(new)
+                        ),
+                    )
+                    .hint(format!(
+                        "You might need to specify \"USING {}::{}\".",
+                        ident.value,
+                        types::show_full(new)
+                    )));
+                };
+                let using = self.canonical(&bound, shape)?;
+                let _ = old;
+                u::AlterAction::SetType { column: ident.value.clone(), ty: new, using }
+            }
+            ast::AlterAction::AddIdentity(ident, kind, def) => {
+                let ty = column_type(ident, shape)?;
+                self.identity_type(ty)?;
+                let mut options = self.sequence(def)?;
+                options.ty = Some(ty.oid);
+                u::AlterAction::AddIdentity {
+                    column: ident.value.clone(),
+                    sequence: u::OwnedSequence { identity: *kind, options },
+                }
+            }
+        })
+    }
+
+    fn copy(&mut self, copy: &ast::Copy) -> Result<u::Copy> {
+        let mut options = copy_options(&copy.options, copy.from)?;
+        let target = match (&copy.source, copy.from) {
+            (ast::CopySource::Query(query), _) => u::CopyTarget::To(self.top_query(query)?),
+            (ast::CopySource::Table(name, columns), false) => {
+                u::CopyTarget::To(self.copy_table(name, columns)?)
+            }
+            (ast::CopySource::Table(name, columns), true) => {
+                self.copy_from(name, columns, copy.filter.as_ref())?
+            }
+        };
+        let names: Vec<String> = match &target {
+            u::CopyTarget::To(query) => query.columns.iter().map(|c| c.name.clone()).collect(),
+            u::CopyTarget::From { relation, columns, .. } => columns
+                .iter()
+                .filter_map(|n| relation.live().find(|a| a.attnum == *n))
+                .map(|a| a.name.clone())
+                .collect(),
+        };
+        let positions = |wanted: &Option<ast::Columns>, option: &str| -> Result<Vec<u32>> {
+            Ok(match wanted {
+                None => Vec::new(),
+                Some(ast::Columns::All) => (0..names.len() as u32).collect(),
+                Some(ast::Columns::Some(idents)) => {
+                    let mut out = Vec::with_capacity(idents.len());
+                    for ident in idents {
+                        let position = names.iter().position(|n| *n == ident.value);
+                        out.push(position.ok_or_else(|| {
+                            SqlError::new(
+                                SqlState::INVALID_COLUMN_REFERENCE,
+                                format!("{option} column \"{}\" not referenced by COPY", ident.value),
+                            )
+                        })? as u32);
+                    }
+                    out
+                }
+            })
+        };
+        options.force_quote = positions(&copy.options.force_quote, "FORCE_QUOTE")?;
+        options.force_not_null = positions(&copy.options.force_not_null, "FORCE_NOT_NULL")?;
+        options.force_null = positions(&copy.options.force_null, "FORCE_NULL")?;
+        Ok(u::Copy { target, from: copy.from, options })
+    }
+
+    /// COPY table TO is COPY (SELECT columns FROM table) TO.
+    fn copy_table(&mut self, name: &NameAt, columns: &[sq::Ident]) -> Result<Query> {
+        let relation = self.relation(name)?;
+        if relation.kind == RelationKind::View {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot copy from view \"{}\"", relation.name),
+            )
+            .hint("Try the COPY (SELECT ...) TO variant."));
+        }
+        for ident in columns {
+            self.target_column(&relation, ident)?;
+        }
+        let list: Vec<String> = if columns.is_empty() {
+            relation.live().map(|a| deparse::quote(&a.name)).collect()
+        } else {
+            columns.iter().map(|i| deparse::quote(&i.value)).collect()
+        };
+        let text = format!(
+            "SELECT {} FROM {}.{}",
+            list.join(", "),
+            deparse::quote(&relation.schema_name),
+            deparse::quote(&relation.name)
+        );
+        let parsed = crate::grammar::statements(&text)?;
+        match parsed.into_iter().next().map(|i| i.ast) {
+            Some(Ast::Query(query)) => self.top_query(&query),
+            _ => Err(SqlError::internal("COPY query did not parse")),
+        }
+    }
+
+    fn copy_from(
+        &mut self,
+        name: &NameAt,
+        columns: &[sq::Ident],
+        filter: Option<&sq::Expr>,
+    ) -> Result<u::CopyTarget> {
+        let relation = self.target_relation(name, "COPY")?;
+        // First of all ids: the row's columns are 0.. as the executor expects.
+        let ids = self.column_ids(&relation);
+        let mut listed: Vec<i16> = Vec::new();
+        for ident in columns {
+            let position = self.target_column(&relation, ident)?;
+            let Some(attribute) = relation.live().nth(position) else { continue };
+            if attribute.generated != 0 {
+                return Err(SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("column \"{}\" is a generated column", attribute.name),
+                )
+                .detail("Generated columns cannot be used in COPY."));
+            }
+            if listed.contains(&attribute.attnum) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", attribute.name),
+                ));
+            }
+            listed.push(attribute.attnum);
+        }
+        if columns.is_empty() {
+            listed = relation.live().filter(|a| a.generated == 0).map(|a| a.attnum).collect();
+        }
+        let mut defaults = Vec::new();
+        let held = relation.clone();
+        for attribute in held.live().filter(|a| !listed.contains(&a.attnum)) {
+            defaults.push((attribute.attnum, self.default_value(attribute)?));
+        }
+        let target = self.target_body(&relation, ids.clone())?;
+        let filter = match filter {
+            None => None,
+            Some(e) => {
+                let entry = self.row_entry(&relation, &relation.name, &ids);
+                let bound = self.over_entry(e, entry, Place::Where, None)?;
+                Some(self.boolean(bound, "WHERE", start(e))?)
+            }
+        };
+        Ok(u::CopyTarget::From { relation, columns: listed, defaults, filter, target })
+    }
+}
+
+fn is_immutable(e: &Expr) -> bool {
+    !e.any(&mut |e| match e {
+        Expr::Call(call) => {
+            call.function.volatility != Volatility::Immutable || call.function.kind != FunctionKind::Scalar
+        }
+        Expr::SubPlan(_) => true,
+        _ => false,
+    })
+}
+
+fn indexable(ty: SqlType) -> Result<()> {
+    let method = pg_functions::BTREE;
+    if pg_functions::registry().default_class(method, ty.oid).is_some() {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("data type {} has no default operator class for access method \"btree\"", types::show(ty)),
+    )
+    .hint(
+        "You must specify an operator class for the index or define a default operator class for the data type.",
+    ))
+}
+
+fn copy_options(options: &ast::CopyOptions, from: bool) -> Result<u::CopyOptions> {
+    let single = |text: &Option<String>, what: &str| -> Result<Option<u8>> {
+        match text {
+            None => Ok(None),
+            Some(text) => match text.as_bytes() {
+                [byte] => Ok(Some(*byte)),
+                _ => Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("COPY {what} must be a single one-byte character"),
+                )),
+            },
+        }
+    };
+    let csv = options.format == u::CopyFormat::Csv;
+    let only_csv = |given: bool, what: &str| {
+        if given && !csv {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("COPY {what} available only in CSV mode"),
+            ));
+        }
+        Ok(())
+    };
+    only_csv(options.quote.is_some(), "quote")?;
+    only_csv(options.escape.is_some(), "escape")?;
+    only_csv(options.force_quote.is_some(), "force quote")?;
+    only_csv(options.force_not_null.is_some(), "force not null")?;
+    only_csv(options.force_null.is_some(), "force null")?;
+    if options.format == u::CopyFormat::Binary {
+        if options.delimiter.is_some() {
+            return Err(SqlError::syntax("cannot specify DELIMITER in BINARY mode"));
+        }
+        if options.null.is_some() {
+            return Err(SqlError::syntax("cannot specify NULL in BINARY mode"));
+        }
+        if options.header {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot specify HEADER in BINARY mode",
+            ));
+        }
+    }
+    if options.force_quote.is_some() && from {
+        return Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "COPY force quote only available using COPY TO",
+        ));
+    }
+    if let Some(encoding) = &options.encoding
+        && !matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
+    {
+        return Err(SqlError::unsupported(format!("COPY with ENCODING '{encoding}'")));
+    }
+    Ok(u::CopyOptions {
+        format: options.format,
+        delimiter: single(&options.delimiter, "delimiter")?,
+        null: options.null.clone(),
+        header: options.header,
+        header_match: options.header_match,
+        quote: single(&options.quote, "quote")?,
+        escape: single(&options.escape, "escape")?,
+        force_quote: Vec::new(),
+        force_not_null: Vec::new(),
+        force_null: Vec::new(),
+        freeze: options.freeze,
+    })
+}
