@@ -8,7 +8,7 @@ use super::{
     DATE_INFINITY, DATE_NEG_INFINITY, DAY, HOUR, MINUTE, SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY,
     calendar::{self, Fields},
     check_date, check_timestamp, date_is_infinite,
-    extract::{Field, not_supported},
+    extract::{Field, not_recognized, not_supported},
     interval_text::Parts,
     out_of_range, timestamp_is_infinite,
     words::Unit,
@@ -420,22 +420,25 @@ fn trunc_local(t: i64, unit: Unit) -> Result<i64> {
 fn trunc_unit(unit: &str, type_name: &str) -> Result<Unit> {
     match Field::parse(unit, type_name)? {
         Field::Unit(u) => Ok(u),
-        _ => Err(not_supported(unit, type_name)),
+        Field::Zone | Field::ZoneHour | Field::ZoneMinute => Err(not_supported(unit, type_name)),
+        _ => Err(not_recognized(&unit.to_lowercase(), type_name)),
     }
 }
 
 /// `date_trunc(unit, timestamp)`
 pub fn timestamp_trunc(unit: &str, t: i64) -> Result<i64> {
-    let u = trunc_unit(unit, "timestamp without time zone")?;
-    if timestamp_is_infinite(t) { Ok(t) } else { check_timestamp(trunc_local(t, u)?) }
+    if timestamp_is_infinite(t) {
+        return Ok(t);
+    }
+    check_timestamp(trunc_local(t, trunc_unit(unit, "timestamp without time zone")?)?)
 }
 
 /// `date_trunc(unit, timestamptz)` on the clock of a zone.
 pub fn timestamptz_trunc(unit: &str, t: i64, tz: &TimeZone) -> Result<i64> {
-    let u = trunc_unit(unit, "timestamp with time zone")?;
     if timestamp_is_infinite(t) {
         return Ok(t);
     }
+    let u = trunc_unit(unit, "timestamp with time zone")?;
     let east = i64::from(zone::offset_at(tz, t)) * SECOND;
     let local = trunc_local(t.saturating_add(east), u)?;
     let shorter =

@@ -40,9 +40,18 @@ pub enum Field {
 
 #[cold]
 pub(super) fn not_supported(unit: &str, type_name: &str) -> SqlError {
+    let unit = unit.to_lowercase();
     SqlError::new(
         SqlState::FEATURE_NOT_SUPPORTED,
         format!("unit \"{unit}\" not supported for type {type_name}"),
+    )
+}
+
+#[cold]
+pub(super) fn not_recognized(unit: &str, type_name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("unit \"{unit}\" not recognized for type {type_name}"),
     )
 }
 
@@ -64,10 +73,7 @@ impl Field {
             "timezone_h" => Self::ZoneHour,
             "timezone_m" => Self::ZoneMinute,
             _ => {
-                return Err(SqlError::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("unit \"{name}\" not recognized for type {type_name}"),
-                ));
+                return Err(not_recognized(&name, type_name));
             }
         })
     }
@@ -161,10 +167,7 @@ pub fn timestamp(name: &str, t: i64) -> Result<Option<Numeric>> {
     const TYPE: &str = "timestamp without time zone";
     let field = Field::parse(name, TYPE)?;
     if timestamp_is_infinite(t) {
-        return match field {
-            Field::Zone | Field::ZoneHour | Field::ZoneMinute => Err(not_supported(name, TYPE)),
-            _ => Ok(infinite_field(field, t > 0)),
-        };
+        return Ok(infinite_field(field, t > 0));
     }
     if field == Field::Epoch {
         return Ok(epoch(t));
