@@ -8,8 +8,10 @@ use kernel_memory::MmioRegion;
 use kernel_task::{irq::IrqLine, time};
 use virtio_drivers::{
     Error, PhysAddr,
-    transport::{DeviceStatus, DeviceType, InterruptStatus, Transport},
+    transport::{DeviceStatus, InterruptStatus, Transport},
 };
+
+pub use virtio_drivers::transport::DeviceType;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Common configuration.

@@ -80,6 +80,8 @@ pub(crate) struct Stack {
     pub listeners: Vec<Listening>,
     half_open: VecDeque<ConnId>,
     time_wait: VecDeque<ConnId>,
+    /// Connections that could not send for want of a neighbour's address.
+    unresolved: Vec<u32>,
     pool: Vec<Endpoint>,
     refused_now: usize,
     pub deferred: Deferred,
@@ -189,6 +191,7 @@ impl Stack {
             listeners: Vec::new(),
             half_open: VecDeque::new(),
             time_wait: VecDeque::new(),
+            unresolved: Vec::new(),
             pool: Vec::new(),
             refused_now: 0,
             deferred: Deferred::default(),
@@ -302,6 +305,10 @@ impl Stack {
             Wire { info: &self.info, tx: &mut *self.tx, frame: Some(frame), sent: &mut self.unflushed };
         self.iface.poll_ingress_single(now, &mut wire, &mut self.base);
         self.base_follow_up(now);
+        // An answer about a neighbour may just have come. (A slot used again in the meantime is looked at in vain.)
+        for slot in mem::take(&mut self.unresolved) {
+            self.follow_up(now, slot);
+        }
     }
 
     /// DHCP, group membership: sends what is due and finds the next time.
@@ -325,11 +332,12 @@ impl Stack {
         let (address, router) = match self.base.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
             None => return,
             Some(dhcpv4::Event::Configured(c)) => (Some(c.address), c.router),
+            Some(dhcpv4::Event::Deconfigured) if self.iface.ipv4_addr().is_none() => return,
             Some(dhcpv4::Event::Deconfigured) => (None, None),
         };
         match address {
             Some(address) => log::info!("dhcp: address {address}, router {router:?}"),
-            None => log::warn!("dhcp: no lease"),
+            None => log::warn!("dhcp: the lease has ended"),
         }
         self.iface.update_ip_addrs(|a| {
             a.retain(|cidr| !matches!(cidr, IpCidr::Ipv4(_)));
@@ -579,6 +587,10 @@ impl Stack {
             let sent = self.iface.poll_egress(now, &mut wire, &mut conn.end.set);
             next = self.iface.poll_at(now, &conn.end.set);
             if sent == PollResult::None {
+                if next.is_some_and(|at| at > now) && !self.unresolved.contains(&slot) {
+                    // Something to send, but not yet: the neighbour's hardware address is being asked for.
+                    self.unresolved.push(slot);
+                }
                 break;
             }
         }

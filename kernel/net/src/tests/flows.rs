@@ -71,6 +71,17 @@ proptest! {
 }
 
 #[test]
+fn the_first_handshake_takes_no_second() {
+    let mut sim = Sim::new(Limits::default(), Faults::default(), 1);
+    let c = sim.connect();
+    // Both ends ask for each other's hardware address first; smoltcp's client waits a second after its question.
+    sim.until("SYN received", |sim| sim.server.stats().open == 1);
+    sim.run(10);
+    assert!(sim.accept().is_some());
+    assert!(sim.socket(c).may_send());
+}
+
+#[test]
 fn one_write_is_one_segment_and_carries_the_acknowledgement() {
     let mut sim = Sim::new(Limits::default(), Faults::default(), 1);
     let c = sim.connect();
