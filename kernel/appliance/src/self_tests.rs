@@ -1,6 +1,7 @@
 //! Tests that need the machine: run by `test=NAME` on the command line (`test=all` runs all, `test=list` prints the
 //! names), with a verdict on the serial port and through QEMU's debug-exit device.
 
+mod devices;
 mod locks;
 mod memory;
 mod panics;
@@ -15,7 +16,7 @@ const FAILED: u32 = 0x11;
 
 type Test = (&'static str, fn());
 
-const TESTS: &[&[Test]] = &[memory::TESTS, tasks::TESTS, locks::TESTS, panics::TESTS];
+const TESTS: &[&[Test]] = &[memory::TESTS, tasks::TESTS, locks::TESTS, panics::TESTS, devices::TESTS];
 
 /// Tests that end the machine on purpose: not part of `all`. The harness looks at what they print.
 const FATAL: &[Test] = panics::FATAL;
@@ -34,10 +35,8 @@ pub fn run(name: &str) -> ! {
         exit(FAILED);
     }
     let mut ran = 0;
-    for (n, test) in TESTS.iter().copied().flatten() {
-        if name != "all" && name != *n {
-            continue;
-        }
+    let named = devices::BY_NAME.iter().filter(|t| t.0 == name);
+    for (n, test) in TESTS.iter().copied().flatten().filter(|t| name == "all" || name == t.0).chain(named) {
         ran += 1;
         let from = time::monotonic();
         match spawn(n, test).join() {

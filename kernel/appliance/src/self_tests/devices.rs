@@ -1,0 +1,208 @@
+//! Devices as the machine has them: disk patterns, and an echo server for clients on the host.
+
+use super::Test;
+use crate::devices;
+use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+use driver_nvme::NvmeDisk;
+use intralith_config::Network;
+use kernel_task::{WaitQueue, core_count, spawn, spawn_on, time};
+use platform::{
+    block::{BlockDevice, Durability, IoClass, WriteRequest},
+    net::{Listener, ReadOutcome, ReadyHook, Stream},
+    sync::Mutex,
+};
+
+pub const TESTS: &[Test] = &[("nvme", nvme)];
+
+/// Measurements and servers for clients on the host: run by name only.
+pub const BY_NAME: &[Test] = &[("nvme_speed", nvme_speed), ("echo", echo)];
+
+fn pattern(len: usize, seed: usize) -> Vec<u8> {
+    (0..len).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+fn disk() -> Arc<NvmeDisk> {
+    devices::disks(&devices::enumerate()).into_iter().next().expect("the test needs an NVMe disk")
+}
+
+/// Patterns of all sizes and alignments come back; all cores at once.
+fn nvme() {
+    let disk = disk();
+    let g = disk.geometry();
+    log::info!("{g:?}");
+    let block = g.block_size as usize;
+    for (i, (len, shift)) in
+        [(block, 0), (8192, 0), (8192, 1), (8192, 4), (65536, 3), (1 << 20, 0), (3 << 20, 2), (5 << 20, 512)]
+            .into_iter()
+            .enumerate()
+    {
+        let data = pattern(len + shift, i);
+        let offset = (i as u64) << 23;
+        disk.write(offset, &data[shift..], Durability::Fua, IoClass::Wal).expect("write");
+        let mut back = vec![0; len + shift];
+        disk.read(offset, &mut back[shift..], IoClass::Read).expect("read");
+        assert!(back[shift..] == data[shift..], "pattern {i}: {len} bytes at {shift}");
+    }
+    disk.flush().expect("flush");
+    let mut buf = vec![1; 8192];
+    disk.write_zeroes(0, 8192).expect("write zeroes");
+    disk.read(0, &mut buf, IoClass::Read).expect("read");
+    assert!(buf.iter().all(|b| *b == 0), "zeroes");
+    disk.discard(1 << 23, 1 << 20).expect("discard");
+    let end = g.capacity;
+    assert!(disk.read(end, &mut buf, IoClass::Read).is_err(), "past the end");
+    assert!(disk.read(end - 8192, &mut buf, IoClass::Read).is_ok(), "the last page");
+    let tasks: Vec<_> = (0..4 * core_count())
+        .map(|t| {
+            let disk = disk.clone();
+            spawn_on(t, "nvme test", move || {
+                for i in 0..100 {
+                    let offset = (64 << 20) + ((t * 100 + i) * 8192) as u64;
+                    let data = pattern(8192, t * 7919 + i);
+                    let durability = if i % 10 == 0 { Durability::Fua } else { Durability::Cached };
+                    disk.write(offset, &data, durability, IoClass::Background).expect("write");
+                    let mut back = vec![0; 8192];
+                    disk.read(offset, &mut back, IoClass::Read).expect("read");
+                    assert!(back == data, "task {t}, page {i}");
+                }
+            })
+        })
+        .collect();
+    for t in tasks {
+        t.join().expect("task");
+    }
+    let pages: Vec<_> = (0..300).map(|i| pattern(8192, i)).collect();
+    let writes: Vec<_> = pages
+        .iter()
+        .enumerate()
+        .map(|(i, p)| WriteRequest { offset: (32 << 20) + (i * 8192) as u64, data: p })
+        .collect();
+    disk.write_batch(&writes, Durability::Cached, IoClass::Background).expect("batch");
+    disk.flush().expect("flush");
+    let mut back = vec![0; 300 * 8192];
+    disk.read(32 << 20, &mut back, IoClass::ReadAhead).expect("read");
+    assert!(back.chunks(8192).zip(&pages).all(|(a, b)| a == b), "batch");
+    assert_eq!((disk.controller().aborts(), disk.controller().resets()), (0, 0));
+}
+
+fn measure(what: &str, count: u32, mut f: impl FnMut(u32)) {
+    let start = time::monotonic();
+    for i in 0..count {
+        f(i);
+    }
+    let each = (time::monotonic() - start) / count;
+    log::info!("{what}: {each:?} each");
+}
+
+/// How long things take.
+fn nvme_speed() {
+    let disk = disk();
+    let page = pattern(8192, 1);
+    let mut buf = vec![0; 8192];
+    let at = |i: u32| u64::from(i) * 8192;
+    measure("8 KiB write", 2000, |i| {
+        disk.write(at(i), &page, Durability::Cached, IoClass::Wal).expect("write");
+    });
+    measure("8 KiB read", 2000, |i| disk.read(at(i), &mut buf, IoClass::Read).expect("read"));
+    measure("8 KiB FUA write", 500, |i| {
+        disk.write(at(i), &page, Durability::Fua, IoClass::Wal).expect("write");
+    });
+    measure("flush", 200, |i| {
+        disk.write(at(i), &page, Durability::Cached, IoClass::Wal).expect("write");
+        disk.flush().expect("flush");
+    });
+    let writes: Vec<_> = (0..64).map(|i| WriteRequest { offset: at(i), data: &page }).collect();
+    measure("batch of 64 pages", 50, |_| {
+        disk.write_batch(&writes, Durability::Cached, IoClass::Background).expect("batch");
+    });
+}
+
+/// A connection between its events.
+struct Echo {
+    stream: Arc<dyn Stream>,
+    workers: &'static Workers,
+}
+
+#[derive(Default)]
+struct Workers {
+    ready: Mutex<VecDeque<Arc<Echo>>>,
+    idle: WaitQueue,
+}
+
+struct Ready(Arc<Echo>);
+
+impl ReadyHook for Ready {
+    fn ready(&self) {
+        let w = self.0.workers;
+        w.ready.lock().push_back(self.0.clone());
+        w.idle.notify_one();
+    }
+}
+
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+fn serve(workers: &'static Workers) {
+    let mut buf = vec![0; 16 << 10];
+    loop {
+        let mut next = None;
+        workers.idle.wait_until(|| {
+            next = next.take().or_else(|| workers.ready.lock().pop_front());
+            next.is_some()
+        });
+        let Some(conn) = next else { continue };
+        loop {
+            match conn.stream.try_read(&mut buf) {
+                Ok(ReadOutcome::Data(n)) => {
+                    if let Err(e) = conn.stream.write_all(&buf[..n]) {
+                        log::warn!("write: {e}");
+                        break;
+                    }
+                }
+                Ok(ReadOutcome::WouldBlock) => {
+                    conn.stream.arm(Arc::new(Ready(conn.clone())));
+                    break;
+                }
+                end => {
+                    if end.is_err() {
+                        log::warn!("read: {end:?}");
+                    }
+                    conn.stream.close();
+                    OPEN.fetch_sub(1, Ordering::Relaxed);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Sends back whatever arrives on port 5432.
+fn echo() {
+    let functions = devices::enumerate();
+    devices::seed_entropy(&functions);
+    let net = devices::network(&functions, &Network::Dhcp).expect("a network card");
+    assert!(net.wait_configured(Duration::from_secs(10)), "no address");
+    log::info!("addresses {:?} after {:?}", net.addresses(), time::monotonic());
+    let listener = net.listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 5432), 1024).expect("listen");
+    let workers = crate::forever(Workers::default());
+    for _ in 0..2 * core_count() {
+        spawn("echo worker", || serve(workers));
+    }
+    let watched = net.clone();
+    spawn("statistics", move || {
+        loop {
+            kernel_task::sleep(Duration::from_secs(5));
+            log::info!("open {}, {:?}", OPEN.load(Ordering::Relaxed), watched.stats());
+        }
+    });
+    log::info!("echo server ready");
+    while let Ok(stream) = listener.accept() {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        let conn = Arc::new(Echo { stream: stream.clone(), workers });
+        stream.arm(Arc::new(Ready(conn)));
+    }
+}
