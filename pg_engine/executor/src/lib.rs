@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod context;
+pub mod copy;
 pub mod cursor;
 pub mod engine;
 pub mod session;

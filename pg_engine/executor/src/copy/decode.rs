@@ -1,0 +1,540 @@
+//! Rows from bytes.
+
+use alloc::{format, string::String, vec::Vec};
+
+use pg_plan::utility::{CopyFormat, CopyOptions};
+use pg_types::{
+    Batch, Result, SqlError, SqlState, VectorBuilder, format::FormatSettings, io, oid, vector::BATCH_ROWS,
+};
+
+use super::{Column, Style, binary, is_plain_text};
+
+/// Longest row, as in PostgreSQL.
+const MAX_ROW: usize = 1 << 30;
+/// Length of a line quoted in CONTEXT.
+const CONTEXT_CHARS: usize = 100;
+
+/// How lines end; settled by the first end of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Eol {
+    Unknown,
+    Lf,
+    Cr,
+    CrLf,
+}
+
+/// See the module.
+pub struct Decoder {
+    table: String,
+    columns: Vec<Column>,
+    style: Style,
+    eol: Eol,
+    /// Bytes of rows that are not complete.
+    pending: Vec<u8>,
+    /// How far `pending` was searched for an end of line, and whether that is inside quotes.
+    scanned: usize,
+    quoted: bool,
+    escaped: bool,
+    line: u64,
+    header_left: bool,
+    binary_started: bool,
+    ended: bool,
+    builders: Vec<VectorBuilder>,
+    rows: usize,
+    /// Fields of a CSV or text row: range in `scratch`, `None`: NULL.
+    fields: Vec<Option<(usize, usize)>>,
+    scratch: Vec<u8>,
+}
+
+fn bad_format(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, message.into())
+}
+
+impl Decoder {
+    /// For a table's columns, in the order of the file.
+    pub fn new(table: &str, columns: Vec<Column>, options: &CopyOptions) -> Self {
+        let style = Style::new(options, columns.len());
+        Self {
+            table: table.into(),
+            builders: columns.iter().map(|c| VectorBuilder::with_capacity(c.ty, BATCH_ROWS)).collect(),
+            header_left: style.header || style.header_match,
+            columns,
+            style,
+            eol: Eol::Unknown,
+            pending: Vec::new(),
+            scanned: 0,
+            quoted: false,
+            escaped: false,
+            line: 0,
+            binary_started: false,
+            ended: false,
+            rows: 0,
+            fields: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The format is binary.
+    pub fn is_binary(&self) -> bool {
+        self.style.format == CopyFormat::Binary
+    }
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Takes a piece of the file; gives full batches to `sink`.
+    pub fn push(
+        &mut self,
+        data: &[u8],
+        settings: &FormatSettings,
+        sink: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.pending.extend_from_slice(data);
+        // Taken out while rows are read from it, to be put back without what was used.
+        let pending = core::mem::take(&mut self.pending);
+        let mut used = 0;
+        let outcome = loop {
+            if self.ended {
+                used = pending.len();
+                break Ok(());
+            }
+            let rest = pending.get(used..).unwrap_or_default();
+            match self.next_row(rest, settings) {
+                Ok(Some(n)) => used += n,
+                Ok(None) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+            if self.rows == BATCH_ROWS
+                && let Err(e) = self.emit(sink)
+            {
+                break Err(e);
+            }
+        };
+        self.pending = pending;
+        self.pending.drain(..used);
+        if outcome.is_ok() && self.pending.len() > MAX_ROW {
+            return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "COPY row is too long"));
+        }
+        outcome
+    }
+
+    /// The file is at its end; gives what is left.
+    pub fn finish(
+        &mut self,
+        settings: &FormatSettings,
+        sink: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<()> {
+        if !self.ended {
+            if self.is_binary() {
+                if !self.binary_started || !self.pending.is_empty() {
+                    return Err(bad_format("unexpected EOF in COPY data"));
+                }
+            } else if !self.pending.is_empty() {
+                // The last line may lack its end.
+                if self.quoted {
+                    return Err(self.at_line(bad_format("unterminated CSV quoted field"), None));
+                }
+                let last = core::mem::take(&mut self.pending);
+                let line = if self.eol == Eol::CrLf || self.eol == Eol::Cr {
+                    last.strip_suffix(b"\r").unwrap_or(&last)
+                } else {
+                    &last
+                };
+                self.text_row(line, settings)?;
+            }
+        }
+        if self.rows > 0 { self.emit(sink) } else { Ok(()) }
+    }
+
+    fn emit(&mut self, sink: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
+        let fresh = self.columns.iter().map(|c| VectorBuilder::with_capacity(c.ty, BATCH_ROWS)).collect();
+        let built = core::mem::replace(&mut self.builders, fresh);
+        let rows = core::mem::take(&mut self.rows);
+        sink(Batch::new(built.into_iter().map(VectorBuilder::finish).collect(), rows))
+    }
+
+    /// Reads one row; `None`: it is not all there.
+    fn next_row(&mut self, input: &[u8], settings: &FormatSettings) -> Result<Option<usize>> {
+        if self.is_binary() {
+            return self.binary_row(input);
+        }
+        let Some((line, used)) = self.find_line(input)? else { return Ok(None) };
+        self.scanned = 0;
+        let line = input.get(..line).unwrap_or_default();
+        self.text_row(line, settings)?;
+        Ok(Some(used))
+    }
+
+    fn binary_row(&mut self, input: &[u8]) -> Result<Option<usize>> {
+        if !self.binary_started {
+            let Some(n) = binary::header(input)? else { return Ok(None) };
+            self.binary_started = true;
+            return Ok(Some(n));
+        }
+        match binary::row(input, &self.columns, &mut self.builders) {
+            Ok(binary::Row::Incomplete) => Ok(None),
+            Ok(binary::Row::End) => {
+                self.ended = true;
+                Ok(Some(2))
+            }
+            Ok(binary::Row::Read(n)) => {
+                self.line += 1;
+                self.rows += 1;
+                Ok(Some(n))
+            }
+            Err(e) => {
+                self.line += 1;
+                Err(self.at_line(e, None))
+            }
+        }
+    }
+
+    /// Length of the first line without its end, and with it.
+    fn find_line(&mut self, input: &[u8]) -> Result<Option<(usize, usize)>> {
+        let csv = self.style.format == CopyFormat::Csv;
+        let mut i = self.scanned;
+        while let Some(&b) = input.get(i) {
+            if csv {
+                if self.quoted && self.escaped {
+                    self.escaped = false;
+                    // An escape before anything but a quote or an escape is itself.
+                    if b == self.style.quote || b == self.style.escape {
+                        i += 1;
+                        continue;
+                    }
+                    if self.style.escape == self.style.quote {
+                        self.quoted = false;
+                    }
+                }
+                if self.quoted {
+                    if b == self.style.escape {
+                        self.escaped = true;
+                    } else if b == self.style.quote {
+                        self.quoted = false;
+                    }
+                    i += 1;
+                    continue;
+                }
+                if b == self.style.quote {
+                    self.quoted = true;
+                    i += 1;
+                    continue;
+                }
+            } else if self.escaped {
+                // A backslash before the end of a line makes it data.
+                self.escaped = false;
+                if b != b'\r' || self.eol != Eol::CrLf {
+                    i += 1;
+                    continue;
+                }
+            } else if b == b'\\' {
+                self.escaped = true;
+                i += 1;
+                continue;
+            }
+            match (b, self.eol) {
+                (b'\n', Eol::Unknown | Eol::Lf) => {
+                    self.eol = Eol::Lf;
+                    return Ok(Some((i, i + 1)));
+                }
+                (b'\n', Eol::CrLf) | (b'\n', Eol::Cr) => return Err(self.stray("newline", "\\n")),
+                (b'\r', Eol::Unknown | Eol::CrLf | Eol::Cr) => match (input.get(i + 1), self.eol) {
+                    (Some(b'\n'), Eol::Unknown | Eol::CrLf) => {
+                        self.eol = Eol::CrLf;
+                        return Ok(Some((i, i + 2)));
+                    }
+                    (Some(_), Eol::Unknown | Eol::Cr) => {
+                        self.eol = Eol::Cr;
+                        return Ok(Some((i, i + 1)));
+                    }
+                    (_, Eol::Cr) => return Ok(Some((i, i + 1))),
+                    (Some(_), _) => return Err(self.stray("carriage return", "\\r")),
+                    (None, _) => {
+                        self.scanned = i;
+                        return Ok(None);
+                    }
+                },
+                (b'\r', Eol::Lf) => return Err(self.stray("carriage return", "\\r")),
+                _ => i += 1,
+            }
+        }
+        self.scanned = i;
+        Ok(None)
+    }
+
+    fn stray(&mut self, what: &str, escape: &str) -> SqlError {
+        self.line += 1;
+        let csv = self.style.format == CopyFormat::Csv;
+        let e = if csv {
+            bad_format(format!("unquoted {what} found in data"))
+                .hint(format!("Use quoted CSV field to represent {what}."))
+        } else {
+            bad_format(format!("literal {what} found in data"))
+                .hint(format!("Use \"{escape}\" to represent {what}."))
+        };
+        self.at_line(e, None)
+    }
+
+    fn text_row(&mut self, line: &[u8], settings: &FormatSettings) -> Result<()> {
+        self.line += 1;
+        (self.escaped, self.quoted) = (false, false);
+        if line == b"\\." {
+            self.ended = true;
+            return Ok(());
+        }
+        io::valid_text(line).map_err(|e| self.at_line(e, None))?;
+        self.fields.clear();
+        self.scratch.clear();
+        if self.style.format == CopyFormat::Csv {
+            self.split_csv(line).map_err(|e| self.at_line(e, Some(line)))?;
+        } else {
+            self.split_text(line);
+        }
+        if core::mem::take(&mut self.header_left) {
+            return self.check_header().map_err(|e| self.at_line(e, Some(line)));
+        }
+        self.store_fields(line, settings)
+    }
+
+    fn check_header(&self) -> Result<()> {
+        if !self.style.header_match {
+            return Ok(());
+        }
+        if self.fields.len() != self.columns.len() {
+            return Err(bad_format(format!(
+                "wrong number of fields in header line: got {}, expected {}",
+                self.fields.len(),
+                self.columns.len()
+            )));
+        }
+        for (i, (field, column)) in self.fields.iter().zip(&self.columns).enumerate() {
+            let name = field.and_then(|(a, b)| self.scratch.get(a..b));
+            if name != Some(column.name.as_bytes()) {
+                let got = name
+                    .map_or_else(|| "null value".into(), |n| format!("\"{}\"", String::from_utf8_lossy(n)));
+                return Err(bad_format(format!(
+                    "column name mismatch in header line field {}: got {got}, expected \"{}\"",
+                    i + 1,
+                    column.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn store_fields(&mut self, line: &[u8], settings: &FormatSettings) -> Result<()> {
+        if self.fields.len() > self.columns.len() {
+            return Err(self.at_line(bad_format("extra data after last expected column"), Some(line)));
+        }
+        for i in 0..self.columns.len() {
+            let Some(column) = self.columns.get(i) else { break };
+            let Some(field) = self.fields.get(i) else {
+                let e = bad_format(format!("missing data for column \"{}\"", column.name));
+                return Err(self.at_line(e, Some(line)));
+            };
+            let Some(builder) = self.builders.get_mut(i) else { break };
+            let Some((from, to)) = *field else {
+                builder.push_null();
+                continue;
+            };
+            // The line was checked; escapes can only have made it invalid by numbers.
+            let bytes = self.scratch.get(from..to).unwrap_or_default();
+            let stored = io::valid_text(bytes).and_then(|text| store(builder, column, text, settings));
+            if let Err(e) = stored {
+                let text = shortened(bytes);
+                let place =
+                    format!("COPY {}, line {}, column {}: \"{text}\"", self.table, self.line, column.name);
+                return Err(with_context(e, place));
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn push_field(&mut self, from: usize, null: bool) {
+        self.fields.push((!null).then_some((from, self.scratch.len())));
+    }
+
+    fn split_text(&mut self, line: &[u8]) {
+        let delimiter = self.style.delimiter;
+        let mut rest = line;
+        loop {
+            let start = self.scratch.len();
+            let mut i = 0;
+            let mut escapes = false;
+            while let Some(&b) = rest.get(i) {
+                if b == delimiter {
+                    break;
+                }
+                if b == b'\\' {
+                    escapes = true;
+                    i += 1;
+                }
+                i += 1;
+            }
+            let i = i.min(rest.len());
+            let (raw, after) = rest.split_at(i);
+            if raw == self.style.null {
+                self.push_field(start, true);
+            } else {
+                if escapes {
+                    unescape(raw, &mut self.scratch);
+                } else {
+                    self.scratch.extend_from_slice(raw);
+                }
+                self.push_field(start, false);
+            }
+            match after.split_first() {
+                Some((_, tail)) => rest = tail,
+                None => return,
+            }
+        }
+    }
+
+    fn split_csv(&mut self, line: &[u8]) -> Result<()> {
+        let Style { delimiter, quote, escape, .. } = self.style;
+        let mut i = 0;
+        loop {
+            let start = self.scratch.len();
+            let mut was_quoted = false;
+            let mut inside = false;
+            let mut ended = true;
+            while let Some(&b) = line.get(i) {
+                i += 1;
+                if inside {
+                    let next = line.get(i).copied();
+                    if b == escape && next.is_some_and(|n| n == quote || n == escape) {
+                        self.scratch.extend(next);
+                        i += 1;
+                    } else if b == quote {
+                        inside = false;
+                    } else {
+                        self.scratch.push(b);
+                    }
+                } else if b == quote {
+                    was_quoted = true;
+                    inside = true;
+                } else if b == delimiter {
+                    ended = false;
+                    break;
+                } else {
+                    self.scratch.push(b);
+                }
+            }
+            if inside {
+                return Err(bad_format("unterminated CSV quoted field"));
+            }
+            let n = self.fields.len();
+            let flag = |list: &[bool]| list.get(n).copied().unwrap_or(false);
+            let is_null_text = self.scratch.get(start..) == Some(&self.style.null[..]);
+            let null = is_null_text
+                && if was_quoted { flag(&self.style.force_null) } else { !flag(&self.style.force_not_null) };
+            self.push_field(start, null);
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds where it happened.
+    fn at_line(&self, e: SqlError, line: Option<&[u8]>) -> SqlError {
+        let place = match line {
+            Some(line) => format!("COPY {}, line {}: \"{}\"", self.table, self.line, shortened(line)),
+            None => format!("COPY {}, line {}", self.table, self.line),
+        };
+        with_context(e, place)
+    }
+
+    /// Where the last row read stands, for errors met when it is stored.
+    pub fn place(&self) -> String {
+        format!("COPY {}, line {}", self.table, self.line)
+    }
+}
+
+fn with_context(mut e: SqlError, place: String) -> SqlError {
+    if e.fields().context.is_none() {
+        e.fields_mut().context = Some(place);
+    }
+    e
+}
+
+fn shortened(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    if text.chars().count() <= CONTEXT_CHARS {
+        return text.into_owned();
+    }
+    let mut short: String = text.chars().take(CONTEXT_CHARS).collect();
+    short.push_str("...");
+    short
+}
+
+fn store(builder: &mut VectorBuilder, column: &Column, text: &str, settings: &FormatSettings) -> Result<()> {
+    if is_plain_text(column.ty) {
+        builder.push_text(text);
+        return Ok(());
+    }
+    if column.ty.oid == oid::INT4
+        && let Some(n) = small_integer(text)
+    {
+        builder.push_i32(n);
+        return Ok(());
+    }
+    builder.push(&io::input(column.ty, text, settings)?)
+}
+
+/// Up to nine digits, nothing else.
+fn small_integer(text: &str) -> Option<i32> {
+    if text.is_empty() || text.len() > 9 {
+        return None;
+    }
+    text.bytes().try_fold(0i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')))
+}
+
+/// Undoes the text format's backslash sequences.
+fn unescape(raw: &[u8], out: &mut Vec<u8>) {
+    let mut bytes = raw.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        if b != b'\\' {
+            out.push(b);
+            continue;
+        }
+        let Some(c) = bytes.next() else {
+            out.push(b'\\');
+            return;
+        };
+        match c {
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'v' => out.push(11),
+            b'0'..=b'7' => {
+                let mut n = u32::from(c - b'0');
+                for _ in 0..2 {
+                    let Some(d) = bytes.next_if(|d| (b'0'..=b'7').contains(d)) else { break };
+                    n = n * 8 + u32::from(d - b'0');
+                }
+                #[allow(clippy::cast_possible_truncation, reason = "three octal digits are cut to a byte")]
+                out.push(n as u8);
+            }
+            b'x' => {
+                let mut digits = 0;
+                let mut n = 0;
+                while digits < 2
+                    && let Some(d) = bytes.next_if(u8::is_ascii_hexdigit)
+                {
+                    n = n * 16 + char::from(d).to_digit(16).unwrap_or(0);
+                    digits += 1;
+                }
+                #[allow(clippy::cast_possible_truncation, reason = "two hexadecimal digits")]
+                out.push(if digits == 0 { b'x' } else { n as u8 });
+            }
+            other => out.push(other),
+        }
+    }
+}
