@@ -1,8 +1,15 @@
 //! Bound queries to physical plans.
 //!
 //! # Owns
-//! Rewrites (constant folding, push-down, unnesting), the cost model and statistics arithmetic, join ordering, choice of
-//! access path, and the text of EXPLAIN.
+//! Rewrites (push-down of conditions), the cost model and statistics arithmetic, join ordering, choice of access path, and
+//! the text of EXPLAIN.
+//!
+//! # How a plan is made
+//! 1. `pushdown` moves conditions towards the tables.
+//! 2. `build` translates operators bottom up, with the set of columns needed above: what nobody reads is not
+//!    produced. It hands an order that would save a sort down to the scans.
+//! 3. `access` chooses among sequential and index scans, `join` orders inner joins and picks a method for each.
+//! 4. Column ids become positions as each operator is made.
 //!
 //! # Must not know
 //! SQL text, how plans are run.
@@ -11,20 +18,78 @@
 
 extern crate alloc;
 
+mod access;
+mod build;
+mod change;
+mod columns;
+mod estimate;
+mod join;
+mod pushdown;
 pub mod settings;
 
 use alloc::{string::String, vec::Vec};
 
 use pg_catalog::CatalogReader;
-use pg_plan::statement::{ExplainOptions, Planned, Query};
+use pg_plan::{
+    physical::Physical,
+    statement::{Body, Command, ExplainOptions, Planned, Query, ResultColumn},
+};
 use pg_types::{Result, SqlError};
 
 pub use settings::PlannerSettings;
 
 /// Plans a query.
 pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSettings) -> Result<Planned> {
-    let _ = (query, catalog, settings);
-    Err(SqlError::unsupported("planning"))
+    let mut planner = build::Planner::new(catalog, settings, query.slots);
+    let mut ctes: Vec<Physical> = Vec::with_capacity(query.ctes.len());
+    for cte in query.ctes {
+        let sub = planner.query(cte)?;
+        planner.cte_rows.push(sub.plan.estimate.rows);
+        ctes.push(sub.plan);
+    }
+    let (root, command, locks) = match query.body {
+        Body::Select(logical) => {
+            let locks = has_locks(&logical);
+            (planner.query(logical)?.plan, Command::Select, locks)
+        }
+        Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
+        Body::Update(body) => (planner.update(body)?, Command::Update, true),
+        Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
+    };
+    let origins = query.origins.iter().copied().chain(core::iter::repeat((0, 0)));
+    let columns = query
+        .columns
+        .into_iter()
+        .zip(origins)
+        .map(|(c, (table, attnum))| ResultColumn { name: c.name, ty: c.ty, table, attnum })
+        .collect();
+    Ok(Planned {
+        root,
+        columns,
+        ctes,
+        params: query.params,
+        slots: planner.slots,
+        relations: query.relations,
+        read_only: !locks,
+        command,
+        cacheable: query.cacheable,
+    })
+}
+
+fn has_locks(node: &pg_plan::logical::Logical) -> bool {
+    use pg_plan::logical::Logical as L;
+    match node {
+        L::LockRows { .. } => true,
+        L::Filter(i, _)
+        | L::Project(i, _)
+        | L::ProjectSet(i, _)
+        | L::Distinct(i, _)
+        | L::Sort(i, _)
+        | L::Limit { input: i, .. }
+        | L::Aggregate { input: i, .. } => has_locks(i),
+        L::Join { left, right, .. } | L::Set { left, right, .. } => has_locks(left) || has_locks(right),
+        L::OneRow | L::Scan { .. } | L::FunctionScan { .. } | L::Values { .. } | L::CteScan { .. } => false,
+    }
 }
 
 /// What an operator did, counted by the executor under EXPLAIN ANALYZE; in pre-order of the plan tree (root first, left

@@ -1,0 +1,409 @@
+//! Ways to read one table: sequentially or through an index.
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{Index, Relation, RelationKind};
+use pg_functions::{CastMethod, registry};
+use pg_plan::{
+    expr::{Call, ColumnId, Expr},
+    logical::Column,
+    physical::{Estimate, IndexRange, Node, Physical},
+};
+use pg_types::{Oid, Result, SqlType, Value, oid};
+
+use crate::{
+    build::{OrderKey, Planner, Sub},
+    columns::{ColumnSet, to_positions},
+    estimate::{self, selectivity, table_size},
+};
+
+/// `pg_am.oid` of the B-tree.
+const BTREE: Oid = 403;
+
+/// A table to be read: what the access paths choose from.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) alias: String,
+    pub(crate) columns: Vec<(Column, i16)>,
+    /// Conjuncts over the table's columns, constants, parameters and slots.
+    pub(crate) conditions: Vec<Expr>,
+}
+
+/// What an index can do with a conjunct.
+#[derive(Clone)]
+enum Use {
+    /// B-tree strategy 1 to 5 with this bound.
+    Compare(u8, Expr),
+    AnyOf(Expr),
+    IsNull,
+}
+
+/// An index with the part of it that the conditions select.
+struct Match {
+    range: IndexRange,
+    /// Conditions that the range guarantees, by position.
+    used: Vec<usize>,
+    /// Leading columns with an equality.
+    equal: usize,
+}
+
+impl Planner<'_> {
+    /// The cheapest way to read the table. `wanted`: an order that would save a sort above; `fraction`: the share of
+    /// the rows that will be asked for.
+    pub(crate) fn scan(
+        &mut self,
+        table: &Table,
+        needed: &ColumnSet,
+        wanted: &[OrderKey],
+        fraction: f64,
+    ) -> Result<Sub> {
+        let (pages, rows) = table_size(self.catalog, &table.relation);
+        let known = self.knowledge();
+        let kept: f64 = table.conditions.iter().map(|c| selectivity(c, &known)).product();
+        let out = (rows * kept).max(1.0);
+        let settings = self.settings;
+        let per_row = settings.cpu_tuple_cost + settings.cpu_operator_cost * table.conditions.len() as f64;
+        let mut total = pages * settings.seq_page_cost + rows * per_row;
+        if !settings.enable_seqscan {
+            total += 1.0e10;
+        }
+        let mut best = self.seq_scan(table, needed, Estimate { startup: 0.0, total, rows: out, width: 0 })?;
+        let sort = |sub: &Sub| {
+            let e = sub.plan.estimate;
+            if wanted.is_empty() || sub.ordered_by(wanted) {
+                e.startup + (e.total - e.startup) * fraction
+            } else {
+                e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
+            }
+        };
+        if table.relation.kind != RelationKind::Table {
+            return Ok(best);
+        }
+        let mut best_cost = sort(&best);
+        for index in table.relation.indexes.iter().filter(|i| i.valid && i.predicate.is_none()) {
+            let found = match_index(index, table);
+            for backward in [false, true] {
+                let order = index_order(index, table, &found, backward);
+                let useful =
+                    !wanted.is_empty() && order.len() >= wanted.len() && order[..wanted.len()] == *wanted;
+                if (found.used.is_empty() || backward) && !useful {
+                    continue;
+                }
+                let candidate =
+                    self.index_scan(table, index, &found, backward, order, needed, (pages, rows, out))?;
+                let cost = sort(&candidate);
+                if cost < best_cost {
+                    best_cost = cost;
+                    best = candidate;
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    fn seq_scan(&mut self, table: &Table, needed: &ColumnSet, mut estimate: Estimate) -> Result<Sub> {
+        let all: Vec<usize> = (0..table.conditions.len()).collect();
+        let (columns, filter) = self.yielded(table, needed, &all)?;
+        let types = columns.iter().map(|(c, _)| c.ty).collect::<Vec<_>>();
+        estimate.width = total_width(&types);
+        let node = Node::SeqScan {
+            relation: table.relation.clone(),
+            alias: table.alias.clone(),
+            columns: columns.iter().map(|(_, a)| *a).collect(),
+            filter,
+        };
+        let columns = columns.iter().map(|(c, _)| c.id).collect();
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one candidate's facts")]
+    fn index_scan(
+        &mut self,
+        table: &Table,
+        index: &Arc<Index>,
+        found: &Match,
+        backward: bool,
+        order: Vec<OrderKey>,
+        needed: &ColumnSet,
+        (pages, rows, out): (f64, f64, f64),
+    ) -> Result<Sub> {
+        let rest: Vec<usize> = (0..table.conditions.len()).filter(|i| !found.used.contains(i)).collect();
+        let known = self.knowledge();
+        let used = found.used.iter().filter_map(|i| table.conditions.get(*i));
+        let selected: f64 = used.map(|c| selectivity(c, &known)).product();
+        let point = index.unique && found.equal == index.key_count;
+        let fetched = if point { 1.0 } else { (rows * selected).max(1.0) };
+        let settings = self.settings;
+        // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
+        let touched = fetched.min(pages.max(1.0));
+        let page_cost = if pages < settings.effective_cache_size { 0.25 } else { settings.random_page_cost };
+        let descent = libm_log2(rows) * settings.cpu_operator_cost + 0.25;
+        let per_row = settings.cpu_tuple_cost
+            + settings.cpu_index_tuple_cost
+            + settings.cpu_operator_cost * (1 + rest.len()) as f64;
+        let mut total = descent + touched * page_cost + fetched * per_row;
+        if !settings.enable_indexscan {
+            total += 1.0e10;
+        }
+        let (columns, filter) = self.yielded(table, needed, &rest)?;
+        let types = columns.iter().map(|(c, _)| c.ty).collect::<Vec<_>>();
+        let out = if point { out.min(1.0) } else { out };
+        let estimate = Estimate { startup: descent, total, rows: out, width: total_width(&types) };
+        let mut range = found.range.clone();
+        self.plan_range(&mut range)?;
+        let node = Node::IndexScan {
+            relation: table.relation.clone(),
+            index: index.clone(),
+            alias: table.alias.clone(),
+            range,
+            backward,
+            columns: columns.iter().map(|(_, a)| *a).collect(),
+            filter,
+        };
+        let columns = columns.iter().map(|(c, _)| c.id).collect();
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    /// Bounds may hold subqueries.
+    fn plan_range(&mut self, range: &mut IndexRange) -> Result<()> {
+        let bounds = range.equal.iter_mut();
+        let ends = [range.lower.as_mut().map(|l| &mut l.0), range.upper.as_mut().map(|u| &mut u.0)];
+        for e in bounds.chain(ends.into_iter().flatten()).chain(range.any_of.as_mut()) {
+            self.plan_subqueries(e)?;
+        }
+        Ok(())
+    }
+
+    /// The columns that a scan must yield (needed above or by the filter) and the filter over them.
+    fn yielded(
+        &mut self,
+        table: &Table,
+        needed: &ColumnSet,
+        conditions: &[usize],
+    ) -> Result<(Vec<(Column, i16)>, Option<Expr>)> {
+        let mut set = needed.clone();
+        let kept: Vec<Expr> = conditions.iter().filter_map(|i| table.conditions.get(*i).cloned()).collect();
+        kept.iter().for_each(|c| set.add(c));
+        let columns: Vec<_> = table.columns.iter().filter(|(c, _)| set.contains(c.id)).cloned().collect();
+        let ids: Vec<ColumnId> = columns.iter().map(|(c, _)| c.id).collect();
+        let mut filter = Expr::all_of(kept);
+        if let Some(f) = &mut filter {
+            self.plan_subqueries(f)?;
+            to_positions(f, &ids)?;
+        }
+        Ok((columns, filter))
+    }
+
+    /// A table read through an index by values of the rows on its left, set in slots for each: the inner side of a
+    /// nested loop. `join`: conjuncts between `outer`'s columns and the table's. Returns the inner side and the slots.
+    pub(crate) fn parameterised_scan(
+        &mut self,
+        table: &Table,
+        join: &[Expr],
+        outer: &ColumnSet,
+        needed: &ColumnSet,
+    ) -> Result<Option<(Sub, Vec<(u32, Expr)>)>> {
+        if table.relation.kind != RelationKind::Table || table.relation.indexes.is_empty() {
+            return Ok(None);
+        }
+        let own = ColumnSet::of(table.columns.iter().map(|(c, _)| c.id));
+        let mut inner = table.clone();
+        let mut slots = Vec::new();
+        let first_slot = self.slots;
+        for condition in join {
+            let mut condition = condition.clone();
+            self.into_slots(&mut condition, outer, &own, &mut slots);
+            inner.conditions.push(condition);
+        }
+        let sub = self.scan(&inner, needed, &[], 1.0)?;
+        let reads_slot = |e: &Expr| e.any(&mut |e| matches!(e, Expr::Slot(n, _) if *n >= first_slot));
+        let useful = match &sub.plan.node {
+            Node::IndexScan { range, .. } => {
+                let ends = [range.lower.as_ref().map(|l| &l.0), range.upper.as_ref().map(|u| &u.0)];
+                range.equal.iter().chain(ends.into_iter().flatten()).chain(&range.any_of).any(reads_slot)
+            }
+            _ => false,
+        };
+        Ok(useful.then_some((sub, slots)))
+    }
+
+    /// Replaces the outer columns of a join condition by slots.
+    fn into_slots(
+        &mut self,
+        expr: &mut Expr,
+        outer: &ColumnSet,
+        own: &ColumnSet,
+        slots: &mut Vec<(u32, Expr)>,
+    ) {
+        if let Expr::Column(id, ty) = expr {
+            if outer.contains(*id) && !own.contains(*id) {
+                let ty = *ty;
+                let found =
+                    slots.iter().find(|(_, e)| matches!(e, Expr::Column(c, _) if c == id)).map(|s| s.0);
+                let slot = found.unwrap_or_else(|| {
+                    let slot = self.slots;
+                    self.slots += 1;
+                    slots.push((slot, Expr::Column(*id, ty)));
+                    slot
+                });
+                *expr = Expr::Slot(slot, ty);
+            }
+            return;
+        }
+        expr.for_each_child_mut(&mut |e| self.into_slots(e, outer, own, slots));
+    }
+}
+
+fn libm_log2(x: f64) -> f64 {
+    // The position of the highest bit is exact enough for a cost.
+    f64::from(63 - (x.max(2.0) as u64).leading_zeros())
+}
+
+fn total_width(types: &[SqlType]) -> u32 {
+    types.iter().map(|t| estimate::width(t.oid)).sum()
+}
+
+/// Which conditions an index can answer.
+fn match_index(index: &Index, table: &Table) -> Match {
+    let mut found = Match { range: IndexRange::default(), used: Vec::new(), equal: 0 };
+    for key in index.keys.iter().take(index.key_count) {
+        let Some(id) = table.columns.iter().find(|(_, a)| *a == key.attnum && *a > 0).map(|(c, _)| c.id)
+        else {
+            return found;
+        };
+        let usable = |c: &Expr| usable(c, id, key.ty.oid);
+        let uses: Vec<(usize, Use)> =
+            table.conditions.iter().enumerate().filter_map(|(i, c)| Some((i, usable(c)?))).collect();
+        if let Some((i, Use::Compare(_, bound))) = uses.iter().find(|(_, u)| matches!(u, Use::Compare(3, _)))
+        {
+            found.range.equal.push(bound.clone());
+            found.used.push(*i);
+            found.equal += 1;
+            continue;
+        }
+        for (i, usage) in uses {
+            match usage {
+                Use::Compare(s @ (1 | 2), bound) if found.range.upper.is_none() && free(&found.range) => {
+                    found.range.upper = Some((bound, s == 2));
+                }
+                Use::Compare(s @ (4 | 5), bound) if found.range.lower.is_none() && free(&found.range) => {
+                    found.range.lower = Some((bound, s == 4));
+                }
+                Use::AnyOf(array) if unbounded(&found.range) => found.range.any_of = Some(array),
+                Use::IsNull if unbounded(&found.range) => found.range.is_null = true,
+                _ => continue,
+            }
+            found.used.push(i);
+        }
+        return found;
+    }
+    found
+}
+
+fn free(range: &IndexRange) -> bool {
+    !range.is_null && range.any_of.is_none()
+}
+
+fn unbounded(range: &IndexRange) -> bool {
+    free(range) && range.lower.is_none() && range.upper.is_none()
+}
+
+/// What an index on column `id` can do with a condition.
+fn usable(condition: &Expr, id: ColumnId, key: Oid) -> Option<Use> {
+    let is_column = |e: &Expr| estimate::column_of(e) == Some(id);
+    let fixed = |e: &Expr| {
+        let mut none = !e.volatile();
+        e.for_each_column(&mut |_| none = false);
+        none
+    };
+    match condition {
+        Expr::Call(call) => {
+            let [a, b] = call.args.as_slice() else { return None };
+            let (bound, flipped) = if is_column(a) && fixed(b) {
+                (b, false)
+            } else if is_column(b) && fixed(a) {
+                (a, true)
+            } else {
+                return None;
+            };
+            let strategy = strategy(call, key)?;
+            let strategy = if flipped { 6 - strategy } else { strategy };
+            Some(Use::Compare(strategy, converted(bound, key)?))
+        }
+        Expr::IsNull(e, true) if is_column(e) => Some(Use::IsNull),
+        Expr::ScalarArray(function, operands, true) => {
+            let [a, array] = &**operands;
+            let equality = registry().equality_operator(function.args.first().copied()?)?;
+            let element = pg_types::typeinfo::element_of(array.ty().oid);
+            let same = same_kind(element, key) && equality.function == function.oid;
+            (is_column(a) && fixed(array) && same).then(|| Use::AnyOf(array.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// The B-tree strategy of a comparison in the family of the key's type.
+fn strategy(call: &Call, key: Oid) -> Option<u8> {
+    let [left, right] = call.function.args else { return None };
+    // Text-like types share a family; the operator is the one for text.
+    let registry = registry();
+    let family = registry.default_class(BTREE, key)?.family;
+    (1..=5).find(|s| {
+        let operator = registry.family_operator(family, *left, *right, *s).and_then(|o| registry.operator(o));
+        operator.is_some_and(|o| o.function == call.function.oid)
+    })
+}
+
+fn same_kind(a: Oid, b: Oid) -> bool {
+    let text = |t: Oid| matches!(t, oid::TEXT | oid::VARCHAR | oid::NAME);
+    a == b || text(a) && text(b)
+}
+
+/// The bound as a value of the key's type; `None` when that needs more than widening an integer.
+fn converted(bound: &Expr, key: Oid) -> Option<Expr> {
+    let ty = bound.ty().oid;
+    if same_kind(ty, key) {
+        return Some(bound.clone());
+    }
+    if let (Expr::Relabel(inner, _), true) = (bound, matches!(key, oid::TEXT | oid::VARCHAR | oid::NAME)) {
+        return converted(inner, key);
+    }
+    let constant = match (bound, key) {
+        (Expr::Const(Value::Int8(v), _), oid::INT4) => Some(Value::Int4(i32::try_from(*v).ok()?)),
+        (Expr::Const(Value::Int8(v), _), oid::INT2) => Some(Value::Int2(i16::try_from(*v).ok()?)),
+        (Expr::Const(Value::Int4(v), _), oid::INT2) => Some(Value::Int2(i16::try_from(*v).ok()?)),
+        (Expr::Const(Value::Int4(v), _), oid::INT8) => Some(Value::Int8(i64::from(*v))),
+        (Expr::Const(Value::Int2(v), _), oid::INT8) => Some(Value::Int8(i64::from(*v))),
+        (Expr::Const(Value::Int2(v), _), oid::INT4) => Some(Value::Int4(i32::from(*v))),
+        _ => None,
+    };
+    if let Some(value) = constant {
+        return Some(Expr::Const(value, SqlType::new(key)));
+    }
+    let widens = matches!((ty, key), (oid::INT2, oid::INT4 | oid::INT8) | (oid::INT4, oid::INT8));
+    let cast = registry().cast(ty, key).filter(|_| widens)?;
+    let CastMethod::Function(function) = cast.method else { return None };
+    let function = registry().function(function)?;
+    Some(Expr::Call(Box::new(Call { function, args: Vec::from([bound.clone()]), ty: SqlType::new(key) })))
+}
+
+/// The order in which an index scan yields rows, after its equality columns.
+fn index_order(index: &Index, table: &Table, found: &Match, backward: bool) -> Vec<OrderKey> {
+    let mut order = Vec::new();
+    if found.range.any_of.is_some() && backward {
+        return order;
+    }
+    for key in index.keys.iter().take(index.key_count).skip(found.equal) {
+        let Some(id) = table.columns.iter().find(|(_, a)| *a == key.attnum && *a > 0).map(|(c, _)| c.id)
+        else {
+            break;
+        };
+        order.push(OrderKey {
+            column: id,
+            descending: key.descending != backward,
+            nulls_first: key.nulls_first != backward,
+        });
+    }
+    order
+}

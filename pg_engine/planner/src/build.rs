@@ -1,0 +1,608 @@
+//! The translation of operators, bottom up, with the columns that are needed above.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use hashbrown::HashMap;
+use pg_catalog::{CatalogReader, ColumnStatistics};
+use pg_plan::{
+    expr::{ColumnId, Expr, SubPlanKind, SubQuery},
+    logical::{AggregateCall, Column, JoinKind, Logical, SetOp, SortKey},
+    physical::{Estimate, Node, Physical},
+};
+use pg_types::{Result, SqlError, SqlType, Value};
+
+use crate::{
+    PlannerSettings,
+    access::Table,
+    columns::{ColumnSet, to_positions},
+    estimate::{self, Knowledge},
+    pushdown::{output, push_down},
+};
+
+/// One key of an order that rows come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderKey {
+    pub(crate) column: ColumnId,
+    pub(crate) descending: bool,
+    pub(crate) nulls_first: bool,
+}
+
+/// A planned operator: what each output position holds, and the order of the rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Sub {
+    pub(crate) plan: Physical,
+    pub(crate) columns: Vec<ColumnId>,
+    pub(crate) order: Vec<OrderKey>,
+}
+
+impl Sub {
+    pub(crate) fn ordered_by(&self, wanted: &[OrderKey]) -> bool {
+        self.order.len() >= wanted.len() && self.order[..wanted.len()] == *wanted
+    }
+    pub(crate) fn rows(&self) -> f64 {
+        self.plan.estimate.rows
+    }
+}
+
+/// Deepest nesting of operators: planning recurses on a small stack.
+const MAX_DEPTH: u32 = 200;
+
+/// State of planning one statement.
+pub(crate) struct Planner<'a> {
+    pub(crate) catalog: &'a dyn CatalogReader,
+    pub(crate) settings: &'a PlannerSettings,
+    /// Slots handed out.
+    pub(crate) slots: u32,
+    stored: Arc<HashMap<ColumnId, StoredColumn>>,
+    /// Rows of each common table expression.
+    pub(crate) cte_rows: Vec<f64>,
+    depth: u32,
+}
+
+/// The table column behind a column id.
+#[derive(Clone)]
+pub(crate) struct StoredColumn {
+    statistics: Option<Arc<ColumnStatistics>>,
+    rows: f64,
+    unique: bool,
+}
+
+/// What is known about columns, shared.
+pub(crate) struct Known(Arc<HashMap<ColumnId, StoredColumn>>);
+
+impl Knowledge for Known {
+    fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)> {
+        self.0.get(&id).map(|c| (c.statistics.clone(), c.rows, c.unique))
+    }
+}
+
+/// What the operator above would like.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) order: Vec<OrderKey>,
+    /// Share of the rows that will be asked for.
+    pub(crate) fraction: f64,
+}
+
+impl Wish {
+    pub(crate) fn none() -> Self {
+        Self { order: Vec::new(), fraction: 1.0 }
+    }
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(catalog: &'a dyn CatalogReader, settings: &'a PlannerSettings, slots: u32) -> Self {
+        Self { catalog, settings, slots, stored: Arc::default(), cte_rows: Vec::new(), depth: 0 }
+    }
+
+    pub(crate) fn knowledge(&self) -> Known {
+        Known(self.stored.clone())
+    }
+
+    /// Plans a whole query: its conditions pushed down first. All its output columns come out, in order.
+    pub(crate) fn query(&mut self, node: Logical) -> Result<Sub> {
+        let ids = output(&node);
+        let node = push_down(node, Vec::new());
+        self.note_columns(&node)?;
+        let sub = self.operator(node, &ColumnSet::of(ids.iter().copied()), &Wish::none())?;
+        self.exactly(sub, &ids)
+    }
+
+    /// Remembers the stored columns of all tables below.
+    fn note_columns(&mut self, node: &Logical) -> Result<()> {
+        match node {
+            Logical::Scan { relation, columns, .. } => {
+                let (_, rows) = estimate::table_size(self.catalog, relation);
+                for (column, attnum) in columns {
+                    let unique = relation.indexes.iter().any(|i| {
+                        i.unique && i.predicate.is_none() && i.key_count == 1 && i.keys[0].attnum == *attnum
+                    });
+                    let analysed = *attnum > 0 && relation.row_estimate >= 0.0;
+                    let statistics =
+                        if analysed { self.catalog.column_statistics(relation.oid, *attnum)? } else { None };
+                    Arc::make_mut(&mut self.stored)
+                        .insert(column.id, StoredColumn { statistics, rows, unique });
+                }
+                Ok(())
+            }
+            Logical::Filter(i, _)
+            | Logical::Project(i, _)
+            | Logical::ProjectSet(i, _)
+            | Logical::Distinct(i, _)
+            | Logical::Sort(i, _)
+            | Logical::Limit { input: i, .. }
+            | Logical::Aggregate { input: i, .. }
+            | Logical::LockRows { input: i, .. } => self.note_columns(i),
+            Logical::Join { left, right, .. } | Logical::Set { left, right, .. } => {
+                self.note_columns(left)?;
+                self.note_columns(right)
+            }
+            Logical::OneRow
+            | Logical::FunctionScan { .. }
+            | Logical::Values { .. }
+            | Logical::CteScan { .. } => Ok(()),
+        }
+    }
+
+    /// Plans the subqueries inside an expression.
+    pub(crate) fn plan_subqueries(&mut self, expr: &mut Expr) -> Result<()> {
+        let mut outcome = Ok(());
+        if let Expr::SubPlan(sub) = expr {
+            if let SubQuery::Logical(logical) = &sub.query {
+                let planned = self.query((**logical).clone())?;
+                sub.query = SubQuery::Physical(Box::new(planned.plan));
+            }
+            if let SubPlanKind::Compare { test, .. } = &mut sub.kind {
+                self.plan_subqueries(test)?;
+            }
+        }
+        expr.for_each_child_mut(&mut |e| {
+            if outcome.is_ok() {
+                outcome = self.plan_subqueries(e);
+            }
+        });
+        outcome
+    }
+
+    /// An expression over the columns of `sub`, ready to run.
+    pub(crate) fn resolved(&mut self, mut expr: Expr, columns: &[ColumnId]) -> Result<Expr> {
+        if expr.has_subplan() {
+            self.plan_subqueries(&mut expr)?;
+        }
+        to_positions(&mut expr, columns)?;
+        Ok(expr)
+    }
+
+    /// The operator with exactly these columns, in this order.
+    pub(crate) fn exactly(&mut self, sub: Sub, ids: &[ColumnId]) -> Result<Sub> {
+        if sub.columns == ids {
+            return Ok(sub);
+        }
+        let mut exprs = Vec::with_capacity(ids.len());
+        for id in ids {
+            let position = sub.columns.iter().position(|c| c == id);
+            let position = position.ok_or_else(|| SqlError::internal("a column got lost in planning"))?;
+            exprs.push(Expr::Column(position as ColumnId, sub.plan.types[position]));
+        }
+        Ok(project(sub, exprs, ids.to_vec(), self.settings))
+    }
+
+    /// Plans one operator and what is below it. At least `needed` comes out.
+    pub(crate) fn operator(&mut self, node: Logical, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(SqlError::new(
+                pg_types::SqlState::STATEMENT_TOO_COMPLEX,
+                "stack depth limit exceeded",
+            ));
+        }
+        let sub = self.dispatch(node, needed, wish);
+        self.depth -= 1;
+        sub
+    }
+
+    fn dispatch(&mut self, node: Logical, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        match node {
+            Logical::OneRow => Ok(leaf(Node::OneRow, Vec::new(), Vec::new(), 1.0, 0.0)),
+            Logical::Scan { relation, alias, columns } => {
+                let table = Table { relation, alias, columns, conditions: Vec::new() };
+                self.scan(&table, needed, &wish.order, wish.fraction)
+            }
+            Logical::FunctionScan { function, args, columns, ordinality } => {
+                let args = args.into_iter().map(|e| self.resolved(e, &[])).collect::<Result<_>>()?;
+                let (ids, types) = split(&columns);
+                let alias = function.name.into();
+                Ok(leaf(Node::FunctionScan { function, args, ordinality, alias }, ids, types, 100.0, 1.0))
+            }
+            Logical::Values { rows, columns } => {
+                let (ids, types) = split(&columns);
+                let count = rows.len() as f64;
+                let row =
+                    |r: Vec<Expr>| r.into_iter().map(|e| self.resolved(e, &[])).collect::<Result<Vec<_>>>();
+                let rows = rows.into_iter().map(row).collect::<Result<Vec<_>>>()?;
+                Ok(leaf(Node::Values(rows), ids, types, count, 0.01 * count))
+            }
+            Logical::CteScan { cte, columns } => {
+                let (ids, types) = split(&columns);
+                let rows = self.cte_rows.get(cte as usize).copied().unwrap_or(100.0);
+                Ok(leaf(Node::CteScan(cte), ids, types, rows, 0.01 * rows))
+            }
+            Logical::Filter(input, condition) => self.filter(*input, condition, needed, wish),
+            Logical::Project(input, columns) => self.project(*input, columns, needed, wish),
+            Logical::ProjectSet(input, columns) => self.project_set(*input, columns, needed),
+            Logical::Join { .. } => self.join(node, Vec::new(), needed),
+            Logical::Aggregate { input, groups, aggregates } => {
+                self.aggregate(*input, groups, aggregates, needed)
+            }
+            Logical::Distinct(input, on) => self.distinct(*input, on, needed),
+            Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish.fraction),
+            Logical::Limit { input, limit, offset } => self.limit(*input, limit, offset, needed),
+            Logical::Set { op, all, left, right, columns } => self.set(op, all, *left, *right, &columns),
+            Logical::LockRows { input, tables, wait } => {
+                let mut below = needed.clone();
+                tables.iter().for_each(|t| below.insert(t.1));
+                let sub = self.operator(*input, &below, wish)?;
+                let mut resolved = Vec::with_capacity(tables.len());
+                for (relation, ctid, strength) in tables {
+                    let position = sub.columns.iter().position(|c| *c == ctid);
+                    let position = position.ok_or_else(|| SqlError::internal("a locked row has no ctid"))?;
+                    resolved.push((relation, position as u32, strength));
+                }
+                let Sub { plan, columns, order } = sub;
+                let (types, estimate) = (plan.types.clone(), plan.estimate);
+                let node = Node::LockRows { input: Box::new(plan), tables: resolved, wait };
+                Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+            }
+        }
+    }
+
+    fn filter(&mut self, input: Logical, condition: Expr, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        match input {
+            Logical::Scan { relation, alias, columns } => {
+                let table = Table { relation, alias, columns, conditions: condition.conjuncts() };
+                self.scan(&table, needed, &wish.order, wish.fraction)
+            }
+            Logical::Join { kind: JoinKind::Inner, .. } => self.join(input, condition.conjuncts(), needed),
+            other => {
+                let mut below = needed.clone();
+                below.add(&condition);
+                let sub = self.operator(other, &below, wish)?;
+                self.filter_over(sub, condition)
+            }
+        }
+    }
+
+    /// A filter over a planned operator.
+    pub(crate) fn filter_over(&mut self, sub: Sub, condition: Expr) -> Result<Sub> {
+        let kept = estimate::selectivity(&condition, &self.knowledge());
+        let condition = self.resolved(condition, &sub.columns)?;
+        let Sub { plan, columns, order } = sub;
+        let mut estimate = plan.estimate;
+        estimate.total += estimate.rows * self.settings.cpu_operator_cost;
+        estimate.rows = (estimate.rows * kept).max(1.0);
+        let types = plan.types.clone();
+        let node = Node::Filter(Box::new(plan), condition);
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    fn project(
+        &mut self,
+        input: Logical,
+        columns: Vec<(Column, Expr)>,
+        needed: &ColumnSet,
+        wish: &Wish,
+    ) -> Result<Sub> {
+        // A column nobody reads need not be computed, unless computing it does something.
+        let columns: Vec<_> =
+            columns.into_iter().filter(|(c, e)| needed.contains(c.id) || e.volatile()).collect();
+        let mut below = ColumnSet::default();
+        columns.iter().for_each(|(_, e)| below.add(e));
+        let renamed =
+            |id: ColumnId| columns.iter().find(|(c, _)| c.id == id).and_then(|(_, e)| estimate::column_of(e));
+        let order: Option<Vec<_>> =
+            wish.order.iter().map(|k| Some(OrderKey { column: renamed(k.column)?, ..*k })).collect();
+        let inner = Wish { order: order.unwrap_or_default(), fraction: wish.fraction };
+        let sub = self.operator(input, &below, &inner)?;
+        let mut ids = Vec::with_capacity(columns.len());
+        let mut exprs = Vec::with_capacity(columns.len());
+        let mut order = Vec::new();
+        for key in &sub.order {
+            let out = columns.iter().find(|(_, e)| estimate::column_of(e) == Some(key.column));
+            let Some((c, _)) = out else { break };
+            order.push(OrderKey { column: c.id, ..*key });
+        }
+        for (column, expr) in columns {
+            if let (Expr::Column(from, _), Some(known)) = (&expr, estimate::column_of(&expr)) {
+                debug_assert_eq!(*from, known);
+                if let Some(stored) = self.stored.get(from).cloned() {
+                    Arc::make_mut(&mut self.stored).insert(column.id, stored);
+                }
+            }
+            ids.push(column.id);
+            exprs.push(self.resolved(expr, &sub.columns)?);
+        }
+        let identity = exprs.len() == sub.columns.len()
+            && exprs.iter().enumerate().all(|(i, e)| matches!(e, Expr::Column(p, _) if *p as usize == i));
+        if identity {
+            return Ok(Sub { plan: sub.plan, columns: ids, order });
+        }
+        let mut out = project(sub, exprs, ids, self.settings);
+        out.order = order;
+        Ok(out)
+    }
+
+    fn project_set(
+        &mut self,
+        input: Logical,
+        columns: Vec<(Column, Expr)>,
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let mut below = needed.clone();
+        columns.iter().for_each(|(_, e)| below.add(e));
+        let sub = self.operator(input, &below, &Wish::none())?;
+        let mut exprs = Vec::with_capacity(columns.len());
+        let (mut ids, mut types) = (sub.columns.clone(), sub.plan.types.clone());
+        for (column, expr) in columns {
+            ids.push(column.id);
+            types.push(column.ty);
+            exprs.push(self.resolved(expr, &sub.columns)?);
+        }
+        let mut estimate = sub.plan.estimate;
+        estimate.rows *= 100.0;
+        estimate.total += estimate.rows * self.settings.cpu_operator_cost;
+        let node = Node::ProjectSet(Box::new(sub.plan), exprs);
+        Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
+    }
+
+    fn aggregate(
+        &mut self,
+        input: Logical,
+        groups: Vec<(Column, Expr)>,
+        aggregates: Vec<(Column, AggregateCall)>,
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let aggregates: Vec<_> = aggregates.into_iter().filter(|(c, _)| needed.contains(c.id)).collect();
+        let mut below = ColumnSet::default();
+        groups.iter().for_each(|(_, e)| below.add(e));
+        for (_, call) in &aggregates {
+            let keys = call.order_by.iter().map(|k| &k.expr);
+            call.args.iter().chain(keys).chain(&call.filter).for_each(|e| below.add(e));
+        }
+        let sub = self.operator(input, &below, &Wish::none())?;
+        let known = self.knowledge();
+        let count = if groups.is_empty() {
+            1.0
+        } else {
+            let product: f64 = groups
+                .iter()
+                .map(|(_, e)| estimate::column_of(e).map_or(200.0, |id| estimate::distinct(id, &known)))
+                .product();
+            product.min(sub.rows()).max(1.0)
+        };
+        let (mut ids, mut types, mut keys, mut calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (column, expr) in groups {
+            ids.push(column.id);
+            types.push(column.ty);
+            keys.push(self.resolved(expr, &sub.columns)?);
+        }
+        for (column, mut call) in aggregates {
+            ids.push(column.id);
+            types.push(column.ty);
+            for e in call
+                .args
+                .iter_mut()
+                .chain(call.order_by.iter_mut().map(|k| &mut k.expr))
+                .chain(&mut call.filter)
+            {
+                self.plan_subqueries(e)?;
+                to_positions(e, &sub.columns)?;
+            }
+            calls.push(call);
+        }
+        let work = (keys.len() + calls.len()).max(1) as f64 * self.settings.cpu_operator_cost;
+        let startup = sub.plan.estimate.total + sub.rows() * work;
+        let total = startup + count * self.settings.cpu_tuple_cost;
+        let width = types.iter().map(|t| estimate::width(t.oid)).sum();
+        let estimate = Estimate { startup, total, rows: count, width };
+        let node = Node::HashAggregate { input: Box::new(sub.plan), groups: keys, aggregates: calls };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
+    }
+
+    fn distinct(&mut self, input: Logical, on: Option<Vec<Expr>>, needed: &ColumnSet) -> Result<Sub> {
+        // DISTINCT compares all columns of its input, needed above or not.
+        let all = output(&input);
+        let mut below = needed.clone();
+        all.iter().for_each(|id| below.insert(*id));
+        let sub = self.operator(input, &below, &Wish::none())?;
+        let sub = self.exactly(sub, &all)?;
+        let on = match on {
+            Some(exprs) => {
+                Some(exprs.into_iter().map(|e| self.resolved(e, &sub.columns)).collect::<Result<Vec<_>>>()?)
+            }
+            None => None,
+        };
+        let Sub { plan, columns, order } = sub;
+        let types = plan.types.clone();
+        let mut estimate = plan.estimate;
+        estimate.total += estimate.rows * self.settings.cpu_operator_cost * columns.len() as f64;
+        let node = Node::Distinct(Box::new(plan), on);
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    /// ORDER BY; `limit` is LIMIT plus OFFSET above it.
+    fn sort(
+        &mut self,
+        input: Logical,
+        keys: Vec<SortKey>,
+        needed: &ColumnSet,
+        limit: Option<Expr>,
+        fraction: f64,
+    ) -> Result<Sub> {
+        let plain = |k: &SortKey| match &k.expr {
+            Expr::Column(column, _) => {
+                Some(OrderKey { column: *column, descending: k.descending, nulls_first: k.nulls_first })
+            }
+            _ => None,
+        };
+        let wanted: Option<Vec<OrderKey>> = keys.iter().map(plain).collect();
+        let mut below = needed.clone();
+        keys.iter().for_each(|k| below.add(&k.expr));
+        let wish = Wish { order: wanted.clone().unwrap_or_default(), fraction };
+        let sub = self.operator(input, &below, &wish)?;
+        if wanted.is_some_and(|w| sub.ordered_by(&w)) {
+            return Ok(sub);
+        }
+        let mut resolved = Vec::with_capacity(keys.len());
+        for key in keys {
+            resolved.push(SortKey { expr: self.resolved(key.expr, &sub.columns)?, ..key });
+        }
+        let Sub { plan, columns, .. } = sub;
+        let types = plan.types.clone();
+        let mut estimate = plan.estimate;
+        let compares = estimate.rows * f64::from(64 - (estimate.rows as u64).leading_zeros());
+        estimate.startup = estimate.total + 2.0 * self.settings.cpu_operator_cost * compares;
+        estimate.total = estimate.startup + self.settings.cpu_operator_cost * estimate.rows;
+        let node = Node::Sort { input: Box::new(plan), keys: resolved, limit };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() })
+    }
+
+    fn limit(
+        &mut self,
+        input: Logical,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let number = |e: &Option<Expr>| match e {
+            Some(Expr::Const(Value::Int8(n), _)) => Some(*n as f64),
+            _ => None,
+        };
+        let want = number(&limit).map(|n| n + number(&offset).unwrap_or(0.0));
+        // Top-k is possible when both numbers are known before the run.
+        let top = top_k(&limit, &offset);
+        let fraction = if want.is_some() { 0.01 } else { 1.0 };
+        let sub = match input {
+            Logical::Sort(below, keys) => self.sort(*below, keys, needed, top, fraction)?,
+            Logical::Project(below, columns) if matches!(*below, Logical::Sort(..)) && simple(&columns) => {
+                self.limit_through(*below, columns, top, needed, fraction)?
+            }
+            other => self.operator(other, needed, &Wish { order: Vec::new(), fraction })?,
+        };
+        let limit = limit.map(|e| self.resolved(e, &[])).transpose()?;
+        let offset = offset.map(|e| self.resolved(e, &[])).transpose()?;
+        let Sub { plan, columns, order } = sub;
+        let types = plan.types.clone();
+        let mut estimate = plan.estimate;
+        if let Some(want) = want {
+            let share = (want / estimate.rows.max(1.0)).min(1.0);
+            estimate.total = estimate.startup + (estimate.total - estimate.startup) * share;
+            estimate.rows = estimate.rows.min(want.max(1.0));
+        }
+        let node = Node::Limit { input: Box::new(plan), limit, offset };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    /// LIMIT over a projection over a sort: the sort learns of the limit.
+    fn limit_through(
+        &mut self,
+        sort: Logical,
+        columns: Vec<(Column, Expr)>,
+        top: Option<Expr>,
+        needed: &ColumnSet,
+        fraction: f64,
+    ) -> Result<Sub> {
+        let Logical::Sort(below, keys) = sort else { return Err(SqlError::internal("no sort to limit")) };
+        let columns: Vec<_> = columns.into_iter().filter(|(c, _)| needed.contains(c.id)).collect();
+        let mut inner = ColumnSet::default();
+        columns.iter().for_each(|(_, e)| inner.add(e));
+        let sub = self.sort(*below, keys, &inner, top, fraction)?;
+        let ids = columns.iter().map(|(c, _)| c.id).collect();
+        let exprs =
+            columns.into_iter().map(|(_, e)| self.resolved(e, &sub.columns)).collect::<Result<_>>()?;
+        Ok(project(sub, exprs, ids, self.settings))
+    }
+
+    fn set(
+        &mut self,
+        op: SetOp,
+        all: bool,
+        left: Logical,
+        right: Logical,
+        columns: &[Column],
+    ) -> Result<Sub> {
+        let (ids, types) = split(columns);
+        let mut sides = Vec::with_capacity(2);
+        for side in [left, right] {
+            let out = output(&side);
+            let sub = self.operator(side, &ColumnSet::of(out.iter().copied()), &Wish::none())?;
+            sides.push(self.exactly(sub, &out)?.plan);
+        }
+        let rows: f64 = sides.iter().map(|s| s.estimate.rows).sum();
+        let total = sides.iter().map(|s| s.estimate.total).sum::<f64>() + rows * self.settings.cpu_tuple_cost;
+        let width = types.iter().map(|t| estimate::width(t.oid)).sum();
+        let estimate = Estimate { startup: 0.0, total, rows, width };
+        if op == SetOp::Union {
+            let append =
+                Physical { node: Node::Append(flattened(sides, all)), types: types.clone(), estimate };
+            let plan = if all {
+                append
+            } else {
+                Physical { node: Node::Distinct(Box::new(append), None), types, estimate }
+            };
+            return Ok(Sub { plan, columns: ids, order: Vec::new() });
+        }
+        let right = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
+        let left = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
+        let node = Node::Set { op, all, left: Box::new(left), right: Box::new(right) };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
+    }
+}
+
+/// UNION ALL chains become one append.
+fn flattened(sides: Vec<Physical>, all: bool) -> Vec<Physical> {
+    let mut parts = Vec::with_capacity(sides.len());
+    for side in sides {
+        match side.node {
+            Node::Append(inner) if all => parts.extend(inner),
+            node => parts.push(Physical { node, ..side }),
+        }
+    }
+    parts
+}
+
+fn simple(columns: &[(Column, Expr)]) -> bool {
+    columns.iter().all(|(_, e)| !e.volatile())
+}
+
+/// LIMIT + OFFSET as an expression when neither can be NULL.
+fn top_k(limit: &Option<Expr>, offset: &Option<Expr>) -> Option<Expr> {
+    match (limit, offset) {
+        (Some(Expr::Const(Value::Int8(l), t)), None) if *l >= 0 => Some(Expr::Const(Value::Int8(*l), *t)),
+        (Some(Expr::Const(Value::Int8(l), t)), Some(Expr::Const(Value::Int8(o), _)))
+            if *l >= 0 && *o >= 0 =>
+        {
+            Some(Expr::Const(Value::Int8(l.checked_add(*o)?), *t))
+        }
+        _ => None,
+    }
+}
+
+fn split(columns: &[Column]) -> (Vec<ColumnId>, Vec<SqlType>) {
+    (columns.iter().map(|c| c.id).collect(), columns.iter().map(|c| c.ty).collect())
+}
+
+fn leaf(node: Node, columns: Vec<ColumnId>, types: Vec<SqlType>, rows: f64, total: f64) -> Sub {
+    let width = types.iter().map(|t| estimate::width(t.oid)).sum();
+    let estimate = Estimate { startup: 0.0, total, rows, width };
+    Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() }
+}
+
+/// A projection over a planned operator.
+pub(crate) fn project(sub: Sub, exprs: Vec<Expr>, ids: Vec<ColumnId>, settings: &PlannerSettings) -> Sub {
+    let types: Vec<SqlType> = exprs.iter().map(Expr::ty).collect();
+    let mut estimate = sub.plan.estimate;
+    estimate.total += estimate.rows * settings.cpu_operator_cost * exprs.len() as f64;
+    estimate.width = types.iter().map(|t| estimate::width(t.oid)).sum();
+    let node = Node::Project(Box::new(sub.plan), exprs);
+    Sub { plan: Physical { node, types, estimate }, columns: ids, order: sub.order }
+}

@@ -1,0 +1,95 @@
+//! INSERT, UPDATE and DELETE.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    physical::{Attnum, Delete, Estimate, Insert, Node, OnConflict, Physical, Target, Update},
+    statement::{DeleteBody, InsertBody, OnConflictBody, TargetBody, UpdateBody},
+};
+use pg_types::{Result, SqlType};
+
+use crate::{build::Planner, pushdown::output};
+
+impl Planner<'_> {
+    pub(crate) fn insert(&mut self, body: InsertBody) -> Result<Physical> {
+        let columns = body.target.columns.clone();
+        let source = self.query(body.source)?;
+        let on_conflict = body.on_conflict.map(|c| self.on_conflict(c, &columns)).transpose()?;
+        let target = self.target(body.target, &columns, &[])?;
+        let (types, estimate) = returned(&target, source.plan.estimate);
+        let insert = Insert { target, source: source.plan, on_conflict };
+        Ok(Physical { node: Node::Insert(Box::new(insert)), types, estimate })
+    }
+
+    fn on_conflict(&mut self, body: OnConflictBody, columns: &[ColumnId]) -> Result<OnConflict> {
+        let mut both = columns.to_vec();
+        both.extend(&body.excluded);
+        let update = match body.update {
+            None => None,
+            Some((assignments, condition)) => {
+                let condition = condition.map(|e| self.resolved(e, &both)).transpose()?;
+                Some((self.assignments(assignments, &both)?, condition))
+            }
+        };
+        Ok(OnConflict { arbiters: body.arbiters, update })
+    }
+
+    fn assignments(&mut self, list: Vec<(i16, Expr)>, columns: &[ColumnId]) -> Result<Vec<(Attnum, Expr)>> {
+        list.into_iter().map(|(a, e)| Ok((a, self.resolved(e, columns)?))).collect()
+    }
+
+    pub(crate) fn update(&mut self, body: UpdateBody) -> Result<Physical> {
+        let columns = output(&body.source);
+        let source = self.query(body.source)?;
+        let assignments = self.assignments(body.assignments, &columns)?;
+        let recheck = body.recheck.map(|e| self.resolved(e, &columns)).transpose()?;
+        let own = body.target.columns.clone();
+        let target = self.target(body.target, &own, &columns)?;
+        let (types, estimate) = returned(&target, source.plan.estimate);
+        let update = Update { target, source: source.plan, assignments, recheck };
+        Ok(Physical { node: Node::Update(Box::new(update)), types, estimate })
+    }
+
+    pub(crate) fn delete(&mut self, body: DeleteBody) -> Result<Physical> {
+        let columns = output(&body.source);
+        let source = self.query(body.source)?;
+        let recheck = body.recheck.map(|e| self.resolved(e, &columns)).transpose()?;
+        let own = body.target.columns.clone();
+        let target = self.target(body.target, &own, &columns)?;
+        let (types, estimate) = returned(&target, source.plan.estimate);
+        let delete = Delete { target, source: source.plan, recheck };
+        Ok(Physical { node: Node::Delete(Box::new(delete)), types, estimate })
+    }
+
+    /// `own`: ids of the table's columns; `source`: ids of the source's, which RETURNING may read behind them.
+    fn target(&mut self, body: TargetBody, own: &[ColumnId], source: &[ColumnId]) -> Result<Target> {
+        let mut checks = Vec::with_capacity(body.checks.len());
+        for (name, e) in body.checks {
+            checks.push((name, self.resolved(e, own)?));
+        }
+        let mut index_exprs = Vec::with_capacity(body.index_exprs.len());
+        for (keys, predicate) in body.index_exprs {
+            let keys = keys
+                .into_iter()
+                .map(|k| k.map(|e| self.resolved(e, own)).transpose())
+                .collect::<Result<_>>()?;
+            index_exprs.push((keys, predicate.map(|e| self.resolved(e, own)).transpose()?));
+        }
+        let generated = self.assignments(body.generated, own)?;
+        let mut visible = own.to_vec();
+        visible.extend(source);
+        let returning = match body.returning {
+            None => None,
+            Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
+        };
+        Ok(Target { relation: body.relation, checks, index_exprs, generated, returning })
+    }
+}
+
+fn returned(target: &Target, source: Estimate) -> (Vec<SqlType>, Estimate) {
+    match &target.returning {
+        Some(list) => (list.iter().map(Expr::ty).collect(), source),
+        None => (Vec::new(), Estimate { rows: 0.0, width: 0, ..source }),
+    }
+}

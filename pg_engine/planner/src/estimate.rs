@@ -1,0 +1,191 @@
+//! Row counts and selectivities, in the manner of PostgreSQL's documentation ("Row Estimation Examples"): statistics
+//! where ANALYZE left some, fixed defaults elsewhere.
+
+use alloc::sync::Arc;
+
+use pg_catalog::{CatalogReader, ColumnStatistics, Relation};
+use pg_functions::registry;
+use pg_plan::expr::{ColumnId, Expr};
+use pg_types::{Oid, Value};
+
+/// Default selectivities of comparisons that nothing is known about.
+const EQUALITY: f64 = 0.005;
+const INEQUALITY: f64 = 1.0 / 3.0;
+const PATTERN: f64 = 0.005;
+const UNKNOWN: f64 = 1.0 / 3.0;
+/// Assumed number of distinct values without statistics.
+const DISTINCT: f64 = 200.0;
+
+/// What is known about columns, by id.
+pub(crate) trait Knowledge {
+    /// The stored column behind an id: its statistics, and the table's rows.
+    fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)>;
+}
+
+/// Pages and rows of a table.
+pub(crate) fn table_size(catalog: &dyn CatalogReader, relation: &Relation) -> (f64, f64) {
+    let (pages, counted) = match catalog.relation_size(relation) {
+        Some((pages, rows)) => (pages as f64, rows),
+        None => (f64::from(relation.page_estimate), None),
+    };
+    if let Some(rows) = counted {
+        return (pages, rows.max(1.0));
+    }
+    let known = relation.row_estimate >= 0.0 && relation.page_estimate > 0;
+    let density = if known {
+        relation.row_estimate / f64::from(relation.page_estimate)
+    } else {
+        let width: f64 = relation.live().map(|a| f64::from(width(a.ty.oid))).sum();
+        8000.0 / (width + 28.0)
+    };
+    // A table never analysed is taken for ten pages at least: it may fill soon.
+    let assumed = if known { pages } else { pages.max(10.0) };
+    (pages.max(1.0), (density * assumed).max(1.0))
+}
+
+/// Guessed width of a type's values.
+pub(crate) fn width(ty: Oid) -> u32 {
+    use pg_types::Physical as P;
+    match P::of(ty) {
+        P::Bool => 1,
+        P::Int2 => 2,
+        P::Int4 | P::Oid | P::Float4 => 4,
+        P::Int8 | P::Float8 => 8,
+        P::Uuid | P::Interval => 16,
+        P::Numeric => 12,
+        P::Text | P::Bytea | P::Other => 32,
+    }
+}
+
+/// The fraction of rows that a conjunct keeps.
+pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
+    let s = match expr {
+        Expr::Const(Value::Bool(true), _) => 1.0,
+        Expr::Const(..) => 0.0,
+        Expr::And(parts) => parts.iter().map(|e| selectivity(e, known)).product(),
+        Expr::Or(parts) => 1.0 - parts.iter().map(|e| 1.0 - selectivity(e, known)).product::<f64>(),
+        Expr::Not(e) => 1.0 - selectivity(e, known),
+        Expr::IsNull(e, positive) => {
+            let nulls = column_of(e).and_then(|id| known.column(id)?.0).map_or(0.005, |s| s.null_fraction);
+            if *positive { nulls } else { 1.0 - nulls }
+        }
+        Expr::ScalarArray(f, operands, true) => {
+            let items =
+                if let Expr::Const(Value::Array(a), _) = &operands[1] { a.values.len() as f64 } else { 10.0 };
+            let one = if f.name.ends_with("eq") { equality(&operands[0], None, known) } else { INEQUALITY };
+            items * one
+        }
+        Expr::Call(call) if call.args.len() == 2 => comparison(call, known),
+        Expr::Column(..) => 0.5,
+        _ => UNKNOWN,
+    };
+    s.clamp(0.0, 1.0)
+}
+
+/// The column below casts that keep the value.
+pub(crate) fn column_of(expr: &Expr) -> Option<ColumnId> {
+    match expr {
+        Expr::Column(id, _) => Some(*id),
+        Expr::Relabel(e, _) => column_of(e),
+        _ => None,
+    }
+}
+
+fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
+    let [left, right] = call.args.as_slice() else { return UNKNOWN };
+    let name = call.function.name;
+    let (column, other) = if column_of(left).is_some() { (left, right) } else { (right, left) };
+    if name.contains("like") || name.contains("regex") {
+        return if name.contains("ne") || name.contains("nlike") { 1.0 - PATTERN } else { PATTERN };
+    }
+    if is_equality(call.function) {
+        return match (column_of(left), column_of(right)) {
+            (Some(a), Some(b)) => 1.0 / distinct(a, known).max(distinct(b, known)),
+            _ => equality(column, constant(other), known),
+        };
+    }
+    if name.ends_with("ne") {
+        return 1.0 - equality(column, constant(other), known);
+    }
+    let below = name.ends_with("lt") || name.ends_with("le");
+    if !below && !(name.ends_with("gt") || name.ends_with("ge")) {
+        return UNKNOWN;
+    }
+    let wants_less = below == column_of(left).is_some();
+    match (constant(other), column_of(column).and_then(|id| known.column(id)).and_then(|k| k.0)) {
+        (Some(value), Some(statistics)) => {
+            range(&statistics, column.ty().oid, value, wants_less).unwrap_or(INEQUALITY)
+        }
+        _ => INEQUALITY,
+    }
+}
+
+/// True for the function behind an equality operator of a B-tree family.
+pub(crate) fn is_equality(function: &pg_functions::Function) -> bool {
+    let [left, right] = function.args else { return false };
+    let registry = registry();
+    if left == right {
+        return registry.equality_operator(*left).is_some_and(|o| o.function == function.oid);
+    }
+    registry.operator_for("=", *left, *right).is_some_and(|o| o.function == function.oid)
+}
+
+fn constant(expr: &Expr) -> Option<&Value> {
+    match expr {
+        Expr::Const(v, _) => Some(v),
+        Expr::Relabel(e, _) => constant(e),
+        _ => None,
+    }
+}
+
+/// Estimated number of distinct values of a column.
+pub(crate) fn distinct(id: ColumnId, known: &dyn Knowledge) -> f64 {
+    let Some((statistics, rows, unique)) = known.column(id) else { return DISTINCT };
+    let count = match statistics {
+        _ if unique => rows,
+        Some(s) if s.distinct > 0.0 => s.distinct,
+        Some(s) if s.distinct < 0.0 => -s.distinct * rows,
+        _ => DISTINCT.min(rows),
+    };
+    count.max(1.0)
+}
+
+fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 {
+    let Some(id) = column_of(column) else { return EQUALITY };
+    let Some((statistics, rows, unique)) = known.column(id) else { return EQUALITY };
+    if unique {
+        return 1.0 / rows.max(1.0);
+    }
+    let Some(s) = statistics else { return EQUALITY.max(1.0 / rows.max(1.0)) };
+    if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| c == v)) {
+        return found.1;
+    }
+    let common: f64 = s.common.iter().map(|(_, f)| f).sum();
+    let others = (distinct(id, known) - s.common.len() as f64).max(1.0);
+    ((1.0 - common - s.null_fraction) / others).max(0.0)
+}
+
+/// Share of rows below (or above) a value, by common values and histogram.
+fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64> {
+    use core::{cmp::Ordering, mem::discriminant};
+    let sample = s.histogram.first().or_else(|| s.common.first().map(|(v, _)| v))?;
+    if discriminant(sample) != discriminant(value) {
+        return None;
+    }
+    let order = |v: &Value| pg_types::compare::compare(ty, v, value);
+    let common: f64 = s.common.iter().filter(|(v, _)| order(v) == Ordering::Less).map(|(_, f)| f).sum();
+    let common_all: f64 = s.common.iter().map(|(_, f)| f).sum();
+    if s.histogram.len() < 2 && s.common.is_empty() {
+        return None;
+    }
+    let below = if s.histogram.len() < 2 {
+        0.0
+    } else {
+        let smaller = s.histogram.iter().filter(|v| order(v) == Ordering::Less).count() as f64;
+        // Half a bucket: where the value lies inside it is not known.
+        ((smaller - 0.5).max(0.0) / (s.histogram.len() - 1) as f64).min(1.0)
+    };
+    let rest = (1.0 - common_all - s.null_fraction).max(0.0);
+    let share = common + below * rest;
+    Some(if less { share } else { (1.0 - s.null_fraction - share).max(0.0) })
+}

@@ -1,0 +1,456 @@
+//! Joins: their order, and how each is done.
+//!
+//! Inner joins are taken apart into their inputs and conditions; sets of inputs are joined by dynamic programming over
+//! subsets (Selinger and others, 1979), bushy trees included, up to [`MAX_EXHAUSTIVE`] inputs, and greedily beyond.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use pg_functions::{Function, registry};
+use pg_plan::{
+    expr::{Call, ColumnId, Expr},
+    logical::{JoinKind, Logical},
+    physical::{Estimate, Node, Physical},
+};
+use pg_types::{Result, SqlError};
+
+use crate::{
+    access::Table,
+    build::{Planner, Sub, Wish},
+    columns::ColumnSet,
+    estimate::{is_equality, selectivity},
+    pushdown::output,
+};
+
+/// Inputs up to which all join orders are tried.
+const MAX_EXHAUSTIVE: usize = 8;
+
+/// One input of a set of inner joins.
+struct Input {
+    sub: Sub,
+    ids: ColumnSet,
+    /// A plain table can be probed through its indexes as well.
+    table: Option<Table>,
+}
+
+/// A joined set of inputs.
+#[derive(Clone)]
+struct Joined {
+    members: u32,
+    ids: ColumnSet,
+    sub: Sub,
+}
+
+impl Planner<'_> {
+    /// Plans a join tree; `conditions` are conjuncts over its output.
+    pub(crate) fn join(&mut self, node: Logical, conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
+        let Logical::Join { kind, left, right, on, lateral } = node else {
+            return Err(SqlError::internal("not a join"));
+        };
+        if kind == JoinKind::Inner && lateral.is_empty() {
+            let node = Logical::Join { kind, left, right, on, lateral };
+            return self.inner_joins(node, conditions, needed);
+        }
+        let sub = if lateral.is_empty() {
+            self.outer_join(
+                kind,
+                *left,
+                *right,
+                on.map(Expr::conjuncts).unwrap_or_default(),
+                &conditions,
+                needed,
+            )?
+        } else {
+            self.lateral(kind, *left, *right, on, lateral, &conditions, needed)?
+        };
+        match Expr::all_of(conditions) {
+            Some(condition) => self.filter_over(sub, condition),
+            None => Ok(sub),
+        }
+    }
+
+    fn lateral(
+        &mut self,
+        kind: JoinKind,
+        left: Logical,
+        right: Logical,
+        on: Option<Expr>,
+        lateral: Vec<(u32, Expr)>,
+        conditions: &[Expr],
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let mut below = needed.clone();
+        lateral.iter().map(|(_, e)| e).chain(&on).chain(conditions).for_each(|e| below.add(e));
+        let left = self.operator(left, &below, &Wish::none())?;
+        let right = self.operator(right, &below, &Wish::none())?;
+        let mut slots = Vec::with_capacity(lateral.len());
+        for (slot, expr) in lateral {
+            slots.push((slot, self.resolved(expr, &left.columns)?));
+        }
+        let kept = on.as_ref().map_or(1.0, |e| selectivity(e, &self.knowledge()));
+        self.nested_loop(kind, left, right, slots, on, kept)
+    }
+
+    /// A left, right, full, semi or anti join: the order is as written.
+    fn outer_join(
+        &mut self,
+        kind: JoinKind,
+        left: Logical,
+        right: Logical,
+        on: Vec<Expr>,
+        conditions: &[Expr],
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let mut below = needed.clone();
+        on.iter().chain(conditions).for_each(|e| below.add(e));
+        let left = self.input(left, &below)?;
+        let right = self.input(right, &below)?;
+        self.best_join(kind, &left.joined(1), &right, &on, &below)
+    }
+
+    fn input(&mut self, node: Logical, needed: &ColumnSet) -> Result<Input> {
+        let ids = ColumnSet::of(output(&node));
+        let table = match &node {
+            Logical::Scan { relation, alias, columns } => Some(Table {
+                relation: relation.clone(),
+                alias: alias.clone(),
+                columns: columns.clone(),
+                conditions: Vec::new(),
+            }),
+            Logical::Filter(inner, condition) => match &**inner {
+                Logical::Scan { relation, alias, columns } => Some(Table {
+                    relation: relation.clone(),
+                    alias: alias.clone(),
+                    columns: columns.clone(),
+                    conditions: condition.clone().conjuncts(),
+                }),
+                _ => None,
+            },
+            _ => None,
+        };
+        let sub = self.operator(node, needed, &Wish::none())?;
+        Ok(Input { sub, ids, table })
+    }
+
+    fn inner_joins(&mut self, node: Logical, mut conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
+        let mut parts = Vec::new();
+        flatten(node, &mut parts, &mut conditions);
+        let mut below = needed.clone();
+        conditions.iter().for_each(|e| below.add(e));
+        // Conditions on one input that a filter above the tree brought along.
+        let mut inputs = Vec::with_capacity(parts.len());
+        for part in parts {
+            let ids = ColumnSet::of(output(&part));
+            let (own, rest): (Vec<_>, Vec<_>) =
+                conditions.into_iter().partition(|e| ids.touches(e) && ids.covers(e) && !e.volatile());
+            conditions = rest;
+            let node = if own.is_empty() { part } else { crate::pushdown::push_down(part, own) };
+            inputs.push(self.input(node, &below)?);
+        }
+        let joined = if inputs.len() <= MAX_EXHAUSTIVE {
+            self.exhaustive(&inputs, &conditions, &below)?
+        } else {
+            self.greedy(&inputs, &conditions, &below)?
+        };
+        // What no pair of inputs could apply: conditions without columns, or with volatile functions.
+        let left: Vec<Expr> = conditions.into_iter().filter(|e| !applies_to_pair(e, &inputs)).collect();
+        match Expr::all_of(left) {
+            Some(condition) => self.filter_over(joined, condition),
+            None => Ok(joined),
+        }
+    }
+
+    fn exhaustive(&mut self, inputs: &[Input], conditions: &[Expr], needed: &ColumnSet) -> Result<Sub> {
+        let count = inputs.len();
+        let mut best: Vec<Option<Joined>> = Vec::new();
+        best.resize_with(1 << count, || None);
+        for (i, input) in inputs.iter().enumerate() {
+            best[1 << i] = Some(input.joined(1 << i));
+        }
+        for members in 1_u32..1 << count {
+            if members.count_ones() < 2 {
+                continue;
+            }
+            for connected in [true, false] {
+                // Cross products only when nothing connects the set.
+                if best[members as usize].is_some() {
+                    break;
+                }
+                self.best_split(members, inputs, conditions, needed, connected, &mut best)?;
+            }
+        }
+        let all = best.pop().flatten();
+        all.map(|j| j.sub).ok_or_else(|| SqlError::internal("no join order was found"))
+    }
+
+    /// The best way to join a set from a subset and one further input.
+    fn best_split(
+        &mut self,
+        members: u32,
+        inputs: &[Input],
+        conditions: &[Expr],
+        needed: &ColumnSet,
+        connected: bool,
+        best: &mut [Option<Joined>],
+    ) -> Result<()> {
+        for (i, input) in inputs.iter().enumerate() {
+            let rest = members & !(1 << i);
+            if rest == members {
+                continue;
+            }
+            let Some(left) = best[rest as usize].clone() else { continue };
+            let on = applicable(conditions, &left.ids, &input.ids);
+            if on.is_empty() == connected {
+                continue;
+            }
+            let sub = self.best_join(JoinKind::Inner, &left, input, &on, needed)?;
+            let cheaper = best[members as usize]
+                .as_ref()
+                .is_none_or(|b| sub.plan.estimate.total < b.sub.plan.estimate.total);
+            if cheaper {
+                best[members as usize] = Some(left.with(i, input, sub));
+            }
+        }
+        Ok(())
+    }
+
+    fn greedy(&mut self, inputs: &[Input], conditions: &[Expr], needed: &ColumnSet) -> Result<Sub> {
+        let first = (0..inputs.len()).min_by(|a, b| inputs[*a].sub.rows().total_cmp(&inputs[*b].sub.rows()));
+        let first = first.ok_or_else(|| SqlError::internal("a join without inputs"))?;
+        let mut joined = inputs[first].joined(0);
+        let mut left: Vec<usize> = (0..inputs.len()).filter(|i| *i != first).collect();
+        while !left.is_empty() {
+            let mut best: Option<(usize, Sub, bool)> = None;
+            for (at, i) in left.iter().enumerate() {
+                let on = applicable(conditions, &joined.ids, &inputs[*i].ids);
+                let connected = !on.is_empty();
+                if best.as_ref().is_some_and(|b| b.2 && !connected) {
+                    continue;
+                }
+                let sub = self.best_join(JoinKind::Inner, &joined, &inputs[*i], &on, needed)?;
+                let better = best.as_ref().is_none_or(|(_, b, c)| {
+                    (connected && !c) || sub.plan.estimate.total < b.plan.estimate.total
+                });
+                if better {
+                    best = Some((at, sub, connected));
+                }
+            }
+            let Some((at, sub, _)) = best else { break };
+            let i = left.remove(at);
+            joined = joined.with(0, &inputs[i], sub);
+        }
+        Ok(joined.sub)
+    }
+
+    /// The cheapest method for one join.
+    fn best_join(
+        &mut self,
+        kind: JoinKind,
+        left: &Joined,
+        right: &Input,
+        on: &[Expr],
+        needed: &ColumnSet,
+    ) -> Result<Sub> {
+        let known = self.knowledge();
+        let kept: f64 = on.iter().map(|e| selectivity(e, &known)).product();
+        let mut best: Option<Sub> = None;
+        let mut consider = |candidate: Sub| {
+            if best.as_ref().is_none_or(|b| candidate.plan.estimate.total < b.plan.estimate.total) {
+                best = Some(candidate);
+            }
+        };
+        if let Some(sub) = self.hash_join(kind, left, right, on, kept)? {
+            consider(sub);
+        }
+        if !matches!(kind, JoinKind::Right | JoinKind::Full) {
+            if let Some(table) = &right.table {
+                if let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)? {
+                    let mut resolved = Vec::with_capacity(slots.len());
+                    for (slot, e) in slots {
+                        resolved.push((slot, self.resolved(e, &left.sub.columns)?));
+                    }
+                    // The conditions are inside the inner scan.
+                    consider(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
+                }
+            }
+            let on = Expr::all_of(on.to_vec());
+            consider(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
+        }
+        match best {
+            Some(sub) => Ok(sub),
+            None => {
+                let on = Expr::all_of(on.to_vec());
+                self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)
+            }
+        }
+    }
+
+    fn hash_join(
+        &mut self,
+        kind: JoinKind,
+        left: &Joined,
+        right: &Input,
+        on: &[Expr],
+        kept: f64,
+    ) -> Result<Option<Sub>> {
+        let (mut keys, mut rest) = (Vec::new(), Vec::new());
+        for condition in on {
+            match hash_key(condition, &left.ids, &right.ids) {
+                Some((a, b, equality)) => {
+                    let a = self.resolved(a, &left.sub.columns)?;
+                    keys.push((a, self.resolved(b, &right.sub.columns)?, equality));
+                }
+                None => rest.push(condition.clone()),
+            }
+        }
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let (l, r) = (left.sub.clone(), right.sub.clone());
+        let settings = self.settings;
+        let work = settings.cpu_operator_cost * keys.len() as f64;
+        let (le, re) = (l.plan.estimate, r.plan.estimate);
+        let startup = le.startup + re.total + re.rows * (work + settings.cpu_tuple_cost);
+        let rows = joined_rows(kind, le.rows, re.rows, kept);
+        let mut total = startup + (le.total - le.startup) + le.rows * work + rows * settings.cpu_tuple_cost;
+        if !settings.enable_hashjoin {
+            total += 1.0e10;
+        }
+        let (columns, types) = joined_columns(kind, &l, &r);
+        let mut both = l.columns.clone();
+        both.extend(&r.columns);
+        let on = Expr::all_of(rest).map(|e| self.resolved(e, &both)).transpose()?;
+        let estimate = Estimate { startup, total, rows, width: le.width + re.width };
+        let node = Node::HashJoin { kind, left: Box::new(l.plan), right: Box::new(r.plan), keys, on };
+        Ok(Some(Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() }))
+    }
+
+    fn nested_loop(
+        &mut self,
+        kind: JoinKind,
+        left: Sub,
+        right: Sub,
+        slots: Vec<(u32, Expr)>,
+        on: Option<Expr>,
+        kept: f64,
+    ) -> Result<Sub> {
+        let (le, re) = (left.plan.estimate, right.plan.estimate);
+        let settings = self.settings;
+        let rows = if slots.is_empty() {
+            joined_rows(kind, le.rows, re.rows, kept)
+        } else {
+            match kind {
+                JoinKind::Semi | JoinKind::Anti => (le.rows * 0.5).max(1.0),
+                JoinKind::Left => (le.rows * re.rows * kept).max(le.rows),
+                _ => (le.rows * re.rows * kept).max(1.0),
+            }
+        };
+        let pairs = le.rows * re.rows;
+        let mut total = le.total + le.rows.max(1.0) * re.total + pairs * settings.cpu_operator_cost;
+        total += rows * settings.cpu_tuple_cost;
+        if !settings.enable_nestloop {
+            total += 1.0e10;
+        }
+        let (columns, types) = joined_columns(kind, &left, &right);
+        let mut both = left.columns.clone();
+        both.extend(&right.columns);
+        let on = on.map(|e| self.resolved(e, &both)).transpose()?;
+        let estimate = Estimate { startup: le.startup + re.startup, total, rows, width: le.width + re.width };
+        // The rows of one left row come together: the left order holds.
+        let order =
+            if matches!(kind, JoinKind::Right | JoinKind::Full) { Vec::new() } else { left.order.clone() };
+        let node =
+            Node::NestedLoop { kind, left: Box::new(left.plan), right: Box::new(right.plan), slots, on };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+}
+
+impl Input {
+    fn joined(&self, members: u32) -> Joined {
+        Joined { members, ids: self.ids.clone(), sub: self.sub.clone() }
+    }
+}
+
+impl Joined {
+    fn with(&self, member: usize, input: &Input, sub: Sub) -> Self {
+        let mut ids = self.ids.clone();
+        sub.columns.iter().for_each(|id| ids.insert(*id));
+        ids.merge(&input.ids);
+        Self { members: self.members | 1 << member, ids, sub }
+    }
+}
+
+/// Takes a tree of inner joins apart.
+fn flatten(node: Logical, parts: &mut Vec<Logical>, conditions: &mut Vec<Expr>) {
+    match node {
+        Logical::Join { kind: JoinKind::Inner, left, right, on, lateral } if lateral.is_empty() => {
+            conditions.extend(on.map(Expr::conjuncts).unwrap_or_default());
+            flatten(*left, parts, conditions);
+            flatten(*right, parts, conditions);
+        }
+        other => parts.push(other),
+    }
+}
+
+/// Conditions that a join of the two sides makes computable.
+fn applicable(conditions: &[Expr], left: &ColumnSet, right: &ColumnSet) -> Vec<Expr> {
+    let mut both = left.clone();
+    both.merge(right);
+    let fits = |e: &&Expr| both.covers(e) && left.touches(e) && right.touches(e) && !e.volatile();
+    conditions.iter().filter(fits).cloned().collect()
+}
+
+fn applies_to_pair(condition: &Expr, inputs: &[Input]) -> bool {
+    !condition.volatile() && inputs.iter().filter(|i| i.ids.touches(condition)).count() >= 2
+}
+
+/// `left expression = right expression` as keys of a hash join.
+fn hash_key(
+    condition: &Expr,
+    left: &ColumnSet,
+    right: &ColumnSet,
+) -> Option<(Expr, Expr, &'static Function)> {
+    let Expr::Call(call) = condition else { return None };
+    let [a, b] = call.args.as_slice() else { return None };
+    let on_side = |set: &ColumnSet, other: &ColumnSet, e: &Expr| {
+        set.touches(e) && set.covers(e) && !other.touches(e) && !e.has_subplan()
+    };
+    if !hashable(call) {
+        return None;
+    }
+    if on_side(left, right, a) && on_side(right, left, b) {
+        return Some((a.clone(), b.clone(), call.function));
+    }
+    // The equality is symmetric when both types are the same.
+    let symmetric = call.function.args.first() == call.function.args.get(1);
+    (symmetric && on_side(left, right, b) && on_side(right, left, a))
+        .then(|| (b.clone(), a.clone(), call.function))
+}
+
+/// An equality of one type whose operator may hash.
+fn hashable(call: &Call) -> bool {
+    let [left, right] = call.function.args else { return false };
+    left == right
+        && is_equality(call.function)
+        && registry().equality_operator(*left).is_some_and(|o| o.hashes || o.merges)
+}
+
+fn joined_rows(kind: JoinKind, left: f64, right: f64, kept: f64) -> f64 {
+    let inner = (left * right * kept).max(1.0);
+    match kind {
+        JoinKind::Inner => inner,
+        JoinKind::Left => inner.max(left),
+        JoinKind::Right => inner.max(right),
+        JoinKind::Full => inner.max(left).max(right),
+        JoinKind::Semi => inner.min(left).max(1.0),
+        JoinKind::Anti => (left - inner.min(left)).max(1.0),
+    }
+}
+
+fn joined_columns(kind: JoinKind, left: &Sub, right: &Sub) -> (Vec<ColumnId>, Vec<pg_types::SqlType>) {
+    let (mut columns, mut types) = (left.columns.clone(), left.plan.types.clone());
+    if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+        columns.extend(&right.columns);
+        types.extend(&right.plan.types);
+    }
+    (columns, types)
+}

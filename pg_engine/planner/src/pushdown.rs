@@ -1,0 +1,172 @@
+//! Moves conditions as far down as they may go.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{JoinKind, Logical},
+};
+
+use crate::columns::{ColumnSet, substitute};
+
+/// The columns that an operator yields.
+pub(crate) fn output(node: &Logical) -> Vec<ColumnId> {
+    match node {
+        Logical::OneRow => Vec::new(),
+        Logical::Scan { columns, .. } => columns.iter().map(|(c, _)| c.id).collect(),
+        Logical::FunctionScan { columns, .. }
+        | Logical::Values { columns, .. }
+        | Logical::Set { columns, .. }
+        | Logical::CteScan { columns, .. } => columns.iter().map(|c| c.id).collect(),
+        Logical::Filter(input, _)
+        | Logical::Distinct(input, _)
+        | Logical::Sort(input, _)
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. } => output(input),
+        Logical::Project(_, columns) => columns.iter().map(|(c, _)| c.id).collect(),
+        Logical::ProjectSet(input, columns) => {
+            let mut ids = output(input);
+            ids.extend(columns.iter().map(|(c, _)| c.id));
+            ids
+        }
+        Logical::Join { kind, left, right, .. } => {
+            let mut ids = output(left);
+            if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+                ids.extend(output(right));
+            }
+            ids
+        }
+        Logical::Aggregate { groups, aggregates, .. } => {
+            groups.iter().map(|(c, _)| c.id).chain(aggregates.iter().map(|(c, _)| c.id)).collect()
+        }
+    }
+}
+
+/// Puts a filter over a node unless there is nothing to filter by.
+pub(crate) fn filtered(node: Logical, conditions: Vec<Expr>) -> Logical {
+    match Expr::all_of(conditions) {
+        Some(condition) => Logical::Filter(Box::new(node), condition),
+        None => node,
+    }
+}
+
+/// The tree with `conditions` (conjuncts over its output) and its own filters pushed down.
+pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
+    match node {
+        Logical::Filter(input, condition) => {
+            // Below conditions that were evaluated after it: order of evaluation is not promised.
+            conditions.extend(condition.conjuncts());
+            push_down(*input, conditions)
+        }
+        Logical::Project(input, columns) => push_project(*input, columns, conditions),
+        Logical::Join { kind, left, right, on, lateral } => {
+            push_join(kind, *left, *right, on, lateral, conditions)
+        }
+        Logical::Aggregate { input, groups, aggregates } => {
+            let keys = |id: ColumnId| groups.iter().find(|(c, _)| c.id == id).map(|(_, e)| e.clone());
+            let key_ids = ColumnSet::of(groups.iter().map(|(c, _)| c.id));
+            // Without groups there is always one row: a condition above must not remove input instead.
+            let movable = |e: &Expr| !groups.is_empty() && reads_any(e) && key_ids.covers(e) && !e.volatile();
+            let (mut below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
+            below.iter_mut().for_each(|e| substitute(e, &keys));
+            let input = Box::new(push_down(*input, below));
+            filtered(Logical::Aggregate { input, groups, aggregates }, above)
+        }
+        Logical::Sort(input, keys) => Logical::Sort(Box::new(push_down(*input, conditions)), keys),
+        Logical::Distinct(input, None) => {
+            let (below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|e| !e.volatile());
+            filtered(Logical::Distinct(Box::new(push_down(*input, below)), None), above)
+        }
+        Logical::Distinct(input, on) => {
+            filtered(Logical::Distinct(Box::new(push_down(*input, Vec::new())), on), conditions)
+        }
+        Logical::ProjectSet(input, columns) => {
+            let ids = ColumnSet::of(output(&input));
+            let (below, above): (Vec<_>, Vec<_>) =
+                conditions.into_iter().partition(|e| ids.covers(e) && reads_any(e) && !e.volatile());
+            filtered(Logical::ProjectSet(Box::new(push_down(*input, below)), columns), above)
+        }
+        Logical::Limit { input, limit, offset } => {
+            let input = Box::new(push_down(*input, Vec::new()));
+            filtered(Logical::Limit { input, limit, offset }, conditions)
+        }
+        Logical::LockRows { input, tables, wait } => {
+            let input = Box::new(push_down(*input, conditions));
+            Logical::LockRows { input, tables, wait }
+        }
+        Logical::Set { op, all, left, right, columns } => {
+            let left = Box::new(push_down(*left, Vec::new()));
+            let right = Box::new(push_down(*right, Vec::new()));
+            filtered(Logical::Set { op, all, left, right, columns }, conditions)
+        }
+        leaf => filtered(leaf, conditions),
+    }
+}
+
+fn reads_any(expr: &Expr) -> bool {
+    let mut any = false;
+    expr.for_each_column(&mut |_| any = true);
+    any
+}
+
+fn push_project(
+    input: Logical,
+    columns: Vec<(pg_plan::logical::Column, Expr)>,
+    conditions: Vec<Expr>,
+) -> Logical {
+    let definition = |id: ColumnId| columns.iter().find(|(c, _)| c.id == id).map(|(_, e)| e.clone());
+    let movable = |e: &Expr| {
+        let mut ok = !e.volatile();
+        e.for_each_column(&mut |id| {
+            // A subquery must not be computed twice; a volatile value must stay one value.
+            ok = ok && definition(id).is_some_and(|d| !d.volatile() && !d.has_subplan());
+        });
+        ok
+    };
+    let (mut below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
+    below.iter_mut().for_each(|e| substitute(e, &definition));
+    filtered(Logical::Project(Box::new(push_down(input, below)), columns), above)
+}
+
+fn push_join(
+    kind: JoinKind,
+    left: Logical,
+    right: Logical,
+    on: Option<Expr>,
+    lateral: Vec<(u32, Expr)>,
+    conditions: Vec<Expr>,
+) -> Logical {
+    let left_ids = ColumnSet::of(output(&left));
+    let right_ids = ColumnSet::of(output(&right));
+    let on: Vec<Expr> = on.map(Expr::conjuncts).unwrap_or_default();
+    let (mut to_left, mut to_right, mut stay, mut above) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for condition in conditions {
+        let one_sided = reads_any(&condition) && !condition.volatile();
+        let left_keeps = !matches!(kind, JoinKind::Right | JoinKind::Full);
+        let right_keeps = matches!(kind, JoinKind::Inner | JoinKind::Right);
+        if one_sided && left_keeps && left_ids.covers(&condition) {
+            to_left.push(condition);
+        } else if one_sided && right_keeps && right_ids.covers(&condition) {
+            to_right.push(condition);
+        } else if kind == JoinKind::Inner && !condition.volatile() {
+            stay.push(condition);
+        } else {
+            above.push(condition);
+        }
+    }
+    for condition in on {
+        let one_sided = reads_any(&condition) && !condition.volatile();
+        let left_may = matches!(kind, JoinKind::Inner | JoinKind::Right | JoinKind::Semi);
+        let right_may = matches!(kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
+        if one_sided && left_may && left_ids.covers(&condition) {
+            to_left.push(condition);
+        } else if one_sided && right_may && right_ids.covers(&condition) {
+            to_right.push(condition);
+        } else {
+            stay.push(condition);
+        }
+    }
+    let left = Box::new(push_down(left, to_left));
+    let right = Box::new(push_down(right, to_right));
+    filtered(Logical::Join { kind, left, right, on: Expr::all_of(stay), lateral }, above)
+}
