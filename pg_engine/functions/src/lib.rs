@@ -13,16 +13,18 @@ extern crate alloc;
 
 mod aggregate;
 mod call;
+mod datetime;
 pub mod def;
 mod errors;
-mod interval;
 mod kernel;
 pub mod order;
+mod output;
 mod pattern;
 pub mod registry;
 #[cfg(test)]
 mod registry_tests;
 mod scalar;
+mod set;
 mod table;
 mod tables;
 pub mod types;

@@ -45,7 +45,8 @@ fn name_ranges<T>(list: &[T], name: impl Fn(&T) -> &'static str) -> HashMap<&'st
 
 impl Registry {
     fn build() -> Self {
-        let mut functions: Vec<&'static Function> = tables::FUNCTIONS.iter().copied().flatten().collect();
+        let mut functions: Vec<&'static Function> =
+            tables::FUNCTIONS.iter().flat_map(|t| t.iter()).copied().flatten().collect();
         functions.sort_by_key(|f| (f.name, f.oid));
         let function_oids: HashMap<_, _> = functions.iter().map(|f| (f.oid, *f)).collect();
         // An operator, cast or aggregate whose function is not there does not exist.

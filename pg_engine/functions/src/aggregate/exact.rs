@@ -9,7 +9,7 @@ use super::{Collect, Fold, Types};
 use crate::{
     call::mismatch,
     def::EvalContext,
-    errors::{int8_range, interval_range},
+    errors::int8_range,
     kernel::{Prim, column},
 };
 
@@ -234,22 +234,14 @@ impl<const AVERAGE: bool> Fold for IntervalTotal<AVERAGE> {
     type In = Interval;
     fn add(&mut self, value: Interval) -> Result<()> {
         self.count += 1;
-        self.sum = Interval {
-            months: self.sum.months.checked_add(value.months).ok_or_else(interval_range)?,
-            days: self.sum.days.checked_add(value.days).ok_or_else(interval_range)?,
-            micros: self.sum.micros.checked_add(value.micros).ok_or_else(interval_range)?,
-        };
+        self.sum = self.sum.add(&value)?;
         Ok(())
     }
     fn result(&self, _ty: SqlType) -> Result<Value> {
         if self.count == 0 {
             return Ok(Value::Null);
         }
-        Ok(Value::Interval(if AVERAGE {
-            crate::interval::divide(self.sum, self.count as f64)?
-        } else {
-            self.sum
-        }))
+        Ok(Value::Interval(if AVERAGE { self.sum.div(self.count as f64)? } else { self.sum }))
     }
 }
 

@@ -53,9 +53,8 @@ fn between(low: &Value, high: &Value, share: f64) -> Result<Value> {
     match (low, high) {
         (Value::Float8(a), Value::Float8(b)) => Ok(Value::Float8(a + share * (b - a))),
         (Value::Interval(a), Value::Interval(b)) => {
-            let gap = crate::interval::subtract(*b, *a)?;
-            let part = crate::interval::multiply(gap, share)?;
-            Ok(Value::Interval(crate::interval::add(*a, part)?))
+            let part = b.sub(a)?.mul(share)?;
+            Ok(Value::Interval(a.add(&part)?))
         }
         _ => Err(mismatch()),
     }

@@ -418,4 +418,18 @@ pub(crate) static OTHERS: &[Function] =
         def(68, "xideq", &[XID, XID], BOOL).imp(row!(|a: u32, b: u32| a == b)),
         def(3308, "xidneq", &[XID, XID], BOOL).imp(row!(|a: u32, b: u32| a != b)),
         def(69, "cideq", &[CID, CID], BOOL).imp(row!(|a: u32, b: u32| a == b)),
+        def(2981, "record_eq", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_eq())),
+        def(2982, "record_ne", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_ne())),
+        def(2983, "record_lt", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_lt())),
+        def(2984, "record_gt", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_gt())),
+        def(2985, "record_le", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_le())),
+        def(2986, "record_ge", &[RECORD, RECORD], BOOL)
+            .imp(row!(|a: &Value, b: &Value| crate::order::compare(a, b).is_ge())),
+        def(2987, "btrecordcmp", &[RECORD, RECORD], INT4)
+            .imp(row!(|a: &Value, b: &Value| ord(crate::order::compare(a, b)))),
     ];

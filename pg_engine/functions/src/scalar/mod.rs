@@ -1,10 +1,14 @@
 //! Scalar functions, one module per family of types. Each has tables of [`Function`](crate::def::Function) rows.
 
+pub(crate) mod array;
 pub(crate) mod boolean;
 pub(crate) mod bytea;
 pub(crate) mod compare;
 pub(crate) mod float;
 pub(crate) mod integer;
+mod keywords;
+pub(crate) mod misc;
+pub(crate) mod number_format;
 pub(crate) mod numeric;
 pub(crate) mod session;
 mod size;

@@ -12,14 +12,17 @@ pub(crate) use family_operators::FAMILY_OPERATORS;
 pub(crate) use opclasses::OPERATOR_CLASSES;
 pub(crate) use operators::OPERATORS;
 
-use crate::{aggregate, def::Function, pattern, scalar};
+use crate::{aggregate, datetime, def::Function, pattern, scalar, set};
 
 /// The tables of functions.
-pub(crate) static FUNCTIONS: &[&[Function]] = &[
+pub(crate) static FUNCTIONS: &[&[&[Function]]] = &[SCALAR, &datetime::TABLES];
+
+static SCALAR: &[&[Function]] = &[
     aggregate::FUNCTIONS,
     pattern::like::FUNCTIONS,
     pattern::regexp::FUNCTIONS,
     pattern::similar::FUNCTIONS,
+    scalar::array::FUNCTIONS,
     scalar::boolean::FUNCTIONS,
     scalar::bytea::FUNCTIONS,
     scalar::compare::FLOATS,
@@ -28,7 +31,10 @@ pub(crate) static FUNCTIONS: &[&[Function]] = &[
     scalar::compare::STRINGS,
     scalar::float::FUNCTIONS,
     scalar::integer::FUNCTIONS,
+    scalar::misc::FUNCTIONS,
+    scalar::number_format::FUNCTIONS,
     scalar::numeric::FUNCTIONS,
     scalar::session::FUNCTIONS,
     scalar::text::FUNCTIONS,
+    set::FUNCTIONS,
 ];

@@ -1,0 +1,212 @@
+//! Set-returning functions.
+
+use alloc::boxed::Box;
+
+use pg_types::{
+    Batch, ColumnData, Result, SqlType, Value, Vector,
+    datetime::arithmetic::{timestamp_add, timestamptz_add},
+    numeric::Numeric,
+    oid::*,
+    value::{ArrayValue, Interval},
+    vector::BATCH_ROWS,
+};
+
+use crate::{
+    call::{mismatch, next},
+    datetime::zone,
+    def::{EvalContext, Function, Implementation, SetReturning},
+    errors::{cancelled, invalid},
+    order::span,
+    pattern::regexp::made,
+    table::def,
+};
+
+fn one_column(ty: u32, data: ColumnData) -> Batch {
+    let rows = data.len();
+    Batch::new(alloc::vec![Vector::flat(SqlType::new(ty), data, None)], rows)
+}
+
+/// Integers from `next` to `stop` by `step`.
+struct Integers<const WIDE: bool> {
+    next: Option<i64>,
+    stop: i64,
+    step: i64,
+}
+
+impl<const WIDE: bool> SetReturning for Integers<WIDE> {
+    fn next(&mut self, ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        let Some(first) = self.next else { return Ok(None) };
+        if ctx.host.cancelled() {
+            return Err(cancelled());
+        }
+        // Values left, capped at a batch; the distance may exceed 64 bits.
+        let distance = (i128::from(self.stop) - i128::from(first)) / i128::from(self.step);
+        if (self.step > 0) != (self.stop >= first) && self.stop != first {
+            self.next = None;
+            return Ok(None);
+        }
+        let count = usize::try_from(distance + 1).unwrap_or(usize::MAX).min(BATCH_ROWS) as i64;
+        let value = |i: i64| first.wrapping_add(i.wrapping_mul(self.step));
+        let last = value(count - 1);
+        let following = last.checked_add(self.step);
+        self.next = following.filter(|n| if self.step > 0 { *n <= self.stop } else { *n >= self.stop });
+        Ok(Some(if WIDE {
+            one_column(INT8, ColumnData::Int8((0..count).map(value).collect()))
+        } else {
+            one_column(INT4, ColumnData::Int4((0..count).map(|i| value(i) as i32).collect()))
+        }))
+    }
+}
+
+#[cold]
+fn zero_step() -> pg_types::SqlError {
+    invalid("step size cannot equal zero")
+}
+
+fn integers<const WIDE: bool>(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let mut rest = args.iter();
+    let mut int = || -> Result<i64> {
+        if WIDE { next::<i64>(&mut rest) } else { next::<i32>(&mut rest).map(i64::from) }
+    };
+    let (start, stop) = (int()?, int()?);
+    let step = if args.len() > 2 { int()? } else { 1 };
+    if step == 0 {
+        return Err(zero_step());
+    }
+    let empty = if step > 0 { start > stop } else { start < stop };
+    Ok(Box::new(Integers::<WIDE> { next: (!empty).then_some(start), stop, step }))
+}
+
+/// Numerics from `next` to `stop`.
+struct Numerics {
+    next: Option<Numeric>,
+    stop: Numeric,
+    step: Numeric,
+}
+
+impl SetReturning for Numerics {
+    fn next(&mut self, ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        if ctx.host.cancelled() {
+            return Err(cancelled());
+        }
+        let mut values = alloc::vec::Vec::new();
+        while values.len() < BATCH_ROWS {
+            let Some(n) = self.next.take() else { break };
+            let order = n.compare(&self.stop);
+            if if self.step.signum() > 0 { order.is_gt() } else { order.is_lt() } {
+                break;
+            }
+            self.next = Some(n.add(&self.step)?);
+            values.push(n);
+        }
+        Ok((!values.is_empty()).then(|| one_column(NUMERIC, ColumnData::Numeric(values))))
+    }
+}
+
+fn numerics(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let mut rest = args.iter();
+    let start: &Numeric = next(&mut rest)?;
+    let stop: &Numeric = next(&mut rest)?;
+    let step = if args.len() > 2 { next::<&Numeric>(&mut rest)?.clone() } else { Numeric::ONE };
+    for (label, value) in [("start value", start), ("stop value", stop), ("step size", &step)] {
+        if value.is_nan() {
+            return Err(invalid(alloc::format!("{label} cannot be NaN")));
+        }
+        if value.is_infinite() {
+            return Err(invalid(alloc::format!("{label} cannot be infinity")));
+        }
+    }
+    if step.is_zero() {
+        return Err(zero_step());
+    }
+    Ok(Box::new(Numerics { next: Some(start.clone()), stop: stop.clone(), step }))
+}
+
+/// Timestamps from `next` to `stop`; `ZONED` steps on the session's clock.
+struct Timestamps<const ZONED: bool> {
+    next: Option<i64>,
+    stop: i64,
+    step: Interval,
+    forward: bool,
+}
+
+impl<const ZONED: bool> SetReturning for Timestamps<ZONED> {
+    fn next(&mut self, ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        if ctx.host.cancelled() {
+            return Err(cancelled());
+        }
+        let mut values = alloc::vec::Vec::new();
+        while values.len() < BATCH_ROWS {
+            let Some(t) = self.next.take() else { break };
+            if if self.forward { t > self.stop } else { t < self.stop } {
+                break;
+            }
+            let step = self.step;
+            self.next =
+                Some(if ZONED { timestamptz_add(t, &step, zone(ctx))? } else { timestamp_add(t, &step)? });
+            values.push(t);
+        }
+        let ty = if ZONED { TIMESTAMPTZ } else { TIMESTAMP };
+        Ok((!values.is_empty()).then(|| one_column(ty, ColumnData::Int8(values))))
+    }
+}
+
+fn timestamps<const ZONED: bool>(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let mut rest = args.iter();
+    let (start, stop): (i64, i64) = (next(&mut rest)?, next(&mut rest)?);
+    let step: Interval = next(&mut rest)?;
+    let length = span(step);
+    if length == 0 {
+        return Err(zero_step());
+    }
+    Ok(Box::new(Timestamps::<ZONED> { next: Some(start), stop, step, forward: length > 0 }))
+}
+
+fn unnest(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    match args.first() {
+        Some(Value::Array(a)) => made(a.element, a.values.clone()),
+        _ => Err(mismatch()),
+    }
+}
+
+fn subscripts(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let mut rest = args.iter();
+    let array: &ArrayValue = next(&mut rest)?;
+    let n: i32 = next(&mut rest)?;
+    let reverse = if args.len() > 2 { next(&mut rest)? } else { false };
+    let dim = usize::try_from(n).ok().and_then(|n| n.checked_sub(1)).and_then(|n| array.dims.get(n));
+    let Some((length, lower)) = dim else { return made(INT4, alloc::vec::Vec::new()) };
+    let (low, high) = (Value::Int4(*lower), Value::Int4(lower + length - 1));
+    let bounds = if reverse { [high, low, Value::Int4(-1)] } else { [low, high, Value::Int4(1)] };
+    integers::<false>(ctx, &bounds)
+}
+
+fn string_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let mut rest = args.iter();
+    let text: Option<&str> = next(&mut rest)?;
+    let separator: Option<&str> = next(&mut rest)?;
+    let null: Option<&str> = next(&mut rest)?;
+    made(TEXT, text.map_or_else(alloc::vec::Vec::new, |t| crate::scalar::array::pieces(t, separator, null)))
+}
+
+/// Rows.
+pub(crate) static FUNCTIONS: &[Function] = &[
+    def(1067, "generate_series", &[INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
+    def(1066, "generate_series", &[INT4, INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
+    def(1069, "generate_series", &[INT8, INT8], INT8).imp(Implementation::Set(integers::<true>)),
+    def(1068, "generate_series", &[INT8, INT8, INT8], INT8).imp(Implementation::Set(integers::<true>)),
+    def(3260, "generate_series", &[NUMERIC, NUMERIC], NUMERIC).imp(Implementation::Set(numerics)),
+    def(3259, "generate_series", &[NUMERIC, NUMERIC, NUMERIC], NUMERIC).imp(Implementation::Set(numerics)),
+    def(938, "generate_series", &[TIMESTAMP, TIMESTAMP, INTERVAL], TIMESTAMP)
+        .imp(Implementation::Set(timestamps::<false>)),
+    def(939, "generate_series", &[TIMESTAMPTZ, TIMESTAMPTZ, INTERVAL], TIMESTAMPTZ)
+        .stable()
+        .imp(Implementation::Set(timestamps::<true>)),
+    def(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4).imp(Implementation::Set(subscripts)),
+    def(1191, "generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4).imp(Implementation::Set(subscripts)),
+    def(2331, "unnest", &[ANYARRAY], ANYELEMENT).imp(Implementation::Set(unnest)),
+    def(6160, "string_to_table", &[TEXT, TEXT], TEXT).nullable().imp(Implementation::Set(string_to_table)),
+    def(6161, "string_to_table", &[TEXT, TEXT, TEXT], TEXT)
+        .nullable()
+        .imp(Implementation::Set(string_to_table)),
+];
