@@ -1,12 +1,14 @@
 //! What a statement runs in.
 
-use alloc::sync::Arc;
-use core::cell::RefCell;
+use alloc::{sync::Arc, vec::Vec};
+use core::cell::{Cell, RefCell};
 
 use pg_catalog::Txn;
-use pg_types::Value;
+use pg_functions::EvalContext;
+use pg_storage::Snapshot;
+use pg_types::{Result, SqlError, SqlState, Value};
 
-use crate::{engine::Engine, session::Session};
+use crate::{cursor::Cte, engine::Engine, session::Session};
 
 /// Everything a statement needs while it runs. Made for each protocol step; borrows the session's pieces.
 pub struct ExecContext<'a> {
@@ -29,5 +31,66 @@ impl<'a> ExecContext<'a> {
         params: &'a [Value],
     ) -> Self {
         Self { engine, session, txn: RefCell::new(txn), params }
+    }
+
+    /// Lets others run and ends the statement when it was cancelled. Called once a batch.
+    pub fn checkpoint(&self) -> Result<()> {
+        platform::task::checkpoint();
+        match self.session.interrupted() {
+            None => Ok(()),
+            Some(e) => Err(e),
+        }
+    }
+}
+
+/// The state of one run that operators and expressions share.
+#[derive(Clone, Copy)]
+pub(crate) struct Rt<'a> {
+    pub cx: &'a ExecContext<'a>,
+    pub slots: &'a RefCell<Vec<Value>>,
+    pub snapshot: &'a Snapshot,
+    pub ctes: &'a [RefCell<Cte>],
+    /// Bytes held by materialising operators.
+    pub memory: &'a Cell<usize>,
+    /// Set by an operator that met a concurrently updated row it cannot follow: the run may begin anew.
+    pub restart: &'a Cell<bool>,
+    /// EXPLAIN ANALYZE.
+    pub instrument: bool,
+}
+
+impl Rt<'_> {
+    /// The context functions get.
+    pub(crate) fn eval(&self) -> EvalContext<'_> {
+        EvalContext { host: self.cx }
+    }
+    pub(crate) fn param(&self, n: usize) -> Result<Value> {
+        self.cx.params.get(n).cloned().ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_PARAMETER, alloc::format!("there is no parameter ${}", n + 1))
+        })
+    }
+    pub(crate) fn slot(&self, n: usize) -> Value {
+        self.slots.borrow().get(n).cloned().unwrap_or(Value::Null)
+    }
+    pub(crate) fn set_slot(&self, n: usize, v: Value) {
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= n {
+            slots.resize(n + 1, Value::Null);
+        }
+        if let Some(s) = slots.get_mut(n) {
+            *s = v;
+        }
+    }
+    /// Accounts for memory; an error when the statement has too much.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<()> {
+        let held = self.memory.get().saturating_add(bytes);
+        self.memory.set(held);
+        if held > self.cx.session.memory_limit() {
+            return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
+                .detail("The statement exceeded its memory limit."));
+        }
+        Ok(())
+    }
+    pub(crate) fn storage(&self) -> &Arc<pg_storage::Storage> {
+        self.cx.engine.storage()
     }
 }

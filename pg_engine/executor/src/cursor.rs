@@ -1,42 +1,169 @@
 //! Running one planned query.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
+use core::cell::{Cell, RefCell};
 
-use pg_plan::statement::Planned;
-use pg_types::{Batch, Result, SqlError};
+use pg_plan::statement::{Command, Planned};
+use pg_storage::Snapshot;
+use pg_types::{Batch, Result, Value};
 
-use crate::context::ExecContext;
+use crate::{
+    context::{ExecContext, Rt},
+    node::{Compiler, Exec, NodeStats},
+};
+
+/// A common table expression: run when first read, kept for the run.
+pub(crate) struct Cte {
+    pub(crate) exec: Exec,
+    pub(crate) rows: Option<Arc<Vec<Batch>>>,
+}
+
+/// Most times a locking statement begins anew because rows changed under it.
+const MAX_RESTARTS: u32 = 100;
 
 /// A planned query with everything needed to run it, reusable: `open`, `next` until `None`, `open` again.
 /// A portal keeps it between Execute messages; a prepared statement keeps it between runs.
 pub struct Cursor {
     planned: Arc<Planned>,
-    affected: u64,
+    root: Exec,
+    ctes: Vec<RefCell<Cte>>,
+    slots: RefCell<Vec<Value>>,
+    snapshot: Option<Snapshot>,
+    memory: Cell<usize>,
+    affected: Cell<u64>,
+    yielded: bool,
+    done: bool,
+    restarts: u32,
+    instrument: bool,
 }
 
 impl Cursor {
     /// Prepares the plan's operators.
     pub fn new(planned: &Arc<Planned>) -> Result<Self> {
-        Ok(Self { planned: planned.clone(), affected: 0 })
+        let mut c = Compiler::new(planned.slots);
+        let root = Exec::new(&planned.root, &mut c)?;
+        let mut ctes = Vec::with_capacity(planned.ctes.len());
+        for cte in &planned.ctes {
+            ctes.push(RefCell::new(Cte { exec: Exec::new(cte, &mut c)?, rows: None }));
+        }
+        Ok(Self {
+            planned: planned.clone(),
+            root,
+            ctes,
+            slots: RefCell::new(Vec::new()),
+            snapshot: None,
+            memory: Cell::new(0),
+            affected: Cell::new(0),
+            yielded: false,
+            done: false,
+            restarts: 0,
+            instrument: false,
+        })
     }
     /// The plan.
     pub fn planned(&self) -> &Arc<Planned> {
         &self.planned
     }
+    /// Counts rows, loops and time per operator from the next `open` on (EXPLAIN ANALYZE).
+    pub fn instrument(&mut self) {
+        self.instrument = true;
+    }
     /// Begins a run: takes the snapshot, forgets the previous run.
-    pub fn open(&mut self, _cx: &ExecContext<'_>) -> Result<()> {
-        self.affected = 0;
+    pub fn open(&mut self, cx: &ExecContext<'_>) -> Result<()> {
+        if !self.planned.read_only {
+            let command = match self.planned.command {
+                Command::Select => "SELECT FOR UPDATE",
+                Command::Insert => "INSERT",
+                Command::Update => "UPDATE",
+                Command::Delete => "DELETE",
+            };
+            cx.txn.borrow().check_writable(command)?;
+        }
+        self.affected.set(0);
+        self.restarts = 0;
+        self.rewind(cx);
         Ok(())
+    }
+    fn rewind(&mut self, cx: &ExecContext<'_>) {
+        self.snapshot = Some(cx.txn.borrow_mut().snapshot());
+        self.memory.set(0);
+        self.yielded = false;
+        self.done = false;
+        self.root.reset();
+        for cte in &mut self.ctes {
+            let cte = cte.get_mut();
+            cte.rows = None;
+            cte.exec.reset();
+        }
     }
     /// The next rows; `None` at the end. A data-changing plan without RETURNING does all its work in the first call
     /// and yields `None`.
-    pub fn next(&mut self, _cx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        Err(SqlError::unsupported("executing a plan"))
+    pub fn next(&mut self, cx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        loop {
+            let Some(snapshot) = &self.snapshot else { return Ok(None) };
+            let restart = Cell::new(false);
+            let rt = Rt {
+                cx,
+                slots: &self.slots,
+                snapshot,
+                ctes: &self.ctes,
+                memory: &self.memory,
+                restart: &restart,
+                instrument: self.instrument,
+            };
+            match self.root.next(&rt) {
+                Err(_) if restart.get() && !self.yielded && self.restarts < MAX_RESTARTS => {
+                    self.restarts += 1;
+                    self.rewind(cx);
+                }
+                Err(e) => {
+                    self.done = true;
+                    return Err(e);
+                }
+                Ok(Some(b)) => {
+                    self.affected.set(self.root.affected());
+                    if b.is_empty() {
+                        continue;
+                    }
+                    self.yielded = true;
+                    return Ok(Some(b));
+                }
+                Ok(None) => {
+                    self.affected.set(self.root.affected());
+                    self.done = true;
+                    if !self.planned.read_only {
+                        cx.txn.borrow_mut().storage().next_command();
+                    }
+                    return Ok(None);
+                }
+            }
+        }
     }
     /// Rows inserted, updated or deleted by this run (for the command tag).
     pub fn affected(&self) -> u64 {
-        self.affected
+        self.affected.get()
+    }
+    /// Counters per operator, in the plan's order (each operator, then its inputs).
+    pub fn stats(&self) -> Vec<NodeStats> {
+        let mut out = Vec::new();
+        self.root.collect_stats(&mut out);
+        for cte in &self.ctes {
+            cte.borrow().exec.collect_stats(&mut out);
+        }
+        out
     }
     /// Ends the run early or late, letting go of pins and snapshots. The cursor may be opened again.
-    pub fn close(&mut self) {}
+    pub fn close(&mut self) {
+        self.done = true;
+        self.root.reset();
+        for cte in &mut self.ctes {
+            let cte = cte.get_mut();
+            cte.rows = None;
+            cte.exec.reset();
+        }
+        self.snapshot = None;
+    }
 }

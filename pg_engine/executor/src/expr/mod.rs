@@ -11,7 +11,7 @@ mod vector;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_functions::{Function, Implementation};
-use pg_plan::expr::{Expr, SubPlanKind, SubQuery};
+use pg_plan::expr::{Expr, SubQuery};
 use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector};
 
 use crate::node::Compiler;
@@ -275,4 +275,5 @@ pub(crate) fn physical(query: &SubQuery) -> Result<&pg_plan::physical::Physical>
     }
 }
 
-pub(crate) use SubPlanKind as Kind;
+pub(crate) use row::{call_function, via_io};
+pub(crate) use vector::compacted;

@@ -1,0 +1,256 @@
+//! Numbering distinct keys: what grouping, DISTINCT, set operations and hash joins share.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use hashbrown::HashTable;
+use pg_types::{ColumnData, Oid, Vector, vector::Encoding};
+
+use crate::keys;
+
+/// What a key column's values are compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyClass {
+    /// Any integer width, widened.
+    Integer,
+    /// A type's own key encoding.
+    Typed(Oid),
+    /// float4 and float8, widened.
+    Float,
+}
+
+impl KeyClass {
+    /// The class in which values of the two types are equal exactly when SQL says so; `None`: there is none.
+    pub(crate) fn of(left: Oid, right: Oid) -> Option<Self> {
+        use pg_types::oid::*;
+        let integer = |t: Oid| matches!(t, INT2 | INT4 | INT8);
+        let float = |t: Oid| matches!(t, FLOAT4 | FLOAT8);
+        let plain = |t: Oid| match t {
+            VARCHAR | NAME => TEXT,
+            t if pg_types::Physical::of(t) == pg_types::Physical::Oid => OID,
+            t => t,
+        };
+        if integer(left) && integer(right) {
+            Some(Self::Integer)
+        } else if float(left) && float(right) {
+            Some(Self::Float)
+        } else if plain(left) == plain(right) {
+            Some(Self::Typed(plain(left)))
+        } else {
+            None
+        }
+    }
+    /// Of one type.
+    pub(crate) fn one(ty: Oid) -> Self {
+        Self::of(ty, ty).unwrap_or(Self::Typed(ty))
+    }
+}
+
+/// An integer column's value, widened.
+#[inline]
+fn integer(v: &Vector, i: usize) -> i64 {
+    match &v.data {
+        ColumnData::Int2(d) => i64::from(d[i]),
+        ColumnData::Int4(d) => i64::from(d[i]),
+        ColumnData::Int8(d) => d[i],
+        ColumnData::Oid(d) => i64::from(d[i]),
+        _ => 0,
+    }
+}
+
+/// Appends the key of a row's columns; true: one of them is NULL.
+pub(crate) fn encode_row(classes: &[KeyClass], columns: &[Arc<Vector>], row: usize, out: &mut Vec<u8>) -> bool {
+    let mut null = false;
+    for (class, v) in classes.iter().zip(columns) {
+        let i = v.index(row);
+        if v.nulls.as_ref().is_some_and(|n| n.get(i)) {
+            null = true;
+            out.push(0);
+            continue;
+        }
+        out.push(1);
+        match (class, &v.data) {
+            (KeyClass::Integer, _) => out.extend_from_slice(&integer(v, i).to_le_bytes()),
+            (KeyClass::Float, ColumnData::Float4(d)) => float(f64::from(d[i]), out),
+            (KeyClass::Float, ColumnData::Float8(d)) => float(d[i], out),
+            (KeyClass::Typed(pg_types::oid::TEXT), ColumnData::Text(d)) => {
+                let s = d.get(i);
+                out.extend_from_slice(&(s.len() as u32).to_le_bytes());
+                out.extend_from_slice(s);
+            }
+            (KeyClass::Typed(_), ColumnData::Oid(d)) => out.extend_from_slice(&d[i].to_le_bytes()),
+            (KeyClass::Typed(_), ColumnData::Bool(d)) => out.push(u8::from(d[i])),
+            (KeyClass::Typed(_), ColumnData::Int4(d)) => out.extend_from_slice(&d[i].to_le_bytes()),
+            (KeyClass::Typed(_), ColumnData::Int8(d)) => out.extend_from_slice(&d[i].to_le_bytes()),
+            (KeyClass::Typed(_), ColumnData::Uuid(d)) => out.extend_from_slice(&d[i]),
+            (KeyClass::Typed(t), _) => keys::encode(*t, &v.value(row), out),
+            (KeyClass::Float, _) => {}
+        }
+    }
+    null
+}
+
+fn float(x: f64, out: &mut Vec<u8>) {
+    // −0 equals 0, and NaN equals NaN.
+    let x = if x == 0.0 {
+        0.0
+    } else if x.is_nan() {
+        f64::NAN
+    } else {
+        x
+    };
+    out.extend_from_slice(&x.to_bits().to_le_bytes());
+}
+
+/// Distinct keys, numbered from 0 in order of first appearance.
+pub(crate) struct Groups {
+    classes: Vec<KeyClass>,
+    table: HashTable<u32>,
+    hashes: Vec<u64>,
+    /// Keys end to end (byte form), or the integers themselves.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    integers: Vec<i64>,
+    single_integer: bool,
+    null_group: Option<u32>,
+    scratch: Vec<u8>,
+}
+
+#[inline]
+fn hash_integer(x: i64) -> u64 {
+    // Fibonacci hashing with the high half folded in: cheap, and good enough for a table that compares keys.
+    let h = (x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    h ^ (h >> 32)
+}
+
+fn hash_bytes(b: &[u8]) -> u64 {
+    use core::hash::{BuildHasher, Hasher};
+    let mut h = foldhash::fast::FixedState::default().build_hasher();
+    h.write(b);
+    h.finish()
+}
+
+impl Groups {
+    pub(crate) fn new(classes: Vec<KeyClass>) -> Self {
+        let single_integer = matches!(classes.as_slice(), [KeyClass::Integer]);
+        Self {
+            classes,
+            table: HashTable::new(),
+            hashes: Vec::new(),
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            integers: Vec::new(),
+            single_integer,
+            null_group: None,
+            scratch: Vec::new(),
+        }
+    }
+    /// Number of groups.
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len() + self.hashes.len() * 32 + self.integers.len() * 8
+    }
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+        self.hashes.clear();
+        self.bytes.clear();
+        self.ends.clear();
+        self.integers.clear();
+        self.null_group = None;
+    }
+
+    fn new_id(&mut self, hash: u64) -> u32 {
+        let id = self.hashes.len() as u32;
+        self.hashes.push(hash);
+        id
+    }
+
+    /// The group of a row, made if new; the flag says it is new.
+    #[inline]
+    pub(crate) fn group(&mut self, columns: &[Arc<Vector>], row: usize) -> (u32, bool) {
+        match self.find_or(columns, row, true) {
+            Some(r) => r,
+            None => (0, false),
+        }
+    }
+    /// The group of a row if there is one.
+    #[inline]
+    pub(crate) fn find(&mut self, columns: &[Arc<Vector>], row: usize) -> Option<u32> {
+        self.find_or(columns, row, false).map(|r| r.0)
+    }
+
+    fn find_or(&mut self, columns: &[Arc<Vector>], row: usize, insert: bool) -> Option<(u32, bool)> {
+        if self.single_integer {
+            let v = columns.first()?;
+            let i = v.index(row);
+            if v.nulls.as_ref().is_some_and(|n| n.get(i)) {
+                return self.null(insert);
+            }
+            let x = integer(v, i);
+            let hash = hash_integer(x);
+            let integers = &self.integers;
+            if let Some(&id) = self.table.find(hash, |&id| integers.get(id as usize) == Some(&x)) {
+                return Some((id, false));
+            }
+            if !insert {
+                return None;
+            }
+            let id = self.new_id(hash);
+            self.integers.push(x);
+            let hashes = &self.hashes;
+            self.table.insert_unique(hash, id, |&id| hashes[id as usize]);
+            return Some((id, true));
+        }
+        let mut key = core::mem::take(&mut self.scratch);
+        key.clear();
+        encode_row(&self.classes, columns, row, &mut key);
+        let r = self.find_bytes(&key, insert);
+        self.scratch = key;
+        r
+    }
+
+    fn null(&mut self, insert: bool) -> Option<(u32, bool)> {
+        if let Some(id) = self.null_group {
+            return Some((id, false));
+        }
+        if !insert {
+            return None;
+        }
+        let id = self.new_id(0);
+        self.integers.push(0);
+        self.null_group = Some(id);
+        Some((id, true))
+    }
+
+    fn key(&self, id: usize) -> &[u8] {
+        let start = if id == 0 { 0 } else { self.ends[id - 1] };
+        &self.bytes[start..self.ends[id]]
+    }
+
+    fn find_bytes(&mut self, key: &[u8], insert: bool) -> Option<(u32, bool)> {
+        let hash = hash_bytes(key);
+        if let Some(&id) = self.table.find(hash, |&id| self.key(id as usize) == key) {
+            return Some((id, false));
+        }
+        if !insert {
+            return None;
+        }
+        let id = self.new_id(hash);
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
+        let hashes = &self.hashes;
+        self.table.insert_unique(hash, id, |&id| hashes[id as usize]);
+        Some((id, true))
+    }
+}
+
+/// True when any key column is NULL in the row: such rows never match in a join.
+pub(crate) fn has_null(columns: &[Arc<Vector>], row: usize) -> bool {
+    columns.iter().any(|c| match (&c.nulls, &c.encoding) {
+        (None, _) => false,
+        (Some(n), Encoding::Flat) => n.get(row),
+        (Some(_), _) => c.is_null(row),
+    })
+}

@@ -1,0 +1,536 @@
+//! The simple operators.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use pg_functions::{Function, Implementation, SetReturning};
+use pg_plan::expr::Expr;
+use pg_types::{
+    Batch, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
+    vector::{BATCH_ROWS, VectorBuilder},
+};
+
+use super::{Compiler, Exec, Operator};
+use crate::{
+    context::Rt,
+    expr::{Compiled, RowRef, call_function, compacted},
+};
+
+/// One row, no columns.
+#[derive(Default)]
+pub(crate) struct OneRow {
+    done: bool,
+}
+
+impl Operator for OneRow {
+    fn next(&mut self, _rt: &Rt<'_>) -> Result<Option<Batch>> {
+        Ok((!core::mem::replace(&mut self.done, true)).then(Batch::single_row))
+    }
+    fn reset(&mut self) {
+        self.done = false;
+    }
+}
+
+/// Keeps rows for which the condition is true.
+pub(crate) struct Filter {
+    input: Exec,
+    condition: Compiled,
+    filtered: u64,
+}
+
+impl Filter {
+    pub(crate) fn new(input: Exec, condition: Compiled) -> Self {
+        Self { input, condition, filtered: 0 }
+    }
+}
+
+impl Operator for Filter {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        while let Some(b) = self.input.next(rt)? {
+            rt.cx.checkpoint()?;
+            let kept = self.condition.filter(&b, b.selection.as_deref(), rt)?;
+            self.filtered += (b.row_count() - kept.len()) as u64;
+            if !kept.is_empty() {
+                return Ok(Some(b.with_selection(kept)));
+            }
+        }
+        Ok(None)
+    }
+    fn reset(&mut self) {
+        self.condition.reset();
+        self.input.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.input]
+    }
+    fn filtered(&self) -> u64 {
+        self.filtered
+    }
+}
+
+/// Computes columns.
+pub(crate) struct Project {
+    input: Exec,
+    exprs: Vec<Compiled>,
+    types: Vec<SqlType>,
+}
+
+impl Project {
+    pub(crate) fn new(input: Exec, exprs: Vec<Compiled>, types: &[SqlType]) -> Self {
+        Self { input, exprs, types: types.to_vec() }
+    }
+}
+
+/// Evaluates the expressions over a batch; the result has the batch's rows and selection.
+pub(crate) fn project(exprs: &mut [Compiled], types: &[SqlType], b: &Batch, rt: &Rt<'_>) -> Result<Batch> {
+    let mut columns = Vec::with_capacity(exprs.len());
+    for (e, ty) in exprs.iter_mut().zip(types) {
+        let mut v = e.vector(b, b.selection.as_deref(), rt)?;
+        if v.ty != *ty && pg_types::Physical::of(v.ty.oid) == pg_types::Physical::of(ty.oid) {
+            Arc::make_mut(&mut v).ty = *ty;
+        }
+        columns.push(v);
+    }
+    Ok(Batch { columns, rows: b.rows, selection: b.selection.clone() })
+}
+
+impl Operator for Project {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let Some(b) = self.input.next(rt)? else { return Ok(None) };
+        project(&mut self.exprs, &self.types, &b, rt).map(Some)
+    }
+    fn reset(&mut self) {
+        self.exprs.iter_mut().for_each(Compiled::reset);
+        self.input.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.input]
+    }
+}
+
+/// Literal rows.
+pub(crate) struct Values {
+    rows: Vec<Vec<Compiled>>,
+    types: Vec<SqlType>,
+    at: usize,
+}
+
+impl Values {
+    pub(crate) fn new(rows: Vec<Vec<Compiled>>, types: &[SqlType]) -> Self {
+        Self { rows, types: types.to_vec(), at: 0 }
+    }
+}
+
+impl Operator for Values {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let end = (self.at + BATCH_ROWS).min(self.rows.len());
+        let rows = self.rows.get_mut(self.at..end).unwrap_or(&mut []);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let count = rows.len();
+        let mut columns = Vec::with_capacity(self.types.len());
+        if let [row] = rows {
+            for (e, ty) in row.iter_mut().zip(&self.types) {
+                columns.push(Arc::new(Vector::constant(&e.constant(rt)?, *ty)?));
+            }
+        } else {
+            for (i, ty) in self.types.iter().enumerate() {
+                let mut b = VectorBuilder::with_capacity(*ty, count);
+                for row in rows.iter_mut() {
+                    match row.get_mut(i) {
+                        Some(e) => b.push(&e.constant(rt)?)?,
+                        None => b.push_null(),
+                    }
+                }
+                columns.push(Arc::new(b.finish()));
+            }
+        }
+        self.at = end;
+        Ok(Some(Batch { columns, rows: count, selection: None }))
+    }
+    fn reset(&mut self) {
+        self.at = 0;
+        self.rows.iter_mut().flatten().for_each(Compiled::reset);
+    }
+}
+
+/// LIMIT and OFFSET.
+pub(crate) struct Limit {
+    input: Exec,
+    limit: Option<Compiled>,
+    offset: Option<Compiled>,
+    /// (rows to skip, rows to yield) still.
+    left: Option<(u64, u64)>,
+}
+
+impl Limit {
+    pub(crate) fn new(input: Exec, limit: Option<Compiled>, offset: Option<Compiled>) -> Self {
+        Self { input, limit, offset, left: None }
+    }
+}
+
+/// A row count from an int8 expression; NULL counts as `default`.
+pub(crate) fn count(e: Option<&mut Compiled>, what: &'static str, default: u64, rt: &Rt<'_>) -> Result<u64> {
+    let Some(e) = e else { return Ok(default) };
+    let n = match e.constant(rt)? {
+        Value::Int8(n) => n,
+        Value::Int4(n) => i64::from(n),
+        Value::Null => return Ok(default),
+        _ => return Err(SqlError::internal("row count is not an integer")),
+    };
+    u64::try_from(n).map_err(|_| {
+        let state = if what == "LIMIT" {
+            SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE
+        } else {
+            SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE
+        };
+        SqlError::new(state, alloc::format!("{what} must not be negative"))
+    })
+}
+
+impl Operator for Limit {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let (mut skip, mut take) = match self.left {
+            Some(l) => l,
+            None => (
+                count(self.offset.as_mut(), "OFFSET", 0, rt)?,
+                count(self.limit.as_mut(), "LIMIT", u64::MAX, rt)?,
+            ),
+        };
+        self.left = Some((skip, take));
+        while take > 0 {
+            let Some(b) = self.input.next(rt)? else { return Ok(None) };
+            let n = b.row_count() as u64;
+            if n <= skip {
+                skip -= n;
+                self.left = Some((skip, take));
+                continue;
+            }
+            let (from, len) = (skip, (n - skip).min(take));
+            skip = 0;
+            take -= len;
+            self.left = Some((skip, take));
+            if from == 0 && len == n {
+                return Ok(Some(b));
+            }
+            return Ok(Some(b.slice(from as usize, len as usize)));
+        }
+        Ok(None)
+    }
+    fn reset(&mut self) {
+        self.left = None;
+        self.limit.iter_mut().chain(&mut self.offset).for_each(Compiled::reset);
+        self.input.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.input]
+    }
+}
+
+/// UNION ALL.
+pub(crate) struct Append {
+    inputs: Vec<Exec>,
+    at: usize,
+}
+
+impl Append {
+    pub(crate) fn new(inputs: Vec<Exec>) -> Self {
+        Self { inputs, at: 0 }
+    }
+}
+
+impl Operator for Append {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        while let Some(i) = self.inputs.get_mut(self.at) {
+            if let Some(b) = i.next(rt)? {
+                return Ok(Some(b));
+            }
+            self.at += 1;
+        }
+        Ok(None)
+    }
+    fn reset(&mut self) {
+        self.at = 0;
+        self.inputs.iter_mut().for_each(Exec::reset);
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        self.inputs.iter().collect()
+    }
+}
+
+/// Reads a common table expression; the first reader runs it.
+pub(crate) struct CteScan {
+    cte: usize,
+    at: usize,
+}
+
+impl CteScan {
+    pub(crate) fn new(cte: usize) -> Self {
+        Self { cte, at: 0 }
+    }
+}
+
+impl Operator for CteScan {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let cell = rt.ctes.get(self.cte).ok_or_else(|| SqlError::internal("no such common table expression"))?;
+        let mut cte = cell.borrow_mut();
+        if cte.rows.is_none() {
+            let mut rows = Vec::new();
+            while let Some(b) = cte.exec.next(rt)? {
+                rt.charge(b.memory())?;
+                rows.push(b);
+            }
+            cte.rows = Some(Arc::new(rows));
+        }
+        let b = cte.rows.as_ref().and_then(|r| r.get(self.at)).cloned();
+        self.at += 1;
+        Ok(b)
+    }
+    fn reset(&mut self) {
+        self.at = 0;
+    }
+}
+
+/// A set-returning function in FROM.
+pub(crate) struct FunctionScan {
+    function: &'static Function,
+    args: Vec<Compiled>,
+    ordinality: bool,
+    types: Vec<SqlType>,
+    rows: Option<Box<dyn SetReturning>>,
+    count: i64,
+    done: bool,
+}
+
+impl FunctionScan {
+    pub(crate) fn new(
+        function: &'static Function,
+        args: Vec<Compiled>,
+        ordinality: bool,
+        types: &[SqlType],
+    ) -> Self {
+        Self { function, args, ordinality, types: types.to_vec(), rows: None, count: 0, done: false }
+    }
+    fn start(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let mut values = Vec::with_capacity(self.args.len());
+        for a in &mut self.args {
+            values.push(a.constant(rt)?);
+        }
+        if let Implementation::Set(f) = self.function.imp {
+            if !(self.function.strict && values.iter().any(Value::is_null)) {
+                self.rows = Some(f(&rt.eval(), &values)?);
+            }
+            return Ok(None);
+        }
+        // A scalar function: one row.
+        let ty = self.types.first().copied().unwrap_or(SqlType::new(oid::TEXT));
+        let v = call_function(self.function, &values, ty, rt)?;
+        let width = self.types.len() - usize::from(self.ordinality);
+        let fields: Vec<Value> = match v {
+            Value::Record(r) if width != 1 || self.function.result == oid::RECORD => r.values.clone(),
+            v => alloc::vec![v],
+        };
+        Batch::from_rows(self.types.get(..width).unwrap_or(&[]), &[fields]).map(Some)
+    }
+    fn finish(&mut self, mut b: Batch) -> Result<Batch> {
+        for (c, ty) in b.columns.iter_mut().zip(&self.types) {
+            if c.ty != *ty && pg_types::Physical::of(c.ty.oid) == pg_types::Physical::of(ty.oid) {
+                Arc::make_mut(c).ty = *ty;
+            }
+        }
+        if self.ordinality {
+            let n = b.rows as i64;
+            let numbers = (self.count + 1..=self.count + n).collect();
+            b.columns.push(Arc::new(Vector::from_i64(numbers)));
+            self.count += n;
+        }
+        Ok(b)
+    }
+}
+
+impl Operator for FunctionScan {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        rt.cx.checkpoint()?;
+        if self.rows.is_none()
+            && let Some(b) = self.start(rt)?
+        {
+            self.done = true;
+            return self.finish(b).map(Some);
+        }
+        let next = match &mut self.rows {
+            Some(r) => r.next(&rt.eval())?,
+            None => None,
+        };
+        match next {
+            Some(b) => self.finish(b.compact()).map(Some),
+            None => {
+                self.done = true;
+                self.rows = None;
+                Ok(None)
+            }
+        }
+    }
+    fn reset(&mut self) {
+        self.rows = None;
+        self.done = false;
+        self.count = 0;
+        self.args.iter_mut().for_each(Compiled::reset);
+    }
+}
+
+/// Set-returning functions in a select list, in lockstep: shorter ones give NULL.
+pub(crate) struct ProjectSet {
+    input: Exec,
+    calls: Vec<SetCall>,
+    types: Vec<SqlType>,
+    pending: Option<Batch>,
+    row: usize,
+}
+
+enum SetCall {
+    Set { function: &'static Function, args: Vec<Compiled> },
+    Scalar(Compiled),
+}
+
+impl ProjectSet {
+    pub(crate) fn new(input: Exec, exprs: &[Expr], types: &[SqlType], c: &mut Compiler<'_>) -> Result<Self> {
+        let calls = exprs
+            .iter()
+            .map(|e| match e {
+                Expr::Call(call) if matches!(call.function.imp, Implementation::Set(_)) => {
+                    Ok(SetCall::Set { function: call.function, args: c.exprs(&call.args)? })
+                }
+                e => Ok(SetCall::Scalar(Compiled::new(e, c)?)),
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { input, calls, types: types.to_vec(), pending: None, row: 0 })
+    }
+
+    /// All rows that one input row turns into.
+    fn expand(&mut self, b: &Batch, at: usize, rt: &Rt<'_>) -> Result<Batch> {
+        let row = RowRef::Batch(b, at);
+        let mut columns: Vec<Vec<Value>> = Vec::with_capacity(self.calls.len());
+        let mut scalars = Vec::with_capacity(self.calls.len());
+        for call in &mut self.calls {
+            match call {
+                SetCall::Scalar(e) => {
+                    columns.push(alloc::vec![e.row(row, rt)?]);
+                    scalars.push(true);
+                }
+                SetCall::Set { function, args } => {
+                    let values = args.iter_mut().map(|a| a.row(row, rt)).collect::<Result<Vec<_>>>()?;
+                    columns.push(run_set(function, &values, rt)?);
+                    scalars.push(false);
+                }
+            }
+        }
+        let sets = || columns.iter().zip(&scalars).filter(|(_, s)| !**s);
+        let rows = sets().map(|(c, _)| c.len()).max().unwrap_or(1);
+        let width = b.columns.len();
+        let repeat = alloc::vec![at as u32; rows];
+        let mut out: Vec<Arc<Vector>> = b.columns.iter().map(|c| Arc::new(c.take(&repeat))).collect();
+        for (k, values) in columns.iter().enumerate() {
+            let ty = self.types.get(width + k).copied().unwrap_or(SqlType::new(oid::TEXT));
+            let mut v = VectorBuilder::with_capacity(ty, rows);
+            for i in 0..rows {
+                let i = if scalars.get(k) == Some(&true) { 0 } else { i };
+                v.push(values.get(i).unwrap_or(&Value::Null))?;
+            }
+            out.push(Arc::new(v.finish()));
+        }
+        Ok(Batch { columns: out, rows, selection: None })
+    }
+}
+
+/// All values of one set-returning call; several columns become a record.
+fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_>) -> Result<Vec<Value>> {
+    if function.strict && args.iter().any(Value::is_null) {
+        return Ok(Vec::new());
+    }
+    let Implementation::Set(f) = function.imp else { return Ok(Vec::new()) };
+    let mut set = f(&rt.eval(), args)?;
+    let mut out = Vec::new();
+    while let Some(b) = set.next(&rt.eval())? {
+        rt.cx.checkpoint()?;
+        rt.charge(b.memory())?;
+        for i in b.selected() {
+            out.push(match b.columns.len() {
+                1 => b.value(0, i),
+                _ => Value::Record(Arc::new(pg_types::value::RecordValue {
+                    types: b.columns.iter().map(|c| c.ty.oid).collect(),
+                    values: b.row_values(i),
+                })),
+            });
+        }
+    }
+    Ok(out)
+}
+
+impl Operator for ProjectSet {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        let mut parts: Vec<Batch> = Vec::new();
+        let mut rows = 0;
+        loop {
+            if self.pending.is_none() {
+                self.pending = self.input.next(rt)?;
+                self.row = 0;
+            }
+            let Some(b) = self.pending.take() else { break };
+            while let Some(at) = b.nth_row(self.row) {
+                self.row += 1;
+                let part = self.expand(&b, at, rt)?;
+                rows += part.rows;
+                if part.rows > 0 {
+                    parts.push(part);
+                }
+                if rows >= BATCH_ROWS {
+                    self.pending = Some(b);
+                    return Ok(Some(Batch::concat(&parts)));
+                }
+            }
+        }
+        Ok(if parts.is_empty() { None } else { Some(Batch::concat(&parts)) })
+    }
+    fn reset(&mut self) {
+        self.pending = None;
+        for call in &mut self.calls {
+            match call {
+                SetCall::Scalar(e) => e.reset(),
+                SetCall::Set { args, .. } => args.iter_mut().for_each(Compiled::reset),
+            }
+        }
+        self.input.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.input]
+    }
+}
+
+/// All rows of an operator as one batch without selection.
+pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_>) -> Result<Batch> {
+    let mut parts = Vec::new();
+    while let Some(b) = exec.next(rt)? {
+        rt.cx.checkpoint()?;
+        let b = b.compact();
+        rt.charge(b.memory() + 64)?;
+        if b.rows > 0 {
+            parts.push(b);
+        }
+    }
+    if parts.is_empty() {
+        let columns = exec.types.iter().map(|t| VectorBuilder::with_capacity(*t, 0).finish()).collect();
+        return Ok(Batch::new(columns, 0));
+    }
+    Ok(Batch::concat(&parts))
+}
+
+/// Evaluates keys over a batch without selection problems: the columns are compact.
+pub(crate) fn key_columns(exprs: &mut [Compiled], b: &Batch, rt: &Rt<'_>) -> Result<Vec<Arc<Vector>>> {
+    exprs
+        .iter_mut()
+        .map(|e| e.vector(b, b.selection.as_deref(), rt).map(|v| compacted(&v, b)))
+        .collect()
+}

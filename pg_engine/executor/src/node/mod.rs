@@ -1,0 +1,189 @@
+//! Operators: each pulls batches from its inputs and yields batches.
+
+mod aggregate;
+mod groups;
+mod hash_join;
+mod lock_rows;
+mod misc;
+pub(crate) mod modify;
+mod nested_loop;
+pub(crate) mod scan;
+mod set_ops;
+mod sort;
+
+use alloc::{boxed::Box, vec::Vec};
+
+use pg_plan::{
+    expr::Expr,
+    physical::{Node, Physical},
+};
+use pg_types::{Batch, Result, SqlType};
+
+use crate::{context::Rt, expr::Compiled};
+
+/// State that is shared while a plan is made ready.
+pub(crate) struct Compiler<'a> {
+    slots: u32,
+    _plan: core::marker::PhantomData<&'a ()>,
+}
+
+impl Compiler<'_> {
+    pub(crate) fn new(slots: u32) -> Self {
+        Self { slots, _plan: core::marker::PhantomData }
+    }
+    pub(crate) fn note_slot(&mut self, n: u32) {
+        self.slots = self.slots.max(n.saturating_add(1));
+    }
+    pub(crate) fn exprs(&mut self, list: &[Expr]) -> Result<Vec<Compiled>> {
+        list.iter().map(|e| Compiled::new(e, self)).collect()
+    }
+    pub(crate) fn option(&mut self, e: Option<&Expr>) -> Result<Option<Compiled>> {
+        e.map(|e| Compiled::new(e, self)).transpose()
+    }
+}
+
+/// What an operator did (EXPLAIN ANALYZE).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NodeStats {
+    /// Rows yielded.
+    pub rows: u64,
+    /// Times it was started.
+    pub loops: u64,
+    /// Microseconds until the first batch, all loops.
+    pub first_micros: u64,
+    /// Microseconds in all, inputs included.
+    pub total_micros: u64,
+    /// Rows removed by the operator's own filter.
+    pub filtered: u64,
+}
+
+/// An operator at work.
+pub(crate) trait Operator: Send {
+    /// The next rows; `None` at the end. An empty batch is allowed.
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>>;
+    /// Back to the start; the next call of `next` begins a new run.
+    fn reset(&mut self);
+    /// Inputs, in the plan's order.
+    fn inputs(&self) -> Vec<&Exec> {
+        Vec::new()
+    }
+    /// Rows changed (INSERT, UPDATE, DELETE).
+    fn affected(&self) -> u64 {
+        0
+    }
+    /// Rows its own filter removed.
+    fn filtered(&self) -> u64 {
+        0
+    }
+}
+
+/// An operator with its counters.
+pub(crate) struct Exec {
+    op: Box<dyn Operator>,
+    pub(crate) types: Vec<SqlType>,
+    stats: NodeStats,
+    running: bool,
+}
+
+impl Exec {
+    /// Makes a plan's tree ready.
+    pub(crate) fn new(plan: &Physical, c: &mut Compiler<'_>) -> Result<Self> {
+        let op = build(plan, c)?;
+        Ok(Self { op, types: plan.types.clone(), stats: NodeStats::default(), running: false })
+    }
+    #[inline]
+    pub(crate) fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if !rt.instrument {
+            return self.op.next(rt);
+        }
+        let start = platform::time::monotonic();
+        let result = self.op.next(rt);
+        let spent = (platform::time::monotonic() - start).as_micros() as u64;
+        self.stats.total_micros += spent;
+        if !self.running {
+            self.running = true;
+            self.stats.loops += 1;
+            self.stats.first_micros += spent;
+        }
+        if let Ok(Some(b)) = &result {
+            self.stats.rows += b.row_count() as u64;
+        }
+        result
+    }
+    pub(crate) fn reset(&mut self) {
+        self.running = false;
+        self.op.reset();
+    }
+    pub(crate) fn affected(&self) -> u64 {
+        self.op.affected()
+    }
+    pub(crate) fn collect_stats(&self, out: &mut Vec<NodeStats>) {
+        out.push(NodeStats { filtered: self.op.filtered(), ..self.stats });
+        for i in self.op.inputs() {
+            i.collect_stats(out);
+        }
+    }
+}
+
+fn boxed<T: Operator + 'static>(op: T) -> Box<dyn Operator> {
+    Box::new(op)
+}
+
+fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
+    let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
+    Ok(match &plan.node {
+        Node::OneRow => boxed(misc::OneRow::default()),
+        Node::SeqScan { relation, columns, filter, .. } => {
+            let filter = c.option(filter.as_ref())?;
+            scan::seq_scan(relation, columns, filter, &plan.types)?
+        }
+        Node::IndexScan { relation, index, range, backward, columns, filter, .. } => {
+            boxed(scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?)
+        }
+        Node::FunctionScan { function, args, ordinality, .. } => {
+            boxed(misc::FunctionScan::new(function, c.exprs(args)?, *ordinality, &plan.types))
+        }
+        Node::Values(rows) => {
+            let rows = rows.iter().map(|r| c.exprs(r)).collect::<Result<_>>()?;
+            boxed(misc::Values::new(rows, &plan.types))
+        }
+        Node::Filter(p, e) => boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?)),
+        Node::Project(p, e) => boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types)),
+        Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
+        Node::NestedLoop { kind, left, right, slots, on } => {
+            boxed(nested_loop::NestedLoop::new(*kind, input(left, c)?, input(right, c)?, slots, on.as_ref(), c)?)
+        }
+        // A hash join keeps the order of its left side, which is all that the plans above a merge join rely on.
+        Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
+            boxed(hash_join::HashJoin::new(*kind, input(left, c)?, input(right, c)?, keys, on.as_ref(), c)?)
+        }
+        Node::HashAggregate { input: p, groups, aggregates } => {
+            boxed(aggregate::HashAggregate::new(input(p, c)?, groups, aggregates, &plan.types, c)?)
+        }
+        Node::Distinct(p, on) => {
+            let on = on.as_ref().map(|l| c.exprs(l)).transpose()?;
+            boxed(set_ops::Distinct::new(input(p, c)?, on))
+        }
+        Node::Sort { input: p, keys, limit } => {
+            boxed(sort::Sort::new(input(p, c)?, keys, limit.as_ref(), c)?)
+        }
+        Node::Limit { input: p, limit, offset } => {
+            let (limit, offset) = (c.option(limit.as_ref())?, c.option(offset.as_ref())?);
+            boxed(misc::Limit::new(input(p, c)?, limit, offset))
+        }
+        Node::Append(l) => {
+            let inputs = l.iter().map(|p| Exec::new(p, c)).collect::<Result<_>>()?;
+            boxed(misc::Append::new(inputs))
+        }
+        Node::Set { op, all, left, right } => {
+            boxed(set_ops::SetOperation::new(*op, *all, input(left, c)?, input(right, c)?))
+        }
+        Node::CteScan(n) => boxed(misc::CteScan::new(*n as usize)),
+        Node::LockRows { input: p, tables, wait } => {
+            boxed(lock_rows::LockRows::new(input(p, c)?, tables, *wait))
+        }
+        Node::Insert(i) => boxed(modify::insert::Insert::new(i, c, &plan.types)?),
+        Node::Update(u) => boxed(modify::update::Update::new(u, c, &plan.types)?),
+        Node::Delete(d) => boxed(modify::delete::Delete::new(d, c, &plan.types)?),
+    })
+}
