@@ -1,0 +1,241 @@
+//! The system catalogs' own definitions: names, numbers, columns and indexes as PostgreSQL 15 has them.
+
+pub mod rows;
+
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use hashbrown::HashMap;
+use pg_storage::RelId;
+use pg_types::{Oid, SqlType, oid, typeinfo};
+use platform::sync::OnceLock;
+
+use crate::desc::{Attribute, Index, IndexKey, Relation, RelationKind};
+
+/// The definitions, one object a line: `t name oid rowtype shared`, then its `c name type notnull` and
+/// `i name oid unique columns`.
+const DEFINITIONS: &str = include_str!("catalogs.txt");
+
+/// A catalog's column.
+#[derive(Clone, Debug)]
+pub struct ColumnDef {
+    /// Name.
+    pub name: &'static str,
+    /// Type.
+    pub ty: Oid,
+    /// NOT NULL.
+    pub not_null: bool,
+}
+
+/// A catalog's index.
+#[derive(Clone, Debug)]
+pub struct IndexDef {
+    /// Name.
+    pub name: &'static str,
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// UNIQUE.
+    pub unique: bool,
+    /// Of the catalog's primary key.
+    pub primary: bool,
+    /// Columns by index.
+    pub columns: Vec<usize>,
+}
+
+/// A system catalog.
+#[derive(Clone, Debug)]
+pub struct CatalogDef {
+    /// Name.
+    pub name: &'static str,
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// `pg_class.reltype`.
+    pub row_type: Oid,
+    /// Shared between databases.
+    pub shared: bool,
+    /// Columns.
+    pub columns: Vec<ColumnDef>,
+    /// Indexes.
+    pub indexes: Vec<IndexDef>,
+}
+
+impl CatalogDef {
+    /// Index of a column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+    /// Its description, given where it is stored. `None` when a storage id is missing.
+    pub fn relation(&self, storage: &dyn Fn(Oid) -> Option<RelId>) -> Option<Relation> {
+        let attributes = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| Attribute {
+                attnum: i as i16 + 1,
+                name: c.name.to_string(),
+                ty: SqlType::new(c.ty),
+                not_null: c.not_null,
+                default: None,
+                identity: 0,
+                generated: 0,
+                missing: None,
+                dropped: false,
+                collation: typeinfo::get(c.ty).map_or(0, |t| t.collation),
+            })
+            .collect();
+        let indexes =
+            self.indexes.iter().map(|i| self.index(i, storage).map(Arc::new)).collect::<Option<_>>()?;
+        Some(Relation {
+            oid: self.oid,
+            name: self.name.to_string(),
+            schema: PG_CATALOG,
+            schema_name: String::from("pg_catalog"),
+            kind: RelationKind::Table,
+            owner: FIRST_ROLE,
+            storage: storage(self.oid)?,
+            attributes,
+            indexes,
+            constraints: Vec::new(),
+            view: None,
+            row_estimate: -1.0,
+            page_estimate: 0,
+        })
+    }
+    fn index(&self, i: &IndexDef, storage: &dyn Fn(Oid) -> Option<RelId>) -> Option<Index> {
+        let keys: Vec<IndexKey> = i
+            .columns
+            .iter()
+            .map(|&c| IndexKey {
+                attnum: c as i16 + 1,
+                expression: None,
+                ty: SqlType::new(self.columns.get(c).map_or(oid::OID, |c| c.ty)),
+                descending: false,
+                nulls_first: false,
+            })
+            .collect();
+        Some(Index {
+            oid: i.oid,
+            name: i.name.to_string(),
+            storage: storage(i.oid)?,
+            key_count: keys.len(),
+            keys,
+            unique: i.unique,
+            primary: i.primary,
+            predicate: None,
+            deferrable: false,
+            nulls_not_distinct: false,
+            valid: true,
+        })
+    }
+}
+
+/// `pg_namespace.oid` of pg_catalog.
+pub const PG_CATALOG: Oid = 11;
+/// Of pg_toast.
+pub const PG_TOAST: Oid = 99;
+/// Of public.
+pub const PUBLIC: Oid = 2200;
+/// Of information_schema.
+pub const INFORMATION_SCHEMA: Oid = 13207;
+/// The first role, made with the volume.
+pub const FIRST_ROLE: Oid = 10;
+/// The first database.
+pub const FIRST_DATABASE: Oid = 5;
+/// Lowest oid of objects that users make.
+pub const FIRST_NORMAL_OID: Oid = 16384;
+
+macro_rules! catalog_oids {
+    ($($name:ident = $oid:literal;)*) => {
+        $(#[allow(missing_docs, reason = "the catalogs' names")] pub const $name: Oid = $oid;)*
+    };
+}
+
+catalog_oids! {
+    PG_TYPE = 1247; PG_ATTRIBUTE = 1249; PG_PROC = 1255; PG_CLASS = 1259; PG_AUTHID = 1260; PG_AUTH_MEMBERS = 1261;
+    PG_DATABASE = 1262; PG_SEQUENCE = 2224; PG_AGGREGATE = 2600; PG_AM = 2601; PG_AMOP = 2602; PG_ATTRDEF = 2604;
+    PG_CAST = 2605; PG_CONSTRAINT = 2606; PG_DEPEND = 2608; PG_DESCRIPTION = 2609; PG_INDEX = 2610;
+    PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
+    PG_STATISTIC = 2619; PG_OPFAMILY = 2753; PG_TABLESPACE = 1213; PG_SHDESCRIPTION = 2396; PG_COLLATION = 3456;
+}
+
+/// All catalogs, by oid.
+pub fn catalogs() -> &'static [CatalogDef] {
+    &definitions().0
+}
+
+/// A catalog by oid.
+pub fn catalog(oid: Oid) -> Option<&'static CatalogDef> {
+    let (list, by_oid) = definitions();
+    by_oid.get(&oid).and_then(|&i| list.get(i))
+}
+
+fn definitions() -> &'static (Vec<CatalogDef>, HashMap<Oid, usize>) {
+    static PARSED: OnceLock<(Vec<CatalogDef>, HashMap<Oid, usize>)> = OnceLock::new();
+    PARSED.get_or_init(|| {
+        let list = parse(DEFINITIONS);
+        let by_oid = list.iter().enumerate().map(|(i, c)| (c.oid, i)).collect();
+        (list, by_oid)
+    })
+}
+
+fn number(word: Option<&str>) -> Oid {
+    word.and_then(|w| w.parse().ok()).unwrap_or(0)
+}
+
+fn parse(text: &'static str) -> Vec<CatalogDef> {
+    let mut list: Vec<CatalogDef> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let kind = words.next();
+        let name = words.next().unwrap_or("");
+        match (kind, list.last_mut()) {
+            (Some("t"), _) => list.push(CatalogDef {
+                name,
+                oid: number(words.next()),
+                row_type: number(words.next()),
+                shared: words.next() == Some("s"),
+                columns: Vec::new(),
+                indexes: Vec::new(),
+            }),
+            (Some("c"), Some(c)) => c.columns.push(ColumnDef {
+                name,
+                ty: number(words.next()),
+                not_null: words.next() == Some("!"),
+            }),
+            (Some("i"), Some(c)) => {
+                let oid = number(words.next());
+                let flag = words.next();
+                c.indexes.push(IndexDef {
+                    name,
+                    oid,
+                    unique: flag != Some("-"),
+                    primary: flag == Some("p"),
+                    columns: words.filter_map(|w| w.parse::<usize>().ok()?.checked_sub(1)).collect(),
+                });
+            }
+            _ => {}
+        }
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_complete() {
+        assert_eq!(catalogs().len(), 64);
+        let class = catalog(PG_CLASS).unwrap();
+        assert_eq!(class.columns.len(), 33);
+        assert_eq!(class.column("relkind"), Some(16));
+        assert_eq!(class.indexes.len(), 3);
+        for c in catalogs() {
+            assert!(!c.columns.is_empty() && !c.indexes.is_empty(), "{}", c.name);
+            assert!(c.indexes.iter().flat_map(|i| &i.columns).all(|&k| k < c.columns.len()), "{}", c.name);
+        }
+    }
+}

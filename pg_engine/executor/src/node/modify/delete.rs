@@ -1,0 +1,117 @@
+//! DELETE.
+
+use alloc::vec::Vec;
+
+use pg_catalog::storage_error;
+use pg_plan::physical;
+use pg_storage::{Isolation, RowOutcome};
+use pg_types::{Batch, Result, SqlError, SqlType, Value};
+
+use super::{Returned, Target, serialization_failure, update::follow};
+use crate::{
+    context::Rt,
+    expr::Compiled,
+    node::{Compiler, Exec, Operator, scan::value_tid},
+};
+
+/// DELETE.
+pub(crate) struct Delete {
+    target: Target,
+    source: Exec,
+    recheck: Option<Compiled>,
+    returned: Returned,
+    output: Option<Vec<Batch>>,
+    affected: u64,
+    row: Vec<Value>,
+}
+
+impl Delete {
+    pub(crate) fn new(d: &physical::Delete, c: &mut Compiler<'_>, types: &[SqlType]) -> Result<Self> {
+        Ok(Self {
+            target: Target::new(&d.target, c)?,
+            source: Exec::new(&d.source, c)?,
+            recheck: c.option(d.recheck.as_ref())?,
+            returned: Returned::new(types),
+            output: None,
+            affected: 0,
+            row: Vec::new(),
+        })
+    }
+
+    fn delete_row(&mut self, rt: &Rt<'_>) -> Result<()> {
+        let rel = self.target.relation.storage;
+        loop {
+            let tid = self
+                .row
+                .first()
+                .and_then(value_tid)
+                .ok_or_else(|| SqlError::internal("DELETE's source has no ctid"))?;
+            let (outcome, isolation) = {
+                let mut txn = rt.cx.txn.borrow_mut();
+                let isolation = txn.isolation();
+                (rt.storage().heap_delete(txn.storage(), rel, tid).map_err(storage_error)?, isolation)
+            };
+            match outcome {
+                RowOutcome::Done { .. } => {
+                    self.affected += 1;
+                    if let Some(r) = &mut self.target.returning {
+                        let mut both: Vec<Value> =
+                            self.row.iter().skip(1).take(self.target.live.len()).cloned().collect();
+                        both.extend_from_slice(&self.row);
+                        self.returned.push(r, &both, rt)?;
+                    }
+                    return Ok(());
+                }
+                RowOutcome::SelfModified | RowOutcome::WouldBlock => return Ok(()),
+                RowOutcome::ConcurrentlyDeleted if isolation == Isolation::RepeatableRead => {
+                    return Err(serialization_failure("delete"));
+                }
+                RowOutcome::ConcurrentlyDeleted => return Ok(()),
+                RowOutcome::ConcurrentlyUpdated { .. } if isolation == Isolation::RepeatableRead => {
+                    return Err(serialization_failure("update"));
+                }
+                RowOutcome::ConcurrentlyUpdated { latest } => {
+                    if !follow(&self.target, &mut self.row, latest, self.recheck.as_mut(), rt)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+        while let Some(b) = self.source.next(rt)? {
+            rt.cx.checkpoint()?;
+            for i in b.selected() {
+                self.row.clear();
+                self.row.extend(b.columns.iter().map(|c| c.value(i)));
+                self.delete_row(rt)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Operator for Delete {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.output.is_none() {
+            self.run(rt)?;
+            self.output = Some(self.returned.take());
+        }
+        Ok(self.output.as_mut().and_then(Vec::pop))
+    }
+    fn reset(&mut self) {
+        self.output = None;
+        self.affected = 0;
+        self.returned.take();
+        self.target.reset();
+        self.recheck.iter_mut().for_each(Compiled::reset);
+        self.source.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.source]
+    }
+    fn affected(&self) -> u64 {
+        self.affected
+    }
+}

@@ -1,0 +1,253 @@
+//! INSERT and ON CONFLICT.
+
+use alloc::vec::Vec;
+
+use pg_catalog::storage_error;
+use pg_plan::physical;
+use pg_storage::{Isolation, RowOutcome, Tid};
+use pg_types::{Batch, Result, SqlError, SqlState, SqlType, Value};
+
+use super::{Returned, Target, serialization_failure};
+use crate::{
+    context::Rt,
+    expr::{Compiled, RowRef},
+    node::{Compiler, Exec, Operator, misc::project},
+};
+
+struct OnConflict {
+    /// Positions of the indexes to look at; empty: all unique ones.
+    arbiters: Vec<usize>,
+    /// (live position, new value) and WHERE, over the existing row's columns and then the excluded row's.
+    update: Option<(Vec<(usize, Compiled)>, Option<Compiled>)>,
+}
+
+/// INSERT.
+pub(crate) struct Insert {
+    target: Target,
+    source: Exec,
+    on_conflict: Option<OnConflict>,
+    types: Vec<SqlType>,
+    returned: Returned,
+    output: Option<Vec<Batch>>,
+    affected: u64,
+}
+
+impl Insert {
+    pub(crate) fn new(i: &physical::Insert, c: &mut Compiler<'_>, types: &[SqlType]) -> Result<Self> {
+        let target = Target::new(&i.target, c)?;
+        let on_conflict = match &i.on_conflict {
+            None => None,
+            Some(o) => {
+                let update = match &o.update {
+                    None => None,
+                    Some((assignments, condition)) => {
+                        let list = assignments
+                            .iter()
+                            .map(|(attnum, e)| Ok((target.position(*attnum)?, Compiled::new(e, c)?)))
+                            .collect::<Result<_>>()?;
+                        Some((list, c.option(condition.as_ref())?))
+                    }
+                };
+                let arbiters =
+                    if o.arbiters.is_empty() { target.unique_indexes() } else { o.arbiters.clone() };
+                Some(OnConflict { arbiters, update })
+            }
+        };
+        Ok(Self {
+            target,
+            source: Exec::new(&i.source, c)?,
+            on_conflict,
+            types: types.to_vec(),
+            returned: Returned::new(types),
+            output: None,
+            affected: 0,
+        })
+    }
+
+    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+        while let Some(b) = self.source.next(rt)? {
+            rt.cx.checkpoint()?;
+            let mut b = b.compact();
+            self.target.generate_batch(&mut b, rt)?;
+            if self.on_conflict.is_some() {
+                for i in 0..b.rows {
+                    self.insert_or_resolve(b.row_values(i), rt)?;
+                }
+                continue;
+            }
+            self.target.insert_batch(&b, rt)?;
+            self.affected += b.rows as u64;
+            if let Some(r) = &mut self.target.returning {
+                // The table's columns, then the source's: the same ones.
+                let mut both = b.columns.clone();
+                both.extend(b.columns.iter().cloned());
+                let both = Batch { columns: both, rows: b.rows, selection: None };
+                self.returned.push_batch(project(r, &self.types, &both, rt)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts one row unless an arbiter index has its key; then does what ON CONFLICT says.
+    fn insert_or_resolve(&mut self, row: Vec<Value>, rt: &Rt<'_>) -> Result<()> {
+        const MAX_RETRIES: u32 = 1000;
+        self.target.check(&row, rt)?;
+        for _ in 0..MAX_RETRIES {
+            let Some(o) = &self.on_conflict else { break };
+            let mut conflict = None;
+            for &n in &o.arbiters {
+                if let Some(tid) = self.target.conflict(n, &row, rt)? {
+                    conflict = Some(tid);
+                    break;
+                }
+            }
+            if let Some(tid) = conflict {
+                if self.resolve(tid, &row, rt)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            if self.try_insert(&row, rt)? {
+                self.affected += 1;
+                return self.return_row(&row, &row, rt);
+            }
+        }
+        Err(serialization_failure("update"))
+    }
+
+    fn return_row(&mut self, new: &[Value], source: &[Value], rt: &Rt<'_>) -> Result<()> {
+        if let Some(r) = &mut self.target.returning {
+            let mut both = new.to_vec();
+            both.extend_from_slice(source);
+            self.returned.push(r, &both, rt)?;
+        }
+        Ok(())
+    }
+
+    /// Inserts; false when another transaction took an arbiter's key in between (the row is taken back).
+    fn try_insert(&mut self, row: &[Value], rt: &Rt<'_>) -> Result<bool> {
+        let rel = self.target.relation.storage;
+        let payload = self.target.encode(row)?;
+        let tid = {
+            let mut txn = rt.cx.txn.borrow_mut();
+            rt.storage().heap_insert(txn.storage(), rel, payload).map_err(storage_error)?
+        };
+        for n in 0..self.target.relation.indexes.len() {
+            if self.target.index_row_in(n, row, tid, rt)?.is_some() {
+                let arbiter = self.on_conflict.as_ref().is_some_and(|o| o.arbiters.contains(&n));
+                if !arbiter {
+                    return Err(self.target.unique_violation(n, row, rt));
+                }
+                let mut txn = rt.cx.txn.borrow_mut();
+                rt.storage().heap_delete(txn.storage(), rel, tid).map_err(storage_error)?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// DO NOTHING or DO UPDATE for the row at `tid`; false: it is gone, try to insert again.
+    fn resolve(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_>) -> Result<bool> {
+        let isolation = rt.cx.txn.borrow().isolation();
+        let rel = self.target.relation.storage;
+        let visible = || rt.storage().heap_fetch(rel, tid, rt.snapshot, |_, _| ()).map_err(storage_error);
+        if isolation == Isolation::RepeatableRead && visible()?.is_none() {
+            return Err(serialization_failure("update"));
+        }
+        let Some((assignments, condition)) = self.on_conflict.as_mut().and_then(|o| o.update.as_mut()) else {
+            return Ok(true);
+        };
+        let old = rt
+            .storage()
+            .heap_fetch_version(rel, tid, |payload| self.target.decode(payload))
+            .map_err(storage_error)?;
+        let Some(old) = old.transpose()? else { return Ok(false) };
+        let mut both = old.clone();
+        both.extend_from_slice(excluded);
+        if let Some(c) = condition
+            && !c.is_true(RowRef::Values(&both), rt)?
+        {
+            return Ok(true);
+        }
+        let mut new = old.clone();
+        for (position, e) in assignments {
+            let v = e.row(RowRef::Values(&both), rt)?;
+            if let Some(slot) = new.get_mut(*position) {
+                *slot = v;
+            }
+        }
+        self.target.generate(&mut new, rt)?;
+        self.target.check(&new, rt)?;
+        let changed = old.iter().zip(&new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
+        let hot = !self.target.touches_index(changed);
+        let outcome = {
+            let payload = self.target.encode(&new)?;
+            let mut txn = rt.cx.txn.borrow_mut();
+            rt.storage().heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?
+        };
+        match outcome {
+            RowOutcome::Done { tid, hot } => {
+                if !hot {
+                    self.target.index_row(&new, tid, rt)?;
+                }
+                self.affected += 1;
+                self.return_row(&new, &new, rt)?;
+                Ok(true)
+            }
+            RowOutcome::SelfModified => Err(SqlError::new(
+                SqlState::CARDINALITY_VIOLATION,
+                "ON CONFLICT DO UPDATE command cannot affect row a second time",
+            )
+            .hint(
+                "Ensure that no rows proposed for insertion within the same command have duplicate constrained \
+                 values.",
+            )),
+            RowOutcome::ConcurrentlyUpdated { .. } | RowOutcome::ConcurrentlyDeleted
+                if isolation == Isolation::RepeatableRead =>
+            {
+                Err(serialization_failure("update"))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+impl Operator for Insert {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.output.is_none() {
+            self.run(rt)?;
+            self.output = Some(self.returned.take());
+        }
+        Ok(self.output.as_mut().and_then(Vec::pop))
+    }
+    fn reset(&mut self) {
+        self.output = None;
+        self.affected = 0;
+        self.returned.take();
+        self.target.reset();
+        self.source.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.source]
+    }
+    fn affected(&self) -> u64 {
+        self.affected
+    }
+}
+
+/// A table fed with batches of its live columns: COPY FROM.
+pub(crate) struct Loader {
+    pub(crate) target: Target,
+}
+
+impl Loader {
+    pub(crate) fn new(t: &physical::Target, c: &mut Compiler<'_>) -> Result<Self> {
+        Ok(Self { target: Target::new(t, c)? })
+    }
+    /// Inserts a batch.
+    pub(crate) fn load(&mut self, mut b: Batch, rt: &Rt<'_>) -> Result<()> {
+        self.target.generate_batch(&mut b, rt)?;
+        self.target.insert_batch(&b, rt)?;
+        Ok(())
+    }
+}

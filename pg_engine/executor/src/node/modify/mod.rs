@@ -1,0 +1,546 @@
+//! INSERT, UPDATE, DELETE: what they share is [`Target`], the checks and index maintenance of a table.
+
+pub(crate) mod delete;
+pub(crate) mod insert;
+pub(crate) mod update;
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use pg_catalog::{Index, Relation, keys, storage_error};
+use pg_plan::physical;
+use pg_storage::{IndexInsert, Tid, Unique};
+use pg_types::{
+    Batch, Result, SqlError, SqlState, SqlType, Value, Vector, tuple::TupleLayout, vector::VectorBuilder,
+};
+
+use super::{Compiler, scan};
+use crate::{
+    context::{ExecContext, Rt},
+    expr::{Compiled, RowRef},
+};
+
+/// Longest value that an error's DETAIL shows of a row.
+const MAX_SHOWN: usize = 64;
+
+/// A key column's source.
+enum KeyPart {
+    /// Live column by position.
+    Column(usize),
+    Expr(Compiled),
+}
+
+struct IndexState {
+    index: Arc<Index>,
+    parts: Vec<KeyPart>,
+    predicate: Option<Compiled>,
+}
+
+/// A table being changed.
+pub(crate) struct Target {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) layout: TupleLayout,
+    pub(crate) missing: Vec<Value>,
+    /// Attribute index of each live column.
+    pub(crate) live: Vec<usize>,
+    checks: Vec<(String, Compiled)>,
+    generated: Vec<(usize, Compiled)>,
+    indexes: Vec<IndexState>,
+    /// Live positions that any index reads; `None`: an index has expressions or a predicate.
+    indexed: Option<Vec<usize>>,
+    pub(crate) returning: Option<Vec<Compiled>>,
+    key: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+/// "could not serialize access due to concurrent ...".
+pub(crate) fn serialization_failure(what: &str) -> SqlError {
+    SqlError::new(
+        SqlState::SERIALIZATION_FAILURE,
+        format!("could not serialize access due to concurrent {what}"),
+    )
+}
+
+impl Target {
+    pub(crate) fn new(t: &physical::Target, c: &mut Compiler<'_>) -> Result<Self> {
+        let relation = t.relation.clone();
+        let (layout, missing) = scan::layout(&relation);
+        let live: Vec<usize> =
+            relation.attributes.iter().enumerate().filter(|(_, a)| !a.dropped).map(|(i, _)| i).collect();
+        let position = |attnum: i16| {
+            let index = usize::try_from(attnum - 1).ok();
+            live.iter().position(|&l| Some(l) == index).ok_or_else(|| SqlError::internal("no such column"))
+        };
+        let mut indexes = Vec::with_capacity(relation.indexes.len());
+        let mut indexed = Some(Vec::new());
+        for (n, index) in relation.indexes.iter().enumerate() {
+            let exprs = t.index_exprs.get(n);
+            let mut parts = Vec::with_capacity(index.key_count);
+            for (k, key) in index.keys.iter().take(index.key_count).enumerate() {
+                if key.attnum > 0 {
+                    let p = position(key.attnum)?;
+                    indexed.iter_mut().for_each(|l| l.push(p));
+                    parts.push(KeyPart::Column(p));
+                } else {
+                    let e = exprs.and_then(|e| e.0.get(k)).and_then(Option::as_ref);
+                    let e = e.ok_or_else(|| SqlError::internal("index expression was not bound"))?;
+                    indexed = None;
+                    parts.push(KeyPart::Expr(Compiled::new(e, c)?));
+                }
+            }
+            let predicate = match (exprs.and_then(|e| e.1.as_ref()), &index.predicate) {
+                (Some(e), _) => Some(Compiled::new(e, c)?),
+                (None, Some(_)) => return Err(SqlError::internal("index predicate was not bound")),
+                (None, None) => None,
+            };
+            if predicate.is_some() {
+                indexed = None;
+            }
+            indexes.push(IndexState { index: index.clone(), parts, predicate });
+        }
+        let mut checks = t
+            .checks
+            .iter()
+            .map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?)))
+            .collect::<Result<Vec<_>>>()?;
+        checks.sort_by(|a, b| a.0.cmp(&b.0));
+        let generated = t
+            .generated
+            .iter()
+            .map(|(attnum, e)| Ok((position(*attnum)?, Compiled::new(e, c)?)))
+            .collect::<Result<_>>()?;
+        let returning = t.returning.as_ref().map(|l| c.exprs(l)).transpose()?;
+        Ok(Self {
+            relation,
+            layout,
+            missing,
+            live,
+            checks,
+            generated,
+            indexes,
+            indexed,
+            returning,
+            key: Vec::new(),
+            payload: Vec::new(),
+        })
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.checks.iter_mut().for_each(|(_, e)| e.reset());
+        self.generated.iter_mut().for_each(|(_, e)| e.reset());
+        self.returning.iter_mut().flatten().for_each(Compiled::reset);
+    }
+
+    /// Position of an attribute among the live columns.
+    pub(crate) fn position(&self, attnum: i16) -> Result<usize> {
+        let index = usize::try_from(attnum - 1).ok();
+        self.live
+            .iter()
+            .position(|&l| Some(l) == index)
+            .ok_or_else(|| SqlError::internal("assignment to a column that is not there"))
+    }
+
+    /// Fills generated columns in.
+    pub(crate) fn generate(&mut self, row: &mut [Value], rt: &Rt<'_>) -> Result<()> {
+        for (position, e) in &mut self.generated {
+            let v = e.row(RowRef::Values(row), rt)?;
+            if let Some(slot) = row.get_mut(*position) {
+                *slot = v;
+            }
+        }
+        Ok(())
+    }
+
+    /// NOT NULL and CHECK for one row of live columns.
+    pub(crate) fn check(&mut self, row: &[Value], rt: &Rt<'_>) -> Result<()> {
+        for (v, &a) in row.iter().zip(&self.live) {
+            if v.is_null() && self.relation.attributes.get(a).is_some_and(|a| a.not_null) {
+                return Err(self.not_null_violation(a, row, rt.cx));
+            }
+        }
+        for n in 0..self.checks.len() {
+            let passed = match self.checks.get_mut(n) {
+                Some((_, e)) => !matches!(e.row(RowRef::Values(row), rt)?, Value::Bool(false)),
+                None => true,
+            };
+            if !passed {
+                return Err(self.check_violation(n, row, rt.cx));
+            }
+        }
+        Ok(())
+    }
+
+    /// As `check`, for the rows of a batch.
+    pub(crate) fn check_batch(&mut self, b: &Batch, rt: &Rt<'_>) -> Result<()> {
+        for (c, &a) in b.columns.iter().zip(&self.live) {
+            if !c.no_nulls()
+                && self.relation.attributes.get(a).is_some_and(|a| a.not_null)
+                && let Some(row) = (0..b.rows).find(|&i| c.is_null(i))
+            {
+                // The first failing row of the first failing column; rows before it may fail on a later column.
+                return match (0..row).find_map(|i| self.check(&b.row_values(i), rt).err()) {
+                    Some(e) => Err(e),
+                    None => Err(self.not_null_violation(a, &b.row_values(row), rt.cx)),
+                };
+            }
+        }
+        for n in 0..self.checks.len() {
+            let Some((_, e)) = self.checks.get_mut(n) else { break };
+            let v = e.vector(b, None, rt)?;
+            let failed = |i: &usize| matches!(v.value(*i), Value::Bool(false));
+            let all_same = v.is_constant();
+            let rows = if all_same { 0..b.rows.min(1) } else { 0..b.rows };
+            if let Some(row) = rows.into_iter().find(failed) {
+                return Err(self.check_violation(n, &b.row_values(row), rt.cx));
+            }
+        }
+        Ok(())
+    }
+
+    fn not_null_violation(&self, attribute: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
+        let column = self.relation.attributes.get(attribute).map_or("", |a| a.name.as_str());
+        let message = format!(
+            "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+            self.relation.name
+        );
+        SqlError::new(SqlState::NOT_NULL_VIOLATION, message)
+            .detail(self.failing_row(row, cx))
+            .table(self.relation.schema_name.clone(), self.relation.name.clone())
+            .column(column)
+    }
+
+    fn check_violation(&self, check: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
+        let name = self.checks.get(check).map_or("", |c| c.0.as_str());
+        let message =
+            format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.relation.name);
+        SqlError::new(SqlState::CHECK_VIOLATION, message)
+            .detail(self.failing_row(row, cx))
+            .table(self.relation.schema_name.clone(), self.relation.name.clone())
+            .constraint(name)
+    }
+
+    fn failing_row(&self, row: &[Value], cx: &ExecContext<'_>) -> String {
+        let mut out = String::from("Failing row contains (");
+        for (n, (v, &a)) in row.iter().zip(&self.live).enumerate() {
+            if n > 0 {
+                out.push_str(", ");
+            }
+            if v.is_null() {
+                out.push_str("null");
+                continue;
+            }
+            let ty = self.relation.attributes.get(a).map_or(pg_types::oid::TEXT, |a| a.ty.oid);
+            out.push_str(&shown(v, ty, cx));
+        }
+        out.push_str(").");
+        out
+    }
+
+    /// The payload of a row of live columns, in the reused buffer.
+    pub(crate) fn encode(&mut self, row: &[Value]) -> Result<&[u8]> {
+        self.payload.clear();
+        if self.live.len() == self.relation.attributes.len() {
+            self.layout.encode(row, &mut self.payload)?;
+        } else {
+            let mut all = alloc::vec![Value::Null; self.relation.attributes.len()];
+            for (v, &a) in row.iter().zip(&self.live) {
+                if let Some(slot) = all.get_mut(a) {
+                    *slot = v.clone();
+                }
+            }
+            self.layout.encode(&all, &mut self.payload)?;
+        }
+        Ok(&self.payload)
+    }
+
+    /// The live columns of a stored row.
+    pub(crate) fn decode(&self, payload: &[u8]) -> Result<Vec<Value>> {
+        let all = self.layout.decode(payload, &self.missing)?;
+        if self.live.len() == self.relation.attributes.len() {
+            return Ok(all);
+        }
+        Ok(self.live.iter().map(|&a| all.get(a).cloned().unwrap_or(Value::Null)).collect())
+    }
+
+    /// Could an update that changes these live positions need new index entries?
+    pub(crate) fn touches_index(&self, changed: impl Iterator<Item = usize>) -> bool {
+        match &self.indexed {
+            None => true,
+            Some(indexed) => changed.into_iter().any(|p| indexed.contains(&p)),
+        }
+    }
+
+    /// Builds index `n`'s key for a row; `None`: the row is not in the index. The flag: a key column is NULL.
+    fn index_key(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> Result<Option<bool>> {
+        let Some(state) = self.indexes.get_mut(n) else { return Ok(None) };
+        if let Some(p) = &mut state.predicate
+            && !p.is_true(RowRef::Values(row), rt)?
+        {
+            return Ok(None);
+        }
+        self.key.clear();
+        let mut null = false;
+        for (part, key) in state.parts.iter_mut().zip(&state.index.keys) {
+            let computed;
+            let v = match part {
+                KeyPart::Column(p) => row.get(*p).unwrap_or(&Value::Null),
+                KeyPart::Expr(e) => {
+                    computed = e.row(RowRef::Values(row), rt)?;
+                    &computed
+                }
+            };
+            null |= v.is_null();
+            keys::encode_index_value(key, v, &mut self.key)?;
+        }
+        Ok(Some(null))
+    }
+
+    /// Adds a new row version to all indexes.
+    pub(crate) fn index_row(&mut self, row: &[Value], tid: Tid, rt: &Rt<'_>) -> Result<()> {
+        for n in 0..self.indexes.len() {
+            if let Some(conflict) = self.index_row_in(n, row, tid, rt)? {
+                let _ = conflict;
+                return Err(self.unique_violation(n, row, rt));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a row version to index `n`; the other row if its key is taken.
+    pub(crate) fn index_row_in(&mut self, n: usize, row: &[Value], tid: Tid, rt: &Rt<'_>) -> Result<Option<Tid>> {
+        let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
+        let Some(state) = self.indexes.get(n) else { return Ok(None) };
+        let index = &state.index;
+        let unique = if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
+        let mut txn = rt.cx.txn.borrow_mut();
+        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, tid, unique) {
+            Ok(IndexInsert::Done) => Ok(None),
+            Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
+            Err(e) => Err(storage_error(e)),
+        }
+    }
+
+    /// Another live row with this row's key in a unique index, if any.
+    pub(crate) fn conflict(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> Result<Option<Tid>> {
+        let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
+        let Some(state) = self.indexes.get(n) else { return Ok(None) };
+        let index = &state.index;
+        if !index.unique || (null && !index.nulls_not_distinct) {
+            return Ok(None);
+        }
+        let mut txn = rt.cx.txn.borrow_mut();
+        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, Tid::NONE, Unique::CheckOnly) {
+            Ok(IndexInsert::Done) => Ok(None),
+            Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
+            Err(e) => Err(storage_error(e)),
+        }
+    }
+
+    /// Positions of unique indexes.
+    pub(crate) fn unique_indexes(&self) -> Vec<usize> {
+        self.indexes.iter().enumerate().filter(|(_, i)| i.index.unique).map(|(n, _)| n).collect()
+    }
+
+    /// The error for a row whose key in index `n` is taken.
+    pub(crate) fn unique_violation(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> SqlError {
+        let Some(state) = self.indexes.get_mut(n) else { return SqlError::internal("no such index") };
+        let (mut names, mut values) = (String::new(), String::new());
+        for (k, (part, key)) in state.parts.iter_mut().zip(&state.index.keys).enumerate() {
+            if k > 0 {
+                names.push_str(", ");
+                values.push_str(", ");
+            }
+            let v = match part {
+                KeyPart::Column(p) => {
+                    let name = self.live.get(*p).and_then(|&a| self.relation.attributes.get(a)).map(|a| &a.name);
+                    names.push_str(&name.map_or_else(String::new, |n| crate::text::quote_identifier(n)));
+                    row.get(*p).cloned().unwrap_or(Value::Null)
+                }
+                KeyPart::Expr(e) => {
+                    names.push_str(key.expression.as_deref().unwrap_or(""));
+                    match e.row(RowRef::Values(row), rt) {
+                        Ok(v) => v,
+                        Err(e) => return e,
+                    }
+                }
+            };
+            match v {
+                Value::Null => values.push_str("null"),
+                v => values.push_str(&crate::text::output(&v, key.ty.oid, rt.cx).unwrap_or_default()),
+            }
+        }
+        unique_violation(&self.relation, &state.index.name, &names, &values)
+    }
+
+    /// Inserts a batch of live columns without conflict handling; tids in row order.
+    pub(crate) fn insert_batch(&mut self, b: &Batch, rt: &Rt<'_>) -> Result<Vec<Tid>> {
+        self.check_batch(b, rt)?;
+        let mut columns: Vec<Arc<Vector>> = Vec::with_capacity(self.relation.attributes.len());
+        let mut live = b.columns.iter();
+        for a in &self.relation.attributes {
+            columns.push(match a.dropped {
+                true => Arc::new(Vector::nulls(a.ty)),
+                false => live.next().cloned().ok_or_else(|| SqlError::internal("too few columns to insert"))?,
+            });
+        }
+        let mut arena = core::mem::take(&mut self.payload);
+        arena.clear();
+        let mut ends = Vec::with_capacity(b.rows);
+        for row in 0..b.rows {
+            self.layout.encode_row(&columns, row, &mut arena)?;
+            ends.push(arena.len());
+        }
+        let mut tids = Vec::with_capacity(b.rows);
+        {
+            let mut txn = rt.cx.txn.borrow_mut();
+            let storage = rt.storage();
+            let rel = self.relation.storage;
+            if b.rows == 1 {
+                tids.push(storage.heap_insert(txn.storage(), rel, &arena).map_err(storage_error)?);
+            } else {
+                let mut start = 0;
+                let payloads: Vec<&[u8]> = ends
+                    .iter()
+                    .map(|&end| {
+                        let p = arena.get(start..end).unwrap_or(&[]);
+                        start = end;
+                        p
+                    })
+                    .collect();
+                storage.heap_insert_many(txn.storage(), rel, &payloads, &mut tids).map_err(storage_error)?;
+            }
+        }
+        self.payload = arena;
+        for n in 0..self.indexes.len() {
+            self.index_batch(n, b, &tids, rt)?;
+        }
+        Ok(tids)
+    }
+
+    fn index_batch(&mut self, n: usize, b: &Batch, tids: &[Tid], rt: &Rt<'_>) -> Result<()> {
+        let Some(state) = self.indexes.get_mut(n) else { return Ok(()) };
+        let rows: Vec<u32> = match &mut state.predicate {
+            None => (0..b.rows as u32).collect(),
+            Some(p) => p.filter(b, None, rt)?,
+        };
+        let mut columns = Vec::with_capacity(state.parts.len());
+        for part in &mut state.parts {
+            columns.push(match part {
+                KeyPart::Column(p) => {
+                    b.columns.get(*p).cloned().ok_or_else(|| SqlError::internal("too few columns to index"))?
+                }
+                KeyPart::Expr(e) => e.vector(b, Some(&rows), rt)?,
+            });
+        }
+        let index = state.index.clone();
+        let mut key = core::mem::take(&mut self.key);
+        let mut duplicate = None;
+        for &row in &rows {
+            let row = row as usize;
+            key.clear();
+            let mut null = false;
+            for (c, k) in columns.iter().zip(&index.keys) {
+                null |= c.is_null(row);
+                keys::encode_index_vector(k, c, row, &mut key)?;
+            }
+            let unique =
+                if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
+            let tid = tids.get(row).copied().unwrap_or(Tid::NONE);
+            let mut txn = rt.cx.txn.borrow_mut();
+            let done = rt
+                .storage()
+                .index_insert(txn.storage(), index.storage, &key, tid, unique)
+                .map_err(storage_error)?;
+            if done != IndexInsert::Done {
+                duplicate = Some(row);
+                break;
+            }
+        }
+        self.key = key;
+        match duplicate {
+            None => Ok(()),
+            Some(row) => Err(self.unique_violation(n, &b.row_values(row), rt)),
+        }
+    }
+
+    /// Adds generated columns to a batch of live columns.
+    pub(crate) fn generate_batch(&mut self, b: &mut Batch, rt: &Rt<'_>) -> Result<()> {
+        for (position, e) in &mut self.generated {
+            let v = e.vector(b, None, rt)?;
+            if let Some(c) = b.columns.get_mut(*position) {
+                *c = v;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 23505.
+pub(crate) fn unique_violation(relation: &Relation, index: &str, names: &str, values: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{index}\""),
+    )
+    .detail(format!("Key ({names})=({values}) already exists."))
+    .table(relation.schema_name.clone(), relation.name.clone())
+    .constraint(index)
+}
+
+/// A value as error details show it: cut when long.
+fn shown(v: &Value, ty: u32, cx: &ExecContext<'_>) -> String {
+    let text = crate::text::output(v, ty, cx).unwrap_or_default();
+    if text.len() <= MAX_SHOWN {
+        return text;
+    }
+    let cut = (0..=MAX_SHOWN).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let mut out = text.get(..cut).unwrap_or("").to_string();
+    out.push_str("...");
+    out
+}
+
+/// Rows of RETURNING.
+pub(crate) struct Returned {
+    builders: Vec<VectorBuilder>,
+    types: Vec<SqlType>,
+    done: Vec<Batch>,
+}
+
+impl Returned {
+    pub(crate) fn new(types: &[SqlType]) -> Self {
+        Self { builders: Vec::new(), types: types.to_vec(), done: Vec::new() }
+    }
+    /// Evaluates RETURNING for one row.
+    pub(crate) fn push(&mut self, exprs: &mut [Compiled], row: &[Value], rt: &Rt<'_>) -> Result<()> {
+        if self.builders.is_empty() {
+            self.builders = self.types.iter().map(|t| VectorBuilder::with_capacity(*t, 4)).collect();
+        }
+        for (e, b) in exprs.iter_mut().zip(&mut self.builders) {
+            b.push(&e.row(RowRef::Values(row), rt)?)?;
+        }
+        if self.builders.first().is_some_and(|b| b.len() >= pg_types::vector::BATCH_ROWS) {
+            self.flush();
+        }
+        Ok(())
+    }
+    pub(crate) fn push_batch(&mut self, b: Batch) {
+        self.done.push(b);
+    }
+    fn flush(&mut self) {
+        let rows = self.builders.first().map_or(0, VectorBuilder::len);
+        if rows > 0 {
+            let columns = self.builders.drain(..).map(VectorBuilder::finish).collect();
+            self.done.push(Batch::new(columns, rows));
+        }
+    }
+    /// All rows, last batch first.
+    pub(crate) fn take(&mut self) -> Vec<Batch> {
+        self.flush();
+        let mut all = core::mem::take(&mut self.done);
+        all.reverse();
+        all
+    }
+}

@@ -1,0 +1,184 @@
+//! UPDATE.
+
+use alloc::vec::Vec;
+
+use pg_catalog::storage_error;
+use pg_plan::physical;
+use pg_storage::{Isolation, RowOutcome};
+use pg_types::{Batch, Result, SqlError, SqlType, Value};
+
+use super::{Returned, Target, serialization_failure};
+use crate::{
+    context::Rt,
+    expr::{Compiled, RowRef},
+    node::{Compiler, Exec, Operator, scan::value_tid},
+};
+
+/// UPDATE.
+pub(crate) struct Update {
+    target: Target,
+    source: Exec,
+    /// (live position, new value over the source's columns).
+    assignments: Vec<(usize, Compiled)>,
+    recheck: Option<Compiled>,
+    /// The assigned columns are not indexed, whatever their values.
+    never_indexed: bool,
+    returned: Returned,
+    output: Option<Vec<Batch>>,
+    affected: u64,
+    /// Working storage, reused from row to row.
+    row: Vec<Value>,
+    new: Vec<Value>,
+}
+
+impl Update {
+    pub(crate) fn new(u: &physical::Update, c: &mut Compiler<'_>, types: &[SqlType]) -> Result<Self> {
+        let target = Target::new(&u.target, c)?;
+        let assignments = u
+            .assignments
+            .iter()
+            .map(|(attnum, e)| Ok((target.position(*attnum)?, Compiled::new(e, c)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let generated = u.target.generated.iter().map(|(a, _)| target.position(*a)).collect::<Result<Vec<_>>>()?;
+        let never_indexed =
+            !target.touches_index(assignments.iter().map(|a| a.0).chain(generated.iter().copied()));
+        Ok(Self {
+            source: Exec::new(&u.source, c)?,
+            recheck: c.option(u.recheck.as_ref())?,
+            target,
+            assignments,
+            never_indexed,
+            returned: Returned::new(types),
+            output: None,
+            affected: 0,
+            row: Vec::new(),
+            new: Vec::new(),
+        })
+    }
+
+    /// Updates the row in `self.row` (ctid, old columns, others), following it when it was changed concurrently.
+    fn update_row(&mut self, rt: &Rt<'_>) -> Result<()> {
+        let width = self.target.live.len();
+        let rel = self.target.relation.storage;
+        loop {
+            let tid = self
+                .row
+                .first()
+                .and_then(value_tid)
+                .ok_or_else(|| SqlError::internal("UPDATE's source has no ctid"))?;
+            self.new.clear();
+            self.new.extend(self.row.iter().skip(1).take(width).cloned());
+            for (position, e) in &mut self.assignments {
+                let v = e.row(RowRef::Values(&self.row), rt)?;
+                if let Some(slot) = self.new.get_mut(*position) {
+                    *slot = v;
+                }
+            }
+            self.target.generate(&mut self.new, rt)?;
+            self.target.check(&self.new, rt)?;
+            let hot = self.never_indexed || {
+                let old = self.row.iter().skip(1);
+                let changed = old.zip(&self.new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
+                !self.target.touches_index(changed)
+            };
+            let payload = self.target.encode(&self.new)?;
+            let (outcome, isolation) = {
+                let mut txn = rt.cx.txn.borrow_mut();
+                let isolation = txn.isolation();
+                let storage = rt.storage();
+                (storage.heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?, isolation)
+            };
+            match outcome {
+                RowOutcome::Done { tid, hot } => {
+                    if !hot {
+                        self.target.index_row(&self.new, tid, rt)?;
+                    }
+                    self.affected += 1;
+                    if let Some(r) = &mut self.target.returning {
+                        let mut both = self.new.clone();
+                        both.extend_from_slice(&self.row);
+                        self.returned.push(r, &both, rt)?;
+                    }
+                    return Ok(());
+                }
+                RowOutcome::SelfModified | RowOutcome::WouldBlock => return Ok(()),
+                RowOutcome::ConcurrentlyDeleted if isolation == Isolation::RepeatableRead => {
+                    return Err(serialization_failure("delete"));
+                }
+                RowOutcome::ConcurrentlyDeleted => return Ok(()),
+                RowOutcome::ConcurrentlyUpdated { .. } if isolation == Isolation::RepeatableRead => {
+                    return Err(serialization_failure("update"));
+                }
+                RowOutcome::ConcurrentlyUpdated { latest } => {
+                    if !follow(&self.target, &mut self.row, latest, self.recheck.as_mut(), rt)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+        while let Some(b) = self.source.next(rt)? {
+            rt.cx.checkpoint()?;
+            for i in b.selected() {
+                self.row.clear();
+                self.row.extend(b.columns.iter().map(|c| c.value(i)));
+                self.update_row(rt)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces ctid and old columns in a source row by the newest version's; false when that version is gone or no longer
+/// satisfies the condition.
+pub(super) fn follow(
+    target: &Target,
+    row: &mut [Value],
+    latest: pg_storage::Tid,
+    recheck: Option<&mut Compiled>,
+    rt: &Rt<'_>,
+) -> Result<bool> {
+    let version = rt
+        .storage()
+        .heap_fetch_version(target.relation.storage, latest, |payload| target.decode(payload))
+        .map_err(storage_error)?;
+    let Some(version) = version.transpose()? else { return Ok(false) };
+    let mut slots = row.iter_mut();
+    if let Some(ctid) = slots.next() {
+        *ctid = crate::node::scan::tid_value(latest);
+    }
+    for (slot, v) in slots.zip(version) {
+        *slot = v;
+    }
+    match recheck {
+        None => Ok(true),
+        Some(e) => e.is_true(RowRef::Values(row), rt),
+    }
+}
+
+impl Operator for Update {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.output.is_none() {
+            self.run(rt)?;
+            self.output = Some(self.returned.take());
+        }
+        Ok(self.output.as_mut().and_then(Vec::pop))
+    }
+    fn reset(&mut self) {
+        self.output = None;
+        self.affected = 0;
+        self.returned.take();
+        self.target.reset();
+        self.assignments.iter_mut().for_each(|(_, e)| e.reset());
+        self.recheck.iter_mut().for_each(Compiled::reset);
+        self.source.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.source]
+    }
+    fn affected(&self) -> u64 {
+        self.affected
+    }
+}

@@ -1,0 +1,232 @@
+//! Joins that run the right side for every left row.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use pg_plan::{expr::Expr, logical::JoinKind};
+use pg_types::{
+    Batch, Result, SqlType, Vector,
+    vector::{BATCH_ROWS, Encoding, VectorBuilder},
+};
+
+use super::{Compiler, Exec, Operator, misc::materialise};
+use crate::{
+    context::Rt,
+    expr::{Compiled, RowRef},
+};
+
+/// A nested loop.
+pub(crate) struct NestedLoop {
+    kind: JoinKind,
+    left: Exec,
+    right: Exec,
+    slots: Vec<(usize, Compiled)>,
+    on: Option<Compiled>,
+    /// The right side's rows when it does not depend on the left.
+    inner: Option<Batch>,
+    inner_matched: Vec<bool>,
+    outer: Option<(Batch, usize)>,
+    tail: Option<usize>,
+}
+
+/// Output under construction.
+struct Output {
+    left: Vec<VectorBuilder>,
+    right: Vec<VectorBuilder>,
+    rows: usize,
+}
+
+impl Output {
+    fn new(left: &[SqlType], right: &[SqlType]) -> Self {
+        let builders = |types: &[SqlType]| types.iter().map(|t| VectorBuilder::with_capacity(*t, 16)).collect();
+        Self { left: builders(left), right: builders(right), rows: 0 }
+    }
+    fn push(&mut self, left: &Batch, row: usize, right: Option<(&Batch, &[u32])>) {
+        let n = right.map_or(1, |(_, rows)| rows.len());
+        for (b, c) in self.left.iter_mut().zip(&left.columns) {
+            for _ in 0..n {
+                b.extend_from(c, row);
+            }
+        }
+        match right {
+            Some((batch, rows)) => {
+                for (b, c) in self.right.iter_mut().zip(&batch.columns) {
+                    b.extend_take(c, rows);
+                }
+            }
+            None => self.right.iter_mut().for_each(VectorBuilder::push_null),
+        }
+        self.rows += n;
+    }
+    fn finish(self) -> Batch {
+        let columns = self.left.into_iter().chain(self.right).map(|b| Arc::new(b.finish())).collect();
+        Batch { columns, rows: self.rows, selection: None }
+    }
+}
+
+impl NestedLoop {
+    pub(crate) fn new(
+        kind: JoinKind,
+        left: Exec,
+        right: Exec,
+        slots: &[(u32, Expr)],
+        on: Option<&Expr>,
+        c: &mut Compiler<'_>,
+    ) -> Result<Self> {
+        let slots = slots
+            .iter()
+            .map(|(n, e)| {
+                c.note_slot(*n);
+                Ok((*n as usize, Compiled::new(e, c)?))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            kind,
+            left,
+            right,
+            slots,
+            on: c.option(on)?,
+            inner: None,
+            inner_matched: Vec::new(),
+            outer: None,
+            tail: None,
+        })
+    }
+
+    /// Right rows of `inner` that match the left row.
+    fn matches(&mut self, left: &Batch, row: usize, inner: &Batch, rt: &Rt<'_>) -> Result<Vec<u32>> {
+        let Some(on) = &mut self.on else {
+            return Ok(inner.selected().map(|i| i as u32).collect());
+        };
+        if inner.row_count() == 1 {
+            let at = inner.nth_row(0).unwrap_or(0);
+            let keep = on.is_true(RowRef::Pair(left, row, inner, at), rt)?;
+            return Ok(if keep { alloc::vec![at as u32] } else { Vec::new() });
+        }
+        let mut columns: Vec<Arc<Vector>> = Vec::with_capacity(left.columns.len() + inner.columns.len());
+        for c in &left.columns {
+            let mut v = c.slice_one(row);
+            v.encoding = Encoding::Constant;
+            columns.push(Arc::new(v));
+        }
+        columns.extend(inner.columns.iter().cloned());
+        let b = Batch { columns, rows: inner.rows, selection: None };
+        on.filter(&b, inner.selection.as_deref(), rt)
+    }
+
+    /// Joins one left row; true when it found a match.
+    fn join_row(&mut self, left: &Batch, row: usize, out: &mut Output, rt: &Rt<'_>) -> Result<()> {
+        let existence = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
+        let mut found = false;
+        if let Some(inner) = self.inner.take() {
+            let r = self.matches(left, row, &inner, rt);
+            self.inner = Some(inner);
+            let hits = r?;
+            found = !hits.is_empty();
+            if found && !existence {
+                for &h in &hits {
+                    if let Some(m) = self.inner_matched.get_mut(h as usize) {
+                        *m = true;
+                    }
+                }
+                if let Some(inner) = &self.inner {
+                    out.push(left, row, Some((inner, &hits)));
+                }
+            }
+        } else {
+            for (slot, e) in &mut self.slots {
+                let v = e.row(RowRef::Batch(left, row), rt)?;
+                rt.set_slot(*slot, v);
+            }
+            self.right.reset();
+            while let Some(b) = self.right.next(rt)? {
+                let hits = self.matches(left, row, &b, rt)?;
+                if hits.is_empty() {
+                    continue;
+                }
+                found = true;
+                if existence {
+                    break;
+                }
+                out.push(left, row, Some((&b, &hits)));
+            }
+        }
+        match self.kind {
+            JoinKind::Left | JoinKind::Full if !found => out.push(left, row, None),
+            JoinKind::Semi if found => out.push(left, row, None),
+            JoinKind::Anti if !found => out.push(left, row, None),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn unmatched(&mut self) -> Option<Batch> {
+        let at = self.tail.get_or_insert(0);
+        let mut rows = Vec::new();
+        while *at < self.inner_matched.len() && rows.len() < BATCH_ROWS {
+            if !self.inner_matched[*at] {
+                rows.push(*at as u32);
+            }
+            *at += 1;
+        }
+        let inner = self.inner.as_ref().filter(|_| !rows.is_empty())?;
+        let mut columns: Vec<Arc<Vector>> = self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
+        columns.extend(inner.columns.iter().map(|c| Arc::new(c.take(&rows))));
+        Some(Batch { columns, rows: rows.len(), selection: None })
+    }
+}
+
+trait SliceOne {
+    fn slice_one(&self, row: usize) -> Vector;
+}
+impl SliceOne for Vector {
+    fn slice_one(&self, row: usize) -> Vector {
+        if self.is_constant() { self.clone() } else { self.take(&[row as u32]) }
+    }
+}
+
+impl Operator for NestedLoop {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.slots.is_empty() && self.inner.is_none() {
+            let inner = materialise(&mut self.right, rt)?;
+            if matches!(self.kind, JoinKind::Right | JoinKind::Full) {
+                self.inner_matched = alloc::vec![false; inner.rows];
+            }
+            self.inner = Some(inner);
+        }
+        let left_only = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
+        let right_types: &[SqlType] = if left_only { &[] } else { &self.right.types };
+        let mut out = Output::new(&self.left.types, right_types);
+        while self.tail.is_none() {
+            if self.outer.is_none() {
+                self.outer = self.left.next(rt)?.map(|b| (b, 0));
+            }
+            let Some((b, mut at)) = self.outer.take() else { break };
+            rt.cx.checkpoint()?;
+            while let Some(row) = b.nth_row(at) {
+                at += 1;
+                self.join_row(&b, row, &mut out, rt)?;
+                if out.rows >= BATCH_ROWS {
+                    self.outer = Some((b, at));
+                    return Ok(Some(out.finish()));
+                }
+            }
+        }
+        if out.rows > 0 {
+            return Ok(Some(out.finish()));
+        }
+        Ok(if self.inner_matched.is_empty() { None } else { self.unmatched() })
+    }
+    fn reset(&mut self) {
+        self.inner = None;
+        self.inner_matched.clear();
+        self.outer = None;
+        self.tail = None;
+        self.slots.iter_mut().for_each(|(_, e)| e.reset());
+        self.on.iter_mut().for_each(Compiled::reset);
+        self.left.reset();
+        self.right.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.left, &self.right]
+    }
+}

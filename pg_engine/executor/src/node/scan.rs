@@ -1,0 +1,574 @@
+//! Reading tables: sequentially, through an index, and the tables that the engine computes.
+
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+
+use pg_catalog::{Index, Relation, RelationKind, keys, storage_error};
+use pg_plan::{expr::Expr, physical::IndexRange};
+use pg_storage::{HeapScan, KeyBound, RelId, ScanDirection, Tid};
+use pg_types::{
+    Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
+    tuple::TupleLayout,
+    vector::{BATCH_ROWS, VectorBuilder},
+};
+
+use super::{Compiler, Operator};
+use crate::{context::Rt, expr::Compiled};
+
+/// System columns.
+const CTID: i16 = -1;
+const TABLEOID: i16 = -6;
+
+/// How stored rows of a table become columns.
+pub(crate) struct RowReader {
+    pub(crate) layout: TupleLayout,
+    /// Values of columns that a row is too old to have, by attribute.
+    pub(crate) missing: Vec<Value>,
+    /// Output position and attribute index of stored columns, ascending by attribute.
+    stored: Vec<(usize, usize)>,
+    wanted: Vec<usize>,
+    types: Vec<SqlType>,
+    ctid: Option<usize>,
+    tableoid: Option<usize>,
+    relation: Oid,
+    builders: Vec<VectorBuilder>,
+    tids: Vec<Value>,
+    rows: usize,
+}
+
+/// The layout of a table's rows, dropped columns included.
+pub(crate) fn layout(relation: &Relation) -> (TupleLayout, Vec<Value>) {
+    let types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
+    let missing = if relation.attributes.iter().any(|a| a.missing.is_some()) {
+        relation.attributes.iter().map(|a| a.missing.clone().unwrap_or(Value::Null)).collect()
+    } else {
+        Vec::new()
+    };
+    (TupleLayout::new(&types), missing)
+}
+
+impl RowReader {
+    /// For these columns by attribute number.
+    pub(crate) fn new(relation: &Relation, columns: &[i16]) -> Result<Self> {
+        let (layout, missing) = layout(relation);
+        let mut stored = Vec::new();
+        let (mut ctid, mut tableoid) = (None, None);
+        for (position, &attnum) in columns.iter().enumerate() {
+            match attnum {
+                1.. => stored.push((position, attnum as usize - 1)),
+                CTID => ctid = Some(position),
+                TABLEOID => tableoid = Some(position),
+                _ => return Err(SqlError::unsupported("this system column")),
+            }
+        }
+        stored.sort_by_key(|s| s.1);
+        // A column asked for twice is decoded once more.
+        let wanted: Vec<usize> = stored.iter().map(|s| s.1).collect();
+        if wanted.windows(2).any(|w| w[0] == w[1]) {
+            return Err(SqlError::internal("a scan yields a column twice"));
+        }
+        let types = stored
+            .iter()
+            .map(|&(_, a)| {
+                relation.attributes.get(a).map(|a| a.ty).ok_or_else(|| SqlError::internal("no such attribute"))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            layout,
+            missing,
+            stored,
+            wanted,
+            types,
+            ctid,
+            tableoid,
+            relation: relation.oid,
+            builders: Vec::new(),
+            tids: Vec::new(),
+            rows: 0,
+        })
+    }
+    /// Begins a batch of about `capacity` rows.
+    fn start(&mut self, capacity: usize) {
+        self.builders.clear();
+        self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, capacity)));
+        self.tids.clear();
+        self.rows = 0;
+    }
+    fn push(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
+        if !self.wanted.is_empty() {
+            self.layout.decode_into(payload, &self.wanted, &self.missing, &mut self.builders)?;
+        }
+        if self.ctid.is_some() {
+            self.tids.push(tid_value(tid));
+        }
+        self.rows += 1;
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<Batch> {
+        let width = self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
+        let mut columns: Vec<Option<Arc<Vector>>> = alloc::vec![None; width];
+        for (b, &(position, _)) in self.builders.drain(..).zip(&self.stored) {
+            if let Some(c) = columns.get_mut(position) {
+                *c = Some(Arc::new(b.finish()));
+            }
+        }
+        if let Some(c) = self.ctid.and_then(|p| columns.get_mut(p)) {
+            let data = pg_types::ColumnData::Other(core::mem::take(&mut self.tids));
+            *c = Some(Arc::new(Vector::flat(SqlType::new(oid::TID), data, None)));
+        }
+        if let Some(c) = self.tableoid.and_then(|p| columns.get_mut(p)) {
+            *c = Some(Arc::new(Vector::constant(&Value::Oid(self.relation), oid::OID)?));
+        }
+        let columns = columns
+            .into_iter()
+            .map(|c| c.ok_or_else(|| SqlError::internal("a scan's column is missing")))
+            .collect::<Result<_>>()?;
+        Ok(Batch { columns, rows: self.rows, selection: None })
+    }
+}
+
+/// A tid as a value.
+pub(crate) fn tid_value(tid: Tid) -> Value {
+    Value::Tid(tid.block, tid.slot)
+}
+
+/// A value as a tid.
+pub(crate) fn value_tid(v: &Value) -> Option<Tid> {
+    match v {
+        Value::Tid(block, slot) => Some(Tid { block: *block, slot: *slot }),
+        _ => None,
+    }
+}
+
+/// The scan for a relation's kind.
+pub(crate) fn seq_scan(
+    relation: &Arc<Relation>,
+    columns: &[i16],
+    filter: Option<Compiled>,
+    types: &[SqlType],
+) -> Result<Box<dyn Operator>> {
+    Ok(match relation.kind {
+        RelationKind::Table => Box::new(SeqScan {
+            storage: relation.storage,
+            reader: RowReader::new(relation, columns)?,
+            filter,
+            scan: None,
+            done: false,
+            filtered: 0,
+        }),
+        RelationKind::Virtual | RelationKind::Sequence => Box::new(ComputedScan {
+            relation: relation.clone(),
+            columns: columns.to_vec(),
+            types: types.to_vec(),
+            filter,
+            done: false,
+        }),
+        RelationKind::Index | RelationKind::View => {
+            return Err(SqlError::internal("not a relation that can be scanned"));
+        }
+    })
+}
+
+/// All visible rows of a heap.
+struct SeqScan {
+    storage: RelId,
+    reader: RowReader,
+    filter: Option<Compiled>,
+    scan: Option<HeapScan>,
+    done: bool,
+    filtered: u64,
+}
+
+impl Operator for SeqScan {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        if self.scan.is_none() {
+            self.scan = Some(rt.storage().heap_scan(self.storage, rt.snapshot, None).map_err(storage_error)?);
+        }
+        let Some(scan) = &mut self.scan else { return Ok(None) };
+        loop {
+            rt.cx.checkpoint()?;
+            self.reader.start(BATCH_ROWS);
+            let reader = &mut self.reader;
+            let mut failure = None;
+            while reader.rows < BATCH_ROWS {
+                let more = scan.next_page(|tid, payload| {
+                    if failure.is_none() {
+                        failure = reader.push(tid, payload).err();
+                    }
+                });
+                if let Some(e) = failure {
+                    return Err(e);
+                }
+                if !more.map_err(storage_error)? {
+                    self.done = true;
+                    break;
+                }
+            }
+            if self.reader.rows == 0 && self.done {
+                self.scan = None;
+                return Ok(None);
+            }
+            let mut b = self.reader.finish()?;
+            if let Some(f) = &mut self.filter {
+                let kept = f.filter(&b, None, rt)?;
+                self.filtered += (b.rows - kept.len()) as u64;
+                b = b.with_selection(kept);
+            }
+            if !b.is_empty() {
+                return Ok(Some(b));
+            }
+            if self.done {
+                self.scan = None;
+                return Ok(None);
+            }
+        }
+    }
+    fn reset(&mut self) {
+        self.scan = None;
+        self.done = false;
+        self.filter.iter_mut().for_each(Compiled::reset);
+    }
+    fn filtered(&self) -> u64 {
+        self.filtered
+    }
+}
+
+/// A relation whose rows the engine computes.
+struct ComputedScan {
+    relation: Arc<Relation>,
+    columns: Vec<i16>,
+    types: Vec<SqlType>,
+    filter: Option<Compiled>,
+    done: bool,
+}
+
+impl Operator for ComputedScan {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.done {
+            return Ok(None);
+        }
+        self.done = true;
+        let rows = crate::computed::rows(&self.relation, rt.cx)?;
+        let mut builders: Vec<_> =
+            self.types.iter().map(|t| VectorBuilder::with_capacity(*t, rows.len())).collect();
+        for row in &rows {
+            for (b, &attnum) in builders.iter_mut().zip(&self.columns) {
+                let v = usize::try_from(attnum - 1).ok().and_then(|i| row.get(i));
+                match v {
+                    Some(v) => b.push(v)?,
+                    None if attnum == TABLEOID => b.push(&Value::Oid(self.relation.oid))?,
+                    None => b.push_null(),
+                }
+            }
+        }
+        let mut b = Batch::new(builders.into_iter().map(VectorBuilder::finish).collect(), rows.len());
+        if let Some(f) = &mut self.filter {
+            let kept = f.filter(&b, None, rt)?;
+            b = b.with_selection(kept);
+        }
+        Ok(Some(b))
+    }
+    fn reset(&mut self) {
+        self.done = false;
+        self.filter.iter_mut().for_each(Compiled::reset);
+    }
+}
+
+/// Rows found through a B-tree.
+pub(crate) struct IndexScan {
+    heap: RelId,
+    index: Arc<Index>,
+    range: Range,
+    backward: bool,
+    /// Equality on all columns of a unique index: at most one row.
+    point: bool,
+    reader: RowReader,
+    filter: Option<Compiled>,
+    /// Stretches of the index still to be scanned.
+    stretches: Option<VecDeque<Stretch>>,
+    scan: Option<pg_storage::IndexScan>,
+    tids: Vec<Tid>,
+    at: usize,
+    /// Rows wanted in the next batch: grows, so that LIMIT 1 reads little.
+    target: usize,
+    key: Vec<u8>,
+    filtered: u64,
+}
+
+struct Range {
+    equal: Vec<Compiled>,
+    lower: Option<(Compiled, bool)>,
+    upper: Option<(Compiled, bool)>,
+    is_null: bool,
+    any_of: Option<Compiled>,
+}
+
+/// A stretch of an index by key bytes; the flag of `from`: start after all keys with that prefix; of `to`: stop before
+/// all keys with that prefix, otherwise behind them.
+struct Stretch {
+    from: Vec<u8>,
+    from_after: bool,
+    to: Option<(Vec<u8>, bool)>,
+}
+
+impl IndexScan {
+    pub(crate) fn new(
+        relation: &Arc<Relation>,
+        index: &Arc<Index>,
+        range: &IndexRange,
+        backward: bool,
+        columns: &[i16],
+        filter: Option<&Expr>,
+        c: &mut Compiler<'_>,
+    ) -> Result<Self> {
+        let bound = |b: &Option<(Expr, bool)>, c: &mut Compiler<'_>| -> Result<Option<(Compiled, bool)>> {
+            b.as_ref().map(|(e, i)| Ok((Compiled::new(e, c)?, *i))).transpose()
+        };
+        let equal = c.exprs(&range.equal)?;
+        let point = index.unique && equal.len() == index.key_count && range.any_of.is_none();
+        Ok(Self {
+            heap: relation.storage,
+            index: index.clone(),
+            range: Range {
+                equal,
+                lower: bound(&range.lower, c)?,
+                upper: bound(&range.upper, c)?,
+                is_null: range.is_null,
+                any_of: c.option(range.any_of.as_ref())?,
+            },
+            backward,
+            point: point && index.keys.len() == index.key_count,
+            reader: RowReader::new(relation, columns)?,
+            filter: c.option(filter)?,
+            stretches: None,
+            scan: None,
+            tids: Vec::new(),
+            at: 0,
+            target: 32,
+            key: Vec::new(),
+            filtered: 0,
+        })
+    }
+
+    /// Appends the equality columns' key; false: a NULL or a value out of the column's range, nothing matches.
+    fn prefix(&mut self, rt: &Rt<'_>) -> Result<bool> {
+        self.key.clear();
+        for (e, k) in self.range.equal.iter_mut().zip(&self.index.keys) {
+            let v = e.constant(rt)?;
+            match keys::convert(v, k.ty.oid) {
+                keys::Converted::Value(v) if !v.is_null() => keys::encode_index_value(k, &v, &mut self.key)?,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The one row of a point lookup, if it is there.
+    fn point(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.stretches.is_some() {
+            return Ok(None);
+        }
+        self.stretches = Some(VecDeque::new());
+        if !self.prefix(rt)? {
+            return Ok(None);
+        }
+        self.tids.clear();
+        rt.storage().index_lookup(self.index.storage, &self.key, &mut self.tids).map_err(storage_error)?;
+        self.at = 0;
+        self.reader.start(1);
+        self.fetch(rt, 1)?;
+        self.yield_rows(rt)
+    }
+
+    /// Fetches rows of the tids at hand until the batch has `limit`.
+    fn fetch(&mut self, rt: &Rt<'_>, limit: usize) -> Result<()> {
+        while self.at < self.tids.len() && self.reader.rows < limit {
+            let tid = self.tids[self.at];
+            self.at += 1;
+            let reader = &mut self.reader;
+            let row = rt
+                .storage()
+                .heap_fetch(self.heap, tid, rt.snapshot, |tid, payload| reader.push(tid, payload))
+                .map_err(storage_error)?;
+            if let Some(r) = row {
+                r?;
+            }
+        }
+        Ok(())
+    }
+
+    fn yield_rows(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.reader.rows == 0 {
+            return Ok(None);
+        }
+        let b = self.reader.finish()?;
+        let Some(f) = &mut self.filter else { return Ok(Some(b)) };
+        let kept = f.filter(&b, None, rt)?;
+        self.filtered += (b.rows - kept.len()) as u64;
+        Ok((!kept.is_empty()).then(|| b.with_selection(kept)))
+    }
+
+    /// Works out which stretches of the index to read, in reading order.
+    fn plan_stretches(&mut self, rt: &Rt<'_>) -> Result<VecDeque<Stretch>> {
+        let mut out = VecDeque::new();
+        if !self.prefix(rt)? {
+            return Ok(out);
+        }
+        let prefix = self.key.clone();
+        let whole = |key: Vec<u8>| Stretch { from: key.clone(), from_after: false, to: Some((key, false)) };
+        let Some(column) = self.index.keys.get(self.range.equal.len()) else {
+            out.push_back(whole(prefix));
+            return Ok(out);
+        };
+        let mut null_key = prefix.clone();
+        keys::encode_index_value(column, &Value::Null, &mut null_key)?;
+        if self.range.is_null {
+            out.push_back(whole(null_key));
+            return Ok(out);
+        }
+        if let Some(list) = &mut self.range.any_of {
+            let Value::Array(list) = list.constant(rt)? else { return Ok(out) };
+            let mut found = Vec::with_capacity(list.values.len());
+            for v in &list.values {
+                if let keys::Converted::Value(v) = keys::convert(v.clone(), column.ty.oid)
+                    && !v.is_null()
+                {
+                    let mut key = prefix.clone();
+                    keys::encode_index_value(column, &v, &mut key)?;
+                    found.push(key);
+                }
+            }
+            found.sort_unstable();
+            found.dedup();
+            out.extend(found.into_iter().map(whole));
+            if self.backward {
+                out = out.into_iter().rev().collect();
+            }
+            return Ok(out);
+        }
+        if self.range.lower.is_none() && self.range.upper.is_none() {
+            let to = (!prefix.is_empty()).then(|| (prefix.clone(), false));
+            out.push_back(Stretch { from: prefix, from_after: false, to });
+            return Ok(out);
+        }
+        let mut bound = |b: &mut Option<(Compiled, bool)>, lower: bool| -> Result<Bound> {
+            let Some((e, inclusive)) = b else { return Ok(Bound::None) };
+            let v = e.constant(rt)?;
+            if v.is_null() {
+                return Ok(Bound::Nothing);
+            }
+            match keys::convert(v, column.ty.oid) {
+                keys::Converted::Value(v) => {
+                    let mut key = prefix.clone();
+                    keys::encode_index_value(column, &v, &mut key)?;
+                    Ok(Bound::Key(key, *inclusive))
+                }
+                // Beyond what the column can hold: either no limit or nothing.
+                keys::Converted::TooSmall => Ok(if lower { Bound::None } else { Bound::Nothing }),
+                keys::Converted::TooLarge => Ok(if lower { Bound::Nothing } else { Bound::None }),
+            }
+        };
+        let lower = bound(&mut self.range.lower, true)?;
+        let upper = bound(&mut self.range.upper, false)?;
+        let (first, last) = if column.descending { (upper, lower) } else { (lower, upper) };
+        // The side where NULLs lie is limited by them: no comparison is true of a NULL.
+        let (from, from_after) = match first {
+            Bound::Nothing => return Ok(out),
+            Bound::Key(k, inclusive) => (k, !inclusive),
+            Bound::None if column.nulls_first => (null_key.clone(), true),
+            Bound::None => (prefix.clone(), false),
+        };
+        let to = match last {
+            Bound::Nothing => return Ok(out),
+            Bound::Key(k, inclusive) => Some((k, !inclusive)),
+            Bound::None if !column.nulls_first => Some((null_key, true)),
+            Bound::None if prefix.is_empty() => None,
+            Bound::None => Some((prefix, false)),
+        };
+        out.push_back(Stretch { from, from_after, to });
+        Ok(out)
+    }
+
+    /// More tids; false at the end of all stretches.
+    fn more(&mut self, rt: &Rt<'_>) -> Result<bool> {
+        self.tids.clear();
+        self.at = 0;
+        loop {
+            if let Some(scan) = &mut self.scan {
+                let more = scan.next_batch(&mut self.tids).map_err(storage_error)?;
+                if !more {
+                    self.scan = None;
+                }
+                if !self.tids.is_empty() {
+                    return Ok(true);
+                }
+                continue;
+            }
+            let Some(s) = self.stretches.as_mut().and_then(VecDeque::pop_front) else { return Ok(false) };
+            let from = match (s.from.is_empty(), s.from_after) {
+                (true, _) => KeyBound::Unbounded,
+                (false, false) => KeyBound::Included(&s.from),
+                (false, true) => KeyBound::ExcludedPrefix(&s.from),
+            };
+            let to = match &s.to {
+                None => KeyBound::Unbounded,
+                Some((k, false)) => KeyBound::Prefix(k),
+                Some((k, true)) => KeyBound::ExcludedPrefix(k),
+            };
+            let direction = if self.backward { ScanDirection::Backward } else { ScanDirection::Forward };
+            self.scan =
+                Some(rt.storage().index_scan(self.index.storage, from, to, direction).map_err(storage_error)?);
+        }
+    }
+}
+
+enum Bound {
+    None,
+    Nothing,
+    Key(Vec<u8>, bool),
+}
+
+impl Operator for IndexScan {
+    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+        if self.point {
+            return self.point(rt);
+        }
+        if self.stretches.is_none() {
+            self.stretches = Some(self.plan_stretches(rt)?);
+        }
+        loop {
+            rt.cx.checkpoint()?;
+            let limit = self.target;
+            self.target = (self.target * 4).min(BATCH_ROWS);
+            self.reader.start(limit.min(64));
+            loop {
+                self.fetch(rt, limit)?;
+                if self.reader.rows >= limit || !self.more(rt)? {
+                    break;
+                }
+            }
+            let at_end = self.reader.rows < limit;
+            if let Some(b) = self.yield_rows(rt)? {
+                return Ok(Some(b));
+            }
+            if at_end {
+                return Ok(None);
+            }
+        }
+    }
+    fn reset(&mut self) {
+        self.stretches = None;
+        self.scan = None;
+        self.tids.clear();
+        self.at = 0;
+        self.target = 32;
+        let r = &mut self.range;
+        r.equal.iter_mut().chain(&mut r.any_of).chain(&mut self.filter).for_each(Compiled::reset);
+        r.lower.iter_mut().chain(&mut r.upper).for_each(|(e, _)| e.reset());
+    }
+    fn filtered(&self) -> u64 {
+        self.filtered
+    }
+}
