@@ -1,13 +1,45 @@
 //! System catalogs: relations with PostgreSQL's OIDs, and the cache over them.
+//!
+//! # Owns
+//! * The definitions of the catalogs ([`builtin`]), their rows on a new volume and the map that says where they are
+//!   stored ([`bootstrap`]).
+//! * Descriptions of relations ([`desc`]) made from catalog rows and shared ([`Catalog`]); what binder and planner may
+//!   ask ([`CatalogReader`]).
+//! * Index keys ([`keys`]), rows of catalogs by column name ([`table`]).
+//!
+//! # Invariants
+//! * A description is never changed. [`Catalog::version`] tells whether one may still be used: it changes with every
+//!   commit of catalog changes and matches nothing while one is under way. Whoever relies on a description first locks
+//!   the relation, then compares versions.
+//! * Built-in rows follow the type table and the function registry; a fingerprint on the volume says from which
+//!   release they are, and opening renews them.
+//!
+//! # Lock order
+//! The cache's lock is a leaf: nothing else is taken under it, no I/O happens under it.
+//!
+//! # Must not know
+//! SQL text, plans, sessions.
+//!
+//! # Dependencies
+//! `pg_types` (values, row and key codecs), `pg_functions` (the registry that builtin rows come from), `pg_storage`,
+//! `platform` (locks), `hashbrown` (maps without std), `log`.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod bootstrap;
+pub mod builtin;
+pub mod cache;
 pub mod desc;
+pub mod keys;
 pub mod reader;
+pub mod statistics;
+pub mod table;
 pub mod txn;
+pub mod views;
 
+pub use cache::{Catalog, Reader};
 pub use desc::{Attribute, Constraint, ConstraintKind, Index, IndexKey, Relation, RelationKind};
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use txn::{Txn, storage_error};

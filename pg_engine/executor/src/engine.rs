@@ -1,11 +1,24 @@
 //! The engine as sessions see it.
 
-use alloc::{string::String, sync::Arc};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    sync::Arc,
+};
 
-use pg_catalog::{CatalogReader, Txn};
-use pg_plan::statement::{Planned, Utility};
-use pg_storage::{Isolation, Storage};
-use pg_types::{Oid, Result, SqlError};
+use pg_catalog::{
+    Catalog, CatalogReader, Reader, Txn,
+    bootstrap,
+    builtin::{PG_AUTHID, PG_DATABASE},
+    storage_error,
+};
+use pg_plan::{
+    Utility,
+    physical::{Node, Physical},
+    statement::{Command, Planned},
+};
+use pg_storage::{Isolation, LockMode, LockTag, Storage, WaitPolicy};
+use pg_types::{Oid, Result, Value};
 
 use crate::{context::ExecContext, session::Session};
 
@@ -49,67 +62,129 @@ pub struct Outcome {
 /// The engine: storage, catalogs, executor.
 pub struct Engine {
     storage: Arc<Storage>,
+    catalog: Catalog,
 }
 
 impl Engine {
     /// Fills a freshly formatted volume with the catalogs. Everything is in one transaction: either done or not.
-    pub fn bootstrap(_storage: &Arc<Storage>, _initial: &Initial) -> Result<()> {
-        Err(SqlError::unsupported("bootstrap"))
+    pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial) -> Result<()> {
+        let initial = bootstrap::Initial {
+            user: &initial.user,
+            verifier: initial.verifier.as_deref(),
+            database: &initial.database,
+        };
+        bootstrap::bootstrap(storage, &initial)
     }
     /// True when [`Self::bootstrap`] has run on this volume.
-    pub fn is_bootstrapped(_storage: &Arc<Storage>) -> Result<bool> {
-        Ok(false)
+    pub fn is_bootstrapped(storage: &Arc<Storage>) -> Result<bool> {
+        Ok(bootstrap::is_bootstrapped(storage))
     }
     /// Starts the engine on a bootstrapped volume. Builtin catalog rows made by another release are brought up to date.
     pub fn open(storage: Arc<Storage>) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { storage }))
+        let catalog = bootstrap::open(&storage)?;
+        Ok(Arc::new(Self { storage, catalog }))
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
     }
+    /// The catalogs.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
     /// Version of the committed catalogs. One atomic load. A plan may run only if it was made under this version and the
     /// transaction has not changed catalogs itself (then: [`Txn::private_version`] too). Never equal to an earlier value
     /// while a change is being committed.
     pub fn catalog_version(&self) -> u64 {
-        0
+        self.catalog.version()
     }
     /// Starts a transaction. `now`: microseconds since 2000-01-01 UTC.
     pub fn begin(&self, isolation: Isolation, read_only: bool, now: i64) -> Txn {
         Txn::begin(&self.storage, isolation, read_only, now)
     }
     /// COMMIT.
-    pub fn commit(&self, _txn: Txn) -> Result<()> {
-        Err(SqlError::unsupported("commit"))
+    pub fn commit(&self, txn: Txn) -> Result<()> {
+        self.catalog.commit(txn)
     }
     /// ROLLBACK.
     pub fn rollback(&self, txn: Txn) {
         txn.into_storage().abort();
     }
     /// A role by name, as committed.
-    pub fn role(&self, _name: &str) -> Result<Option<Role>> {
-        Ok(None)
+    pub fn role(&self, name: &str) -> Result<Option<Role>> {
+        let snapshot = self.catalog.latest();
+        let row = self.catalog.find_one(&snapshot, PG_AUTHID, &["rolname"], &[Value::text(name)])?;
+        Ok(row.map(|r| Role {
+            oid: r.oid("oid"),
+            name: r.text("rolname").to_string(),
+            superuser: r.bool("rolsuper"),
+            login: r.bool("rolcanlogin"),
+            connection_limit: r.int("rolconnlimit") as i32,
+            verifier: r.text_option("rolpassword"),
+            valid_until: match r.get("rolvaliduntil") {
+                Value::TimestampTz(t) => Some(*t),
+                _ => None,
+            },
+        }))
     }
     /// Oid of a database by name, as committed.
-    pub fn database(&self, _name: &str) -> Result<Option<Oid>> {
-        Ok(None)
+    pub fn database(&self, name: &str) -> Result<Option<Oid>> {
+        let snapshot = self.catalog.latest();
+        let row = self.catalog.find_one(&snapshot, PG_DATABASE, &["datname"], &[Value::text(name)])?;
+        Ok(row.map(|r| r.oid("oid")))
     }
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
-    pub fn reader<'a>(
-        &'a self,
-        _txn: &mut Txn,
-        _session: &'a dyn Session,
-    ) -> Result<alloc::boxed::Box<dyn CatalogReader + 'a>> {
-        Err(SqlError::unsupported("catalog reader"))
+    pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
+        Ok(Box::new(self.catalog.reader(txn, &session.search_path())?))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
     /// (or since `version`): plan again.
-    pub fn lock_plan(&self, _txn: &mut Txn, _planned: &Planned, _version: u64) -> Result<bool> {
-        Ok(true)
+    pub fn lock_plan(&self, txn: &mut Txn, planned: &Planned, version: u64) -> Result<bool> {
+        let target = match (&planned.root.node, planned.command) {
+            (Node::Insert(i), _) => Some(i.target.relation.oid),
+            (Node::Update(u), _) => Some(u.target.relation.oid),
+            (Node::Delete(d), _) => Some(d.target.relation.oid),
+            _ => None,
+        };
+        let others = if planned.command == Command::Select && locks_rows(&planned.root) {
+            LockMode::RowShare
+        } else {
+            LockMode::AccessShare
+        };
+        for &oid in &planned.relations {
+            let mode = if Some(oid) == target { LockMode::RowExclusive } else { others };
+            self.lock(txn, oid, mode)?;
+        }
+        Ok(self.catalog.version() == version || txn.changed_catalogs())
+    }
+    /// Locks an object until the end of the transaction.
+    pub fn lock(&self, txn: &mut Txn, oid: Oid, mode: LockMode) -> Result<()> {
+        // System catalogs are never dropped or altered: readers need not lock them.
+        if oid < pg_catalog::builtin::FIRST_NORMAL_OID && mode <= LockMode::RowExclusive {
+            return Ok(());
+        }
+        self.storage.lock(txn.storage(), LockTag::Object(oid), mode, WaitPolicy::Block).map_err(storage_error)?;
+        Ok(())
     }
     /// Runs a statement that is not planned, transaction control, settings, cursors, prepared statements and COPY
     /// excepted: those are the session's (COPY through [`crate::copy`]).
-    pub fn utility(&self, _statement: &Utility, _cx: &ExecContext<'_>) -> Result<Outcome> {
-        Err(SqlError::unsupported("utility"))
+    pub fn utility(&self, statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> {
+        crate::utility::run(statement, cx)
+    }
+}
+
+fn locks_rows(p: &Physical) -> bool {
+    match &p.node {
+        Node::LockRows { .. } => true,
+        Node::Limit { input, .. } => locks_rows(input),
+        Node::Project(input, _) => locks_rows(input),
+        _ => false,
+    }
+}
+
+impl ExecContext<'_> {
+    /// The catalogs as the statement sees them.
+    pub fn reader(&self) -> Result<Reader<'_>> {
+        self.engine.catalog().reader(&mut self.txn.borrow_mut(), &self.session.search_path())
     }
 }

@@ -4,14 +4,23 @@
 
 extern crate alloc;
 
+mod computed;
 pub mod context;
 pub mod copy;
 pub mod cursor;
+mod ddl;
 pub mod engine;
+mod expr;
+mod host;
+mod keys;
+mod node;
 pub mod session;
+pub mod text;
+mod utility;
 
 pub use context::ExecContext;
 pub use cursor::Cursor;
-pub use engine::{Engine, Initial, Role};
+pub use engine::{Engine, Initial, Outcome, Role};
+pub use node::NodeStats;
 pub use pg_catalog::Txn;
 pub use session::{ActivityRow, SequenceMemory, Session, SettingRow};

@@ -1,0 +1,495 @@
+//! The shared cache of descriptions, and loading them from the catalogs.
+//!
+//! A description is immutable; what changes is which one a name or oid leads to. [`Catalog::version`] is raised by every
+//! commit that changed catalogs, and while such a commit runs it matches nothing: a plan or description that was made
+//! before can then not be taken for current. Transactions that changed catalogs read past the cache.
+
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::{
+    cell::RefCell,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use hashbrown::HashMap;
+use pg_storage::{Isolation, RelId, Snapshot, Storage};
+use pg_types::{Oid, Result, SqlError, SqlType, Value};
+use platform::sync::RwLock;
+
+use crate::{
+    builtin::{self, *},
+    desc::{Attribute, Constraint, ConstraintKind, Index, IndexKey, Relation, RelationKind},
+    reader::{CatalogReader, ColumnStatistics},
+    table::{CatalogTable, Row},
+    txn::{Txn, storage_error},
+};
+
+/// Where the catalogs are stored.
+#[derive(Debug, Default)]
+pub(crate) struct StorageMap {
+    pub(crate) by_oid: HashMap<Oid, RelId>,
+}
+
+impl StorageMap {
+    pub(crate) fn get(&self, oid: Oid) -> Option<RelId> {
+        self.by_oid.get(&oid).copied()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    by_oid: HashMap<Oid, Option<Arc<Relation>>>,
+    by_name: HashMap<(Oid, String), Option<Oid>>,
+    schemas: HashMap<String, Option<Oid>>,
+    statistics: HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>,
+}
+
+/// The catalogs of a volume.
+pub struct Catalog {
+    storage: Arc<Storage>,
+    pub(crate) map: StorageMap,
+    tables: HashMap<Oid, Arc<CatalogTable>>,
+    relations: HashMap<Oid, Arc<Relation>>,
+    names: HashMap<&'static str, Oid>,
+    version: AtomicU64,
+    /// Commits of catalog changes that are running.
+    changing: AtomicU64,
+    cache: RwLock<Cache>,
+}
+
+/// Version that no plan was made under: a change is being committed.
+const IN_FLUX: u64 = u64::MAX;
+
+impl Catalog {
+    pub(crate) fn new(storage: &Arc<Storage>, map: StorageMap) -> Result<Self> {
+        let lost = || SqlError::new(pg_types::SqlState::DATA_CORRUPTED, "the map of the system catalogs is incomplete");
+        let mut tables = HashMap::new();
+        let mut relations = HashMap::new();
+        let mut names = HashMap::new();
+        for def in catalogs() {
+            let heap = map.get(def.oid).ok_or_else(lost)?;
+            let indexes = def.indexes.iter().map(|i| map.get(i.oid)).collect::<Option<_>>().ok_or_else(lost)?;
+            tables.insert(def.oid, Arc::new(CatalogTable::new(def, heap, indexes)));
+            let relation = def.relation(&|oid| map.get(oid)).ok_or_else(lost)?;
+            relations.insert(def.oid, Arc::new(relation));
+            names.insert(def.name, def.oid);
+        }
+        Ok(Self {
+            storage: storage.clone(),
+            map,
+            tables,
+            relations,
+            names,
+            version: AtomicU64::new(1),
+            changing: AtomicU64::new(0),
+            cache: RwLock::new(Cache::default()),
+        })
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+    /// A system catalog by oid.
+    pub fn table(&self, oid: Oid) -> Result<&Arc<CatalogTable>> {
+        self.tables.get(&oid).ok_or_else(|| SqlError::internal("no such system catalog"))
+    }
+    /// Version of the committed catalogs; see the module.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        if self.changing.load(Ordering::Acquire) != 0 { IN_FLUX } else { self.version.load(Ordering::Acquire) }
+    }
+    /// A new object's oid. Not given back when the transaction aborts.
+    pub fn new_oid(&self) -> Result<Oid> {
+        let counter = self.map.get(crate::bootstrap::OID_COUNTER).ok_or_else(|| SqlError::internal("no oid counter"))?;
+        let n = self.storage.sequence_next(counter).map_err(storage_error)?;
+        Oid::try_from(n).map_err(|_| SqlError::internal("out of object identifiers"))
+    }
+    /// Commits; if the transaction changed catalogs, the cache is emptied.
+    pub fn commit(&self, txn: Txn) -> Result<()> {
+        if !txn.changed_catalogs() {
+            return txn.into_storage().commit().map_err(storage_error);
+        }
+        self.changing.fetch_add(1, Ordering::AcqRel);
+        let result = txn.into_storage().commit().map_err(storage_error);
+        self.invalidate();
+        self.changing.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
+    /// Forgets everything cached.
+    pub fn invalidate(&self) {
+        let mut cache = self.cache.write();
+        self.version.fetch_add(1, Ordering::AcqRel);
+        *cache = Cache::default();
+    }
+    /// A snapshot of what is committed now.
+    pub fn latest(&self) -> Snapshot {
+        self.storage.begin(Isolation::ReadCommitted).snapshot()
+    }
+
+    /// Looks something up in the cache, or loads it and remembers it if nothing changed meanwhile.
+    fn cached<T: Clone>(
+        &self,
+        get: impl Fn(&Cache) -> Option<T>,
+        load: impl FnOnce(&Snapshot) -> Result<T>,
+        put: impl FnOnce(&mut Cache, T),
+    ) -> Result<T> {
+        if let Some(v) = get(&self.cache.read()) {
+            return Ok(v);
+        }
+        let before = self.version();
+        let v = load(&self.latest())?;
+        let mut cache = self.cache.write();
+        if before != IN_FLUX && self.version() == before {
+            put(&mut cache, v.clone());
+        }
+        Ok(v)
+    }
+
+    /// The rows of a catalog with these values in the leading columns of one of its indexes.
+    pub fn find(&self, snapshot: &Snapshot, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Vec<Row>> {
+        let rows = self.table(catalog)?.find(&self.storage, snapshot, columns, values)?;
+        Ok(rows.into_iter().map(|r| r.1).collect())
+    }
+    /// The first such row.
+    pub fn find_one(&self, snapshot: &Snapshot, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Option<Row>> {
+        Ok(self.find(snapshot, catalog, columns, values)?.into_iter().next())
+    }
+
+    fn load_relation(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<Relation>>> {
+        if let Some(r) = self.relations.get(&oid) {
+            return Ok(Some(r.clone()));
+        }
+        let key = [Value::Oid(oid)];
+        let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &key)? else { return Ok(None) };
+        let schema = class.oid("relnamespace");
+        let schema_row = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &[Value::Oid(schema)])?;
+        let kind = match class.char("relkind") {
+            b'i' => RelationKind::Index,
+            b'S' => RelationKind::Sequence,
+            b'v' if crate::views::is_computed(class.text("relname"), schema) => RelationKind::Virtual,
+            b'v' => RelationKind::View,
+            _ => RelationKind::Table,
+        };
+        let view = match kind {
+            RelationKind::View => self
+                .find_one(snapshot, PG_REWRITE, &["ev_class"], &key)?
+                .and_then(|r| r.text_option("ev_action")),
+            _ => None,
+        };
+        let attributes = self.load_attributes(snapshot, oid)?;
+        let indexes = match kind {
+            RelationKind::Table => self.load_indexes(snapshot, oid, &attributes)?,
+            _ => Vec::new(),
+        };
+        Ok(Some(Arc::new(Relation {
+            oid,
+            name: class.text("relname").to_string(),
+            schema,
+            schema_name: schema_row.map_or_else(String::new, |r| r.text("nspname").to_string()),
+            kind,
+            owner: class.oid("relowner"),
+            storage: RelId(class.oid("relfilenode")),
+            attributes,
+            indexes,
+            constraints: self.load_constraints(snapshot, oid)?,
+            view,
+            row_estimate: f64::from(class.float("reltuples")),
+            page_estimate: class.int("relpages") as u32,
+        })))
+    }
+
+    fn load_attributes(&self, snapshot: &Snapshot, oid: Oid) -> Result<Vec<Attribute>> {
+        let key = [Value::Oid(oid)];
+        let rows = self.find(snapshot, PG_ATTRIBUTE, &["attrelid", "attnum"], &key)?;
+        let mut defaults = HashMap::new();
+        if rows.iter().any(|r| r.bool("atthasdef")) {
+            for d in self.find(snapshot, PG_ATTRDEF, &["adrelid"], &key)? {
+                defaults.insert(d.int("adnum"), d.text("adbin").to_string());
+            }
+        }
+        let mut list: Vec<Attribute> = rows
+            .iter()
+            .filter(|r| r.int("attnum") > 0)
+            .map(|r| Attribute {
+                attnum: r.int("attnum") as i16,
+                name: r.text("attname").to_string(),
+                ty: SqlType::with_typmod(stored_type(r), r.int("atttypmod") as i32),
+                not_null: r.bool("attnotnull"),
+                default: defaults.remove(&r.int("attnum")),
+                identity: r.char("attidentity"),
+                generated: r.char("attgenerated"),
+                missing: if r.bool("atthasmissing") { r.array("attmissingval").first().cloned() } else { None },
+                dropped: r.bool("attisdropped"),
+                collation: r.oid("attcollation"),
+            })
+            .collect();
+        list.sort_by_key(|a| a.attnum);
+        Ok(list)
+    }
+
+    fn load_indexes(&self, snapshot: &Snapshot, oid: Oid, attributes: &[Attribute]) -> Result<Vec<Arc<Index>>> {
+        let mut list = Vec::new();
+        for r in self.find(snapshot, PG_INDEX, &["indrelid"], &[Value::Oid(oid)])? {
+            let index_oid = r.oid("indexrelid");
+            let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(index_oid)])? else { continue };
+            let columns = self.load_attributes(snapshot, index_oid)?;
+            let options = r.int2s("indoption");
+            let mut expressions =
+                r.text_option("indexprs").unwrap_or_default();
+            let mut next_expression = || {
+                let (first, rest) = match expressions.split_once(rows::EXPRESSION_SEPARATOR) {
+                    Some((a, b)) => (a.to_string(), b.to_string()),
+                    None => (expressions.clone(), String::new()),
+                };
+                expressions = rest;
+                first
+            };
+            let keys = r
+                .int2s("indkey")
+                .into_iter()
+                .enumerate()
+                .map(|(n, attnum)| {
+                    let option = options.get(n).copied().unwrap_or(0);
+                    let column = attributes.iter().find(|a| a.attnum == attnum && attnum != 0);
+                    IndexKey {
+                        attnum,
+                        expression: (attnum == 0).then(&mut next_expression),
+                        ty: column
+                            .map(|a| a.ty)
+                            .or_else(|| columns.get(n).map(|a| a.ty))
+                            .unwrap_or(SqlType::new(pg_types::oid::TEXT)),
+                        descending: option & 1 != 0,
+                        nulls_first: option & 2 != 0,
+                    }
+                })
+                .collect();
+            list.push(Arc::new(Index {
+                oid: index_oid,
+                name: class.text("relname").to_string(),
+                storage: RelId(class.oid("relfilenode")),
+                keys,
+                key_count: r.int("indnkeyatts") as usize,
+                unique: r.bool("indisunique"),
+                primary: r.bool("indisprimary"),
+                predicate: r.text_option("indpred"),
+                deferrable: !r.bool("indimmediate"),
+                nulls_not_distinct: r.bool("indnullsnotdistinct"),
+                valid: r.bool("indisvalid"),
+            }));
+        }
+        list.sort_by_key(|i| i.oid);
+        Ok(list)
+    }
+
+    fn load_constraints(&self, snapshot: &Snapshot, oid: Oid) -> Result<Vec<Constraint>> {
+        let mut list: Vec<Constraint> = self
+            .find(snapshot, PG_CONSTRAINT, &["conrelid"], &[Value::Oid(oid)])?
+            .iter()
+            .map(|r| Constraint {
+                oid: r.oid("oid"),
+                name: r.text("conname").to_string(),
+                kind: match r.char("contype") {
+                    b'c' => ConstraintKind::Check,
+                    b'p' => ConstraintKind::Primary,
+                    b'f' => ConstraintKind::Foreign,
+                    _ => ConstraintKind::Unique,
+                },
+                columns: r.int2s("conkey"),
+                expression: r.text_option("conbin"),
+                index: r.oid("conindid"),
+            })
+            .collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(list)
+    }
+
+    fn load_relation_oid(&self, snapshot: &Snapshot, schema: Oid, name: &str) -> Result<Option<Oid>> {
+        if schema == PG_CATALOG
+            && let Some(&oid) = self.names.get(name)
+        {
+            return Ok(Some(oid));
+        }
+        let key = [Value::text(name), Value::Oid(schema)];
+        let row = self.find_one(snapshot, PG_CLASS, &["relname", "relnamespace"], &key)?;
+        Ok(row.map(|r| r.oid("oid")))
+    }
+
+    fn load_schema(&self, snapshot: &Snapshot, name: &str) -> Result<Option<Oid>> {
+        let row = self.find_one(snapshot, PG_NAMESPACE, &["nspname"], &[Value::text(name)])?;
+        Ok(row.map(|r| r.oid("oid")))
+    }
+
+    fn load_statistics(
+        &self,
+        snapshot: &Snapshot,
+        relation: Oid,
+        attnum: i16,
+    ) -> Result<Option<Arc<ColumnStatistics>>> {
+        let key = [Value::Oid(relation), Value::Int2(attnum)];
+        let row = self.find_one(snapshot, PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+        Ok(row.map(|r| Arc::new(crate::statistics::from_row(&r))))
+    }
+
+    /// A reader for a statement. With a transaction that changed catalogs, through its own snapshot.
+    pub fn reader<'a>(&'a self, txn: &mut Txn, path: &[String]) -> Result<Reader<'a>> {
+        let private = txn.changed_catalogs().then(|| txn.snapshot());
+        let mut reader = Reader {
+            catalog: self,
+            private,
+            cache: RefCell::new(Cache::default()),
+            path: Vec::new(),
+            creation: None,
+        };
+        let mut named = Vec::new();
+        for name in path {
+            if let Some(oid) = reader.schema(name)? {
+                named.push((oid, name.clone()));
+            }
+        }
+        reader.creation = named.iter().find(|s| s.0 != PG_CATALOG).map(|s| s.1.clone());
+        if !named.iter().any(|s| s.0 == PG_CATALOG) {
+            reader.path.push((PG_CATALOG, String::from("pg_catalog")));
+        }
+        reader.path.extend(named);
+        Ok(reader)
+    }
+}
+
+/// A column's type; dropped columns keep their old type's layout through `attlen` and `attstorage`, so it is stored.
+fn stored_type(r: &Row) -> Oid {
+    r.oid("atttypid")
+}
+
+/// The catalogs as one statement sees them.
+pub struct Reader<'a> {
+    catalog: &'a Catalog,
+    /// Snapshot of a transaction that changed catalogs.
+    private: Option<Snapshot>,
+    cache: RefCell<Cache>,
+    path: Vec<(Oid, String)>,
+    creation: Option<String>,
+}
+
+impl Reader<'_> {
+    /// The catalogs.
+    pub fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+    /// The snapshot that answers questions past the cache.
+    pub fn snapshot(&self) -> Snapshot {
+        self.private.clone().unwrap_or_else(|| self.catalog.latest())
+    }
+    /// The schemas searched, in order.
+    pub fn search_path(&self) -> &[(Oid, String)] {
+        &self.path
+    }
+    /// A schema's oid.
+    pub fn schema(&self, name: &str) -> Result<Option<Oid>> {
+        let get = |c: &Cache| c.schemas.get(name).copied();
+        let put = |c: &mut Cache, v| {
+            c.schemas.insert(name.to_string(), v);
+        };
+        self.through(get, |s| self.catalog.load_schema(s, name), put)
+    }
+    /// A relation's oid.
+    pub fn relation_oid(&self, schema: Oid, name: &str) -> Result<Option<Oid>> {
+        let key = (schema, name.to_string());
+        let get = |c: &Cache| c.by_name.get(&key).copied();
+        let put = |c: &mut Cache, v| {
+            c.by_name.insert(key.clone(), v);
+        };
+        self.through(get, |s| self.catalog.load_relation_oid(s, schema, name), put)
+    }
+    /// Rows of a catalog as this statement sees it.
+    pub fn find(&self, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Vec<Row>> {
+        self.catalog.find(&self.snapshot(), catalog, columns, values)
+    }
+
+    fn through<T: Clone>(
+        &self,
+        get: impl Fn(&Cache) -> Option<T>,
+        load: impl FnOnce(&Snapshot) -> Result<T>,
+        put: impl FnOnce(&mut Cache, T),
+    ) -> Result<T> {
+        let Some(snapshot) = &self.private else { return self.catalog.cached(get, load, put) };
+        if let Some(v) = get(&self.cache.borrow()) {
+            return Ok(v);
+        }
+        let v = load(snapshot)?;
+        put(&mut self.cache.borrow_mut(), v.clone());
+        Ok(v)
+    }
+}
+
+impl CatalogReader for Reader<'_> {
+    fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Relation>>> {
+        let oid = match schema {
+            Some(s) => match self.schema(s)? {
+                Some(s) => self.relation_oid(s, name)?,
+                None => None,
+            },
+            None => {
+                let mut found = None;
+                for (s, _) in &self.path {
+                    found = self.relation_oid(*s, name)?;
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                found
+            }
+        };
+        match oid {
+            Some(oid) => self.relation_by_oid(oid),
+            None => Ok(None),
+        }
+    }
+    fn relation_by_oid(&self, oid: Oid) -> Result<Option<Arc<Relation>>> {
+        if let Some(r) = self.catalog.relations.get(&oid) {
+            return Ok(Some(r.clone()));
+        }
+        let get = |c: &Cache| c.by_oid.get(&oid).cloned();
+        let put = |c: &mut Cache, v| {
+            c.by_oid.insert(oid, v);
+        };
+        self.through(get, |s| self.catalog.load_relation(s, oid), put)
+    }
+    fn schema_exists(&self, name: &str) -> Result<bool> {
+        Ok(self.schema(name)?.is_some())
+    }
+    fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>> {
+        let schemas: Vec<Oid> = match schema {
+            Some(s) => self.schema(s)?.into_iter().collect(),
+            None => self.path.iter().map(|s| s.0).collect(),
+        };
+        for s in schemas {
+            let key = [Value::text(name), Value::Oid(s)];
+            if let Some(r) = self.find(builtin::PG_TYPE, &["typname", "typnamespace"], &key)?.first() {
+                return Ok(Some(r.oid("oid")));
+            }
+        }
+        Ok(None)
+    }
+    fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>> {
+        let key = (relation, attnum);
+        let get = |c: &Cache| c.statistics.get(&key).cloned();
+        let put = |c: &mut Cache, v| {
+            c.statistics.insert(key, v);
+        };
+        self.through(get, |s| self.catalog.load_statistics(s, relation, attnum), put)
+    }
+    fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)> {
+        if relation.kind != RelationKind::Table {
+            return None;
+        }
+        let s = self.catalog.storage.relation_stats(relation.storage).ok()?;
+        Some((u64::from(s.pages), Some(s.live_tuples as f64)))
+    }
+    fn creation_schema(&self) -> Option<String> {
+        self.creation.clone()
+    }
+}

@@ -1,0 +1,300 @@
+//! Built-in views: names, numbers and columns as in PostgreSQL, queries our own; and the relations whose rows the engine
+//! computes.
+
+use alloc::vec::Vec;
+
+use pg_types::Oid;
+
+use crate::{
+    builtin::{rows::*, *},
+    table::Row,
+};
+
+/// `v schema name oid`, then `c name type`.
+const COLUMNS: &str = include_str!("builtin/views.txt");
+
+/// Names of relations in pg_catalog whose rows are computed.
+const COMPUTED: &[&str] = &["pg_settings", "pg_stat_activity"];
+
+/// `pg_authid` rows that every database has.
+pub(crate) const PREDEFINED_ROLES: &[(Oid, &str)] = &[
+    (6171, "pg_database_owner"),
+    (6181, "pg_read_all_data"),
+    (6182, "pg_write_all_data"),
+    (3373, "pg_monitor"),
+    (3374, "pg_read_all_settings"),
+    (3375, "pg_read_all_stats"),
+    (3377, "pg_stat_scan_tables"),
+    (4569, "pg_read_server_files"),
+    (4570, "pg_write_server_files"),
+    (4571, "pg_execute_server_program"),
+    (4200, "pg_signal_backend"),
+    (4544, "pg_checkpoint"),
+];
+
+/// Is this a relation whose rows are computed?
+pub(crate) fn is_computed(name: &str, schema: Oid) -> bool {
+    schema == PG_CATALOG && COMPUTED.contains(&name)
+}
+
+/// The views' queries.
+pub(crate) const VIEWS: &[(&str, &str)] = &[
+    (
+        "pg_roles",
+        "SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, \
+         rolconnlimit, '********'::text AS rolpassword, rolvaliduntil, rolbypassrls, NULL::text[] AS rolconfig, oid \
+         FROM pg_catalog.pg_authid",
+    ),
+    (
+        "pg_shadow",
+        "SELECT rolname AS usename, oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper, \
+         rolreplication AS userepl, rolbypassrls AS usebypassrls, rolpassword AS passwd, \
+         rolvaliduntil AS valuntil, NULL::text[] AS useconfig FROM pg_catalog.pg_authid WHERE rolcanlogin",
+    ),
+    (
+        "pg_user",
+        "SELECT rolname AS usename, oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper, \
+         rolreplication AS userepl, rolbypassrls AS usebypassrls, '********'::text AS passwd, \
+         rolvaliduntil AS valuntil, NULL::text[] AS useconfig FROM pg_catalog.pg_authid WHERE rolcanlogin",
+    ),
+    (
+        "pg_tables",
+        "SELECT n.nspname AS schemaname, c.relname AS tablename, pg_catalog.pg_get_userbyid(c.relowner) AS tableowner, \
+         NULL::name AS tablespace, c.relhasindex AS hasindexes, c.relhasrules AS hasrules, \
+         c.relhastriggers AS hastriggers, c.relrowsecurity AS rowsecurity \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p')",
+    ),
+    (
+        "pg_views",
+        "SELECT n.nspname AS schemaname, c.relname AS viewname, pg_catalog.pg_get_userbyid(c.relowner) AS viewowner, \
+         pg_catalog.pg_get_viewdef(c.oid) AS definition \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind = 'v'",
+    ),
+    (
+        "pg_matviews",
+        "SELECT n.nspname AS schemaname, c.relname AS matviewname, \
+         pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner, NULL::name AS tablespace, \
+         c.relhasindex AS hasindexes, c.relispopulated AS ispopulated, \
+         pg_catalog.pg_get_viewdef(c.oid) AS definition \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind = 'm'",
+    ),
+    (
+        "pg_indexes",
+        "SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, NULL::name AS tablespace, \
+         pg_catalog.pg_get_indexdef(i.oid) AS indexdef \
+         FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indrelid \
+         JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'm', 'p') AND i.relkind IN ('i', 'I')",
+    ),
+    (
+        "pg_sequences",
+        "SELECT n.nspname AS schemaname, c.relname AS sequencename, \
+         pg_catalog.pg_get_userbyid(c.relowner) AS sequenceowner, s.seqtypid::regtype AS data_type, \
+         s.seqstart AS start_value, s.seqmin AS min_value, s.seqmax AS max_value, s.seqincrement AS increment_by, \
+         s.seqcycle AS cycle, s.seqcache AS cache_size, pg_catalog.pg_sequence_last_value(c.oid) AS last_value \
+         FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'",
+    ),
+    (
+        "schemata",
+        "SELECT current_database()::name AS catalog_name, n.nspname AS schema_name, u.rolname AS schema_owner, \
+         NULL::name AS default_character_set_catalog, NULL::name AS default_character_set_schema, \
+         NULL::name AS default_character_set_name, NULL::varchar AS sql_path \
+         FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_authid u ON u.oid = n.nspowner",
+    ),
+    (
+        "tables",
+        "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
+         CASE c.relkind WHEN 'r' THEN 'BASE TABLE' WHEN 'v' THEN 'VIEW' END::varchar AS table_type, \
+         NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, \
+         NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema, \
+         NULL::name AS user_defined_type_name, \
+         CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, \
+         'NO'::varchar AS is_typed, NULL::varchar AS commit_action \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'v')",
+    ),
+    (
+        "columns",
+        "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
+         a.attname AS column_name, a.attnum::int4 AS ordinal_position, \
+         CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default, \
+         CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable, \
+         CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' \
+         ELSE pg_catalog.format_type(a.atttypid, NULL) END::varchar AS data_type, \
+         CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END::int4 \
+         AS character_maximum_length, \
+         CASE WHEN a.atttypid IN (25, 1042, 1043) THEN CASE WHEN a.atttypmod > 0 THEN (a.atttypmod - 4) * 4 \
+         ELSE 1073741824 END END::int4 AS character_octet_length, \
+         CASE a.atttypid WHEN 21 THEN 16 WHEN 23 THEN 32 WHEN 20 THEN 64 WHEN 700 THEN 24 WHEN 701 THEN 53 \
+         WHEN 1700 THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) >> 16) & 65535 END END::int4 \
+         AS numeric_precision, \
+         CASE WHEN a.atttypid IN (20, 21, 23, 700, 701) THEN 2 WHEN a.atttypid = 1700 THEN 10 END::int4 \
+         AS numeric_precision_radix, \
+         CASE WHEN a.atttypid IN (20, 21, 23) THEN 0 WHEN a.atttypid = 1700 AND a.atttypmod > 0 \
+         THEN (a.atttypmod - 4) & 65535 END::int4 AS numeric_scale, \
+         CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1266) \
+         THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END \
+         WHEN a.atttypid = 1186 THEN 6 END::int4 AS datetime_precision, \
+         NULL::varchar AS interval_type, NULL::int4 AS interval_precision, \
+         NULL::name AS character_set_catalog, NULL::name AS character_set_schema, \
+         NULL::name AS character_set_name, NULL::name AS collation_catalog, NULL::name AS collation_schema, \
+         NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS domain_schema, \
+         NULL::name AS domain_name, current_database()::name AS udt_catalog, tn.nspname AS udt_schema, \
+         t.typname AS udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name, \
+         NULL::int4 AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, \
+         'NO'::varchar AS is_self_referencing, \
+         CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity, \
+         CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation, \
+         NULL::varchar AS identity_start, NULL::varchar AS identity_increment, NULL::varchar AS identity_maximum, \
+         NULL::varchar AS identity_minimum, 'NO'::varchar AS identity_cycle, \
+         CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated, \
+         CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar \
+         AS generation_expression, \
+         CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_updatable \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v')",
+    ),
+    (
+        "table_constraints",
+        "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
+         k.conname AS constraint_name, current_database()::name AS table_catalog, cn.nspname AS table_schema, \
+         c.relname AS table_name, CASE k.contype WHEN 'c' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' \
+         WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END::varchar AS constraint_type, \
+         CASE WHEN k.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable, \
+         CASE WHEN k.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred, \
+         'YES'::varchar AS enforced, \
+         CASE WHEN k.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace",
+    ),
+    (
+        "key_column_usage",
+        "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
+         k.conname AS constraint_name, current_database()::name AS table_catalog, cn.nspname AS table_schema, \
+         c.relname AS table_name, a.attname AS column_name, \
+         pg_catalog.array_position(k.conkey, a.attnum) AS ordinal_position, \
+         NULL::int4 AS position_in_unique_constraint \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+         JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) \
+         WHERE k.contype IN ('p', 'u', 'f')",
+    ),
+    (
+        "views",
+        "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
+         pg_catalog.pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option, \
+         'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, \
+         'NO'::varchar AS is_trigger_updatable, 'NO'::varchar AS is_trigger_deletable, \
+         'NO'::varchar AS is_trigger_insertable_into \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'",
+    ),
+    (
+        "sequences",
+        "SELECT current_database()::name AS sequence_catalog, n.nspname AS sequence_schema, \
+         c.relname AS sequence_name, pg_catalog.format_type(s.seqtypid, NULL)::varchar AS data_type, \
+         CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END::int4 AS numeric_precision, \
+         2::int4 AS numeric_precision_radix, 0::int4 AS numeric_scale, s.seqstart::varchar AS start_value, \
+         s.seqmin::varchar AS minimum_value, s.seqmax::varchar AS maximum_value, \
+         s.seqincrement::varchar AS increment, CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option \
+         FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
+    ),
+];
+
+/// Rows that describe the views.
+pub(crate) struct ViewRows {
+    pub(crate) classes: Vec<Row>,
+    pub(crate) attributes: Vec<Row>,
+    pub(crate) rules: Vec<Row>,
+}
+
+/// The `pg_rewrite` row of a view.
+pub fn rule_row(def: &'static CatalogDef, oid: Oid, view: Oid, query: &str) -> Row {
+    Row::new(def)
+        .set("oid", oid)
+        .set("rulename", "_RETURN")
+        .set("ev_class", view)
+        .set("ev_type", b'1')
+        .set("ev_enabled", b'O')
+        .set("is_instead", true)
+        .set("ev_qual", "<>")
+        .set("ev_action", query)
+}
+
+/// Makes them.
+pub(crate) fn rows() -> ViewRows {
+    let mut out = ViewRows { classes: Vec::new(), attributes: Vec::new(), rules: Vec::new() };
+    let (Some(class), Some(attribute), Some(rewrite)) =
+        (catalog(PG_CLASS), catalog(PG_ATTRIBUTE), catalog(PG_REWRITE))
+    else {
+        return out;
+    };
+    let (mut view, mut columns) = (0, 0i16);
+    for line in COLUMNS.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["v", schema, name, oid] => {
+                view = oid.parse().unwrap_or(0);
+                columns = 0;
+                let row = ClassRow {
+                    oid: view,
+                    name,
+                    schema: if *schema == "pg_catalog" { PG_CATALOG } else { INFORMATION_SCHEMA },
+                    row_type: 0,
+                    owner: FIRST_ROLE,
+                    method: 0,
+                    storage: 0,
+                    kind: b'v',
+                    columns: 0,
+                    checks: 0,
+                    has_index: false,
+                    shared: false,
+                    persistence: b'p',
+                    options: Vec::new(),
+                };
+                out.classes.push(row.row(class));
+                if let Some((_, sql)) = VIEWS.iter().find(|v| v.0 == *name) {
+                    // Rules of built-in views are numbered after their views, which leave these oids free.
+                    out.rules.push(rule_row(rewrite, view + 1, view, sql));
+                }
+            }
+            ["c", name, ty] => {
+                columns += 1;
+                let ty: Oid = ty.parse().unwrap_or(0);
+                out.attributes.push(attribute_row(attribute, view, columns, name, ty.into(), false));
+                if let Some(c) = out.classes.last_mut() {
+                    c.put("relnatts", columns);
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_view_has_a_query_or_is_computed() {
+        let rows = rows();
+        for c in &rows.classes {
+            let name = c.text("relname");
+            assert!(VIEWS.iter().any(|v| v.0 == name) || COMPUTED.contains(&name), "{name}");
+            assert!(c.int("relnatts") > 0);
+        }
+        assert_eq!(rows.rules.len(), VIEWS.len());
+    }
+}

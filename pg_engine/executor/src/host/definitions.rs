@@ -1,0 +1,259 @@
+//! SQL text of indexes, constraints, views and expressions.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use pg_catalog::{
+    CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
+    builtin::{PG_ATTRIBUTE, PG_CONSTRAINT, PG_DEPEND, PG_CLASS, PG_INDEX, PG_REWRITE},
+};
+use pg_functions::registry;
+use pg_types::{Oid, Result, Value};
+
+use super::{arg_int, arg_oid, arg_text, some_text};
+use crate::{
+    context::ExecContext,
+    text::{self, quote_identifier},
+};
+
+/// An index column as `pg_get_indexdef` shows it.
+fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> String {
+    let Some(key) = index.keys.get(n) else { return String::new() };
+    let mut out = match &key.expression {
+        Some(e) => {
+            // A function call stands alone, anything else gets parentheses.
+            let call = e.ends_with(')')
+                && e.split('(').next().is_some_and(|f| !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+            if call || !order { e.clone() } else { format!("({e})") }
+        }
+        None => relation
+            .attributes
+            .iter()
+            .find(|a| a.attnum == key.attnum)
+            .map_or_else(String::new, |a| quote_identifier(&a.name)),
+    };
+    if order && n < index.key_count {
+        match (key.descending, key.nulls_first) {
+            (false, false) => {}
+            (false, true) => out.push_str(" NULLS FIRST"),
+            (true, true) => out.push_str(" DESC"),
+            (true, false) => out.push_str(" DESC NULLS LAST"),
+        }
+    }
+    out
+}
+
+/// CREATE INDEX text.
+pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
+    let columns = |range: core::ops::Range<usize>| -> String {
+        range.map(|n| index_column(relation, index, n, true)).collect::<Vec<_>>().join(", ")
+    };
+    let mut out = format!(
+        "CREATE {}INDEX {} ON {}.{} USING btree ({})",
+        if index.unique { "UNIQUE " } else { "" },
+        quote_identifier(&index.name),
+        quote_identifier(&relation.schema_name),
+        quote_identifier(&relation.name),
+        columns(0..index.key_count)
+    );
+    if index.keys.len() > index.key_count {
+        out.push_str(&format!(" INCLUDE ({})", columns(index.key_count..index.keys.len())));
+    }
+    if index.nulls_not_distinct {
+        out.push_str(" NULLS NOT DISTINCT");
+    }
+    if let Some(p) = &index.predicate {
+        out.push_str(&format!(" WHERE {}", parenthesised(p)));
+    }
+    out
+}
+
+fn parenthesised(e: &str) -> String {
+    if e.starts_with('(') && e.ends_with(')') { e.to_string() } else { format!("({e})") }
+}
+
+/// A constraint's text.
+pub(crate) fn constraint_definition(relation: &Relation, c: &Constraint) -> String {
+    let names = |attnums: &mut dyn Iterator<Item = i16>| -> String {
+        attnums
+            .filter_map(|n| relation.attributes.iter().find(|a| a.attnum == n))
+            .map(|a| quote_identifier(&a.name))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match c.kind {
+        ConstraintKind::Check => format!("CHECK ({})", parenthesised(c.expression.as_deref().unwrap_or(""))),
+        ConstraintKind::Primary | ConstraintKind::Unique => {
+            let word = if c.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
+            let index = relation.indexes.iter().find(|i| i.oid == c.index);
+            let distinct =
+                if index.is_some_and(|i| i.nulls_not_distinct) { " NULLS NOT DISTINCT" } else { "" };
+            let mut out = format!("{word}{distinct} ({})", names(&mut c.columns.iter().copied()));
+            if let Some(i) = index.filter(|i| i.keys.len() > i.key_count) {
+                let included = names(&mut i.keys.iter().skip(i.key_count).map(|k| k.attnum));
+                out.push_str(&format!(" INCLUDE ({included})"));
+            }
+            out
+        }
+        ConstraintKind::Foreign => String::from("FOREIGN KEY"),
+    }
+}
+
+fn index_of(reader: &Reader<'_>, oid: Oid) -> Result<Option<(alloc::sync::Arc<Relation>, alloc::sync::Arc<Index>)>> {
+    let rows = reader.find(PG_INDEX, &["indexrelid"], &[Value::Oid(oid)])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(relation) = reader.relation_by_oid(row.oid("indrelid"))? else { return Ok(None) };
+    let index = relation.indexes.iter().find(|i| i.oid == oid).cloned();
+    Ok(index.map(|i| (relation, i)))
+}
+
+fn view_definition(reader: &Reader<'_>, view: Oid) -> Result<Value> {
+    let rows = reader.find(PG_REWRITE, &["ev_class"], &[Value::Oid(view)])?;
+    Ok(some_text(rows.first().map(|r| {
+        let query = r.text("ev_action").trim_end_matches(';').trim();
+        format!(" {query};")
+    })))
+}
+
+pub(super) fn call(
+    cx: &ExecContext<'_>,
+    reader: &Reader<'_>,
+    name: &str,
+    args: &[Value],
+) -> Result<Option<Value>> {
+    let o = arg_oid(args, 0);
+    Ok(Some(match name {
+        "pg_get_indexdef" => match index_of(reader, o)? {
+            None => Value::Null,
+            Some((relation, index)) => match arg_int(args, 1) {
+                0 => {
+                    let text = index_definition(&relation, &index);
+                    // The pretty form leaves the schema out when it is on the path.
+                    let pretty = matches!(args.get(2), Some(Value::Bool(true)));
+                    let plain = pretty && text::relation_visible(reader, relation.oid, &relation.name)?;
+                    let qualified = format!(" ON {}.", quote_identifier(&relation.schema_name));
+                    some_text(Some(if plain { text.replacen(&qualified, " ON ", 1) } else { text }))
+                }
+                n => some_text(Some(index_column(&relation, &index, n.max(1) as usize - 1, false))),
+            },
+        },
+        "pg_get_constraintdef" => {
+            let rows = reader.find(PG_CONSTRAINT, &["oid"], &[Value::Oid(o)])?;
+            let relation = match rows.first() {
+                Some(r) => reader.relation_by_oid(r.oid("conrelid"))?,
+                None => None,
+            };
+            let found = relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
+            let pretty = matches!(args.get(1), Some(Value::Bool(true)));
+            some_text(found.map(|(r, c)| {
+                let text = constraint_definition(r, c);
+                if pretty { plain_check(text) } else { text }
+            }))
+        }
+        "pg_get_viewdef" => match args.first() {
+            Some(Value::Text(t)) => view_definition(reader, text::find_relation(t, reader)?.oid)?,
+            _ => view_definition(reader, o)?,
+        },
+        "pg_get_ruledef" => {
+            let rows = reader.find(PG_REWRITE, &["oid"], &[Value::Oid(o)])?;
+            some_text(rows.first().map(|r| r.text("ev_action").to_string()))
+        }
+        "pg_get_expr" => match args.first() {
+            Some(Value::Text(t)) if args.get(2).is_some() => some_text(Some(plain(t))),
+            Some(v) => v.clone(),
+            None => Value::Null,
+        },
+        "pg_get_triggerdef"
+        | "pg_get_statisticsobjdef"
+        | "pg_get_statisticsobjdef_columns"
+        | "pg_get_partkeydef"
+        | "pg_get_partition_constraintdef"
+        | "pg_get_function_sqlbody"
+        | "pg_get_function_arg_default" => Value::Null,
+        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match registry().function(o) {
+            Some(f) => {
+                let list = f.args.iter().map(|a| text::type_name(reader, *a, None)).collect::<Result<Vec<_>>>()?;
+                some_text(Some(list.join(", ")))
+            }
+            None => Value::Null,
+        },
+        "pg_get_function_result" => match registry().function(o) {
+            Some(f) => {
+                let set = if f.kind == pg_functions::FunctionKind::Set { "SETOF " } else { "" };
+                some_text(Some(format!("{set}{}", text::type_name(reader, f.result, None)?)))
+            }
+            None => Value::Null,
+        },
+        "pg_get_serial_sequence" => serial_sequence(reader, arg_text(args, 0), arg_text(args, 1))?,
+        "pg_describe_object" => some_text(describe_object(reader, o, arg_oid(args, 1))?),
+        _ => {
+            let _ = cx;
+            return Ok(None);
+        }
+    }))
+}
+
+/// Without the outermost parentheses, as the pretty forms have it.
+fn plain(e: &str) -> String {
+    let inner = e.strip_prefix('(').and_then(|e| e.strip_suffix(')'));
+    let Some(inner) = inner else { return e.to_string() };
+    let mut depth = 0i32;
+    for b in inner.bytes() {
+        depth += match b {
+            b'(' => 1,
+            b')' => -1,
+            _ => 0,
+        };
+        if depth < 0 {
+            return e.to_string();
+        }
+    }
+    inner.to_string()
+}
+
+fn plain_check(text: String) -> String {
+    match text.strip_prefix("CHECK ((").and_then(|t| t.strip_suffix("))")) {
+        Some(_) => format!("CHECK ({})", plain(text.get(7..text.len() - 1).unwrap_or(""))),
+        None => text,
+    }
+}
+
+/// The sequence that a serial or identity column owns.
+fn serial_sequence(reader: &Reader<'_>, table: &str, column: &str) -> Result<Value> {
+    let relation = text::find_relation(table, reader)?;
+    let Some(a) = relation.live().find(|a| a.name == column) else {
+        return Err(pg_types::SqlError::new(
+            pg_types::SqlState::UNDEFINED_COLUMN,
+            format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
+        ));
+    };
+    let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid), Value::Int4(i32::from(a.attnum))];
+    for d in reader.find(PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)? {
+        if d.oid("classid") != PG_CLASS || !matches!(d.char("deptype"), b'a' | b'i') {
+            continue;
+        }
+        if let Some(s) = reader.relation_by_oid(d.oid("objid"))?
+            && s.kind == RelationKind::Sequence
+        {
+            return Ok(some_text(Some(format!(
+                "{}.{}",
+                quote_identifier(&s.schema_name),
+                quote_identifier(&s.name)
+            ))));
+        }
+    }
+    Ok(Value::Null)
+}
+
+fn describe_object(reader: &Reader<'_>, class: Oid, object: Oid) -> Result<Option<String>> {
+    let _ = PG_ATTRIBUTE;
+    if class == PG_CLASS {
+        let Some(r) = reader.relation_by_oid(object)? else { return Ok(None) };
+        let name = text::relation_name(reader, object)?.unwrap_or_default();
+        return Ok(Some(format!("{} {name}", crate::ddl::kind_word(r.kind))));
+    }
+    Ok(None)
+}

@@ -1,0 +1,253 @@
+//! Functions that need the catalogs, sequences or the session.
+
+mod definitions;
+mod session;
+mod sequences;
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+};
+
+use pg_catalog::{CatalogReader, Reader, Relation, builtin};
+use pg_functions::{Host, registry};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
+
+use crate::{context::ExecContext, text};
+
+pub(crate) use definitions::{constraint_definition, index_definition};
+pub(crate) use sequences::next_value;
+
+impl Host for ExecContext<'_> {
+    fn transaction_timestamp(&self) -> i64 {
+        self.txn.borrow().started()
+    }
+    fn statement_timestamp(&self) -> i64 {
+        self.session.statement_timestamp()
+    }
+    fn clock_timestamp(&self) -> i64 {
+        // PostgreSQL counts from 2000-01-01.
+        platform::time::wall_clock_micros() - 946_684_800_000_000
+    }
+    fn format(&self) -> &FormatSettings {
+        self.session.format()
+    }
+    fn setting(&self, name: &str) -> Option<String> {
+        self.session.setting(name)
+    }
+    fn random(&self, buf: &mut [u8]) {
+        platform::entropy::fill(buf);
+    }
+    fn call(&self, function: Oid, args: &[Value]) -> Result<Value> {
+        call(self, function, args)
+    }
+    fn cancelled(&self) -> bool {
+        self.session.interrupted().is_some()
+    }
+}
+
+fn arg_oid(args: &[Value], n: usize) -> Oid {
+    match args.get(n) {
+        Some(Value::Oid(o)) => *o,
+        _ => 0,
+    }
+}
+
+fn arg_text(args: &[Value], n: usize) -> &str {
+    match args.get(n) {
+        Some(Value::Text(s)) => s,
+        _ => "",
+    }
+}
+
+fn arg_int(args: &[Value], n: usize) -> i64 {
+    match args.get(n) {
+        Some(Value::Int8(i)) => *i,
+        Some(Value::Int4(i)) => i64::from(*i),
+        Some(Value::Int2(i)) => i64::from(*i),
+        _ => 0,
+    }
+}
+
+fn arg_bool(args: &[Value], n: usize) -> bool {
+    matches!(args.get(n), Some(Value::Bool(true)))
+}
+
+fn some_text(t: Option<String>) -> Value {
+    t.map_or(Value::Null, |t| Value::Text(t.into()))
+}
+
+fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
+    // The one hot function here.
+    if function == sequences::NEXTVAL {
+        return next_value(cx, arg_oid(args, 0)).map(Value::Int8);
+    }
+    let f = registry().function(function).ok_or_else(|| SqlError::internal("call of an unknown function"))?;
+    if let Some(v) = sequences::call(cx, f.name, args)? {
+        return Ok(v);
+    }
+    if let Some(v) = session::call(cx, f.name, args)? {
+        return Ok(v);
+    }
+    let reader = cx.reader()?;
+    if let Some(v) = definitions::call(cx, &reader, f.name, args)? {
+        return Ok(v);
+    }
+    if let Some(v) = catalog_call(cx, &reader, f.name, args)? {
+        return Ok(v);
+    }
+    if f.name.starts_with("has_") || f.name == "pg_has_role" {
+        return privilege(&reader, f.name, args);
+    }
+    Err(SqlError::unsupported(format!("function {}()", f.name)))
+}
+
+fn catalog_call(cx: &ExecContext<'_>, reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Option<Value>> {
+    let o = arg_oid(args, 0);
+    let in_path = |schema: Oid| reader.search_path().iter().any(|s| s.0 == schema);
+    let visible = |catalog: Oid, schema_column: &str| -> Result<Value> {
+        let rows = reader.find(catalog, &["oid"], &[Value::Oid(o)])?;
+        Ok(rows.first().map_or(Value::Null, |r| Value::Bool(in_path(r.oid(schema_column)))))
+    };
+    let try_reg = |ty: Oid| match text::input(arg_text(args, 0), SqlType::new(ty), cx) {
+        Ok(v) => Ok(v),
+        Err(e) if e.state().0.starts_with(b"42") || e.state() == SqlState::INVALID_SCHEMA_NAME => Ok(Value::Null),
+        Err(e) => Err(e),
+    };
+    Ok(Some(match name {
+        "format_type" => match args.first() {
+            Some(Value::Oid(o)) => {
+                let typmod = args.get(1).and_then(|v| if let Value::Int4(t) = v { Some(*t) } else { None });
+                if *o == 0 { Value::text("-") } else { some_text(Some(text::type_name(reader, *o, typmod)?)) }
+            }
+            _ => Value::Null,
+        },
+        "pg_table_is_visible" => match reader.relation_by_oid(o)? {
+            Some(r) => Value::Bool(text::relation_visible(reader, o, &r.name)?),
+            None => Value::Null,
+        },
+        "pg_type_is_visible" => visible(builtin::PG_TYPE, "typnamespace")?,
+        "pg_function_is_visible" => visible(builtin::PG_PROC, "pronamespace")?,
+        "pg_operator_is_visible" => visible(builtin::PG_OPERATOR, "oprnamespace")?,
+        "pg_opclass_is_visible" => visible(builtin::PG_OPCLASS, "opcnamespace")?,
+        "pg_opfamily_is_visible" => visible(builtin::PG_OPFAMILY, "opfnamespace")?,
+        "pg_collation_is_visible" => visible(builtin::PG_COLLATION, "collnamespace")?,
+        "pg_get_userbyid" => {
+            let name = text::catalog_name(reader, builtin::PG_AUTHID, "rolname", o)?;
+            some_text(Some(name.unwrap_or_else(|| format!("unknown (OID={o})"))))
+        }
+        "obj_description" | "col_description" | "shobj_description" => description(reader, name, args)?,
+        "to_regclass" => try_reg(oid::REGCLASS)?,
+        "to_regtype" => try_reg(oid::REGTYPE)?,
+        "to_regproc" => try_reg(oid::REGPROC)?,
+        "to_regprocedure" => try_reg(oid::REGPROCEDURE)?,
+        "to_regoper" => try_reg(oid::REGOPER)?,
+        "to_regoperator" => try_reg(oid::REGOPERATOR)?,
+        "to_regnamespace" => try_reg(oid::REGNAMESPACE)?,
+        "to_regrole" => try_reg(oid::REGROLE)?,
+        "to_regcollation" => try_reg(oid::REGCOLLATION)?,
+        "regclass" => text::input(arg_text(args, 0), SqlType::new(oid::REGCLASS), cx)?,
+        "pg_relation_size" | "pg_table_size" | "pg_indexes_size" | "pg_total_relation_size" => {
+            match reader.relation_by_oid(o)? {
+                Some(r) => Value::Int8(size(cx, &r, name)),
+                None => Value::Null,
+            }
+        }
+        "pg_relation_filenode" => match reader.relation_by_oid(o)? {
+            Some(r) if r.storage.0 != 0 => Value::Oid(r.storage.0),
+            _ => Value::Null,
+        },
+        "pg_database_size" => {
+            let pages: u64 = cx
+                .engine
+                .storage()
+                .relations()
+                .iter()
+                .filter_map(|(r, _)| cx.engine.storage().relation_stats(*r).ok())
+                .map(|s| u64::from(s.pages))
+                .sum();
+            Value::Int8(pages.saturating_mul(8192) as i64)
+        }
+        "pg_stat_get_live_tuples" | "pg_stat_get_dead_tuples" => match reader.relation_by_oid(o)? {
+            Some(r) => {
+                let s = cx.engine.storage().relation_stats(r.storage).unwrap_or_default();
+                let n = if name == "pg_stat_get_live_tuples" { s.live_tuples } else { s.dead_tuples };
+                Value::Int8(n as i64)
+            }
+            None => Value::Null,
+        },
+        "pg_relation_is_updatable" => match reader.relation_by_oid(o)? {
+            Some(r) if r.kind == pg_catalog::RelationKind::Table => Value::Int4(28),
+            _ => Value::Int4(0),
+        },
+        "pg_relation_is_publishable" => match reader.relation_by_oid(o)? {
+            Some(r) => Value::Bool(r.kind == pg_catalog::RelationKind::Table && r.schema != builtin::PG_CATALOG),
+            None => Value::Bool(false),
+        },
+        "row_security_active" => Value::Bool(false),
+        "pg_tablespace_location" => Value::text(""),
+        _ => return Ok(None),
+    }))
+}
+
+fn size(cx: &ExecContext<'_>, r: &Arc<Relation>, what: &str) -> i64 {
+    let pages = |rel| cx.engine.storage().relation_stats(rel).map_or(0, |s| i64::from(s.pages));
+    let own = if r.storage.0 == 0 { 0 } else { pages(r.storage) };
+    let indexes: i64 = r.indexes.iter().map(|i| pages(i.storage)).sum();
+    8192 * match what {
+        "pg_indexes_size" => indexes,
+        "pg_total_relation_size" => own + indexes,
+        _ => own,
+    }
+}
+
+fn description(reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Value> {
+    let object = Value::Oid(arg_oid(args, 0));
+    let class_of = |catalog: &str| -> Result<Oid> {
+        Ok(reader.relation(Some("pg_catalog"), catalog)?.map_or(0, |r| r.oid))
+    };
+    let (catalog, class, sub) = match (name, args.get(1)) {
+        ("col_description", _) => (builtin::PG_DESCRIPTION, builtin::PG_CLASS, arg_int(args, 1)),
+        ("shobj_description", _) => (builtin::PG_SHDESCRIPTION, class_of(arg_text(args, 1))?, 0),
+        (_, Some(_)) => (builtin::PG_DESCRIPTION, class_of(arg_text(args, 1))?, 0),
+        (_, None) => {
+            let rows = reader.find(builtin::PG_DESCRIPTION, &["objoid"], &[object])?;
+            let row = rows.iter().find(|r| r.int("objsubid") == 0);
+            return Ok(some_text(row.map(|r| r.text("description").to_string())));
+        }
+    };
+    let rows = reader.find(catalog, &["objoid", "classoid"], &[object, Value::Oid(class)])?;
+    let row = rows.iter().find(|r| catalog == builtin::PG_SHDESCRIPTION || r.int("objsubid") == sub);
+    Ok(some_text(row.map(|r| r.text("description").to_string())))
+}
+
+/// Privileges are not granted yet: a role may do anything with what it or a superuser owns; the object must exist.
+fn privilege(reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Value> {
+    // (user, object, privilege), (object, privilege); the object is an oid or a name.
+    let object = match args.len() {
+        0 | 1 => return Ok(Value::Null),
+        2 => args.first(),
+        _ => args.get(1),
+    };
+    let exists = match (name, object) {
+        ("has_table_privilege" | "has_sequence_privilege", Some(Value::Oid(o))) => {
+            reader.relation_by_oid(*o)?.is_some()
+        }
+        ("has_table_privilege" | "has_sequence_privilege", Some(Value::Text(t))) => {
+            text::find_relation(t, reader)?;
+            true
+        }
+        ("has_schema_privilege", Some(Value::Text(t))) => {
+            if reader.schema(t)?.is_none() {
+                return Err(SqlError::new(
+                    SqlState::INVALID_SCHEMA_NAME,
+                    format!("schema \"{t}\" does not exist"),
+                ));
+            }
+            true
+        }
+        _ => true,
+    };
+    Ok(if exists { Value::Bool(true) } else { Value::Null })
+}

@@ -1,0 +1,153 @@
+//! Functions about the session and the server.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use pg_catalog::storage_error;
+use pg_storage::{LockMode, LockTag, WaitPolicy};
+use pg_types::{Result, SqlError, SqlState, Value, oid};
+
+use super::{arg_bool, arg_int, arg_text, some_text};
+use crate::context::ExecContext;
+
+fn name(s: String) -> Value {
+    Value::Text(s.into())
+}
+
+fn unknown_setting(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+}
+
+pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
+    Ok(Some(match function {
+        "current_database" => name(cx.session.database()),
+        "current_user" | "getpgusername" => name(cx.session.user_name()),
+        "session_user" => name(cx.session.session_user_name()),
+        "current_schema" => {
+            let reader = cx.reader()?;
+            let first = pg_catalog::CatalogReader::creation_schema(&reader);
+            some_text(first.or_else(|| cx.session.search_path().into_iter().find(|s| s == "pg_catalog")))
+        }
+        "current_schemas" => {
+            let reader = cx.reader()?;
+            let implied = arg_bool(args, 0);
+            let named = cx.session.search_path();
+            let list: Vec<Value> = reader
+                .search_path()
+                .iter()
+                .filter(|s| implied || named.contains(&s.1))
+                .map(|s| Value::text(&s.1))
+                .collect();
+            pg_catalog::table::array(oid::NAME, list)
+        }
+        "version" => Value::text(concat!(
+            "PostgreSQL 15.0 (Intralith ",
+            env!("CARGO_PKG_VERSION"),
+            ") on x86_64-unknown-none, compiled by rustc, 64-bit"
+        )),
+        "current_setting" => {
+            let setting = arg_text(args, 0);
+            match cx.session.setting(setting) {
+                Some(v) => name(v),
+                None if arg_bool(args, 1) => Value::Null,
+                None => return Err(unknown_setting(setting)),
+            }
+        }
+        "set_config" => {
+            let setting = arg_text(args, 0);
+            if args.first().is_none_or(Value::is_null) {
+                return Err(SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"));
+            }
+            cx.session.set_setting(setting, arg_text(args, 1), arg_bool(args, 2))?;
+            some_text(cx.session.setting(setting))
+        }
+        "pg_backend_pid" => Value::Int4(cx.session.backend_pid()),
+        "pg_cancel_backend" | "pg_terminate_backend" => {
+            let pid = arg_int(args, 0) as i32;
+            let found = cx.session.signal_backend(pid, function == "pg_terminate_backend");
+            if !found {
+                let text = format!("PID {pid} is not a PostgreSQL server process");
+                cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
+            }
+            Value::Bool(found)
+        }
+        "pg_is_in_recovery" | "pg_jit_available" | "pg_is_other_temp_schema" => Value::Bool(false),
+        "pg_postmaster_start_time" | "pg_conf_load_time" => Value::TimestampTz(cx.session.server_start()),
+        "pg_my_temp_schema" => Value::Oid(0),
+        "pg_trigger_depth" => Value::Int4(0),
+        "pg_blocking_pids" | "pg_safe_snapshot_blocking_pids" => {
+            return Err(SqlError::unsupported(format!("function {function}()")));
+        }
+        "inet_client_port" => cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1))),
+        "txid_current" | "pg_current_xact_id" => match cx.txn.borrow_mut().storage().xid() {
+            Some(x) => Value::Int8(x.0 as i64),
+            None => return Err(SqlError::unsupported(format!("function {function}() before the first write"))),
+        },
+        "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
+            cx.txn.borrow_mut().storage().xid().map_or(Value::Null, |x| Value::Int8(x.0 as i64))
+        }
+        "pg_sleep" => {
+            let seconds = match args.first() {
+                Some(Value::Float8(s)) => *s,
+                _ => 0.0,
+            };
+            sleep(cx, seconds)?
+        }
+        "pg_sleep_for" => match args.first() {
+            Some(Value::Interval(i)) => {
+                let days = i64::from(i.months) * 30 + i64::from(i.days);
+                sleep(cx, (days * 86_400) as f64 + i.micros as f64 / 1e6)?
+            }
+            _ => Value::Null,
+        },
+        "pg_sleep_until" => match args.first() {
+            Some(Value::TimestampTz(t)) => {
+                let now = pg_functions::Host::clock_timestamp(cx);
+                sleep(cx, t.saturating_sub(now) as f64 / 1e6)?
+            }
+            _ => Value::Null,
+        },
+        "intralith_test_panic" => {
+            if cx.session.setting("intralith.enable_test_functions").as_deref() != Some("on") {
+                return Err(SqlError::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    "intralith_test_panic() needs the setting intralith.enable_test_functions",
+                ));
+            }
+            panic!("intralith_test_panic() was called");
+        }
+        _ => return advisory(cx, function, args),
+    }))
+}
+
+/// Waits in short steps, so that a cancel request is noticed.
+fn sleep(cx: &ExecContext<'_>, seconds: f64) -> Result<Value> {
+    let total = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    let start = platform::time::monotonic();
+    loop {
+        cx.checkpoint()?;
+        let spent = platform::time::monotonic() - start;
+        let Some(left) = total.checked_sub(spent).filter(|l| !l.is_zero()) else { return Ok(Value::text("")) };
+        platform::task::sleep(left.min(Duration::from_millis(20)));
+    }
+}
+
+/// Transaction-level advisory locks.
+fn advisory(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
+    let (tries, rest) = match function.strip_prefix("pg_try_advisory_xact_lock") {
+        Some(rest) => (true, rest),
+        None => match function.strip_prefix("pg_advisory_xact_lock") {
+            Some(rest) => (false, rest),
+            None => return Ok(None),
+        },
+    };
+    let mode = if rest == "_shared" { LockMode::Share } else { LockMode::Exclusive };
+    let tag = match args.len() {
+        1 => LockTag::Advisory(1, arg_int(args, 0) as u64),
+        _ => LockTag::Advisory(2, (arg_int(args, 0) as u64) << 32 | (arg_int(args, 1) as u64 & 0xffff_ffff)),
+    };
+    let wait = if tries { WaitPolicy::Skip } else { WaitPolicy::Block };
+    let mut txn = cx.txn.borrow_mut();
+    let got = cx.engine.storage().lock(txn.storage(), tag, mode, wait).map_err(storage_error)?;
+    Ok(Some(if tries { Value::Bool(got) } else { Value::text("") }))
+}
