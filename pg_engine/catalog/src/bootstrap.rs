@@ -121,7 +121,7 @@ fn fill(storage: &Arc<Storage>, txn: &mut Transaction, def: &'static CatalogDef,
         let mut entries = rows
             .iter()
             .zip(&tids)
-            .map(|(r, t)| Ok((table.row_key(i, r)?, *t)))
+            .map(|(r, t)| Ok((table.row_key(i, r)?, *t, true)))
             .collect::<Result<Vec<_>>>()?;
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
         let built = storage.index_build(txn, rel, &mut entries.into_iter(), i.unique).map_err(storage_error)?;

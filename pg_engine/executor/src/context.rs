@@ -45,8 +45,8 @@ impl<'a> ExecContext<'a> {
 
 /// The state of one run that operators and expressions share.
 #[derive(Clone, Copy)]
-pub(crate) struct Rt<'a> {
-    pub cx: &'a ExecContext<'a>,
+pub(crate) struct Rt<'a, 'c> {
+    pub cx: &'a ExecContext<'c>,
     pub slots: &'a RefCell<Vec<Value>>,
     pub snapshot: &'a Snapshot,
     pub ctes: &'a [RefCell<Cte>],
@@ -58,7 +58,7 @@ pub(crate) struct Rt<'a> {
     pub instrument: bool,
 }
 
-impl Rt<'_> {
+impl Rt<'_, '_> {
     /// The context functions get.
     pub(crate) fn eval(&self) -> EvalContext<'_> {
         EvalContext { host: self.cx }

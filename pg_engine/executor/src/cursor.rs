@@ -103,18 +103,20 @@ impl Cursor {
             return Ok(None);
         }
         loop {
-            let Some(snapshot) = &self.snapshot else { return Ok(None) };
             let restart = Cell::new(false);
-            let rt = Rt {
-                cx,
-                slots: &self.slots,
-                snapshot,
-                ctes: &self.ctes,
-                memory: &self.memory,
-                restart: &restart,
-                instrument: self.instrument,
+            let step = match &self.snapshot {
+                None => return Ok(None),
+                Some(snapshot) => self.root.next(&Rt {
+                    cx,
+                    slots: &self.slots,
+                    snapshot,
+                    ctes: &self.ctes,
+                    memory: &self.memory,
+                    restart: &restart,
+                    instrument: self.instrument,
+                }),
             };
-            match self.root.next(&rt) {
+            match step {
                 Err(_) if restart.get() && !self.yielded && self.restarts < MAX_RESTARTS => {
                     self.restarts += 1;
                     self.rewind(cx);

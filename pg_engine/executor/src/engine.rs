@@ -17,7 +17,7 @@ use pg_plan::{
     physical::{Node, Physical},
     statement::{Command, Planned},
 };
-use pg_storage::{Isolation, LockMode, LockTag, Storage, WaitPolicy};
+use pg_storage::{Isolation, LockMode, LockTag, Storage};
 use pg_types::{Oid, Result, Value};
 
 use crate::{context::ExecContext, session::Session};
@@ -163,7 +163,7 @@ impl Engine {
         if oid < pg_catalog::builtin::FIRST_NORMAL_OID && mode <= LockMode::RowExclusive {
             return Ok(());
         }
-        self.storage.lock(txn.storage(), LockTag::Object(oid), mode, WaitPolicy::Block).map_err(storage_error)?;
+        self.storage.lock(txn.storage(), LockTag::Object(oid), mode, true).map_err(storage_error)?;
         Ok(())
     }
     /// Runs a statement that is not planned, transaction control, settings, cursors, prepared statements and COPY

@@ -74,7 +74,7 @@ pub type SetFn = fn(&EvalContext<'_>, &[Value]) -> Result<Box<dyn SetReturning>>
 pub type AggregateFn = fn(arguments: &[SqlType], result: SqlType) -> Result<Box<dyn Accumulator>>;
 
 /// The rows of one set-returning call.
-pub trait SetReturning {
+pub trait SetReturning: Send {
     /// The next batch of at most `BATCH_ROWS` rows; `None` at the end. One column per result column.
     fn next(&mut self, ctx: &EvalContext<'_>) -> Result<Option<Batch>>;
 }

@@ -275,5 +275,5 @@ pub(crate) fn physical(query: &SubQuery) -> Result<&pg_plan::physical::Physical>
     }
 }
 
-pub(crate) use row::{call_function, via_io};
+pub(crate) use row::call_function;
 pub(crate) use vector::compacted;

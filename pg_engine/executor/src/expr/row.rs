@@ -17,7 +17,7 @@ use crate::context::Rt;
 const MAX_ARRAY: usize = (1 << 27) - 1;
 
 /// Calls a function on values, NULL handling included.
-pub(crate) fn call_function(f: &'static Function, args: &[Value], ty: SqlType, rt: &Rt<'_>) -> Result<Value> {
+pub(crate) fn call_function(f: &'static Function, args: &[Value], ty: SqlType, rt: &Rt<'_, '_>) -> Result<Value> {
     if f.strict && args.iter().any(Value::is_null) {
         return Ok(Value::Null);
     }
@@ -37,7 +37,7 @@ pub(crate) fn call_function(f: &'static Function, args: &[Value], ty: SqlType, r
 
 impl Call {
     /// Calls it for one row.
-    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         let mut values = core::mem::take(&mut self.values);
         values.clear();
         for a in &mut self.args {
@@ -51,7 +51,7 @@ impl Call {
 
 impl Compiled {
     /// The value for one row.
-    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         Ok(match self {
             Self::Const(v, _) => v.clone(),
             Self::Column(n) => row.value(*n)?,
@@ -128,17 +128,17 @@ impl Compiled {
     }
 
     /// True only when TRUE.
-    pub(crate) fn is_true(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<bool> {
+    pub(crate) fn is_true(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<bool> {
         Ok(matches!(self.row(row, rt)?, Value::Bool(true)))
     }
 
     /// An expression without columns.
-    pub(crate) fn constant(&mut self, rt: &Rt<'_>) -> Result<Value> {
+    pub(crate) fn constant(&mut self, rt: &Rt<'_, '_>) -> Result<Value> {
         self.row(RowRef::Values(&[]), rt)
     }
 }
 
-fn connective(l: &mut [Compiled], decisive: bool, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+fn connective(l: &mut [Compiled], decisive: bool, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
     let mut unknown = false;
     for e in l {
         match e.row(row, rt)? {
@@ -158,7 +158,7 @@ pub(crate) fn is_null(v: &Value, want: bool) -> bool {
     }
 }
 
-fn distinct(c: &mut Call, row: RowRef<'_>, rt: &Rt<'_>) -> Result<bool> {
+fn distinct(c: &mut Call, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<bool> {
     let a = c.args[0].row(row, rt)?;
     let b = c.args[1].row(row, rt)?;
     Ok(match (a.is_null(), b.is_null()) {
@@ -168,7 +168,7 @@ fn distinct(c: &mut Call, row: RowRef<'_>, rt: &Rt<'_>) -> Result<bool> {
     })
 }
 
-fn extreme(l: &mut [Compiled], greatest: bool, ty: SqlType, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+fn extreme(l: &mut [Compiled], greatest: bool, ty: SqlType, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
     let wanted = if greatest { Ordering::Greater } else { Ordering::Less };
     let mut best = Value::Null;
     for e in l {
@@ -184,7 +184,7 @@ fn extreme(l: &mut [Compiled], greatest: bool, ty: SqlType, row: RowRef<'_>, rt:
 }
 
 /// Writes a value as text and reads it as another type.
-pub(crate) fn via_io(v: &Value, from: SqlType, to: SqlType, rt: &Rt<'_>) -> Result<Value> {
+pub(crate) fn via_io(v: &Value, from: SqlType, to: SqlType, rt: &Rt<'_, '_>) -> Result<Value> {
     if v.is_null() {
         return Ok(Value::Null);
     }
@@ -192,7 +192,7 @@ pub(crate) fn via_io(v: &Value, from: SqlType, to: SqlType, rt: &Rt<'_>) -> Resu
     crate::text::input(&text, to, rt.cx)
 }
 
-fn array_coerce(v: Value, element: &mut Compiled, ty: SqlType, rt: &Rt<'_>) -> Result<Value> {
+fn array_coerce(v: Value, element: &mut Compiled, ty: SqlType, rt: &Rt<'_, '_>) -> Result<Value> {
     let Value::Array(a) = v else { return Ok(Value::Null) };
     let values = a
         .values
@@ -204,7 +204,7 @@ fn array_coerce(v: Value, element: &mut Compiled, ty: SqlType, rt: &Rt<'_>) -> R
 }
 
 impl ScalarArray {
-    fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+    fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         let x = self.call.args[0].row(row, rt)?;
         if let Some((keys, null)) = &self.set {
             if x.is_null() {
@@ -237,7 +237,7 @@ impl ScalarArray {
     }
 }
 
-fn array(l: &mut [Compiled], nested: bool, ty: SqlType, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+fn array(l: &mut [Compiled], nested: bool, ty: SqlType, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
     let mut values = Vec::with_capacity(l.len());
     for e in l.iter_mut() {
         values.push(e.row(row, rt)?);
@@ -287,7 +287,7 @@ pub(crate) fn nest(parts: Vec<Value>, element: Oid) -> Result<Value> {
 }
 
 impl Subscript {
-    fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+    fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         let Value::Array(a) = self.array.row(row, rt)? else { return Ok(Value::Null) };
         let mut bounds = Vec::with_capacity(self.indices.len());
         for (k, (lower, upper)) in self.indices.iter_mut().enumerate() {

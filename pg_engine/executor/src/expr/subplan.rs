@@ -92,7 +92,7 @@ impl SubPlan {
         }
     }
 
-    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_>) -> Result<Value> {
+    pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         if let Some(v) = &self.result {
             return Ok(v.clone());
         }
@@ -118,7 +118,7 @@ impl SubPlan {
         Ok(v)
     }
 
-    fn first_row(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn first_row(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         while let Some(b) = self.exec.next(rt)? {
             if !b.is_empty() {
                 return Ok(Some(b));
@@ -127,7 +127,7 @@ impl SubPlan {
         Ok(None)
     }
 
-    fn scalar(&mut self, rt: &Rt<'_>) -> Result<Value> {
+    fn scalar(&mut self, rt: &Rt<'_, '_>) -> Result<Value> {
         let Some(b) = self.first_row(rt)? else { return Ok(Value::Null) };
         if b.row_count() > 1 || self.first_row(rt)?.is_some() {
             return Err(SqlError::new(
@@ -139,7 +139,7 @@ impl SubPlan {
         RowRef::Batch(&b, at).value(0)
     }
 
-    fn array(&mut self, rt: &Rt<'_>) -> Result<Value> {
+    fn array(&mut self, rt: &Rt<'_, '_>) -> Result<Value> {
         let mut values = Vec::new();
         while let Some(b) = self.exec.next(rt)? {
             rt.charge(b.row_count() * core::mem::size_of::<Value>())?;
@@ -155,7 +155,7 @@ impl SubPlan {
         Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
     }
 
-    fn compare(&mut self, row: RowRef<'_>, correlated: bool, rt: &Rt<'_>) -> Result<Value> {
+    fn compare(&mut self, row: RowRef<'_>, correlated: bool, rt: &Rt<'_, '_>) -> Result<Value> {
         let Kind::Compare { test, any, outer } = &mut self.kind else { return Ok(Value::Null) };
         let any = *any;
         if let Some(outer) = outer {
@@ -230,7 +230,7 @@ impl SubPlan {
 }
 
 impl Hashed {
-    fn build(exec: &mut Exec, types: &[Oid], rt: &Rt<'_>) -> Result<Self> {
+    fn build(exec: &mut Exec, types: &[Oid], rt: &Rt<'_, '_>) -> Result<Self> {
         let mut set = Self { keys: HashSet::default(), null: false, empty: true };
         let mut key = Vec::new();
         while let Some(b) = exec.next(rt)? {

@@ -27,7 +27,7 @@ fn for_rows(count: usize, sel: Selection<'_>, mut f: impl FnMut(usize) -> Result
 
 impl Compiled {
     /// The column of values; only the selected rows mean anything.
-    pub(crate) fn vector(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_>) -> Result<Arc<Vector>> {
+    pub(crate) fn vector(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
         match self {
             Self::Const(_, v) => return Ok(v.clone()),
             Self::Column(n) => return batch.columns.get(*n).cloned().ok_or_else(no_column),
@@ -94,7 +94,7 @@ impl Compiled {
     }
 
     /// The rows among `sel` for which the expression is true.
-    pub(crate) fn filter(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_>) -> Result<Vec<u32>> {
+    pub(crate) fn filter(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Vec<u32>> {
         if let Self::And(l) = self {
             let mut kept: Option<Vec<u32>> = None;
             for e in l {
@@ -172,7 +172,7 @@ fn bools(data: Vec<bool>) -> Arc<Vector> {
 }
 
 /// Row by row: for the rarer constructs.
-fn by_rows(e: &mut Compiled, ty: SqlType, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_>) -> Result<Arc<Vector>> {
+fn by_rows(e: &mut Compiled, ty: SqlType, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
     let mut b = VectorBuilder::with_capacity(ty, batch.rows);
     for_rows(batch.rows, sel, |i| {
         b.push_nulls(i - b.len());
@@ -183,7 +183,7 @@ fn by_rows(e: &mut Compiled, ty: SqlType, batch: &Batch, sel: Selection<'_>, rt:
 }
 
 impl Call {
-    fn vector(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_>) -> Result<Arc<Vector>> {
+    fn vector(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
         if self.args.is_empty() {
             let volatile = self.function.volatility == pg_functions::Volatility::Volatile;
             if !volatile {
@@ -240,7 +240,7 @@ fn connective(
     decisive: bool,
     batch: &Batch,
     sel: Selection<'_>,
-    rt: &Rt<'_>,
+    rt: &Rt<'_, '_>,
 ) -> Result<Arc<Vector>> {
     let mut open: Cow<'_, [u32]> = match sel {
         None => Cow::Owned((0..batch.rows as u32).collect()),
@@ -307,7 +307,7 @@ fn initial(batch: &Batch, sel: Selection<'_>) -> Vec<u32> {
     }
 }
 
-fn case(c: &mut Case, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_>) -> Result<Arc<Vector>> {
+fn case(c: &mut Case, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
     let mut left = initial(batch, sel);
     let mut parts = Vec::new();
     for (when, then) in &mut c.whens {
@@ -333,7 +333,7 @@ fn coalesce(
     ty: SqlType,
     batch: &Batch,
     sel: Selection<'_>,
-    rt: &Rt<'_>,
+    rt: &Rt<'_, '_>,
 ) -> Result<Arc<Vector>> {
     let mut left = initial(batch, sel);
     let mut parts = Vec::new();

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use pg_catalog::storage_error;
-use pg_storage::{LockMode, LockTag, WaitPolicy};
+use pg_storage::{LockMode, LockTag};
 use pg_types::{Result, SqlError, SqlState, Value, oid};
 
 use super::{arg_bool, arg_int, arg_text, some_text};
@@ -146,7 +146,7 @@ fn advisory(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Opti
         1 => LockTag::Advisory(1, arg_int(args, 0) as u64),
         _ => LockTag::Advisory(2, (arg_int(args, 0) as u64) << 32 | (arg_int(args, 1) as u64 & 0xffff_ffff)),
     };
-    let wait = if tries { WaitPolicy::Skip } else { WaitPolicy::Block };
+    let wait = !tries;
     let mut txn = cx.txn.borrow_mut();
     let got = cx.engine.storage().lock(txn.storage(), tag, mode, wait).map_err(storage_error)?;
     Ok(Some(if tries { Value::Bool(got) } else { Value::text("") }))

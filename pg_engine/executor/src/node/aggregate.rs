@@ -76,7 +76,7 @@ impl Call {
         self.state.as_mut().ok_or_else(|| SqlError::internal("no accumulator"))
     }
 
-    fn update(&mut self, b: &Batch, groups: &[u32], count: usize, rt: &Rt<'_>) -> Result<()> {
+    fn update(&mut self, b: &Batch, groups: &[u32], count: usize, rt: &Rt<'_, '_>) -> Result<()> {
         let filtered;
         let mut sel = b.selection.as_deref();
         if let Some(f) = &mut self.filter {
@@ -126,7 +126,7 @@ impl Call {
         groups: &[u32],
         b: &Batch,
         sel: Option<&[u32]>,
-        rt: &Rt<'_>,
+        rt: &Rt<'_, '_>,
     ) -> Result<Vec<u32>> {
         let classes: Vec<KeyClass> = self.arg_types.iter().map(|t| KeyClass::one(t.oid)).collect();
         let mut out = Vec::new();
@@ -146,7 +146,7 @@ impl Call {
     }
 
     /// Feeds what ORDER BY kept back, in order.
-    fn finish_input(&mut self, groups: usize, rt: &Rt<'_>) -> Result<()> {
+    fn finish_input(&mut self, groups: usize, rt: &Rt<'_, '_>) -> Result<()> {
         if !self.kept.is_empty() {
             let all = Batch::concat(&core::mem::take(&mut self.kept));
             let order = self.kept_keys.order();
@@ -203,7 +203,7 @@ impl HashAggregate {
         })
     }
 
-    fn consume(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn consume(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         self.values = self
             .types
             .iter()
@@ -254,7 +254,7 @@ impl HashAggregate {
 }
 
 impl Operator for HashAggregate {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let start = match self.at {
             Some(at) => at,
             None => {

@@ -96,7 +96,7 @@ impl HashJoin {
         })
     }
 
-    fn build(&mut self, rt: &Rt<'_>) -> Result<Built> {
+    fn build(&mut self, rt: &Rt<'_, '_>) -> Result<Built> {
         let rows = materialise(&mut self.right, rt)?;
         let mut keys = Vec::with_capacity(self.right_keys.len());
         for e in &mut self.right_keys {
@@ -134,7 +134,7 @@ impl HashJoin {
     }
 
     /// Pairs that also satisfy the further conditions.
-    fn check(&mut self, left: &Batch, right: &Batch, pairs: Vec<(u32, u32)>, rt: &Rt<'_>) -> Result<Vec<(u32, u32)>> {
+    fn check(&mut self, left: &Batch, right: &Batch, pairs: Vec<(u32, u32)>, rt: &Rt<'_, '_>) -> Result<Vec<(u32, u32)>> {
         if self.on.is_empty() || pairs.is_empty() {
             return Ok(pairs);
         }
@@ -147,7 +147,7 @@ impl HashJoin {
     }
 
     /// Joins a stretch of the probe batch.
-    fn step(&mut self, probe: &mut Probe, built: &mut Built, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn step(&mut self, probe: &mut Probe, built: &mut Built, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let mut pairs: Vec<(u32, u32)> = Vec::new();
         let from = probe.at;
         let no_residue = self.on.is_empty();
@@ -246,7 +246,7 @@ fn shift(e: &Expr, by: u32) -> Expr {
 }
 
 impl Operator for HashJoin {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let mut built = match self.built.take() {
             Some(b) => b,
             None => self.build(rt)?,
@@ -270,7 +270,7 @@ impl Operator for HashJoin {
 }
 
 impl HashJoin {
-    fn run(&mut self, built: &mut Built, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn run(&mut self, built: &mut Built, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         // Nothing on the right: some kinds are done without looking at the left.
         if built.rows.rows == 0 && matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
             return Ok(None);

@@ -40,7 +40,7 @@ impl LockRows {
     }
 
     /// Locks one row's tables; false: skipped.
-    fn lock(&mut self, b: &Batch, row: usize, rt: &Rt<'_>) -> Result<bool> {
+    fn lock(&mut self, b: &Batch, row: usize, rt: &Rt<'_, '_>) -> Result<bool> {
         let wait = match self.wait {
             LockWait::Block => WaitPolicy::Block,
             LockWait::NoWait => WaitPolicy::Error,
@@ -79,7 +79,7 @@ impl LockRows {
 }
 
 impl Operator for LockRows {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         loop {
             if self.pending.is_none() {
                 self.pending = self.input.next(rt)?.map(|b| (b, 0));

@@ -22,7 +22,7 @@ pub(crate) struct OneRow {
 }
 
 impl Operator for OneRow {
-    fn next(&mut self, _rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, _rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         Ok((!core::mem::replace(&mut self.done, true)).then(Batch::single_row))
     }
     fn reset(&mut self) {
@@ -44,7 +44,7 @@ impl Filter {
 }
 
 impl Operator for Filter {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         while let Some(b) = self.input.next(rt)? {
             rt.cx.checkpoint()?;
             let kept = self.condition.filter(&b, b.selection.as_deref(), rt)?;
@@ -81,7 +81,7 @@ impl Project {
 }
 
 /// Evaluates the expressions over a batch; the result has the batch's rows and selection.
-pub(crate) fn project(exprs: &mut [Compiled], types: &[SqlType], b: &Batch, rt: &Rt<'_>) -> Result<Batch> {
+pub(crate) fn project(exprs: &mut [Compiled], types: &[SqlType], b: &Batch, rt: &Rt<'_, '_>) -> Result<Batch> {
     let mut columns = Vec::with_capacity(exprs.len());
     for (e, ty) in exprs.iter_mut().zip(types) {
         let mut v = e.vector(b, b.selection.as_deref(), rt)?;
@@ -94,7 +94,7 @@ pub(crate) fn project(exprs: &mut [Compiled], types: &[SqlType], b: &Batch, rt: 
 }
 
 impl Operator for Project {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let Some(b) = self.input.next(rt)? else { return Ok(None) };
         project(&mut self.exprs, &self.types, &b, rt).map(Some)
     }
@@ -121,7 +121,7 @@ impl Values {
 }
 
 impl Operator for Values {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let end = (self.at + BATCH_ROWS).min(self.rows.len());
         let rows = self.rows.get_mut(self.at..end).unwrap_or(&mut []);
         if rows.is_empty() {
@@ -170,7 +170,7 @@ impl Limit {
 }
 
 /// A row count from an int8 expression; NULL counts as `default`.
-pub(crate) fn count(e: Option<&mut Compiled>, what: &'static str, default: u64, rt: &Rt<'_>) -> Result<u64> {
+pub(crate) fn count(e: Option<&mut Compiled>, what: &'static str, default: u64, rt: &Rt<'_, '_>) -> Result<u64> {
     let Some(e) = e else { return Ok(default) };
     let n = match e.constant(rt)? {
         Value::Int8(n) => n,
@@ -189,7 +189,7 @@ pub(crate) fn count(e: Option<&mut Compiled>, what: &'static str, default: u64, 
 }
 
 impl Operator for Limit {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let (mut skip, mut take) = match self.left {
             Some(l) => l,
             None => (
@@ -240,7 +240,7 @@ impl Append {
 }
 
 impl Operator for Append {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         while let Some(i) = self.inputs.get_mut(self.at) {
             if let Some(b) = i.next(rt)? {
                 return Ok(Some(b));
@@ -271,7 +271,7 @@ impl CteScan {
 }
 
 impl Operator for CteScan {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let cell = rt.ctes.get(self.cte).ok_or_else(|| SqlError::internal("no such common table expression"))?;
         let mut cte = cell.borrow_mut();
         if cte.rows.is_none() {
@@ -311,7 +311,7 @@ impl FunctionScan {
     ) -> Self {
         Self { function, args, ordinality, types: types.to_vec(), rows: None, count: 0, done: false }
     }
-    fn start(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let mut values = Vec::with_capacity(self.args.len());
         for a in &mut self.args {
             values.push(a.constant(rt)?);
@@ -349,7 +349,7 @@ impl FunctionScan {
 }
 
 impl Operator for FunctionScan {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.done {
             return Ok(None);
         }
@@ -410,7 +410,7 @@ impl ProjectSet {
     }
 
     /// All rows that one input row turns into.
-    fn expand(&mut self, b: &Batch, at: usize, rt: &Rt<'_>) -> Result<Batch> {
+    fn expand(&mut self, b: &Batch, at: usize, rt: &Rt<'_, '_>) -> Result<Batch> {
         let row = RowRef::Batch(b, at);
         let mut columns: Vec<Vec<Value>> = Vec::with_capacity(self.calls.len());
         let mut scalars = Vec::with_capacity(self.calls.len());
@@ -446,7 +446,7 @@ impl ProjectSet {
 }
 
 /// All values of one set-returning call; several columns become a record.
-fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_>) -> Result<Vec<Value>> {
+fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_, '_>) -> Result<Vec<Value>> {
     if function.strict && args.iter().any(Value::is_null) {
         return Ok(Vec::new());
     }
@@ -470,7 +470,7 @@ fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_>) -> Result<V
 }
 
 impl Operator for ProjectSet {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let mut parts: Vec<Batch> = Vec::new();
         let mut rows = 0;
         loop {
@@ -510,7 +510,7 @@ impl Operator for ProjectSet {
 }
 
 /// All rows of an operator as one batch without selection.
-pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_>) -> Result<Batch> {
+pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_, '_>) -> Result<Batch> {
     let mut parts = Vec::new();
     while let Some(b) = exec.next(rt)? {
         rt.cx.checkpoint()?;
@@ -528,7 +528,7 @@ pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_>) -> Result<Batch> {
 }
 
 /// Evaluates keys over a batch without selection problems: the columns are compact.
-pub(crate) fn key_columns(exprs: &mut [Compiled], b: &Batch, rt: &Rt<'_>) -> Result<Vec<Arc<Vector>>> {
+pub(crate) fn key_columns(exprs: &mut [Compiled], b: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<Arc<Vector>>> {
     exprs
         .iter_mut()
         .map(|e| e.vector(b, b.selection.as_deref(), rt).map(|v| compacted(&v, b)))

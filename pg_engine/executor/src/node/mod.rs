@@ -60,7 +60,7 @@ pub struct NodeStats {
 /// An operator at work.
 pub(crate) trait Operator: Send {
     /// The next rows; `None` at the end. An empty batch is allowed.
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>>;
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>>;
     /// Back to the start; the next call of `next` begins a new run.
     fn reset(&mut self);
     /// Inputs, in the plan's order.
@@ -92,7 +92,7 @@ impl Exec {
         Ok(Self { op, types: plan.types.clone(), stats: NodeStats::default(), running: false })
     }
     #[inline]
-    pub(crate) fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    pub(crate) fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if !rt.instrument {
             return self.op.next(rt);
         }

@@ -93,7 +93,7 @@ impl NestedLoop {
     }
 
     /// Right rows of `inner` that match the left row.
-    fn matches(&mut self, left: &Batch, row: usize, inner: &Batch, rt: &Rt<'_>) -> Result<Vec<u32>> {
+    fn matches(&mut self, left: &Batch, row: usize, inner: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<u32>> {
         let Some(on) = &mut self.on else {
             return Ok(inner.selected().map(|i| i as u32).collect());
         };
@@ -114,7 +114,7 @@ impl NestedLoop {
     }
 
     /// Joins one left row; true when it found a match.
-    fn join_row(&mut self, left: &Batch, row: usize, out: &mut Output, rt: &Rt<'_>) -> Result<()> {
+    fn join_row(&mut self, left: &Batch, row: usize, out: &mut Output, rt: &Rt<'_, '_>) -> Result<()> {
         let existence = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
         let mut found = false;
         if let Some(inner) = self.inner.take() {
@@ -185,7 +185,7 @@ impl SliceOne for Vector {
 }
 
 impl Operator for NestedLoop {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.slots.is_empty() && self.inner.is_none() {
             let inner = materialise(&mut self.right, rt)?;
             if matches!(self.kind, JoinKind::Right | JoinKind::Full) {

@@ -179,7 +179,7 @@ struct SeqScan {
 }
 
 impl Operator for SeqScan {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.done {
             return Ok(None);
         }
@@ -245,7 +245,7 @@ struct ComputedScan {
 }
 
 impl Operator for ComputedScan {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.done {
             return Ok(None);
         }
@@ -353,7 +353,7 @@ impl IndexScan {
     }
 
     /// Appends the equality columns' key; false: a NULL or a value out of the column's range, nothing matches.
-    fn prefix(&mut self, rt: &Rt<'_>) -> Result<bool> {
+    fn prefix(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         self.key.clear();
         for (e, k) in self.range.equal.iter_mut().zip(&self.index.keys) {
             let v = e.constant(rt)?;
@@ -366,7 +366,7 @@ impl IndexScan {
     }
 
     /// The one row of a point lookup, if it is there.
-    fn point(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn point(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.stretches.is_some() {
             return Ok(None);
         }
@@ -383,7 +383,7 @@ impl IndexScan {
     }
 
     /// Fetches rows of the tids at hand until the batch has `limit`.
-    fn fetch(&mut self, rt: &Rt<'_>, limit: usize) -> Result<()> {
+    fn fetch(&mut self, rt: &Rt<'_, '_>, limit: usize) -> Result<()> {
         while self.at < self.tids.len() && self.reader.rows < limit {
             let tid = self.tids[self.at];
             self.at += 1;
@@ -399,7 +399,7 @@ impl IndexScan {
         Ok(())
     }
 
-    fn yield_rows(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn yield_rows(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.reader.rows == 0 {
             return Ok(None);
         }
@@ -411,7 +411,7 @@ impl IndexScan {
     }
 
     /// Works out which stretches of the index to read, in reading order.
-    fn plan_stretches(&mut self, rt: &Rt<'_>) -> Result<VecDeque<Stretch>> {
+    fn plan_stretches(&mut self, rt: &Rt<'_, '_>) -> Result<VecDeque<Stretch>> {
         let mut out = VecDeque::new();
         if !self.prefix(rt)? {
             return Ok(out);
@@ -492,7 +492,7 @@ impl IndexScan {
     }
 
     /// More tids; false at the end of all stretches.
-    fn more(&mut self, rt: &Rt<'_>) -> Result<bool> {
+    fn more(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         self.tids.clear();
         self.at = 0;
         loop {
@@ -531,7 +531,7 @@ enum Bound {
 }
 
 impl Operator for IndexScan {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.point {
             return self.point(rt);
         }

@@ -25,7 +25,7 @@ impl Distinct {
 }
 
 impl Operator for Distinct {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         while let Some(b) = self.input.next(rt)? {
             rt.cx.checkpoint()?;
             let mut kept = Vec::new();
@@ -137,7 +137,7 @@ impl SetOperation {
 }
 
 impl Operator for SetOperation {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if !self.built {
             self.built = true;
             while let Some(b) = self.right.next(rt)? {

@@ -44,7 +44,7 @@ impl KeyRows {
         &self.bytes[start..self.ends[i]]
     }
     /// Appends the keys of a batch's selected rows.
-    pub(crate) fn add(&mut self, sort: &mut [Key], b: &Batch, rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn add(&mut self, sort: &mut [Key], b: &Batch, rt: &Rt<'_, '_>) -> Result<()> {
         let columns = sort
             .iter_mut()
             .map(|k| k.expr.vector(b, b.selection.as_deref(), rt))
@@ -99,7 +99,7 @@ impl Sort {
         Ok(Self { input, keys: Key::list(keys, c)?, limit: c.option(limit)?, rows: None, at: 0 })
     }
 
-    fn fill(&mut self, rt: &Rt<'_>) -> Result<(Batch, Vec<u32>)> {
+    fn fill(&mut self, rt: &Rt<'_, '_>) -> Result<(Batch, Vec<u32>)> {
         let limit = misc::count(self.limit.as_mut(), "LIMIT", u64::MAX, rt)?;
         let keep = usize::try_from(limit).unwrap_or(usize::MAX);
         // With a limit, the gathered rows are cut back to the best whenever they are many more than needed.
@@ -152,7 +152,7 @@ impl Empty for Batch {
 }
 
 impl Operator for Sort {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.rows.is_none() {
             let rows = self.fill(rt)?;
             self.rows = Some(rows);

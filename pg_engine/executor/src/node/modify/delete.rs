@@ -38,7 +38,7 @@ impl Delete {
         })
     }
 
-    fn delete_row(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn delete_row(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         let rel = self.target.relation.storage;
         loop {
             let tid = self
@@ -79,7 +79,7 @@ impl Delete {
         }
     }
 
-    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn run(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         while let Some(b) = self.source.next(rt)? {
             rt.cx.checkpoint()?;
             for i in b.selected() {
@@ -93,7 +93,7 @@ impl Delete {
 }
 
 impl Operator for Delete {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.output.is_none() {
             self.run(rt)?;
             self.output = Some(self.returned.take());

@@ -64,7 +64,7 @@ impl Insert {
         })
     }
 
-    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn run(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         while let Some(b) = self.source.next(rt)? {
             rt.cx.checkpoint()?;
             let mut b = b.compact();
@@ -89,7 +89,7 @@ impl Insert {
     }
 
     /// Inserts one row unless an arbiter index has its key; then does what ON CONFLICT says.
-    fn insert_or_resolve(&mut self, row: Vec<Value>, rt: &Rt<'_>) -> Result<()> {
+    fn insert_or_resolve(&mut self, row: Vec<Value>, rt: &Rt<'_, '_>) -> Result<()> {
         const MAX_RETRIES: u32 = 1000;
         self.target.check(&row, rt)?;
         for _ in 0..MAX_RETRIES {
@@ -115,7 +115,7 @@ impl Insert {
         Err(serialization_failure("update"))
     }
 
-    fn return_row(&mut self, new: &[Value], source: &[Value], rt: &Rt<'_>) -> Result<()> {
+    fn return_row(&mut self, new: &[Value], source: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
         if let Some(r) = &mut self.target.returning {
             let mut both = new.to_vec();
             both.extend_from_slice(source);
@@ -125,7 +125,7 @@ impl Insert {
     }
 
     /// Inserts; false when another transaction took an arbiter's key in between (the row is taken back).
-    fn try_insert(&mut self, row: &[Value], rt: &Rt<'_>) -> Result<bool> {
+    fn try_insert(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<bool> {
         let rel = self.target.relation.storage;
         let payload = self.target.encode(row)?;
         let tid = {
@@ -147,7 +147,7 @@ impl Insert {
     }
 
     /// DO NOTHING or DO UPDATE for the row at `tid`; false: it is gone, try to insert again.
-    fn resolve(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_>) -> Result<bool> {
+    fn resolve(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_, '_>) -> Result<bool> {
         let isolation = rt.cx.txn.borrow().isolation();
         let rel = self.target.relation.storage;
         let visible = || rt.storage().heap_fetch(rel, tid, rt.snapshot, |_, _| ()).map_err(storage_error);
@@ -213,7 +213,7 @@ impl Insert {
 }
 
 impl Operator for Insert {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.output.is_none() {
             self.run(rt)?;
             self.output = Some(self.returned.take());
@@ -245,7 +245,7 @@ impl Loader {
         Ok(Self { target: Target::new(t, c)? })
     }
     /// Inserts a batch.
-    pub(crate) fn load(&mut self, mut b: Batch, rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn load(&mut self, mut b: Batch, rt: &Rt<'_, '_>) -> Result<()> {
         self.target.generate_batch(&mut b, rt)?;
         self.target.insert_batch(&b, rt)?;
         Ok(())

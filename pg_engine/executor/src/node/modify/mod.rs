@@ -145,7 +145,7 @@ impl Target {
     }
 
     /// Fills generated columns in.
-    pub(crate) fn generate(&mut self, row: &mut [Value], rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn generate(&mut self, row: &mut [Value], rt: &Rt<'_, '_>) -> Result<()> {
         for (position, e) in &mut self.generated {
             let v = e.row(RowRef::Values(row), rt)?;
             if let Some(slot) = row.get_mut(*position) {
@@ -156,7 +156,7 @@ impl Target {
     }
 
     /// NOT NULL and CHECK for one row of live columns.
-    pub(crate) fn check(&mut self, row: &[Value], rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn check(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
         for (v, &a) in row.iter().zip(&self.live) {
             if v.is_null() && self.relation.attributes.get(a).is_some_and(|a| a.not_null) {
                 return Err(self.not_null_violation(a, row, rt.cx));
@@ -175,7 +175,7 @@ impl Target {
     }
 
     /// As `check`, for the rows of a batch.
-    pub(crate) fn check_batch(&mut self, b: &Batch, rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn check_batch(&mut self, b: &Batch, rt: &Rt<'_, '_>) -> Result<()> {
         for (c, &a) in b.columns.iter().zip(&self.live) {
             if !c.no_nulls()
                 && self.relation.attributes.get(a).is_some_and(|a| a.not_null)
@@ -275,7 +275,7 @@ impl Target {
     }
 
     /// Builds index `n`'s key for a row; `None`: the row is not in the index. The flag: a key column is NULL.
-    fn index_key(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> Result<Option<bool>> {
+    fn index_key(&mut self, n: usize, row: &[Value], rt: &Rt<'_, '_>) -> Result<Option<bool>> {
         let Some(state) = self.indexes.get_mut(n) else { return Ok(None) };
         if let Some(p) = &mut state.predicate
             && !p.is_true(RowRef::Values(row), rt)?
@@ -300,7 +300,7 @@ impl Target {
     }
 
     /// Adds a new row version to all indexes.
-    pub(crate) fn index_row(&mut self, row: &[Value], tid: Tid, rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn index_row(&mut self, row: &[Value], tid: Tid, rt: &Rt<'_, '_>) -> Result<()> {
         for n in 0..self.indexes.len() {
             if let Some(conflict) = self.index_row_in(n, row, tid, rt)? {
                 let _ = conflict;
@@ -311,7 +311,7 @@ impl Target {
     }
 
     /// Adds a row version to index `n`; the other row if its key is taken.
-    pub(crate) fn index_row_in(&mut self, n: usize, row: &[Value], tid: Tid, rt: &Rt<'_>) -> Result<Option<Tid>> {
+    pub(crate) fn index_row_in(&mut self, n: usize, row: &[Value], tid: Tid, rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
         let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
         let Some(state) = self.indexes.get(n) else { return Ok(None) };
         let index = &state.index;
@@ -325,7 +325,7 @@ impl Target {
     }
 
     /// Another live row with this row's key in a unique index, if any.
-    pub(crate) fn conflict(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> Result<Option<Tid>> {
+    pub(crate) fn conflict(&mut self, n: usize, row: &[Value], rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
         let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
         let Some(state) = self.indexes.get(n) else { return Ok(None) };
         let index = &state.index;
@@ -346,7 +346,7 @@ impl Target {
     }
 
     /// The error for a row whose key in index `n` is taken.
-    pub(crate) fn unique_violation(&mut self, n: usize, row: &[Value], rt: &Rt<'_>) -> SqlError {
+    pub(crate) fn unique_violation(&mut self, n: usize, row: &[Value], rt: &Rt<'_, '_>) -> SqlError {
         let Some(state) = self.indexes.get_mut(n) else { return SqlError::internal("no such index") };
         let (mut names, mut values) = (String::new(), String::new());
         for (k, (part, key)) in state.parts.iter_mut().zip(&state.index.keys).enumerate() {
@@ -377,7 +377,7 @@ impl Target {
     }
 
     /// Inserts a batch of live columns without conflict handling; tids in row order.
-    pub(crate) fn insert_batch(&mut self, b: &Batch, rt: &Rt<'_>) -> Result<Vec<Tid>> {
+    pub(crate) fn insert_batch(&mut self, b: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<Tid>> {
         self.check_batch(b, rt)?;
         let mut columns: Vec<Arc<Vector>> = Vec::with_capacity(self.relation.attributes.len());
         let mut live = b.columns.iter();
@@ -421,7 +421,7 @@ impl Target {
         Ok(tids)
     }
 
-    fn index_batch(&mut self, n: usize, b: &Batch, tids: &[Tid], rt: &Rt<'_>) -> Result<()> {
+    fn index_batch(&mut self, n: usize, b: &Batch, tids: &[Tid], rt: &Rt<'_, '_>) -> Result<()> {
         let Some(state) = self.indexes.get_mut(n) else { return Ok(()) };
         let rows: Vec<u32> = match &mut state.predicate {
             None => (0..b.rows as u32).collect(),
@@ -468,7 +468,7 @@ impl Target {
     }
 
     /// Adds generated columns to a batch of live columns.
-    pub(crate) fn generate_batch(&mut self, b: &mut Batch, rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn generate_batch(&mut self, b: &mut Batch, rt: &Rt<'_, '_>) -> Result<()> {
         for (position, e) in &mut self.generated {
             let v = e.vector(b, None, rt)?;
             if let Some(c) = b.columns.get_mut(*position) {
@@ -514,7 +514,7 @@ impl Returned {
         Self { builders: Vec::new(), types: types.to_vec(), done: Vec::new() }
     }
     /// Evaluates RETURNING for one row.
-    pub(crate) fn push(&mut self, exprs: &mut [Compiled], row: &[Value], rt: &Rt<'_>) -> Result<()> {
+    pub(crate) fn push(&mut self, exprs: &mut [Compiled], row: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
         if self.builders.is_empty() {
             self.builders = self.types.iter().map(|t| VectorBuilder::with_capacity(*t, 4)).collect();
         }

@@ -57,7 +57,7 @@ impl Update {
     }
 
     /// Updates the row in `self.row` (ctid, old columns, others), following it when it was changed concurrently.
-    fn update_row(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn update_row(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         let width = self.target.live.len();
         let rel = self.target.relation.storage;
         loop {
@@ -118,7 +118,7 @@ impl Update {
         }
     }
 
-    fn run(&mut self, rt: &Rt<'_>) -> Result<()> {
+    fn run(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         while let Some(b) = self.source.next(rt)? {
             rt.cx.checkpoint()?;
             for i in b.selected() {
@@ -138,7 +138,7 @@ pub(super) fn follow(
     row: &mut [Value],
     latest: pg_storage::Tid,
     recheck: Option<&mut Compiled>,
-    rt: &Rt<'_>,
+    rt: &Rt<'_, '_>,
 ) -> Result<bool> {
     let version = rt
         .storage()
@@ -159,7 +159,7 @@ pub(super) fn follow(
 }
 
 impl Operator for Update {
-    fn next(&mut self, rt: &Rt<'_>) -> Result<Option<Batch>> {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.output.is_none() {
             self.run(rt)?;
             self.output = Some(self.returned.take());
