@@ -75,12 +75,16 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
         let mut rows = builtin_rows(def);
         match def.oid {
             PG_CLASS => rows.extend(description.classes.iter().cloned().chain(views.classes.drain(..))),
-            PG_ATTRIBUTE => rows.extend(description.attributes.iter().cloned().chain(views.attributes.drain(..))),
+            PG_ATTRIBUTE => {
+                rows.extend(description.attributes.iter().cloned().chain(views.attributes.drain(..)))
+            }
             PG_INDEX => rows.extend(description.indexes.iter().cloned()),
             PG_REWRITE => rows.append(&mut views.rules),
             PG_AUTHID => {
                 rows.push(role_row(def, FIRST_ROLE, initial.user, true, true, initial.verifier));
-                rows.extend(views::PREDEFINED_ROLES.iter().map(|(o, n)| role_row(def, *o, n, false, false, None)));
+                rows.extend(
+                    views::PREDEFINED_ROLES.iter().map(|(o, n)| role_row(def, *o, n, false, false, None)),
+                );
             }
             PG_DATABASE => rows.push(database_row(def, FIRST_DATABASE, initial.database)),
             _ => {}
@@ -92,7 +96,13 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
 }
 
 /// Fills an empty catalog: rows in one go, then each index built from sorted keys.
-fn fill(storage: &Arc<Storage>, txn: &mut Transaction, def: &'static CatalogDef, map: &StorageMap, rows: &[Row]) -> Result<()> {
+fn fill(
+    storage: &Arc<Storage>,
+    txn: &mut Transaction,
+    def: &'static CatalogDef,
+    map: &StorageMap,
+    rows: &[Row],
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -124,7 +134,8 @@ fn fill(storage: &Arc<Storage>, txn: &mut Transaction, def: &'static CatalogDef,
             .map(|(r, t)| Ok((table.row_key(i, r)?, *t, true)))
             .collect::<Result<Vec<_>>>()?;
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
-        let built = storage.index_build(txn, rel, &mut entries.into_iter(), i.unique).map_err(storage_error)?;
+        let built =
+            storage.index_build(txn, rel, &mut entries.into_iter(), i.unique).map_err(storage_error)?;
         if built != IndexInsert::Done {
             return Err(SqlError::internal(alloc::format!("built-in rows collide in {}", i.name)));
         }
@@ -133,11 +144,8 @@ fn fill(storage: &Arc<Storage>, txn: &mut Transaction, def: &'static CatalogDef,
 }
 
 fn write_map(storage: &Arc<Storage>, txn: &mut Transaction, rel: RelId, map: &StorageMap) -> Result<()> {
-    let mut payloads: Vec<Vec<u8>> = map
-        .by_oid
-        .iter()
-        .map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat())
-        .collect();
+    let mut payloads: Vec<Vec<u8>> =
+        map.by_oid.iter().map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat()).collect();
     payloads.sort_unstable();
     payloads.push([&FINGERPRINT.to_le_bytes()[..], &fingerprint().to_le_bytes()].concat());
     let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
@@ -182,7 +190,12 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
             storage.heap_update(&mut txn, map_rel, tid, &payload, true).map_err(storage_error)?;
             txn.commit().map_err(storage_error)?;
         }
-        None => return Err(SqlError::new(SqlState::DATA_CORRUPTED, "the map of the system catalogs is incomplete")),
+        None => {
+            return Err(SqlError::new(
+                SqlState::DATA_CORRUPTED,
+                "the map of the system catalogs is incomplete",
+            ));
+        }
     }
     Ok(catalog)
 }
@@ -210,7 +223,12 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
         a
     };
     replace(txn, catalog.table(PG_CLASS)?, "oid", together(description.classes, views.classes))?;
-    replace(txn, catalog.table(PG_ATTRIBUTE)?, "attrelid", together(description.attributes, views.attributes))?;
+    replace(
+        txn,
+        catalog.table(PG_ATTRIBUTE)?,
+        "attrelid",
+        together(description.attributes, views.attributes),
+    )?;
     replace(txn, catalog.table(PG_INDEX)?, "indexrelid", description.indexes)?;
     replace(txn, catalog.table(PG_REWRITE)?, "oid", views.rules)?;
     Ok(())

@@ -65,13 +65,16 @@ const IN_FLUX: u64 = u64::MAX;
 
 impl Catalog {
     pub(crate) fn new(storage: &Arc<Storage>, map: StorageMap) -> Result<Self> {
-        let lost = || SqlError::new(pg_types::SqlState::DATA_CORRUPTED, "the map of the system catalogs is incomplete");
+        let lost = || {
+            SqlError::new(pg_types::SqlState::DATA_CORRUPTED, "the map of the system catalogs is incomplete")
+        };
         let mut tables = HashMap::new();
         let mut relations = HashMap::new();
         let mut names = HashMap::new();
         for def in catalogs() {
             let heap = map.get(def.oid).ok_or_else(lost)?;
-            let indexes = def.indexes.iter().map(|i| map.get(i.oid)).collect::<Option<_>>().ok_or_else(lost)?;
+            let indexes =
+                def.indexes.iter().map(|i| map.get(i.oid)).collect::<Option<_>>().ok_or_else(lost)?;
             tables.insert(def.oid, Arc::new(CatalogTable::new(def, heap, indexes)));
             let relation = def.relation(&|oid| map.get(oid)).ok_or_else(lost)?;
             relations.insert(def.oid, Arc::new(relation));
@@ -100,11 +103,18 @@ impl Catalog {
     /// Version of the committed catalogs; see the module.
     #[inline]
     pub fn version(&self) -> u64 {
-        if self.changing.load(Ordering::Acquire) != 0 { IN_FLUX } else { self.version.load(Ordering::Acquire) }
+        if self.changing.load(Ordering::Acquire) != 0 {
+            IN_FLUX
+        } else {
+            self.version.load(Ordering::Acquire)
+        }
     }
     /// A new object's oid. Not given back when the transaction aborts.
     pub fn new_oid(&self) -> Result<Oid> {
-        let counter = self.map.get(crate::bootstrap::OID_COUNTER).ok_or_else(|| SqlError::internal("no oid counter"))?;
+        let counter = self
+            .map
+            .get(crate::bootstrap::OID_COUNTER)
+            .ok_or_else(|| SqlError::internal("no oid counter"))?;
         let n = self.storage.sequence_next(counter).map_err(storage_error)?;
         Oid::try_from(n).map_err(|_| SqlError::internal("out of object identifiers"))
     }
@@ -150,12 +160,24 @@ impl Catalog {
     }
 
     /// The rows of a catalog with these values in the leading columns of one of its indexes.
-    pub fn find(&self, snapshot: &Snapshot, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Vec<Row>> {
+    pub fn find(
+        &self,
+        snapshot: &Snapshot,
+        catalog: Oid,
+        columns: &[&str],
+        values: &[Value],
+    ) -> Result<Vec<Row>> {
         let rows = self.table(catalog)?.find(&self.storage, snapshot, columns, values)?;
         Ok(rows.into_iter().map(|r| r.1).collect())
     }
     /// The first such row.
-    pub fn find_one(&self, snapshot: &Snapshot, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Option<Row>> {
+    pub fn find_one(
+        &self,
+        snapshot: &Snapshot,
+        catalog: Oid,
+        columns: &[&str],
+        values: &[Value],
+    ) -> Result<Option<Row>> {
         Ok(self.find(snapshot, catalog, columns, values)?.into_iter().next())
     }
 
@@ -222,7 +244,11 @@ impl Catalog {
                 default: defaults.remove(&r.int("attnum")),
                 identity: r.char("attidentity"),
                 generated: r.char("attgenerated"),
-                missing: if r.bool("atthasmissing") { r.array("attmissingval").first().cloned() } else { None },
+                missing: if r.bool("atthasmissing") {
+                    r.array("attmissingval").first().cloned()
+                } else {
+                    None
+                },
                 dropped: r.bool("attisdropped"),
                 collation: r.oid("attcollation"),
             })
@@ -231,15 +257,21 @@ impl Catalog {
         Ok(list)
     }
 
-    fn load_indexes(&self, snapshot: &Snapshot, oid: Oid, attributes: &[Attribute]) -> Result<Vec<Arc<Index>>> {
+    fn load_indexes(
+        &self,
+        snapshot: &Snapshot,
+        oid: Oid,
+        attributes: &[Attribute],
+    ) -> Result<Vec<Arc<Index>>> {
         let mut list = Vec::new();
         for r in self.find(snapshot, PG_INDEX, &["indrelid"], &[Value::Oid(oid)])? {
             let index_oid = r.oid("indexrelid");
-            let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(index_oid)])? else { continue };
+            let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(index_oid)])? else {
+                continue;
+            };
             let columns = self.load_attributes(snapshot, index_oid)?;
             let options = r.int2s("indoption");
-            let mut expressions =
-                r.text_option("indexprs").unwrap_or_default();
+            let mut expressions = r.text_option("indexprs").unwrap_or_default();
             let mut next_expression = || {
                 let (first, rest) = match expressions.split_once(rows::EXPRESSION_SEPARATOR) {
                     Some((a, b)) => (a.to_string(), b.to_string()),

@@ -30,7 +30,8 @@ pub fn from_row(r: &Row) -> ColumnStatistics {
         let number = |v: &Value| if let Value::Float4(x) = v { f64::from(*x) } else { 0.0 };
         match r.int(kind) {
             COMMON => {
-                out.common = r.array(values).iter().cloned().zip(r.array(numbers).iter().map(number)).collect();
+                out.common =
+                    r.array(values).iter().cloned().zip(r.array(numbers).iter().map(number)).collect();
             }
             HISTOGRAM => out.histogram = r.array(values).to_vec(),
             CORRELATION => out.correlation = r.array(numbers).first().map_or(0.0, number),

@@ -2,12 +2,11 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use pg_storage::{IndexInsert, KeyBound, RelId, RowOutcome, ScanDirection, Snapshot, Storage, Tid, Transaction, Unique};
+use pg_storage::{
+    IndexInsert, KeyBound, RelId, RowOutcome, ScanDirection, Snapshot, Storage, Tid, Transaction, Unique,
+};
 use pg_types::{
-    Oid, Result, SqlError, SqlState, SqlType, Value,
-    key::KeyColumn,
-    oid,
-    tuple::TupleLayout,
+    Oid, Result, SqlError, SqlState, SqlType, Value, key::KeyColumn, oid, tuple::TupleLayout,
     value::ArrayValue,
 };
 
@@ -53,7 +52,13 @@ impl Row {
         let at = self.def.column(column);
         debug_assert!(at.is_some(), "{} has no column {column}", self.def.name);
         if let Some(slot) = at.and_then(|i| self.values.get_mut(i)) {
-            *slot = v.into().0;
+            let v = v.into().0;
+            debug_assert!(
+                v.is_null() || slot.is_null() || core::mem::discriminant(slot) == core::mem::discriminant(&v),
+                "{}.{column} is set to {v:?}",
+                self.def.name
+            );
+            *slot = v;
         }
     }
     /// A column's value.
@@ -119,7 +124,10 @@ impl Row {
     }
     /// The elements of an int2 array or int2vector column.
     pub fn int2s(&self, column: &str) -> Vec<i16> {
-        self.array(column).iter().filter_map(|v| if let Value::Int2(n) = v { Some(*n) } else { None }).collect()
+        self.array(column)
+            .iter()
+            .filter_map(|v| if let Value::Int2(n) = v { Some(*n) } else { None })
+            .collect()
     }
 }
 
@@ -219,7 +227,8 @@ impl CatalogTable {
     }
     /// A row's key in one of the indexes.
     pub fn row_key(&self, index: &IndexDef, row: &Row) -> Result<Vec<u8>> {
-        let values: Vec<&Value> = index.columns.iter().map(|&c| row.values.get(c).unwrap_or(&Value::Null)).collect();
+        let values: Vec<&Value> =
+            index.columns.iter().map(|&c| row.values.get(c).unwrap_or(&Value::Null)).collect();
         self.key_of(index, &values)
     }
 
@@ -233,7 +242,10 @@ impl CatalogTable {
     ) -> Result<Vec<(Tid, Row)>> {
         let index = self.def.indexes.iter().zip(&self.indexes).find(|(i, _)| {
             i.columns.len() >= columns.len()
-                && i.columns.iter().zip(columns).all(|(&c, n)| self.def.columns.get(c).is_some_and(|c| c.name == *n))
+                && i.columns
+                    .iter()
+                    .zip(columns)
+                    .all(|(&c, n)| self.def.columns.get(c).is_some_and(|c| c.name == *n))
         });
         let Some((index, rel)) = index else {
             return self.scan_where(storage, snapshot, columns, values);
@@ -241,7 +253,7 @@ impl CatalogTable {
         let values: Vec<&Value> = values.iter().collect();
         let key = self.key_of(index, &values)?;
         let mut tids = Vec::new();
-        if index.unique && columns.len() == index.columns.len() {
+        if index.unique && values.len() == index.columns.len() {
             storage.index_lookup(*rel, &key, &mut tids).map_err(storage_error)?;
         } else {
             let mut scan = storage
@@ -320,10 +332,18 @@ impl CatalogTable {
     }
 
     /// Replaces a row.
-    pub fn update(&self, storage: &Arc<Storage>, txn: &mut Transaction, tid: Tid, old: &Row, new: &Row) -> Result<()> {
+    pub fn update(
+        &self,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        tid: Tid,
+        old: &Row,
+        new: &Row,
+    ) -> Result<()> {
         let mut payload = Vec::new();
         self.encode(new, &mut payload)?;
-        let same_keys = self.def.indexes.iter().flat_map(|i| &i.columns).all(|&c| old.values.get(c) == new.values.get(c));
+        let same_keys =
+            self.def.indexes.iter().flat_map(|i| &i.columns).all(|&c| old.values.get(c) == new.values.get(c));
         match storage.heap_update(txn, self.heap, tid, &payload, same_keys).map_err(storage_error)? {
             RowOutcome::Done { hot: true, .. } => Ok(()),
             RowOutcome::Done { tid, hot: false } => self.index(storage, txn, new, tid),

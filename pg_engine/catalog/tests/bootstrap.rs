@@ -42,7 +42,8 @@ fn catalogs_describe_themselves() {
     assert_eq!(view.attributes[0].name, "rolname");
     let columns = reader.find(builtin::PG_ATTRIBUTE, &["attrelid"], &[Value::Oid(1259)]).unwrap();
     assert_eq!(columns.len(), 33);
-    let int4 = reader.find(builtin::PG_TYPE, &["typname", "typnamespace"], &[Value::text("int4"), Value::Oid(11)]);
+    let int4 =
+        reader.find(builtin::PG_TYPE, &["typname", "typnamespace"], &[Value::text("int4"), Value::Oid(11)]);
     assert_eq!(int4.unwrap()[0].oid("oid"), 23);
     let first = catalog.new_oid().unwrap();
     assert!(first >= builtin::FIRST_NORMAL_OID);

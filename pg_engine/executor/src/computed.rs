@@ -35,9 +35,10 @@ fn settings(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows.iter()
         .map(|s| {
-            let enums = s.enum_vals.as_ref().map_or(Value::Null, |l| {
-                array(oid::TEXT, l.iter().map(|v| Value::text(v)).collect())
-            });
+            let enums = s
+                .enum_vals
+                .as_ref()
+                .map_or(Value::Null, |l| array(oid::TEXT, l.iter().map(|v| Value::text(v)).collect()));
             alloc::vec![
                 text(&s.name),
                 text(&s.setting),

@@ -7,8 +7,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    Catalog, CatalogReader, Reader, Txn,
-    bootstrap,
+    Catalog, CatalogReader, Reader, Txn, bootstrap,
     builtin::{PG_AUTHID, PG_DATABASE},
     storage_error,
 };

@@ -21,7 +21,14 @@ pub(crate) fn encode_one(ty: Oid, v: &Value) -> Vec<u8> {
 
 /// Appends the sort key of a row of a column.
 #[inline]
-pub(crate) fn encode_vector(ty: Oid, v: &Vector, row: usize, descending: bool, nulls_first: bool, out: &mut Vec<u8>) {
+pub(crate) fn encode_vector(
+    ty: Oid,
+    v: &Vector,
+    row: usize,
+    descending: bool,
+    nulls_first: bool,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     if (KeyColumn { ty, descending, nulls_first }).put_row(v, row, out).is_err() {
         fallback(&v.value(row), start, out);

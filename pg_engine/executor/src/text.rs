@@ -43,21 +43,157 @@ pub fn quote_identifier(name: &str) -> String {
 
 /// Keywords that are not plain identifiers everywhere, sorted.
 const RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
-    "bigint", "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate",
-    "collation", "column", "concurrently", "constraint", "create", "cross", "current_catalog", "current_date",
-    "current_role", "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal",
-    "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch",
-    "float", "for", "foreign", "freeze", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike",
-    "in", "initially", "inner", "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull", "join",
-    "lateral", "leading", "least", "left", "like", "limit", "localtime", "localtimestamp", "national", "natural",
-    "nchar", "none", "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on", "only", "or",
-    "order", "out", "outer", "overlaps", "overlay", "placing", "position", "precision", "primary", "real",
-    "references", "returning", "right", "row", "select", "session_user", "setof", "similar", "smallint", "some",
-    "substring", "symmetric", "table", "tablesample", "then", "time", "timestamp", "to", "trailing", "treat", "trim",
-    "true", "union", "unique", "user", "using", "values", "varchar", "variadic", "verbose", "when", "where", "window",
-    "with", "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces", "xmlparse",
-    "xmlpi", "xmlroot", "xmlserialize", "xmltable",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "authorization",
+    "between",
+    "bigint",
+    "binary",
+    "bit",
+    "boolean",
+    "both",
+    "case",
+    "cast",
+    "char",
+    "character",
+    "check",
+    "coalesce",
+    "collate",
+    "collation",
+    "column",
+    "concurrently",
+    "constraint",
+    "create",
+    "cross",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "dec",
+    "decimal",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "extract",
+    "false",
+    "fetch",
+    "float",
+    "for",
+    "foreign",
+    "freeze",
+    "from",
+    "full",
+    "grant",
+    "greatest",
+    "group",
+    "grouping",
+    "having",
+    "ilike",
+    "in",
+    "initially",
+    "inner",
+    "inout",
+    "int",
+    "integer",
+    "intersect",
+    "interval",
+    "into",
+    "is",
+    "isnull",
+    "join",
+    "lateral",
+    "leading",
+    "least",
+    "left",
+    "like",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "national",
+    "natural",
+    "nchar",
+    "none",
+    "normalize",
+    "not",
+    "notnull",
+    "null",
+    "nullif",
+    "numeric",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "out",
+    "outer",
+    "overlaps",
+    "overlay",
+    "placing",
+    "position",
+    "precision",
+    "primary",
+    "real",
+    "references",
+    "returning",
+    "right",
+    "row",
+    "select",
+    "session_user",
+    "setof",
+    "similar",
+    "smallint",
+    "some",
+    "substring",
+    "symmetric",
+    "table",
+    "tablesample",
+    "then",
+    "time",
+    "timestamp",
+    "to",
+    "trailing",
+    "treat",
+    "trim",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "values",
+    "varchar",
+    "variadic",
+    "verbose",
+    "when",
+    "where",
+    "window",
+    "with",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
 ];
 
 fn is_reserved(word: &str) -> bool {
@@ -138,7 +274,9 @@ fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
                     f.args.iter().map(|a| type_name(reader, *a, None)).collect::<Result<Vec<String>>>()?;
                 Some(format!("{}({})", quote_identifier(f.name), args.join(",")))
             }
-            Some(f) if registry().functions_named(f.name).len() > 1 => Some(format!("pg_catalog.{}", quote_identifier(f.name))),
+            Some(f) if registry().functions_named(f.name).len() > 1 => {
+                Some(format!("pg_catalog.{}", quote_identifier(f.name)))
+            }
             Some(f) => Some(quote_identifier(f.name)),
             None => catalog_name(reader, builtin::PG_PROC, "proname", o)?.map(|n| quote_identifier(&n)),
         },
@@ -150,16 +288,25 @@ fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
             }
             None => None,
         },
-        oid::REGNAMESPACE => catalog_name(reader, builtin::PG_NAMESPACE, "nspname", o)?.map(|n| quote_identifier(&n)),
+        oid::REGNAMESPACE => {
+            catalog_name(reader, builtin::PG_NAMESPACE, "nspname", o)?.map(|n| quote_identifier(&n))
+        }
         oid::REGROLE => catalog_name(reader, builtin::PG_AUTHID, "rolname", o)?.map(|n| quote_identifier(&n)),
-        oid::REGCOLLATION => catalog_name(reader, builtin::PG_COLLATION, "collname", o)?.map(|n| quote_identifier(&n)),
+        oid::REGCOLLATION => {
+            catalog_name(reader, builtin::PG_COLLATION, "collname", o)?.map(|n| quote_identifier(&n))
+        }
         _ => None,
     };
     Ok(named.unwrap_or_else(|| o.to_string()))
 }
 
 /// The name in a catalog's row.
-pub(crate) fn catalog_name(reader: &Reader<'_>, catalog: Oid, column: &str, o: Oid) -> Result<Option<String>> {
+pub(crate) fn catalog_name(
+    reader: &Reader<'_>,
+    catalog: Oid,
+    column: &str,
+    o: Oid,
+) -> Result<Option<String>> {
     let rows = reader.find(catalog, &["oid"], &[Value::Oid(o)])?;
     Ok(rows.first().map(|r| r.text(column).to_string()))
 }
@@ -205,7 +352,10 @@ pub(crate) fn parse_name(text: &str) -> Result<Vec<String>> {
 }
 
 /// A relation by the text of its name.
-pub(crate) fn find_relation(text: &str, reader: &Reader<'_>) -> Result<alloc::sync::Arc<pg_catalog::Relation>> {
+pub(crate) fn find_relation(
+    text: &str,
+    reader: &Reader<'_>,
+) -> Result<alloc::sync::Arc<pg_catalog::Relation>> {
     let parts = parse_name(text)?;
     let (schema, name) = match parts.as_slice() {
         [n] => (None, n),
@@ -229,7 +379,10 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
     }
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map_err(|_| {
-            SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("value \"{text}\" is out of range for type oid"))
+            SqlError::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("value \"{text}\" is out of range for type oid"),
+            )
         });
     }
     let missing = |state, what: &str| SqlError::new(state, format!("{what} \"{text}\" does not exist"));
@@ -263,9 +416,14 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
                 .ok_or_else(|| missing(SqlState::UNDEFINED_FUNCTION, "function"))
         }
         oid::REGOPER => match registry().operators_named(text.trim_start_matches("pg_catalog.")) {
-            [] => Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}"))),
+            [] => {
+                Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}")))
+            }
             [o] => Ok(o.oid),
-            _ => Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, format!("more than one operator named {text}"))),
+            _ => Err(SqlError::new(
+                SqlState::AMBIGUOUS_FUNCTION,
+                format!("more than one operator named {text}"),
+            )),
         },
         oid::REGOPERATOR => {
             let (name, args) = signature(text, reader)?;

@@ -76,35 +76,49 @@ pub fn builtin_rows(def: &'static CatalogDef) -> Vec<Row> {
 
 /// Catalogs whose built-in rows come from [`builtin_rows`] and are renewed when [`fingerprint`] changes.
 pub const RENEWED: &[Oid] = &[
-    PG_TYPE, PG_PROC, PG_OPERATOR, PG_CAST, PG_AGGREGATE, PG_OPCLASS, PG_OPFAMILY, PG_AMOP, PG_AM, PG_LANGUAGE,
+    PG_TYPE,
+    PG_PROC,
+    PG_OPERATOR,
+    PG_CAST,
+    PG_AGGREGATE,
+    PG_OPCLASS,
+    PG_OPFAMILY,
+    PG_AMOP,
+    PG_AM,
+    PG_LANGUAGE,
     PG_COLLATION,
 ];
 
 fn namespaces(def: &'static CatalogDef) -> Vec<Row> {
-    [(PG_CATALOG, "pg_catalog"), (PG_TOAST, "pg_toast"), (PUBLIC, "public"), (INFORMATION_SCHEMA, "information_schema")]
-        .iter()
-        .map(|(o, n)| Row::new(def).set("oid", *o).set("nspname", *n).set("nspowner", FIRST_ROLE))
-        .collect()
+    [
+        (PG_CATALOG, "pg_catalog"),
+        (PG_TOAST, "pg_toast"),
+        (PUBLIC, "public"),
+        (INFORMATION_SCHEMA, "information_schema"),
+    ]
+    .iter()
+    .map(|(o, n)| Row::new(def).set("oid", *o).set("nspname", *n).set("nspowner", FIRST_ROLE))
+    .collect()
 }
 
 fn tablespaces(def: &'static CatalogDef) -> Vec<Row> {
-    [(1663, "pg_default"), (1664, "pg_global")]
+    [(1663 as Oid, "pg_default"), (1664, "pg_global")]
         .iter()
         .map(|(o, n)| Row::new(def).set("oid", *o).set("spcname", *n).set("spcowner", FIRST_ROLE))
         .collect()
 }
 
 fn access_methods(def: &'static CatalogDef) -> Vec<Row> {
-    [(HEAP_AM, "heap", 3, b't'), (BTREE, "btree", 330, b'i'), (HASH, "hash", 331, b'i')]
+    [(HEAP_AM, "heap", 3 as Oid, b't'), (BTREE, "btree", 330, b'i'), (HASH, "hash", 331, b'i')]
         .iter()
         .map(|(o, n, h, k)| {
-            Row::new(def).set("oid", *o).set("amname", *n).set("amhandler", *h as Oid).set("amtype", *k)
+            Row::new(def).set("oid", *o).set("amname", *n).set("amhandler", *h).set("amtype", *k)
         })
         .collect()
 }
 
 fn languages(def: &'static CatalogDef) -> Vec<Row> {
-    [(INTERNAL_LANGUAGE, "internal", false, 2246), (13, "c", false, 2247), (14, "sql", true, 2248)]
+    [(INTERNAL_LANGUAGE, "internal", false, 2246 as Oid), (13, "c", false, 2247), (14, "sql", true, 2248)]
         .iter()
         .map(|(o, n, trusted, validator)| {
             Row::new(def)
@@ -112,28 +126,32 @@ fn languages(def: &'static CatalogDef) -> Vec<Row> {
                 .set("lanname", *n)
                 .set("lanowner", FIRST_ROLE)
                 .set("lanpltrusted", *trusted)
-                .set("lanvalidator", *validator as Oid)
+                .set("lanvalidator", *validator)
         })
         .collect()
 }
 
 fn collations(def: &'static CatalogDef) -> Vec<Row> {
-    [(DEFAULT_COLLATION, "default", b'd', None), (C_COLLATION, "C", b'c', Some("C")), (POSIX_COLLATION, "POSIX", b'c', Some("POSIX"))]
-        .iter()
-        .map(|(o, n, provider, locale)| {
-            let locale = locale.map_or(Value::Null, Value::text);
-            Row::new(def)
-                .set("oid", *o)
-                .set("collname", *n)
-                .set("collnamespace", PG_CATALOG)
-                .set("collowner", FIRST_ROLE)
-                .set("collprovider", *provider)
-                .set("collisdeterministic", true)
-                .set("collencoding", -1i32)
-                .set("collcollate", locale.clone())
-                .set("collctype", locale)
-        })
-        .collect()
+    [
+        (DEFAULT_COLLATION, "default", b'd', None),
+        (C_COLLATION, "C", b'c', Some("C")),
+        (POSIX_COLLATION, "POSIX", b'c', Some("POSIX")),
+    ]
+    .iter()
+    .map(|(o, n, provider, locale)| {
+        let locale = locale.map_or(Value::Null, Value::text);
+        Row::new(def)
+            .set("oid", *o)
+            .set("collname", *n)
+            .set("collnamespace", PG_CATALOG)
+            .set("collowner", FIRST_ROLE)
+            .set("collprovider", *provider)
+            .set("collisdeterministic", true)
+            .set("collencoding", -1i32)
+            .set("collcollate", locale.clone())
+            .set("collctype", locale)
+    })
+    .collect()
 }
 
 fn procedure(def: &'static CatalogDef, oid: Oid, name: &str, args: &[Oid], result: Oid) -> Row {
@@ -192,11 +210,14 @@ fn function(def: &'static CatalogDef, f: &Function) -> Row {
             Volatility::Volatile => b'v',
         },
     );
-    row.put("prokind", match f.kind {
-        FunctionKind::Scalar | FunctionKind::Set => b'f',
-        FunctionKind::Aggregate => b'a',
-        FunctionKind::Window => b'w',
-    });
+    row.put(
+        "prokind",
+        match f.kind {
+            FunctionKind::Scalar | FunctionKind::Set => b'f',
+            FunctionKind::Aggregate => b'a',
+            FunctionKind::Window => b'w',
+        },
+    );
     if f.kind == FunctionKind::Set {
         row.put("proretset", true);
         row.put("prorows", 1000.0f32);
@@ -205,9 +226,9 @@ fn function(def: &'static CatalogDef, f: &Function) -> Row {
     row.put("pronargdefaults", f.defaults.len() as i16);
     if !f.columns.is_empty() {
         let types = f.args.iter().copied().chain(f.columns.iter().map(|c| c.1)).map(Value::Oid).collect();
-        let modes = f.args.iter().map(|_| b'i').chain(f.columns.iter().map(|_| b'o')).map(Value::Char).collect();
-        let names =
-            f.args.iter().map(|_| "").chain(f.columns.iter().map(|c| c.0)).map(Value::text).collect();
+        let modes =
+            f.args.iter().map(|_| b'i').chain(f.columns.iter().map(|_| b'o')).map(Value::Char).collect();
+        let names = f.args.iter().map(|_| "").chain(f.columns.iter().map(|c| c.0)).map(Value::text).collect();
         row.put("proallargtypes", array(oid::OID, types));
         row.put("proargmodes", array(oid::CHAR, modes));
         row.put("proargnames", array(oid::TEXT, names));
@@ -245,7 +266,15 @@ fn type_row(def: &'static CatalogDef, t: &TypeInfo) -> Row {
 }
 
 /// The `pg_type` row of a table's row type.
-pub fn row_type(def: &'static CatalogDef, oid: Oid, name: &str, schema: Oid, owner: Oid, relation: Oid, array: Oid) -> Row {
+pub fn row_type(
+    def: &'static CatalogDef,
+    oid: Oid,
+    name: &str,
+    schema: Oid,
+    owner: Oid,
+    relation: Oid,
+    array: Oid,
+) -> Row {
     Row::new(def)
         .set("oid", oid)
         .set("typname", name)
@@ -268,7 +297,14 @@ pub fn row_type(def: &'static CatalogDef, oid: Oid, name: &str, schema: Oid, own
 }
 
 /// The `pg_type` row of an array over a row type.
-pub fn array_of_row_type(def: &'static CatalogDef, oid: Oid, name: &str, schema: Oid, owner: Oid, element: Oid) -> Row {
+pub fn array_of_row_type(
+    def: &'static CatalogDef,
+    oid: Oid,
+    name: &str,
+    schema: Oid,
+    owner: Oid,
+    element: Oid,
+) -> Row {
     Row::new(def)
         .set("oid", oid)
         .set("typname", name)
@@ -342,13 +378,16 @@ fn casts(def: &'static CatalogDef) -> Vec<Row> {
                 .set("oid", c.oid)
                 .set("castsource", c.source)
                 .set("casttarget", c.target)
-                .set("castfunc", function as Oid)
+                .set("castfunc", function)
                 .set("castmethod", method)
-                .set("castcontext", match c.context {
-                    CastContext::Implicit => b'i',
-                    CastContext::Assignment => b'a',
-                    CastContext::Explicit => b'e',
-                })
+                .set(
+                    "castcontext",
+                    match c.context {
+                        CastContext::Implicit => b'i',
+                        CastContext::Assignment => b'a',
+                        CastContext::Explicit => b'e',
+                    },
+                )
         })
         .collect()
 }
@@ -492,7 +531,14 @@ impl ClassRow<'_> {
 }
 
 /// The `pg_attribute` row of a column of a built-in or new relation.
-pub fn attribute_row(def: &'static CatalogDef, relation: Oid, attnum: i16, name: &str, ty: pg_types::SqlType, not_null: bool) -> Row {
+pub fn attribute_row(
+    def: &'static CatalogDef,
+    relation: Oid,
+    attnum: i16,
+    name: &str,
+    ty: pg_types::SqlType,
+    not_null: bool,
+) -> Row {
     let info = typeinfo::get(ty.oid);
     Row::new(def)
         .set("attrelid", relation)
@@ -609,7 +655,14 @@ pub fn self_description(storage: &dyn Fn(Oid) -> Option<RelId>) -> SelfDescripti
         };
         out.classes.push(row.row(class));
         for (n, a) in c.columns.iter().enumerate() {
-            out.attributes.push(attribute_row(attribute, c.oid, n as i16 + 1, a.name, a.ty.into(), a.not_null));
+            out.attributes.push(attribute_row(
+                attribute,
+                c.oid,
+                n as i16 + 1,
+                a.name,
+                a.ty.into(),
+                a.not_null,
+            ));
         }
         let Some(relation) = c.relation(&|_| Some(RelId(0))) else { continue };
         for i in &relation.indexes {
@@ -647,7 +700,14 @@ pub fn self_description(storage: &dyn Fn(Oid) -> Option<RelId>) -> SelfDescripti
 }
 
 /// The row of a role.
-pub fn role_row(def: &'static CatalogDef, oid: Oid, name: &str, superuser: bool, login: bool, verifier: Option<&str>) -> Row {
+pub fn role_row(
+    def: &'static CatalogDef,
+    oid: Oid,
+    name: &str,
+    superuser: bool,
+    login: bool,
+    verifier: Option<&str>,
+) -> Row {
     Row::new(def)
         .set("oid", oid)
         .set("rolname", name)

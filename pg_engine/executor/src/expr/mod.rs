@@ -122,9 +122,7 @@ impl Compiled {
                 c.note_slot(*n);
                 Self::Slot(*n as usize, *t)
             }
-            Expr::Call(call) => {
-                Self::Call(Box::new(Call::new(call.function, list(&call.args, c)?, call.ty)))
-            }
+            Expr::Call(call) => Self::Call(Box::new(Call::new(call.function, list(&call.args, c)?, call.ty))),
             Expr::And(l) => Self::And(list(l, c)?),
             Expr::Or(l) => Self::Or(list(l, c)?),
             Expr::Not(e) => Self::Not(boxed(e, c)?),
@@ -183,7 +181,9 @@ impl Compiled {
     pub(crate) fn reset(&mut self) {
         match self {
             Self::Const(..) | Self::Column(_) | Self::Param(..) | Self::Slot(..) => {}
-            Self::Call(c) | Self::Distinct(c, _) | Self::NullIf(c, _) => c.args.iter_mut().for_each(Self::reset),
+            Self::Call(c) | Self::Distinct(c, _) | Self::NullIf(c, _) => {
+                c.args.iter_mut().for_each(Self::reset)
+            }
             Self::And(l)
             | Self::Or(l)
             | Self::Coalesce(l, _)
@@ -236,7 +236,9 @@ impl Call {
 impl ScalarArray {
     fn new(f: &'static Function, args: &[Expr; 2], any: bool, compiled: Vec<Compiled>) -> Self {
         let set = match (&args[1], any) {
-            (Expr::Const(Value::Array(a), _), true) if hashable(f, &args[0], a.element) && a.values.len() > 4 => {
+            (Expr::Const(Value::Array(a), _), true)
+                if hashable(f, &args[0], a.element) && a.values.len() > 4 =>
+            {
                 let mut keys = Vec::with_capacity(a.values.len());
                 let mut null = false;
                 for v in &a.values {
@@ -262,9 +264,7 @@ fn hashable(f: &'static Function, left: &Expr, element: Oid) -> bool {
         plain(a) == plain(b)
     };
     same(left.ty().oid, element)
-        && pg_functions::registry()
-            .equality_operator(element)
-            .is_some_and(|o| o.function == f.oid)
+        && pg_functions::registry().equality_operator(element).is_some_and(|o| o.function == f.oid)
 }
 
 /// A planned subquery's tree.

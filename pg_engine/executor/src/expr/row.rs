@@ -5,8 +5,7 @@ use core::cmp::Ordering;
 
 use pg_functions::{Function, Implementation, order};
 use pg_types::{
-    Oid, Result, SqlError, SqlState, SqlType, Value,
-    oid,
+    Oid, Result, SqlError, SqlState, SqlType, Value, oid,
     value::{ArrayValue, RecordValue},
 };
 
@@ -17,7 +16,12 @@ use crate::context::Rt;
 const MAX_ARRAY: usize = (1 << 27) - 1;
 
 /// Calls a function on values, NULL handling included.
-pub(crate) fn call_function(f: &'static Function, args: &[Value], ty: SqlType, rt: &Rt<'_, '_>) -> Result<Value> {
+pub(crate) fn call_function(
+    f: &'static Function,
+    args: &[Value],
+    ty: SqlType,
+    rt: &Rt<'_, '_>,
+) -> Result<Value> {
     if f.strict && args.iter().any(Value::is_null) {
         return Ok(Value::Null);
     }
@@ -168,7 +172,13 @@ fn distinct(c: &mut Call, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<bool> {
     })
 }
 
-fn extreme(l: &mut [Compiled], greatest: bool, ty: SqlType, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
+fn extreme(
+    l: &mut [Compiled],
+    greatest: bool,
+    ty: SqlType,
+    row: RowRef<'_>,
+    rt: &Rt<'_, '_>,
+) -> Result<Value> {
     let wanted = if greatest { Ordering::Greater } else { Ordering::Less };
     let mut best = Value::Null;
     for e in l {
@@ -275,7 +285,10 @@ pub(crate) fn nest(parts: Vec<Value>, element: Oid) -> Result<Value> {
         }
     }
     if all.len() > MAX_ARRAY {
-        return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed (134217727)"));
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "array size exceeds the maximum allowed (134217727)",
+        ));
     }
     let mut dims = dims.unwrap_or_default();
     if all.is_empty() {
@@ -340,7 +353,8 @@ fn element(a: &ArrayValue, at: &[(i32, i32)]) -> Value {
 }
 
 fn slice(a: &ArrayValue, at: &[(i32, i32)]) -> Result<Value> {
-    let empty = || Value::Array(Arc::new(ArrayValue { element: a.element, dims: Vec::new(), values: Vec::new() }));
+    let empty =
+        || Value::Array(Arc::new(ArrayValue { element: a.element, dims: Vec::new(), values: Vec::new() }));
     if at.len() > a.dims.len() || a.dims.is_empty() {
         return Ok(empty());
     }

@@ -4,8 +4,7 @@ use alloc::{borrow::Cow, sync::Arc, vec::Vec};
 
 use pg_functions::{Implementation, Rows};
 use pg_types::{
-    Batch, ColumnData, Result, SqlType, Value, Vector,
-    oid,
+    Batch, ColumnData, Result, SqlType, Value, Vector, oid,
     vector::{Encoding, VectorBuilder},
 };
 
@@ -27,7 +26,12 @@ fn for_rows(count: usize, sel: Selection<'_>, mut f: impl FnMut(usize) -> Result
 
 impl Compiled {
     /// The column of values; only the selected rows mean anything.
-    pub(crate) fn vector(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
+    pub(crate) fn vector(
+        &mut self,
+        batch: &Batch,
+        sel: Selection<'_>,
+        rt: &Rt<'_, '_>,
+    ) -> Result<Arc<Vector>> {
         match self {
             Self::Const(_, v) => return Ok(v.clone()),
             Self::Column(n) => return batch.columns.get(*n).cloned().ok_or_else(no_column),
@@ -172,7 +176,13 @@ fn bools(data: Vec<bool>) -> Arc<Vector> {
 }
 
 /// Row by row: for the rarer constructs.
-fn by_rows(e: &mut Compiled, ty: SqlType, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
+fn by_rows(
+    e: &mut Compiled,
+    ty: SqlType,
+    batch: &Batch,
+    sel: Selection<'_>,
+    rt: &Rt<'_, '_>,
+) -> Result<Arc<Vector>> {
     let mut b = VectorBuilder::with_capacity(ty, batch.rows);
     for_rows(batch.rows, sel, |i| {
         b.push_nulls(i - b.len());

@@ -8,7 +8,7 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
-    builtin::{PG_ATTRIBUTE, PG_CONSTRAINT, PG_DEPEND, PG_CLASS, PG_INDEX, PG_REWRITE},
+    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_REWRITE},
 };
 use pg_functions::registry;
 use pg_types::{Oid, Result, Value};
@@ -26,7 +26,9 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
         Some(e) => {
             // A function call stands alone, anything else gets parentheses.
             let call = e.ends_with(')')
-                && e.split('(').next().is_some_and(|f| !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+                && e.split('(').next().is_some_and(|f| {
+                    !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                });
             if call || !order { e.clone() } else { format!("({e})") }
         }
         None => relation
@@ -102,7 +104,10 @@ pub(crate) fn constraint_definition(relation: &Relation, c: &Constraint) -> Stri
     }
 }
 
-fn index_of(reader: &Reader<'_>, oid: Oid) -> Result<Option<(alloc::sync::Arc<Relation>, alloc::sync::Arc<Index>)>> {
+fn index_of(
+    reader: &Reader<'_>,
+    oid: Oid,
+) -> Result<Option<(alloc::sync::Arc<Relation>, alloc::sync::Arc<Index>)>> {
     let rows = reader.find(PG_INDEX, &["indexrelid"], &[Value::Oid(oid)])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let Some(relation) = reader.relation_by_oid(row.oid("indrelid"))? else { return Ok(None) };
@@ -146,7 +151,8 @@ pub(super) fn call(
                 Some(r) => reader.relation_by_oid(r.oid("conrelid"))?,
                 None => None,
             };
-            let found = relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
+            let found =
+                relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
             some_text(found.map(|(r, c)| {
                 let text = constraint_definition(r, c);
@@ -175,7 +181,8 @@ pub(super) fn call(
         | "pg_get_function_arg_default" => Value::Null,
         "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match registry().function(o) {
             Some(f) => {
-                let list = f.args.iter().map(|a| text::type_name(reader, *a, None)).collect::<Result<Vec<_>>>()?;
+                let list =
+                    f.args.iter().map(|a| text::type_name(reader, *a, None)).collect::<Result<Vec<_>>>()?;
                 some_text(Some(list.join(", ")))
             }
             None => Value::Null,

@@ -1,8 +1,8 @@
 //! Functions that need the catalogs, sequences or the session.
 
 mod definitions;
-mod session;
 mod sequences;
+mod session;
 
 use alloc::{
     format,
@@ -103,7 +103,12 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     Err(SqlError::unsupported(format!("function {}()", f.name)))
 }
 
-fn catalog_call(cx: &ExecContext<'_>, reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Option<Value>> {
+fn catalog_call(
+    cx: &ExecContext<'_>,
+    reader: &Reader<'_>,
+    name: &str,
+    args: &[Value],
+) -> Result<Option<Value>> {
     let o = arg_oid(args, 0);
     let in_path = |schema: Oid| reader.search_path().iter().any(|s| s.0 == schema);
     let visible = |catalog: Oid, schema_column: &str| -> Result<Value> {
@@ -112,7 +117,9 @@ fn catalog_call(cx: &ExecContext<'_>, reader: &Reader<'_>, name: &str, args: &[V
     };
     let try_reg = |ty: Oid| match text::input(arg_text(args, 0), SqlType::new(ty), cx) {
         Ok(v) => Ok(v),
-        Err(e) if e.state().0.starts_with(b"42") || e.state() == SqlState::INVALID_SCHEMA_NAME => Ok(Value::Null),
+        Err(e) if e.state().0.starts_with(b"42") || e.state() == SqlState::INVALID_SCHEMA_NAME => {
+            Ok(Value::Null)
+        }
         Err(e) => Err(e),
     };
     Ok(Some(match name {
@@ -182,7 +189,9 @@ fn catalog_call(cx: &ExecContext<'_>, reader: &Reader<'_>, name: &str, args: &[V
             _ => Value::Int4(0),
         },
         "pg_relation_is_publishable" => match reader.relation_by_oid(o)? {
-            Some(r) => Value::Bool(r.kind == pg_catalog::RelationKind::Table && r.schema != builtin::PG_CATALOG),
+            Some(r) => {
+                Value::Bool(r.kind == pg_catalog::RelationKind::Table && r.schema != builtin::PG_CATALOG)
+            }
             None => Value::Bool(false),
         },
         "row_security_active" => Value::Bool(false),

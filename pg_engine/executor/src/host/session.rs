@@ -78,10 +78,14 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "pg_blocking_pids" | "pg_safe_snapshot_blocking_pids" => {
             return Err(SqlError::unsupported(format!("function {function}()")));
         }
-        "inet_client_port" => cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1))),
+        "inet_client_port" => {
+            cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1)))
+        }
         "txid_current" | "pg_current_xact_id" => match cx.txn.borrow_mut().storage().xid() {
             Some(x) => Value::Int8(x.0 as i64),
-            None => return Err(SqlError::unsupported(format!("function {function}() before the first write"))),
+            None => {
+                return Err(SqlError::unsupported(format!("function {function}() before the first write")));
+            }
         },
         "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
             cx.txn.borrow_mut().storage().xid().map_or(Value::Null, |x| Value::Int8(x.0 as i64))
@@ -127,7 +131,9 @@ fn sleep(cx: &ExecContext<'_>, seconds: f64) -> Result<Value> {
     loop {
         cx.checkpoint()?;
         let spent = platform::time::monotonic() - start;
-        let Some(left) = total.checked_sub(spent).filter(|l| !l.is_zero()) else { return Ok(Value::text("")) };
+        let Some(left) = total.checked_sub(spent).filter(|l| !l.is_zero()) else {
+            return Ok(Value::text(""));
+        };
         platform::task::sleep(left.min(Duration::from_millis(20)));
     }
 }

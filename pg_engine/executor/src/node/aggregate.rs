@@ -87,7 +87,8 @@ impl Call {
             self.state()?.resize(count);
             return Ok(());
         }
-        let args: Vec<Arc<Vector>> = self.args.iter_mut().map(|e| e.vector(b, sel, rt)).collect::<Result<_>>()?;
+        let args: Vec<Arc<Vector>> =
+            self.args.iter_mut().map(|e| e.vector(b, sel, rt)).collect::<Result<_>>()?;
         let unique;
         if self.distinct {
             unique = self.first_occurrences(&args, groups, b, sel, rt)?;
@@ -204,12 +205,8 @@ impl HashAggregate {
     }
 
     fn consume(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
-        self.values = self
-            .types
-            .iter()
-            .take(self.keys.len())
-            .map(|t| VectorBuilder::with_capacity(*t, 16))
-            .collect();
+        self.values =
+            self.types.iter().take(self.keys.len()).map(|t| VectorBuilder::with_capacity(*t, 16)).collect();
         let mut ids: Vec<u32> = Vec::new();
         if self.keys.is_empty() {
             self.count = 1;

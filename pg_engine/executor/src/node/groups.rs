@@ -58,7 +58,12 @@ fn integer(v: &Vector, i: usize) -> i64 {
 }
 
 /// Appends the key of a row's columns; true: one of them is NULL.
-pub(crate) fn encode_row(classes: &[KeyClass], columns: &[Arc<Vector>], row: usize, out: &mut Vec<u8>) -> bool {
+pub(crate) fn encode_row(
+    classes: &[KeyClass],
+    columns: &[Arc<Vector>],
+    row: usize,
+    out: &mut Vec<u8>,
+) -> bool {
     let mut null = false;
     for (class, v) in classes.iter().zip(columns) {
         let i = v.index(row);

@@ -73,9 +73,12 @@ impl HashJoin {
                 }
                 // Types that only the operator itself can compare: every pair is a candidate.
                 None => {
-                    let args =
-                        alloc::vec![Compiled::new(l, c)?, Compiled::new(&shift(r, offset), c)?];
-                    rest.push(Compiled::Call(alloc::boxed::Box::new(Call::new(f, args, SqlType::new(oid::BOOL)))));
+                    let args = alloc::vec![Compiled::new(l, c)?, Compiled::new(&shift(r, offset), c)?];
+                    rest.push(Compiled::Call(alloc::boxed::Box::new(Call::new(
+                        f,
+                        args,
+                        SqlType::new(oid::BOOL),
+                    ))));
                 }
             }
         }
@@ -134,7 +137,13 @@ impl HashJoin {
     }
 
     /// Pairs that also satisfy the further conditions.
-    fn check(&mut self, left: &Batch, right: &Batch, pairs: Vec<(u32, u32)>, rt: &Rt<'_, '_>) -> Result<Vec<(u32, u32)>> {
+    fn check(
+        &mut self,
+        left: &Batch,
+        right: &Batch,
+        pairs: Vec<(u32, u32)>,
+        rt: &Rt<'_, '_>,
+    ) -> Result<Vec<(u32, u32)>> {
         if self.on.is_empty() || pairs.is_empty() {
             return Ok(pairs);
         }
@@ -224,7 +233,8 @@ impl HashJoin {
         if rows.is_empty() {
             return None;
         }
-        let mut columns: Vec<Arc<Vector>> = self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
+        let mut columns: Vec<Arc<Vector>> =
+            self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
         columns.extend(built.rows.columns.iter().map(|c| Arc::new(c.take(&rows))));
         Some(Batch { columns, rows: rows.len(), selection: None })
     }

@@ -81,7 +81,12 @@ impl Project {
 }
 
 /// Evaluates the expressions over a batch; the result has the batch's rows and selection.
-pub(crate) fn project(exprs: &mut [Compiled], types: &[SqlType], b: &Batch, rt: &Rt<'_, '_>) -> Result<Batch> {
+pub(crate) fn project(
+    exprs: &mut [Compiled],
+    types: &[SqlType],
+    b: &Batch,
+    rt: &Rt<'_, '_>,
+) -> Result<Batch> {
     let mut columns = Vec::with_capacity(exprs.len());
     for (e, ty) in exprs.iter_mut().zip(types) {
         let mut v = e.vector(b, b.selection.as_deref(), rt)?;
@@ -170,7 +175,12 @@ impl Limit {
 }
 
 /// A row count from an int8 expression; NULL counts as `default`.
-pub(crate) fn count(e: Option<&mut Compiled>, what: &'static str, default: u64, rt: &Rt<'_, '_>) -> Result<u64> {
+pub(crate) fn count(
+    e: Option<&mut Compiled>,
+    what: &'static str,
+    default: u64,
+    rt: &Rt<'_, '_>,
+) -> Result<u64> {
     let Some(e) = e else { return Ok(default) };
     let n = match e.constant(rt)? {
         Value::Int8(n) => n,
@@ -272,7 +282,8 @@ impl CteScan {
 
 impl Operator for CteScan {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        let cell = rt.ctes.get(self.cte).ok_or_else(|| SqlError::internal("no such common table expression"))?;
+        let cell =
+            rt.ctes.get(self.cte).ok_or_else(|| SqlError::internal("no such common table expression"))?;
         let mut cte = cell.borrow_mut();
         if cte.rows.is_none() {
             let mut rows = Vec::new();
@@ -529,8 +540,5 @@ pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_, '_>) -> Result<Batch> {
 
 /// Evaluates keys over a batch without selection problems: the columns are compact.
 pub(crate) fn key_columns(exprs: &mut [Compiled], b: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<Arc<Vector>>> {
-    exprs
-        .iter_mut()
-        .map(|e| e.vector(b, b.selection.as_deref(), rt).map(|v| compacted(&v, b)))
-        .collect()
+    exprs.iter_mut().map(|e| e.vector(b, b.selection.as_deref(), rt).map(|v| compacted(&v, b))).collect()
 }

@@ -150,9 +150,14 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Filter(p, e) => boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?)),
         Node::Project(p, e) => boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types)),
         Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
-        Node::NestedLoop { kind, left, right, slots, on } => {
-            boxed(nested_loop::NestedLoop::new(*kind, input(left, c)?, input(right, c)?, slots, on.as_ref(), c)?)
-        }
+        Node::NestedLoop { kind, left, right, slots, on } => boxed(nested_loop::NestedLoop::new(
+            *kind,
+            input(left, c)?,
+            input(right, c)?,
+            slots,
+            on.as_ref(),
+            c,
+        )?),
         // A hash join keeps the order of its left side, which is all that the plans above a merge join rely on.
         Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
             boxed(hash_join::HashJoin::new(*kind, input(left, c)?, input(right, c)?, keys, on.as_ref(), c)?)

@@ -37,7 +37,8 @@ struct Output {
 
 impl Output {
     fn new(left: &[SqlType], right: &[SqlType]) -> Self {
-        let builders = |types: &[SqlType]| types.iter().map(|t| VectorBuilder::with_capacity(*t, 16)).collect();
+        let builders =
+            |types: &[SqlType]| types.iter().map(|t| VectorBuilder::with_capacity(*t, 16)).collect();
         Self { left: builders(left), right: builders(right), rows: 0 }
     }
     fn push(&mut self, left: &Batch, row: usize, right: Option<(&Batch, &[u32])>) {
@@ -169,7 +170,8 @@ impl NestedLoop {
             *at += 1;
         }
         let inner = self.inner.as_ref().filter(|_| !rows.is_empty())?;
-        let mut columns: Vec<Arc<Vector>> = self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
+        let mut columns: Vec<Arc<Vector>> =
+            self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
         columns.extend(inner.columns.iter().map(|c| Arc::new(c.take(&rows))));
         Some(Batch { columns, rows: rows.len(), selection: None })
     }

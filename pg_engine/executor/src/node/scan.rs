@@ -69,7 +69,11 @@ impl RowReader {
         let types = stored
             .iter()
             .map(|&(_, a)| {
-                relation.attributes.get(a).map(|a| a.ty).ok_or_else(|| SqlError::internal("no such attribute"))
+                relation
+                    .attributes
+                    .get(a)
+                    .map(|a| a.ty)
+                    .ok_or_else(|| SqlError::internal("no such attribute"))
             })
             .collect::<Result<_>>()?;
         Ok(Self {
@@ -104,7 +108,8 @@ impl RowReader {
         Ok(())
     }
     fn finish(&mut self) -> Result<Batch> {
-        let width = self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
+        let width =
+            self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
         let mut columns: Vec<Option<Arc<Vector>>> = alloc::vec![None; width];
         for (b, &(position, _)) in self.builders.drain(..).zip(&self.stored) {
             if let Some(c) = columns.get_mut(position) {
@@ -518,8 +523,9 @@ impl IndexScan {
                 Some((k, true)) => KeyBound::ExcludedPrefix(k),
             };
             let direction = if self.backward { ScanDirection::Backward } else { ScanDirection::Forward };
-            self.scan =
-                Some(rt.storage().index_scan(self.index.storage, from, to, direction).map_err(storage_error)?);
+            self.scan = Some(
+                rt.storage().index_scan(self.index.storage, from, to, direction).map_err(storage_error)?,
+            );
         }
     }
 }

@@ -5,7 +5,10 @@ use alloc::{sync::Arc, vec::Vec};
 use pg_plan::logical::SetOp;
 use pg_types::{Batch, Result, Vector};
 
-use super::{Exec, Operator, groups::{Groups, KeyClass}};
+use super::{
+    Exec, Operator,
+    groups::{Groups, KeyClass},
+};
 use crate::{context::Rt, expr::Compiled, keys};
 
 /// DISTINCT: first occurrences by hashing; DISTINCT ON: first of each run of equal keys in sorted input.
@@ -184,4 +187,3 @@ impl Operator for SetOperation {
         alloc::vec![&self.left, &self.right]
     }
 }
-

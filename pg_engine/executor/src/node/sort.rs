@@ -95,7 +95,12 @@ pub(crate) struct Sort {
 }
 
 impl Sort {
-    pub(crate) fn new(input: Exec, keys: &[SortKey], limit: Option<&Expr>, c: &mut Compiler<'_>) -> Result<Self> {
+    pub(crate) fn new(
+        input: Exec,
+        keys: &[SortKey],
+        limit: Option<&Expr>,
+        c: &mut Compiler<'_>,
+    ) -> Result<Self> {
         Ok(Self { input, keys: Key::list(keys, c)?, limit: c.option(limit)?, rows: None, at: 0 })
     }
 

@@ -311,11 +311,18 @@ impl Target {
     }
 
     /// Adds a row version to index `n`; the other row if its key is taken.
-    pub(crate) fn index_row_in(&mut self, n: usize, row: &[Value], tid: Tid, rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
+    pub(crate) fn index_row_in(
+        &mut self,
+        n: usize,
+        row: &[Value],
+        tid: Tid,
+        rt: &Rt<'_, '_>,
+    ) -> Result<Option<Tid>> {
         let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
         let Some(state) = self.indexes.get(n) else { return Ok(None) };
         let index = &state.index;
-        let unique = if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
+        let unique =
+            if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
         let mut txn = rt.cx.txn.borrow_mut();
         match rt.storage().index_insert(txn.storage(), index.storage, &self.key, tid, unique) {
             Ok(IndexInsert::Done) => Ok(None),
@@ -333,7 +340,8 @@ impl Target {
             return Ok(None);
         }
         let mut txn = rt.cx.txn.borrow_mut();
-        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, Tid::NONE, Unique::CheckOnly) {
+        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, Tid::NONE, Unique::CheckOnly)
+        {
             Ok(IndexInsert::Done) => Ok(None),
             Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
             Err(e) => Err(storage_error(e)),
@@ -356,7 +364,8 @@ impl Target {
             }
             let v = match part {
                 KeyPart::Column(p) => {
-                    let name = self.live.get(*p).and_then(|&a| self.relation.attributes.get(a)).map(|a| &a.name);
+                    let name =
+                        self.live.get(*p).and_then(|&a| self.relation.attributes.get(a)).map(|a| &a.name);
                     names.push_str(&name.map_or_else(String::new, |n| crate::text::quote_identifier(n)));
                     row.get(*p).cloned().unwrap_or(Value::Null)
                 }
@@ -384,7 +393,9 @@ impl Target {
         for a in &self.relation.attributes {
             columns.push(match a.dropped {
                 true => Arc::new(Vector::nulls(a.ty)),
-                false => live.next().cloned().ok_or_else(|| SqlError::internal("too few columns to insert"))?,
+                false => {
+                    live.next().cloned().ok_or_else(|| SqlError::internal("too few columns to insert"))?
+                }
             });
         }
         let mut arena = core::mem::take(&mut self.payload);
@@ -430,9 +441,11 @@ impl Target {
         let mut columns = Vec::with_capacity(state.parts.len());
         for part in &mut state.parts {
             columns.push(match part {
-                KeyPart::Column(p) => {
-                    b.columns.get(*p).cloned().ok_or_else(|| SqlError::internal("too few columns to index"))?
-                }
+                KeyPart::Column(p) => b
+                    .columns
+                    .get(*p)
+                    .cloned()
+                    .ok_or_else(|| SqlError::internal("too few columns to index"))?,
                 KeyPart::Expr(e) => e.vector(b, Some(&rows), rt)?,
             });
         }

@@ -39,7 +39,8 @@ impl Update {
             .iter()
             .map(|(attnum, e)| Ok((target.position(*attnum)?, Compiled::new(e, c)?)))
             .collect::<Result<Vec<_>>>()?;
-        let generated = u.target.generated.iter().map(|(a, _)| target.position(*a)).collect::<Result<Vec<_>>>()?;
+        let generated =
+            u.target.generated.iter().map(|(a, _)| target.position(*a)).collect::<Result<Vec<_>>>()?;
         let never_indexed =
             !target.touches_index(assignments.iter().map(|a| a.0).chain(generated.iter().copied()));
         Ok(Self {
@@ -86,7 +87,10 @@ impl Update {
                 let mut txn = rt.cx.txn.borrow_mut();
                 let isolation = txn.isolation();
                 let storage = rt.storage();
-                (storage.heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?, isolation)
+                (
+                    storage.heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?,
+                    isolation,
+                )
             };
             match outcome {
                 RowOutcome::Done { tid, hot } => {
