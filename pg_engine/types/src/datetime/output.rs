@@ -18,6 +18,8 @@ const WEEKDAYS: [&[u8]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"
 
 #[inline]
 fn two(n: i32, out: &mut Vec<u8>) {
+    // Values from a damaged page may be out of range: they show wrong, but as digits.
+    let n = n.unsigned_abs() % 100;
     out.extend_from_slice(&[b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
 }
 

@@ -72,6 +72,9 @@ impl Numeric {
         if self.is_nan() || number.is_nan() {
             return Ok(Self::NAN);
         }
+        if self.signum() < 0 || number.signum() < 0 {
+            return Err(log_error("cannot take logarithm of a negative number"));
+        }
         self.check_logarithm()?;
         number.check_logarithm()?;
         let (Some(base), Some(num)) = (self.digits(), number.digits()) else {
@@ -284,25 +287,23 @@ fn power(base: &Digits, exp: &Digits) -> Result<Digits> {
 }
 
 fn integer_power(base: &Digits, exponent: i32, scales: i32) -> Result<Digits> {
-    if base.is_zero() {
-        // The caller has refused negative exponents.
-        let v = if exponent == 0 { one() } else { Digits::zero(0) };
-        return Ok(v.with_scale(scale_for(0, scales) as u32));
-    }
-    let log = base.log10_approx() * f64::from(exponent);
-    if log > f64::from(super::MAX_WEIGHT + 1) * f64::from(WIDTH) {
-        return Err(overflow());
-    }
-    if log + 1.0 < -f64::from(MAX_DISPLAY_SCALE) {
-        return Ok(Digits::zero(MAX_DISPLAY_SCALE as u32));
-    }
-    let scale = scale_for(log as i32, scales);
+    let scale = scales.clamp(MIN_SIG_DIGITS, MAX_DISPLAY_SCALE);
     match exponent {
         0 => return Ok(one().with_scale(scale as u32)),
         1 => return Ok(base.clone().rounded(scale)),
         -1 => return Ok(one().div_rounded(base, scale)),
         2 => return Ok(base.mul_rounded(base, scale)),
         _ => {}
+    }
+    if base.is_zero() {
+        return Ok(Digits::zero(scale as u32));
+    }
+    let log = base.log10_approx() * f64::from(exponent);
+    if log > f64::from(super::MAX_WEIGHT + 1) * f64::from(WIDTH) {
+        return Err(overflow());
+    }
+    if log + 1.0 < -f64::from(scale) {
+        return Ok(Digits::zero(scale as u32));
     }
     // Significant digits of the result, with room for the error that each multiplication adds.
     let sig = 1 + scale + log as i32;

@@ -115,8 +115,9 @@ impl Numeric {
         };
         match self.class() {
             Class::NaN => header(0, 0, NAN, 0),
-            Class::Infinity => header(0, 0, INFINITY, 0),
-            Class::NegInfinity => header(0, 0, NEG_INFINITY, 0),
+            // PostgreSQL's infinities show this scale on the wire.
+            Class::Infinity => header(0, 0, INFINITY, 32),
+            Class::NegInfinity => header(0, 0, NEG_INFINITY, 32),
             Class::Small(..) | Class::Big(_) => {
                 let d = self.digits().unwrap_or_default();
                 header(d.digits.len(), d.weight, if d.negative { NEGATIVE } else { 0 }, d.scale);

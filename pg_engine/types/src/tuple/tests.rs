@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    datetime,
     numeric::Numeric,
     value::{ArrayValue, Interval, RecordValue, TimeTz, Value},
     vector::{Vector, VectorBuilder},
@@ -24,9 +25,10 @@ pub(crate) fn any_typed() -> impl Strategy<Value = (SqlType, Value)> {
         (any::<i128>(), 0u32..50).prop_map(|(m, s)| (oid::NUMERIC, Value::Numeric(Numeric::new(m, s)))),
         text.prop_map(|v| (oid::TEXT, Value::text(&v))),
         proptest::collection::vec(any::<u8>(), 0..20).prop_map(|v| (oid::BYTEA, Value::Bytea(v.into()))),
-        any::<i32>().prop_map(|v| (oid::DATE, Value::Date(v))),
-        any::<i64>().prop_map(|v| (oid::TIMESTAMPTZ, Value::TimestampTz(v))),
-        (any::<i64>(), any::<i32>())
+        (datetime::MIN_DATE..datetime::END_DATE).prop_map(|v| (oid::DATE, Value::Date(v))),
+        (datetime::MIN_TIMESTAMP..datetime::END_TIMESTAMP)
+            .prop_map(|v| (oid::TIMESTAMPTZ, Value::TimestampTz(v))),
+        (0..=datetime::DAY, -57_599i32..57_600)
             .prop_map(|(micros, zone)| (oid::TIMETZ, Value::TimeTz(TimeTz { micros, zone }))),
         (any::<i32>(), any::<i32>(), any::<i64>()).prop_map(|(months, days, micros)| (
             oid::INTERVAL,
