@@ -43,3 +43,8 @@ pub use metal::{entropy, memory, power, sync, task, time};
 /// Sockets of the operating system below, for the hosted binary and for tests.
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 pub use hosted::net as host_net;
+
+#[cfg(intralith_platform = "simulated")]
+pub mod simulated;
+#[cfg(intralith_platform = "simulated")]
+pub use simulated::{entropy, power, sync, task, time};

@@ -78,9 +78,9 @@ pub(crate) fn append(
 impl BufferPool {
     /// Redoes a record of page changes. Pages of relations that are gone are skipped.
     ///
-    /// On a device that does not tear pages a page's history may begin with operations, and the page may meanwhile belong to
-    /// another relation because its own was dropped later in the log. Such a relation is noted in `doomed`: the caller checks that it
-    /// is gone in the end.
+    /// On a device that does not tear pages a page's history may begin with operations, and the page may meanwhile hold
+    /// something else because its own relation was dropped later in the log. Such a relation is noted in `doomed`: the
+    /// caller checks that it is gone in the end.
     pub fn redo(
         &self,
         directory: &Directory,
@@ -105,7 +105,7 @@ impl BufferPool {
             } else {
                 relation.grow_to(block + 1);
                 match self.write(&relation, block) {
-                    Err(StorageError::Corrupt { what: pg_page::ELSEWHERE, .. }) => {
+                    Err(StorageError::Corrupt { .. }) => {
                         doomed.push(rel);
                         continue;
                     }

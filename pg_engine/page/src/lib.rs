@@ -48,9 +48,6 @@ pub const FLAG_ALL_VISIBLE: u8 = 1;
 /// Hint: there may be unused slots.
 pub const FLAG_UNUSED_SLOTS: u8 = 2;
 
-/// What [`Page::check`] says about an intact page of another block or relation.
-pub const ELSEWHERE: &str = "page belongs elsewhere";
-
 /// One page's bytes, aligned for transfers.
 #[derive(Clone)]
 #[repr(C, align(4096))]
@@ -157,7 +154,7 @@ impl Page {
         let what = if self.u32_at(0) != self.checksum() {
             "checksum mismatch"
         } else if self.rel() != rel || self.block() != block {
-            ELSEWHERE
+            "page belongs elsewhere"
         } else {
             return Ok(());
         };

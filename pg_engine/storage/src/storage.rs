@@ -176,12 +176,12 @@ impl Storage {
                 task::sleep(Duration::from_millis(1));
             }
         })?;
-        let mut e = Encoder(self.engine.directory.snapshot());
-        encode_state(&mut e, &self.engine.transactions.state());
+        let mut tail = Encoder::default();
+        encode_state(&mut tail, &self.engine.transactions.state());
+        let (mut bytes, page) = self.engine.directory.snapshot(tail.0.len())?;
+        bytes.extend_from_slice(&tail.0);
         // What the snapshot takes for ended must be in the log for good.
         self.wal.flush(self.wal.inserted());
-        let pages = (e.0.len().div_ceil(PAGE_SIZE)) as u32;
-        let page = self.engine.directory.allocate_run(pages).ok_or(StorageError::DiskFull)?;
         let old = state.superblock;
         let next = Superblock {
             generation: old.generation + 1,
@@ -189,11 +189,11 @@ impl Storage {
             epoch: self.wal.epoch(),
             clean,
             meta_page: page,
-            meta_bytes: e.0.len() as u64,
-            meta_crc: kernel_simd::crc32c::checksum(&e.0),
+            meta_bytes: bytes.len() as u64,
+            meta_crc: kernel_simd::crc32c::checksum(&bytes),
             ..old
         };
-        let written = pg_volume::metadata_write(&*self.device, &next, page, &e.0)
+        let written = pg_volume::metadata_write(&*self.device, &next, page, &bytes)
             .and_then(|()| self.device.flush().map_err(StorageError::Io))
             .and_then(|()| pg_volume::write_superblock(&*self.device, &next));
         if let Err(e) = written {
@@ -354,7 +354,7 @@ fn redo(
         }
     }
     if let Some(rel) = doomed.into_iter().find(|rel| directory.get(*rel).is_some()) {
-        return Err(StorageError::Corrupt { rel, block: 0, what: pg_page::ELSEWHERE });
+        return Err(StorageError::Corrupt { rel, block: 0, what: "page cannot be redone" });
     }
     let aborted: HashSet<Xid> = state.aborted.iter().copied().collect();
     for rel in directory.all() {

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use pg_page::{Lsn, RelId, StorageError, Xid};
+use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
 use pg_wal::{RecordKind, Wal};
 use platform::sync::{Mutex, MutexGuard, OnceLock, RwLock};
 
@@ -318,10 +318,6 @@ impl Directory {
         true
     }
 
-    /// Takes a free run for a metadata snapshot.
-    pub fn allocate_run(&self, pages: u32) -> Option<u32> {
-        self.space.lock().allocate(pages)
-    }
     /// Gives a snapshot's run back.
     pub fn release_run(&self, start: u32, pages: u32) {
         self.space.lock().release(start, pages);
@@ -335,9 +331,10 @@ impl Directory {
         }
     }
 
-    /// The whole directory, as of one moment.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let space = self.space.lock();
+    /// The whole directory as of one moment, and a free run of pages for it and `extra` bytes behind it. The run must be
+    /// taken at that moment too: what the log says to allocate later must not meet it when it is redone.
+    pub fn snapshot(&self, extra: usize) -> Result<(Vec<u8>, u32), StorageError> {
+        let mut space = self.space.lock();
         let all = self.all();
         let mut e = Encoder::default();
         e.raw(META_MAGIC).u64(space.lsn.0).u32(space.next_rel).u32(all.len() as u32);
@@ -351,7 +348,9 @@ impl Directory {
                 e.u32(i).u32(start);
             }
         }
-        e.0
+        let pages = (e.0.len() + extra).div_ceil(PAGE_SIZE) as u32;
+        let run = space.allocate(pages).ok_or(StorageError::DiskFull)?;
+        Ok((e.0, run))
     }
 
     /// Reads what [`Directory::snapshot`] wrote; `d` is left behind it.

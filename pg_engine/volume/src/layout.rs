@@ -18,11 +18,11 @@ use crate::{
 pub(crate) const MAGIC: &[u8; 8] = b"INTRALTH";
 /// Version of everything on the volume.
 pub(crate) const VERSION: u32 = 1;
-const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
+pub(crate) const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
 const SUPERBLOCK_BYTES: usize = 4096;
-const CONFIGS: [u64; 2] = [128 << 10, 192 << 10];
-const CONFIG_MAGIC: &[u8; 8] = b"ITLCONFG";
-const CONFIG_BYTES: usize = 64 << 10;
+pub(crate) const CONFIGS: [u64; 2] = [128 << 10, 192 << 10];
+pub(crate) const CONFIG_MAGIC: &[u8; 8] = b"ITLCONFG";
+pub(crate) const CONFIG_BYTES: usize = 64 << 10;
 const CONFIG_HEADER: usize = 32;
 /// Longest configuration.
 pub const CONFIG_MAX: usize = CONFIG_BYTES - CONFIG_HEADER;
@@ -30,7 +30,7 @@ pub const CONFIG_MAX: usize = CONFIG_BYTES - CONFIG_HEADER;
 pub const CRASH_START: u64 = 256 << 10;
 /// And how long it may be.
 pub const CRASH_BYTES: u64 = 256 << 10;
-const RING_START: u64 = 1 << 20;
+pub(crate) const RING_START: u64 = 1 << 20;
 const MIN_RING: u64 = 1 << 20;
 
 /// What one superblock says.

@@ -5,7 +5,9 @@ use alloc::{string::String, vec, vec::Vec};
 use pg_page::StorageError;
 use platform::block::{BlockDevice, IoClass};
 
-use crate::layout::{MAGIC, VERSION, read_superblock};
+use crate::layout::{
+    CONFIG_BYTES, CONFIG_MAGIC, CONFIGS, MAGIC, RING_START, SUPERBLOCKS, VERSION, read_superblock,
+};
 
 /// Bytes looked at, at both ends of the disk.
 const LOOK: u64 = 1 << 20;
@@ -56,20 +58,55 @@ pub fn probe(device: &dyn BlockDevice) -> Result<Probe, StorageError> {
     let look = LOOK.min(capacity);
     let mut head = vec![0; look as usize];
     device.read(0, &mut head, IoClass::Read)?;
-    let ours = head.starts_with(MAGIC) || head.get(64 << 10..).is_some_and(|h| h.starts_with(MAGIC));
-    if ours {
+    let superblock = SUPERBLOCKS.iter().any(|at| has(&head, *at as usize, MAGIC));
+    let mut tail: Vec<u8> = vec![0; look as usize];
+    device.read(capacity - look, &mut tail, IoClass::Read)?;
+    if superblock {
         return match read_superblock(device) {
             Ok(s) => Ok(Probe::Intralith { version: VERSION, clean: s.clean }),
             Err(StorageError::Version(version)) => Ok(Probe::Intralith { version, clean: false }),
+            Err(StorageError::CorruptVolume(_)) if interrupted_format(device, &head, &tail)? => {
+                Ok(Probe::Blank)
+            }
             Err(e) => Err(e),
         };
     }
-    let mut tail: Vec<u8> = vec![0; look as usize];
-    device.read(capacity - look, &mut tail, IoClass::Read)?;
-    if head.iter().chain(&tail).all(|b| *b == 0) {
+    if zero(&head) && zero(&tail) {
+        return Ok(Probe::Blank);
+    }
+    let config = CONFIGS.iter().any(|at| has(&head, *at as usize, CONFIG_MAGIC));
+    if config && interrupted_format(device, &head, &tail)? {
         return Ok(Probe::Blank);
     }
     Ok(Probe::Foreign { what: String::from(name(&head, &tail)) })
+}
+
+fn zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| *b == 0)
+}
+
+fn has(head: &[u8], at: usize, magic: &[u8]) -> bool {
+    head.get(at..).is_some_and(|h| h.starts_with(magic))
+}
+
+/// The power failed while this disk was being formatted: nothing is on it but what formatting writes, and no log was ever written.
+fn interrupted_format(device: &dyn BlockDevice, head: &[u8], tail: &[u8]) -> Result<bool, StorageError> {
+    let mut rest = head.to_vec();
+    for (at, len, magic) in [
+        (SUPERBLOCKS[0], 4096, MAGIC),
+        (SUPERBLOCKS[1], 4096, MAGIC),
+        (CONFIGS[0], CONFIG_BYTES, CONFIG_MAGIC),
+        (CONFIGS[1], CONFIG_BYTES, CONFIG_MAGIC),
+    ] {
+        if has(head, at as usize, magic)
+            && let Some(part) = rest.get_mut(at as usize..at as usize + len)
+        {
+            part.fill(0);
+        }
+    }
+    let mut log = vec![0; 64 << 10];
+    device.read(RING_START, &mut log, IoClass::Read)?;
+    Ok(zero(&rest) && zero(tail) && zero(&log))
 }
 
 fn name(head: &[u8], tail: &[u8]) -> &'static str {
