@@ -133,6 +133,10 @@ pub fn server_config(config: &Config) -> ServerConfig {
             intralith_config::Authentication::Trust => Authentication::Trust,
         },
         max_connections: config.max_connections as usize,
+        settings: Vec::from([(
+            String::from("intralith.enable_test_functions"),
+            String::from(if config.test_functions { "on" } else { "off" }),
+        )]),
         ..ServerConfig::default()
     }
 }

@@ -1,0 +1,153 @@
+//! Raw bytes: what no well-behaved client sends.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use postgres::{Client, NoTls};
+
+use crate::{Outcome, Test, Url, check, equal};
+
+pub const TESTS: &[Test] = &[
+    ("protocol: encryption requests are answered N", encryption),
+    ("protocol: malformed messages are fatal 08P01 and hurt nobody else", malformed),
+    ("protocol: unknown users, databases and wrong passwords", logins),
+    ("protocol: startup packet limits", startup_limits),
+    ("protocol: many connections at a time", many_connections),
+];
+
+fn connect(url: &Url) -> Outcome<TcpStream> {
+    let stream = TcpStream::connect((url.host.as_str(), url.port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(stream)
+}
+
+/// Everything until the server closes.
+fn rest(stream: &mut TcpStream) -> Outcome<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut buf = [0; 4096];
+    loop {
+        match stream.read(&mut buf) {
+            Ok(0) => return Ok(all),
+            Ok(n) => all.extend_from_slice(&buf[..n]),
+            // A server that closes with our bytes unread resets.
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return Ok(all),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// The field of an ErrorResponse in these bytes.
+fn error_field(bytes: &[u8], code: u8) -> Option<String> {
+    let at = bytes.windows(6).position(|w| w[0] == b'E' && w[5] == b'S')?;
+    bytes[at + 5..]
+        .split(|b| *b == 0)
+        .find_map(|f| f.strip_prefix(&[code]))
+        .map(|t| String::from_utf8_lossy(t).into_owned())
+}
+
+fn encryption(url: &Url) -> Outcome {
+    let mut stream = connect(url)?;
+    for request in [80_877_103u32, 80_877_104] {
+        stream.write_all(&8u32.to_be_bytes())?;
+        stream.write_all(&request.to_be_bytes())?;
+        let mut answer = [0];
+        stream.read_exact(&mut answer)?;
+        equal("answer", answer, *b"N")?;
+    }
+    Ok(())
+}
+
+fn malformed(url: &Url) -> Outcome {
+    let mut bystander = Client::connect(&url.text, NoTls)?;
+    bystander.batch_execute("BEGIN")?;
+    let cases: &[&[u8]] = &[
+        // No such message.
+        b"\x7f\0\0\0\x04",
+        // Far too long.
+        b"Q\x7f\xff\xff\xff",
+        // Shorter than its own length word.
+        b"S\0\0\0\x03",
+        // Bind that promises more parameters than it has.
+        b"B\0\0\0\x0c\0\0\0\0\xff\xff\0\0",
+        // A string without an end.
+        b"Q\0\0\0\x07abc",
+    ];
+    for bytes in cases {
+        // The `postgres` crate has no way to send raw bytes: log in by hand where no password is asked for, or be
+        // refused as malformed during the exchange.
+        let mut stream = connect(url)?;
+        let mut startup = vec![0, 3, 0, 0];
+        for word in ["user", &url.user, "database", &url.database] {
+            startup.extend_from_slice(word.as_bytes());
+            startup.push(0);
+        }
+        startup.push(0);
+        let length = u32::try_from(startup.len() + 4).unwrap_or(0);
+        stream.write_all(&length.to_be_bytes())?;
+        stream.write_all(&startup)?;
+        stream.write_all(bytes)?;
+        let answer = rest(&mut stream)?;
+        equal("severity", error_field(&answer, b'S').as_deref(), Some("FATAL"))?;
+        equal("code", error_field(&answer, b'C').as_deref(), Some("08P01"))?;
+    }
+    equal("bystander", bystander.query_one("SELECT 1", &[])?.get::<_, i32>(0), 1)
+}
+
+fn login_error(url: &Url, user: &str, password: &str, database: &str) -> Outcome<(String, String)> {
+    let outcome = postgres::Config::new()
+        .host(&url.host)
+        .port(url.port)
+        .user(user)
+        .password(password)
+        .dbname(database)
+        .connect(NoTls);
+    match outcome {
+        Ok(_) => Err(crate::Failure::Failed(format!("{user} was let into {database}"))),
+        Err(e) => {
+            let db = e.as_db_error().ok_or_else(|| crate::Failure::Failed(e.to_string()))?;
+            Ok((db.code().code().to_owned(), db.message().to_owned()))
+        }
+    }
+}
+
+fn logins(url: &Url) -> Outcome {
+    let (code, message) = login_error(url, &url.user, &url.password, "nowhere")?;
+    equal("code", code.as_str(), "3D000")?;
+    equal("message", message.as_str(), "database \"nowhere\" does not exist")?;
+    if url.password.is_empty() {
+        return Ok(());
+    }
+    for user in [url.user.as_str(), "nobody"] {
+        let (code, message) = login_error(url, user, "wrong", &url.database)?;
+        equal("code", code.as_str(), "28P01")?;
+        equal("message", message, format!("password authentication failed for user \"{user}\""))?;
+    }
+    Ok(())
+}
+
+fn startup_limits(url: &Url) -> Outcome {
+    for length in [0u32, 7, 10_001, u32::MAX] {
+        let mut stream = connect(url)?;
+        stream.write_all(&length.to_be_bytes())?;
+        let answer = rest(&mut stream)?;
+        equal("code", error_field(&answer, b'C').as_deref(), Some("08P01"))?;
+        equal("message", error_field(&answer, b'M').as_deref(), Some("invalid length of startup packet"))?;
+    }
+    Ok(())
+}
+
+fn many_connections(url: &Url) -> Outcome {
+    const MANY: usize = 80;
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        clients.push(Client::connect(&url.text, NoTls)?);
+    }
+    for (i, client) in clients.iter_mut().enumerate() {
+        let i = i32::try_from(i).unwrap_or(0);
+        check("own answer", client.query_one("SELECT $1::int4 + 1", &[&i])?.get::<_, i32>(0) == i + 1)?;
+    }
+    Ok(())
+}

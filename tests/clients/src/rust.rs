@@ -1,0 +1,330 @@
+//! The Rust `postgres` crate: extended protocol, binary format, COPY, cancel, errors.
+
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
+
+use fallible_iterator::FallibleIterator;
+use postgres::{Client, NoTls, SimpleQueryMessage, types::Type};
+
+use crate::{Failure, Outcome, Test, Url, check, equal};
+
+pub const TESTS: &[Test] = &[
+    ("rust: values go to the server and back", values),
+    ("rust: text and binary agree", text_and_binary),
+    ("rust: statements, portals and row limits", portals),
+    ("rust: errors carry code, position and fields", errors),
+    ("rust: transactions and savepoints", transactions),
+    ("rust: COPY in and out", copy),
+    ("rust: a running statement is cancelled", cancel),
+    ("rust: statement_timeout", timeout),
+    ("rust: plans follow changes of tables", replanning),
+    ("rust: notices", notices),
+    ("rust: concurrent updates of a row", concurrent),
+];
+
+fn connect(url: &Url) -> Outcome<Client> {
+    Ok(Client::connect(&url.text, NoTls)?)
+}
+
+fn code(e: &postgres::Error) -> &str {
+    e.code().map_or("", |c| c.code())
+}
+
+fn values(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    macro_rules! round {
+        ($ty:literal, $t:ty, $($v:expr),+) => {$(
+            let v: $t = $v;
+            let got: $t = c.query_one(concat!("SELECT $1::", $ty), &[&v])?.get(0);
+            equal($ty, got, v)?;
+        )+};
+    }
+    round!("int2", i16, 0, i16::MIN, i16::MAX);
+    round!("int4", i32, 0, i32::MIN, i32::MAX);
+    round!("int8", i64, 0, i64::MIN, i64::MAX);
+    round!("float4", f32, 0.0, -1.5, f32::MAX, f32::INFINITY);
+    round!("float8", f64, 0.0, 0.1, f64::MIN_POSITIVE, f64::NEG_INFINITY);
+    round!("bool", bool, true, false);
+    round!("text", String, String::new(), "é ' \\ \n".to_owned(), "x".repeat(100_000));
+    round!("bytea", Vec<u8>, vec![], vec![0, 255, 1], vec![7; 100_000]);
+    round!("text", Option<String>, None, Some("y".to_owned()));
+    round!("int4", Option<i32>, None);
+    Ok(())
+}
+
+fn text_of(c: &mut Client, sql: &str) -> Outcome<Option<String>> {
+    for m in c.simple_query(sql)? {
+        if let SimpleQueryMessage::Row(row) = m {
+            return Ok(row.get(0).map(str::to_owned));
+        }
+    }
+    Err(Failure::Failed(format!("no row: {sql}")))
+}
+
+fn text_and_binary(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    for (sql, text) in [
+        ("SELECT 1", "1"),
+        ("SELECT -9223372036854775808::int8", "-9223372036854775808"),
+        ("SELECT 0.1::float8 + 0.2::float8", "0.30000000000000004"),
+        ("SELECT 1e20::float4", "1e+20"),
+        ("SELECT 12345678901234567890.123456789::numeric", "12345678901234567890.123456789"),
+        ("SELECT true", "t"),
+        ("SELECT 'abc'::varchar(2)", "ab"),
+        ("SELECT '\\x00ff'::bytea", "\\x00ff"),
+        ("SELECT date '2024-02-29'", "2024-02-29"),
+        ("SELECT time '12:34:56.789'", "12:34:56.789"),
+        ("SELECT timestamp '2024-02-29 12:34:56'", "2024-02-29 12:34:56"),
+        ("SELECT interval '1 year 2 days 03:04:05'", "1 year 2 days 03:04:05"),
+        ("SELECT '00112233-4455-6677-8899-aabbccddeeff'::uuid", "00112233-4455-6677-8899-aabbccddeeff"),
+    ] {
+        equal(sql, text_of(&mut c, sql)?.as_deref(), Some(text))?;
+    }
+    c.batch_execute("SET TimeZone = 'America/New_York'")?;
+    equal(
+        "timestamptz",
+        text_of(&mut c, "SELECT timestamptz '2024-07-01 12:00:00+00'")?.as_deref(),
+        Some("2024-07-01 08:00:00-04"),
+    )?;
+    let row = c.query_one("SELECT 7::int2, 8::int8, 'x'::text, NULL::int4, '\\x01'::bytea", &[])?;
+    equal("int2", row.get::<_, i16>(0), 7)?;
+    equal("int8", row.get::<_, i64>(1), 8)?;
+    equal("text", row.get::<_, String>(2), "x".to_owned())?;
+    equal("null", row.get::<_, Option<i32>>(3), None)?;
+    equal("bytea", row.get::<_, Vec<u8>>(4), vec![1])
+}
+
+fn portals(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let mut t = c.transaction()?;
+    let statement = t.prepare("SELECT n FROM generate_series(1, $1::int4) AS s(n)")?;
+    equal("parameter types", statement.params(), &[Type::INT4][..])?;
+    equal("column type", statement.columns()[0].type_(), &Type::INT4)?;
+    equal("column name", statement.columns()[0].name(), "n")?;
+    let portal = t.bind(&statement, &[&2500])?;
+    let mut seen = 0;
+    for expected in [1000, 1000, 500, 0] {
+        let rows = t.query_portal(&portal, 1000)?;
+        equal("rows of a portal", rows.len(), expected)?;
+        for row in rows {
+            seen += 1;
+            equal("row", row.get::<_, i32>(0), seen)?;
+        }
+    }
+    t.commit()?;
+    let statement = c.prepare("SELECT $1::int8 * 2")?;
+    for n in 0..200i64 {
+        equal("prepared", c.query_one(&statement, &[&n])?.get::<_, i64>(0), n * 2)?;
+    }
+    Ok(())
+}
+
+fn errors(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    for (sql, state, message) in [
+        ("SELECT 1/0", "22012", "division by zero"),
+        ("SELECT * FROM no_such_table", "42P01", "relation \"no_such_table\" does not exist"),
+        ("SELECT no_such_column", "42703", "column \"no_such_column\" does not exist"),
+        ("SELEC 1", "42601", "syntax error at or near \"SELEC\""),
+        ("SELECT 'x'::int4", "22P02", "invalid input syntax for type integer: \"x\""),
+        ("SET no_such_setting = 1", "42704", "unrecognized configuration parameter \"no_such_setting\""),
+        ("SELECT no_such_function(1)", "42883", "function no_such_function(integer) does not exist"),
+    ] {
+        for simple in [true, false] {
+            let outcome = if simple { c.batch_execute(sql) } else { c.query(sql, &[]).map(|_| ()) };
+            let e = outcome.err().ok_or_else(|| Failure::Failed(format!("{sql}: no error")))?;
+            let db = e.as_db_error().ok_or_else(|| Failure::Failed(format!("{sql}: {e}")))?;
+            equal(sql, (db.code().code(), db.message()), (state, message))?;
+        }
+    }
+    // The connection is none the worse.
+    equal("after errors", c.query_one("SELECT 1", &[])?.get::<_, i32>(0), 1)?;
+    c.batch_execute("DROP TABLE IF EXISTS client_errors; CREATE TABLE client_errors (id int PRIMARY KEY, v int NOT NULL CHECK (v > 0))")?;
+    c.batch_execute("INSERT INTO client_errors VALUES (1, 1)")?;
+    for (sql, state, constraint) in [
+        ("INSERT INTO client_errors VALUES (1, 1)", "23505", Some("client_errors_pkey")),
+        ("INSERT INTO client_errors VALUES (2, 0)", "23514", Some("client_errors_v_check")),
+        ("INSERT INTO client_errors VALUES (2, NULL)", "23502", None),
+    ] {
+        let e = c.execute(sql, &[]).err().ok_or_else(|| Failure::Failed(format!("{sql}: no error")))?;
+        let db = e.as_db_error().ok_or_else(|| Failure::Failed(e.to_string()))?;
+        equal(sql, (db.code().code(), db.constraint()), (state, constraint))?;
+        equal("table", db.table(), Some("client_errors"))?;
+    }
+    c.batch_execute("DROP TABLE client_errors")?;
+    Ok(())
+}
+
+fn transactions(url: &Url) -> Outcome {
+    let (mut c, mut other) = (connect(url)?, connect(url)?);
+    c.batch_execute("DROP TABLE IF EXISTS client_tx; CREATE TABLE client_tx (id int)")?;
+    let count =
+        |c: &mut Client| -> Outcome<i64> { Ok(c.query_one("SELECT count(*) FROM client_tx", &[])?.get(0)) };
+    let mut t = c.transaction()?;
+    t.execute("INSERT INTO client_tx VALUES (1)", &[])?;
+    {
+        let mut s = t.transaction()?;
+        s.execute("INSERT INTO client_tx VALUES (2)", &[])?;
+        s.rollback()?;
+    }
+    {
+        let mut s = t.transaction()?;
+        s.execute("INSERT INTO client_tx VALUES (3)", &[])?;
+        s.commit()?;
+    }
+    equal("others see nothing before the commit", count(&mut other)?, 0)?;
+    t.commit()?;
+    equal("and all of it afterwards", count(&mut other)?, 2)?;
+
+    c.batch_execute("BEGIN; SAVEPOINT a")?;
+    let e = c.batch_execute("SELECT 1/0").err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("code", code(&e), "22012")?;
+    let e = c.batch_execute("SELECT 1").err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("code", code(&e), "25P02")?;
+    c.batch_execute("ROLLBACK TO a; INSERT INTO client_tx VALUES (4); COMMIT")?;
+    equal("after a savepoint was rolled back to", count(&mut c)?, 3)?;
+    // A text of several statements is one transaction.
+    let e = c.batch_execute("INSERT INTO client_tx VALUES (5); SELECT 1/0").err();
+    check("fails as a whole", e.is_some())?;
+    equal("nothing of it stays", count(&mut c)?, 3)?;
+    c.batch_execute("DROP TABLE client_tx")?;
+    Ok(())
+}
+
+fn copy(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute("DROP TABLE IF EXISTS client_copy; CREATE TABLE client_copy (id int, name text)")?;
+    let mut w = c.copy_in("COPY client_copy FROM STDIN")?;
+    for i in 0..5000 {
+        writeln!(w, "{i}\tname {i}")?;
+    }
+    equal("rows copied in", w.finish()?, 5000)?;
+    let mut w = c.copy_in("COPY client_copy (name, id) FROM STDIN (FORMAT csv, HEADER)")?;
+    w.write_all(b"name,id\n\"a,\"\"b\"\"\",-1\n,-2\n")?;
+    equal("rows copied in", w.finish()?, 2)?;
+    let mut out = String::new();
+    c.copy_out("COPY (SELECT * FROM client_copy WHERE id < 2 ORDER BY id) TO STDOUT")?
+        .read_to_string(&mut out)?;
+    equal("text", out.as_str(), "-2\t\\N\n-1\ta,\"b\"\n0\tname 0\n1\tname 1\n")?;
+    let mut out = String::new();
+    c.copy_out("COPY (SELECT * FROM client_copy WHERE id < 0 ORDER BY id) TO STDOUT (FORMAT csv)")?
+        .read_to_string(&mut out)?;
+    equal("csv", out.as_str(), "-2,\n-1,\"a,\"\"b\"\"\"\n")?;
+    let mut binary = Vec::new();
+    c.copy_out("COPY client_copy TO STDOUT (FORMAT binary)")?.read_to_end(&mut binary)?;
+    c.batch_execute("TRUNCATE client_copy")?;
+    let mut w = c.copy_in("COPY client_copy FROM STDIN (FORMAT binary)")?;
+    w.write_all(&binary)?;
+    equal("rows copied in", w.finish()?, 5002)?;
+    // A client that gives up, and one that sends rubbish: nothing stays.
+    drop(c.copy_in("COPY client_copy FROM STDIN")?);
+    let mut w = c.copy_in("COPY client_copy FROM STDIN")?;
+    w.write_all(b"1\tx\nz\ty\n")?;
+    let e = w.finish().err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("code", code(&e), "22P02")?;
+    let count: i64 = c.query_one("SELECT count(*) FROM client_copy", &[])?.get(0);
+    equal("rows after failures", count, 5002)?;
+    c.batch_execute("DROP TABLE client_copy")?;
+    Ok(())
+}
+
+fn cancel(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let token = c.cancel_token();
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        token.cancel_query(NoTls)
+    });
+    let started = Instant::now();
+    let e = c.batch_execute("SELECT pg_sleep(60)").err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("code", code(&e), "57014")?;
+    equal("message", e.as_db_error().map(|d| d.message()), Some("canceling statement due to user request"))?;
+    check("at once", started.elapsed() < Duration::from_secs(30))?;
+    canceller.join().map_err(|_| Failure::Failed("the canceller panicked".into()))??;
+    equal("and then", c.query_one("SELECT 1", &[])?.get::<_, i32>(0), 1)
+}
+
+fn timeout(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute("SET statement_timeout = '200ms'")?;
+    let e = c.batch_execute("SELECT pg_sleep(60)").err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal(
+        "message",
+        e.as_db_error().map(|d| d.message()),
+        Some("canceling statement due to statement timeout"),
+    )?;
+    c.batch_execute("RESET statement_timeout; SELECT pg_sleep(0.3)")?;
+    Ok(())
+}
+
+fn replanning(url: &Url) -> Outcome {
+    let (mut c, mut other) = (connect(url)?, connect(url)?);
+    c.batch_execute("DROP TABLE IF EXISTS client_plans; CREATE TABLE client_plans (id int, v text)")?;
+    c.batch_execute("INSERT INTO client_plans VALUES (1, 'a')")?;
+    let one = c.prepare("SELECT v FROM client_plans WHERE id = $1")?;
+    let all = c.prepare("SELECT * FROM client_plans")?;
+    equal("before", c.query_one(&one, &[&1])?.get::<_, String>(0), "a".to_owned())?;
+    other.batch_execute("CREATE INDEX ON client_plans (id); INSERT INTO client_plans VALUES (2, 'b')")?;
+    equal("after an index", c.query_one(&one, &[&2])?.get::<_, String>(0), "b".to_owned())?;
+    other.batch_execute("ALTER TABLE client_plans ADD COLUMN w int DEFAULT 5")?;
+    equal("after a column", c.query_one(&one, &[&1])?.get::<_, String>(0), "a".to_owned())?;
+    let e = c.query(&all, &[]).err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("message", e.as_db_error().map(|d| d.message()), Some("cached plan must not change result type"))?;
+    other.batch_execute("DROP TABLE client_plans")?;
+    let e = c.query(&one, &[&1]).err().ok_or_else(|| Failure::Failed("no error".into()))?;
+    equal("code", code(&e), "42P01")
+}
+
+fn notices(url: &Url) -> Outcome {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut config: postgres::Config = url.text.parse()?;
+    let mut c = config
+        .notice_callback(move |n| {
+            let _ =
+                sender.send((n.severity().to_owned(), n.code().code().to_owned(), n.message().to_owned()));
+        })
+        .connect(NoTls)?;
+    c.batch_execute("BEGIN; BEGIN")?;
+    c.batch_execute("COMMIT")?;
+    let _ = c.notifications().iter().next()?;
+    let notice = receiver.try_recv().map_err(|_| Failure::Failed("no notice".into()))?;
+    equal(
+        "notice",
+        notice,
+        ("WARNING".into(), "25001".into(), "there is already a transaction in progress".into()),
+    )
+}
+
+fn concurrent(url: &Url) -> Outcome {
+    const WRITERS: i64 = 6;
+    const ROUNDS: i64 = 40;
+    let mut c = connect(url)?;
+    c.batch_execute(
+        "DROP TABLE IF EXISTS client_counter; CREATE TABLE client_counter (id int PRIMARY KEY, n int8)",
+    )?;
+    c.batch_execute("INSERT INTO client_counter VALUES (1, 0)")?;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let url = url.clone();
+            std::thread::spawn(move || -> Result<(), postgres::Error> {
+                let mut c = Client::connect(&url.text, NoTls)?;
+                for _ in 0..ROUNDS {
+                    let mut t = c.transaction()?;
+                    t.execute("UPDATE client_counter SET n = n + 1 WHERE id = 1", &[])?;
+                    t.query_one("SELECT n FROM client_counter WHERE id = 1", &[])?;
+                    t.commit()?;
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for w in writers {
+        w.join().map_err(|_| Failure::Failed("a writer panicked".into()))??;
+    }
+    let n: i64 = c.query_one("SELECT n FROM client_counter WHERE id = 1", &[])?.get(0);
+    equal("no update is lost", n, WRITERS * ROUNDS)?;
+    c.batch_execute("DROP TABLE client_counter")?;
+    Ok(())
+}
