@@ -90,12 +90,20 @@ pub fn main(command_line: &'static [u8]) {
     kernel_task::fatal("the machine does not switch off");
 }
 
+/// For tests that crash on purpose: lets them leave a record if there is a volume.
+pub fn arm_crash_record() {
+    if let Ok((disk, device)) = data_device(&devices::disks(&devices::enumerate())) {
+        crash::arm(&disk, &device);
+    }
+}
+
 fn start(command_line: &'static [u8]) -> Result<Running, ServeError> {
     let functions = devices::enumerate();
     devices::seed_entropy(&functions);
     let disks = devices::disks(&functions);
     let (disk, device) = data_device(&disks)?;
     crash::report(&*device);
+    let armed = crash::arm(&disk, &device);
     // The network takes its time to get an address: it starts first, with what the disk's configuration says of it.
     let early = early_config(&*device, command_line)?;
     let network = devices::network(&functions, &early.network).ok_or(ServeError::NoNetwork)?;
@@ -103,7 +111,9 @@ fn start(command_line: &'static [u8]) -> Result<Running, ServeError> {
     let volume =
         open_volume(device.clone(), pool, |config| config.apply(command_line)).map_err(ServeError::Volume)?;
     log::set_max_level(volume.config.log);
-    crash::arm(&disk, &device);
+    if !armed {
+        crash::arm(&disk, &device);
+    }
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, volume.config.port));
     let listener = network.listen(any, BACKLOG).map_err(ServeError::Listen)?;
     let listener: Arc<dyn Listener> = listener;

@@ -61,22 +61,32 @@ fn decode(record: &[u8]) -> Option<String> {
     (word(12)? == checksum(text)).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-/// Prepares for a crash: from now on it leaves a record on the volume's disk.
-pub fn arm(disk: &Arc<NvmeDisk>, device: &Arc<dyn BlockDevice>) {
+/// Prepares for a crash: from now on it leaves a record on the volume's disk. False (and nothing is ever written) when
+/// the disk holds no volume of ours.
+pub fn arm(disk: &Arc<NvmeDisk>, device: &Arc<dyn BlockDevice>) -> bool {
+    if !matches!(Storage::probe(&**device), Ok(Probe::Intralith { .. })) {
+        return false;
+    }
     let whole: &dyn BlockDevice = &**disk;
     let start = match boot_layout::find_data_partition(whole) {
         Ok(Search::Found(range)) => range.start,
         _ => 0,
     };
     let area = Storage::crash_area();
-    debug_assert!(area.end <= device.geometry().capacity);
+    if area.end > device.geometry().capacity {
+        return false;
+    }
     let room = MAX_EMERGENCY_WRITE.min((area.end - area.start) as usize) - HEADER;
     match disk.emergency() {
         Ok(device) => {
             *SINK.lock() = Some(Sink { device, offset: start + area.start, room });
             kernel_task::panic::set_crash_sink(write);
+            true
         }
-        Err(e) => log::warn!("crashes will leave no record: {e}"),
+        Err(e) => {
+            log::warn!("crashes will leave no record: {e}");
+            false
+        }
     }
 }
 

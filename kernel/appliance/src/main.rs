@@ -59,7 +59,7 @@ struct Frames;
 unsafe impl EhFrameFinder for Frames {
     fn find(&self, pc: usize) -> Option<FrameInfo> {
         let text = &raw const __text_start as usize..&raw const __text_end as usize;
-        text.contains(&pc).then(|| FrameInfo {
+        text.contains(&pc).then_some(FrameInfo {
             text_base: Some(text.start),
             kind: FrameInfoKind::EhFrameHdr(&raw const __eh_frame_hdr as usize),
         })

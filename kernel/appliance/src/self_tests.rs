@@ -30,6 +30,7 @@ pub fn run(name: &str) -> ! {
         exit(PASSED);
     }
     if let Some((_, test)) = FATAL.iter().find(|t| t.0 == name) {
+        crate::appliance::arm_crash_record();
         test();
         log::error!("test {name}: the machine survived");
         exit(FAILED);

@@ -280,7 +280,11 @@ mod metal {
         }
         let started = kernel_memory::core_local::ready()
             && kernel_memory::core_local::current().task.load(Ordering::Relaxed) != 0;
-        if started && crate::current().panics.fetch_add(1, Ordering::Relaxed) == 0 {
+        // A broken allocator cannot be unwound with: that needs memory.
+        let allocator = info.location().is_some_and(|l| {
+            l.file().ends_with("memory/src/heap.rs") || l.file().ends_with("memory/src/frames.rs")
+        });
+        if started && !allocator && crate::current().panics.fetch_add(1, Ordering::Relaxed) == 0 {
             let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
             let message = format!("{}{place}", info.message());
             // Returns only when nobody catches it.
