@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod analyze;
 mod computed;
 pub mod context;
 pub mod copy;

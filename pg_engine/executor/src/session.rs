@@ -115,8 +115,20 @@ pub trait Session {
     /// Memory of `currval` and `lastval`.
     fn sequences(&self) -> &Mutex<SequenceMemory>;
     /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).
-    /// `Column(i)` in the result is the i-th live column of `relation`.
+    /// `Column(i)` in the result is attribute number `i + 1` of `relation`.
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;
+    /// Plans a bound query (CREATE TABLE AS).
+    fn plan_bound(
+        &self,
+        _catalog: &dyn CatalogReader,
+        _query: pg_plan::statement::Query,
+    ) -> Result<Arc<pg_plan::statement::Planned>> {
+        Err(SqlError::unsupported("CREATE TABLE AS"))
+    }
+    /// The SCRAM-SHA-256 verifier of a password, as `pg_authid.rolpassword` stores it.
+    fn password_verifier(&self, _password: &str) -> Result<String> {
+        Err(SqlError::unsupported("PASSWORD"))
+    }
     /// Binds and plans a query text (a view's, or CREATE TABLE AS's when run by the executor).
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str)
     -> Result<Arc<pg_plan::statement::Planned>>;

@@ -1,12 +1,259 @@
 //! Statements that are not planned.
 
-use pg_plan::Utility;
-use pg_types::{Result, SqlError};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use crate::{context::ExecContext, engine::Outcome};
+use pg_catalog::{
+    CatalogReader, Relation, RelationKind,
+    builtin::{FIRST_NORMAL_OID, PG_CLASS},
+    storage_error,
+};
+use pg_plan::{
+    Utility,
+    utility::{CreateTable, CreateTableAs, Lock, Vacuum, VacuumTarget},
+};
+use pg_storage::LockMode;
+use pg_types::{Result, SqlError, SqlState};
+
+use crate::{
+    analyze, context::ExecContext, cursor::Cursor, ddl::Ddl, engine::Outcome, node::modify::insert::Loader,
+};
+
+fn done(tag: &str) -> Result<Outcome> {
+    Ok(Outcome { tag: String::from(tag) })
+}
 
 /// Runs one.
-pub(crate) fn run(statement: &Utility, _cx: &ExecContext<'_>) -> Result<Outcome> {
-    let _ = statement;
-    Err(SqlError::unsupported("this statement"))
+pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> {
+    match statement {
+        Utility::CreateTable(t) => {
+            Ddl::new(cx, "CREATE TABLE")?.create_table(t)?;
+            done("CREATE TABLE")
+        }
+        Utility::CreateTableAs(t) => create_table_as(t, cx),
+        Utility::CreateIndex(i) => {
+            Ddl::new(cx, "CREATE INDEX")?.create_index(i)?;
+            done("CREATE INDEX")
+        }
+        Utility::CreateSequence(s) => {
+            Ddl::new(cx, "CREATE SEQUENCE")?.create_sequence(s)?;
+            done("CREATE SEQUENCE")
+        }
+        Utility::CreateSchema(s) => {
+            Ddl::new(cx, "CREATE SCHEMA")?.create_schema(s)?;
+            done("CREATE SCHEMA")
+        }
+        Utility::CreateView(v) => {
+            Ddl::new(cx, "CREATE VIEW")?.create_view(v)?;
+            done("CREATE VIEW")
+        }
+        Utility::CreateRole(r) => {
+            Ddl::new(cx, "CREATE ROLE")?.create_role(r)?;
+            done("CREATE ROLE")
+        }
+        Utility::AlterRole(r) => {
+            Ddl::new(cx, "ALTER ROLE")?.alter_role(r)?;
+            done("ALTER ROLE")
+        }
+        Utility::DropRole { names, if_exists } => {
+            Ddl::new(cx, "DROP ROLE")?.drop_roles(names, *if_exists)?;
+            done("DROP ROLE")
+        }
+        Utility::AlterTable(t) => {
+            Ddl::new(cx, "ALTER TABLE")?.alter_table(t)?;
+            done("ALTER TABLE")
+        }
+        Utility::AlterSequence(s) => {
+            Ddl::new(cx, "ALTER SEQUENCE")?.alter_sequence(s)?;
+            done("ALTER SEQUENCE")
+        }
+        Utility::Rename(r) => {
+            let tag = rename_tag(r.kind);
+            Ddl::new(cx, tag)?.rename(r)?;
+            done(tag)
+        }
+        Utility::Drop(d) => {
+            let tag = drop_tag(d.kind);
+            Ddl::new(cx, tag)?.drop_statement(d)?;
+            done(tag)
+        }
+        Utility::Truncate(t) => {
+            Ddl::new(cx, "TRUNCATE TABLE")?.truncate(t)?;
+            done("TRUNCATE TABLE")
+        }
+        Utility::Comment(c) => {
+            Ddl::new(cx, "COMMENT")?.comment(c)?;
+            done("COMMENT")
+        }
+        Utility::Vacuum(v) => vacuum(v, cx),
+        Utility::Analyze(targets) => {
+            analyze_all(targets, cx)?;
+            done("ANALYZE")
+        }
+        Utility::Lock(l) => lock(l, cx),
+        Utility::Checkpoint => {
+            cx.engine.storage().checkpoint().map_err(storage_error)?;
+            done("CHECKPOINT")
+        }
+        _ => Err(SqlError::internal("a statement of the session reached the executor")),
+    }
+}
+
+fn rename_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
+    use pg_plan::utility::ObjectKind::*;
+    match kind {
+        Index => "ALTER INDEX",
+        Sequence => "ALTER SEQUENCE",
+        View => "ALTER VIEW",
+        Schema => "ALTER SCHEMA",
+        _ => "ALTER TABLE",
+    }
+}
+
+fn drop_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
+    use pg_plan::utility::ObjectKind::*;
+    match kind {
+        Index => "DROP INDEX",
+        Sequence => "DROP SEQUENCE",
+        View => "DROP VIEW",
+        Schema => "DROP SCHEMA",
+        _ => "DROP TABLE",
+    }
+}
+
+/// CREATE TABLE AS: makes the table, then loads the query's rows.
+fn create_table_as(t: &CreateTableAs, cx: &ExecContext<'_>) -> Result<Outcome> {
+    let ddl = Ddl::new(cx, "CREATE TABLE AS")?;
+    let plan = match t.with_data {
+        true => Some(cx.session.plan_bound(&ddl.reader()?, t.query.clone())?),
+        false => None,
+    };
+    let table = CreateTable {
+        name: t.name.clone(),
+        if_not_exists: t.if_not_exists,
+        columns: t.columns.clone(),
+        constraints: Vec::new(),
+        fillfactor: t.fillfactor,
+        unlogged: false,
+    };
+    let Some(oid) = ddl.create_table(&table)? else { return done("CREATE TABLE AS") };
+    let Some(plan) = plan else { return done("CREATE TABLE AS") };
+    let relation = ddl.current(oid)?;
+    let mut loader = Loader::plain(&relation)?;
+    let mut cursor = Cursor::new(&plan)?;
+    cursor.open(cx)?;
+    let mut rows = 0u64;
+    while let Some(b) = cursor.next(cx)? {
+        let b = b.compact();
+        rows += b.rows as u64;
+        ddl.with_rt(|rt| loader.load(b, rt))?;
+    }
+    cursor.close();
+    ddl.step();
+    Ok(Outcome { tag: format!("SELECT {rows}") })
+}
+
+/// Every table that VACUUM and ANALYZE without targets are for.
+fn all_tables(cx: &ExecContext<'_>) -> Result<Vec<Arc<Relation>>> {
+    let reader = cx.reader()?;
+    let snapshot = reader.snapshot();
+    let table = cx.engine.catalog().table(PG_CLASS)?;
+    let mut out = Vec::new();
+    for (_, row) in table.scan(cx.engine.storage(), &snapshot)? {
+        if row.char("relkind") == b'r'
+            && row.oid("oid") >= FIRST_NORMAL_OID
+            && let Some(r) = reader.relation_by_oid(row.oid("oid"))?
+        {
+            out.push(r);
+        }
+    }
+    Ok(out)
+}
+
+fn targets(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<Vec<(Arc<Relation>, Vec<i16>)>> {
+    if list.is_empty() {
+        return Ok(all_tables(cx)?.into_iter().map(|r| (r, Vec::new())).collect());
+    }
+    Ok(list.iter().map(|t| (t.relation.clone(), t.columns.clone())).collect())
+}
+
+fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
+    for (relation, columns) in targets(&v.targets, cx)? {
+        if relation.kind != RelationKind::Table {
+            let text = format!(
+                "skipping \"{}\" --- cannot vacuum non-tables or special system tables",
+                relation.name
+            );
+            cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
+            continue;
+        }
+        let stats = if v.full {
+            let ddl = Ddl::new(cx, "VACUUM")?;
+            let relation = ddl.relock(&relation, LockMode::AccessExclusive)?;
+            let types: Vec<_> = relation.attributes.iter().map(|a| a.ty).collect();
+            ddl.rewrite(&relation, &types, |_, _| Ok(()))?;
+            ddl.rebuild_indexes(relation.oid)?;
+            None
+        } else {
+            Some(cx.engine.storage().vacuum(relation.storage).map_err(storage_error)?)
+        };
+        if v.verbose
+            && let Some(s) = stats
+        {
+            let text = format!(
+                "finished vacuuming \"{}.{}.{}\": {} pages, {} row versions removed, {} remain",
+                cx.session.database(),
+                relation.schema_name,
+                relation.name,
+                s.pages,
+                s.removed,
+                s.remaining
+            );
+            cx.session.notice("INFO", SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text));
+        }
+        if v.analyze {
+            analyze::analyze(&relation, &columns, cx)?;
+        } else {
+            analyze::update_sizes(&relation, cx)?;
+        }
+    }
+    done("VACUUM")
+}
+
+fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
+    for (relation, columns) in targets(list, cx)? {
+        if relation.kind == RelationKind::Table {
+            analyze::analyze(&relation, &columns, cx)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
+    use pg_storage::LockTag;
+    const MODES: [LockMode; 8] = [
+        LockMode::AccessShare,
+        LockMode::RowShare,
+        LockMode::RowExclusive,
+        LockMode::ShareUpdateExclusive,
+        LockMode::Share,
+        LockMode::ShareRowExclusive,
+        LockMode::Exclusive,
+        LockMode::AccessExclusive,
+    ];
+    let mode = MODES.get(usize::from(l.mode).saturating_sub(1)).copied().unwrap_or(LockMode::AccessExclusive);
+    for r in &l.relations {
+        let mut txn = cx.txn.borrow_mut();
+        let got = cx
+            .engine
+            .storage()
+            .lock(txn.storage(), LockTag::Object(r.oid), mode, !l.nowait)
+            .map_err(storage_error)?;
+        if !got {
+            return Err(SqlError::new(
+                SqlState::LOCK_NOT_AVAILABLE,
+                format!("could not obtain lock on relation \"{}\"", r.name),
+            ));
+        }
+    }
+    done("LOCK TABLE")
 }

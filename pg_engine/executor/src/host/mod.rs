@@ -16,7 +16,6 @@ use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSe
 
 use crate::{context::ExecContext, text};
 
-pub(crate) use definitions::{constraint_definition, index_definition};
 pub(crate) use sequences::next_value;
 
 impl Host for ExecContext<'_> {

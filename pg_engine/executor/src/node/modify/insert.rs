@@ -244,6 +244,17 @@ impl Loader {
     pub(crate) fn new(t: &physical::Target, c: &mut Compiler<'_>) -> Result<Self> {
         Ok(Self { target: Target::new(t, c)? })
     }
+    /// For a table without checks, generated columns or index expressions.
+    pub(crate) fn plain(relation: &alloc::sync::Arc<pg_catalog::Relation>) -> Result<Self> {
+        let target = physical::Target {
+            relation: relation.clone(),
+            checks: Vec::new(),
+            index_exprs: Vec::new(),
+            generated: Vec::new(),
+            returning: None,
+        };
+        Self::new(&target, &mut Compiler::new(0))
+    }
     /// Inserts a batch.
     pub(crate) fn load(&mut self, mut b: Batch, rt: &Rt<'_, '_>) -> Result<()> {
         self.target.generate_batch(&mut b, rt)?;

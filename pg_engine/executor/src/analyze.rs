@@ -1,0 +1,259 @@
+//! ANALYZE: a sample of rows, and from it what the planner wants to know about each column.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use pg_catalog::{
+    ColumnStatistics, Relation,
+    builtin::{PG_CLASS, PG_STATISTIC},
+    statistics::to_row,
+    storage_error,
+};
+use pg_functions::registry;
+use pg_storage::LockMode;
+use pg_types::{Oid, Result, Value};
+
+use crate::{context::ExecContext, ddl::Ddl, keys, node::scan};
+
+/// Rows sampled.
+const SAMPLE: usize = 30_000;
+/// Most common values kept, and histogram buckets.
+const TARGET: usize = 100;
+/// Wider values are left out of the statistics.
+const MAX_WIDTH: usize = 1024;
+
+/// Writes `reltuples` and `relpages`.
+pub(crate) fn update_sizes(relation: &Relation, cx: &ExecContext<'_>) -> Result<()> {
+    let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
+    sizes(relation, stats.live_tuples as f64, stats.pages, cx)
+}
+
+fn sizes(relation: &Relation, tuples: f64, pages: u32, cx: &ExecContext<'_>) -> Result<()> {
+    let ddl = Ddl::new(cx, "ANALYZE")?;
+    let put = |oid: Oid, tuples: f64, pages: u32| -> Result<()> {
+        ddl.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| {
+            r.put("reltuples", tuples as f32);
+            r.put("relpages", pages as i32);
+        })?;
+        Ok(())
+    };
+    put(relation.oid, tuples, pages)?;
+    for i in &relation.indexes {
+        let s = cx.engine.storage().relation_stats(i.storage).map_err(storage_error)?;
+        put(i.oid, tuples, s.pages)?;
+    }
+    ddl.step();
+    Ok(())
+}
+
+/// A deterministic stream of numbers for the sample: statistics need spread, not secrecy.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n.max(1)
+    }
+}
+
+/// Analyses a table; `columns` empty: all.
+pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContext<'_>) -> Result<()> {
+    let ddl = Ddl::new(cx, "ANALYZE")?;
+    let relation = ddl.relock(relation, LockMode::ShareUpdateExclusive)?;
+    let (layout, missing) = scan::layout(&relation);
+    let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
+    // Reservoir sampling keeps (position, row); the whole table is read, page by page.
+    let mut sample: Vec<(u64, Vec<Value>)> = Vec::new();
+    let mut seen = 0u64;
+    let mut random = Lcg(u64::from(relation.oid) ^ 0x5bd1_e995);
+    let mut failure = None;
+    let snapshot = cx.txn.borrow_mut().snapshot();
+    let mut heap = cx.engine.storage().heap_scan(relation.storage, &snapshot, None).map_err(storage_error)?;
+    loop {
+        cx.checkpoint()?;
+        let more = heap
+            .next_page(|_, payload| {
+                let position = seen;
+                seen += 1;
+                let slot = if sample.len() < SAMPLE {
+                    None
+                } else {
+                    let k = random.below(seen) as usize;
+                    if k >= SAMPLE {
+                        return;
+                    }
+                    Some(k)
+                };
+                match layout.decode(payload, &missing) {
+                    Err(e) => failure = Some(e),
+                    Ok(row) => match slot.and_then(|k| sample.get_mut(k)) {
+                        Some(s) => *s = (position, row),
+                        None => sample.push((position, row)),
+                    },
+                }
+            })
+            .map_err(storage_error)?;
+        if let Some(e) = failure.take() {
+            return Err(e);
+        }
+        if !more {
+            break;
+        }
+    }
+    drop(heap);
+    sample.sort_unstable_by_key(|s| s.0);
+    for a in relation.live().filter(|a| columns.is_empty() || columns.contains(&a.attnum)) {
+        let values: Vec<&Value> =
+            sample.iter().map(|(_, r)| r.get(a.attnum as usize - 1).unwrap_or(&Value::Null)).collect();
+        let Some(s) = column(&values, a.ty.oid, seen) else { continue };
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        ddl.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+        let row = ddl.row(PG_STATISTIC)?.set("starelid", relation.oid).set("staattnum", a.attnum);
+        let operator = |o: Option<&pg_functions::Operator>| o.map_or(0, |o| o.oid);
+        let equality = operator(registry().equality_operator(a.ty.oid));
+        let less = operator(registry().less_than_operator(a.ty.oid));
+        ddl.insert(PG_STATISTIC, &to_row(row, &s, a.ty.oid, a.collation, equality, less))?;
+        ddl.step();
+    }
+    sizes(&relation, seen as f64, stats.pages, cx)
+}
+
+fn width(v: &Value) -> usize {
+    match v {
+        Value::Null => 0,
+        Value::Bool(_) | Value::Char(_) => 1,
+        Value::Int2(_) => 2,
+        Value::Int4(_) | Value::Oid(_) | Value::Float4(_) | Value::Date(_) => 4,
+        Value::Interval(_) | Value::Uuid(_) => 16,
+        Value::Text(s) => s.len() + 1,
+        Value::Bytea(b) => b.len() + 1,
+        Value::Numeric(_) => 10,
+        Value::Array(a) => 24 + a.values.iter().map(width).sum::<usize>(),
+        _ => 8,
+    }
+}
+
+/// Statistics of one column from its sampled values in physical order.
+fn column(values: &[&Value], ty: Oid, rows: u64) -> Option<ColumnStatistics> {
+    if values.is_empty() {
+        return None;
+    }
+    let present: Vec<&Value> = values.iter().copied().filter(|v| !v.is_null()).collect();
+    let mut out = ColumnStatistics {
+        null_fraction: 1.0 - present.len() as f64 / values.len() as f64,
+        ..ColumnStatistics::default()
+    };
+    if present.is_empty() {
+        return Some(out);
+    }
+    out.width = (present.iter().map(|v| width(v)).sum::<usize>() / present.len()) as u32;
+    let mut sorted: Vec<(Vec<u8>, usize)> = present
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| width(v) <= MAX_WIDTH)
+        .map(|(i, v)| (keys::encode_one(ty, v), i))
+        .collect();
+    sorted.sort_unstable();
+    let n = sorted.len();
+    if n == 0 {
+        return Some(out);
+    }
+    // Runs of equal keys: (first in `sorted`, length).
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for (i, s) in sorted.iter().enumerate() {
+        match runs.last_mut() {
+            Some(r) if sorted.get(r.0).is_some_and(|f| f.0 == s.0) => r.1 += 1,
+            _ => runs.push((i, 1)),
+        }
+    }
+    let value_at =
+        |i: usize| sorted.get(i).and_then(|s| present.get(s.1)).map_or(Value::Null, |v| (*v).clone());
+    out.distinct =
+        distinct(&runs, n, rows as f64 * (1.0 - out.null_fraction), values.len() as u64 >= rows, rows);
+    out.correlation = correlation(&sorted, n);
+    // Values that appear clearly more often than the average are common; all of them when there are few.
+    let mut frequent: Vec<(usize, usize)> = runs.iter().copied().filter(|r| r.1 > 1).collect();
+    let complete = frequent.len() == runs.len() && runs.len() <= TARGET;
+    let average = n as f64 / runs.len() as f64;
+    frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    if !complete {
+        frequent.retain(|r| r.1 as f64 > average * 1.25);
+    }
+    frequent.truncate(TARGET);
+    let total = values.len() as f64;
+    out.common = frequent.iter().map(|r| (value_at(r.0), r.1 as f64 / total)).collect();
+    let common: hashbrown::HashSet<usize> = frequent.iter().map(|r| r.0).collect();
+    let rest: Vec<usize> =
+        runs.iter().filter(|r| !common.contains(&r.0)).flat_map(|r| r.0..r.0 + r.1).collect();
+    let distinct_rest = runs.len() - common.len();
+    if distinct_rest >= 2 {
+        let buckets = TARGET.min(distinct_rest - 1).max(1);
+        out.histogram = (0..=buckets)
+            .map(|b| value_at(rest.get(b * (rest.len() - 1) / buckets).copied().unwrap_or(0)))
+            .collect();
+    }
+    Some(out)
+}
+
+/// Number of distinct values: exact when all rows were seen, else the estimator of Haas and Stokes.
+fn distinct(runs: &[(usize, usize)], n: usize, present_rows: f64, complete: bool, rows: u64) -> f64 {
+    let d = runs.len() as f64;
+    let once = runs.iter().filter(|r| r.1 == 1).count() as f64;
+    let estimate = if complete {
+        d
+    } else if once == n as f64 {
+        // Every sampled value differs: take the column for unique.
+        return -(present_rows / rows.max(1) as f64);
+    } else {
+        let n = n as f64;
+        let denominator = n - once + once * n / present_rows.max(1.0);
+        (n * d / denominator).clamp(d, present_rows.max(d))
+    };
+    // A count that grows with the table is kept as a fraction.
+    if estimate > 0.1 * rows as f64 { -(estimate / rows.max(1) as f64) } else { estimate }
+}
+
+/// Correlation of sorted position with physical position.
+fn correlation(sorted: &[(Vec<u8>, usize)], n: usize) -> f64 {
+    if n < 2 {
+        return 1.0;
+    }
+    let mean = (n as f64 - 1.0) / 2.0;
+    let (mut cov, mut var) = (0.0, 0.0);
+    for (rank, (_, position)) in sorted.iter().enumerate() {
+        let (x, y) = (rank as f64 - mean, *position as f64 - mean);
+        cov += x * y;
+        var += x * x;
+    }
+    if var == 0.0 { 1.0 } else { (cov / var).clamp(-1.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pg_types::oid;
+
+    #[test]
+    fn a_unique_ascending_column() {
+        let values: Vec<Value> = (0..1000).map(Value::Int4).collect();
+        let refs: Vec<&Value> = values.iter().collect();
+        let s = column(&refs, oid::INT4, 1000).unwrap();
+        assert_eq!(s.distinct, -1.0);
+        assert!(s.common.is_empty() && s.histogram.len() == 101);
+        assert_eq!(s.histogram[0], Value::Int4(0));
+        assert_eq!(s.histogram[100], Value::Int4(999));
+        assert!((s.correlation - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_values_are_all_common() {
+        let values: Vec<Value> =
+            (0..1000).map(|i| if i % 4 == 0 { Value::Null } else { Value::Int4(i % 4) }).collect();
+        let refs: Vec<&Value> = values.iter().collect();
+        let s = column(&refs, oid::INT4, 1000).unwrap();
+        assert_eq!(s.null_fraction, 0.25);
+        assert_eq!(s.distinct, 3.0);
+        assert_eq!(s.common.len(), 3);
+        assert!((s.common.iter().map(|c| c.1).sum::<f64>() - 0.75).abs() < 1e-9);
+        assert!(s.histogram.is_empty());
+    }
+}

@@ -1,0 +1,521 @@
+//! ALTER TABLE.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use pg_catalog::{
+    Attribute, CatalogReader, ConstraintKind, Relation, RelationKind,
+    builtin::{
+        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_STATISTIC, PG_TYPE,
+        rows::attribute_row,
+    },
+    table::array,
+};
+use pg_plan::utility::{AlterAction, AlterTable, ColumnDef};
+use pg_storage::LockMode;
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, tuple::MAX_FIELDS};
+
+use super::{Address, Ddl};
+use crate::expr::{Compiled, RowRef};
+
+fn no_column(relation: &Relation, column: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
+    )
+}
+
+fn column<'r>(relation: &'r Relation, name: &str) -> Result<&'r Attribute> {
+    relation.live().find(|a| a.name == name).ok_or_else(|| no_column(relation, name))
+}
+
+impl Ddl<'_, '_> {
+    /// ALTER TABLE.
+    pub(crate) fn alter_table(&self, t: &AlterTable) -> Result<()> {
+        let Some(relation) = &t.relation else {
+            let text = format!("relation \"{}\" does not exist, skipping", t.name.name);
+            self.notice(SqlState::SUCCESSFUL_COMPLETION, text);
+            return Ok(());
+        };
+        if relation.oid < pg_catalog::builtin::FIRST_NORMAL_OID {
+            return Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", relation.name),
+            ));
+        }
+        let relation = self.relock(relation, LockMode::AccessExclusive)?;
+        for action in &t.actions {
+            let relation = self.current(relation.oid)?;
+            self.alter_action(&relation, action)?;
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn alter_action(&self, relation: &Arc<Relation>, action: &AlterAction) -> Result<()> {
+        if relation.kind != RelationKind::Table
+            && !matches!(action, AlterAction::Owner(_) | AlterAction::SetSchema(_))
+        {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a table", relation.name),
+            ));
+        }
+        match action {
+            AlterAction::AddColumn { column, constraints, if_not_exists } => {
+                if self.add_column(relation, column, *if_not_exists)? {
+                    self.create_constraints(relation.oid, constraints)?;
+                }
+                Ok(())
+            }
+            AlterAction::DropColumn { name, if_exists, cascade } => {
+                match relation.live().find(|a| a.name == *name) {
+                    Some(a) => self.drop_objects(&[Address::column(relation.oid, a.attnum)], *cascade),
+                    None if *if_exists => {
+                        let text = format!(
+                            "column \"{name}\" of relation \"{}\" does not exist, skipping",
+                            relation.name
+                        );
+                        self.notice(SqlState::SUCCESSFUL_COMPLETION, text);
+                        Ok(())
+                    }
+                    None => Err(no_column(relation, name)),
+                }
+            }
+            AlterAction::AddConstraint(c) => self.create_constraints(relation.oid, core::slice::from_ref(c)),
+            AlterAction::DropConstraint { name, if_exists, cascade } => {
+                self.drop_constraint(relation, name, *if_exists, *cascade)
+            }
+            AlterAction::SetDefault { column: name, default } => {
+                let a = column(relation, name)?;
+                self.refuse_special(relation, a)?;
+                self.drop_default(relation.oid, a.attnum)?;
+                self.create_default(relation.oid, a.attnum, default, false, None)
+            }
+            AlterAction::DropDefault { column: name } => {
+                let a = column(relation, name)?;
+                self.refuse_special(relation, a)?;
+                self.drop_default(relation.oid, a.attnum)
+            }
+            AlterAction::SetNotNull { column: name } => {
+                let a = column(relation, name)?;
+                self.set_not_null(relation, &[a.attnum])
+            }
+            AlterAction::DropNotNull { column: name } => {
+                self.drop_not_null(relation, column(relation, name)?)
+            }
+            AlterAction::SetType { column: name, ty, using } => {
+                self.set_type(relation, column(relation, name)?, *ty, using)
+            }
+            AlterAction::AddIdentity { column: name, sequence } => {
+                let a = column(relation, name)?;
+                if a.identity != 0 {
+                    return Err(SqlError::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!(
+                            "column \"{name}\" of relation \"{}\" is already an identity column",
+                            relation.name
+                        ),
+                    ));
+                }
+                if !a.not_null {
+                    return Err(SqlError::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        format!(
+                            "column \"{name}\" of relation \"{}\" must be declared NOT NULL before identity can be added",
+                            relation.name
+                        ),
+                    ));
+                }
+                let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+                    r.put("attidentity", sequence.identity)
+                })?;
+                let def = ColumnDef {
+                    name: a.name.clone(),
+                    ty: a.ty,
+                    not_null: true,
+                    default: None,
+                    generated: 0,
+                    sequence: Some(sequence.clone()),
+                    collation: a.collation,
+                };
+                self.column_extras(
+                    relation.oid,
+                    relation.schema,
+                    &relation.schema_name,
+                    &relation.name,
+                    a.attnum,
+                    &def,
+                )
+            }
+            AlterAction::DropIdentity { column: name, if_exists } => {
+                self.drop_identity(relation, column(relation, name)?, *if_exists)
+            }
+            AlterAction::Owner(role) => {
+                let owner = self.role_oid(role)?;
+                self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relowner", owner))?;
+                self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| {
+                    r.put("typowner", owner)
+                })?;
+                Ok(())
+            }
+            AlterAction::SetFillfactor(f) => self.set_options(relation.oid, Some(*f)),
+            AlterAction::ResetFillfactor => self.set_options(relation.oid, None),
+            AlterAction::SetSchema(name) => self.set_schema(relation, name),
+        }
+    }
+
+    fn set_options(&self, relation: Oid, fillfactor: Option<i32>) -> Result<()> {
+        let v = fillfactor
+            .map_or(Value::Null, |f| array(oid::TEXT, alloc::vec![Value::text(&format!("fillfactor={f}"))]));
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation)], |r| r.put("reloptions", v.clone()))?;
+        Ok(())
+    }
+
+    fn set_schema(&self, relation: &Relation, name: &str) -> Result<()> {
+        let schema = self.reader()?.schema(name)?.ok_or_else(|| {
+            SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))
+        })?;
+        if self.reader()?.relation_oid(schema, &relation.name)?.is_some() {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{}\" already exists in schema \"{name}\"", relation.name),
+            ));
+        }
+        let mut moved = alloc::vec![relation.oid];
+        moved.extend(relation.indexes.iter().map(|i| i.oid));
+        for o in moved {
+            self.update(PG_CLASS, &["oid"], &[Value::Oid(o)], |r| r.put("relnamespace", schema))?;
+        }
+        self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| r.put("typnamespace", schema))?;
+        self.update(PG_CONSTRAINT, &["conrelid"], &[Value::Oid(relation.oid)], |r| {
+            r.put("connamespace", schema)
+        })?;
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid)];
+        self.update(PG_DEPEND, &["classid", "objid"], &key, |r| {
+            if r.oid("refclassid") == pg_catalog::builtin::PG_NAMESPACE {
+                r.put("refobjid", schema);
+            }
+        })?;
+        Ok(())
+    }
+
+    fn refuse_special(&self, relation: &Relation, a: &Attribute) -> Result<()> {
+        if a.identity != 0 {
+            return Err(SqlError::syntax(format!(
+                "column \"{}\" of relation \"{}\" is an identity column",
+                a.name, relation.name
+            )));
+        }
+        if a.generated != 0 {
+            return Err(SqlError::syntax(format!(
+                "column \"{}\" of relation \"{}\" is a generated column",
+                a.name, relation.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn drop_default(&self, relation: Oid, attnum: i16) -> Result<()> {
+        let key = [Value::Oid(relation), Value::Int2(attnum)];
+        for (_, r) in self.find(PG_ATTRDEF, &["adrelid", "adnum"], &key)? {
+            self.drop_objects(&[Address::new(PG_ATTRDEF, r.oid("oid"))], false)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    fn drop_constraint(&self, relation: &Relation, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+        match relation.constraints.iter().find(|c| c.name == name) {
+            Some(c) => self.drop_objects(&[Address::new(PG_CONSTRAINT, c.oid)], cascade),
+            None => {
+                let message =
+                    format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name);
+                if if_exists {
+                    self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+                    return Ok(());
+                }
+                Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
+            }
+        }
+    }
+
+    fn drop_not_null(&self, relation: &Relation, a: &Attribute) -> Result<()> {
+        if a.identity != 0 {
+            return Err(SqlError::syntax(format!(
+                "column \"{}\" of relation \"{}\" is an identity column",
+                a.name, relation.name
+            )));
+        }
+        if relation
+            .constraints
+            .iter()
+            .any(|c| c.kind == ConstraintKind::Primary && c.columns.contains(&a.attnum))
+        {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{}\" is in a primary key", a.name),
+            ));
+        }
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attnotnull", false))?;
+        Ok(())
+    }
+
+    fn drop_identity(&self, relation: &Relation, a: &Attribute, if_exists: bool) -> Result<()> {
+        if a.identity == 0 {
+            let message =
+                format!("column \"{}\" of relation \"{}\" is not an identity column", a.name, relation.name);
+            if if_exists {
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attidentity", 0u8))?;
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid), Value::Int4(i32::from(a.attnum))];
+        let rows = self.find(PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)?;
+        for (tid, d) in rows {
+            if d.char("deptype") == b'i' && d.oid("classid") == PG_CLASS {
+                {
+                    let mut txn = self.cx.txn.borrow_mut();
+                    self.catalog(PG_DEPEND)?.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+                }
+                self.step();
+                self.drop_objects(&[Address::new(PG_CLASS, d.oid("objid"))], false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// ADD COLUMN; false: it was there and IF NOT EXISTS was given.
+    fn add_column(&self, relation: &Arc<Relation>, c: &ColumnDef, if_not_exists: bool) -> Result<bool> {
+        if relation.live().any(|a| a.name == c.name) {
+            let message = format!("column \"{}\" of relation \"{}\" already exists", c.name, relation.name);
+            if if_not_exists {
+                self.notice(SqlState::DUPLICATE_COLUMN, format!("{message}, skipping"));
+                return Ok(false);
+            }
+            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        if relation.attributes.len() >= MAX_FIELDS {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("tables can have at most {MAX_FIELDS} columns"),
+            ));
+        }
+        let attnum = relation.attributes.len() as i16 + 1;
+        let empty = self.is_empty(relation)?;
+        self.create_attribute(relation.oid, attnum, c)?;
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relnatts", attnum))?;
+        self.step();
+        self.column_extras(relation.oid, relation.schema, &relation.schema_name, &relation.name, attnum, c)?;
+        self.step();
+        if empty {
+            return Ok(true);
+        }
+        let new = self.current(relation.oid)?;
+        let types: Vec<SqlType> = new.attributes.iter().map(|a| a.ty).collect();
+        let default = new.attributes.last().and_then(|a| a.default.clone());
+        let volatile = match (&default, &c.sequence) {
+            (_, Some(_)) => true,
+            (Some(d), None) => c.generated != 0 || is_volatile(d),
+            (None, None) => false,
+        };
+        if volatile {
+            let mut value = self.new_value(&new, c, default.as_deref())?;
+            let sequence = self.owned_sequence(relation.oid, attnum)?;
+            self.rewrite(relation, &types, |row, rt| {
+                row.push(Value::Null);
+                let v = match (&mut value, sequence) {
+                    (_, Some(s)) => integer(crate::host::next_value(self.cx, s)?, c.ty.oid),
+                    (Some(e), None) => e.row(RowRef::Values(row), rt)?,
+                    (None, None) => Value::Null,
+                };
+                if v.is_null() && c.not_null {
+                    return Err(contains_nulls(relation, &c.name));
+                }
+                if let Some(last) = row.last_mut() {
+                    *last = v;
+                }
+                Ok(())
+            })?;
+            self.rebuild_indexes(relation.oid)?;
+            return Ok(true);
+        }
+        let value = match default {
+            None => Value::Null,
+            Some(d) => {
+                let mut e = self.coerced(&new, &d, c.ty)?;
+                self.with_rt(|rt| e.constant(rt))?
+            }
+        };
+        if value.is_null() {
+            return if c.not_null { Err(contains_nulls(relation, &c.name)) } else { Ok(true) };
+        }
+        let key = [Value::Oid(relation.oid), Value::Int2(attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+            r.put("atthasmissing", true);
+            r.put("attmissingval", array(c.ty.oid, alloc::vec![value.clone()]));
+        })?;
+        Ok(true)
+    }
+
+    /// An expression brought to a column's type.
+    fn coerced(&self, relation: &Relation, text: &str, ty: SqlType) -> Result<Compiled> {
+        let e = self.cx.session.bind_expression(&self.reader()?, relation, text)?;
+        let e = if e.ty().oid == ty.oid { e } else { pg_plan::expr::Expr::CoerceViaIo(e.into(), ty) };
+        Compiled::new(&e, &mut crate::node::Compiler::new(0))
+    }
+
+    fn new_value(
+        &self,
+        relation: &Relation,
+        c: &ColumnDef,
+        default: Option<&str>,
+    ) -> Result<Option<Compiled>> {
+        match default {
+            Some(d) if c.sequence.is_none() => self.coerced(relation, d, c.ty).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn owned_sequence(&self, relation: Oid, attnum: i16) -> Result<Option<Oid>> {
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation), Value::Int4(i32::from(attnum))];
+        let reader = self.reader()?;
+        for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)? {
+            if d.oid("classid") == PG_CLASS
+                && reader.relation_by_oid(d.oid("objid"))?.is_some_and(|r| r.kind == RelationKind::Sequence)
+            {
+                return Ok(Some(d.oid("objid")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_empty(&self, relation: &Relation) -> Result<bool> {
+        let mut any = false;
+        let stop = SqlError::internal("stop");
+        let r = self.each_row(relation, |_, _| {
+            any = true;
+            Err(stop.clone())
+        });
+        match r {
+            Err(e) if any && e == stop => Ok(false),
+            Err(e) => Err(e),
+            Ok(()) => Ok(true),
+        }
+    }
+
+    /// ALTER COLUMN TYPE.
+    fn set_type(&self, relation: &Arc<Relation>, a: &Attribute, ty: SqlType, using: &str) -> Result<()> {
+        self.refuse_view_dependents(relation, a)?;
+        let mut e = self.expression(relation, using)?;
+        let mut types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
+        let at = a.attnum as usize - 1;
+        if let Some(t) = types.get_mut(at) {
+            *t = ty;
+        }
+        self.rewrite(relation, &types, |row, rt| {
+            let v = e.row(RowRef::Values(row), rt)?;
+            if v.is_null() && a.not_null {
+                return Err(contains_nulls(relation, &a.name));
+            }
+            if let Some(slot) = row.get_mut(at) {
+                *slot = v;
+            }
+            Ok(())
+        })?;
+        let facts =
+            attribute_row(self.catalog(PG_ATTRIBUTE)?.def, relation.oid, a.attnum, &a.name, ty, a.not_null);
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+            for c in [
+                "atttypid",
+                "atttypmod",
+                "attlen",
+                "attbyval",
+                "attalign",
+                "attstorage",
+                "attcollation",
+                "attndims",
+            ] {
+                let v = facts.get(c).clone();
+                r.put(c, v);
+            }
+        })?;
+        self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+        for i in &relation.indexes {
+            for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
+                let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
+                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+                    r.put("atttypid", ty.oid);
+                    r.put("atttypmod", ty.typmod);
+                })?;
+            }
+        }
+        self.step();
+        self.rebuild_indexes(relation.oid)
+    }
+
+    fn refuse_view_dependents(&self, relation: &Relation, a: &Attribute) -> Result<()> {
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid)];
+        for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid"], &key)? {
+            if d.oid("classid") == pg_catalog::builtin::PG_REWRITE {
+                let rule = self.describe(Address::new(d.oid("classid"), d.oid("objid")))?;
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "cannot alter type of a column used by a view or rule",
+                )
+                .detail(format!("{rule} depends on column \"{}\"", a.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contains_nulls(relation: &Relation, column: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!("column \"{column}\" of relation \"{}\" contains null values", relation.name),
+    )
+    .table(relation.schema_name.clone(), relation.name.clone())
+    .column(column.to_string())
+}
+
+fn integer(n: i64, ty: Oid) -> Value {
+    match ty {
+        oid::INT2 => i16::try_from(n).map_or(Value::Null, Value::Int2),
+        oid::INT4 => i32::try_from(n).map_or(Value::Null, Value::Int4),
+        _ => Value::Int8(n),
+    }
+}
+
+/// Does the text call a volatile function? Names are looked up in the registry; anything unknown counts as volatile.
+fn is_volatile(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut name = String::new();
+    let mut quoted = false;
+    for &b in bytes {
+        match b {
+            b'\'' => quoted = !quoted,
+            _ if quoted => {}
+            b'(' if !name.is_empty() => {
+                let functions = pg_functions::registry().functions_named(&name);
+                if functions.iter().any(|f| f.volatility == pg_functions::Volatility::Volatile) {
+                    return true;
+                }
+                name.clear();
+            }
+            b if b.is_ascii_alphanumeric() || b == b'_' => name.push(b as char),
+            _ => name.clear(),
+        }
+    }
+    false
+}

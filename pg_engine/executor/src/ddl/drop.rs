@@ -1,0 +1,404 @@
+//! DROP: what depends on an object is found through `pg_depend` and goes with it, or stands in the way.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use hashbrown::HashSet;
+use pg_catalog::{CatalogReader, RelationKind, builtin::*, storage_error};
+use pg_plan::utility::{Drop, ObjectKind, ObjectName};
+use pg_storage::{LockMode, RelId};
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
+
+use super::{Address, Ddl, kind_word};
+
+/// Most cascaded objects that an error or notice lists.
+const MAX_LISTED: usize = 100;
+
+impl Ddl<'_, '_> {
+    /// DROP of any kind.
+    pub(crate) fn drop_statement(&self, d: &Drop) -> Result<()> {
+        let mut targets = Vec::new();
+        for name in &d.names {
+            if let Some(a) = self.drop_target(d, name)? {
+                targets.push(a);
+            }
+        }
+        self.drop_objects(&targets, d.cascade)
+    }
+
+    fn drop_target(&self, d: &Drop, name: &ObjectName) -> Result<Option<Address>> {
+        if d.kind == ObjectKind::Schema {
+            return match self.reader()?.schema(&name.name)? {
+                Some(oid) if oid < FIRST_NORMAL_OID && oid != PUBLIC => Err(SqlError::new(
+                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!("cannot drop schema {} because it is required by the database system", name.name),
+                )),
+                Some(oid) => Ok(Some(Address::new(PG_NAMESPACE, oid))),
+                None => self.missing(d, "schema", &name.name, SqlState::INVALID_SCHEMA_NAME),
+            };
+        }
+        let word = match d.kind {
+            ObjectKind::Table => "table",
+            ObjectKind::Index => "index",
+            ObjectKind::Sequence => "sequence",
+            ObjectKind::View => "view",
+            _ => return Err(SqlError::unsupported("DROP of this kind of object")),
+        };
+        let shown = match &name.schema {
+            Some(s) => format!("{s}.{}", name.name),
+            None => name.name.clone(),
+        };
+        if let Some(s) = &name.schema
+            && self.reader()?.schema(s)?.is_none()
+        {
+            return self.missing(d, "schema", s, SqlState::INVALID_SCHEMA_NAME);
+        }
+        let Some(r) = self.reader()?.relation(name.schema.as_deref(), &name.name)? else {
+            let state = if d.kind == ObjectKind::Index {
+                SqlState::UNDEFINED_OBJECT
+            } else {
+                SqlState::UNDEFINED_TABLE
+            };
+            return self.missing(d, word, &shown, state);
+        };
+        if kind_word(r.kind) != word {
+            let article = if word == "index" { "an" } else { "a" };
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not {article} {word}", r.name),
+            )
+            .hint(format!(
+                "Use DROP {} to remove {} {}.",
+                kind_word(r.kind).to_uppercase(),
+                match r.kind {
+                    RelationKind::Index => "an",
+                    _ => "a",
+                },
+                kind_word(r.kind)
+            )));
+        }
+        if r.oid < FIRST_NORMAL_OID {
+            return Err(SqlError::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", r.name),
+            ));
+        }
+        Ok(Some(Address::new(PG_CLASS, r.oid)))
+    }
+
+    fn missing(&self, d: &Drop, word: &str, name: &str, state: SqlState) -> Result<Option<Address>> {
+        let message = format!("{word} \"{name}\" does not exist");
+        if d.if_exists {
+            self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+            return Ok(None);
+        }
+        Err(SqlError::new(state, message))
+    }
+
+    /// Drops objects and what depends on them.
+    pub(crate) fn drop_objects(&self, targets: &[Address], cascade: bool) -> Result<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let mut list: Vec<Address> = Vec::new();
+        let mut seen: HashSet<Address> = HashSet::new();
+        // (dependent, what it depends on) of those that stand in the way.
+        let mut blocking: Vec<(Address, Address)> = Vec::new();
+        for &t in targets {
+            self.refuse_part(t, targets)?;
+            if seen.insert(t) {
+                list.push(t);
+            }
+        }
+        let mut at = 0;
+        while let Some(&object) = list.get(at) {
+            at += 1;
+            self.cx.checkpoint()?;
+            if object.class == PG_CLASS {
+                self.lock(object.object, LockMode::AccessExclusive)?;
+            }
+            for (dependent, kind) in self.dependents(object)? {
+                let owner = self.owner(dependent, object)?;
+                if seen.contains(&owner) || covers(&seen, owner) {
+                    continue;
+                }
+                if kind == b'n' && owner != object {
+                    blocking.push((owner, object));
+                }
+                seen.insert(owner);
+                list.push(owner);
+            }
+        }
+        // Objects that go because of their parts' dependents are announced.
+        if !blocking.is_empty() {
+            if !cascade {
+                return Err(self.blocked(targets, &blocking)?);
+            }
+            self.announce(&blocking)?;
+        }
+        for a in list.iter().rev() {
+            self.delete_object(*a)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    /// A part of another object (the index of a constraint, the sequence of an identity column) cannot go alone.
+    fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
+        let key = [Value::Oid(a.class), Value::Oid(a.object)];
+        for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
+            if row.char("deptype") != b'i' || row.int("objsubid") != i64::from(a.sub) {
+                continue;
+            }
+            let whole = referenced(&row);
+            if targets.contains(&whole) {
+                continue;
+            }
+            let (part, whole) = (self.describe(a)?, self.describe(whole)?);
+            return Err(SqlError::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop {part} because {whole} requires it"),
+            )
+            .hint(format!("You can drop {whole} instead.")));
+        }
+        Ok(())
+    }
+
+    /// Objects that refer to this one, with the kind of dependency.
+    fn dependents(&self, a: Address) -> Result<Vec<(Address, u8)>> {
+        let key = [Value::Oid(a.class), Value::Oid(a.object)];
+        let mut out = Vec::new();
+        for (_, row) in self.find(PG_DEPEND, &["refclassid", "refobjid"], &key)? {
+            // Dropping a column concerns only what depends on that column; dropping the whole, everything.
+            if a.sub != 0 && row.int("refobjsubid") != i64::from(a.sub) {
+                continue;
+            }
+            let dependent = Address {
+                class: row.oid("classid"),
+                object: row.oid("objid"),
+                sub: row.int("objsubid") as i32,
+            };
+            out.push((dependent, row.char("deptype")));
+        }
+        Ok(out)
+    }
+
+    /// The object that `a` is a part of, unless that is `of`.
+    fn owner(&self, a: Address, of: Address) -> Result<Address> {
+        let key = [Value::Oid(a.class), Value::Oid(a.object)];
+        for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
+            let whole = referenced(&row);
+            if row.char("deptype") == b'i' && whole.object != of.object && whole.sub == 0 {
+                return Ok(whole);
+            }
+        }
+        Ok(a)
+    }
+
+    fn blocked(&self, targets: &[Address], blocking: &[(Address, Address)]) -> Result<SqlError> {
+        let mut lines = Vec::new();
+        for (dependent, object) in blocking.iter().take(MAX_LISTED) {
+            lines.push(format!("{} depends on {}", self.describe(*dependent)?, self.describe(*object)?));
+        }
+        let message = match targets {
+            [one] => format!("cannot drop {} because other objects depend on it", self.describe(*one)?),
+            _ => "cannot drop desired object(s) because other objects depend on them".to_string(),
+        };
+        Ok(SqlError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            .detail(lines.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+    }
+
+    fn announce(&self, blocking: &[(Address, Address)]) -> Result<()> {
+        let mut names = Vec::new();
+        for (dependent, _) in blocking.iter().take(MAX_LISTED) {
+            names.push(self.describe(*dependent)?);
+        }
+        let report = match names.as_slice() {
+            [one] => SqlError::new(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to {one}")),
+            _ => {
+                let lines: Vec<String> = names.iter().map(|n| format!("drop cascades to {n}")).collect();
+                let message = format!("drop cascades to {} other objects", blocking.len());
+                SqlError::new(SqlState::SUCCESSFUL_COMPLETION, message).detail(lines.join("\n"))
+            }
+        };
+        self.cx.session.notice("NOTICE", report);
+        Ok(())
+    }
+
+    /// An object as messages name it.
+    pub(crate) fn describe(&self, a: Address) -> Result<String> {
+        let reader = self.reader()?;
+        let relation = |oid: Oid| -> Result<(String, String)> {
+            let Some(r) = reader.relation_by_oid(oid)? else {
+                return Ok(("relation".into(), oid.to_string()));
+            };
+            let name = crate::text::relation_name(&reader, oid)?.unwrap_or_default();
+            Ok((kind_word(r.kind).to_string(), name))
+        };
+        let row = |catalog: Oid| -> Result<Option<pg_catalog::table::Row>> {
+            Ok(self.find(catalog, &["oid"], &[Value::Oid(a.object)])?.into_iter().next().map(|r| r.1))
+        };
+        let column = |oid: Oid, attnum: i64| -> Result<String> {
+            let Some(r) = reader.relation_by_oid(oid)? else { return Ok(String::new()) };
+            Ok(r.attributes
+                .iter()
+                .find(|c| i64::from(c.attnum) == attnum)
+                .map_or(String::new(), |c| c.name.clone()))
+        };
+        Ok(match a.class {
+            PG_CLASS if a.sub != 0 => {
+                let (word, name) = relation(a.object)?;
+                format!("column {} of {word} {name}", column(a.object, i64::from(a.sub))?)
+            }
+            PG_CLASS => {
+                let (word, name) = relation(a.object)?;
+                format!("{word} {name}")
+            }
+            PG_CONSTRAINT => match row(PG_CONSTRAINT)? {
+                Some(c) => {
+                    let (word, name) = relation(c.oid("conrelid"))?;
+                    format!("constraint {} on {word} {name}", c.text("conname"))
+                }
+                None => format!("constraint {}", a.object),
+            },
+            PG_ATTRDEF => match row(PG_ATTRDEF)? {
+                Some(d) => {
+                    let (word, name) = relation(d.oid("adrelid"))?;
+                    format!(
+                        "default value for column {} of {word} {name}",
+                        column(d.oid("adrelid"), d.int("adnum"))?
+                    )
+                }
+                None => format!("default value {}", a.object),
+            },
+            PG_NAMESPACE => {
+                format!(
+                    "schema {}",
+                    row(PG_NAMESPACE)?.map_or(String::new(), |r| r.text("nspname").to_string())
+                )
+            }
+            PG_TYPE => format!("type {}", crate::text::type_name(&reader, a.object, None)?),
+            PG_REWRITE => match row(PG_REWRITE)? {
+                Some(r) => {
+                    let (word, name) = relation(r.oid("ev_class"))?;
+                    format!("rule {} on {word} {name}", r.text("rulename"))
+                }
+                None => format!("rule {}", a.object),
+            },
+            _ => format!("object {}", a.object),
+        })
+    }
+
+    /// Removes an object's own rows and storage.
+    fn delete_object(&self, a: Address) -> Result<()> {
+        let key = [Value::Oid(a.object)];
+        match a.class {
+            PG_CLASS if a.sub != 0 => {
+                self.drop_column_rows(a.object, a.sub as i16)?;
+                return self.forget(a);
+            }
+            PG_CLASS => self.delete_relation(a.object)?,
+            PG_CONSTRAINT => {
+                let rows = self.find(PG_CONSTRAINT, &["oid"], &key)?;
+                if let Some((_, r)) = rows.first().filter(|r| r.1.char("contype") == b'c') {
+                    self.update(PG_CLASS, &["oid"], &[Value::Oid(r.oid("conrelid"))], |c| {
+                        let n = (c.int("relchecks") as i16 - 1).max(0);
+                        c.put("relchecks", n);
+                    })?;
+                }
+                self.delete(PG_CONSTRAINT, &["oid"], &key)?;
+            }
+            PG_ATTRDEF => {
+                if let Some((_, r)) = self.find(PG_ATTRDEF, &["oid"], &key)?.first() {
+                    let column = [r.get("adrelid").clone(), r.get("adnum").clone()];
+                    self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &column, |r| {
+                        r.put("atthasdef", false)
+                    })?;
+                }
+                self.delete(PG_ATTRDEF, &["oid"], &key)?;
+            }
+            PG_TYPE | PG_REWRITE | PG_NAMESPACE => {
+                self.delete(a.class, &["oid"], &key)?;
+            }
+            _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),
+        }
+        self.forget(a)
+    }
+
+    /// Removes an object's dependencies and comments.
+    fn forget(&self, a: Address) -> Result<()> {
+        let key = [Value::Oid(a.class), Value::Oid(a.object)];
+        let rows = self.find(PG_DEPEND, &["classid", "objid"], &key)?;
+        {
+            let table = self.catalog(PG_DEPEND)?;
+            let mut txn = self.cx.txn.borrow_mut();
+            for (tid, row) in rows {
+                if a.sub == 0 || row.int("objsubid") == i64::from(a.sub) {
+                    table.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+                }
+            }
+        }
+        let key = [Value::Oid(a.object), Value::Oid(a.class)];
+        let rows = self.find(PG_DESCRIPTION, &["objoid", "classoid"], &key)?;
+        let table = self.catalog(PG_DESCRIPTION)?;
+        let mut txn = self.cx.txn.borrow_mut();
+        for (tid, row) in rows {
+            if a.sub == 0 || row.int("objsubid") == i64::from(a.sub) {
+                table.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_relation(&self, oid: Oid) -> Result<()> {
+        let key = [Value::Oid(oid)];
+        let Some((_, class)) = self.find(PG_CLASS, &["oid"], &key)?.into_iter().next() else { return Ok(()) };
+        self.delete(PG_ATTRIBUTE, &["attrelid"], &key)?;
+        match class.char("relkind") {
+            b'i' => {
+                self.delete(PG_INDEX, &["indexrelid"], &key)?;
+            }
+            b'S' => {
+                self.delete(PG_SEQUENCE, &["seqrelid"], &key)?;
+            }
+            _ => {
+                self.delete(PG_STATISTIC, &["starelid"], &key)?;
+            }
+        }
+        self.delete(PG_CLASS, &["oid"], &key)?;
+        let storage = class.oid("relfilenode");
+        if storage != 0 {
+            let mut txn = self.cx.txn.borrow_mut();
+            self.cx.engine.storage().drop_relation(txn.storage(), RelId(storage)).map_err(storage_error)?;
+        }
+        Ok(())
+    }
+
+    /// Marks a column dropped; its values stay in the rows until those are rewritten.
+    fn drop_column_rows(&self, relation: Oid, attnum: i16) -> Result<()> {
+        let key = [Value::Oid(relation), Value::Int2(attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+            r.put("attname", format!("........pg.dropped.{attnum}........"));
+            r.put("attisdropped", true);
+            r.put("attnotnull", false);
+            r.put("atthasdef", false);
+            r.put("attgenerated", 0u8);
+            r.put("attidentity", 0u8);
+        })?;
+        self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+        Ok(())
+    }
+}
+
+fn referenced(row: &pg_catalog::table::Row) -> Address {
+    Address { class: row.oid("refclassid"), object: row.oid("refobjid"), sub: row.int("refobjsubid") as i32 }
+}
+
+/// Is the whole that a column belongs to among these?
+fn covers(seen: &HashSet<Address>, a: Address) -> bool {
+    a.sub != 0 && seen.contains(&Address { sub: 0, ..a })
+}

@@ -1,0 +1,255 @@
+//! Reading or replacing all rows of a table: validation of new constraints, columns whose values must be computed,
+//! TRUNCATE.
+
+use alloc::{format, sync::Arc, vec::Vec};
+
+use pg_catalog::{
+    CatalogReader, Relation,
+    builtin::{PG_ATTRIBUTE, PG_CLASS},
+    storage_error,
+};
+use pg_plan::utility::Truncate;
+use pg_storage::{LockMode, RelId, RelationKind as StorageKind};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, tuple::TupleLayout};
+
+use super::{Ddl, index::NewIndex};
+use crate::{
+    context::Rt,
+    expr::{Compiled, RowRef},
+    node::scan,
+};
+
+/// Rows inserted at a time.
+const CHUNK: usize = 1024;
+
+impl Ddl<'_, '_> {
+    /// Calls `f` for all visible rows, with the values of all attributes. Rows are read page by page and given out
+    /// with no page held.
+    pub(crate) fn each_row(
+        &self,
+        relation: &Relation,
+        mut f: impl FnMut(&[Value], &Rt<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        let (layout, missing) = scan::layout(relation);
+        self.with_rt(|rt| {
+            let mut scan =
+                rt.storage().heap_scan(relation.storage, rt.snapshot, None).map_err(storage_error)?;
+            let mut rows: Vec<Result<Vec<Value>>> = Vec::new();
+            loop {
+                let more = scan
+                    .next_page(|_, payload| rows.push(layout.decode(payload, &missing)))
+                    .map_err(storage_error)?;
+                for row in rows.drain(..) {
+                    f(&row?, rt)?;
+                }
+                self.cx.checkpoint()?;
+                if !more {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    /// Existing rows must satisfy a new CHECK constraint.
+    pub(crate) fn validate_check(&self, relation: &Relation, name: &str, expression: &str) -> Result<()> {
+        let mut e: Option<Compiled> = None;
+        self.each_row(relation, |row, rt| {
+            let e = match &mut e {
+                Some(e) => e,
+                None => e.insert(self.expression(relation, expression)?),
+            };
+            if matches!(e.row(RowRef::Values(row), rt)?, Value::Bool(false)) {
+                return Err(SqlError::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!(
+                        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                        relation.name
+                    ),
+                )
+                .table(relation.schema_name.clone(), relation.name.clone())
+                .constraint(name));
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes columns NOT NULL; existing rows must have no NULL in them.
+    pub(crate) fn set_not_null(&self, relation: &Arc<Relation>, attnums: &[i16]) -> Result<()> {
+        let new: Vec<_> = relation.live().filter(|a| attnums.contains(&a.attnum) && !a.not_null).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.each_row(relation, |row, _| {
+            for a in &new {
+                if row.get(a.attnum as usize - 1).is_none_or(Value::is_null) {
+                    return Err(SqlError::new(
+                        SqlState::NOT_NULL_VIOLATION,
+                        format!(
+                            "column \"{}\" of relation \"{}\" contains null values",
+                            a.name, relation.name
+                        ),
+                    )
+                    .table(relation.schema_name.clone(), relation.name.clone())
+                    .column(a.name.clone()));
+                }
+            }
+            Ok(())
+        })?;
+        for a in &new {
+            let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+            self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attnotnull", true))?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    fn new_heap(&self) -> Result<RelId> {
+        let mut txn = self.cx.txn.borrow_mut();
+        self.cx.engine.storage().create_relation(txn.storage(), StorageKind::Heap).map_err(storage_error)
+    }
+
+    fn drop_storage(&self, rel: RelId) -> Result<()> {
+        let mut txn = self.cx.txn.borrow_mut();
+        self.cx.engine.storage().drop_relation(txn.storage(), rel).map_err(storage_error)
+    }
+
+    fn point_to(&self, oid: Oid, rel: RelId) -> Result<()> {
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relfilenode", rel.0))?;
+        Ok(())
+    }
+
+    /// Writes all rows anew. `new_types`: types of all attributes afterwards; `map` changes a row's values.
+    pub(crate) fn rewrite(
+        &self,
+        old: &Arc<Relation>,
+        new_types: &[SqlType],
+        mut map: impl FnMut(&mut Vec<Value>, &Rt<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        let heap = self.new_heap()?;
+        let layout = TupleLayout::new(new_types);
+        let mut pending: Vec<Vec<u8>> = Vec::new();
+        let flush = |pending: &mut Vec<Vec<u8>>| -> Result<()> {
+            let payloads: Vec<&[u8]> = pending.iter().map(Vec::as_slice).collect();
+            let mut txn = self.cx.txn.borrow_mut();
+            self.cx
+                .engine
+                .storage()
+                .heap_insert_many(txn.storage(), heap, &payloads, &mut Vec::new())
+                .map_err(storage_error)?;
+            drop(txn);
+            pending.clear();
+            Ok(())
+        };
+        self.each_row(old, |row, rt| {
+            let mut row = row.to_vec();
+            for (v, a) in row.iter_mut().zip(&old.attributes) {
+                if a.dropped {
+                    *v = Value::Null;
+                }
+            }
+            map(&mut row, rt)?;
+            let mut payload = Vec::with_capacity(64);
+            layout.encode(&row, &mut payload)?;
+            pending.push(payload);
+            if pending.len() >= CHUNK {
+                flush(&mut pending)?;
+            }
+            Ok(())
+        })?;
+        flush(&mut pending)?;
+        self.point_to(old.oid, heap)?;
+        self.drop_storage(old.storage)?;
+        // Every row has a value for every column now.
+        for a in old.attributes.iter().filter(|a| a.missing.is_some()) {
+            let key = [Value::Oid(old.oid), Value::Int2(a.attnum)];
+            self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+                r.put("atthasmissing", false);
+                r.put("attmissingval", Value::Null);
+            })?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    /// Builds all indexes of a table anew, after its rows were rewritten.
+    pub(crate) fn rebuild_indexes(&self, oid: Oid) -> Result<()> {
+        let relation = self.current(oid)?;
+        for i in &relation.indexes {
+            let storage = {
+                let mut txn = self.cx.txn.borrow_mut();
+                let kind = StorageKind::BTree { heap: relation.storage };
+                self.cx.engine.storage().create_relation(txn.storage(), kind).map_err(storage_error)?
+            };
+            let new = NewIndex {
+                name: &i.name,
+                relation: &relation,
+                unique: i.unique,
+                primary: i.primary,
+                keys: i.keys.clone(),
+                key_count: i.key_count,
+                predicate: i.predicate.clone(),
+                nulls_not_distinct: i.nulls_not_distinct,
+                fillfactor: None,
+                constraint: false,
+            };
+            self.build_index(&new, &relation, relation.storage, storage)?;
+            self.point_to(i.oid, storage)?;
+            self.drop_storage(i.storage)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    /// TRUNCATE.
+    pub(crate) fn truncate(&self, t: &Truncate) -> Result<()> {
+        for r in &t.relations {
+            let relation = self.relock(r, LockMode::AccessExclusive)?;
+            if relation.oid < pg_catalog::builtin::FIRST_NORMAL_OID {
+                return Err(SqlError::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    format!("permission denied: \"{}\" is a system catalog", relation.name),
+                ));
+            }
+            if relation.kind != pg_catalog::RelationKind::Table {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", relation.name),
+                ));
+            }
+            let heap = self.new_heap()?;
+            self.point_to(relation.oid, heap)?;
+            self.drop_storage(relation.storage)?;
+            self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| {
+                r.put("reltuples", -1.0f32);
+                r.put("relpages", 0i32);
+            })?;
+            self.step();
+            self.rebuild_indexes(relation.oid)?;
+            if t.restart_identity {
+                self.restart_sequences(relation.oid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restart_sequences(&self, table: Oid) -> Result<()> {
+        use pg_catalog::builtin::PG_DEPEND;
+        let key = [Value::Oid(PG_CLASS), Value::Oid(table)];
+        for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid"], &key)? {
+            if d.oid("classid") != PG_CLASS || d.int("refobjsubid") == 0 {
+                continue;
+            }
+            let Some(s) = self.reader()?.relation_by_oid(d.oid("objid"))? else { continue };
+            if s.kind != pg_catalog::RelationKind::Sequence {
+                continue;
+            }
+            let storage = self.cx.engine.storage();
+            let (options, ..) = storage.sequence_get(s.storage).map_err(storage_error)?;
+            let mut txn = self.cx.txn.borrow_mut();
+            storage
+                .sequence_set(txn.storage(), s.storage, &options, options.start, false)
+                .map_err(storage_error)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,484 @@
+//! CREATE TABLE, CREATE SCHEMA and constraints.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use pg_catalog::{
+    CatalogReader, IndexKey, Relation,
+    builtin::{
+        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE,
+        rows::{ClassRow, HEAP_AM, array_of_row_type, attribute_row, row_type},
+    },
+    storage_error,
+    table::array,
+};
+use pg_plan::utility::{ColumnDef, ConstraintDef, ConstraintDefKind, CreateSchema, CreateTable};
+use pg_storage::{LockMode, RelationKind as StorageKind};
+use pg_types::{Oid, Result, SqlError, SqlState, Value, oid};
+
+use super::{Address, Ddl, Dependency, index::NewIndex, object_name};
+
+/// What a new relation of any kind needs.
+pub(crate) struct NewRelation<'a> {
+    pub name: &'a str,
+    pub schema: Oid,
+    /// `pg_class.relkind`.
+    pub kind: u8,
+    pub columns: &'a [ColumnDef],
+    pub storage: u32,
+    pub fillfactor: Option<i32>,
+    pub persistence: u8,
+}
+
+impl Ddl<'_, '_> {
+    /// `pg_class`, `pg_type` and `pg_attribute` rows; returns the oid.
+    pub(crate) fn create_relation(&self, new: &NewRelation<'_>) -> Result<Oid> {
+        let oid = self.oid()?;
+        let owner = self.cx.session.user();
+        let has_type = new.kind != b'S';
+        let row_type_oid = if has_type { self.oid()? } else { 0 };
+        let class = ClassRow {
+            oid,
+            name: new.name,
+            schema: new.schema,
+            row_type: row_type_oid,
+            owner,
+            method: if new.kind == b'r' { HEAP_AM } else { 0 },
+            storage: new.storage,
+            kind: new.kind,
+            columns: new.columns.len() as i16,
+            checks: 0,
+            has_index: false,
+            shared: false,
+            persistence: new.persistence,
+            options: new.fillfactor.map(|f| format!("fillfactor={f}")).into_iter().collect(),
+        };
+        self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
+        self.depend(Address::new(PG_CLASS, oid), Address::new(PG_NAMESPACE, new.schema), Dependency::Normal)?;
+        if has_type {
+            let def = self.catalog(PG_TYPE)?.def;
+            let array_oid = self.oid()?;
+            let row = row_type(def, row_type_oid, new.name, new.schema, owner, oid, array_oid);
+            self.insert(PG_TYPE, &row)?;
+            let array_name = format!("_{}", object_name(new.name, "", ""));
+            let array_name = array_name.get(..array_name.len().min(super::MAX_NAME)).unwrap_or(&array_name);
+            let row = array_of_row_type(def, array_oid, array_name, new.schema, owner, row_type_oid);
+            self.insert(PG_TYPE, &row)?;
+            let type_address = Address::new(PG_TYPE, row_type_oid);
+            self.depend(type_address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
+            self.depend(Address::new(PG_TYPE, array_oid), type_address, Dependency::Internal)?;
+        }
+        for (n, c) in new.columns.iter().enumerate() {
+            self.create_attribute(oid, n as i16 + 1, c)?;
+        }
+        Ok(oid)
+    }
+
+    /// A column's `pg_attribute` row, without its default.
+    pub(crate) fn create_attribute(&self, relation: Oid, attnum: i16, c: &ColumnDef) -> Result<()> {
+        let mut row =
+            attribute_row(self.catalog(PG_ATTRIBUTE)?.def, relation, attnum, &c.name, c.ty, c.not_null);
+        if c.collation != 0 {
+            row.put("attcollation", c.collation);
+        }
+        row.put("attgenerated", c.generated);
+        row.put("attidentity", c.sequence.as_ref().map_or(0, |s| s.identity));
+        self.insert(PG_ATTRIBUTE, &row)
+    }
+
+    /// A column's default, or generation expression; `sequence`: the sequence it calls nextval on.
+    pub(crate) fn create_default(
+        &self,
+        relation: Oid,
+        attnum: i16,
+        text: &str,
+        generated: bool,
+        sequence: Option<Oid>,
+    ) -> Result<()> {
+        let oid = self.oid()?;
+        let row = self
+            .row(PG_ATTRDEF)?
+            .set("oid", oid)
+            .set("adrelid", relation)
+            .set("adnum", attnum)
+            .set("adbin", text);
+        self.insert(PG_ATTRDEF, &row)?;
+        let address = Address::new(PG_ATTRDEF, oid);
+        let kind = if generated { Dependency::Internal } else { Dependency::Auto };
+        self.depend(address, Address::column(relation, attnum), kind)?;
+        match sequence {
+            Some(s) => self.depend(address, Address::new(PG_CLASS, s), Dependency::Normal)?,
+            None => {
+                for s in self.sequences_in(text)? {
+                    self.depend(address, Address::new(PG_CLASS, s), Dependency::Normal)?;
+                }
+            }
+        }
+        let key = [Value::Oid(relation), Value::Int2(attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("atthasdef", true))?;
+        Ok(())
+    }
+
+    /// Sequences that an expression's text names as `'name'::regclass`.
+    fn sequences_in(&self, text: &str) -> Result<Vec<Oid>> {
+        let mut found = Vec::new();
+        let reader = self.reader()?;
+        for (at, _) in text.match_indices("'::regclass") {
+            let before = text.get(..at).unwrap_or("");
+            if let Some(start) = before.rfind('\'')
+                && let Some(name) = before.get(start + 1..)
+                && let Ok(r) = crate::text::find_relation(name, &reader)
+            {
+                found.push(r.oid);
+            }
+        }
+        Ok(found)
+    }
+
+    /// CREATE TABLE; `None`: it existed and IF NOT EXISTS was given.
+    pub(crate) fn create_table(&self, t: &CreateTable) -> Result<Option<Oid>> {
+        let (schema, schema_name) = self.creation_schema(&t.name)?;
+        if self.name_taken(schema, &t.name.name, t.if_not_exists)? {
+            return Ok(None);
+        }
+        self.lock_schema(schema)?;
+        let storage = {
+            let mut txn = self.cx.txn.borrow_mut();
+            self.cx
+                .engine
+                .storage()
+                .create_relation(txn.storage(), StorageKind::Heap)
+                .map_err(storage_error)?
+        };
+        let oid = self.create_relation(&NewRelation {
+            name: &t.name.name,
+            schema,
+            kind: b'r',
+            columns: &t.columns,
+            storage: storage.0,
+            fillfactor: t.fillfactor,
+            persistence: if t.unlogged { b'u' } else { b'p' },
+        })?;
+        self.step();
+        self.lock(oid, LockMode::AccessExclusive)?;
+        for (n, c) in t.columns.iter().enumerate() {
+            self.column_extras(oid, schema, &schema_name, &t.name.name, n as i16 + 1, c)?;
+        }
+        self.step();
+        self.create_constraints(oid, &t.constraints)?;
+        Ok(Some(oid))
+    }
+
+    /// A schema must not be dropped while something is made in it.
+    fn lock_schema(&self, schema: Oid) -> Result<()> {
+        self.lock(schema, LockMode::AccessShare)
+    }
+
+    /// Default, generation expression and owned sequence of a new column.
+    pub(crate) fn column_extras(
+        &self,
+        relation: Oid,
+        schema: Oid,
+        schema_name: &str,
+        table: &str,
+        attnum: i16,
+        c: &ColumnDef,
+    ) -> Result<()> {
+        if let Some(s) = &c.sequence {
+            let name = self.choose_name(schema, table, &c.name, "seq")?;
+            let seq = self.create_sequence_relation(&name, schema, &s.options, Some(c.ty.oid))?;
+            let kind = if s.identity == 0 { Dependency::Auto } else { Dependency::Internal };
+            self.depend(Address::new(PG_CLASS, seq), Address::column(relation, attnum), kind)?;
+            if s.identity == 0 {
+                self.step();
+                // Qualified only where the name alone would not find it.
+                let visible = self.reader()?.relation(None, &name)?.is_some_and(|r| r.oid == seq);
+                let quoted = crate::text::quote_identifier(&name);
+                let shown = match visible {
+                    true => quoted,
+                    false => format!("{}.{quoted}", crate::text::quote_identifier(schema_name)),
+                };
+                let text = format!("nextval('{}'::regclass)", shown.replace('\'', "''"));
+                self.create_default(relation, attnum, &text, false, Some(seq))?;
+            }
+        } else if let Some(d) = &c.default {
+            self.create_default(relation, attnum, d, c.generated != 0, None)?;
+        }
+        Ok(())
+    }
+
+    /// Makes constraints of a table.
+    pub(crate) fn create_constraints(&self, oid: Oid, list: &[ConstraintDef]) -> Result<()> {
+        // Primary key and unique constraints first, as PostgreSQL does.
+        let (indexes, checks): (Vec<_>, Vec<_>) =
+            list.iter().partition(|c| matches!(c.kind, ConstraintDefKind::Index { .. }));
+        for c in indexes.into_iter().chain(checks) {
+            let relation = self.current(oid)?;
+            match &c.kind {
+                ConstraintDefKind::Check { expression, columns } => {
+                    self.create_check(&relation, c.name.as_deref(), expression, columns)?;
+                }
+                ConstraintDefKind::Index { .. } => self.create_index_constraint(&relation, c)?,
+            }
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn constraint_name_taken(&self, relation: &Relation, name: &str) -> bool {
+        relation.constraints.iter().any(|c| c.name == name)
+    }
+
+    /// A CHECK constraint; the rows that are there must satisfy it.
+    pub(crate) fn create_check(
+        &self,
+        relation: &Arc<Relation>,
+        name: Option<&str>,
+        expression: &str,
+        columns: &[String],
+    ) -> Result<()> {
+        let name = match name {
+            Some(n) => n.to_string(),
+            None => {
+                let part = match columns {
+                    [one] => one.as_str(),
+                    _ => "",
+                };
+                let mut n = 0;
+                loop {
+                    let label = if n == 0 { "check".to_string() } else { format!("check{n}") };
+                    let candidate = object_name(&relation.name, part, &label);
+                    if !self.constraint_name_taken(relation, &candidate) {
+                        break candidate;
+                    }
+                    n += 1;
+                }
+            }
+        };
+        self.refuse_duplicate_constraint(relation, &name)?;
+        self.validate_check(relation, &name, expression)?;
+        let attnums = attnums(relation, columns)?;
+        let oid = self.oid()?;
+        let row = self
+            .row(PG_CONSTRAINT)?
+            .set("oid", oid)
+            .set("conname", name)
+            .set("connamespace", relation.schema)
+            .set("contype", b'c')
+            .set("convalidated", true)
+            .set("conrelid", relation.oid)
+            .set("confupdtype", b' ')
+            .set("confdeltype", b' ')
+            .set("confmatchtype", b' ')
+            .set("conislocal", true)
+            .set("conkey", int2_array(&attnums))
+            .set("conbin", expression);
+        self.insert(PG_CONSTRAINT, &row)?;
+        let address = Address::new(PG_CONSTRAINT, oid);
+        for &n in &attnums {
+            self.depend(address, Address::column(relation.oid, n), Dependency::Auto)?;
+        }
+        if attnums.is_empty() {
+            self.depend(address, Address::new(PG_CLASS, relation.oid), Dependency::Auto)?;
+        }
+        let key = [Value::Oid(relation.oid)];
+        self.update(PG_CLASS, &["oid"], &key, |r| {
+            let n = r.int("relchecks") as i16 + 1;
+            r.put("relchecks", n);
+        })?;
+        Ok(())
+    }
+
+    fn refuse_duplicate_constraint(&self, relation: &Relation, name: &str) -> Result<()> {
+        if self.constraint_name_taken(relation, name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("constraint \"{name}\" for relation \"{}\" already exists", relation.name),
+            ));
+        }
+        Ok(())
+    }
+
+    /// PRIMARY KEY or UNIQUE.
+    fn create_index_constraint(&self, relation: &Arc<Relation>, c: &ConstraintDef) -> Result<()> {
+        let ConstraintDefKind::Index {
+            primary,
+            columns,
+            include,
+            fillfactor,
+            nulls_not_distinct,
+            using_index,
+        } = &c.kind
+        else {
+            return Ok(());
+        };
+        if *primary && relation.constraints.iter().any(|c| c.kind == pg_catalog::ConstraintKind::Primary) {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("multiple primary keys for table \"{}\" are not allowed", relation.name),
+            ));
+        }
+        if let Some(name) = &c.name {
+            self.refuse_duplicate_constraint(relation, name)?;
+        }
+        if let Some(index) = using_index {
+            return self.adopt_index(relation, c.name.as_deref(), *primary, index);
+        }
+        let attnums = attnums(relation, columns)?;
+        if *primary {
+            self.set_not_null(relation, &attnums)?;
+        }
+        let name = match &c.name {
+            Some(n) => {
+                self.name_taken(relation.schema, n, false)?;
+                n.clone()
+            }
+            None if *primary => self.choose_name(relation.schema, &relation.name, "", "pkey")?,
+            None => self.choose_name(relation.schema, &relation.name, &columns.join("_"), "key")?,
+        };
+        let relation = self.current(relation.oid)?;
+        let keys =
+            columns.iter().chain(include).map(|c| column_key(&relation, c)).collect::<Result<Vec<_>>>()?;
+        let index = self.create_index_relation(&NewIndex {
+            name: &name,
+            relation: &relation,
+            unique: true,
+            primary: *primary,
+            keys,
+            key_count: columns.len(),
+            predicate: None,
+            nulls_not_distinct: *nulls_not_distinct,
+            fillfactor: *fillfactor,
+            constraint: true,
+        })?;
+        self.constraint_over_index(&relation, &name, *primary, &attnums, index)
+    }
+
+    /// ADD CONSTRAINT ... USING INDEX.
+    fn adopt_index(
+        &self,
+        relation: &Arc<Relation>,
+        name: Option<&str>,
+        primary: bool,
+        index: &str,
+    ) -> Result<()> {
+        let found = relation.indexes.iter().find(|i| i.name == index).cloned().ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{index}\" does not exist"))
+        })?;
+        if !found.unique || found.predicate.is_some() || found.keys.iter().any(|k| k.attnum == 0) {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{index}\" is not a unique index"),
+            )
+            .detail("Cannot create a primary key or unique constraint using such an index."));
+        }
+        let attnums: Vec<i16> = found.keys.iter().take(found.key_count).map(|k| k.attnum).collect();
+        if primary {
+            self.set_not_null(relation, &attnums)?;
+        }
+        let name = name.unwrap_or(index);
+        if name != index {
+            self.notice(
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!(
+                    "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{index}\" to \"{name}\""
+                ),
+            );
+            let key = [Value::Oid(found.oid)];
+            self.update(PG_CLASS, &["oid"], &key, |r| r.put("relname", name))?;
+        }
+        let key = [Value::Oid(found.oid)];
+        self.update(pg_catalog::builtin::PG_INDEX, &["indexrelid"], &key, |r| {
+            r.put("indisprimary", primary)
+        })?;
+        self.constraint_over_index(relation, name, primary, &attnums, found.oid)
+    }
+
+    fn constraint_over_index(
+        &self,
+        relation: &Relation,
+        name: &str,
+        primary: bool,
+        attnums: &[i16],
+        index: Oid,
+    ) -> Result<()> {
+        let oid = self.oid()?;
+        let row = self
+            .row(PG_CONSTRAINT)?
+            .set("oid", oid)
+            .set("conname", name)
+            .set("connamespace", relation.schema)
+            .set("contype", if primary { b'p' } else { b'u' })
+            .set("convalidated", true)
+            .set("conrelid", relation.oid)
+            .set("conindid", index)
+            .set("confupdtype", b' ')
+            .set("confdeltype", b' ')
+            .set("confmatchtype", b' ')
+            .set("conislocal", true)
+            .set("connoinherit", true)
+            .set("conkey", int2_array(attnums));
+        self.insert(PG_CONSTRAINT, &row)?;
+        let address = Address::new(PG_CONSTRAINT, oid);
+        for &n in attnums {
+            self.depend(address, Address::column(relation.oid, n), Dependency::Auto)?;
+        }
+        self.depend(Address::new(PG_CLASS, index), address, Dependency::Internal)
+    }
+
+    /// CREATE SCHEMA.
+    pub(crate) fn create_schema(&self, s: &CreateSchema) -> Result<()> {
+        let reader = self.reader()?;
+        if s.name.starts_with("pg_") {
+            return Err(SqlError::new(
+                SqlState::RESERVED_NAME,
+                format!("unacceptable schema name \"{}\"", s.name),
+            )
+            .detail("The prefix \"pg_\" is reserved for system schemas."));
+        }
+        if reader.schema(&s.name)?.is_some() {
+            if s.if_not_exists {
+                let text = format!("schema \"{}\" already exists, skipping", s.name);
+                self.notice(SqlState::DUPLICATE_SCHEMA, text);
+                return Ok(());
+            }
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_SCHEMA,
+                format!("schema \"{}\" already exists", s.name),
+            ));
+        }
+        let owner = match &s.owner {
+            Some(name) => self.role_oid(name)?,
+            None => self.cx.session.user(),
+        };
+        let row = self
+            .row(PG_NAMESPACE)?
+            .set("oid", self.oid()?)
+            .set("nspname", s.name.as_str())
+            .set("nspowner", owner);
+        self.insert(PG_NAMESPACE, &row)?;
+        self.step();
+        Ok(())
+    }
+}
+
+/// A plain ascending key on a column.
+pub(crate) fn column_key(relation: &Relation, name: &str) -> Result<IndexKey> {
+    let a = relation.live().find(|a| a.name == name).ok_or_else(|| {
+        SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" named in key does not exist"))
+    })?;
+    Ok(IndexKey { attnum: a.attnum, expression: None, ty: a.ty, descending: false, nulls_first: false })
+}
+
+/// Attribute numbers of columns.
+pub(crate) fn attnums(relation: &Relation, columns: &[String]) -> Result<Vec<i16>> {
+    columns.iter().map(|c| column_key(relation, c).map(|k| k.attnum)).collect()
+}
+
+pub(crate) fn int2_array(v: &[i16]) -> Value {
+    array(oid::INT2, v.iter().map(|n| Value::Int2(*n)).collect())
+}

@@ -1,0 +1,95 @@
+//! CREATE VIEW.
+
+use alloc::format;
+
+use pg_catalog::{
+    RelationKind,
+    builtin::{PG_CLASS, PG_DEPEND, PG_REWRITE},
+    views::rule_row,
+};
+use pg_plan::utility::CreateView;
+use pg_storage::LockMode;
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
+
+use super::{Address, Ddl, Dependency, table::NewRelation};
+
+impl Ddl<'_, '_> {
+    /// CREATE VIEW.
+    pub(crate) fn create_view(&self, v: &CreateView) -> Result<()> {
+        let (schema, _) = self.creation_schema(&v.name)?;
+        let existing = self.reader()?.relation_oid(schema, &v.name.name)?;
+        let oid = match existing {
+            Some(oid) if v.or_replace => self.replace_view(oid, v)?,
+            Some(_) => {
+                self.name_taken(schema, &v.name.name, false)?;
+                return Ok(());
+            }
+            None => self.create_relation(&NewRelation {
+                name: &v.name.name,
+                schema,
+                kind: b'v',
+                columns: &v.columns,
+                storage: 0,
+                fillfactor: None,
+                persistence: b'p',
+            })?,
+        };
+        let rule = self.oid()?;
+        self.insert(PG_REWRITE, &rule_row(self.catalog(PG_REWRITE)?.def, rule, oid, &v.query))?;
+        let address = Address::new(PG_REWRITE, rule);
+        self.depend(address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
+        self.step();
+        let plan = self.cx.session.plan_query(&self.reader()?, &v.query)?;
+        for &relation in &plan.relations {
+            self.depend(address, Address::new(PG_CLASS, relation), Dependency::Normal)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    /// OR REPLACE: the columns must stay as they are, more may be added behind them.
+    fn replace_view(&self, oid: Oid, v: &CreateView) -> Result<Oid> {
+        let old = self.relock(&*self.current(oid)?, LockMode::AccessExclusive)?;
+        if old.kind != RelationKind::View {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a view", old.name),
+            ));
+        }
+        if v.columns.len() < old.attributes.len() {
+            return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, "cannot drop columns from view"));
+        }
+        for (a, c) in old.attributes.iter().zip(&v.columns) {
+            if a.name != c.name {
+                return Err(SqlError::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!("cannot change name of view column \"{}\" to \"{}\"", a.name, c.name),
+                )
+                .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+            }
+            if a.ty != c.ty {
+                let shown = pg_types::typeinfo::display;
+                return Err(SqlError::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!(
+                        "cannot change data type of view column \"{}\" from {} to {}",
+                        a.name,
+                        shown(a.ty),
+                        shown(c.ty)
+                    ),
+                ));
+            }
+        }
+        for (n, c) in v.columns.iter().enumerate().skip(old.attributes.len()) {
+            self.create_attribute(oid, n as i16 + 1, c)?;
+        }
+        let columns = v.columns.len() as i16;
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relnatts", columns))?;
+        for (_, r) in self.find(PG_REWRITE, &["ev_class"], &[Value::Oid(oid)])? {
+            self.delete(PG_DEPEND, &["classid", "objid"], &[Value::Oid(PG_REWRITE), r.get("oid").clone()])?;
+        }
+        self.delete(PG_REWRITE, &["ev_class"], &[Value::Oid(oid)])?;
+        self.step();
+        Ok(oid)
+    }
+}
