@@ -102,7 +102,7 @@ impl<'a> Planner<'a> {
     /// Plans a whole query: its conditions pushed down first. All its output columns come out, in order.
     pub(crate) fn query(&mut self, node: Logical) -> Result<Sub> {
         let ids = output(&node);
-        let node = push_down(node, Vec::new());
+        let node = push_down(crate::rewrite::rewrite(node), Vec::new());
         self.note_columns(&node)?;
         let sub = self.operator(node, &ColumnSet::of(ids.iter().copied()), &Wish::none())?;
         self.exactly(sub, &ids)

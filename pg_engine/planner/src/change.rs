@@ -36,7 +36,12 @@ impl Planner<'_> {
     }
 
     fn assignments(&mut self, list: Vec<(i16, Expr)>, columns: &[ColumnId]) -> Result<Vec<(Attnum, Expr)>> {
-        list.into_iter().map(|(a, e)| Ok((a, self.resolved(e, columns)?))).collect()
+        list.into_iter()
+            .map(|(a, mut e)| {
+                crate::fold::fold(&mut e);
+                Ok((a, self.resolved(e, columns)?))
+            })
+            .collect()
     }
 
     pub(crate) fn update(&mut self, body: UpdateBody) -> Result<Physical> {

@@ -5,7 +5,8 @@
 //! the text of EXPLAIN.
 //!
 //! # How a plan is made
-//! 1. `pushdown` moves conditions towards the tables.
+//! 1. `rewrite` folds constants, turns EXISTS and IN into joins and outer joins into inner ones where a condition above
+//!    allows; `pushdown` moves conditions towards the tables.
 //! 2. `build` translates operators bottom up, with the set of columns needed above: what nobody reads is not
 //!    produced. It hands an order that would save a sort down to the scans.
 //! 3. `access` chooses among sequential and index scans, `join` orders inner joins and picks a method for each.
@@ -23,9 +24,12 @@ mod build;
 mod change;
 mod columns;
 mod estimate;
+mod fold;
 mod join;
 mod pushdown;
+mod rewrite;
 pub mod settings;
+mod unnest;
 
 use alloc::{string::String, vec::Vec};
 

@@ -4,10 +4,44 @@ use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
     expr::{ColumnId, Expr},
-    logical::{JoinKind, Logical},
+    logical::{Column, JoinKind, Logical},
 };
 
 use crate::columns::{ColumnSet, substitute};
+
+/// The columns that an operator yields.
+pub(crate) fn outputs(node: &Logical) -> Vec<Column> {
+    match node {
+        Logical::OneRow => Vec::new(),
+        Logical::Scan { columns, .. } => columns.iter().map(|(c, _)| c.clone()).collect(),
+        Logical::FunctionScan { columns, .. }
+        | Logical::Values { columns, .. }
+        | Logical::Set { columns, .. }
+        | Logical::CteScan { columns, .. } => columns.clone(),
+        Logical::Filter(input, _)
+        | Logical::Distinct(input, _)
+        | Logical::Sort(input, _)
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. } => outputs(input),
+        Logical::Project(_, columns) => columns.iter().map(|(c, _)| c.clone()).collect(),
+        Logical::ProjectSet(input, columns) => {
+            let mut all = outputs(input);
+            all.extend(columns.iter().map(|(c, _)| c.clone()));
+            all
+        }
+        Logical::Join { kind, left, right, .. } => {
+            let mut all = outputs(left);
+            if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+                all.extend(outputs(right));
+            }
+            all
+        }
+        Logical::Aggregate { groups, aggregates, .. } => {
+            let groups = groups.iter().map(|(c, _)| c.clone());
+            groups.chain(aggregates.iter().map(|(c, _)| c.clone())).collect()
+        }
+    }
+}
 
 /// The columns that an operator yields.
 pub(crate) fn output(node: &Logical) -> Vec<ColumnId> {

@@ -274,14 +274,16 @@ impl Binder<'_> {
     }
 }
 
-/// Another name for the same bits; constants take it directly.
+/// Another name for the same bits; constants take it directly. Integers and oids are binary-compatible to SQL but not
+/// the same variant here.
 pub(crate) fn relabel(expr: Expr, to: SqlType) -> Expr {
+    let integer = |ty: Oid| ty == oid::INT4;
+    let differs = integer(expr.ty().oid) != integer(to.oid);
     match expr {
-        Expr::Const(value, from) => {
-            // The reg* types and oid share a representation, as do the string types; xid and the like too.
-            let _ = from;
-            Expr::Const(value, to)
-        }
+        Expr::Const(Value::Int4(n), _) if differs => Expr::Const(Value::Oid(n as u32), to),
+        Expr::Const(Value::Oid(n), _) if differs => Expr::Const(Value::Int4(n as i32), to),
+        Expr::Const(value, _) => Expr::Const(value, to),
+        other if differs => Expr::CoerceViaIo(Box::new(other), to),
         Expr::Relabel(inner, _) => Expr::Relabel(inner, to),
         other => Expr::Relabel(Box::new(other), to),
     }
