@@ -116,10 +116,11 @@ impl Fields {
     }
     /// From microseconds since midnight; the date is left zero.
     pub fn from_time(micros: i64) -> Self {
+        let seconds = (micros / SECOND) as i32;
         Self {
-            hour: (micros / HOUR) as i32,
-            minute: (micros / MINUTE % 60) as i32,
-            second: (micros / SECOND % 60) as i32,
+            hour: seconds / 3600,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
             micros: (micros % SECOND) as i32,
             ..Self::default()
         }

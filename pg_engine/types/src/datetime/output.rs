@@ -164,9 +164,45 @@ pub fn write_timestamptz(t: i64, s: &FormatSettings, out: &mut Vec<u8>) {
     }
 }
 
+/// Two digits of a number below 100 (larger ones, from a damaged page, show wrong, but as digits).
+#[inline]
+fn pair(n: i32) -> [u8; 2] {
+    let n = n as u32 % 100;
+    [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]
+}
+
+/// `YYYY-MM-DD HH:MM:SS[.ffffff]` for years of four digits.
+#[inline]
+fn plain(f: &Fields, out: &mut Vec<u8>) {
+    let mut text = *b"0000-00-00 00:00:00.000000";
+    let mut put = |at: usize, digits: [u8; 2]| text[at..at + 2].copy_from_slice(&digits);
+    put(0, pair(f.year / 100));
+    put(2, pair(f.year));
+    put(5, pair(f.month));
+    put(8, pair(f.day));
+    put(11, pair(f.hour));
+    put(14, pair(f.minute));
+    put(17, pair(f.second));
+    if f.micros == 0 {
+        return out.extend_from_slice(&text[..19]);
+    }
+    put(20, pair(f.micros / 10_000));
+    put(22, pair(f.micros / 100));
+    put(24, pair(f.micros));
+    let zeros = text.iter().rev().take_while(|b| **b == b'0').count();
+    out.extend_from_slice(&text[..text.len() - zeros]);
+}
+
 /// `zone`: the moment and its offset from UTC.
 fn write_local(local: i64, zone: Option<(i64, i32)>, s: &FormatSettings, out: &mut Vec<u8>) {
     let f = Fields::from_timestamp(local);
+    if s.date_style == DateStyle::Iso && (1..10_000).contains(&f.year) {
+        plain(&f, out);
+        if let Some((_, east)) = zone {
+            offset(east, out);
+        }
+        return;
+    }
     if s.date_style == DateStyle::Postgres {
         let weekday = calendar::weekday(local.div_euclid(DAY));
         out.extend_from_slice(WEEKDAYS.get(weekday as usize).copied().unwrap_or_default());

@@ -30,10 +30,7 @@ fn instant(t: i64) -> Timestamp {
 
 /// Seconds east of UTC at a moment.
 pub fn offset_at(zone: &TimeZone, t: i64) -> i32 {
-    match zone.to_fixed_offset() {
-        Ok(o) => o.seconds(),
-        Err(_) => zone.to_offset(instant(t)).seconds(),
-    }
+    if *zone == TimeZone::UTC { 0 } else { zone.to_offset(instant(t)).seconds() }
 }
 
 /// Seconds east of UTC of a zone that has never changed its offset.
@@ -55,8 +52,8 @@ pub fn to_local(zone: &TimeZone, t: i64) -> i64 {
 /// Seconds east of UTC for a local time. A time that a change of clocks skips counts as before the change, one that
 /// happens twice as after it.
 pub fn offset_of_local(zone: &TimeZone, local: i64) -> i32 {
-    if let Ok(o) = zone.to_fixed_offset() {
-        return o.seconds();
+    if *zone == TimeZone::UTC {
+        return 0;
     }
     let mut days = local.div_euclid(DAY);
     let last_day = (LAST - EPOCH) / 86_400 - 1;

@@ -25,6 +25,13 @@ pub(super) fn parse_bool(text: &str) -> Result<bool> {
 
 /// Decimal integer with white space around it.
 pub(super) fn parse_int<T: TryFrom<i64>>(text: &str, type_name: &str) -> Result<T> {
+    // Nearly all input is a few digits and nothing else.
+    if (1..=18).contains(&text.len())
+        && let Some(n) =
+            text.bytes().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+    {
+        return T::try_from(n).map_err(|_| out_of_range(type_name, text));
+    }
     let body = text.trim_matches(is_space).as_bytes();
     let (negative, digits) = match body {
         [b'-', rest @ ..] => (true, rest),

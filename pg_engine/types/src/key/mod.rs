@@ -90,8 +90,35 @@ impl KeyColumn {
             (true, false) => NULL_LAST,
         });
     }
+    /// A four- or eight-byte integer with its marker, in one piece.
+    #[inline]
+    fn put_fixed<const N: usize>(&self, ordered: [u8; 8], out: &mut Vec<u8>) {
+        let mut bytes = [PRESENT; 9];
+        let flip = if self.descending { 0xff } else { 0 };
+        for (to, from) in bytes[1..=N].iter_mut().zip(ordered) {
+            *to = from ^ flip;
+        }
+        out.extend_from_slice(&bytes[..=N]);
+    }
+    #[inline]
+    fn put_int4(&self, v: i32, out: &mut Vec<u8>) {
+        self.put_fixed::<4>((u64::from(v as u32 ^ 1 << 31) << 32).to_be_bytes(), out);
+    }
+    #[inline]
+    fn put_int8(&self, v: i64, out: &mut Vec<u8>) {
+        self.put_fixed::<8>((v as u64 ^ 1 << 63).to_be_bytes(), out);
+    }
     /// Appends one column.
+    #[inline]
     pub fn put(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        match (self.ty, value) {
+            (oid::INT4, Value::Int4(v)) => self.put_int4(*v, out),
+            (oid::INT8, Value::Int8(v)) => self.put_int8(*v, out),
+            _ => return self.put_any(value, out),
+        }
+        Ok(())
+    }
+    fn put_any(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         self.put_marker(value.is_null(), out);
         if value.is_null() {
             return Ok(());
@@ -105,12 +132,23 @@ impl KeyColumn {
     #[inline]
     pub fn put_row(&self, vector: &Vector, row: usize, out: &mut Vec<u8>) -> Result<()> {
         let null = vector.is_null(row);
+        let i = vector.index(row);
+        match (&vector.data, self.ty) {
+            (ColumnData::Int4(v), oid::INT4) if !null => {
+                self.put_int4(v[i], out);
+                return Ok(());
+            }
+            (ColumnData::Int8(v), oid::INT8) if !null => {
+                self.put_int8(v[i], out);
+                return Ok(());
+            }
+            _ => {}
+        }
         self.put_marker(null, out);
         if null {
             return Ok(());
         }
         let start = out.len();
-        let i = vector.index(row);
         match (&vector.data, Physical::of(self.ty)) {
             (ColumnData::Int4(v), Physical::Int4) => put_i32(v[i], out),
             (ColumnData::Int8(v), Physical::Int8) => put_i64(v[i], out),

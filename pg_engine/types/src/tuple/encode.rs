@@ -2,31 +2,41 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::{HAS_NULLS, MAX_FIELDS, TupleLayout, nested};
+use super::{Field, HAS_NULLS, MAX_FIELDS, TupleLayout, VARIABLE, nested};
 use crate::{
     error::{Result, SqlError, SqlState},
+    oid, typeinfo,
     value::{Interval, Value},
-    vector::{ColumnData, Vector},
+    vector::{ColumnData, Physical, Vector},
 };
 
 impl TupleLayout {
     /// Appends the payload of a row of values (one per column).
     pub fn encode(&self, values: &[Value], out: &mut Vec<u8>) -> Result<()> {
         self.check_count(values.len())?;
-        let start = header(values.len(), values.iter().map(Value::is_null), out);
-        for value in values {
+        header(values.len(), values.iter().map(Value::is_null), out);
+        for (field, value) in self.fields.iter().zip(values) {
+            if !field.accepts(value) {
+                return Err(mismatch(field));
+            }
             put_value(value, out)?;
         }
-        debug_assert!(out.len() > start);
         Ok(())
     }
     /// Appends the payload of row `row` of these columns (one per column of the table).
     pub fn encode_row(&self, columns: &[Arc<Vector>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         self.check_count(columns.len())?;
         header(columns.len(), columns.iter().map(|c| c.is_null(row)), out);
-        for column in columns {
+        for (field, column) in self.fields.iter().zip(columns) {
+            if column.data.physical() != field.class {
+                return Err(mismatch(field));
+            }
             if !column.is_null(row) {
-                put_item(&column.data, column.index(row), out)?;
+                let i = column.index(row);
+                match &column.data {
+                    ColumnData::Other(v) if !field.accepts(&v[i]) => return Err(mismatch(field)),
+                    data => put_item(data, i, out)?,
+                }
             }
         }
         Ok(())
@@ -52,6 +62,9 @@ impl TupleLayout {
             return Ok(false);
         }
         for (place, (column, value)) in places.iter_mut().zip(changes) {
+            if self.fields.get(*column).is_some_and(|f| !f.accepts(value)) {
+                return Err(SqlError::internal("value of another type than its column"));
+            }
             let found = if value.is_null() { None } else { self.fixed_field(tuple, *column)? };
             let Some(range) = found else { return Ok(false) };
             *place = range;
@@ -69,8 +82,45 @@ impl TupleLayout {
     }
 }
 
+impl Field {
+    /// True for NULL and for values whose bytes decode as this field.
+    fn accepts(&self, value: &Value) -> bool {
+        match (value, self.class) {
+            (Value::Null, _)
+            | (Value::Bool(_), Physical::Bool)
+            | (Value::Int2(_), Physical::Int2)
+            | (Value::Int4(_) | Value::Date(_), Physical::Int4)
+            | (
+                Value::Int8(_) | Value::Time(_) | Value::Timestamp(_) | Value::TimestampTz(_),
+                Physical::Int8,
+            )
+            | (Value::Oid(_), Physical::Oid)
+            | (Value::Float4(_), Physical::Float4)
+            | (Value::Float8(_), Physical::Float8)
+            | (Value::Numeric(_), Physical::Numeric)
+            | (Value::Text(_), Physical::Text)
+            | (Value::Bytea(_), Physical::Bytea)
+            | (Value::Interval(_), Physical::Interval)
+            | (Value::Uuid(_), Physical::Uuid) => true,
+            (Value::Char(_), Physical::Other) => self.ty.oid == oid::CHAR,
+            (Value::Tid(..), Physical::Other) => self.ty.oid == oid::TID,
+            (Value::TimeTz(_), Physical::Other) => self.ty.oid == oid::TIMETZ,
+            (Value::Array(_) | Value::Record(_), Physical::Other) => self.width == VARIABLE,
+            _ => false,
+        }
+    }
+}
+
+#[cold]
+fn mismatch(field: &Field) -> SqlError {
+    SqlError::internal(alloc::format!(
+        "value of another type than its column's, {}",
+        typeinfo::display(field.ty)
+    ))
+}
+
 /// Writes count and NULL bitmap.
-fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) -> usize {
+fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&(count as u16).to_le_bytes());
     let mut any = false;
@@ -85,7 +135,6 @@ fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) ->
         }
         out[start + 2 + i / 8] |= 1 << (i % 8);
     }
-    start
 }
 
 pub(super) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {

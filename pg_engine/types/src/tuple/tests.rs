@@ -124,6 +124,20 @@ fn fixed_fields_are_overwritten_in_place() {
 }
 
 #[test]
+fn values_of_other_types_are_refused() {
+    let layout = TupleLayout::new(&[oid::INT4.into()]);
+    for wrong in [Value::Int8(1), Value::Float4(1.0), Value::text("1")] {
+        let e = layout.encode(core::slice::from_ref(&wrong), &mut Vec::new()).unwrap_err();
+        assert_eq!(e.state(), SqlState::INTERNAL_ERROR);
+        assert!(layout.overwrite(&mut [1, 0, 0, 0, 0, 0], &[(0, wrong)]).is_err());
+    }
+    let column = Arc::new(Vector::from_i64(vec![1]));
+    assert!(layout.encode_row(&[column], 0, &mut Vec::new()).is_err());
+    let timetz = TupleLayout::new(&[oid::TIMETZ.into()]);
+    assert!(timetz.encode(&[Value::Char(1)], &mut Vec::new()).is_err());
+}
+
+#[test]
 fn a_balance_row_is_compact() {
     let types = [oid::INT4, oid::INT4, oid::INT4, oid::BPCHAR].map(SqlType::new);
     let mut tuple = Vec::new();
