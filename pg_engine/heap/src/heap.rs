@@ -89,6 +89,9 @@ pub struct Engine {
     pub transactions: Arc<TransactionManager>,
 }
 
+/// A page with so many replaced versions is pruned by the next update although it has room: chains stay short.
+const MANY_DOOMED: u16 = 12;
+
 /// What is kept in memory for a heap between calls.
 #[derive(Default)]
 pub struct HeapState {
@@ -215,6 +218,7 @@ impl<'a> Heap<'a> {
 
     pub(crate) fn prune_now(&self, guard: &mut WriteGuard<'_>, xid: Xid) -> u32 {
         let plan = prune::plan(guard, self.engine.transactions.horizon(), &self.engine.transactions);
+        guard.hint_mut().set_hint(0);
         if plan.actions.is_empty() {
             return 0;
         }
@@ -348,7 +352,8 @@ impl<'a> Heap<'a> {
                 Err(outcome) => return Ok(outcome),
             };
             let mut at = at;
-            if slotted::gap(&guard) < need && self.prune_page(&mut guard, xid) > 0 {
+            let crowded = slotted::gap(&guard) < need || guard.hint() >= MANY_DOOMED;
+            if crowded && self.prune_page(&mut guard, xid) > 0 {
                 // Items have moved.
                 match tuple::at(&guard, tid.slot) {
                     Some((moved, _, _)) => at = moved,
@@ -465,9 +470,11 @@ fn write_xmax(ops: &mut Ops, at: usize, header: &Header) {
 /// Notes on the page that a version may become removable.
 fn note_doom(guard: &mut WriteGuard<'_>, xid: Xid) {
     let hint = guard.u64_at(slotted::HINT);
+    let page = guard.hint_mut();
     if hint == 0 || hint > xid.0 {
-        guard.hint_mut().put(slotted::HINT, &xid.0.to_le_bytes());
+        page.put(slotted::HINT, &xid.0.to_le_bytes());
     }
+    page.set_hint(page.hint().saturating_add(1));
 }
 
 /// The least xmax on the page that may still remove something.

@@ -91,11 +91,13 @@ impl Heap<'_> {
         Ok(())
     }
 
-    /// Rows to index: every version that someone may see now or later, with its chain's first tid; true for rows that are live.
-    pub fn scan_page_for_index(&self, block: u32, mut row: impl FnMut(Tid, &[u8], bool)) -> Result<()> {
+    /// Rows to index: the live version of each row with its chain's first tid. True if there were versions that only
+    /// older snapshots see: a new index does not lead to them.
+    pub fn scan_page_for_index(&self, block: u32, mut row: impl FnMut(Tid, &[u8])) -> Result<bool> {
+        let mut skipped = false;
         let page = self.engine.pool.read(self.rel, block)?;
         if page.kind() != slotted::KIND_HEAP {
-            return Ok(());
+            return Ok(false);
         }
         let horizon = self.engine.transactions.fresh_horizon();
         for root in 1..=slotted::count(&page) {
@@ -105,9 +107,10 @@ impl Heap<'_> {
                 continue;
             }
             for _ in 0..slotted::MAX_SLOTS {
-                if !header.dead(horizon, &self.engine.transactions) {
-                    let live = self.is_live(&header);
-                    self.give(&header, payload, |p| row(Tid { block, slot: root }, p, live))?;
+                if self.is_live(&header) {
+                    self.give(&header, payload, |p| row(Tid { block, slot: root }, p))?;
+                } else {
+                    skipped |= !header.dead(horizon, &self.engine.transactions);
                 }
                 match self.follow(&page, &header) {
                     Some((h, p)) => (header, payload) = (h, p),
@@ -115,7 +118,7 @@ impl Heap<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(skipped)
     }
 
     fn follow<'p>(&self, page: &'p Page, header: &Header) -> Option<(Header, &'p [u8])> {

@@ -38,14 +38,14 @@ pub struct Collected {
 }
 
 impl Heap<'_> {
-    /// First pass: prunes every page and collects dead slots. `pace` is called per page.
-    pub fn collect_dead(&self, mut pace: impl FnMut()) -> Result<Collected> {
+    /// First pass: prunes every page and collects dead slots. `pace` is called per page and may end it.
+    pub fn collect_dead(&self, mut pace: impl FnMut() -> Result<()>) -> Result<Collected> {
         let mut found = Collected::default();
         self.engine.transactions.fresh_horizon();
         for block in self.all_blocks() {
             self.engine.pool.wal().throttle();
             self.collect_page(block, &mut found)?;
-            pace();
+            pace()?;
         }
         Ok(found)
     }

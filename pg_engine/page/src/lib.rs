@@ -12,7 +12,7 @@
 //!  0  crc   u32   CRC-32C of bytes 4.. ; computed when the page is written, checked when it is read
 //!  4  kind  u8    what the page is (owned by the cell that formats it); 0: never formatted
 //!  5  flags u8    hints, never logged
-//!  6  -     u16
+//!  6  hint  u16   a count the owning cell keeps, never logged
 //!  8  lsn   u64   end of the last log record that changed the page
 //! 16  rel   u32   whose page it is
 //! 20  block u32   and which one: a misdirected write is found on reading
@@ -112,6 +112,16 @@ impl Page {
     #[inline]
     pub fn set_flags(&mut self, flags: u8) {
         self.0[5] = flags;
+    }
+    /// The owning cell's count, a hint.
+    #[inline]
+    pub fn hint(&self) -> u16 {
+        self.u16_at(6)
+    }
+    /// Sets it.
+    #[inline]
+    pub fn set_hint(&mut self, hint: u16) {
+        self.put(6, &hint.to_le_bytes());
     }
     /// End of the last record that changed the page.
     #[inline]

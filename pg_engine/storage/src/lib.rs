@@ -30,6 +30,7 @@ mod rows;
 mod sequence;
 mod storage;
 mod transaction;
+mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};

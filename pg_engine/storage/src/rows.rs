@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{ops::Range, sync::atomic::Ordering};
 
 use pg_btree::{Index, IndexInsert, KeyBound, ScanDirection, Unique};
-use pg_heap::{Heap, RowLock, RowOutcome, VacuumStats, WaitPolicy};
+use pg_heap::{Heap, RowLock, RowOutcome, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
 use pg_volume::RelationKind;
@@ -130,34 +130,24 @@ impl Storage {
             end: range.end,
         })
     }
-    /// Rows to index in CREATE INDEX: gives every row version that some present or future snapshot may see, with the
-    /// tid its index entry must have (the root of its HOT chain). The flag says whether the row is live (unique
-    /// checks count only those). No one may write the heap meanwhile.
-    pub fn heap_scan_for_index(&self, rel: RelId, mut row: impl FnMut(Tid, &[u8], bool)) -> Result<()> {
+    /// Rows to index in CREATE INDEX: the live version of each, with the tid its index entry must have (the root of its
+    /// HOT chain). Create the index relation first; no one may write the heap meanwhile.
+    pub fn heap_scan_for_index(&self, rel: RelId, mut row: impl FnMut(Tid, &[u8])) -> Result<()> {
         let open = self.opened(rel)?;
         let heap = self.heap(&open)?;
+        let mut skipped = false;
         for block in 0..open.rel.blocks() {
-            heap.scan_page_for_index(block, &mut row)?;
+            skipped |= heap.scan_page_for_index(block, &mut row)?;
+        }
+        if skipped {
+            open.usable_from.store(self.engine.transactions.next().0, Ordering::Release);
         }
         Ok(())
     }
-
-    /// Removes dead row versions and their index entries (of every B-tree over the heap).
-    pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
-        let open = self.opened(rel)?;
-        let heap = self.heap(&open)?;
-        let horizon = self.engine.transactions.fresh_horizon();
-        let mut found = heap.collect_dead(platform::task::checkpoint)?;
-        if !found.dead.is_empty() {
-            for r in self.engine.directory.all() {
-                if r.kind == (RelationKind::BTree { heap: rel }) {
-                    let open = self.opened(r.id)?;
-                    found.stats.index_entries_removed += self.index(&open)?.remove(&found.dead)?;
-                }
-            }
-        }
-        heap.free_dead(&found, horizon)?;
-        Ok(found.stats)
+    /// May a statement with this snapshot use the index? Not if the index was created after the snapshot and leaves out
+    /// versions that the snapshot may see (a REPEATABLE READ transaction older than the index).
+    pub fn index_usable(&self, index: RelId, snapshot: &Snapshot) -> Result<bool> {
+        Ok(self.opened(index)?.usable_from.load(Ordering::Acquire) <= snapshot.data().xmax.0)
     }
 
     /// Adds an index entry.
@@ -206,6 +196,9 @@ impl Storage {
         unique: bool,
     ) -> Result<IndexInsert> {
         let open = self.opened(index)?;
+        if let RelationKind::BTree { heap } = open.rel.kind {
+            open.usable_from.store(self.opened(heap)?.usable_from.load(Ordering::Acquire), Ordering::Release);
+        }
         self.index(&open)?.build(txn.work.writing_xid(), entries, unique)
     }
 }

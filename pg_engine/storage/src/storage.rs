@@ -6,7 +6,7 @@ use alloc::{
 };
 use core::{
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -43,6 +43,23 @@ pub(crate) struct Open {
     pub heap: HeapState,
     pub index: pg_btree::IndexState,
     pub sequence: Mutex<SequenceState>,
+    /// Held shared by a vacuum, exclusively to remove the relation. Vacuum takes no lock on the table, which it does
+    /// not know; this keeps it from a relation whose pages are about to belong to another.
+    pub gate: RwLock<()>,
+    /// Someone wants the gate: vacuum gives way.
+    pub wanted: AtomicBool,
+    /// Snapshots with an older xmin must not use this index; of a heap: a new index of it.
+    pub usable_from: AtomicU64,
+}
+
+impl Open {
+    /// Waits until no vacuum is at work here.
+    pub fn shut(&self) -> platform::sync::RwLockWriteGuard<'_, ()> {
+        self.wanted.store(true, Ordering::Release);
+        let gate = self.gate.write();
+        self.wanted.store(false, Ordering::Release);
+        gate
+    }
 }
 
 struct Checkpoints {
@@ -99,6 +116,8 @@ impl Storage {
         if this.config.background_tasks {
             let weak = Arc::downgrade(&this);
             task::spawn("checkpointer", move || background(&weak));
+            let weak = Arc::downgrade(&this);
+            task::spawn("vacuum", move || crate::vacuum::background(&weak));
         }
         Ok(this)
     }
@@ -146,6 +165,9 @@ impl Storage {
             heap: HeapState::default(),
             index: pg_btree::IndexState::default(),
             sequence: Mutex::new(SequenceState::default()),
+            gate: RwLock::new(()),
+            wanted: AtomicBool::new(false),
+            usable_from: AtomicU64::new(0),
         });
         Ok(self.open.write().entry(rel).or_insert(fresh).clone())
     }
@@ -156,11 +178,12 @@ impl Storage {
 
     /// Removes a relation's storage. `logged`: no commit record says so.
     pub(crate) fn remove_relation(&self, rel: RelId, logged: bool) {
+        let Ok(open) = self.opened(rel) else { return };
+        let gate = open.shut();
         self.open.write().remove(&rel);
-        if let Some(r) = self.engine.directory.get(rel) {
-            self.engine.pool.discard(&r);
-            self.engine.directory.drop_relation(logged.then_some(&*self.wal), rel);
-        }
+        self.engine.pool.discard(&open.rel);
+        self.engine.directory.drop_relation(logged.then_some(&*self.wal), rel);
+        drop(gate);
     }
 
     fn checkpoint_now(&self, clean: bool, paced: bool) -> Result<()> {
@@ -222,17 +245,23 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// Waits for a background task's next turn. False: it must end.
+    pub(crate) fn next_turn(&self, pause: Duration) -> bool {
+        let stop = self.stop.lock();
+        if *stop {
+            return false;
+        }
+        let (stop, _) = self.stopped.wait_timeout(stop, pause);
+        !*stop
+    }
+}
+
 fn background(storage: &Weak<Storage>) {
     while let Some(s) = storage.upgrade() {
-        let stop = s.stop.lock();
-        if *stop {
+        if !s.next_turn(TICK) {
             return;
         }
-        let (stop, _) = s.stopped.wait_timeout(stop, TICK);
-        if *stop {
-            return;
-        }
-        drop(stop);
         // Transactions with asynchronous commit become durable here.
         s.wal.flush(s.wal.inserted());
         if s.checkpoint_due()

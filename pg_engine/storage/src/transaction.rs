@@ -83,6 +83,12 @@ impl Storage {
             let open = self.opened(rel.id)?;
             self.index(&open)?.create(xid)?;
         }
+        if let RelationKind::BTree { heap } = kind
+            && let Ok(open) = self.opened(heap)
+        {
+            // A vacuum under way does not know of the new index; later ones do and keep away from it.
+            drop(open.shut());
+        }
         Ok(rel.id)
     }
     /// Drops a relation when the transaction commits.

@@ -123,6 +123,11 @@ impl TransactionManager {
         h
     }
 
+    /// The first id that was not given out.
+    pub fn next(&self) -> Xid {
+        self.running.lock().next
+    }
+
     /// How a transaction ended.
     #[inline]
     pub fn outcome(&self, xid: Xid) -> Outcome {

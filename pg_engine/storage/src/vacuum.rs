@@ -1,0 +1,98 @@
+//! Vacuum, asked for or by itself.
+
+use alloc::{
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::{sync::atomic::Ordering, time::Duration};
+
+use pg_heap::VacuumStats;
+use pg_page::{RelId, StorageError};
+use pg_volume::RelationKind;
+use platform::task;
+
+use crate::storage::{Open, Result, Storage};
+
+/// How often the background task looks for work.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Fewer dead versions than this are left alone.
+const THRESHOLD: i64 = 50;
+/// Pages between pauses in the background.
+const PAGES_AT_A_TIME: u32 = 64;
+
+impl Storage {
+    /// Removes dead row versions and their index entries (of every B-tree over the heap). Does nothing while an index of the heap
+    /// is being created, and stops with [`StorageError::Canceled`] when someone wants to drop the heap or create an index.
+    pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
+        self.vacuum_paced(rel, || {})
+    }
+
+    fn vacuum_paced(&self, rel: RelId, mut pace: impl FnMut()) -> Result<VacuumStats> {
+        self.check_open()?;
+        let open = self.opened(rel)?;
+        let heap = self.heap(&open)?;
+        let _gate = open.gate.read();
+        // It may have been removed while this task waited.
+        self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?;
+        let give_way = |o: &Open| {
+            if o.wanted.load(Ordering::Acquire) { Err(StorageError::Canceled) } else { Ok(()) }
+        };
+        let indexes: Vec<Arc<Open>> = self
+            .engine
+            .directory
+            .all()
+            .iter()
+            .filter(|r| r.kind == (RelationKind::BTree { heap: rel }))
+            .filter_map(|r| self.opened(r.id).ok())
+            .collect();
+        if indexes.iter().any(|i| i.rel.creator().is_some()) {
+            return Ok(VacuumStats::default());
+        }
+        let horizon = self.engine.transactions.fresh_horizon();
+        let mut found = heap.collect_dead(|| {
+            pace();
+            give_way(&open)
+        })?;
+        if !found.dead.is_empty() {
+            for index in &indexes {
+                let _gate = index.gate.read();
+                if self.engine.directory.get(index.rel.id).is_some() {
+                    found.stats.index_entries_removed += self.index(index)?.remove(&found.dead)?;
+                }
+                give_way(&open)?;
+            }
+        }
+        heap.free_dead(&found, horizon)?;
+        Ok(found.stats)
+    }
+}
+
+/// Looks for heaps with many dead versions.
+pub(crate) fn background(storage: &Weak<Storage>) {
+    while let Some(s) = storage.upgrade() {
+        if !s.next_turn(PAUSE) {
+            return;
+        }
+        for rel in s.engine.directory.all() {
+            let (live, dead) = (rel.live.load(Ordering::Relaxed), rel.dead.load(Ordering::Relaxed));
+            if rel.kind != RelationKind::Heap || rel.creator().is_some() || dead < THRESHOLD + live.max(0) / 5
+            {
+                continue;
+            }
+            let mut pages = 0;
+            let done = s.vacuum_paced(rel.id, || {
+                pages += 1;
+                if pages % PAGES_AT_A_TIME == 0 {
+                    task::sleep(Duration::from_millis(1));
+                }
+            });
+            match done {
+                Ok(v) => log::debug!("vacuum of relation {}: {v:?}", rel.id.0),
+                Err(
+                    StorageError::Canceled | StorageError::ShuttingDown | StorageError::NoSuchRelation(_),
+                ) => {}
+                Err(e) => log::error!("vacuum of relation {} failed: {e}", rel.id.0),
+            }
+        }
+    }
+}
