@@ -46,14 +46,30 @@ pub struct Stats {
 /// stream, which takes the stack's lock.
 #[derive(Default)]
 pub(crate) struct Deferred {
-    pub call: Vec<Arc<dyn ReadyHook>>,
-    pub discard: Vec<Arc<dyn ReadyHook>>,
+    /// The first hook to call: there is rarely more than one, and this way it costs no allocation.
+    first: Option<Arc<dyn ReadyHook>>,
+    call: Vec<Arc<dyn ReadyHook>>,
+    discard: Vec<Arc<dyn ReadyHook>>,
 }
 
 impl Deferred {
+    fn call(&mut self, hook: Arc<dyn ReadyHook>) {
+        match self.first {
+            None => self.first = Some(hook),
+            Some(_) => self.call.push(hook),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none() && self.discard.is_empty()
+    }
+
     pub fn run(self) {
-        for hook in self.call {
+        if let Some(hook) = self.first {
             hook.ready();
+            for hook in self.call {
+                hook.ready();
+            }
         }
     }
 }
@@ -129,6 +145,14 @@ fn link_local(mac: [u8; 6]) -> Ipv6Cidr {
         Ipv6Address::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f),
         64,
     )
+}
+
+/// The earlier of two times that may not be.
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 fn readable(socket: &tcp::Socket<'_>) -> bool {
@@ -502,7 +526,12 @@ impl Stack {
     /// Sends what the connection has to send, wakes who waits for it, finds its next timer, and buries it when it is
     /// over. To be called after anything happened to its socket.
     fn follow_up(&mut self, now: Instant, slot: u32) {
-        let Some(next) = self.pump(now, slot) else { return };
+        self.send_and_follow_up(now, slot, false);
+    }
+
+    /// As [`Self::follow_up`]; `sure` when there is something to send, which saves asking.
+    fn send_and_follow_up(&mut self, now: Instant, slot: u32, sure: bool) {
+        let Some(next) = self.pump(now, slot, sure) else { return };
         let Some(conn) = self.table.at(slot) else { return };
         let state = conn.end.socket().state();
         if conn.phase == Phase::HalfOpen && !matches!(state, tcp::State::Listen | tcp::State::SynReceived) {
@@ -518,7 +547,9 @@ impl Stack {
         }
         let socket = conn.end.socket();
         if (conn.hook.is_some() || conn.readers > 0) && readable(socket) {
-            self.deferred.call.extend(conn.hook.take());
+            if let Some(hook) = conn.hook.take() {
+                self.deferred.call(hook);
+            }
             if conn.readers > 0 {
                 conn.waits.readable.notify_all();
             }
@@ -535,7 +566,7 @@ impl Stack {
             self.remember_closed(id);
         }
         let deadline = self.table.at(slot).and_then(|c| c.deadline);
-        if let Some(at) = [next, deadline].into_iter().flatten().min() {
+        if let Some(at) = earlier(next, deadline) {
             self.table.arm(slot, at.max(now + ROOM_RETRY.into()));
         }
     }
@@ -575,9 +606,9 @@ impl Stack {
 
     /// Sends segments until there is nothing to send, the card is full, or it is others' turn. Gives the time of the
     /// next timer (`Some(None)`: none); `None` when there is no such connection.
-    fn pump(&mut self, now: Instant, slot: u32) -> Option<Option<Instant>> {
+    fn pump(&mut self, now: Instant, slot: u32, sure: bool) -> Option<Option<Instant>> {
         let conn = self.table.at(slot)?;
-        let mut next = self.iface.poll_at(now, &conn.end.set);
+        let mut next = if sure { Some(now) } else { self.iface.poll_at(now, &conn.end.set) };
         for _ in 0..BURST {
             if next.is_none_or(|at| at > now) {
                 break;
@@ -611,13 +642,8 @@ impl Stack {
                 self.follow_up(now, slot);
             }
         }
-        let next = [self.base_timer, self.table.next_timer()].into_iter().flatten().min()?;
+        let next = earlier(self.base_timer, self.table.next_timer())?;
         Some(if next > now { (next - now).into() } else { Duration::ZERO })
-    }
-
-    /// True when there are hooks to run outside the lock.
-    pub fn has_deferred(&self) -> bool {
-        !self.deferred.call.is_empty() || !self.deferred.discard.is_empty()
     }
 
     /// Shows the card what was queued.
@@ -656,7 +682,7 @@ impl Stack {
         let conn = self.table.get(id).ok_or(NetError::Closed)?;
         let n = conn.end.socket_mut().send_slice(data).map_err(|_| NetError::Reset)?;
         if n > 0 {
-            self.follow_up(now, id.slot);
+            self.send_and_follow_up(now, id.slot, true);
         }
         Ok(n)
     }
@@ -676,9 +702,9 @@ impl Stack {
             }
             Some(conn) => {
                 self.deferred.discard.extend(conn.hook.take());
-                self.deferred.call.push(hook);
+                self.deferred.call(hook);
             }
-            None => self.deferred.call.push(hook),
+            None => self.deferred.call(hook),
         }
     }
 

@@ -60,6 +60,9 @@ impl NetStack {
 
     fn finish(&self, mut stack: MutexGuard<'_, Stack>) {
         stack.flush();
+        if stack.deferred.is_empty() && !stack.accept_ready && !stack.address_changed {
+            return;
+        }
         let deferred = mem::take(&mut stack.deferred);
         let accept = mem::take(&mut stack.accept_ready);
         let addressed = mem::take(&mut stack.address_changed);
@@ -255,7 +258,7 @@ impl Stream for TcpStream {
                 self.net.finish(stack);
                 return Ok(());
             }
-            if stack.has_deferred() {
+            if !stack.deferred.is_empty() {
                 self.net.finish(stack);
                 stack = self.net.stack.lock();
                 continue;
