@@ -23,6 +23,9 @@ use smoltcp::{time::Instant, wire::IpCidr};
 
 /// The longest the receiving task sleeps: timers that streams start while it sleeps are late by this much at most.
 const NAP: Duration = Duration::from_millis(100);
+/// The shortest sleep that a timer asks for. Programming the machine's timer costs more than a request does, so timers
+/// are looked at when frames come anyway, and otherwise no more often than this.
+const TICK: Duration = Duration::from_millis(10);
 
 fn now() -> Instant {
     // 2^63 microseconds are enough.
@@ -106,7 +109,7 @@ impl NetStack {
             let mut rx = self.rx.lock();
             let (frames, next) = self.poll_with(&mut **rx);
             if frames == 0 {
-                rx.wait(next.map_or(NAP, |n| n.min(NAP)));
+                rx.wait(next.map_or(NAP, |n| n.clamp(TICK, NAP)));
             }
         }
     }
