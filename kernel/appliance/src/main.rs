@@ -24,7 +24,7 @@ use kernel_memory::{
     heap::{self, KernelHeap},
     layout,
     paging::{self, Image, Rights},
-    stack::Stack,
+    stack::{self, Stack},
 };
 use kernel_task::{apic, cpu, exceptions, panic, smp, time};
 use unwinding::custom_eh_frame_finder::{
@@ -136,6 +136,9 @@ extern "C" fn main_on_stack(info: usize) -> ! {
         exceptions::init();
         if let Err(e) = cpu::init_core() {
             panic!("cpu: {e}");
+        }
+        if let Err(e) = stack::init_core() {
+            panic!("stacks: {e}");
         }
     }
     clocks::init_early();

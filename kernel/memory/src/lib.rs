@@ -15,7 +15,7 @@
 //! |---|---|
 //! | [`layout::DIRECT_MAP`] | all RAM except the kernel image, read-write, large pages, cached |
 //! | [`layout::DEVICE_MAP`] | device registers (uncached) and firmware tables (cached, read-only) |
-//! | [`layout::STACKS`] | task and interrupt stacks, each with an unmapped guard page below |
+//! | [`layout::STACKS`] | task and interrupt stacks, each with unmapped space below; task stacks are backed as they grow |
 //! | [`layout::IMAGE`] | the kernel image, one set of rights per section |
 //!
 //! # Invariants
@@ -24,7 +24,7 @@
 //! * Nothing here is called from an interrupt handler: handlers only set bits ([`core_local`]).
 //!
 //! # Physical contiguity
-//! Memory of one heap allocation, one [`DmaBuffer`] and one stack is physically contiguous. [`virt_to_phys`] is valid
+//! Memory of one heap allocation and one [`DmaBuffer`] is physically contiguous; a stack's is contiguous page by page. [`virt_to_phys`] is valid
 //! for the heap, the direct map, the kernel image (statics) and stacks; [`physical_runs`] splits any slice into
 //! contiguous pieces for a device's scatter list without assuming which of them it is.
 //!

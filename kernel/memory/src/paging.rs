@@ -222,6 +222,7 @@ pub unsafe fn init(regions: &[MemoryRegion], image: &Image<'_>) -> Result<(), Me
     // SAFETY: the new tables map the running code, its data, its stack (in the image) and the direct map.
     unsafe { load_root(root) };
     *TABLES.lock() = tables;
+    ROOT.store(root, Ordering::Relaxed);
     IMAGE_PHYS.store(image.phys_base, Ordering::Relaxed);
     let image_end = image.sections.iter().map(|s| s.1).max().unwrap_or(layout::IMAGE);
     IMAGE_LEN.store(image_end - layout::IMAGE, Ordering::Relaxed);
@@ -373,6 +374,37 @@ pub(crate) fn unmap_device(base: u64, len: usize) {
 pub(crate) fn map_stack(virt: u64, phys: PhysAddr, frames: usize) -> Result<(), MemoryError> {
     let flags = Rights::ReadWrite.flags();
     TABLES.lock().map(virt, phys.as_u64(), (frames * FRAME_SIZE) as u64, flags, &mut frame_for_table)
+}
+
+/// Root of the tables, for [`map_stack_page`].
+static ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Maps one page of a growing stack, without the tables' lock. False when its page table does not exist or the page is
+/// mapped.
+///
+/// # Safety
+/// Nobody else maps or unmaps the page.
+pub(crate) unsafe fn map_stack_page(virt: u64, phys: PhysAddr) -> bool {
+    let tables =
+        Tables { root: ROOT.load(Ordering::Relaxed), direct: layout::DIRECT_MAP, giant_pages: false };
+    let mut table = tables.root;
+    for level in (1..=3).rev() {
+        // SAFETY: page tables are never freed, and entries change only from absent to present.
+        let value = unsafe { tables.entry(table, virt, level).read_volatile() };
+        if value & PRESENT == 0 || value & HUGE != 0 {
+            return false;
+        }
+        table = value & ADDRESS;
+    }
+    let entry = tables.entry(table, virt, 0);
+    // SAFETY: the caller's contract: the entry is ours to fill.
+    unsafe {
+        if entry.read_volatile() & PRESENT != 0 {
+            return false;
+        }
+        entry.write_volatile(phys.as_u64() | Rights::ReadWrite.flags());
+    }
+    true
 }
 
 /// Physical address of a byte of mapped memory: heap, statics, stacks, device areas. `None` when nothing is mapped

@@ -3,7 +3,7 @@
 //! Compiled code uses the 128 bytes below its stack pointer without reserving them, so every vector runs on a stack
 //! of its own (the interrupt stack table). Stubs touch no vector register.
 //!
-//! An exception in ring 0 means that memory can no longer be trusted: it is reported and the machine restarts. The
+//! A page fault below a task's stack makes the stack grow ([`kernel_memory::stack::grow`]). Any other exception in ring 0 means that memory can no longer be trusted: it is reported and the machine restarts. The
 //! handler returns to [`crate::panic`]'s crash path *on the interrupted stack*, as if the faulting instruction had
 //! called it, so that the ordinary unwinder can print the backtrace. After a stack overflow there is no room for that:
 //! the report is made on the exception stack, and the backtrace is read off the stack's words.
@@ -63,7 +63,10 @@ kernel_task_exception:
     mov rdi, rsp
     mov rbp, rsp
     and rsp, -16
+    sub rsp, 512
+    fxsave64 [rsp]                       # growing a stack goes back to the interrupted code
     call kernel_task_exception_handler
+    fxrstor64 [rsp]
     mov rsp, rbp
     pop rax
     pop rbx
@@ -259,13 +262,17 @@ extern "C" fn kernel_task_exception_handler(frame: &mut Frame) {
         // Another core crashed and tells us to stop.
         panic::halt_forever();
     }
+    let cr2: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) };
+    // Not present, by data access: perhaps a stack that grows.
+    if frame.vector == 14 && frame.error & 0x11 == 0 && stack::grow(cr2) {
+        return;
+    }
     if FAULTED.swap(true, Ordering::SeqCst) {
         // A fault while reporting one, or on two cores at once: only the restart is left.
         panic::restart_now();
     }
-    let cr2: u64;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) };
     let name = NAMES.get(frame.vector as usize).copied().unwrap_or("exception");
     let overflow = frame.vector == 8 || (frame.vector == 14 && stack::is_guard(cr2));
     let mut out = panic::begin_report();

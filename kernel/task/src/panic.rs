@@ -212,8 +212,13 @@ pub(crate) fn scan_stack(out: &mut Report, rip: u64, rsp: u64) {
     let mut n = 1;
     let mut at = rsp.next_multiple_of(8);
     for _ in 0..4096 {
-        if n > 24 || kernel_memory::virt_to_phys(at as *const u64).is_none() {
+        if n > 24 {
             return;
+        }
+        if kernel_memory::virt_to_phys(at as *const u64).is_none() {
+            // After an overflow the stack pointer is in the guard below the stack.
+            at = (at + 1).next_multiple_of(4096);
+            continue;
         }
         // SAFETY: mapped, aligned; stacks and the image are readable.
         let value = unsafe { (at as *const u64).read_volatile() };

@@ -27,7 +27,10 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
-use kernel_memory::core_local::{self, CoreLocal, MAX_CORES};
+use kernel_memory::{
+    core_local::{self, CoreLocal, MAX_CORES},
+    stack,
+};
 use spin::Mutex;
 
 /// What is to be done with the task that was switched away from, once it is off its stack.
@@ -376,6 +379,9 @@ fn run_events(s: &'static Scheduler, local: &'static CoreLocal) {
         return;
     }
     local.attention.store(0, Ordering::SeqCst);
+    if stack::needs_refill() {
+        stack::refill();
+    }
     for (w, word) in local.pending.iter().enumerate() {
         if word.load(Ordering::Relaxed) == 0 {
             continue;

@@ -11,7 +11,10 @@ use core::{
     time::Duration,
 };
 use kernel_memory::{
-    MemoryError, PhysAddr, core_local, core_local::CoreLocal, heap, map_mmio, paging, stack::Stack,
+    MemoryError, PhysAddr, core_local,
+    core_local::CoreLocal,
+    heap, map_mmio, paging,
+    stack::{self, Stack},
 };
 
 global_asm!(include_str!("trampoline.s"), options(att_syntax));
@@ -109,7 +112,7 @@ extern "C" fn ap_main(local: &'static CoreLocal) -> ! {
     ARRIVED.fetch_add(1, Ordering::SeqCst);
     heap::init_core();
     // SAFETY: once on this core, after the heap.
-    if unsafe { cpu::init_core() }.is_err() {
+    if unsafe { cpu::init_core() }.is_err() || stack::init_core().is_err() {
         crate::fatal("out of memory while starting a core");
     }
     apic::init_core();

@@ -11,10 +11,7 @@ use core::{
     fmt,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering},
 };
-use kernel_memory::{
-    core_local,
-    stack::{Stack, TASK_STACK},
-};
+use kernel_memory::{core_local, stack::Stack};
 use spin::Mutex;
 
 /// Not started, or ended: its block waits to be used again.
@@ -228,7 +225,7 @@ fn free_task() -> &'static Task {
     if let Some(task) = POOL.lock().pop() {
         return task;
     }
-    let stack = Stack::new(TASK_STACK).unwrap_or_else(|e| panic!("no stack for a task: {e}"));
+    let stack = Stack::growable().unwrap_or_else(|e| panic!("no stack for a task: {e}"));
     CREATED.fetch_add(1, Ordering::Relaxed);
     Box::leak(Box::new(Task::new(Some(stack), "", FREE)))
 }

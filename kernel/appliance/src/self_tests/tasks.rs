@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("park_keeps_wakeups", park_keeps_wakeups),
     ("channels", channels),
     ("tasks_are_reused", tasks_are_reused),
+    ("stacks_grow", stacks_grow),
 ];
 
 fn join<T>(handle: kernel_task::JoinHandle<T>) -> T {
@@ -237,4 +238,30 @@ fn tasks_are_reused() {
     }
     let stats = task_stats();
     assert!(stats.created < 1000, "{stats:?}");
+}
+
+/// Most of a megabyte of stack on many tasks at once; vector registers survive the faults.
+fn stacks_grow() {
+    #[inline(never)]
+    fn down(n: usize, x: f64) -> f64 {
+        let room = core::hint::black_box([n as u8; 700]);
+        let y = x * 1.5 + f64::from(room[core::hint::black_box(n % 700)]);
+        let z = if n == 0 { 1.0 } else { down(n - 1, x + 1.0) };
+        assert!(room.iter().all(|b| *b == n as u8));
+        y + z
+    }
+    let want = down(1000, 0.5);
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            spawn("deep", move || {
+                yield_now();
+                let got = down(1000, 0.5);
+                yield_now();
+                got
+            })
+        })
+        .collect();
+    for t in tasks {
+        assert_eq!(join(t).to_bits(), want.to_bits());
+    }
 }
