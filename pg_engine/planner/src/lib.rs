@@ -24,6 +24,7 @@ mod build;
 mod change;
 mod columns;
 mod estimate;
+mod explain;
 mod fold;
 mod join;
 mod pushdown;
@@ -31,15 +32,16 @@ mod rewrite;
 pub mod settings;
 mod unnest;
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use pg_catalog::CatalogReader;
 use pg_plan::{
     physical::Physical,
-    statement::{Body, Command, ExplainOptions, Planned, Query, ResultColumn},
+    statement::{Body, Command, Planned, Query, ResultColumn},
 };
-use pg_types::{Result, SqlError};
+use pg_types::Result;
 
+pub use explain::{Actual, explain};
 pub use settings::PlannerSettings;
 
 /// Plans a query.
@@ -94,33 +96,4 @@ fn has_locks(node: &pg_plan::logical::Logical) -> bool {
         L::Join { left, right, .. } | L::Set { left, right, .. } => has_locks(left) || has_locks(right),
         L::OneRow | L::Scan { .. } | L::FunctionScan { .. } | L::Values { .. } | L::CteScan { .. } => false,
     }
-}
-
-/// What an operator did, counted by the executor under EXPLAIN ANALYZE; in pre-order of the plan tree (root first, left
-/// before right; CTEs before the root).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Actual {
-    /// Milliseconds to the first row.
-    pub startup_ms: f64,
-    /// Milliseconds in all, per loop.
-    pub total_ms: f64,
-    /// Rows, all loops together.
-    pub rows: u64,
-    /// Executions; 0: never executed.
-    pub loops: u64,
-    /// Rows removed by the node's filter, all loops together.
-    pub filtered: u64,
-}
-
-/// Lines of EXPLAIN. `actual` is empty without ANALYZE; `execution_ms` and `planning_ms` go into the summary.
-pub fn explain(
-    planned: &Planned,
-    options: &ExplainOptions,
-    catalog: &dyn CatalogReader,
-    actual: &[Actual],
-    planning_ms: f64,
-    execution_ms: f64,
-) -> Result<Vec<String>> {
-    let _ = (planned, options, catalog, actual, planning_ms, execution_ms);
-    Err(SqlError::unsupported("EXPLAIN"))
 }

@@ -1,0 +1,548 @@
+//! Operators as EXPLAIN names them.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use pg_catalog::{CatalogReader, Index, Relation};
+use pg_functions::Function;
+use pg_plan::{
+    expr::{Expr, SubPlan, SubQuery},
+    logical::{JoinKind, SetOp, SortKey},
+    physical::{IndexRange, Node, Physical, Target},
+    statement::{ExplainOptions, Planned},
+};
+use pg_types::{Result, SqlType};
+
+use super::{Actual, Item, Property};
+
+/// Item of a whole plan, common table expressions first.
+pub(super) fn tree(
+    planned: &Planned,
+    options: &ExplainOptions,
+    catalog: &dyn CatalogReader,
+    actual: &[Actual],
+) -> Result<Item> {
+    let mut describer = Describer {
+        catalog,
+        verbose: options.verbose,
+        qualify: planned.relations.len() > 1 || scans(&planned.root) > 1,
+        actual,
+        next: 0,
+        slots: Vec::new(),
+        subplans: 0,
+    };
+    let mut ctes = Vec::with_capacity(planned.ctes.len());
+    for (i, cte) in planned.ctes.iter().enumerate() {
+        let (mut item, _) = describer.node(cte)?;
+        item.heading = Some(format!("CTE {}", cte_name(i as u32)));
+        ctes.push(item);
+    }
+    let (mut root, names) = describer.node(&planned.root)?;
+    if options.verbose && !names.is_empty() {
+        root.properties.insert(0, ("Output", Property::List(names)));
+    }
+    root.children.splice(0..0, ctes);
+    Ok(root)
+}
+
+fn cte_name(n: u32) -> String {
+    format!("cte{}", n + 1)
+}
+
+/// Number of table scans below.
+fn scans(plan: &Physical) -> usize {
+    match &plan.node {
+        Node::SeqScan { .. } | Node::IndexScan { .. } => 1,
+        Node::Filter(i, _)
+        | Node::Project(i, _)
+        | Node::ProjectSet(i, _)
+        | Node::Distinct(i, _)
+        | Node::HashAggregate { input: i, .. }
+        | Node::Sort { input: i, .. }
+        | Node::Limit { input: i, .. }
+        | Node::LockRows { input: i, .. } => scans(i),
+        Node::NestedLoop { left, right, .. }
+        | Node::HashJoin { left, right, .. }
+        | Node::MergeJoin { left, right, .. }
+        | Node::Set { left, right, .. } => scans(left) + scans(right),
+        Node::Append(inputs) => inputs.iter().map(scans).sum(),
+        Node::Insert(i) => scans(&i.source),
+        Node::Update(u) => scans(&u.source),
+        Node::Delete(d) => scans(&d.source),
+        _ => 0,
+    }
+}
+
+struct Describer<'a> {
+    catalog: &'a dyn CatalogReader,
+    verbose: bool,
+    /// More than one table: columns are shown with theirs.
+    qualify: bool,
+    actual: &'a [Actual],
+    next: usize,
+    /// What slots in scope stand for.
+    slots: Vec<(u32, String)>,
+    subplans: u32,
+}
+
+/// An item and the names of its output columns.
+type Described = (Item, Vec<String>);
+
+impl Describer<'_> {
+    fn item(&mut self, plan: &Physical, kind: impl Into<String>) -> Item {
+        let actual = self.actual.get(self.next).copied();
+        self.next += 1;
+        Item {
+            kind: kind.into(),
+            suffix: String::new(),
+            hidden: Vec::new(),
+            properties: Vec::new(),
+            estimate: plan.estimate,
+            actual,
+            heading: None,
+            children: Vec::new(),
+        }
+    }
+
+    fn node(&mut self, plan: &Physical) -> Result<Described> {
+        match &plan.node {
+            Node::Project(input, exprs) => {
+                self.merged(plan, input, |d, item, names| d.list(exprs, names, item))
+            }
+            Node::Filter(input, condition) => self.merged(plan, input, |d, item, names| {
+                let text = d.text(condition, &names, item)?;
+                d.filter(item, text);
+                Ok(names)
+            }),
+            Node::SeqScan { relation, alias, columns, filter } => {
+                let mut item = self.item(plan, "Seq Scan");
+                self.on(&mut item, relation, alias);
+                let names = self.column_names(relation, alias, columns);
+                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                Ok((item, names))
+            }
+            Node::IndexScan { relation, index, alias, range, backward, columns, filter } => {
+                let kind = if *backward { "Index Scan Backward" } else { "Index Scan" };
+                let mut item = self.item(plan, kind);
+                item.suffix = format!(" using {}", index.name);
+                item.hidden.push(("Index Name", index.name.clone()));
+                self.on(&mut item, relation, alias);
+                let names = self.column_names(relation, alias, columns);
+                if let Some(text) = self.range(range, relation, index, alias, &mut item)? {
+                    item.properties.push(("Index Cond", Property::Text(text)));
+                }
+                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                Ok((item, names))
+            }
+            Node::NestedLoop { kind, left, right, slots, on } => {
+                self.nested_loop(plan, *kind, (left, right), slots, on.as_ref())
+            }
+            Node::HashJoin { kind, left, right, keys, on } => {
+                self.keyed_join(plan, ("Hash", "Hash Cond"), *kind, (left, right), keys, on.as_ref())
+            }
+            Node::MergeJoin { kind, left, right, keys, on } => {
+                self.keyed_join(plan, ("Merge", "Merge Cond"), *kind, (left, right), keys, on.as_ref())
+            }
+            other => self.rare(plan, other),
+        }
+    }
+
+    #[inline(never)]
+    fn rare(&mut self, plan: &Physical, node: &Node) -> Result<Described> {
+        match node {
+            Node::FunctionScan { function, alias, .. } => {
+                let mut item = self.item(plan, "Function Scan");
+                item.suffix = format!(" on {alias}");
+                let names = match function.columns {
+                    [] => Vec::from([function.name.to_string()]),
+                    columns => columns.iter().map(|(n, _)| (*n).to_string()).collect(),
+                };
+                Ok((item, pad(names, plan)))
+            }
+            Node::Values(rows) => {
+                let mut item = self.item(plan, if rows.len() > 1 { "Values Scan" } else { "Result" });
+                if rows.len() > 1 {
+                    item.suffix = " on \"*VALUES*\"".into();
+                } else if rows.is_empty() {
+                    item.properties.push(("One-Time Filter", Property::Text("false".into())));
+                }
+                let names = (0..plan.types.len()).map(|i| format!("column{}", i + 1)).collect();
+                Ok((item, names))
+            }
+            Node::ProjectSet(input, exprs) => {
+                let mut item = self.item(plan, "ProjectSet");
+                let mut names = self.child(&mut item, input)?;
+                let added = self.list(exprs, names.clone(), &mut item)?;
+                names.extend(added);
+                Ok((item, names))
+            }
+            Node::HashAggregate { input, groups, aggregates } => {
+                let mut item = self.item(plan, if groups.is_empty() { "Aggregate" } else { "HashAggregate" });
+                let below = self.child(&mut item, input)?;
+                let mut names = self.list(groups, below.clone(), &mut item)?;
+                if !names.is_empty() {
+                    item.properties.push(("Group Key", Property::List(names.clone())));
+                }
+                for call in aggregates {
+                    let args = self.list(&call.args, below.clone(), &mut item)?;
+                    let args = if args.is_empty() { "*".to_string() } else { args.join(", ") };
+                    let distinct = if call.distinct { "DISTINCT " } else { "" };
+                    names.push(format!("{}({distinct}{args})", call.function.name));
+                }
+                Ok((item, names))
+            }
+            Node::Distinct(input, None) => {
+                let mut item = self.item(plan, "HashAggregate");
+                let names = self.child(&mut item, input)?;
+                item.properties.push(("Group Key", Property::List(names.clone())));
+                Ok((item, names))
+            }
+            Node::Distinct(input, Some(_)) => self.passing(plan, "Unique", input),
+            Node::Sort { input, keys, .. } => {
+                let mut item = self.item(plan, "Sort");
+                let names = self.child(&mut item, input)?;
+                let keys = self.keys(keys, &names, &mut item)?;
+                item.properties.push(("Sort Key", Property::List(keys)));
+                Ok((item, names))
+            }
+            Node::Limit { input, .. } => self.passing(plan, "Limit", input),
+            Node::LockRows { input, .. } => self.passing(plan, "LockRows", input),
+            Node::Append(inputs) => {
+                let mut item = self.item(plan, "Append");
+                let mut names = None;
+                for input in inputs {
+                    let below = self.child(&mut item, input)?;
+                    names.get_or_insert(below);
+                }
+                Ok((item, names.unwrap_or_default()))
+            }
+            Node::Set { op, all, left, right } => {
+                let op = match op {
+                    SetOp::Union => "Union",
+                    SetOp::Intersect => "Intersect",
+                    SetOp::Except => "Except",
+                };
+                let mut item = self.item(plan, "HashSetOp");
+                item.suffix = format!(" {op}{}", if *all { " All" } else { "" });
+                let names = self.child(&mut item, left)?;
+                self.child(&mut item, right)?;
+                Ok((item, names))
+            }
+            Node::CteScan(n) => {
+                let mut item = self.item(plan, "CTE Scan");
+                item.suffix = format!(" on {}", cte_name(*n));
+                Ok((item, pad(Vec::new(), plan)))
+            }
+            Node::Insert(insert) => self.change(plan, "Insert", &insert.target, &insert.source),
+            Node::Update(update) => self.change(plan, "Update", &update.target, &update.source),
+            Node::Delete(delete) => self.change(plan, "Delete", &delete.target, &delete.source),
+            _ => {
+                let item = self.item(plan, "Result");
+                Ok((item, pad(Vec::new(), plan)))
+            }
+        }
+    }
+
+    /// An operator shown as part of the one below it.
+    fn merged(
+        &mut self,
+        plan: &Physical,
+        input: &Physical,
+        f: impl FnOnce(&mut Self, &mut Item, Vec<String>) -> Result<Vec<String>>,
+    ) -> Result<Described> {
+        let own = self.item(plan, "");
+        let (mut item, names) = self.node(input)?;
+        item.estimate = own.estimate;
+        item.actual =
+            own.actual.map(|a| Actual { filtered: a.filtered + item.actual.map_or(0, |i| i.filtered), ..a });
+        let names = f(self, &mut item, names)?;
+        Ok((item, names))
+    }
+
+    fn passing(&mut self, plan: &Physical, kind: &str, input: &Physical) -> Result<Described> {
+        let mut item = self.item(plan, kind);
+        let names = self.child(&mut item, input)?;
+        Ok((item, names))
+    }
+
+    fn child(&mut self, item: &mut Item, plan: &Physical) -> Result<Vec<String>> {
+        let (child, names) = self.node(plan)?;
+        item.children.push(child);
+        Ok(names)
+    }
+
+    fn change(
+        &mut self,
+        plan: &Physical,
+        kind: &str,
+        target: &Target,
+        source: &Physical,
+    ) -> Result<Described> {
+        let mut item = self.item(plan, kind);
+        self.on(&mut item, &target.relation, &target.relation.name);
+        self.child(&mut item, source)?;
+        Ok((item, pad(Vec::new(), plan)))
+    }
+
+    fn on(&self, item: &mut Item, relation: &Relation, alias: &str) {
+        let schema = if self.verbose { format!("{}.", relation.schema_name) } else { String::new() };
+        item.suffix.push_str(&format!(" on {schema}{}", relation.name));
+        if alias != relation.name {
+            item.suffix.push_str(&format!(" {alias}"));
+        }
+        item.hidden.push(("Relation Name", relation.name.clone()));
+        item.hidden.push(("Alias", alias.into()));
+    }
+
+    fn attribute(&self, relation: &Relation, alias: &str, attnum: i16) -> String {
+        const SYSTEM: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+        let name = if attnum < 0 {
+            SYSTEM.get((-attnum - 1) as usize).copied().unwrap_or("?")
+        } else {
+            relation.attributes.get((attnum - 1).max(0) as usize).map_or("?", |a| a.name.as_str())
+        };
+        if self.qualify || self.verbose { format!("{alias}.{name}") } else { name.into() }
+    }
+
+    fn column_names(&self, relation: &Relation, alias: &str, columns: &[i16]) -> Vec<String> {
+        columns.iter().map(|n| self.attribute(relation, alias, *n)).collect()
+    }
+
+    fn scan_filter(&mut self, item: &mut Item, filter: Option<&Expr>, names: &[String]) -> Result<()> {
+        if let Some(filter) = filter {
+            let text = self.text(filter, names, item)?;
+            self.filter(item, text);
+        }
+        Ok(())
+    }
+
+    fn filter(&self, item: &mut Item, text: String) {
+        item.properties.push(("Filter", Property::Text(text)));
+        if let Some(actual) = item.actual
+            && actual.filtered > 0
+        {
+            let removed = super::per_loop(actual.filtered, actual.loops);
+            item.properties.push(("Rows Removed by Filter", Property::Number(removed)));
+        }
+    }
+
+    /// The text of an expression over named columns; its subqueries become children of the item.
+    fn text(&mut self, expr: &Expr, names: &[String], item: &mut Item) -> Result<String> {
+        self.subqueries(expr, names, item)?;
+        let mut expr = expr.clone();
+        let first = names.len() as u32;
+        name_slots(&mut expr, first, &self.slots);
+        let slots = &self.slots;
+        pg_sql::deparse(&expr, self.catalog, &|i| {
+            let name = names.get(i as usize).cloned();
+            name.or_else(|| slots.get((i - first.min(i)) as usize).map(|(_, n)| n.clone()))
+                .unwrap_or_else(|| "?".into())
+        })
+    }
+
+    fn list(&mut self, exprs: &[Expr], names: Vec<String>, item: &mut Item) -> Result<Vec<String>> {
+        exprs.iter().map(|e| self.text(e, &names, item)).collect()
+    }
+
+    fn keys(&mut self, keys: &[SortKey], names: &[String], item: &mut Item) -> Result<Vec<String>> {
+        let mut out = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut text = self.text(&key.expr, names, item)?;
+            if key.descending {
+                text.push_str(" DESC");
+            }
+            if key.nulls_first != key.descending {
+                text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+            }
+            out.push(text);
+        }
+        Ok(out)
+    }
+
+    fn subqueries(&mut self, expr: &Expr, names: &[String], item: &mut Item) -> Result<()> {
+        let mut found: Vec<&SubPlan> = Vec::new();
+        collect(expr, &mut found);
+        for plan in found {
+            let SubQuery::Physical(query) = &plan.query else { continue };
+            let before = self.slots.len();
+            for (slot, e) in &plan.args {
+                let text = if e.has_subplan() { format!("${slot}") } else { self.text(e, names, item)? };
+                self.slots.push((*slot, text));
+            }
+            // Operators of subqueries are not counted.
+            let actual = core::mem::take(&mut self.actual);
+            let result = self.node(query);
+            self.actual = actual;
+            self.slots.truncate(before);
+            let (mut child, _) = result?;
+            self.subplans += 1;
+            let kind = if plan.correlated { "SubPlan" } else { "InitPlan" };
+            child.heading = Some(format!("{kind} {}", self.subplans));
+            item.children.push(child);
+        }
+        Ok(())
+    }
+
+    fn range(
+        &mut self,
+        range: &IndexRange,
+        relation: &Relation,
+        index: &Index,
+        alias: &str,
+        item: &mut Item,
+    ) -> Result<Option<String>> {
+        let mut parts = Vec::new();
+        let key = |d: &Self, i: usize| {
+            index.keys.get(i).map_or_else(String::new, |k| match &k.expression {
+                Some(text) => text.clone(),
+                None => d.attribute(relation, alias, k.attnum),
+            })
+        };
+        for (i, e) in range.equal.iter().enumerate() {
+            parts.push(format!("({} = {})", key(self, i), self.text(e, &[], item)?));
+        }
+        let next = key(self, range.equal.len());
+        if let Some((e, inclusive)) = &range.lower {
+            let op = if *inclusive { ">=" } else { ">" };
+            parts.push(format!("({next} {op} {})", self.text(e, &[], item)?));
+        }
+        if let Some((e, inclusive)) = &range.upper {
+            let op = if *inclusive { "<=" } else { "<" };
+            parts.push(format!("({next} {op} {})", self.text(e, &[], item)?));
+        }
+        if range.is_null {
+            parts.push(format!("({next} IS NULL)"));
+        }
+        if let Some(e) = &range.any_of {
+            parts.push(format!("({next} = ANY ({}))", self.text(e, &[], item)?));
+        }
+        Ok(match parts.len() {
+            0 => None,
+            1 => parts.pop(),
+            _ => Some(format!("({})", parts.join(" AND "))),
+        })
+    }
+
+    fn nested_loop(
+        &mut self,
+        plan: &Physical,
+        kind: JoinKind,
+        (left, right): (&Physical, &Physical),
+        slots: &[(u32, Expr)],
+        on: Option<&Expr>,
+    ) -> Result<Described> {
+        let mut item = self.item(plan, format!("Nested Loop{}", join_suffix(kind, true)));
+        let outer = self.child(&mut item, left)?;
+        let before = self.slots.len();
+        for (slot, e) in slots {
+            let text = self.text(e, &outer, &mut item)?;
+            self.slots.push((*slot, text));
+        }
+        let inner = self.child(&mut item, right);
+        self.slots.truncate(before);
+        let names = self.join_names(kind, outer, inner?, on, &mut item)?;
+        Ok((item, names))
+    }
+
+    fn keyed_join(
+        &mut self,
+        plan: &Physical,
+        (method, condition): (&str, &'static str),
+        kind: JoinKind,
+        (left, right): (&Physical, &Physical),
+        keys: &[(Expr, Expr, &'static Function)],
+        on: Option<&Expr>,
+    ) -> Result<Described> {
+        let mut item = self.item(plan, format!("{method}{}", join_suffix(kind, false)));
+        let outer = self.child(&mut item, left)?;
+        let inner = self.child(&mut item, right)?;
+        let mut parts = Vec::with_capacity(keys.len());
+        for (a, b, _) in keys {
+            let a = self.text(a, &outer, &mut item)?;
+            parts.push(format!("({a} = {})", self.text(b, &inner, &mut item)?));
+        }
+        let text = if parts.len() == 1 { parts.swap_remove(0) } else { format!("({})", parts.join(" AND ")) };
+        item.properties.push((condition, Property::Text(text)));
+        // PostgreSQL shows the building of the table as an operator.
+        if method == "Hash"
+            && let Some(built) = item.children.pop()
+        {
+            let estimate = pg_plan::physical::Estimate { startup: built.estimate.total, ..built.estimate };
+            item.children.push(Item {
+                kind: "Hash".into(),
+                suffix: String::new(),
+                hidden: Vec::new(),
+                properties: Vec::new(),
+                estimate,
+                actual: built.actual,
+                heading: None,
+                children: Vec::from([built]),
+            });
+        }
+        let names = self.join_names(kind, outer, inner, on, &mut item)?;
+        Ok((item, names))
+    }
+
+    fn join_names(
+        &mut self,
+        kind: JoinKind,
+        mut outer: Vec<String>,
+        inner: Vec<String>,
+        on: Option<&Expr>,
+        item: &mut Item,
+    ) -> Result<Vec<String>> {
+        let left = outer.len();
+        outer.extend(inner);
+        if let Some(on) = on {
+            let text = self.text(on, &outer, item)?;
+            item.properties.push(("Join Filter", Property::Text(text)));
+        }
+        if matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+            outer.truncate(left);
+        }
+        Ok(outer)
+    }
+}
+
+/// ` Left Join`, ` Join`, or nothing for a plain nested loop.
+fn join_suffix(kind: JoinKind, bare: bool) -> &'static str {
+    match kind {
+        JoinKind::Inner if bare => "",
+        JoinKind::Inner => " Join",
+        JoinKind::Left => " Left Join",
+        JoinKind::Right => " Right Join",
+        JoinKind::Full => " Full Join",
+        JoinKind::Semi => " Semi Join",
+        JoinKind::Anti => " Anti Join",
+    }
+}
+
+/// As many names as there are columns.
+fn pad(mut names: Vec<String>, plan: &Physical) -> Vec<String> {
+    while names.len() < plan.types.len() {
+        names.push(format!("column{}", names.len() + 1));
+    }
+    names
+}
+
+/// Replaces slots by columns behind the named ones.
+fn name_slots(expr: &mut Expr, first: u32, slots: &[(u32, String)]) {
+    if let Expr::Slot(slot, ty) = expr {
+        if let Some(at) = slots.iter().rposition(|(s, _)| s == slot) {
+            let ty: SqlType = *ty;
+            *expr = Expr::Column(first + at as u32, ty);
+        }
+        return;
+    }
+    expr.for_each_child_mut(&mut |child| name_slots(child, first, slots));
+}
+
+fn collect<'e>(expr: &'e Expr, found: &mut Vec<&'e SubPlan>) {
+    if let Expr::SubPlan(plan) = expr {
+        found.push(plan);
+    }
+    expr.for_each_child(&mut |child| collect(child, found));
+}

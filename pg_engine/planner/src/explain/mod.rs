@@ -1,0 +1,224 @@
+//! EXPLAIN: the plan tree as text or JSON, in PostgreSQL's form.
+//!
+//! `describe` turns operators into labelled items, merging projections and filters into the operator below as PostgreSQL
+//! shows them; this module renders the items.
+
+mod describe;
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt::Write;
+
+use pg_catalog::CatalogReader;
+use pg_plan::{
+    physical::Estimate,
+    statement::{ExplainOptions, Planned},
+};
+use pg_types::Result;
+
+/// What an operator did, counted by the executor under EXPLAIN ANALYZE; in pre-order of the plan tree (root first, left
+/// before right; CTEs before the root).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Actual {
+    /// Milliseconds to the first row.
+    pub startup_ms: f64,
+    /// Milliseconds in all, per loop.
+    pub total_ms: f64,
+    /// Rows, all loops together.
+    pub rows: u64,
+    /// Executions; 0: never executed.
+    pub loops: u64,
+    /// Rows removed by the node's filter, all loops together.
+    pub filtered: u64,
+}
+
+/// A line of the tree with what belongs to it.
+pub(crate) struct Item {
+    /// `Index Scan`.
+    pub(crate) kind: String,
+    /// What follows in text: ` using t_pkey on t`.
+    pub(crate) suffix: String,
+    /// Properties that JSON shows and the text form has in the label.
+    pub(crate) hidden: Vec<(&'static str, String)>,
+    /// Properties in order.
+    pub(crate) properties: Vec<(&'static str, Property)>,
+    pub(crate) estimate: Estimate,
+    pub(crate) actual: Option<Actual>,
+    /// `SubPlan 1`, `CTE x`: a heading of its own above the item.
+    pub(crate) heading: Option<String>,
+    pub(crate) children: Vec<Item>,
+}
+
+/// A property's value.
+pub(crate) enum Property {
+    Text(String),
+    List(Vec<String>),
+    Number(u64),
+}
+
+/// Lines of EXPLAIN; with `json` a single string. `actual` is empty without ANALYZE; `execution_ms` and `planning_ms` go
+/// into the summary.
+pub fn explain(
+    planned: &Planned,
+    options: &ExplainOptions,
+    catalog: &dyn CatalogReader,
+    actual: &[Actual],
+    planning_ms: f64,
+    execution_ms: f64,
+) -> Result<Vec<String>> {
+    let root = describe::tree(planned, options, catalog, actual)?;
+    if options.json {
+        let mut out = String::from("[\n  {\n    \"Plan\": ");
+        json(&root, options, 2, &mut out);
+        if options.summary {
+            let _ = write!(out, ",\n    \"Planning Time\": {planning_ms:.3}");
+            if options.analyze {
+                let _ = write!(out, ",\n    \"Execution Time\": {execution_ms:.3}");
+            }
+        }
+        out.push_str("\n  }\n]");
+        return Ok(Vec::from([out]));
+    }
+    let mut lines = Vec::new();
+    text(&root, options, 0, &mut lines);
+    if options.summary {
+        lines.push(format!("Planning Time: {planning_ms:.3} ms"));
+        if options.analyze {
+            lines.push(format!("Execution Time: {execution_ms:.3} ms"));
+        }
+    }
+    Ok(lines)
+}
+
+/// Averages over loops as PostgreSQL shows them.
+fn per_loop(count: u64, loops: u64) -> u64 {
+    if loops == 0 { 0 } else { (count + loops / 2) / loops }
+}
+
+fn numbers(item: &Item, options: &ExplainOptions) -> String {
+    let mut out = String::new();
+    if options.costs {
+        let e = item.estimate;
+        let _ = write!(out, "  (cost={:.2}..{:.2} rows={:.0} width={})", e.startup, e.total, e.rows, e.width);
+    }
+    if let Some(a) = item.actual {
+        if a.loops == 0 {
+            out.push_str(" (never executed)");
+        } else if options.timing {
+            let rows = per_loop(a.rows, a.loops);
+            let _ = write!(
+                out,
+                " (actual time={:.3}..{:.3} rows={rows} loops={})",
+                a.startup_ms, a.total_ms, a.loops
+            );
+        } else {
+            let _ = write!(out, " (actual rows={} loops={})", per_loop(a.rows, a.loops), a.loops);
+        }
+    }
+    out
+}
+
+fn text(item: &Item, options: &ExplainOptions, mut indent: usize, lines: &mut Vec<String>) {
+    let pad = |n: usize| " ".repeat(n * 2);
+    if let Some(heading) = &item.heading {
+        lines.push(format!("{}{heading}", pad(indent)));
+        indent += 1;
+    }
+    let numbers = numbers(item, options);
+    if indent > 0 {
+        lines.push(format!("{}->  {}{}{numbers}", pad(indent), item.kind, item.suffix));
+        indent += 2;
+    } else {
+        lines.push(format!("{}{}{numbers}", item.kind, item.suffix));
+    }
+    indent += 1;
+    for (name, value) in &item.properties {
+        let value = match value {
+            Property::Text(text) => text.clone(),
+            Property::List(list) => list.join(", "),
+            Property::Number(n) => n.to_string(),
+        };
+        lines.push(format!("{}{name}: {value}", pad(indent)));
+    }
+    item.children.iter().for_each(|child| text(child, options, indent, lines));
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) {
+    let pad = " ".repeat(indent * 2 + 2);
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: String| fields.push((name.into(), value));
+    add("Node Type", quoted(&item.kind));
+    if let Some(heading) = &item.heading {
+        add("Subplan Name", quoted(heading));
+    }
+    add("Parallel Aware", "false".into());
+    add("Async Capable", "false".into());
+    for (name, value) in &item.hidden {
+        add(name, quoted(value));
+    }
+    if options.costs {
+        let e = item.estimate;
+        add("Startup Cost", format!("{:.2}", e.startup));
+        add("Total Cost", format!("{:.2}", e.total));
+        add("Plan Rows", format!("{:.0}", e.rows));
+        add("Plan Width", e.width.to_string());
+    }
+    if let Some(a) = item.actual {
+        if options.timing {
+            add("Actual Startup Time", format!("{:.3}", a.startup_ms));
+            add("Actual Total Time", format!("{:.3}", a.total_ms));
+        }
+        add("Actual Rows", per_loop(a.rows, a.loops).to_string());
+        add("Actual Loops", a.loops.to_string());
+    }
+    for (name, value) in &item.properties {
+        let value = match value {
+            Property::Text(text) => quoted(text),
+            Property::List(list) => {
+                let list: Vec<String> = list.iter().map(|s| quoted(s)).collect();
+                format!("[{}]", list.join(", "))
+            }
+            Property::Number(n) => n.to_string(),
+        };
+        add(name, value);
+    }
+    out.push_str("{\n");
+    let count = fields.len();
+    for (i, (name, value)) in fields.into_iter().enumerate() {
+        let comma = if i + 1 < count || !item.children.is_empty() { "," } else { "" };
+        let _ = writeln!(out, "{pad}{}: {value}{comma}", quoted(&name));
+    }
+    if !item.children.is_empty() {
+        let _ = writeln!(out, "{pad}\"Plans\": [");
+        for (i, child) in item.children.iter().enumerate() {
+            out.push_str(&pad);
+            out.push_str("  ");
+            json(child, options, indent + 2, out);
+            out.push_str(if i + 1 < item.children.len() { ",\n" } else { "\n" });
+        }
+        let _ = writeln!(out, "{pad}]");
+    }
+    out.push_str(&" ".repeat(indent * 2));
+    out.push('}');
+}
