@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod aggregate;
 mod call;
+pub mod cast;
 mod datetime;
 pub mod def;
 mod errors;

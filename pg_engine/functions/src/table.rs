@@ -120,11 +120,6 @@ pub(crate) const fn binary(oid: Oid, source: Oid, target: Oid, context: CastCont
     Cast { oid, source, target, context, method: CastMethod::Binary }
 }
 
-/// A cast through text.
-pub(crate) const fn in_out(oid: Oid, source: Oid, target: Oid, context: CastContext) -> Cast {
-    Cast { oid, source, target, context, method: CastMethod::InOut }
-}
-
 /// An aggregate's entry.
 pub(crate) const fn agg(
     function: Oid,

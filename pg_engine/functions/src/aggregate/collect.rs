@@ -65,7 +65,7 @@ impl Collect for Listed {
     }
     fn result(&mut self, _ctx: &EvalContext<'_>, types: &Types) -> Result<Value> {
         let Some(values) = self.values.take() else { return Ok(Value::Null) };
-        let element = types.args.first().map_or(0, |t| t.oid);
+        let element = types.first().map_or(0, |t| t.oid);
         let dims = alloc::vec![(values.len() as i32, 1)];
         Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
     }

@@ -98,17 +98,12 @@ pub(crate) trait Collect: Default + Clone + Send + 'static {
     }
 }
 
-/// The types of a call.
-pub(crate) struct Types {
-    /// Of the arguments.
-    pub(crate) args: Box<[SqlType]>,
-    /// Of the result.
-    pub(crate) result: SqlType,
-}
+/// The types of a call's arguments.
+pub(crate) type Types = [SqlType];
 
 struct Collecting<C> {
     states: Vec<C>,
-    types: Types,
+    types: Box<Types>,
     /// Rows added, to estimate memory by sampling one state in many.
     held: usize,
 }
@@ -150,8 +145,8 @@ impl<C: Collect> Accumulator for Collecting<C> {
 }
 
 /// The aggregate of a [`Collect`].
-pub(crate) fn collect<C: Collect>(args: &[SqlType], result: SqlType) -> Result<Box<dyn Accumulator>> {
-    Ok(Box::new(Collecting::<C> { states: Vec::new(), types: Types { args: args.into(), result }, held: 0 }))
+pub(crate) fn collect<C: Collect>(args: &[SqlType], _ty: SqlType) -> Result<Box<dyn Accumulator>> {
+    Ok(Box::new(Collecting::<C> { states: Vec::new(), types: args.into(), held: 0 }))
 }
 
 /// `count(*)` and `count(x)`.

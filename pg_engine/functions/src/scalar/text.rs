@@ -1,8 +1,8 @@
 //! text, varchar, char(n), name and "char": lengths, parts, case, padding, searching.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
-use pg_types::{Result, SqlError, SqlState, Value, oid::*};
+use pg_types::{Result, SqlError, SqlState, Value, io::typmod, oid::*};
 
 use crate::{
     call::row,
@@ -203,7 +203,7 @@ fn ascii(s: &str) -> i32 {
 fn chr(code: i32) -> Result<String> {
     let limit = |message| SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
     if code < 0 {
-        return Err(limit("character number must be positive"));
+        return Err(invalid("character number must be positive"));
     }
     if code == 0 {
         return Err(limit("null character not permitted"));
@@ -222,48 +222,6 @@ fn chr(code: i32) -> Result<String> {
             )
         }
     })
-}
-
-/// A name: at most 63 bytes, cut at a character.
-pub(crate) fn to_name(s: &str) -> &str {
-    let mut end = s.len().min(63);
-    while !s.is_char_boundary(end) {
-        end -= 1;
-    }
-    s.get(..end).unwrap_or(s)
-}
-
-/// A value of `varchar(n)` (`typmod` n + 4): too long is an error unless the cast is explicit or only blanks are lost.
-pub(crate) fn to_varchar(s: &str, typmod: i32, explicit: bool) -> Result<&str> {
-    cut(s, typmod, explicit, "character varying")
-}
-
-fn cut<'a>(s: &'a str, typmod: i32, explicit: bool, name: &str) -> Result<&'a str> {
-    let limit = typmod - 4;
-    if typmod < 4 || s.len() <= limit as usize {
-        return Ok(s);
-    }
-    let (kept, lost) = s.split_at(byte_of(s, limit as usize));
-    if !explicit && !lost.bytes().all(|b| b == b' ') {
-        return Err(SqlError::new(
-            SqlState::STRING_DATA_RIGHT_TRUNCATION,
-            alloc::format!("value too long for type {name}({limit})"),
-        ));
-    }
-    Ok(kept)
-}
-
-/// A value of `char(n)`: padded with blanks.
-pub(crate) fn to_bpchar(s: &str, typmod: i32, explicit: bool) -> Result<Box<str>> {
-    let kept = cut(s, typmod, explicit, "character")?;
-    let missing = (typmod - 4).saturating_sub(chars(kept.as_bytes()));
-    if typmod < 4 || missing <= 0 {
-        return Ok(kept.into());
-    }
-    let mut padded = String::with_capacity(kept.len() + missing as usize);
-    padded.push_str(kept);
-    padded.extend(core::iter::repeat_n(' ', missing as usize));
-    Ok(padded.into())
 }
 
 /// A "char" as text: nothing for zero, an octal escape above ASCII.
@@ -432,14 +390,14 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(860, "bpchar", &[CHAR], BPCHAR).imp(row!(|c: u8| char_text(c))),
     def(408, "bpchar", &[NAME], BPCHAR).imp(row!(|s: &str| s)),
     def(1401, "varchar", &[NAME], VARCHAR).imp(row!(|s: &str| s)),
-    def(407, "name", &[TEXT], NAME).imp(row!(|s: &str| to_name(s))),
-    def(1400, "name", &[VARCHAR], NAME).imp(row!(|s: &str| to_name(s))),
-    def(409, "name", &[BPCHAR], NAME).imp(row!(|s: &str| to_name(unpadded(s)))),
+    def(407, "name", &[TEXT], NAME).imp(row!(|s: &str| typmod::name(s))),
+    def(1400, "name", &[VARCHAR], NAME).imp(row!(|s: &str| typmod::name(s))),
+    def(409, "name", &[BPCHAR], NAME).imp(row!(|s: &str| typmod::name(unpadded(s)))),
     def(944, "char", &[TEXT], CHAR).imp(row!(|s: &str| text_char(s))),
     def(669, "varchar", &[VARCHAR, INT4, BOOL], VARCHAR)
-        .imp(row!(|s: &str, typmod: i32, explicit: bool| to_varchar(s, typmod, explicit))),
+        .imp(row!(|s: &str, modifier: i32, explicit: bool| typmod::varchar(s.into(), modifier, explicit))),
     def(668, "bpchar", &[BPCHAR, INT4, BOOL], BPCHAR)
-        .imp(row!(|s: &str, typmod: i32, explicit: bool| to_bpchar(s, typmod, explicit))),
+        .imp(row!(|s: &str, modifier: i32, explicit: bool| typmod::bpchar(s, modifier, explicit))),
     def(266, "nameconcatoid", &[NAME, OID], NAME).imp(row!(|s: &str, oid: u32| {
         let suffix = alloc::format!("_{oid}");
         let mut end = s.len().min(63 - suffix.len());
@@ -465,12 +423,5 @@ mod tests {
         assert_eq!(split_part("a,b,c", ",", -1).expect("ok"), "c");
         assert_eq!(lpad("hi", 5, "xy").expect("ok"), "xyxhi");
         assert_eq!(rpad("hello", 2, "x").expect("ok"), "he");
-    }
-
-    #[test]
-    fn lengths() {
-        assert_eq!(to_varchar("abc  ", 7, false).expect("blanks may go"), "abc");
-        assert!(to_varchar("abcd", 7, false).is_err());
-        assert_eq!(&*to_bpchar("é", 7, false).expect("ok"), "é  ");
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Cast,
         CastContext::{Assignment, Explicit, Implicit},
     },
-    table::{binary, by, in_out},
+    table::{binary, by},
 };
 
 /// See the module.
