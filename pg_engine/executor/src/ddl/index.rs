@@ -155,7 +155,9 @@ impl Ddl<'_, '_> {
         let mut failure = None;
         let engine_storage = self.cx.engine.storage();
         engine_storage
-            .heap_scan_for_index(heap, |tid, payload, live| {
+            .heap_scan_for_index(heap, |tid, payload| {
+                // Only live versions are given.
+                let live = true;
                 if failure.is_some() {
                     return;
                 }
