@@ -37,8 +37,8 @@ const ETHERNET_HEADER: usize = 14;
 const MAX_MTU: u16 = (BUFFER - HEADER - ETHERNET_HEADER) as u16;
 const MIN_MTU: u16 = 1280;
 
-/// How long the receiving task keeps looking before it asks for an interrupt. Only right after traffic.
-const LINGER: Duration = Duration::from_micros(5);
+/// Other tasks that ran longer than this while we looked did something: what follows from it is worth a new look.
+const WORKED: Duration = Duration::from_micros(3);
 
 /// What both halves keep alive.
 struct Device {
@@ -191,20 +191,31 @@ impl NicRx for Rx {
         }
     }
 
-    fn wait(&mut self, limit: Duration) {
+    fn wait(&mut self, linger: Duration, limit: Duration) -> bool {
         self.refill();
-        let until = time::deadline(LINGER.min(limit));
-        while time::ticks() < until {
+        // Let whoever was woken by the last frames run first: more may have come when they are done.
+        yield_now();
+        let (linger, worked) = (time::to_ticks(linger), time::to_ticks(WORKED));
+        let mut since = time::ticks();
+        loop {
             if self.ring.is_done() {
-                return;
+                return true;
+            }
+            let before = time::ticks();
+            if before.wrapping_sub(since) >= linger {
+                break;
             }
             yield_now();
+            if time::ticks().wrapping_sub(before) > worked {
+                since = time::ticks();
+            }
         }
         self.ring.set_interrupts(true);
         if !self.ring.is_done() {
             self.device.line.wait_timeout(limit);
         }
         self.ring.set_interrupts(false);
+        false
     }
 }
 

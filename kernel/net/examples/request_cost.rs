@@ -32,7 +32,9 @@ impl NicRx for Rx {
         Some(RxFrame { bytes: &self.1, checksum: RxChecksum::Unknown })
     }
     fn refill(&mut self) {}
-    fn wait(&mut self, _: Duration) {}
+    fn wait(&mut self, _: Duration, _: Duration) -> bool {
+        false
+    }
 }
 
 struct Tx(Vec<u8>, Queue);

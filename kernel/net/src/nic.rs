@@ -53,8 +53,9 @@ pub trait NicRx: Send {
     fn receive(&mut self) -> Option<RxFrame<'_>>;
     /// Called after a run of [`NicRx::receive`]: tells the card about the buffers it got back.
     fn refill(&mut self);
-    /// Waits until a frame may have arrived or `limit` passed.
-    fn wait(&mut self, limit: Duration);
+    /// Waits until a frame may have arrived or `limit` passed: first for `linger` by looking, letting other tasks run,
+    /// then for an interrupt. True when looking was enough.
+    fn wait(&mut self, linger: Duration, limit: Duration) -> bool;
 }
 
 /// The sending half. Frames become visible to the card at [`NicTx::flush`] at the latest.

@@ -107,6 +107,8 @@ pub(crate) struct Stack {
     pub address_changed: bool,
     stats: Stats,
     memory: usize,
+    /// Whom the last segments were for, and how many in a row.
+    flow: (u32, u32),
 }
 
 /// Stands in for a device where smoltcp wants only its capabilities.
@@ -223,7 +225,13 @@ impl Stack {
             address_changed: false,
             stats: Stats::default(),
             memory: 0,
+            flow: (0, 0),
         }
+    }
+
+    /// The last segments were all of one connection: a client asks, waits, and asks again.
+    pub fn is_dialogue(&self) -> bool {
+        self.flow.1 >= 8
     }
 
     pub fn stats(&self) -> Stats {
@@ -309,7 +317,11 @@ impl Stack {
             };
         }
         match known {
-            Some(slot) => self.feed(now, slot, frame.bytes),
+            Some(slot) => {
+                self.flow =
+                    if slot == self.flow.0 { (slot, self.flow.1.saturating_add(1)) } else { (slot, 0) };
+                self.feed(now, slot, frame.bytes);
+            }
             // No TCP socket is in the base set: smoltcp answers with a reset.
             None => self.base_ingress(now, frame.bytes),
         }

@@ -32,6 +32,45 @@ fn now() -> Instant {
     Instant::from_micros(monotonic().as_micros() as i64)
 }
 
+/// How long to look for the next frame before asking for an interrupt. In a dialogue with one client the time until
+/// its next request is what counts, and an interrupt with a sleep and a wake-up around it costs a good part of it. With
+/// many clients there is always something to do, and a core that only looks takes the host's processor from others.
+#[derive(Default)]
+struct Patience {
+    /// Looks that were in vain, less those that were not.
+    vain: u8,
+    /// Waits since looking was given up.
+    skipped: u8,
+}
+
+/// A client on the same machine or the next one answers within this time.
+const LINGER: Duration = Duration::from_micros(60);
+/// So often in vain, and looking is given up for a while.
+const VAIN: u8 = 8;
+
+impl Patience {
+    fn linger(&mut self, dialogue: bool) -> Duration {
+        if !dialogue {
+            return Duration::ZERO;
+        }
+        if self.vain >= VAIN {
+            self.skipped = self.skipped.wrapping_add(1);
+            // Every now and then: conditions may have changed.
+            if self.skipped != 0 {
+                return Duration::ZERO;
+            }
+            self.vain = VAIN / 2;
+        }
+        LINGER
+    }
+
+    fn learn(&mut self, linger: Duration, seen: bool) {
+        if !linger.is_zero() {
+            self.vain = if seen { self.vain.saturating_sub(1) } else { self.vain + 1 };
+        }
+    }
+}
+
 /// A network card with its TCP/IP stack.
 pub struct NetStack {
     stack: Mutex<Stack>,
@@ -105,11 +144,14 @@ impl NetStack {
 
     /// The receiving task's life: until [`NetStack::shutdown`].
     pub fn run(&self) {
+        let mut patience = Patience::default();
         while !self.stopped.load(Ordering::Acquire) {
             let mut rx = self.rx.lock();
             let (frames, next) = self.poll_with(&mut **rx);
             if frames == 0 {
-                rx.wait(next.map_or(NAP, |n| n.clamp(TICK, NAP)));
+                let linger = patience.linger(self.stack.lock().is_dialogue());
+                let seen = rx.wait(linger, next.map_or(NAP, |n| n.clamp(TICK, NAP)));
+                patience.learn(linger, seen);
             }
         }
     }

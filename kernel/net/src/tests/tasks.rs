@@ -33,8 +33,9 @@ impl NicRx for QueueRx {
         Some(RxFrame { bytes: &self.current, checksum: RxChecksum::Unknown })
     }
     fn refill(&mut self) {}
-    fn wait(&mut self, limit: Duration) {
+    fn wait(&mut self, linger: Duration, limit: Duration) -> bool {
         thread::sleep(limit.min(Duration::from_micros(200)));
+        !linger.is_zero()
     }
 }
 
