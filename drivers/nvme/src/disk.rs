@@ -13,8 +13,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use kernel_memory::MemoryError;
 use platform::block::{BlockDevice, BlockError, Durability, Geometry, IoClass, WriteRequest};
 
-/// Larger transfers are split even where the device would take them: a split pays off in concurrency.
-const MAX_TRANSFER: u64 = 4 << 20;
+/// Larger transfers are split even where the device says that it takes any: QEMU's does not take more than 1,024 pages,
+/// and a split pays off in concurrency.
+const MAX_TRANSFER: u64 = 3 << 20;
 /// Buffers that the device cannot reach are copied through this much memory at a time.
 const BOUNCE: usize = 128 << 10;
 /// Most blocks one command can name.
@@ -50,7 +51,7 @@ impl NvmeDisk {
             nsid,
             shift: namespace.block_shift,
             geometry,
-            // A power of two of at least a page: a multiple of every block size.
+            // Whole pages: a multiple of every block size.
             max_transfer: max_transfer as usize,
             no_write_zeroes: AtomicBool::new(!info.write_zeroes),
             info,
