@@ -4,7 +4,10 @@ use kernel_net::{
     Config, Ipv4Config, NetStack,
     nic::{NicInfo, NicRx, NicTx, RxChecksum, RxFrame, TxChecksum},
 };
-use platform::net::{Listener, ReadOutcome, ReadyHook, Stream};
+use platform::{
+    net::{Listener, ReadOutcome, ReadyHook, Stream},
+    sync::Mutex,
+};
 use smoltcp::{
     phy::ChecksumCapabilities,
     wire::{
@@ -15,7 +18,7 @@ use smoltcp::{
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,7 +31,7 @@ const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
 struct Rx(Queue, Vec<u8>);
 impl NicRx for Rx {
     fn receive(&mut self) -> Option<RxFrame<'_>> {
-        self.1 = self.0.lock().unwrap().pop_front()?;
+        self.1 = self.0.lock().pop_front()?;
         Some(RxFrame { bytes: &self.1, checksum: RxChecksum::Unknown })
     }
     fn refill(&mut self) {}
@@ -45,7 +48,7 @@ impl NicTx for Tx {
     fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxChecksum) -> bool {
         fill(&mut self.0[..len]);
         // Only the headers are looked at.
-        self.1.lock().unwrap().push_back(self.0[..54].to_vec());
+        self.1.lock().push_back(self.0[..54].to_vec());
         true
     }
     fn flush(&mut self) {}
@@ -130,11 +133,11 @@ fn main() {
     };
     let mut out = frame(EthernetProtocol::Arp, arp.buffer_len());
     arp.emit(&mut ArpPacket::new_unchecked(&mut out[14..]));
-    let send = |f: Vec<u8>| up.lock().unwrap().push_back(f);
+    let send = |f: Vec<u8>| up.lock().push_back(f);
     send(out);
     send(tcp(TcpControl::Syn, 100, None, &[]));
     net.poll();
-    let answer = down.lock().unwrap().pop_back().expect("SYN-ACK");
+    let answer = down.lock().pop_back().expect("SYN-ACK");
     let mut theirs = TcpPacket::new_unchecked(&answer[34..]).seq_number().0.wrapping_add(1);
     let mut ours = 101;
     send(tcp(TcpControl::None, ours, Some(theirs), &[]));
@@ -150,7 +153,7 @@ fn main() {
         request(&net, &*stream, &hook, &reply);
         ours += question.len() as i32;
         theirs = theirs.wrapping_add(reply.len() as i32);
-        down.lock().unwrap().clear();
+        down.lock().clear();
         send(tcp(TcpControl::None, ours, Some(theirs), &[]));
         acknowledgement(&net);
     }
