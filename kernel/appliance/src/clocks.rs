@@ -1,5 +1,7 @@
 //! How fast the time-stamp counter runs, and what time it is.
 
+mod kvmclock;
+
 use core::{arch::x86_64::__cpuid, time::Duration};
 use kernel_task::{apic, time};
 use x86_64::instructions::port::Port;
@@ -18,16 +20,19 @@ pub fn init_early() {
 
 /// Finds the counter's frequency, calibrates the timer, reads the wall clock.
 pub fn init() {
-    let (hertz, source) = match from_processor() {
-        Some(hertz) => (hertz, "processor"),
-        None => match from_pm_timer() {
-            Some(hertz) => (hertz, "power-management timer"),
-            None => (from_pit(), "interval timer"),
-        },
+    let kvm = kvmclock::read();
+    let (hertz, source) = if let Some(k) = &kvm {
+        (k.hertz, "kvmclock")
+    } else if let Some(hertz) = from_processor() {
+        (hertz, "processor")
+    } else if let Some(hertz) = from_pm_timer() {
+        (hertz, "power-management timer")
+    } else {
+        (from_pit(), "interval timer")
     };
     time::set_frequency(hertz);
     apic::calibrate(Duration::from_millis(2));
-    let now = real_time_clock();
+    let now = kvm.map_or_else(real_time_clock, |k| k.wall_micros);
     time::set_wall_clock(now);
     log::info!("clock: {}.{:03} MHz ({source})", hertz / 1_000_000, hertz / 1000 % 1000);
 }
