@@ -26,7 +26,7 @@ pub fn build(
     for gigabyte in 0..top.div_ceil(1 << 30).min(512) {
         let directory = page()?;
         for i in 0..512 {
-            set(directory, i as usize, (gigabyte << 30) + (i << 21) | PRESENT_WRITE | LARGE);
+            set(directory, i as usize, ((gigabyte << 30) + (i << 21)) | PRESENT_WRITE | LARGE);
         }
         set(low, gigabyte as usize, directory | PRESENT_WRITE);
     }
@@ -37,11 +37,11 @@ pub fn build(
     let (mut directory, mut table) = (0, 0);
     for i in 0..count as u64 {
         let at = virt + i * 4096;
-        if i == 0 || at % (1 << 30) == 0 {
+        if i == 0 || at.is_multiple_of(1 << 30) {
             directory = page()?;
             set(high, (at >> 30) as usize, directory | PRESENT_WRITE);
         }
-        if i == 0 || at % (1 << 21) == 0 {
+        if i == 0 || at.is_multiple_of(1 << 21) {
             table = page()?;
             set(directory, (at >> 21) as usize, table | PRESENT_WRITE);
         }

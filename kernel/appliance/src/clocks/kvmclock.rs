@@ -87,7 +87,7 @@ impl SystemTime {
         } else {
             passed >> (-i32::from(self.shift)).min(64)
         };
-        self.nanos.saturating_add((shifted * u128::from(self.multiplier) >> 32) as u64)
+        self.nanos.saturating_add(((shifted * u128::from(self.multiplier)) >> 32) as u64)
     }
 
     fn hertz(&self) -> Option<u64> {

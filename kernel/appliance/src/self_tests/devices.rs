@@ -224,7 +224,7 @@ fn echo() {
     for _ in 0..2 * core_count() {
         spawn("echo worker", || serve(workers));
     }
-    let watched = net.clone();
+    let watched = net;
     spawn("statistics", move || {
         loop {
             kernel_task::sleep(Duration::from_secs(5));
