@@ -6,7 +6,7 @@ use core::cell::{Cell, RefCell};
 use pg_catalog::Txn;
 use pg_functions::EvalContext;
 use pg_storage::Snapshot;
-use pg_types::{Result, SqlError, SqlState, Value};
+use pg_types::{Batch, Result, SqlError, SqlState, Value};
 
 use crate::{cursor::Cte, engine::Engine, session::Session};
 
@@ -56,6 +56,8 @@ pub(crate) struct Rt<'a, 'c> {
     pub restart: &'a Cell<bool>,
     /// EXPLAIN ANALYZE.
     pub instrument: bool,
+    /// Rows given from outside (COPY FROM): what a VALUES without rows yields.
+    pub feed: &'a RefCell<Option<Batch>>,
 }
 
 impl Rt<'_, '_> {

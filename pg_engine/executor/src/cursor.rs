@@ -35,6 +35,7 @@ pub struct Cursor {
     done: bool,
     restarts: u32,
     instrument: bool,
+    feed: RefCell<Option<Batch>>,
 }
 
 impl Cursor {
@@ -58,6 +59,7 @@ impl Cursor {
             done: false,
             restarts: 0,
             instrument: false,
+            feed: RefCell::new(None),
         })
     }
     /// The plan.
@@ -67,6 +69,10 @@ impl Cursor {
     /// Counts rows, loops and time per operator from the next `open` on (EXPLAIN ANALYZE).
     pub fn instrument(&mut self) {
         self.instrument = true;
+    }
+    /// Gives the rows that the plan's VALUES without rows yields in the next run (COPY FROM: an INSERT of such VALUES).
+    pub fn feed(&mut self, batch: Batch) {
+        *self.feed.get_mut() = Some(batch);
     }
     /// Begins a run: takes the snapshot, forgets the previous run.
     pub fn open(&mut self, cx: &ExecContext<'_>) -> Result<()> {
@@ -114,6 +120,7 @@ impl Cursor {
                     memory: &self.memory,
                     restart: &restart,
                     instrument: self.instrument,
+                    feed: &self.feed,
                 }),
             };
             match step {

@@ -1,23 +1,243 @@
 //! COPY FROM STDIN and TO STDOUT.
+//!
+//! COPY FROM is an INSERT whose source is VALUES without rows, fed batch by batch from the decoder. Between messages it
+//! waits in the session's state, not on a worker's stack.
 
-use pg_plan::utility::Copy;
-use pg_types::{Result, SqlError};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
+
+use pg_executor::{
+    Cursor, ExecContext,
+    copy::{Column as FileColumn, Decoder, Encoder as FileEncoder},
+};
+use pg_plan::{
+    expr::Expr,
+    logical::{Column, Logical},
+    statement::{Body, InsertBody, Planned, Query},
+    utility::{Copy, CopyOptions, CopyTarget},
+};
+use pg_types::{Batch, Result, SqlError, SqlState};
 use pg_wire::{Encoder, Frontend};
 
-use crate::{connection::Step, portal::Progress, session::Session, simple::Rest};
+use crate::{connection::Step, portal::Progress, session::Session, simple::Rest, statement::no_transaction};
 
 /// A COPY FROM STDIN under way: the session keeps it between messages.
 pub struct CopyIn {
     /// Statements of the same simple query that come after it; `None`: it runs in the extended protocol.
     pub rest: Option<Rest>,
+    decoder: Decoder,
+    cursor: Cursor,
+    rows: u64,
 }
 
+/// Rows of a COPY TO are sent in messages of about this size.
+const OUT_CHUNK: usize = 8 << 10;
+
 impl Session {
-    pub(crate) fn copy(&mut self, _copy: Copy, _out: &mut Encoder) -> Result<Progress> {
-        Err(SqlError::unsupported("COPY"))
+    pub(crate) fn copy(&mut self, copy: Copy, out: &mut Encoder) -> Result<Progress> {
+        match copy.target {
+            CopyTarget::To(query) => self.copy_to(query, &copy.options, out),
+            target @ CopyTarget::From { .. } => self.copy_from(target, &copy.options, out),
+        }
     }
 
-    pub(crate) fn copy_message(&mut self, _message: Frontend<'_>, _out: &mut Encoder) -> Result<Step> {
-        Err(SqlError::unsupported("COPY"))
+    fn plan_copy(&mut self, query: Query) -> Result<Arc<Planned>> {
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let reader = engine.reader(txn, &self.env)?;
+        let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
+        drop(reader);
+        let version = engine.catalog_version();
+        // The statement was bound just now; a change in between shows when its relations are locked.
+        if !engine.lock_plan(txn, &planned, version)? {
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "the table was changed while COPY began",
+            ));
+        }
+        self.tx.used = true;
+        Ok(planned)
+    }
+
+    fn copy_to(&mut self, query: Query, options: &CopyOptions, out: &mut Encoder) -> Result<Progress> {
+        let planned = self.plan_copy(query)?;
+        let columns = planned.columns.iter().map(|c| FileColumn { name: c.name.clone(), ty: c.ty }).collect();
+        let mut file = FileEncoder::new(columns, options);
+        let mut cursor = Cursor::new(&planned)?;
+        self.with_context(|cx| cursor.open(cx))?;
+        out.copy_out_response(file.is_binary(), file.columns());
+        let mut data = Vec::new();
+        file.header(&mut data);
+        let mut rows = 0;
+        while let Some(batch) = self.with_context(|cx| cursor.next(cx))? {
+            for row in batch.selected() {
+                file.row(&batch, row, &self.env.derived().format, &mut data);
+                rows += 1;
+                // One row a message, as clients expect it.
+                out.copy_data(&data);
+                data.clear();
+                if out.len() >= OUT_CHUNK {
+                    self.relieve(out)?;
+                }
+            }
+        }
+        cursor.close();
+        file.trailer(&mut data);
+        if !data.is_empty() {
+            out.copy_data(&data);
+        }
+        out.copy_done();
+        self.env.drain_notices(out);
+        out.command_complete_rows("COPY", rows);
+        Ok(Progress::Complete)
+    }
+
+    fn with_context<T>(&mut self, f: impl FnOnce(&ExecContext<'_>) -> Result<T>) -> Result<T> {
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        f(&ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+    }
+
+    fn copy_from(
+        &mut self,
+        target: CopyTarget,
+        options: &CopyOptions,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        let CopyTarget::From { relation, columns: listed, defaults, filter, target } = target else {
+            return Err(SqlError::internal("not a COPY FROM"));
+        };
+        let attribute = |attnum: i16| {
+            relation
+                .live()
+                .find(|a| a.attnum == attnum)
+                .ok_or_else(|| SqlError::internal("COPY names a column that is not there"))
+        };
+        let mut file = Vec::new();
+        let mut fed = Vec::new();
+        // Ids of the file's columns lie above those of the row's.
+        let mut next_id = target.columns.iter().max().map_or(0, |id| id + 1);
+        for attnum in &listed {
+            let a = attribute(*attnum)?;
+            file.push(FileColumn { name: a.name.clone(), ty: a.ty });
+            fed.push(Column { id: next_id, name: a.name.clone(), ty: a.ty });
+            next_id += 1;
+        }
+        let row = relation.live().zip(&target.columns).map(|(a, id)| {
+            let from_file = listed.iter().position(|n| *n == a.attnum).and_then(|i| fed.get(i));
+            let default = defaults.iter().find(|(n, _)| *n == a.attnum).map(|(_, e)| e.clone());
+            let value = match (from_file, default) {
+                (Some(c), _) => Expr::Column(c.id, c.ty),
+                (None, Some(e)) => e,
+                (None, None) => Expr::Const(pg_types::Value::Null, a.ty),
+            };
+            (Column { id: *id, name: a.name.clone(), ty: a.ty }, value)
+        });
+        let row = row.collect();
+        let mut source = Logical::Project(Box::new(Logical::Values { rows: Vec::new(), columns: fed }), row);
+        if let Some(filter) = filter {
+            source = Logical::Filter(Box::new(source), filter);
+        }
+        let name = relation.name.clone();
+        let query = Query {
+            relations: vec![relation.oid],
+            body: Body::Insert(InsertBody { target, source, on_conflict: None }),
+            columns: Vec::new(),
+            ctes: Vec::new(),
+            params: Vec::new(),
+            origins: Vec::new(),
+            slots: 0,
+            column_ids: next_id,
+            cacheable: false,
+        };
+        let planned = self.plan_copy(query)?;
+        if let Some(txn) = &self.tx.txn {
+            txn.check_writable("COPY FROM")?;
+        }
+        let decoder = Decoder::new(&name, file, options);
+        out.copy_in_response(decoder.is_binary(), decoder.columns());
+        self.copy = Some(Box::new(CopyIn { rest: None, decoder, cursor: Cursor::new(&planned)?, rows: 0 }));
+        Ok(Progress::Copying)
+    }
+
+    /// Handles a message while a COPY FROM waits for data.
+    pub(crate) fn copy_message(&mut self, message: Frontend<'_>, out: &mut Encoder) -> Result<Step> {
+        let Some(mut copy) = self.copy.take() else { return Ok(Step::Continue) };
+        let simple = copy.rest.is_some();
+        let done = match message {
+            Frontend::CopyData(data) => match self.copy_piece(&mut copy, Some(data)) {
+                Ok(()) => {
+                    self.copy = Some(copy);
+                    return Ok(Step::Continue);
+                }
+                Err(e) => Err(e),
+            },
+            // Allowed during COPY, without effect.
+            Frontend::Flush | Frontend::Sync => {
+                self.copy = Some(copy);
+                return Ok(Step::Continue);
+            }
+            Frontend::CopyDone => self.copy_piece(&mut copy, None),
+            Frontend::CopyFail(reason) => {
+                Err(SqlError::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}")))
+            }
+            Frontend::Terminate => return Ok(Step::Close),
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::PROTOCOL_VIOLATION,
+                    String::from("unexpected message type during COPY from stdin"),
+                ));
+            }
+        };
+        match done {
+            Ok(()) => self.copy_complete(*copy, out),
+            Err(e) if simple => self.simple_failed(e, out),
+            Err(e) => self.extended_failed(e, out),
+        }
+    }
+
+    /// Stores the rows that a piece of the file completes; `None`: the file ends.
+    fn copy_piece(&mut self, copy: &mut CopyIn, data: Option<&[u8]>) -> Result<()> {
+        let CopyIn { decoder, cursor, rows, .. } = copy;
+        if let Some(reason) = self.env.interrupts().pending() {
+            return Err(reason.error());
+        }
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let cx = ExecContext::new(&self.shared.engine, &self.env, txn, &[]);
+        let settings = &self.env.derived().format;
+        let mut store = |batch: Batch| {
+            cursor.feed(batch);
+            cursor.open(&cx)?;
+            while cursor.next(&cx)?.is_some() {}
+            *rows += cursor.affected();
+            Ok(())
+        };
+        match data {
+            Some(data) => decoder.push(data, settings, &mut store),
+            None => decoder.finish(settings, &mut store),
+        }
+        .map_err(|mut e| {
+            if e.fields().context.is_none() {
+                e.fields_mut().context = Some(decoder.place());
+            }
+            e
+        })
+    }
+
+    fn copy_complete(&mut self, copy: CopyIn, out: &mut Encoder) -> Result<Step> {
+        let CopyIn { rest, mut cursor, rows, .. } = copy;
+        cursor.close();
+        drop(cursor);
+        self.env.drain_notices(out);
+        out.command_complete_rows("COPY", rows);
+        self.end_statement();
+        let Some(rest) = rest else { return Ok(Step::Flush) };
+        let done = if self.tx.pipeline { Ok(()) } else { self.commit_implicit() };
+        match done.and_then(|()| self.simple_statements(rest, out)) {
+            Ok(None) => {
+                self.ready(out);
+                Ok(Step::Flush)
+            }
+            Ok(Some(())) => Ok(Step::Flush),
+            Err(e) => self.simple_failed(e, out),
+        }
     }
 }

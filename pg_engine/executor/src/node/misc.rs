@@ -112,7 +112,7 @@ impl Operator for Project {
     }
 }
 
-/// Literal rows.
+/// Literal rows; without any, the rows that are fed from outside.
 pub(crate) struct Values {
     rows: Vec<Vec<Compiled>>,
     types: Vec<SqlType>,
@@ -130,7 +130,7 @@ impl Operator for Values {
         let end = (self.at + BATCH_ROWS).min(self.rows.len());
         let rows = self.rows.get_mut(self.at..end).unwrap_or(&mut []);
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(if self.rows.is_empty() { rt.feed.borrow_mut().take() } else { None });
         }
         let count = rows.len();
         let mut columns = Vec::with_capacity(self.types.len());
