@@ -155,13 +155,13 @@ impl Cursor {
     pub fn affected(&self) -> u64 {
         self.affected.get()
     }
-    /// Counters per operator, in the plan's order (each operator, then its inputs).
+    /// Counters per operator, in the plan's order (each operator, then its inputs); common table expressions first.
     pub fn stats(&self) -> Vec<NodeStats> {
         let mut out = Vec::new();
-        self.root.collect_stats(&mut out);
         for cte in &self.ctes {
             cte.borrow().exec.collect_stats(&mut out);
         }
+        self.root.collect_stats(&mut out);
         out
     }
     /// Ends the run early or late, letting go of pins and snapshots. The cursor may be opened again.

@@ -290,7 +290,15 @@ impl Session {
                 let count = batch.row_count();
                 let from = query.sent_of_first;
                 let take = usize::try_from(left).unwrap_or(usize::MAX).min(count - from.min(count));
-                rows::encode(out, batch, from, take, formats, &self.env.derived().format)?;
+                let cx = match &mut self.tx.txn {
+                    Some(txn) if query.plan.catalog_text => {
+                        Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+                    }
+                    _ => None,
+                };
+                let settings = &self.env.derived().format;
+                rows::encode(out, batch, from, take, formats, settings, cx.as_ref())?;
+                drop(cx);
                 query.sent_of_first += take;
                 query.sent += take as u64;
                 sent_now += take as u64;

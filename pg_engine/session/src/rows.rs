@@ -1,5 +1,6 @@
 //! Result rows onto the wire.
 
+use pg_executor::{ExecContext, text};
 use pg_plan::statement::ResultColumn;
 use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, io, oid, typeinfo};
 use pg_wire::{Encoder, backend::FieldDescription};
@@ -20,7 +21,13 @@ pub fn describe(out: &mut Encoder, columns: &[ResultColumn], formats: &Formats) 
     }));
 }
 
-/// DataRows for `count` selected rows of a batch, beginning with selected row number `from`.
+/// Does any of these columns need the catalogs to be written as text (the reg* types)?
+pub fn need_catalog(columns: &[ResultColumn]) -> bool {
+    columns.iter().any(|c| text::needs_catalog(c.ty.oid))
+}
+
+/// DataRows for `count` selected rows of a batch, beginning with selected row number `from`. `catalog` is needed when
+/// [`need_catalog`].
 pub fn encode(
     out: &mut Encoder,
     batch: &Batch,
@@ -28,6 +35,7 @@ pub fn encode(
     count: usize,
     formats: &Formats,
     settings: &FormatSettings,
+    catalog: Option<&ExecContext<'_>>,
 ) -> Result<()> {
     for n in from..from + count {
         let Some(row) = batch.nth_row(n) else { break };
@@ -36,7 +44,15 @@ pub fn encode(
             if column.is_null(row) {
                 out.null();
             } else {
-                out.value_with(|buf| write(buf, column, row, formats.binary(i), settings))?;
+                let binary = formats.binary(i);
+                out.value_with(|buf| match catalog {
+                    Some(cx) if !binary && text::needs_catalog(column.ty.oid) => {
+                        let name = text::output(&column.value(row), column.ty.oid, cx)?;
+                        buf.extend_from_slice(name.as_bytes());
+                        Ok(())
+                    }
+                    _ => write(buf, column, row, binary, settings),
+                })?;
             }
         }
         out.end_row(mark);

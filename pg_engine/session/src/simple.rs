@@ -62,6 +62,7 @@ impl Session {
             self.begin_statement(Some(statement.source()));
             self.simple_statement(&statement, out)?;
             self.env.drain_notices(out);
+            self.end_statement();
             if let Some(copy) = &mut self.copy {
                 copy.rest = Some(rest);
                 return Ok(Some(()));

@@ -6,6 +6,7 @@
 
 use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc};
 
+use pg_executor::ExecContext;
 use pg_plan::{
     statement::ResultColumn,
     utility::{Declare, Fetch, FetchDirection},
@@ -92,8 +93,13 @@ impl Session {
         let reader = engine.reader(txn, &self.env)?;
         let planned = pg_planner::plan(declare.query, &*reader, &self.env.derived().planner)?;
         drop(reader);
-        let plan =
-            Arc::new(Plan { parsed: parsed.clone(), declared: [].into(), planned: Arc::new(planned), stamp });
+        let plan = Arc::new(Plan {
+            parsed: parsed.clone(),
+            declared: [].into(),
+            catalog_text: rows::need_catalog(&planned.columns),
+            planned: Arc::new(planned),
+            stamp,
+        });
         let mut run = Run::query(&plan, alloc::vec::Vec::new(), None);
         let mut state = CursorState {
             scroll: declare.scroll == Some(true),
@@ -219,7 +225,14 @@ impl Session {
         let mut row = first;
         while row >= 1 && row <= total && (first <= last && row <= last || first > last && row >= last) {
             if let (Some((formats, out)), Some((batch, at))) = (&mut sink, state.find(row)) {
-                rows::encode(out, batch, at, 1, formats, &self.env.derived().format)?;
+                let cx = match &mut self.tx.txn {
+                    Some(txn) if query.plan.catalog_text => {
+                        Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+                    }
+                    _ => None,
+                };
+                rows::encode(out, batch, at, 1, formats, &self.env.derived().format, cx.as_ref())?;
+                drop(cx);
                 self.relieve(out)?;
             }
             given += 1;

@@ -11,7 +11,7 @@ use pg_plan::{
 use pg_sql::{BindOptions, ParsedStatement, StatementKind};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
 
-use crate::{session::Session, settings::Derived};
+use crate::{rows, session::Session, settings::Derived};
 
 /// What a plan was made under; it may run as long as this is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Plan {
     pub planned: Arc<Planned>,
     /// What it was made under.
     pub stamp: Stamp,
+    /// Its rows need the catalogs to be written as text.
+    pub catalog_text: bool,
 }
 
 impl Plan {
@@ -174,6 +176,7 @@ impl Session {
                 let plan = Arc::new(Plan {
                     parsed: parsed.clone(),
                     declared: declared.into(),
+                    catalog_text: rows::need_catalog(&planned.columns),
                     planned: Arc::new(planned),
                     stamp,
                 });
@@ -210,6 +213,7 @@ impl Session {
             declared: plan.declared.clone(),
             planned: new.planned.clone(),
             stamp: new.stamp.clone(),
+            catalog_text: new.catalog_text,
         });
         self.shared.plans.put(&new);
         Ok(new)

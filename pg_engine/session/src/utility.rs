@@ -1,8 +1,8 @@
 //! Statements that are not planned: those of the session itself run here, the others in the engine.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String, vec, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
-use pg_executor::ExecContext;
+use pg_executor::{Cursor, ExecContext, NodeStats};
 use pg_plan::statement::{ExplainOptions, Planned, Query, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
@@ -208,7 +208,7 @@ impl Session {
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
-        let planned = pg_planner::plan(query, &*reader, &self.env.derived().planner)?;
+        let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
         let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
         drop(reader);
         self.explain_planned(&planned, options, &[], planning)
@@ -217,18 +217,30 @@ impl Session {
     /// Lines of EXPLAIN for a plan.
     pub(crate) fn explain_planned(
         &mut self,
-        planned: &Planned,
+        planned: &Arc<Planned>,
         options: &ExplainOptions,
-        _params: &[Value],
+        params: &[Value],
         planning: f64,
     ) -> Result<Vec<Vec<Option<String>>>> {
-        if options.analyze {
-            return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
-        }
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let (mut actual, mut execution) = (Vec::new(), 0.0);
+        if options.analyze {
+            self.tx.used = true;
+            let started = platform::time::monotonic();
+            if !engine.lock_plan(txn, planned, engine.catalog_version())? {
+                return Err(SqlError::internal("the catalogs changed while the statement was explained"));
+            }
+            let mut cursor = Cursor::new(planned)?;
+            cursor.instrument();
+            let cx = ExecContext::new(&engine, &self.env, txn, params);
+            cursor.open(&cx)?;
+            while cursor.next(&cx)?.is_some() {}
+            actual = cursor.stats().iter().map(actual_of).collect();
+            execution = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
+        }
         let reader = engine.reader(txn, &self.env)?;
-        let lines = pg_planner::explain(planned, options, &*reader, &[], planning, 0.0)?;
+        let lines = pg_planner::explain(planned, options, &*reader, &actual, planning, execution)?;
         Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
     }
 
@@ -379,5 +391,17 @@ impl Session {
                 Ok("DEALLOCATE ALL")
             }
         }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "times for people")]
+fn actual_of(s: &NodeStats) -> pg_planner::Actual {
+    let loops = s.loops.max(1) as f64;
+    pg_planner::Actual {
+        startup_ms: s.first_micros as f64 / 1000.0 / loops,
+        total_ms: s.total_micros as f64 / 1000.0 / loops,
+        rows: s.rows,
+        loops: s.loops,
+        filtered: s.filtered,
     }
 }
