@@ -245,6 +245,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             memory: &memory,
             restart: &restart,
             instrument: false,
+            feed: &RefCell::new(None),
         })
     }
     /// An expression stored as text, over a relation's attributes.
