@@ -375,7 +375,7 @@ mod tests {
             if !keys.contains(&probe) {
                 let mut o = Ops::new();
                 node.insert_ops(&mut o, want, &probe.0, &tid_bytes(probe.1));
-                let mut page = page.clone();
+                let mut page = page;
                 ops::apply(&mut page, RelId(1), 1, o.as_bytes()).unwrap();
                 keys.insert(want, probe);
                 for (i, (k, t)) in keys.iter().enumerate() {
@@ -392,8 +392,8 @@ mod tests {
             prop_assume!(x < y);
             let s = separator(&item(&x.0, x.1), &item(&y.0, y.1), 0);
             let fence = (s[..s.len() - 6].to_vec(), read_tid(&s[s.len() - 6..]));
-            let full = |k: &(Vec<u8>, u16)| (k.0.clone(), Tid { block: 7, slot: k.1 });
-            prop_assert!(full(&x) < fence && fence <= full(&y));
+            let full = |k: (Vec<u8>, u16)| (k.0, Tid { block: 7, slot: k.1 });
+            prop_assert!(full(x) < fence && fence <= full(y));
         }
     }
 }

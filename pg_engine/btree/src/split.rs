@@ -47,7 +47,7 @@ impl<'a> Index<'a> {
         let left = Draft {
             right: right_block,
             flags: draft.flags | INCOMPLETE,
-            high: fence.clone(),
+            high: fence,
             items: left_items.to_vec(),
             ..draft.clone()
         };

@@ -151,6 +151,7 @@ impl<'a> Heap<'a> {
             rest = later;
         }
         self.rel.live.fetch_add(payloads.len() as i64, Ordering::Relaxed);
+        work.count(self.rel.id, payloads.len() as i64, 0);
         Ok(())
     }
 
@@ -315,6 +316,7 @@ impl<'a> Heap<'a> {
         note_doom(&mut guard, xid);
         self.rel.live.fetch_sub(1, Ordering::Relaxed);
         self.rel.dead.fetch_add(1, Ordering::Relaxed);
+        work.count(self.rel.id, 0, 1);
         Ok(RowOutcome::Done { tid, hot: false })
     }
 
@@ -462,7 +464,7 @@ fn fitting(page: &Page, payloads: &[&[u8]]) -> usize {
 }
 
 /// Writes everything from xmax on.
-fn write_xmax(ops: &mut Ops, at: usize, header: &Header) {
+pub(crate) fn write_xmax(ops: &mut Ops, at: usize, header: &Header) {
     let bytes = header.encode();
     ops.write(at + 8, &bytes[8..]);
 }

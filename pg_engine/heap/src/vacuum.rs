@@ -3,12 +3,14 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::sync::atomic::Ordering;
 
+use pg_buffer_manager::WriteGuard;
 use pg_page::{Tid, Xid, ops::Ops, slotted, slotted::Slot};
+use pg_transaction::Outcome;
 
 use crate::{
-    heap::{Heap, Result},
+    heap::{Heap, Result, write_xmax},
     overflow::{self, KIND_OVERFLOW},
-    tuple::{self, OVERFLOW},
+    tuple::{self, HOT_UPDATED, Header, LOCK_ONLY, OVERFLOW, UPDATED},
 };
 
 /// What a vacuum did.
@@ -41,16 +43,16 @@ impl Heap<'_> {
     /// First pass: prunes every page and collects dead slots. `pace` is called per page and may end it.
     pub fn collect_dead(&self, mut pace: impl FnMut() -> Result<()>) -> Result<Collected> {
         let mut found = Collected::default();
-        self.engine.transactions.fresh_horizon();
+        let horizon = self.engine.transactions.fresh_horizon();
         for block in self.all_blocks() {
             self.engine.pool.wal().throttle();
-            self.collect_page(block, &mut found)?;
+            self.collect_page(block, horizon, &mut found)?;
             pace()?;
         }
         Ok(found)
     }
 
-    fn collect_page(&self, block: u32, found: &mut Collected) -> Result<()> {
+    fn collect_page(&self, block: u32, horizon: Xid, found: &mut Collected) -> Result<()> {
         let mut guard = self.engine.pool.write(self.rel, block)?;
         found.stats.pages += 1;
         if guard.kind() == KIND_OVERFLOW {
@@ -60,6 +62,7 @@ impl Heap<'_> {
             return Ok(());
         }
         found.stats.removed += u64::from(self.prune_now(&mut guard, Xid::NONE));
+        self.clear_void_xmax(&mut guard, horizon);
         let mut stubs = Vec::new();
         for slot in 1..=slotted::count(&guard) {
             match slotted::get(&guard, slot) {
@@ -84,6 +87,22 @@ impl Heap<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Takes away every xmax whose transaction aborted or only locked: then its outcome may be forgotten.
+    fn clear_void_xmax(&self, guard: &mut WriteGuard<'_>, horizon: Xid) {
+        let mut ops = Ops::new();
+        for slot in 1..=slotted::count(guard) {
+            let Some((at, h, _)) = tuple::at(guard, slot) else { continue };
+            let void = h.has(LOCK_ONLY) || self.engine.transactions.outcome(h.xmax) == Outcome::Aborted;
+            if h.xmax.is_some() && h.xmax < horizon && void {
+                let flags = h.flags & !(LOCK_ONLY | UPDATED | HOT_UPDATED);
+                write_xmax(&mut ops, at, &Header { xmax: Xid::NONE, flags, ..h });
+            }
+        }
+        if !ops.as_bytes().is_empty() {
+            self.engine.pool.change(Xid::NONE, &mut [(guard, &ops)]);
+        }
     }
 
     /// Second pass, when no index entry points to the dead slots any more: frees them, and overflow chains without a row.
@@ -124,6 +143,7 @@ impl Heap<'_> {
         }
         self.rel.live.store(found.stats.remaining as i64, Ordering::Relaxed);
         self.rel.dead.store(0, Ordering::Relaxed);
+        self.rel.vacuumed.fetch_max(horizon.0, Ordering::AcqRel);
         Ok(())
     }
 }

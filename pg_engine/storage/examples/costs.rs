@@ -3,6 +3,8 @@
 //!
 //! `costs SCENARIO COUNT` with SCENARIO one of: idle (nothing but the setup), empty (begin, snapshot, commit), lookup (index probe
 //! and fetch in a transaction of its own), scan (one pass over all rows; counts rows), tpcb.
+#![allow(clippy::unwrap_used)] // not engine code: it fails by panicking
+
 use std::sync::Arc;
 
 use pg_storage::*;

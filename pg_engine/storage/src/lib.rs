@@ -18,6 +18,23 @@
 //! * Closures that receive `&[u8]` run with the page latched: they copy or decode what they need and return; they must not call
 //!   into the storage again.
 //!
+//! # What it costs
+//! Instructions, counted with callgrind on `examples/costs.rs` (200,000 rows of 97 bytes, everything cached, one task,
+//! a device in memory):
+//!
+//! | operation | instructions |
+//! |---|---|
+//! | begin, snapshot, commit, nothing written | 260 |
+//! | the same with an index probe of three levels and the row | 2,350 |
+//! | TPC-B: three probes, fetches and HOT updates, one insert, commit | 22,100 |
+//!
+//! # What is missing
+//! * Row locks of all four modes exclude each other. A row lock taken before a savepoint is lost when an update of the same row inside
+//!   the savepoint is rolled back.
+//! * Emptied B-tree pages are neither merged nor used again.
+//! * The free-space map is in memory: after a restart pages that were partly empty are found again by vacuum only.
+//! * Sequential scans neither read ahead nor spare the cache.
+//!
 //! # Errors
 //! [`StorageError`] carries the SQLSTATE. After an error the (sub)transaction must be rolled back.
 #![no_std]

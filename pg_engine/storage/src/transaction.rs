@@ -1,7 +1,10 @@
 //! Transactions as the engine above sees them.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::{sync::atomic::AtomicBool, time::Duration};
+use core::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use pg_page::{CommandId, RelId, Xid};
 use pg_transaction::{Isolation, LockMode, LockTag, Savepoint, Snapshot, Work};
@@ -78,6 +81,8 @@ impl Storage {
         self.wal.throttle();
         let xid = txn.work.writing_xid();
         let rel = self.engine.directory.create(&self.wal, kind, xid);
+        // Who writes to it later has an id from there on.
+        rel.vacuumed.store(self.engine.transactions.fresh_horizon().0, Ordering::Release);
         txn.work.innermost().created.push(rel.id);
         if matches!(kind, RelationKind::BTree { .. }) {
             let open = self.opened(rel.id)?;
@@ -204,6 +209,12 @@ impl Transaction {
             return;
         }
         self.ended = true;
+        for (rel, added, deleted) in self.work.counts() {
+            if let Some(r) = self.storage.engine.directory.get(*rel) {
+                r.live.fetch_add(deleted - added, Ordering::Relaxed);
+                r.dead.fetch_add(added - deleted, Ordering::Relaxed);
+            }
+        }
         for rel in self.work.created() {
             self.storage.remove_relation(rel, true);
         }

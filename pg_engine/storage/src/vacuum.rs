@@ -7,7 +7,7 @@ use alloc::{
 use core::{sync::atomic::Ordering, time::Duration};
 
 use pg_heap::VacuumStats;
-use pg_page::{RelId, StorageError};
+use pg_page::{RelId, StorageError, Xid};
 use pg_volume::RelationKind;
 use platform::task;
 
@@ -17,6 +17,8 @@ use crate::storage::{Open, Result, Storage};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Fewer dead versions than this are left alone.
 const THRESHOLD: i64 = 50;
+/// Aborted ids that are remembered before something is done about it.
+const MANY_ABORTED: usize = 20_000;
 /// Pages between pauses in the background.
 const PAGES_AT_A_TIME: u32 = 64;
 
@@ -73,10 +75,15 @@ pub(crate) fn background(storage: &Weak<Storage>) {
         if !s.next_turn(PAUSE) {
             return;
         }
-        for rel in s.engine.directory.all() {
+        let all = s.engine.directory.all();
+        // When too many aborted ids must be remembered, the heap that stands most in the way of forgetting is vacuumed.
+        let heaps = || all.iter().filter(|r| r.kind == RelationKind::Heap);
+        let least = heaps().min_by_key(|r| r.vacuumed.load(Ordering::Acquire)).map(|r| r.id);
+        let crowded = s.engine.transactions.remembered() > MANY_ABORTED;
+        for rel in &all {
             let (live, dead) = (rel.live.load(Ordering::Relaxed), rel.dead.load(Ordering::Relaxed));
-            if rel.kind != RelationKind::Heap || rel.creator().is_some() || dead < THRESHOLD + live.max(0) / 5
-            {
+            let due = dead >= THRESHOLD + live.max(0) / 5 || (crowded && least == Some(rel.id));
+            if rel.kind != RelationKind::Heap || rel.creator().is_some() || !due {
                 continue;
             }
             let mut pages = 0;
@@ -93,6 +100,9 @@ pub(crate) fn background(storage: &Weak<Storage>) {
                 ) => {}
                 Err(e) => log::error!("vacuum of relation {} failed: {e}", rel.id.0),
             }
+        }
+        if crowded && let Some(before) = heaps().map(|r| r.vacuumed.load(Ordering::Acquire)).min() {
+            s.engine.transactions.forget_aborted(Xid(before));
         }
     }
 }

@@ -1,4 +1,6 @@
 //! The facade on a device in memory: what is written is seen by those who may see it, and survives reopening.
+#![allow(clippy::unwrap_used)] // a test: it fails by panicking
+
 use std::{sync::Arc, thread, time::Duration};
 
 use pg_storage::*;
@@ -450,5 +452,31 @@ fn many_writers() {
     drop(s);
     let s = open(&d);
     assert_eq!(now(&s, heap).len(), 4 * 270);
+    s.verify().unwrap();
+}
+
+#[test]
+fn aborted_work_is_vacuumed_away() {
+    let s = open(&device());
+    let rel = table(&s);
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let keep = s.heap_insert(&mut t, rel, b"keep").unwrap();
+    t.commit().unwrap();
+    let mut t = s.begin(Isolation::ReadCommitted);
+    for _ in 0..100 {
+        s.heap_insert(&mut t, rel, b"gone").unwrap();
+    }
+    s.heap_delete(&mut t, rel, keep).unwrap();
+    t.abort();
+    let stats = s.relation_stats(rel).unwrap();
+    assert_eq!((stats.live_tuples, stats.dead_tuples), (1, 100));
+    let v = s.vacuum(rel).unwrap();
+    assert_eq!((v.removed, v.remaining), (100, 1));
+    // The void deletion is gone too: the outcome of its transaction does not matter any more.
+    let mut t = s.begin(Isolation::ReadCommitted);
+    assert_eq!(rows(&s, &mut t, rel), [b"keep"]);
+    assert!(matches!(s.heap_delete(&mut t, rel, keep).unwrap(), RowOutcome::Done { .. }));
+    t.commit().unwrap();
+    assert!(now(&s, rel).is_empty());
     s.verify().unwrap();
 }

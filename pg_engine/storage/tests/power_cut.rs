@@ -2,6 +2,7 @@
 //!
 //! Runs on the simulated platform only: `RUSTFLAGS='--cfg intralith_platform="simulated"' cargo test -p pg_storage`.
 //! A failing seed is printed; `SEED=n` runs that one alone.
+#![allow(clippy::unwrap_used)] // a test: it fails by panicking
 #![cfg(intralith_platform = "simulated")]
 
 use std::{

@@ -193,7 +193,12 @@ impl TransactionManager {
         }
     }
 
-    /// Forgets aborted ids before `before`: vacuum has removed what they left behind.
+    /// How many old aborted ids are remembered.
+    pub fn remembered(&self) -> usize {
+        self.outcomes.remembered()
+    }
+
+    /// Forgets aborted ids before `before`: vacuum has removed what they left behind everywhere.
     pub fn forget_aborted(&self, before: Xid) {
         self.outcomes.forget_aborted(before);
     }

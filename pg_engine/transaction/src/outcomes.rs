@@ -153,6 +153,11 @@ impl Outcomes {
         all
     }
 
+    /// How many ids that left the ring are remembered.
+    pub fn remembered(&self) -> usize {
+        self.old_count.load(Ordering::Relaxed)
+    }
+
     /// Forgets aborted ids before `horizon`: nothing of theirs is left on any page. Only ids that left the ring are
     /// affected.
     pub fn forget_aborted(&self, horizon: Xid) {

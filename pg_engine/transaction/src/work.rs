@@ -52,6 +52,7 @@ pub struct Work {
     fixed: Option<Arc<SnapshotData>>,
     locks: Vec<(LockTag, LockMode)>,
     names: u64,
+    counts: Vec<(RelId, i64, i64)>,
     wait: WaitOptions,
     /// Commit does not wait for the log.
     pub async_commit: bool,
@@ -71,6 +72,7 @@ impl Work {
             fixed: None,
             locks: Vec::new(),
             names: 0,
+            counts: Vec::new(),
             wait: WaitOptions::default(),
             async_commit: false,
         }
@@ -231,6 +233,21 @@ impl Work {
             self.manager.locks.release(self.owner, tag, mode);
         }
         self.manager.waits.released(self.owner);
+    }
+
+    /// Notes rows added to and deleted from a relation.
+    pub fn count(&mut self, rel: RelId, added: i64, deleted: i64) {
+        match self.counts.iter_mut().rev().find(|c| c.0 == rel) {
+            Some(c) => {
+                c.1 += added;
+                c.2 += deleted;
+            }
+            None => self.counts.push((rel, added, deleted)),
+        }
+    }
+    /// Rows added and deleted, per relation.
+    pub fn counts(&self) -> &[(RelId, i64, i64)] {
+        &self.counts
     }
 
     /// Relations to remove when it commits.

@@ -80,6 +80,8 @@ pub struct Relation {
     pub live: AtomicI64,
     /// About how many row versions vacuum could remove.
     pub dead: AtomicI64,
+    /// No id before this one that aborted is left on any of its pages. Not saved: 0 after a restart.
+    pub vacuumed: AtomicU64,
     /// Serialises growth.
     pub extend: Mutex<()>,
     near: [AtomicU32; FIRST_LARGE as usize],
@@ -118,6 +120,7 @@ impl Relation {
             creator: AtomicU64::new(creator.0),
             live: AtomicI64::new(0),
             dead: AtomicI64::new(0),
+            vacuumed: AtomicU64::new(0),
             extend: Mutex::new(()),
             near: [const { AtomicU32::new(0) }; FIRST_LARGE as usize],
             far: [const { OnceLock::new() }; LARGE_CHUNKS as usize],

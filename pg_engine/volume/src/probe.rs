@@ -59,18 +59,22 @@ pub fn probe(device: &dyn BlockDevice) -> Result<Probe, StorageError> {
     let mut head = vec![0; look as usize];
     device.read(0, &mut head, IoClass::Read)?;
     let superblock = SUPERBLOCKS.iter().any(|at| has(&head, *at as usize, MAGIC));
-    let mut tail: Vec<u8> = vec![0; look as usize];
-    device.read(capacity - look, &mut tail, IoClass::Read)?;
+    let read_tail = || -> Result<Vec<u8>, StorageError> {
+        let mut tail = vec![0; look as usize];
+        device.read(capacity - look, &mut tail, IoClass::Read)?;
+        Ok(tail)
+    };
     if superblock {
         return match read_superblock(device) {
             Ok(s) => Ok(Probe::Intralith { version: VERSION, clean: s.clean }),
             Err(StorageError::Version(version)) => Ok(Probe::Intralith { version, clean: false }),
-            Err(StorageError::CorruptVolume(_)) if interrupted_format(device, &head, &tail)? => {
+            Err(StorageError::CorruptVolume(_)) if interrupted_format(device, &head, &read_tail()?)? => {
                 Ok(Probe::Blank)
             }
             Err(e) => Err(e),
         };
     }
+    let tail = read_tail()?;
     if zero(&head) && zero(&tail) {
         return Ok(Probe::Blank);
     }
