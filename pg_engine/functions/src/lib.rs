@@ -12,6 +12,8 @@
 extern crate alloc;
 
 mod aggregate;
+#[cfg(test)]
+mod behaviour_tests;
 mod call;
 pub mod cast;
 mod datetime;

@@ -104,6 +104,11 @@ fn number(value: i64, width: usize, fill: bool) -> String {
     format!("{value:0width$}")
 }
 
+/// A number with zeros to `width`, the sign counting, unless `fill`.
+fn count(value: i32, width: usize, fill: bool) -> String {
+    if fill { format!("{value}") } else { format!("{value:0width$}") }
+}
+
 fn name(text: &str, case: Case, plain: bool, width: usize) -> String {
     let text = cased(text, case);
     if plain { text } else { format!("{text:<width$}") }
@@ -208,13 +213,13 @@ fn field_text(s: &Subject, field: Field, case: Case, fill: bool, plain: bool) ->
                 name(full, case, plain, 9)
             }
         }
-        Field::DayOfYear => number(s.day_of_year.into(), 3, fill),
+        Field::DayOfYear => count(s.day_of_year, 3, fill),
         Field::IsoDayOfYear => {
             let (year, _) = iso_week(s.days);
             let start = pg_types::datetime::calendar::iso_week_start(year, 1);
             number(s.days - start + 1, 3, fill)
         }
-        Field::DayOfMonth => number(f.day.into(), 2, fill),
+        Field::DayOfMonth => count(f.day, 2, fill),
         Field::DayOfWeek => {
             calendar()?;
             format!("{}", weekday(s.days) + 1)
@@ -223,7 +228,7 @@ fn field_text(s: &Subject, field: Field, case: Case, fill: bool, plain: bool) ->
             calendar()?;
             format!("{}", (weekday(s.days) + 6) % 7 + 1)
         }
-        Field::WeekOfYear => number(i64::from((s.day_of_year - 1) / 7 + 1), 2, fill),
+        Field::WeekOfYear => count((s.day_of_year - 1) / 7 + 1, 2, fill),
         Field::IsoWeek => number(iso_week(s.days).1.into(), 2, fill),
         Field::Quarter if f.month == 0 => String::new(),
         Field::Quarter => format!("{}", (f.month - 1) / 3 + 1),

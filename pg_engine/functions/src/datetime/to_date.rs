@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
                 if digits < 4 && seen < 4 && value >= 0 {
                     // Two digits mean 1970 to 2069, and so on.
                     value += match seen {
-                        _ if digits == 3 && value >= 100 && value < 520 => 2000,
+                        _ if digits == 3 && (100..520).contains(&value) => 2000,
                         _ if digits == 3 && value >= 520 => 1000,
                         _ if value < 70 => 2000,
                         _ if value < 100 => 1900,
@@ -417,12 +417,10 @@ fn read(text: &str, template: &Template) -> Result<Read> {
                 if !r.exact && !quoted && (is_space || is_separator(c)) {
                     r.skip_space();
                     let next = r.rest.chars().next();
-                    if next.is_some_and(|n| is_separator(n)) && !is_space {
-                        r.rest = r.rest.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
-                    } else if next.is_some_and(is_separator)
-                        && is_space
-                        && !(matches!(next, Some('-' | '+')) && sign_may_follow(items.peek()))
-                    {
+                    // A blank may stand for a separator, but not for a sign that the next field reads.
+                    let keeps_sign =
+                        is_space && matches!(next, Some('-' | '+')) && sign_may_follow(items.peek());
+                    if next.is_some_and(is_separator) && !keeps_sign {
                         r.rest = r.rest.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
                     }
                 } else {

@@ -254,8 +254,11 @@ fn locate(
 
 #[allow(clippy::too_many_arguments, reason = "the SQL function has as many")]
 fn instr(text: &str, pattern: &str, start: i32, nth: i32, end: i32, opts: &str, group: i32) -> Result<i32> {
+    start_byte(text, start)?;
+    if nth <= 0 {
+        return Err(bad_parameter("n", nth));
+    }
     if end != 0 && end != 1 {
-        start_byte(text, start)?;
         return Err(bad_parameter("endoption", end));
     }
     let span = locate(text, pattern, start, nth, opts, group, "regexp_instr()")?;

@@ -91,7 +91,7 @@ macro_rules! to_int {
         #[inline]
         pub(crate) fn $name(a: f64) -> ($t, bool) {
             let r = libm::rint(a);
-            (r as $t, !(r >= -$limit && r < $limit))
+            (r as $t, !(-$limit..$limit).contains(&r))
         }
     )*};
 }
@@ -210,13 +210,13 @@ fn random(ctx: &EvalContext<'_>) -> f64 {
 
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
-    def(204, "float4pl", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, |a, b| f32::add_error(a, b); f32::add(a, b))),
-    def(205, "float4mi", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, |a, b| f32::sub_error(a, b); f32::sub(a, b))),
-    def(202, "float4mul", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, |a, b| f32::mul_error(a, b); f32::mul(a, b))),
+    def(204, "float4pl", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, f32::add_error; f32::add(a, b))),
+    def(205, "float4mi", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, f32::sub_error; f32::sub(a, b))),
+    def(202, "float4mul", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, f32::mul_error; f32::mul(a, b))),
     def(203, "float4div", &[FLOAT4, FLOAT4], FLOAT4).imp(try2!(|a: f32, b: f32| -> f32, FLOAT4, |_, b| f32::div_error(b); f32::div(a, b))),
-    def(218, "float8pl", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, |a, b| f64::add_error(a, b); f64::add(a, b))),
-    def(219, "float8mi", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, |a, b| f64::sub_error(a, b); f64::sub(a, b))),
-    def(216, "float8mul", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, |a, b| f64::mul_error(a, b); f64::mul(a, b))),
+    def(218, "float8pl", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, f64::add_error; f64::add(a, b))),
+    def(219, "float8mi", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, f64::sub_error; f64::sub(a, b))),
+    def(216, "float8mul", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, f64::mul_error; f64::mul(a, b))),
     def(217, "float8div", &[FLOAT8, FLOAT8], FLOAT8).imp(try2!(|a: f64, b: f64| -> f64, FLOAT8, |_, b| f64::div_error(b); f64::div(a, b))),
     def(281, "float48pl", &[FLOAT4, FLOAT8], FLOAT8).imp(try2!(|a: f32, b: f64| -> f64, FLOAT8, |a, b| f64::add_error(f64::from(a), b); f64::add(f64::from(a), b))),
     def(282, "float48mi", &[FLOAT4, FLOAT8], FLOAT8).imp(try2!(|a: f32, b: f64| -> f64, FLOAT8, |a, b| f64::sub_error(f64::from(a), b); f64::sub(f64::from(a), b))),

@@ -245,7 +245,7 @@ fn any_literal(ctx: &EvalContext<'_>, value: &Value) -> Option<String> {
 /// `parse_ident`: the parts of a dotted name.
 fn parse_ident(name: &str, strict: bool) -> Result<Value> {
     let fault = |detail: Option<String>| {
-        let e = invalid(alloc::format!("string is not a valid identifier: {}", alloc::format!("\"{name}\"")));
+        let e = invalid(alloc::format!("string is not a valid identifier: \"{name}\""));
         match detail {
             Some(d) => e.detail(d),
             None => e,

@@ -271,34 +271,79 @@ struct Digits {
     fraction: String,
 }
 
-/// The digits of a number rounded for a template; `#` where they do not fit.
-fn digits(n: &Numeric, t: &Template) -> Result<Digits> {
-    let n = match t.shift {
-        Some(shift) => n.mul(&Numeric::from(10i64).pow(&Numeric::from(i64::from(shift)))?)?,
-        None => n.clone(),
-    };
-    let rounded = n.round(t.post as i32)?;
-    let negative = rounded.signum() < 0 && !rounded.is_nan();
-    let text = format!("{}", rounded.abs());
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    if !rounded.is_finite() || whole.len() > t.pre && !(whole == "0" && t.pre == 0) {
-        return Ok(Digits { negative, whole: "#".repeat(t.pre), fraction: "#".repeat(t.post) });
+impl Digits {
+    /// From the decimal text of an absolute value; `#` where the digits before the point do not fit.
+    fn new(text: &str, negative: bool, t: &Template) -> Self {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if whole.len() > t.pre {
+            return Self { negative, whole: "#".repeat(t.pre), fraction: "#".repeat(t.post) };
+        }
+        Self { negative, whole: whole.into(), fraction: fraction.into() }
     }
-    let whole = if t.pre == 0 { "" } else { whole };
-    Ok(Digits { negative, whole: whole.into(), fraction: fraction.into() })
+}
+
+/// A number to be written.
+enum Number<'a> {
+    Exact(&'a Numeric),
+    /// A float and how many of its decimal digits mean something.
+    Float(f64, usize),
+}
+
+impl Number<'_> {
+    /// The digits rounded for a template. A float too long for its precision loses decimals, template and all.
+    fn digits(&self, t: &mut Template) -> Result<Digits> {
+        match self {
+            Self::Exact(n) => {
+                let rounded = shifted(n, t)?.round(t.post as i32)?;
+                let negative = rounded.signum() < 0 && !rounded.is_nan();
+                Ok(Digits::new(&format!("{}", rounded.abs()), negative, t))
+            }
+            Self::Float(x, precision) => {
+                let x = t.shift.map_or(*x, |shift| x * libm::pow(10.0, f64::from(shift)));
+                let show = |decimals: usize| match x.is_infinite() {
+                    true => String::from("Infinity"),
+                    false => format!("{:.decimals$}", x.abs()),
+                };
+                let whole = show(0).len();
+                t.post = t.post.min(precision.saturating_sub(whole));
+                let text = show(t.post);
+                let negative = x.is_sign_negative() && !x.is_nan();
+                Ok(Digits::new(&text, negative, t))
+            }
+        }
+    }
+
+    fn exact(&self) -> Numeric {
+        match self {
+            Self::Exact(n) => (*n).clone(),
+            Self::Float(x, 6) => Numeric::from_f32(*x as f32),
+            Self::Float(x, _) => Numeric::from_f64(*x),
+        }
+    }
+}
+
+/// Multiplied by the power of ten that `V` asks for.
+fn shifted(n: &Numeric, t: &Template) -> Result<Numeric> {
+    match t.shift {
+        Some(shift) => n.mul(&Numeric::from(10i64).pow(&Numeric::from(i64::from(shift)))?),
+        None => Ok(n.clone()),
+    }
 }
 
 /// Writes a number. Digits fill the places from the point outwards; places left of the number are blanks, or zeros
 /// from the first `0` on.
-fn write(n: &Numeric, text: &str) -> Result<String> {
-    let t = Template::parse(text)?;
+fn write(n: &Number<'_>, text: &str) -> Result<String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let mut t = Template::parse(text)?;
     if t.scientific {
-        return Ok(scientific(n, &t));
+        return Ok(scientific(&n.exact(), &t));
     }
     if t.roman {
-        return Ok(write_roman(n, &t));
+        return write_roman(n, &t);
     }
-    let d = digits(n, &t)?;
+    let d = n.digits(&mut t)?;
     let mut w = Writer::new(&t, &d);
     for place in &t.places {
         w.place(*place);
@@ -386,7 +431,9 @@ impl<'a> Writer<'a> {
                     self.leading_sign();
                 }
                 self.after_point = true;
-                self.out.push('.');
+                if self.d.whole != "NaN" {
+                    self.out.push('.');
+                }
                 self.started = true;
             }
             Place::Group => {
@@ -431,8 +478,7 @@ impl<'a> Writer<'a> {
                 self.started = true;
             }
             if n < self.decimals || zero {
-                let c = self.d.fraction.as_bytes().get(n).copied().unwrap_or(b'0');
-                self.out.push(char::from(c));
+                self.out.extend(self.d.fraction.as_bytes().get(n).copied().map(char::from));
             }
             return;
         }
@@ -446,9 +492,9 @@ impl<'a> Writer<'a> {
         }
         if n < self.lead {
             if self.started {
-                self.out.push('0')
+                self.out.push('0');
             } else {
-                self.blank()
+                self.blank();
             }
             return;
         }
@@ -471,8 +517,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn write_roman(n: &Numeric, t: &Template) -> String {
-    let letters = n.round(0).ok().and_then(|n| n.to_i128()).and_then(roman);
+fn write_roman(n: &Number<'_>, t: &Template) -> Result<String> {
+    let letters = match n {
+        Number::Exact(n) => roman(n.to_i32()?.into()),
+        Number::Float(x, _) => roman(libm::rint(*x) as i128),
+    };
     let mut out = String::new();
     for place in &t.places {
         if let Place::Roman(upper) = place {
@@ -485,13 +534,13 @@ fn write_roman(n: &Numeric, t: &Template) -> String {
             }
         }
     }
-    out
+    Ok(out)
 }
 
 /// `d.ddde+xx`.
 fn scientific(n: &Numeric, t: &Template) -> String {
     if !n.is_finite() {
-        return format!(" {}.{}", "#".repeat(t.pre), "#".repeat(t.post));
+        return format!(" {}.{}", "#".repeat(t.pre), "#".repeat(t.post + 4));
     }
     let sign = if n.signum() < 0 { '-' } else { ' ' };
     let text = format!("{}", n.abs());
@@ -562,9 +611,8 @@ fn read(text: &str, template: &str) -> Result<Numeric> {
         }
         match place {
             Place::Digit(_) => {
-                if digits.is_empty() && !point && !takes_own_sign {
-                    take_sign(&mut rest, &mut negative);
-                } else if digits.is_empty() && !point && t.sign == SignPlace::After {
+                let sign_here = !takes_own_sign || t.sign == SignPlace::After;
+                if digits.is_empty() && !point && sign_here {
                     take_sign(&mut rest, &mut negative);
                 }
                 rest = rest.trim_start();
@@ -620,17 +668,19 @@ fn read(text: &str, template: &str) -> Result<Numeric> {
 pub(crate) static FUNCTIONS: &[Function] = &[
     def(1773, "to_char", &[INT4, TEXT], TEXT)
         .stable()
-        .imp(row!(|n: i32, t: &str| write(&Numeric::from(n), t))),
+        .imp(row!(|n: i32, t: &str| write(&Number::Exact(&Numeric::from(n)), t))),
     def(1774, "to_char", &[INT8, TEXT], TEXT)
         .stable()
-        .imp(row!(|n: i64, t: &str| write(&Numeric::from(n), t))),
-    def(1772, "to_char", &[NUMERIC, TEXT], TEXT).stable().imp(row!(|n: &Numeric, t: &str| write(n, t))),
+        .imp(row!(|n: i64, t: &str| write(&Number::Exact(&Numeric::from(n)), t))),
+    def(1772, "to_char", &[NUMERIC, TEXT], TEXT)
+        .stable()
+        .imp(row!(|n: &Numeric, t: &str| write(&Number::Exact(n), t))),
     def(1775, "to_char", &[FLOAT4, TEXT], TEXT)
         .stable()
-        .imp(row!(|n: f32, t: &str| write(&Numeric::from_f32(n), t))),
+        .imp(row!(|n: f32, t: &str| write(&Number::Float(n.into(), 6), t))),
     def(1776, "to_char", &[FLOAT8, TEXT], TEXT)
         .stable()
-        .imp(row!(|n: f64, t: &str| write(&Numeric::from_f64(n), t))),
+        .imp(row!(|n: f64, t: &str| write(&Number::Float(n, 15), t))),
     def(1777, "to_number", &[TEXT, TEXT], NUMERIC)
         .stable()
         .imp(row!(|s: &str, t: &str| { if t.is_empty() { None } else { Some(read(s, t)?) } })),
