@@ -149,6 +149,7 @@ fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
     }
     let array = |ty: Oid| typeinfo::element_of(ty) != 0;
     let (mut element, mut holder) = (0, 0);
+    let mut compatible = Vec::new();
     for (t, a) in types.iter().zip(args) {
         if *t == UNKNOWN {
             continue;
@@ -172,11 +173,14 @@ fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
             }
             oid::ANYCOMPATIBLEARRAY if !array(*t) => return false,
             oid::ANYCOMPATIBLENONARRAY if array(*t) => return false,
+            oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => compatible.push(*t),
+            oid::ANYCOMPATIBLEARRAY => compatible.push(typeinfo::element_of(*t)),
             oid::ANYRANGE => return false,
             _ => {}
         }
     }
-    element == 0 || holder == 0 || typeinfo::element_of(holder) == element
+    // An array to append to a list of numbers, say, has no type in common with them.
+    (element == 0 || holder == 0 || typeinfo::element_of(holder) == element) && common_of(&compatible).is_ok()
 }
 
 /// A function's candidates for so many arguments.
