@@ -643,7 +643,8 @@ impl Decoder<'_> {
             if f.hour > 24 || f.minute > 59 || f.second > 60 || late || f.time() > DAY {
                 return Err(Failure::Range);
             }
-            if self.seen & set::TIME != set::TIME {
+            let some_date = self.seen & set::DATE != 0 && self.seen & set::DATE != set::DATE;
+            if self.seen & set::TIME != set::TIME || some_date {
                 return Err(Failure::Format);
             }
         } else {

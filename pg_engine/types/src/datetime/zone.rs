@@ -28,9 +28,33 @@ fn instant(t: i64) -> Timestamp {
     Timestamp::new(seconds.max(FIRST), 0).unwrap_or_default()
 }
 
+/// 1884-01-01: North America kept local mean time before.
+const STANDARD_TIME: i64 = -(116 * 365 + 29) * DAY;
+
+/// Zones that name a rule, not a place, had no local mean time: their standard time holds for all of the past (the
+/// database of today makes them links to places).
+fn rule_zone(zone: &TimeZone, t: i64) -> Option<(i32, &'static str)> {
+    if t >= STANDARD_TIME {
+        return None;
+    }
+    match zone.iana_name()? {
+        "EST5EDT" => Some((-5 * 3600, "EST")),
+        "CST6CDT" => Some((-6 * 3600, "CST")),
+        "MST7MDT" => Some((-7 * 3600, "MST")),
+        "PST8PDT" => Some((-8 * 3600, "PST")),
+        _ => None,
+    }
+}
+
 /// Seconds east of UTC at a moment.
 pub fn offset_at(zone: &TimeZone, t: i64) -> i32 {
-    if *zone == TimeZone::UTC { 0 } else { zone.to_offset(instant(t)).seconds() }
+    if *zone == TimeZone::UTC {
+        return 0;
+    }
+    match rule_zone(zone, t) {
+        Some((east, _)) => east,
+        None => zone.to_offset(instant(t)).seconds(),
+    }
 }
 
 /// Seconds east of UTC of a zone that has never changed its offset.
@@ -54,6 +78,9 @@ pub fn to_local(zone: &TimeZone, t: i64) -> i64 {
 pub fn offset_of_local(zone: &TimeZone, local: i64) -> i32 {
     if *zone == TimeZone::UTC {
         return 0;
+    }
+    if let Some((east, _)) = rule_zone(zone, local) {
+        return east;
     }
     let mut days = local.div_euclid(DAY);
     let last_day = (LAST - EPOCH) / 86_400 - 1;
@@ -91,7 +118,10 @@ pub fn to_utc(zone: &TimeZone, local: i64) -> Result<i64> {
 
 /// What the clock is called at a moment (`PST`), in zones that have a name for it.
 pub fn abbreviation_at(zone: &TimeZone, t: i64) -> String {
-    zone.to_offset_info(instant(t)).abbreviation().into()
+    match rule_zone(zone, t) {
+        Some((_, name)) => name.into(),
+        None => zone.to_offset_info(instant(t)).abbreviation().into(),
+    }
 }
 
 /// Seconds east of UTC and daylight flag of an abbreviation such as `EST`.

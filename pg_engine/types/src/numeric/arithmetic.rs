@@ -180,7 +180,8 @@ impl Numeric {
         self.cut(scale, false)
     }
     fn cut(&self, scale: i32, round: bool) -> Result<Self> {
-        let scale = scale.clamp(-2_000, 2_000);
+        // One place beyond the longest number already loses everything.
+        let scale = scale.clamp(-(super::MAX_WEIGHT + 1) * 4 - 1, MAX_SCALE as i32);
         if let Some((m, s)) = self.small()
             && (0..=s as i32).contains(&scale)
             && s as i32 - scale <= 18

@@ -45,7 +45,8 @@ impl Numeric {
         // Decimal weight of the root, rounded the way PostgreSQL does.
         let weight = (d.weight + 1) * WIDTH / 2 - 1;
         let scale = scale_for(weight, d.scale as i32);
-        Self::from_digits(sqrt(&d, scale + GUARD).rounded(scale))
+        let root = sqrt(&d, scale + GUARD).rounded(scale);
+        Self::from_digits(nearest_root(root, &d, scale))
     }
     /// e to the power of `self`.
     pub fn exp(&self) -> Result<Self> {
@@ -174,6 +175,22 @@ fn sqrt(v: &Digits, scale: i32) -> Digits {
             return x;
         }
     }
+}
+
+/// Moves a root that is off by a unit of its last decimal at most to the nearest one: guard digits alone cannot tell
+/// which side of a tie a root lies on.
+fn nearest_root(root: Digits, v: &Digits, scale: i32) -> Digits {
+    let half = Digits::from_u128(false, 5, (scale + 1) as u32);
+    let unit = Digits::from_u128(false, 1, scale as u32);
+    let square = |x: &Digits| x.mul(x);
+    let low = root.sub(&half);
+    if !low.negative && square(&low).cmp(v).is_gt() {
+        return root.sub(&unit);
+    }
+    if square(&root.add(&half)).cmp(v).is_le() {
+        return root.add(&unit);
+    }
+    root
 }
 
 /// e to the power of `x`, rounded to `scale` decimals.

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, nested};
+use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, holds_array, nested};
 use crate::{
     error::Result,
     numeric::Numeric,
-    oid, typeinfo,
+    oid,
     value::{Interval, TimeTz, Value},
     vector::{Physical, VectorBuilder},
 };
@@ -153,7 +153,7 @@ impl Field {
                 let micros = i64::from_le_bytes(r.array()?);
                 Ok(Value::TimeTz(TimeTz { micros, zone: i32::from_le_bytes(r.array()?) }))
             }
-            ty if typeinfo::element_of(ty) != 0 => nested::get_array(bytes, depth),
+            ty if holds_array(ty) => nested::get_array(bytes, depth),
             _ => nested::get_record(bytes, depth),
         }
     }

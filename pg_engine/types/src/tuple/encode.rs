@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::{Field, HAS_NULLS, MAX_FIELDS, TupleLayout, VARIABLE, nested};
+use super::{Field, HAS_NULLS, MAX_FIELDS, TupleLayout, VARIABLE, holds_array, nested};
 use crate::{
     error::{Result, SqlError, SqlState},
     oid, typeinfo,
@@ -105,7 +105,8 @@ impl Field {
             (Value::Char(_), Physical::Other) => self.ty.oid == oid::CHAR,
             (Value::Tid(..), Physical::Other) => self.ty.oid == oid::TID,
             (Value::TimeTz(_), Physical::Other) => self.ty.oid == oid::TIMETZ,
-            (Value::Array(_) | Value::Record(_), Physical::Other) => self.width == VARIABLE,
+            (Value::Array(_), Physical::Other) => self.width == VARIABLE && holds_array(self.ty.oid),
+            (Value::Record(_), Physical::Other) => self.width == VARIABLE && !holds_array(self.ty.oid),
             _ => false,
         }
     }

@@ -22,7 +22,8 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     error::{SqlError, SqlState},
-    oid::{self, SqlType},
+    oid::{self, Oid, SqlType},
+    typeinfo,
     vector::Physical,
 };
 
@@ -74,6 +75,11 @@ impl TupleLayout {
     pub fn types(&self) -> Vec<SqlType> {
         self.fields.iter().map(|f| f.ty).collect()
     }
+}
+
+/// True for the types whose variable-length fields hold arrays; the others hold records.
+fn holds_array(ty: Oid) -> bool {
+    matches!(ty, oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY) || typeinfo::element_of(ty) != 0
 }
 
 const fn fixed_width(ty: SqlType, class: Physical) -> u16 {

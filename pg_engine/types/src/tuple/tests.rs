@@ -138,6 +138,16 @@ fn values_of_other_types_are_refused() {
 }
 
 #[test]
+fn arrays_of_any_element_are_stored() {
+    let layout = TupleLayout::new(&[oid::ANYARRAY.into()]);
+    let values = vec![Value::text("a"), Value::Null];
+    let row = [Value::Array(Arc::new(ArrayValue { element: oid::TEXT, dims: vec![(2, 1)], values }))];
+    let mut tuple = Vec::new();
+    layout.encode(&row, &mut tuple).unwrap();
+    assert_eq!(layout.decode(&tuple, &[]).unwrap(), row);
+}
+
+#[test]
 fn a_balance_row_is_compact() {
     let types = [oid::INT4, oid::INT4, oid::INT4, oid::BPCHAR].map(SqlType::new);
     let mut tuple = Vec::new();
