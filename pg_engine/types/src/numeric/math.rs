@@ -73,7 +73,8 @@ impl Numeric {
         if self.is_nan() || number.is_nan() {
             return Ok(Self::NAN);
         }
-        if self.signum() < 0 || number.signum() < 0 {
+        let infinite = self.is_infinite() || number.is_infinite();
+        if infinite && (self.signum() < 0 || number.signum() < 0) {
             return Err(log_error("cannot take logarithm of a negative number"));
         }
         self.check_logarithm()?;
