@@ -57,7 +57,8 @@ impl Dialect for Postgres {
     fn is_table_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
         match &parser.get_current_token().token {
             Token::Word(w) if w.quote_style.is_none() && w.keyword == *kw => {
-                matches!(lookup(&w.value).1, Category::Unreserved | Category::ColumnName)
+                // SET is unreserved, but `UPDATE t SET ...` must not take it for an alias.
+                *kw != Keyword::SET && matches!(lookup(&w.value).1, Category::Unreserved | Category::ColumnName)
             }
             _ => BASE.is_table_alias(kw, parser),
         }

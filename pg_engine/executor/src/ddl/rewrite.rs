@@ -218,6 +218,8 @@ impl Ddl<'_, '_> {
             }
             let heap = self.new_heap()?;
             self.point_to(relation.oid, heap)?;
+            // The same catalog row changes twice: the second change must see the first.
+            self.step();
             self.drop_storage(relation.storage)?;
             self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| {
                 r.put("reltuples", -1.0f32);
