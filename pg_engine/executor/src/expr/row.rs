@@ -305,7 +305,7 @@ impl Subscript {
         let mut bounds = Vec::with_capacity(self.indices.len());
         for (k, (lower, upper)) in self.indices.iter_mut().enumerate() {
             let (n, low) = a.dims.get(k).copied().unwrap_or((0, 1));
-            let mut bound = |e: &mut Option<Compiled>, default: i32| -> Result<Option<i32>> {
+            let bound = |e: &mut Option<Compiled>, default: i32| -> Result<Option<i32>> {
                 match e {
                     None => Ok(Some(default)),
                     Some(e) => Ok(match e.row(row, rt)? {
