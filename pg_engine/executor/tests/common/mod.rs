@@ -1,0 +1,257 @@
+//! The engine without a network: parse, bind, plan, run, all on a device in memory.
+
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use std::{cell::RefCell, sync::Arc};
+
+use pg_catalog::{CatalogReader, Relation, Txn};
+use pg_executor::{ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SettingRow, text};
+use pg_plan::{
+    expr::Expr,
+    statement::{Command, Planned, Query, Statement},
+};
+use pg_sql::BindOptions;
+use pg_storage::{FormatOptions, Isolation, Storage, StorageConfig};
+use pg_types::{Batch, Oid, Result, SqlError, Value, format::FormatSettings, io};
+use platform::{memory_device::MemDevice, sync::Mutex};
+
+pub struct TestSession {
+    pub format: FormatSettings,
+    sequences: Mutex<SequenceMemory>,
+    pub notices: RefCell<Vec<String>>,
+    pub path: Vec<String>,
+}
+
+impl Default for TestSession {
+    fn default() -> Self {
+        Self {
+            format: FormatSettings::default(),
+            sequences: Mutex::default(),
+            notices: RefCell::default(),
+            path: vec!["public".into()],
+        }
+    }
+}
+
+impl Session for TestSession {
+    fn setting(&self, name: &str) -> Option<String> {
+        (name == "server_version").then(|| "15.0".into())
+    }
+    fn set_setting(&self, _: &str, _: &str, _: bool) -> Result<()> {
+        Err(SqlError::unsupported("SET"))
+    }
+    fn settings(&self) -> Vec<SettingRow> {
+        Vec::new()
+    }
+    fn activity(&self) -> Vec<ActivityRow> {
+        Vec::new()
+    }
+    fn format(&self) -> &FormatSettings {
+        &self.format
+    }
+    fn search_path(&self) -> Vec<String> {
+        self.path.clone()
+    }
+    fn user(&self) -> Oid {
+        10
+    }
+    fn user_name(&self) -> String {
+        "postgres".into()
+    }
+    fn session_user_name(&self) -> String {
+        "postgres".into()
+    }
+    fn database(&self) -> String {
+        "postgres".into()
+    }
+    fn backend_pid(&self) -> i32 {
+        1
+    }
+    fn client_address(&self) -> Option<(String, u16)> {
+        None
+    }
+    fn statement_timestamp(&self) -> i64 {
+        0
+    }
+    fn server_start(&self) -> i64 {
+        0
+    }
+    fn signal_backend(&self, _: i32, _: bool) -> bool {
+        false
+    }
+    fn interrupted(&self) -> Option<SqlError> {
+        None
+    }
+    fn notice(&self, severity: &'static str, report: SqlError) {
+        self.notices.borrow_mut().push(format!("{severity}: {}", report.message()));
+    }
+    fn sequences(&self) -> &Mutex<SequenceMemory> {
+        &self.sequences
+    }
+    fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
+        pg_sql::bind_scalar(text, Some(relation), None, catalog)
+    }
+    fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
+        pg_planner::plan(query, catalog, &Default::default()).map(Arc::new)
+    }
+    fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
+        let list = pg_sql::parse(text)?;
+        let options = BindOptions { param_types: &[], format: &self.format };
+        match pg_sql::bind(&list[0], catalog, &options)? {
+            Statement::Query(q) => self.plan_bound(catalog, q),
+            _ => Err(SqlError::internal("not a query")),
+        }
+    }
+}
+
+/// What a statement came to.
+#[derive(Debug)]
+pub struct Answer {
+    pub tag: String,
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+pub struct Db {
+    pub engine: Arc<Engine>,
+    pub session: TestSession,
+    pub txn: Option<Txn>,
+    pub device: Arc<MemDevice>,
+}
+
+pub fn open(device: &Arc<MemDevice>) -> Arc<Engine> {
+    let config = StorageConfig { background_tasks: false, ..StorageConfig::default() };
+    let storage = Storage::open(device.clone(), config).unwrap();
+    if !Engine::is_bootstrapped(&storage).unwrap() {
+        let initial = Initial { user: "postgres".into(), verifier: None, database: "postgres".into() };
+        Engine::bootstrap(&storage, &initial).unwrap();
+    }
+    Engine::open(storage).unwrap()
+}
+
+impl Db {
+    pub fn new() -> Self {
+        let device = Arc::new(MemDevice::new(512 << 20, 4096));
+        Storage::format(&*device, &FormatOptions::default()).unwrap();
+        Self { engine: open(&device), session: TestSession::default(), txn: None, device }
+    }
+    /// Another session on the same engine.
+    pub fn other(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            session: TestSession::default(),
+            txn: None,
+            device: self.device.clone(),
+        }
+    }
+    pub fn plan(&mut self, txn: &mut Txn, sql: &str, types: &[Option<Oid>]) -> Result<Statement> {
+        let list = pg_sql::parse(sql)?;
+        let reader = self.engine.reader(txn, &self.session)?;
+        let options = BindOptions { param_types: types, format: &self.session.format };
+        pg_sql::bind(&list[0], &*reader, &options)
+    }
+    /// Runs one statement; outside BEGIN in its own transaction.
+    pub fn try_run(&mut self, sql: &str) -> Result<Answer> {
+        match sql.trim().trim_end_matches(';').to_ascii_uppercase().as_str() {
+            "BEGIN" => {
+                self.txn = Some(self.engine.begin(Isolation::ReadCommitted, false, 0));
+                return Ok(Answer { tag: "BEGIN".into(), rows: Vec::new() });
+            }
+            "BEGIN ISOLATION LEVEL REPEATABLE READ" => {
+                self.txn = Some(self.engine.begin(Isolation::RepeatableRead, false, 0));
+                return Ok(Answer { tag: "BEGIN".into(), rows: Vec::new() });
+            }
+            "COMMIT" => {
+                self.engine.commit(self.txn.take().unwrap())?;
+                return Ok(Answer { tag: "COMMIT".into(), rows: Vec::new() });
+            }
+            "ROLLBACK" => {
+                self.engine.rollback(self.txn.take().unwrap());
+                return Ok(Answer { tag: "ROLLBACK".into(), rows: Vec::new() });
+            }
+            _ => {}
+        }
+        if let Some(mut txn) = self.txn.take() {
+            let r = self.run_in(&mut txn, sql);
+            self.txn = Some(txn);
+            return r;
+        }
+        let mut txn = self.engine.begin(Isolation::ReadCommitted, false, 0);
+        match self.run_in(&mut txn, sql) {
+            Ok(a) => {
+                self.engine.commit(txn)?;
+                Ok(a)
+            }
+            Err(e) => {
+                self.engine.rollback(txn);
+                Err(e)
+            }
+        }
+    }
+    fn run_in(&mut self, txn: &mut Txn, sql: &str) -> Result<Answer> {
+        match self.plan(txn, sql, &[])? {
+            Statement::Query(q) => {
+                let reader = self.engine.reader(txn, &self.session)?;
+                let planned = Arc::new(pg_planner::plan(q, &*reader, &Default::default())?);
+                drop(reader);
+                self.engine.lock_plan(txn, &planned, self.engine.catalog_version())?;
+                let cx = ExecContext::new(&self.engine, &self.session, txn, &[]);
+                let mut cursor = Cursor::new(&planned)?;
+                cursor.open(&cx)?;
+                let mut rows = Vec::new();
+                while let Some(b) = cursor.next(&cx)? {
+                    collect(&b, &cx, &mut rows)?;
+                }
+                let n = cursor.affected();
+                let tag = match planned.command {
+                    Command::Select => format!("SELECT {}", rows.len()),
+                    Command::Insert => format!("INSERT 0 {n}"),
+                    Command::Update => format!("UPDATE {n}"),
+                    Command::Delete => format!("DELETE {n}"),
+                };
+                Ok(Answer { tag, rows })
+            }
+            Statement::Utility(u) => {
+                let cx = ExecContext::new(&self.engine, &self.session, txn, &[]);
+                let o = self.engine.utility(&u, &cx)?;
+                Ok(Answer { tag: o.tag, rows: Vec::new() })
+            }
+            Statement::Explain(..) => Err(SqlError::unsupported("EXPLAIN in tests")),
+        }
+    }
+    /// As `try_run`, panicking on errors.
+    pub fn run(&mut self, sql: &str) -> Answer {
+        self.try_run(sql).unwrap_or_else(|e| panic!("{sql}\n{e:?}"))
+    }
+    /// Rows as psql's unaligned form: `a|b` per row.
+    pub fn query(&mut self, sql: &str) -> Vec<String> {
+        lines(&self.run(sql).rows)
+    }
+    /// SQLSTATE and message of the error that must come.
+    pub fn error(&mut self, sql: &str) -> String {
+        match self.try_run(sql) {
+            Ok(a) => panic!("{sql}: expected an error, got {a:?}"),
+            Err(e) => format!("{}: {}", e.state().as_str(), e.message()),
+        }
+    }
+}
+
+pub fn lines(rows: &[Vec<Option<String>>]) -> Vec<String> {
+    rows.iter()
+        .map(|r| r.iter().map(|v| v.clone().unwrap_or_default()).collect::<Vec<_>>().join("|"))
+        .collect()
+}
+
+fn collect(b: &Batch, cx: &ExecContext<'_>, rows: &mut Vec<Vec<Option<String>>>) -> Result<()> {
+    for i in b.selected() {
+        let mut row = Vec::new();
+        for c in &b.columns {
+            row.push(match c.value(i) {
+                Value::Null => None,
+                v if text::needs_catalog(c.ty.oid) => Some(text::output(&v, c.ty.oid, cx)?),
+                v => Some(io::output_string(&v, c.ty, cx.session.format())),
+            });
+        }
+        rows.push(row);
+    }
+    Ok(())
+}
