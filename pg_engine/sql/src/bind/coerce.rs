@@ -36,7 +36,12 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathwa
             CastMethod::InOut => Pathway::Io,
         });
     }
-    let element = |ty| typeinfo::get(ty).filter(|t| t.is_array()).map_or(0, |t| t.element);
+    let element = |ty| match ty {
+        // Arrays in all but their catalog entry.
+        oid::INT2VECTOR => oid::INT2,
+        oid::OIDVECTOR => oid::OID,
+        _ => typeinfo::get(ty).filter(|t| t.is_array()).map_or(0, |t| t.element),
+    };
     let (source, target) = (element(from), element(to));
     if source != 0 && target != 0 {
         return pathway(source, target, context).map(|way| match way {
