@@ -115,6 +115,8 @@ impl Ddl<'_, '_> {
 
     fn point_to(&self, oid: Oid, rel: RelId) -> Result<()> {
         self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relfilenode", rel.0))?;
+        // The row may be changed once more by the same statement.
+        self.step();
         Ok(())
     }
 

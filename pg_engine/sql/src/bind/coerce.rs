@@ -23,6 +23,10 @@ pub(crate) enum Pathway {
 
 /// The way from one type to another in a context, if there is one.
 pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathway> {
+    // The vector types are arrays of fixed shape (PostgreSQL has these two as array coercions, too).
+    if matches!((from, to), (oid::INT2VECTOR, oid::INT2_ARRAY) | (oid::OIDVECTOR, oid::OID_ARRAY)) {
+        return Some(Pathway::Relabel);
+    }
     if from == to {
         return Some(Pathway::Same);
     }
