@@ -354,7 +354,8 @@ impl CatalogTable {
     /// Removes a row.
     pub fn delete(&self, storage: &Arc<Storage>, txn: &mut Transaction, tid: Tid) -> Result<()> {
         match storage.heap_delete(txn, self.heap, tid).map_err(storage_error)? {
-            RowOutcome::Done { .. } => Ok(()),
+            // One statement may come to a row by several ways (dependencies): once is enough.
+            RowOutcome::Done { .. } | RowOutcome::SelfModified => Ok(()),
             _ => Err(concurrent()),
         }
     }

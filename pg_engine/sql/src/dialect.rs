@@ -55,6 +55,10 @@ impl Dialect for Postgres {
         BASE.is_reserved_for_identifier(kw)
     }
     fn is_table_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
+        // As a bare alias SET would swallow the SET of UPDATE: PostgreSQL's grammar prefers the latter, too.
+        if *kw == Keyword::SET {
+            return false;
+        }
         match &parser.get_current_token().token {
             Token::Word(w) if w.quote_style.is_none() && w.keyword == *kw => {
                 // SET is unreserved, but `UPDATE t SET ...` must not take it for an alias.
