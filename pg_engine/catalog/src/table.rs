@@ -354,8 +354,7 @@ impl CatalogTable {
     /// Removes a row.
     pub fn delete(&self, storage: &Arc<Storage>, txn: &mut Transaction, tid: Tid) -> Result<()> {
         match storage.heap_delete(txn, self.heap, tid).map_err(storage_error)? {
-            // One statement may come to a row by several ways (dependencies): once is enough.
-            RowOutcome::Done { .. } | RowOutcome::SelfModified => Ok(()),
+            RowOutcome::Done { .. } => Ok(()),
             _ => Err(concurrent()),
         }
     }

@@ -141,6 +141,8 @@ impl Ddl<'_, '_> {
         }
         for a in list.iter().rev() {
             self.delete_object(*a)?;
+            // The next object may be described by a row that this one's removal changed (a table's count of checks).
+            self.step();
         }
         self.step();
         Ok(())
