@@ -9,9 +9,15 @@ use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow};
-use pg_plan::{expr::Expr, statement::Planned};
+use pg_plan::{
+    expr::Expr,
+    statement::{Planned, Query},
+};
 use pg_types::{Oid, Result, SqlError, format::FormatSettings};
-use pg_wire::{Encoder, Severity};
+use pg_wire::{
+    Encoder, Severity,
+    scram::{self, Verifier},
+};
 use platform::sync::Mutex;
 
 use crate::{
@@ -225,6 +231,18 @@ impl Session for Env {
     }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         statement::plan_text(catalog, text, &self.derived)
+    }
+    fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
+        pg_planner::plan(query, catalog, &self.derived.planner).map(Arc::new)
+    }
+    fn password_verifier(&self, password: &str) -> Result<String> {
+        // A verifier made elsewhere is kept as it is.
+        if Verifier::parse(password).is_some() {
+            return Ok(password.into());
+        }
+        let mut salt = [0; scram::SALT_LEN];
+        platform::entropy::fill(&mut salt);
+        Ok(Verifier::new(password, &salt, scram::ITERATIONS).to_string())
     }
     fn memory_limit(&self) -> usize {
         256 << 20
