@@ -23,7 +23,7 @@ pub(crate) enum Pathway {
 
 /// The way from one type to another in a context, if there is one.
 pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathway> {
-    // The vector types are arrays of fixed shape (PostgreSQL has these two as array coercions, too).
+    // The vector types are arrays of fixed shape. The other way there is none: it would make `oid[] = unknown` ambiguous.
     if matches!((from, to), (oid::INT2VECTOR, oid::INT2_ARRAY) | (oid::OIDVECTOR, oid::OID_ARRAY)) {
         return Some(Pathway::Relabel);
     }
@@ -40,12 +40,7 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathwa
             CastMethod::InOut => Pathway::Io,
         });
     }
-    let element = |ty| match ty {
-        // Arrays in all but their catalog entry.
-        oid::INT2VECTOR => oid::INT2,
-        oid::OIDVECTOR => oid::OID,
-        _ => typeinfo::get(ty).filter(|t| t.is_array()).map_or(0, |t| t.element),
-    };
+    let element = |ty| typeinfo::get(ty).filter(|t| t.is_array()).map_or(0, |t| t.element);
     let (source, target) = (element(from), element(to));
     if source != 0 && target != 0 {
         return pathway(source, target, context).map(|way| match way {
