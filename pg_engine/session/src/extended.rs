@@ -12,7 +12,6 @@ use pg_wire::{
 
 use crate::{
     datum,
-    env::now,
     portal::{Formats, Portal, Progress, Run},
     rows,
     session::Session,
@@ -68,7 +67,7 @@ impl Session {
         self.env.apply_settings(false);
         let declared: Vec<Option<Oid>> = types.iter().map(|t| Some(t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(query, &declared)?;
-        let stored = Stored { prepared, cursor: None, from_sql: false, prepared_at: now() };
+        let stored = Stored { prepared, cursor: None };
         if name.is_empty() {
             self.unnamed = Some(stored);
         } else {
@@ -157,7 +156,7 @@ impl Session {
         match &prepared {
             Prepared::Empty => out.no_data(),
             Prepared::Query(plan) => {
-                describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out)
+                describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out);
             }
             Prepared::Other(parsed) => {
                 let mut run = UtilityRun::new(parsed.clone());

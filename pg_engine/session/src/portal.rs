@@ -298,7 +298,6 @@ impl Session {
                 };
                 let settings = &self.env.derived().format;
                 rows::encode(out, batch, from, take, formats, settings, cx.as_ref())?;
-                drop(cx);
                 query.sent_of_first += take;
                 query.sent += take as u64;
                 sent_now += take as u64;

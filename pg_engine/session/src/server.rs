@@ -1,6 +1,6 @@
 //! The server: accepts connections, owns what they share, shuts down.
 
-use alloc::{boxed::Box, format, string::String, sync::Arc};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::Duration,
@@ -53,10 +53,13 @@ impl Shared {
     }
 }
 
+/// A listener and the task that accepts its connections.
+type Accepting = (Arc<dyn Listener>, task::JoinHandle<()>);
+
 /// A running server.
 pub struct Server {
     shared: Arc<Shared>,
-    listeners: Mutex<alloc::vec::Vec<(Arc<dyn Listener>, task::JoinHandle<()>)>>,
+    listeners: Mutex<Vec<Accepting>>,
 }
 
 /// Time sessions get to end at shutdown.

@@ -232,7 +232,6 @@ impl Session {
                     _ => None,
                 };
                 rows::encode(out, batch, at, 1, formats, &self.env.derived().format, cx.as_ref())?;
-                drop(cx);
                 self.relieve(out)?;
             }
             given += 1;

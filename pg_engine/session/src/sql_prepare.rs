@@ -14,7 +14,6 @@ use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinf
 use pg_wire::Encoder;
 
 use crate::{
-    env::now,
     portal::{Formats, Progress, Run},
     session::Session,
     statement::{Plan, Prepared, Stored, no_transaction},
@@ -30,7 +29,7 @@ impl Session {
         }
         let declared: Vec<Option<Oid>> = prepare.types.iter().map(|t| Some(*t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(&prepare.statement, &declared)?;
-        let stored = Stored { prepared, cursor: None, from_sql: true, prepared_at: now() };
+        let stored = Stored { prepared, cursor: None };
         self.statements.insert(prepare.name.as_str().into(), stored);
         Ok(())
     }

@@ -107,10 +107,6 @@ pub struct Stored {
     pub prepared: Prepared,
     /// Operators of an earlier run, ready to be opened again.
     pub cursor: Option<Box<Cursor>>,
-    /// Made by PREPARE rather than Parse.
-    pub from_sql: bool,
-    /// When it was prepared.
-    pub prepared_at: i64,
 }
 
 fn is_query(kind: &StatementKind) -> bool {

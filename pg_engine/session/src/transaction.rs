@@ -228,8 +228,9 @@ impl Session {
                 if let Some(level) = level {
                     storage_level(level)?;
                 }
-                if self.tx.txn.is_some() && !self.tx.used && !self.tx.pipeline {
-                    // Started for parsing only.
+                let plain = level.is_none() && read_only.is_none();
+                if self.tx.txn.is_some() && !plain && !self.tx.used && !self.tx.pipeline {
+                    // Started for parsing only, and of another kind.
                     self.commit()?;
                 }
                 if self.tx.txn.is_none() {

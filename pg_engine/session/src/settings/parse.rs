@@ -225,7 +225,7 @@ pub fn time_zone(value: &str) -> Option<(String, jiff::tz::TimeZone)> {
         let (sign, inverse) = if seconds < 0 { ('-', '+') } else { ('+', '-') };
         let s = seconds.unsigned_abs();
         let mut hm = format!("{:02}", s / 3600);
-        if s % 3600 != 0 {
+        if !s.is_multiple_of(3600) {
             hm.push_str(&format!(":{:02}", s % 3600 / 60));
         }
         return Some((format!("<{sign}{hm}>{inverse}{hm}"), jiff::tz::TimeZone::fixed(offset)));
