@@ -234,7 +234,7 @@ pub fn disk_trouble(guest: &Guest) -> Vec<String> {
     while Instant::now() < deadline {
         match guest.serial_line(Duration::from_millis(1)) {
             Ok(line) if line.contains("nvme") && (line.contains("timeout") || line.contains("I/O")) => {
-                trouble.push(line)
+                trouble.push(line);
             }
             Ok(_) => {}
             Err(_) => break,

@@ -10,7 +10,11 @@ use crate::{
 fn check(g: &Geometry, offset: u64, len: u64) -> Result<(), BlockError> {
     let block = u64::from(g.block_size);
     let fits = offset.checked_add(len).is_some_and(|end| end <= g.capacity);
-    if fits && offset.is_multiple_of(block) && len.is_multiple_of(block) { Ok(()) } else { Err(BlockError::InvalidRequest) }
+    if fits && offset.is_multiple_of(block) && len.is_multiple_of(block) {
+        Ok(())
+    } else {
+        Err(BlockError::InvalidRequest)
+    }
 }
 
 const CHUNK: usize = 1 << 20;

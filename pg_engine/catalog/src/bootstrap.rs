@@ -76,7 +76,7 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
         match def.oid {
             PG_CLASS => rows.extend(description.classes.iter().cloned().chain(views.classes.drain(..))),
             PG_ATTRIBUTE => {
-                rows.extend(description.attributes.iter().cloned().chain(views.attributes.drain(..)))
+                rows.extend(description.attributes.iter().cloned().chain(views.attributes.drain(..)));
             }
             PG_INDEX => rows.extend(description.indexes.iter().cloned()),
             PG_REWRITE => rows.append(&mut views.rules),

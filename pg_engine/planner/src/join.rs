@@ -262,8 +262,8 @@ impl Planner<'_> {
             consider(sub);
         }
         if !matches!(kind, JoinKind::Right | JoinKind::Full) {
-            if let Some(table) = &right.table {
-                if let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)? {
+            if let Some(table) = &right.table
+                && let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)? {
                     let mut resolved = Vec::with_capacity(slots.len());
                     for (slot, e) in slots {
                         resolved.push((slot, self.resolved(e, &left.sub.columns)?));
@@ -271,7 +271,6 @@ impl Planner<'_> {
                     // The conditions are inside the inner scan.
                     consider(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
                 }
-            }
             let on = Expr::all_of(on.to_vec());
             consider(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
         }

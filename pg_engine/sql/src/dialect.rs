@@ -62,7 +62,8 @@ impl Dialect for Postgres {
         match &parser.get_current_token().token {
             Token::Word(w) if w.quote_style.is_none() && w.keyword == *kw => {
                 // SET is unreserved, but `UPDATE t SET ...` must not take it for an alias.
-                *kw != Keyword::SET && matches!(lookup(&w.value).1, Category::Unreserved | Category::ColumnName)
+                *kw != Keyword::SET
+                    && matches!(lookup(&w.value).1, Category::Unreserved | Category::ColumnName)
             }
             _ => BASE.is_table_alias(kw, parser),
         }

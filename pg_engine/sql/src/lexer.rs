@@ -45,7 +45,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
             Token::Comma | Token::SemiColon => chain = 0,
             Token::Word(w) => match w.keyword {
                 Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
-                    chain += 1
+                    chain += 1;
                 }
                 Keyword::IS
                 | Keyword::LIKE

@@ -133,7 +133,7 @@ impl Ddl<'_, '_> {
                 }
                 let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
                 self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
-                    r.put("attidentity", sequence.identity)
+                    r.put("attidentity", sequence.identity);
                 })?;
                 let def = ColumnDef {
                     name: a.name.clone(),
@@ -160,7 +160,7 @@ impl Ddl<'_, '_> {
                 let owner = self.role_oid(role)?;
                 self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relowner", owner))?;
                 self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| {
-                    r.put("typowner", owner)
+                    r.put("typowner", owner);
                 })?;
                 Ok(())
             }
@@ -194,7 +194,7 @@ impl Ddl<'_, '_> {
         }
         self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| r.put("typnamespace", schema))?;
         self.update(PG_CONSTRAINT, &["conrelid"], &[Value::Oid(relation.oid)], |r| {
-            r.put("connamespace", schema)
+            r.put("connamespace", schema);
         })?;
         let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid)];
         self.update(PG_DEPEND, &["classid", "objid"], &key, |r| {

@@ -318,7 +318,7 @@ impl Ddl<'_, '_> {
                 if let Some((_, r)) = self.find(PG_ATTRDEF, &["oid"], &key)?.first() {
                     let column = [r.get("adrelid").clone(), r.get("adnum").clone()];
                     self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &column, |r| {
-                        r.put("atthasdef", false)
+                        r.put("atthasdef", false);
                     })?;
                 }
                 self.delete(PG_ATTRDEF, &["oid"], &key)?;

@@ -69,7 +69,7 @@ impl Ddl<'_, '_> {
                     for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
                         let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
                         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| {
-                            row.put("attname", new)
+                            row.put("attname", new);
                         })?;
                     }
                 }

@@ -393,7 +393,7 @@ impl Ddl<'_, '_> {
         }
         let key = [Value::Oid(found.oid)];
         self.update(pg_catalog::builtin::PG_INDEX, &["indexrelid"], &key, |r| {
-            r.put("indisprimary", primary)
+            r.put("indisprimary", primary);
         })?;
         self.constraint_over_index(relation, name, primary, &attnums, found.oid)
     }

@@ -182,7 +182,7 @@ impl Compiled {
         match self {
             Self::Const(..) | Self::Column(_) | Self::Param(..) | Self::Slot(..) => {}
             Self::Call(c) | Self::Distinct(c, _) | Self::NullIf(c, _) => {
-                c.args.iter_mut().for_each(Self::reset)
+                c.args.iter_mut().for_each(Self::reset);
             }
             Self::And(l)
             | Self::Or(l)

@@ -175,10 +175,7 @@ impl Groups {
     /// The group of a row, made if new; the flag says it is new.
     #[inline]
     pub(crate) fn group(&mut self, columns: &[Arc<Vector>], row: usize) -> (u32, bool) {
-        match self.find_or(columns, row, true) {
-            Some(r) => r,
-            None => (0, false),
-        }
+        self.find_or(columns, row, true).unwrap_or_default()
     }
     /// The group of a row if there is one.
     #[inline]

@@ -458,7 +458,7 @@ impl IndexScan {
             out.push_back(Stretch { from: prefix, from_after: false, to });
             return Ok(out);
         }
-        let mut bound = |b: &mut Option<(Compiled, bool)>, lower: bool| -> Result<Bound> {
+        let bound = |b: &mut Option<(Compiled, bool)>, lower: bool| -> Result<Bound> {
             let Some((e, inclusive)) = b else { return Ok(Bound::None) };
             let v = e.constant(rt)?;
             if v.is_null() {

@@ -5,7 +5,9 @@
 use std::{cell::RefCell, sync::Arc};
 
 use pg_catalog::{CatalogReader, Relation, Txn};
-use pg_executor::{ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SettingRow, text};
+use pg_executor::{
+    ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SettingRow, text,
+};
 use pg_plan::{
     expr::Expr,
     statement::{Command, Planned, Query, Statement},

@@ -7,7 +7,7 @@ mod ddl;
 mod session;
 mod table;
 
-use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::ops::Range;
 
 use pg_plan::statement::ExplainOptions;
