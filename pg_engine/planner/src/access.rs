@@ -213,7 +213,7 @@ impl Planner<'_> {
         let first_slot = self.slots;
         for condition in join {
             let mut condition = condition.clone();
-            self.into_slots(&mut condition, outer, &own, &mut slots);
+            self.slotted(&mut condition, outer, &own, &mut slots);
             inner.conditions.push(condition);
         }
         let sub = self.scan(&inner, needed, &[], 1.0)?;
@@ -229,7 +229,7 @@ impl Planner<'_> {
     }
 
     /// Replaces the outer columns of a join condition by slots.
-    fn into_slots(
+    fn slotted(
         &mut self,
         expr: &mut Expr,
         outer: &ColumnSet,
@@ -251,7 +251,7 @@ impl Planner<'_> {
             }
             return;
         }
-        expr.for_each_child_mut(&mut |e| self.into_slots(e, outer, own, slots));
+        expr.for_each_child_mut(&mut |e| self.slotted(e, outer, own, slots));
     }
 }
 

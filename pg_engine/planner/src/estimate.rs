@@ -108,7 +108,7 @@ fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
         return 1.0 - equality(column, constant(other), known);
     }
     let below = name.ends_with("lt") || name.ends_with("le");
-    if !below && !(name.ends_with("gt") || name.ends_with("ge")) {
+    if !(below || name.ends_with("gt") || name.ends_with("ge")) {
         return UNKNOWN;
     }
     let wants_less = below == column_of(left).is_some();
