@@ -73,6 +73,12 @@ impl NvmeDisk {
         String::from(String::from_utf8_lossy(&self.info.model).trim_matches([' ', '\0']))
     }
 
+    /// QEMU's emulated controller (seen with 7.2) takes the FUA bit and does nothing about it: only a flush reaches the
+    /// media. Found by cutting the power under a guest.
+    fn ignores_fua(&self) -> bool {
+        self.info.model.starts_with(b"QEMU NVMe Ctrl")
+    }
+
     fn check(&self, offset: u64, len: u64) -> Result<(), BlockError> {
         let mask = u64::from(self.geometry.block_size) - 1;
         let end = offset.checked_add(len).ok_or(BlockError::InvalidRequest)?;
@@ -201,6 +207,9 @@ impl BlockDevice for NvmeDisk {
         let mut outcome = self.run(&mut ios, class);
         for w in writes.iter().filter(|w| !direct(w)) {
             outcome = outcome.and(self.write_bounced(w.offset, w.data, flags, class));
+        }
+        if durability == Durability::Fua && self.ignores_fua() {
+            outcome = outcome.and_then(|()| self.flush());
         }
         outcome
     }
