@@ -229,13 +229,7 @@ impl Planner<'_> {
     }
 
     /// Replaces the outer columns of a join condition by slots.
-    fn slotted(
-        &mut self,
-        expr: &mut Expr,
-        outer: &ColumnSet,
-        own: &ColumnSet,
-        slots: &mut Vec<(u32, Expr)>,
-    ) {
+    fn slotted(&mut self, expr: &mut Expr, outer: &ColumnSet, own: &ColumnSet, slots: &mut Vec<(u32, Expr)>) {
         if let Expr::Column(id, ty) = expr {
             if outer.contains(*id) && !own.contains(*id) {
                 let ty = *ty;

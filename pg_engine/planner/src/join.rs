@@ -263,14 +263,15 @@ impl Planner<'_> {
         }
         if !matches!(kind, JoinKind::Right | JoinKind::Full) {
             if let Some(table) = &right.table
-                && let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)? {
-                    let mut resolved = Vec::with_capacity(slots.len());
-                    for (slot, e) in slots {
-                        resolved.push((slot, self.resolved(e, &left.sub.columns)?));
-                    }
-                    // The conditions are inside the inner scan.
-                    consider(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
+                && let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
+            {
+                let mut resolved = Vec::with_capacity(slots.len());
+                for (slot, e) in slots {
+                    resolved.push((slot, self.resolved(e, &left.sub.columns)?));
                 }
+                // The conditions are inside the inner scan.
+                consider(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
+            }
             let on = Expr::all_of(on.to_vec());
             consider(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
         }

@@ -524,7 +524,8 @@ impl Lexer<'_> {
             }
         }
         if is_ident_start(self.peek(0)) && self.at < self.bytes.len() {
-            let width = self.text.get(self.at..).and_then(|t| t.chars().next()).map_or(1, char::len_utf8);
+            let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+            let width = rest.iter().take_while(|b| is_ident_part(**b)).count();
             let near = String::from(self.slice(start, self.at + width));
             let position = self.location(start).column as u32;
             return Err(SqlError::syntax(format!(

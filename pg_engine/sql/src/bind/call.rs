@@ -157,6 +157,12 @@ impl Binder<'_> {
     fn apply(&mut self, candidate: Candidate<&'static Function>, args: Vec<Expr>, at: u32) -> Result<Expr> {
         let function = candidate.what;
         let (args, ty) = self.coerce_arguments(&candidate, args, at)?;
+        // Values do not know their declared type; the binder does.
+        if function.name == "pg_typeof"
+            && let [arg] = args.as_slice()
+        {
+            return Ok(Expr::Const(pg_types::Value::Oid(arg.ty().oid), ty));
+        }
         let call = Expr::Call(Box::new(Call { function, args, ty }));
         match function.kind {
             FunctionKind::Scalar => Ok(call),

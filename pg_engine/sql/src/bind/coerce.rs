@@ -76,11 +76,6 @@ pub(crate) fn can_coerce(from: Oid, to: Oid, context: CastContext) -> bool {
         || pathway(from, to, context).is_some()
 }
 
-/// True when the two types have the same representation, so that an index on one serves the other.
-pub(crate) fn binary_coercible(from: Oid, to: Oid) -> bool {
-    from == to || matches!(pathway(from, to, CastContext::Implicit), Some(Pathway::Relabel))
-}
-
 /// PostgreSQL's message when there is no way.
 pub(crate) fn cannot_cast(from: SqlType, to: SqlType) -> SqlError {
     SqlError::new(SqlState::CANNOT_COERCE, format!("cannot cast type {} to {}", show(from), show(to)))

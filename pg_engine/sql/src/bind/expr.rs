@@ -32,7 +32,7 @@ impl Binder<'_> {
             sq::Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
             sq::Expr::UnaryOp { op, expr: operand } => self.unary(op, operand),
             sq::Expr::Function(f) => self.function(f),
-            sq::Expr::Cast { expr: inner, data_type, .. } => self.cast_expr(inner, data_type),
+            sq::Expr::Cast { kind, expr: inner, data_type, .. } => self.cast_expr(kind, inner, data_type),
             sq::Expr::IsNull(e) => self.is_null(e, true),
             sq::Expr::IsNotNull(e) => self.is_null(e, false),
             sq::Expr::IsTrue(e) => self.is_truth(e, Some(true), false, "IS TRUE"),
@@ -124,7 +124,10 @@ impl Binder<'_> {
         let unknown = SqlType::new(oid::UNKNOWN);
         match &value.value {
             sq::Value::Number(text, _) => super::literal::number(text, false),
-            sq::Value::SingleQuotedString(text) => Ok(Expr::Const(Value::text(text), unknown)),
+            sq::Value::SingleQuotedString(text) => {
+                self.literals.push(value.span.start);
+                Ok(Expr::Const(Value::text(text), unknown))
+            }
             sq::Value::Boolean(b) => Ok(Expr::Const(Value::Bool(*b), BOOL)),
             sq::Value::Null => Ok(Expr::Const(Value::Null, unknown)),
             sq::Value::Placeholder(text) => self.parameter(text, position(value.span.start)),
@@ -135,9 +138,9 @@ impl Binder<'_> {
         }
     }
 
-    fn cast_expr(&mut self, inner: &sq::Expr, data_type: &sq::DataType) -> Result<Expr> {
+    fn cast_expr(&mut self, kind: &sq::CastKind, inner: &sq::Expr, data_type: &sq::DataType) -> Result<Expr> {
         let ty = self.data_type(data_type)?;
-        let at = start(inner);
+        let at = if *kind == sq::CastKind::DoubleColon { self.operator_at(inner) } else { start(inner) };
         // ARRAY[]::type[] takes its element type from the cast.
         let mut plain = inner;
         while let sq::Expr::Nested(next) = plain {
@@ -181,7 +184,7 @@ impl Binder<'_> {
     }
 
     /// Position of the operator behind an operand.
-    fn operator_at(&self, left: &sq::Expr) -> u32 {
+    pub(super) fn operator_at(&self, left: &sq::Expr) -> u32 {
         let end = left.span().end;
         let from = (end.line as usize).saturating_sub(1);
         let skipped = self

@@ -148,7 +148,6 @@ impl Binder<'_> {
                         name.value
                     ),
                 )
-                .at(at(name))
             })
         };
         let mut merged = Vec::with_capacity(names.len());
@@ -161,8 +160,8 @@ impl Binder<'_> {
                 e.for_each_column(&mut |id| ids.push(id));
                 ids.into_iter().for_each(|id| self.use_column(id));
             }
+            let common = self.common_type(&[l.expr.ty(), r.expr.ty()], "JOIN/USING", 0)?;
             conditions.push(self.operator("=", l.expr.clone(), r.expr.clone(), at(name))?);
-            let common = self.common_type(&[l.expr.ty(), r.expr.ty()], "JOIN/USING", at(name))?;
             let left_value = self.to_common(l.expr.clone(), common, "JOIN/USING", at(name))?;
             let right_value = self.to_common(r.expr.clone(), common, "JOIN/USING", at(name))?;
             let expr = match kind {
@@ -259,8 +258,7 @@ impl Binder<'_> {
                 column.name = name.name.value.clone();
             }
         }
-        let position = alias.map_or(0, |a| at(&a.name));
-        self.check_alias(&entry.alias, position)?;
+        self.check_alias(&entry.alias)?;
         let frame = self.frame()?;
         frame.visible.extend(entry.columns.iter().map(|c| Visible {
             name: c.name.clone(),

@@ -45,6 +45,20 @@ fn depends_on_session(ty: Oid, text: &str) -> bool {
 impl Binder<'_> {
     /// A string literal read as a type. The modifier is applied by the caller, except for intervals.
     pub(crate) fn read_literal(&mut self, text: &str, ty: SqlType) -> Result<Value> {
+        self.read_text(text, ty).map_err(|error| error.at(self.literal_at(text)))
+    }
+
+    /// Position of the latest literal with this text; 0 when it is not found as it stands.
+    fn literal_at(&self, text: &str) -> u32 {
+        let here = |at: &&sqlparser::tokenizer::Location| {
+            let from = (at.line as usize).saturating_sub(1);
+            let quoted = self.source.get(from..).and_then(|s| s.strip_prefix('\''));
+            quoted.and_then(|s| s.strip_prefix(text)).is_some_and(|s| s.starts_with('\''))
+        };
+        self.literals.iter().rev().find(here).map_or(0, |at| crate::grammar::position(*at))
+    }
+
+    fn read_text(&mut self, text: &str, ty: SqlType) -> Result<Value> {
         match ty.oid {
             oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN | oid::CSTRING => {
                 return Ok(Value::text(text));

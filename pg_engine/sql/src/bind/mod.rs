@@ -66,6 +66,8 @@ pub(crate) struct Binder<'a> {
     depth: u32,
     /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
     keep_unknown: bool,
+    /// Where string literals stand, for errors in reading them.
+    literals: Vec<sqlparser::tokenizer::Location>,
 }
 
 /// A bound query level: the tree and its visible columns.
@@ -99,6 +101,7 @@ impl<'a> Binder<'a> {
             cacheable: true,
             depth: 0,
             keep_unknown: false,
+            literals: Vec::new(),
         }
     }
 

@@ -291,7 +291,7 @@ pub(crate) fn binary(name: &str, left: Oid, right: Oid) -> Result<&'static Opera
         }
     };
     let shown = || format!("{} {name} {}", show(SqlType::new(left)), show(SqlType::new(right)));
-    resolved(resolution, &shown)
+    resolved(resolution, &shown, false)
 }
 
 /// Resolves a prefix operator.
@@ -312,25 +312,31 @@ pub(crate) fn prefix(name: &str, operand: Oid) -> Result<&'static Operator> {
         _ => select(&[operand], fitting),
     };
     let shown = || format!("{name} {}", show(SqlType::new(operand)));
-    resolved(resolution, &shown)
+    resolved(resolution, &shown, true)
 }
 
 fn resolved(
     resolution: Resolution<&'static Operator>,
     shown: &dyn Fn() -> String,
+    prefix: bool,
 ) -> Result<&'static Operator> {
+    let hint = if prefix {
+        "No operator matches the given name and argument type. You might need to add an explicit type cast."
+    } else {
+        "No operator matches the given name and argument types. You might need to add explicit type casts."
+    };
     match resolution {
         Resolution::One(candidate) => Ok(candidate.what),
-        Resolution::None => Err(SqlError::new(
-            SqlState::UNDEFINED_FUNCTION,
-            format!("operator does not exist: {}", shown()),
-        )
-        .hint("No operator matches the given name and argument types. You might need to add explicit type casts.")),
-        Resolution::Ambiguous => Err(SqlError::new(
-            SqlState::AMBIGUOUS_FUNCTION,
-            format!("operator is not unique: {}", shown()),
-        )
-        .hint("Could not choose a best candidate operator. You might need to add explicit type casts.")),
+        Resolution::None => {
+            Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {}", shown()))
+                .hint(hint))
+        }
+        Resolution::Ambiguous => {
+            Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, format!("operator is not unique: {}", shown()))
+                .hint(
+                    "Could not choose a best candidate operator. You might need to add explicit type casts.",
+                ))
+        }
     }
 }
 

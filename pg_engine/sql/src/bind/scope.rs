@@ -26,7 +26,6 @@ pub(crate) enum Place {
     DistinctOn,
     Limit,
     Values,
-    Insert,
     Update,
     Returning,
     Default,
@@ -34,7 +33,6 @@ pub(crate) enum Place {
     IndexExpression,
     IndexPredicate,
     Generated,
-    Policy,
 }
 
 impl Place {
@@ -51,7 +49,6 @@ impl Place {
             Self::DistinctOn => "DISTINCT ON",
             Self::Limit => "LIMIT",
             Self::Values => "VALUES",
-            Self::Insert => "INSERT",
             Self::Update => "UPDATE",
             Self::Returning => "RETURNING",
             Self::Default => "DEFAULT expressions",
@@ -59,7 +56,6 @@ impl Place {
             Self::IndexExpression => "index expressions",
             Self::IndexPredicate => "index predicates",
             Self::Generated => "column generation expressions",
-            Self::Policy => "policy expressions",
         }
     }
     pub(crate) fn aggregates(self) -> bool {
@@ -420,13 +416,12 @@ impl Binder<'_> {
     }
 
     /// A table's name must be unique in one FROM.
-    pub(super) fn check_alias(&mut self, alias: &str, at: u32) -> Result<()> {
+    pub(super) fn check_alias(&mut self, alias: &str) -> Result<()> {
         if !alias.is_empty() && self.frame()?.entries.iter().any(|e| e.alias == alias) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_ALIAS,
                 format!("table name \"{alias}\" specified more than once"),
-            )
-            .at(at));
+            ));
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ impl Binder<'_> {
         any: bool,
         negated: bool,
     ) -> Result<Expr> {
-        let at = start(left);
+        let at = self.operator_at(left);
         let outer: Vec<Expr> = match super::expr::row_items(left) {
             Some(items) => {
                 let mut bound = Vec::with_capacity(items.len());
@@ -185,5 +185,6 @@ fn hash_keys(
 
 fn start_of(query: &sq::Query) -> u32 {
     use sqlparser::ast::Spanned;
-    crate::grammar::position(query.span().start)
+    // Of the parenthesis in front.
+    crate::grammar::position(query.span().start).saturating_sub(1)
 }

@@ -40,12 +40,6 @@ pub(crate) fn is_polymorphic(ty: Oid) -> bool {
     )
 }
 
-/// The name that a cast gives its column.
-pub(crate) fn type_column_name(ty: SqlType) -> String {
-    let element = typeinfo::get(ty.oid).filter(|t| t.is_array()).map_or(ty.oid, |t| t.element);
-    typeinfo::get(element).map_or_else(|| "?column?".into(), |t| t.name.into())
-}
-
 fn bad_modifier(ty: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid {ty} type modifier"))
 }

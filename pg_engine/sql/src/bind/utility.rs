@@ -615,7 +615,6 @@ impl Binder<'_> {
                     SqlState::UNDEFINED_COLUMN,
                     format!("column \"{}\" does not exist", ident.value),
                 )
-                .at(at(ident))
             })?;
             indexable(attribute.ty)?;
             return Ok(IndexKey {

@@ -315,8 +315,7 @@ impl Cursor<'_> {
     /// `WITH (fillfactor = 90)`: the parentheses.
     pub(crate) fn storage_options(&mut self, least: i64) -> Parsed<Option<i32>> {
         self.symbol(&Token::LParen)?;
-        let mut fillfactor = None;
-        loop {
+        let fillfactor = loop {
             let name = self.any_word()?;
             if name != "fillfactor" {
                 return Err(SqlError::unsupported(format!("storage parameter \"{name}\"")).into());
@@ -332,11 +331,10 @@ impl Cursor<'_> {
                 .detail(format!("Valid values are between \"{least}\" and \"100\"."))
                 .into());
             };
-            fillfactor = Some(value as i32);
             if !self.accept_symbol(&Token::Comma) {
-                break;
+                break Some(value as i32);
             }
-        }
+        };
         self.symbol(&Token::RParen)?;
         Ok(fillfactor)
     }

@@ -61,6 +61,7 @@ pub(crate) struct Item {
 pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let mut tokens = lexer::tokenize(text)?;
     let overriding = take_overriding(&mut tokens);
+    spell_out_table(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let mut cursor = Cursor { parser, text, overriding };
@@ -128,6 +129,33 @@ fn take_overriding(tokens: &mut Vec<TokenWithSpan>) -> Vec<(usize, Overriding)> 
         i += 1;
     }
     found
+}
+
+/// `TABLE t` as a query is `SELECT * FROM t`; `sqlparser`'s own reading of it swallows what follows.
+fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |t: &TokenWithSpan, words: &[&str]| matches!(&t.token, Token::Word(x) if x.quote_style.is_none() && words.contains(&x.value.as_str()));
+    let mut i = 0;
+    while i < tokens.len() {
+        let begins = match i.checked_sub(1).and_then(|p| tokens.get(p)) {
+            None => true,
+            Some(before) => {
+                matches!(before.token, Token::LParen | Token::SemiColon)
+                    || word(before, &["union", "intersect", "except", "all", "distinct", "as"])
+            }
+        };
+        let named = matches!(tokens.get(i + 1).map(|t| &t.token), Some(Token::Word(_)));
+        if let Some(token) = tokens.get(i).filter(|t| begins && named && word(t, &["table"])) {
+            let span = token.span;
+            let keyword = |value: &str| {
+                let (keyword, _) = crate::keywords::lookup(value);
+                Token::Word(sqlparser::tokenizer::Word { value: value.into(), quote_style: None, keyword })
+            };
+            let spelled = [keyword("select"), Token::Mul, keyword("from")];
+            tokens.splice(i..=i, spelled.map(|token| TokenWithSpan { token, span }));
+            i += 2;
+        }
+        i += 1;
+    }
 }
 
 /// PostgreSQL's wording for a failure.
