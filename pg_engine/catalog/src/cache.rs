@@ -5,6 +5,7 @@
 //! before can then not be taken for current. Transactions that changed catalogs read past the cache.
 
 use alloc::{
+    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -254,7 +255,29 @@ impl Catalog {
             })
             .collect();
         list.sort_by_key(|a| a.attnum);
+        for a in list.iter_mut().filter(|a| a.identity != 0) {
+            a.default = self.identity_default(snapshot, oid, a.attnum)?;
+        }
         Ok(list)
+    }
+
+    /// An identity column's default: the next value of the sequence that is a part of it.
+    fn identity_default(&self, snapshot: &Snapshot, relation: Oid, attnum: i16) -> Result<Option<String>> {
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation), Value::Int4(i32::from(attnum))];
+        for d in self.find(snapshot, PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)? {
+            if d.oid("classid") != PG_CLASS || d.char("deptype") != b'i' {
+                continue;
+            }
+            let Some(seq) = self.find_one(snapshot, PG_CLASS, &["oid"], &[d.get("objid").clone()])? else {
+                continue;
+            };
+            let key = [seq.get("relnamespace").clone()];
+            let schema = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &key)?;
+            let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\"")).replace('\'', "''");
+            let schema = schema.map_or_else(String::new, |s| quoted(s.text("nspname")));
+            return Ok(Some(format!("nextval('{schema}.{}'::regclass)", quoted(seq.text("relname")))));
+        }
+        Ok(None)
     }
 
     fn load_indexes(

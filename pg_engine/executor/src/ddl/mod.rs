@@ -123,7 +123,12 @@ impl<'a, 'c> Ddl<'a, 'c> {
     /// Rows as this transaction sees them, whatever it did before.
     pub(crate) fn find(&self, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Vec<(Tid, Row)>> {
         let table = self.catalog(catalog)?;
-        let snapshot = self.cx.txn.borrow_mut().snapshot();
+        let snapshot = {
+            // A new command: rows that an earlier step of this statement changed may be changed again.
+            let mut txn = self.cx.txn.borrow_mut();
+            txn.storage().next_command();
+            txn.snapshot()
+        };
         table.find(self.cx.engine.storage(), &snapshot, columns, values)
     }
     /// Removes the matching rows.
@@ -145,12 +150,19 @@ impl<'a, 'c> Ddl<'a, 'c> {
         mut change: impl FnMut(&mut Row),
     ) -> Result<usize> {
         let rows = self.find(catalog, columns, values)?;
+        // The closure may look things up: it runs before the transaction is borrowed.
+        let changed: Vec<Row> = rows
+            .iter()
+            .map(|(_, old)| {
+                let mut new = old.clone();
+                change(&mut new);
+                new
+            })
+            .collect();
         let table = self.catalog(catalog)?;
         let mut txn = self.cx.txn.borrow_mut();
-        for (tid, old) in &rows {
-            let mut new = old.clone();
-            change(&mut new);
-            table.update(self.cx.engine.storage(), txn.storage(), *tid, old, &new)?;
+        for ((tid, old), new) in rows.iter().zip(&changed) {
+            table.update(self.cx.engine.storage(), txn.storage(), *tid, old, new)?;
         }
         Ok(rows.len())
     }

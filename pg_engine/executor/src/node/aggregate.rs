@@ -4,7 +4,10 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use hashbrown::HashSet;
 use pg_functions::{Accumulator, Function, Implementation, Rows};
-use pg_plan::{expr::Expr, logical::AggregateCall};
+use pg_plan::{
+    expr::Expr,
+    logical::{AggregateCall, SortKey},
+};
 use pg_types::{
     Batch, Result, SqlError, SqlType, Vector,
     vector::{BATCH_ROWS, VectorBuilder},
@@ -38,12 +41,23 @@ struct Call {
 
 impl Call {
     fn new(a: &AggregateCall, c: &mut Compiler<'_>) -> Result<Self> {
+        // DISTINCT sorts its input, which shows where the aggregate keeps the order.
+        let keeps_order = matches!(a.function.name, "string_agg" | "array_agg" | "json_agg" | "jsonb_agg");
+        let implied: Vec<SortKey> = match keeps_order && a.distinct && a.order_by.is_empty() {
+            true => a
+                .args
+                .iter()
+                .map(|e| SortKey { expr: e.clone(), descending: false, nulls_first: false })
+                .collect(),
+            false => Vec::new(),
+        };
+        let order_by = if implied.is_empty() { &a.order_by } else { &implied };
         Ok(Self {
             function: a.function,
             args: c.exprs(&a.args)?,
             arg_types: a.args.iter().map(Expr::ty).collect(),
             distinct: a.distinct,
-            order_by: Key::list(&a.order_by, c)?,
+            order_by: Key::list(order_by, c)?,
             filter: c.option(a.filter.as_ref())?,
             ty: a.ty,
             state: None,
