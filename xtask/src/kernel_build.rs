@@ -40,11 +40,13 @@ fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
-fn cargo(crate_folder: &Path, target_folder: &Path, profile: Profile, flags: &[String]) -> Result<()> {
+fn cargo(crate_folder: &Path, target_folder: &Path, verb: &[&str], flags: &[String]) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let (subcommand, arguments) = verb.split_first().unwrap_or((&"build", &[]));
     command
         .current_dir(crate_folder)
-        .args(["build", "--quiet", "--target", TARGET, "--profile", profile.name()])
+        .args([subcommand, "--quiet", "--target", TARGET])
+        .args(arguments)
         .env("CARGO_TARGET_DIR", target_folder)
         // Language items for the unwinder: this one crate may use unstable features.
         .env("RUSTC_BOOTSTRAP", "unwinding")
@@ -54,7 +56,7 @@ fn cargo(crate_folder: &Path, target_folder: &Path, profile: Profile, flags: &[S
     if status.success() {
         return Ok(());
     }
-    let what = format!("cargo build in {}", crate_folder.display());
+    let what = format!("cargo {subcommand} in {}", crate_folder.display());
     Err(Error::Command { command: what, status: status.to_string() })
 }
 
@@ -62,10 +64,9 @@ fn link_arguments(arguments: &[&str]) -> Vec<String> {
     arguments.iter().flat_map(|a| ["-C".to_string(), format!("link-arg={a}")]).collect()
 }
 
-/// Builds the kernel; the image that QEMU and the loader take.
-pub fn build_kernel(profile: Profile) -> Result<PathBuf> {
+/// Folder of the appliance's crate, its build folder, and the flags that it is compiled with.
+fn kernel_crate() -> (PathBuf, PathBuf, Vec<String>) {
     let folder = root().join("kernel/appliance");
-    let target = root().join("target/metal");
     let script = format!("-Wl,-T,{}", folder.join("kernel.ld").display());
     let mut flags: Vec<String> = [
         "--cfg",
@@ -88,7 +89,38 @@ pub fn build_kernel(profile: Profile) -> Result<PathBuf> {
         "-Wl,--gc-sections",
         &script,
     ]));
-    cargo(&folder, &target, profile, &flags)?;
+    (folder, root().join("target/metal"), flags)
+}
+
+/// The same for the UEFI loader.
+fn loader_crate() -> (PathBuf, PathBuf, Vec<String>) {
+    let folder = root().join("boot/uefi");
+    let script = format!("-Wl,-T,{}", folder.join("loader.ld").display());
+    let mut flags: Vec<String> = ["-Crelocation-model=pie", "-Cpanic=abort"].map(String::from).to_vec();
+    flags.extend(link_arguments(&[
+        "-nostartfiles",
+        "-nostdlib",
+        "-static-pie",
+        "-Wl,-z,max-page-size=4096",
+        "-Wl,-z,norelro",
+        "-Wl,--build-id=none",
+        &script,
+    ]));
+    (folder, root().join("target/uefi"), flags)
+}
+
+/// Runs clippy over the crates outside the workspace, with the flags of their real builds; a warning is an error.
+pub fn clippy() -> Result<()> {
+    for (folder, target, flags) in [kernel_crate(), loader_crate()] {
+        cargo(&folder, &target, &["clippy", "--", "-D", "warnings"], &flags)?;
+    }
+    Ok(())
+}
+
+/// Builds the kernel; the image that QEMU and the loader take.
+pub fn build_kernel(profile: Profile) -> Result<PathBuf> {
+    let (folder, target, flags) = kernel_crate();
+    cargo(&folder, &target, &["build", "--profile", profile.name()], &flags)?;
     let linked = target.join(TARGET).join(profile.name()).join("intralith");
     let bytes = fs::read(&linked).context(|| format!("read {}", linked.display()))?;
     let image = elf::kernel_image(&bytes)?;
@@ -105,20 +137,8 @@ pub fn build_kernel(profile: Profile) -> Result<PathBuf> {
 
 /// Builds the UEFI loader; a PE32+ application.
 pub fn build_loader() -> Result<PathBuf> {
-    let folder = root().join("boot/uefi");
-    let target = root().join("target/uefi");
-    let script = format!("-Wl,-T,{}", folder.join("loader.ld").display());
-    let mut flags: Vec<String> = ["-Crelocation-model=pie", "-Cpanic=abort"].map(String::from).to_vec();
-    flags.extend(link_arguments(&[
-        "-nostartfiles",
-        "-nostdlib",
-        "-static-pie",
-        "-Wl,-z,max-page-size=4096",
-        "-Wl,-z,norelro",
-        "-Wl,--build-id=none",
-        &script,
-    ]));
-    cargo(&folder, &target, Profile::Release, &flags)?;
+    let (folder, target, flags) = loader_crate();
+    cargo(&folder, &target, &["build", "--profile", Profile::Release.name()], &flags)?;
     let linked = target.join(TARGET).join("release/intralith_loader");
     let bytes = fs::read(&linked).context(|| format!("read {}", linked.display()))?;
     let application = pe::application(&elf::flatten(&bytes)?);

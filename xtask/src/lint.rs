@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::{Context, Error, Result},
-    tools,
+    kernel_build, tools,
 };
 
 /// Folders whose crates may contain `unsafe`.
@@ -29,6 +29,7 @@ pub fn run() -> Result<()> {
         }
     }
     tools::run(tools::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    kernel_build::clippy()?;
     unsafe_report()
 }
 

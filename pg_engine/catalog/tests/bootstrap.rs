@@ -1,5 +1,7 @@
 //! A new volume's catalogs, read back through the cache.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
+
 use std::sync::Arc;
 
 use pg_catalog::{CatalogReader, Txn, bootstrap, builtin};

@@ -34,8 +34,9 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
     }
 }
 
-fn below(input: Box<Logical>) -> Box<Logical> {
-    Box::new(rewrite(*input))
+fn below(mut input: Box<Logical>) -> Box<Logical> {
+    *input = rewrite(core::mem::replace(&mut *input, Logical::OneRow));
+    input
 }
 
 /// Folds this operator's own expressions.

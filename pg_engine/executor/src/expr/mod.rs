@@ -276,4 +276,3 @@ pub(crate) fn physical(query: &SubQuery) -> Result<&pg_plan::physical::Physical>
 }
 
 pub(crate) use row::call_function;
-pub(crate) use vector::compacted;

@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, sync::Arc, vec::Vec};
 
 use pg_functions::{Implementation, Rows};
 use pg_types::{
-    Batch, ColumnData, Result, SqlType, Value, Vector, oid,
+    Batch, ColumnData, Result, SqlType, Vector, oid,
     vector::{Encoding, VectorBuilder},
 };
 
@@ -376,14 +376,3 @@ fn subtract(rows: &mut Vec<u32>, gone: &[u32]) {
         g.peek() != Some(&r)
     });
 }
-
-/// The value of every selected row as a compact column.
-pub(crate) fn compacted(v: &Arc<Vector>, batch: &Batch) -> Arc<Vector> {
-    match &batch.selection {
-        None => v.clone(),
-        Some(s) => Arc::new(v.take(s)),
-    }
-}
-
-/// NULL as a value of any type.
-pub(crate) const NULL: Value = Value::Null;

@@ -12,7 +12,7 @@ use pg_types::{
 use super::{Compiler, Exec, Operator};
 use crate::{
     context::Rt,
-    expr::{Compiled, RowRef, call_function, compacted},
+    expr::{Compiled, RowRef, call_function},
 };
 
 /// One row, no columns.
@@ -536,9 +536,4 @@ pub(crate) fn materialise(exec: &mut Exec, rt: &Rt<'_, '_>) -> Result<Batch> {
         return Ok(Batch::new(columns, 0));
     }
     Ok(Batch::concat(&parts))
-}
-
-/// Evaluates keys over a batch without selection problems: the columns are compact.
-pub(crate) fn key_columns(exprs: &mut [Compiled], b: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<Arc<Vector>>> {
-    exprs.iter_mut().map(|e| e.vector(b, b.selection.as_deref(), rt).map(|v| compacted(&v, b))).collect()
 }

@@ -1,6 +1,7 @@
 //! The engine without a network: parse, bind, plan, run, all on a device in memory.
 
 #![allow(dead_code, reason = "not every test uses everything")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
 
 use std::{cell::RefCell, sync::Arc};
 

@@ -95,7 +95,7 @@ pub fn explain(
 
 /// Averages over loops as PostgreSQL shows them.
 fn per_loop(count: u64, loops: u64) -> u64 {
-    if loops == 0 { 0 } else { (count + loops / 2) / loops }
+    (count + loops / 2).checked_div(loops).unwrap_or(0)
 }
 
 fn numbers(item: &Item, options: &ExplainOptions) -> String {

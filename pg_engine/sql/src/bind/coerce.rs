@@ -252,7 +252,13 @@ impl Binder<'_> {
     }
 
     /// Coerces a branch to the common type.
-    pub(crate) fn to_common(&mut self, expr: Expr, to: SqlType, construct: &str, at: u32) -> Result<Expr> {
+    pub(crate) fn coerce_to_common(
+        &mut self,
+        expr: Expr,
+        to: SqlType,
+        construct: &str,
+        at: u32,
+    ) -> Result<Expr> {
         let from = expr.ty();
         match self.try_coerce(expr, to, CastContext::Implicit).map_err(|e| e.at(at))? {
             Some(expr) => Ok(expr),

@@ -453,9 +453,9 @@ impl Binder<'_> {
         let ty = self.common_type(&types, "CASE", at)?;
         let mut coerced = Vec::with_capacity(whens.len());
         for (condition, value) in whens {
-            coerced.push((condition, self.to_common(value, ty, "CASE/WHEN", at)?));
+            coerced.push((condition, self.coerce_to_common(value, ty, "CASE/WHEN", at)?));
         }
-        let otherwise = self.to_common(otherwise, ty, "CASE/ELSE", at)?;
+        let otherwise = self.coerce_to_common(otherwise, ty, "CASE/ELSE", at)?;
         Ok(Expr::Case(Box::new(Case { whens: coerced, otherwise, ty })))
     }
 

@@ -162,8 +162,8 @@ impl Binder<'_> {
             }
             let common = self.common_type(&[l.expr.ty(), r.expr.ty()], "JOIN/USING", 0)?;
             conditions.push(self.operator("=", l.expr.clone(), r.expr.clone(), at(name))?);
-            let left_value = self.to_common(l.expr.clone(), common, "JOIN/USING", at(name))?;
-            let right_value = self.to_common(r.expr.clone(), common, "JOIN/USING", at(name))?;
+            let left_value = self.coerce_to_common(l.expr.clone(), common, "JOIN/USING", at(name))?;
+            let right_value = self.coerce_to_common(r.expr.clone(), common, "JOIN/USING", at(name))?;
             let expr = match kind {
                 JoinKind::Right => right_value,
                 JoinKind::Full => Expr::Coalesce(vec![left_value, right_value], common),

@@ -115,7 +115,7 @@ impl Binder<'_> {
         let mut projected = Vec::with_capacity(types.len());
         for (i, ty) in types.iter().enumerate() {
             let value = self.result_value(bound, i, Some(*ty))?;
-            let expr = self.to_common(value, *ty, name, 0)?;
+            let expr = self.coerce_to_common(value, *ty, name, 0)?;
             let shown = bound.columns.get(i).map_or(String::new(), |c| c.name.clone());
             projected.push((self.column(&shown, *ty), expr));
         }
@@ -137,7 +137,7 @@ impl Binder<'_> {
         for row in rows {
             let mut out = Vec::with_capacity(width);
             for (e, ty) in row.into_iter().zip(&types) {
-                out.push(self.to_common(e, *ty, "VALUES", 0)?);
+                out.push(self.coerce_to_common(e, *ty, "VALUES", 0)?);
             }
             coerced.push(out);
         }

@@ -243,7 +243,7 @@ impl Binder<'_> {
         let ty = self.common_type(&types, construct, at)?;
         let mut items = Vec::with_capacity(bound.len());
         for item in bound {
-            items.push(self.to_common(item, ty, construct, at)?);
+            items.push(self.coerce_to_common(item, ty, construct, at)?);
         }
         Ok((items, ty))
     }
@@ -309,7 +309,7 @@ impl Binder<'_> {
         }
         let mut items = Vec::with_capacity(bound.len());
         for item in bound {
-            items.push(self.to_common(item, SqlType::new(common.oid), "ARRAY", at)?);
+            items.push(self.coerce_to_common(item, SqlType::new(common.oid), "ARRAY", at)?);
         }
         Ok(Expr::Array(items, nested, SqlType::new(array)))
     }

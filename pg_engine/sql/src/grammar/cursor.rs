@@ -315,10 +315,18 @@ impl Cursor<'_> {
     /// `WITH (fillfactor = 90)`: the parentheses.
     pub(crate) fn storage_options(&mut self, least: i64) -> Parsed<Option<i32>> {
         self.symbol(&Token::LParen)?;
-        let fillfactor = loop {
+        let mut fillfactor = None;
+        loop {
             let name = self.any_word()?;
             if name != "fillfactor" {
                 return Err(SqlError::unsupported(format!("storage parameter \"{name}\"")).into());
+            }
+            if fillfactor.is_some() {
+                return Err(SqlError::new(
+                    pg_types::SqlState::INVALID_PARAMETER_VALUE,
+                    "parameter \"fillfactor\" specified more than once",
+                )
+                .into());
             }
             self.symbol(&Token::Eq)?;
             let text = self.option_value()?;
@@ -331,10 +339,11 @@ impl Cursor<'_> {
                 .detail(format!("Valid values are between \"{least}\" and \"100\"."))
                 .into());
             };
+            fillfactor = Some(value as i32);
             if !self.accept_symbol(&Token::Comma) {
-                break Some(value as i32);
+                break;
             }
-        };
+        }
         self.symbol(&Token::RParen)?;
         Ok(fillfactor)
     }
