@@ -187,7 +187,9 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
         Some((tid, _)) => {
             renew(storage, &mut txn, &catalog)?;
             let payload = [&FINGERPRINT.to_le_bytes()[..], &fingerprint().to_le_bytes()].concat();
-            storage.heap_update(&mut txn, map_rel, tid, &payload, true).map_err(storage_error)?;
+            storage
+                .heap_update(&mut txn, map_rel, tid, &payload, pg_storage::Touched::Nothing)
+                .map_err(storage_error)?;
             txn.commit().map_err(storage_error)?;
         }
         None => {

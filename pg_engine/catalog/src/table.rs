@@ -3,7 +3,8 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_storage::{
-    IndexInsert, KeyBound, RelId, RowOutcome, ScanDirection, Snapshot, Storage, Tid, Transaction, Unique,
+    IndexInsert, KeyBound, RelId, RowOutcome, ScanDirection, Snapshot, Storage, Tid, Touched, Transaction,
+    Unique,
 };
 use pg_types::{
     Oid, Result, SqlError, SqlState, SqlType, Value, key::KeyColumn, oid, tuple::TupleLayout,
@@ -344,7 +345,8 @@ impl CatalogTable {
         self.encode(new, &mut payload)?;
         let same_keys =
             self.def.indexes.iter().flat_map(|i| &i.columns).all(|&c| old.values.get(c) == new.values.get(c));
-        match storage.heap_update(txn, self.heap, tid, &payload, same_keys).map_err(storage_error)? {
+        let touched = if same_keys { Touched::Nothing } else { Touched::Key };
+        match storage.heap_update(txn, self.heap, tid, &payload, touched).map_err(storage_error)? {
             RowOutcome::Done { hot: true, .. } => Ok(()),
             RowOutcome::Done { tid, hot: false } => self.index(storage, txn, new, tid),
             _ => Err(concurrent()),

@@ -1,15 +1,45 @@
 //! A transaction as the SQL engine sees it: the storage's, and what it did to the catalogs.
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
-use pg_storage::{Isolation, Savepoint, Snapshot, Storage, StorageError, Transaction};
+use pg_storage::{
+    DeadlockEdge, Isolation, Savepoint, Snapshot, Storage, StorageError, Transaction, WaitsFor,
+};
 use pg_types::{Result, SqlError, SqlState};
 
 /// A storage error as clients see it.
 pub fn storage_error(e: StorageError) -> SqlError {
     let state = e.sqlstate();
     let code: [u8; 5] = state.as_bytes().try_into().unwrap_or(*b"XX000");
-    SqlError::new(SqlState(code), e.to_string())
+    let error = SqlError::new(SqlState(code), e.to_string());
+    match e {
+        StorageError::Deadlock(edges) => {
+            let lines: Vec<String> = edges.iter().map(deadlock_line).collect();
+            error.detail(lines.join("\n")).hint("See server log for query details.")
+        }
+        _ => error,
+    }
+}
+
+/// The database's number in reports.
+const DATABASE: u32 = crate::builtin::FIRST_DATABASE;
+
+fn deadlock_line(e: &DeadlockEdge) -> String {
+    let what = match e.waits_for {
+        WaitsFor::Transaction(xid) => format!("ShareLock on transaction {}", xid.0),
+        WaitsFor::Row { rel, tid } => {
+            format!("ExclusiveLock on tuple {tid} of relation {} of database {DATABASE}", rel.0)
+        }
+        WaitsFor::Object { mode, oid } => format!("{mode} on relation {oid} of database {DATABASE}"),
+        WaitsFor::Advisory { mode, class, key } => {
+            format!("{mode} on advisory lock [{DATABASE},{},{},{class}]", key >> 32, key & 0xffff_ffff)
+        }
+    };
+    format!("Process {} waits for {what}; blocked by process {}.", e.process, e.blocked_by)
 }
 
 /// A transaction. Dropping it rolls back.

@@ -3,6 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_catalog::{Relation, RelationKind, builtin::FIRST_DATABASE, storage_error, table::array};
+use pg_storage::LockTag;
 use pg_types::{Result, SqlError, Value, oid};
 
 use crate::context::ExecContext;
@@ -26,6 +27,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
     match relation.name.as_str() {
         "pg_settings" => Ok(settings(cx)),
         "pg_stat_activity" => Ok(activity(cx)),
+        "pg_locks" => Ok(locks(cx)),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }
 }
@@ -57,6 +59,42 @@ fn settings(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
                 Value::Null,
                 Value::Null,
                 Value::Bool(false),
+            ]
+        })
+        .collect()
+}
+
+/// Locks on objects and advisory locks. Row locks are not listed, as in PostgreSQL.
+fn locks(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
+    let all = cx.engine.storage().locks();
+    all.iter()
+        .map(|l| {
+            let oid = |n: u64| Value::Oid(n as u32);
+            let (kind, relation, class, object, sub) = match l.tag {
+                LockTag::Object(o) => ("relation", Value::Oid(o), Value::Null, Value::Null, Value::Null),
+                LockTag::Advisory(sub, key) => {
+                    let parts = (oid(key >> 32), oid(key & 0xffff_ffff), Value::Int2(sub as i16));
+                    ("advisory", Value::Null, parts.0, parts.1, parts.2)
+                }
+            };
+            let process = l.owner.process();
+            alloc::vec![
+                text(kind),
+                Value::Oid(FIRST_DATABASE),
+                relation,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                Value::Null,
+                class,
+                object,
+                sub,
+                text(&alloc::format!("{process}/0")),
+                if process == 0 { Value::Null } else { Value::Int4(process) },
+                text(l.mode.name()),
+                Value::Bool(l.granted),
+                Value::Bool(false),
+                Value::Null,
             ]
         })
         .collect()

@@ -4,6 +4,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::expr::Expr;
+use pg_storage::SessionLocks;
 use pg_types::{Oid, Result, SqlError, Value, format::FormatSettings};
 use platform::sync::Mutex;
 
@@ -114,6 +115,8 @@ pub trait Session {
     fn notice(&self, severity: &'static str, report: SqlError);
     /// Memory of `currval` and `lastval`.
     fn sequences(&self) -> &Mutex<SequenceMemory>;
+    /// Locks that outlast transactions.
+    fn session_locks(&self) -> &Mutex<SessionLocks>;
     /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).
     /// `Column(i)` in the result is attribute number `i + 1` of `relation`.
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;

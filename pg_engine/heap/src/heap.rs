@@ -9,13 +9,13 @@ use pg_page::{
     ops::Ops,
     slotted::{self, Slot},
 };
-use pg_transaction::{Outcome, TransactionManager, Work};
+use pg_transaction::{Outcome, RowGrant, RowKey, RowLock, TransactionManager, Work};
 use pg_volume::{Directory, Relation};
 
 use crate::{
     overflow, prune,
     space::FreeSpace,
-    tuple::{self, HEADER, HEAP_ONLY, HOT_UPDATED, Header, LOCK_ONLY, UPDATED},
+    tuple::{self, HEADER, HEAP_ONLY, HOT_UPDATED, Header, KEYS_CHANGED, LOCK_ONLY, UPDATED},
 };
 
 pub(crate) type Result<T> = core::result::Result<T, StorageError>;
@@ -27,19 +27,6 @@ pub const MAX_PAYLOAD: usize = (1 << 30) - 1;
 /// Bytes of a page that inserts leave to updates.
 const RESERVE: usize = pg_page::PAGE_SIZE / 10;
 
-/// Modes of a row lock, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RowLock {
-    /// FOR KEY SHARE.
-    KeyShare,
-    /// FOR SHARE.
-    Share,
-    /// FOR NO KEY UPDATE.
-    NoKeyUpdate,
-    /// FOR UPDATE.
-    Update,
-}
-
 /// What to do when another transaction holds the row or lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitPolicy {
@@ -49,6 +36,17 @@ pub enum WaitPolicy {
     Error,
     /// [`RowOutcome::WouldBlock`] at once (SKIP LOCKED).
     Skip,
+}
+
+/// What an update changes beside the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touched {
+    /// No indexed column: index entries may go on pointing to the row's first version.
+    Nothing,
+    /// An indexed column, but none that a foreign key could refer to.
+    Indexed,
+    /// A key: a column of a unique index that is neither partial nor over expressions.
+    Key,
 }
 
 /// What became of an update, delete or lock of a row version.
@@ -113,8 +111,15 @@ pub struct Heap<'a> {
 enum Verdict {
     Free,
     Wait(Xid),
+    /// Others hold row locks that are not in the row.
+    Locked,
     Outcome(RowOutcome),
 }
+
+/// Flags of a header that tell what its xmax means.
+pub(crate) const XMAX_FLAGS: u16 = LOCK_ONLY | UPDATED | HOT_UPDATED | KEYS_CHANGED | tuple::LOCK_MODE;
+/// From so many row locks on, a transaction notes them in the rows, where they cost no memory.
+const MANY_ROW_LOCKS: usize = 100_000;
 
 impl<'a> Heap<'a> {
     fn pool(&self) -> &'a BufferPool {
@@ -236,30 +241,41 @@ impl<'a> Heap<'a> {
         plan.removed
     }
 
-    fn judge(&self, work: &Work, header: &Header, lock: bool) -> Verdict {
-        use RowOutcome::{ConcurrentlyDeleted, ConcurrentlyUpdated, Done, SelfModified};
-        let transactions = &self.engine.transactions;
+    fn key(&self, tid: Tid, header: &Header) -> RowKey {
+        RowKey { rel: self.rel.id, tid, xmin: header.xmin }
+    }
+
+    /// May the version be locked in this mode (or, with `change`, changed)? Looks at the row alone.
+    fn judge(&self, work: &Work, header: &Header, mode: RowLock, change: bool) -> Verdict {
         if work.is_own(header.xmin) {
-            if header.cmin >= work.command() && header.xmax == Xid::NONE && !lock {
-                return Verdict::Outcome(SelfModified);
+            if header.cmin >= work.command() && header.xmax == Xid::NONE && change {
+                return Verdict::Outcome(RowOutcome::SelfModified);
             }
-        } else if transactions.outcome(header.xmin) != Outcome::Committed {
-            return Verdict::Outcome(ConcurrentlyDeleted);
+        } else if self.engine.transactions.outcome(header.xmin) != Outcome::Committed {
+            return Verdict::Outcome(RowOutcome::ConcurrentlyDeleted);
         }
         if !header.xmax.is_some() {
             return Verdict::Free;
         }
+        self.judge_xmax(work, header, mode, change)
+    }
+
+    fn judge_xmax(&self, work: &Work, header: &Header, mode: RowLock, change: bool) -> Verdict {
+        use RowOutcome::{ConcurrentlyDeleted, ConcurrentlyUpdated, Done, SelfModified};
+        let held = header.lock_mode();
         if work.is_own(header.xmax) {
-            return match (header.has(LOCK_ONLY), lock) {
-                (true, true) => Verdict::Outcome(Done { tid: Tid::NONE, hot: false }),
-                (true, false) => Verdict::Free,
+            return match (header.has(LOCK_ONLY), change) {
+                (true, false) if held >= mode => Verdict::Outcome(Done { tid: Tid::NONE, hot: false }),
+                (true, _) => Verdict::Free,
                 (false, _) => Verdict::Outcome(SelfModified),
             };
         }
-        match transactions.outcome(header.xmax) {
-            Outcome::InProgress => Verdict::Wait(header.xmax),
-            Outcome::Aborted => Verdict::Free,
+        match self.engine.transactions.outcome(header.xmax) {
+            Outcome::InProgress if held.excludes(mode) => Verdict::Wait(header.xmax),
+            Outcome::InProgress | Outcome::Aborted => Verdict::Free,
             Outcome::Committed if header.has(LOCK_ONLY) => Verdict::Free,
+            // The key is still the same, and that is all that is asked for.
+            Outcome::Committed if !change && !held.excludes(mode) => Verdict::Free,
             Outcome::Committed if header.has(UPDATED) => {
                 Verdict::Outcome(ConcurrentlyUpdated { latest: header.next })
             }
@@ -267,13 +283,48 @@ impl<'a> Heap<'a> {
         }
     }
 
+    /// May the version be changed, row locks considered? Its page is latched for writing.
+    #[inline]
+    fn judge_change(&self, work: &Work, tid: Tid, header: &Header, mode: RowLock) -> Verdict {
+        let verdict = self.judge(work, header, mode, true);
+        let transactions = &self.engine.transactions;
+        if matches!(verdict, Verdict::Free)
+            && transactions.row_locks_exist()
+            && transactions.row_is_locked(work.owner(), &self.key(tid, header), mode)
+        {
+            return Verdict::Locked;
+        }
+        verdict
+    }
+
+    /// Does what the policy says about a row that others hold. Some: the outcome.
+    fn wait(
+        &self,
+        work: &Work,
+        tid: Tid,
+        header: &Header,
+        holder: Option<Xid>,
+        mode: RowLock,
+        policy: WaitPolicy,
+    ) -> Result<Option<RowOutcome>> {
+        let (transactions, options) = (&self.engine.transactions, work.wait_options());
+        match (policy, holder) {
+            (WaitPolicy::Error, _) => return Err(StorageError::LockNotAvailable),
+            (WaitPolicy::Skip, _) => return Ok(Some(RowOutcome::WouldBlock)),
+            (WaitPolicy::Block, Some(xid)) => transactions.wait_for(work.owner(), xid, options)?,
+            (WaitPolicy::Block, None) => {
+                transactions.wait_for_row(work.owner(), &self.key(tid, header), mode, options)?;
+            }
+        }
+        Ok(None)
+    }
+
     /// Latches the version's page once the version may be changed; waits for others who hold it.
     fn claim(
         &self,
         work: &Work,
         tid: Tid,
-        lock: bool,
-        policy: WaitPolicy,
+        mode: RowLock,
     ) -> Result<core::result::Result<(WriteGuard<'a>, usize, Header), RowOutcome>> {
         loop {
             self.pool().wal().throttle();
@@ -281,34 +332,53 @@ impl<'a> Heap<'a> {
             let Some((at, header, _)) = tuple::at(&guard, tid.slot) else {
                 return Ok(Err(RowOutcome::ConcurrentlyDeleted));
             };
-            match self.judge(work, &header, lock) {
+            let holder = match self.judge_change(work, tid, &header, mode) {
                 Verdict::Free => return Ok(Ok((guard, at, header))),
-                Verdict::Outcome(RowOutcome::Done { hot, .. }) => {
-                    return Ok(Err(RowOutcome::Done { tid, hot }));
-                }
                 Verdict::Outcome(o) => return Ok(Err(o)),
-                Verdict::Wait(holder) => {
-                    drop(guard);
-                    match policy {
-                        WaitPolicy::Block => {
-                            self.engine.transactions.wait_for(work.owner(), holder, work.wait_options())?;
-                        }
-                        WaitPolicy::Error => return Err(StorageError::LockNotAvailable),
-                        WaitPolicy::Skip => return Ok(Err(RowOutcome::WouldBlock)),
-                    }
-                }
+                Verdict::Wait(xid) => Some(xid),
+                Verdict::Locked => None,
+            };
+            drop(guard);
+            if let Some(outcome) = self.wait(work, tid, &header, holder, mode, WaitPolicy::Block)? {
+                return Ok(Err(outcome));
             }
+        }
+    }
+
+    /// Row locks on a version that is being replaced or deleted: what its header notes moves to the table, and what others hold
+    /// passes to the successor.
+    #[inline]
+    fn keep_locks(&self, work: &mut Work, tid: Tid, old: &Header, xid: Xid, next: Option<Tid>) {
+        if old.xmax.is_some() && old.has(LOCK_ONLY) && old.xmax != xid {
+            self.move_lock(work, tid, old);
+        }
+        if let Some(next) = next
+            && self.engine.transactions.row_locks_exist()
+        {
+            let to = RowKey { rel: self.rel.id, tid: next, xmin: xid };
+            self.engine.transactions.carry_row_locks(work.owner(), &self.key(tid, old), to);
+        }
+    }
+
+    #[cold]
+    fn move_lock(&self, work: &mut Work, tid: Tid, old: &Header) {
+        let (key, mode) = (self.key(tid, old), old.lock_mode());
+        if work.is_own(old.xmax) {
+            work.keep_row_lock(key, mode);
+        } else if self.engine.transactions.outcome(old.xmax) == Outcome::InProgress {
+            self.engine.transactions.adopt_row_lock(old.xmax, key, mode);
         }
     }
 
     /// Deletes a row version.
     pub fn delete(&self, work: &mut Work, tid: Tid) -> Result<RowOutcome> {
         let xid = work.writing_xid();
-        let (mut guard, at, old) = match self.claim(work, tid, false, WaitPolicy::Block)? {
+        let (mut guard, at, old) = match self.claim(work, tid, RowLock::Update)? {
             Ok(claimed) => claimed,
             Err(outcome) => return Ok(outcome),
         };
-        let flags = old.flags & !(LOCK_ONLY | UPDATED | HOT_UPDATED);
+        self.keep_locks(work, tid, &old, xid, None);
+        let flags = old.flags & !XMAX_FLAGS | KEYS_CHANGED;
         let new = Header { xmax: xid, cmax: work.command(), flags, ..old };
         let mut ops = Ops::new();
         write_xmax(&mut ops, at, &new);
@@ -320,23 +390,85 @@ impl<'a> Heap<'a> {
         Ok(RowOutcome::Done { tid, hot: false })
     }
 
-    /// Locks a row version until the transaction ends. All modes exclude each other for now.
-    pub fn lock(&self, work: &mut Work, tid: Tid, _mode: RowLock, policy: WaitPolicy) -> Result<RowOutcome> {
-        let xid = work.writing_xid();
-        let (mut guard, at, old) = match self.claim(work, tid, true, policy)? {
-            Ok(claimed) => claimed,
-            Err(outcome) => return Ok(outcome),
-        };
-        let flags = (old.flags | LOCK_ONLY) & !(UPDATED | HOT_UPDATED);
-        let new = Header { xmax: xid, cmax: work.command(), flags, ..old };
-        let mut ops = Ops::new();
-        write_xmax(&mut ops, at, &new);
-        self.pool().change(xid, &mut [(&mut guard, &ops)]);
-        Ok(RowOutcome::Done { tid, hot: false })
+    /// Locks a row version until the transaction (or savepoint level) ends, and the versions that others have made of it
+    /// meanwhile without standing in the way.
+    pub fn lock(&self, work: &mut Work, tid: Tid, mode: RowLock, policy: WaitPolicy) -> Result<RowOutcome> {
+        let done = RowOutcome::Done { tid, hot: false };
+        if work.row_locks() >= MANY_ROW_LOCKS && self.note_lock(work, tid, mode)? {
+            return Ok(done);
+        }
+        let (mut at, mut maker) = (tid, None);
+        loop {
+            let page = self.pool().read(self.rel, at.block)?;
+            let header = match (tuple::at(&page, at.slot), maker) {
+                (Some((_, h, _)), None) => h,
+                (Some((_, h, _)), Some(maker)) if h.xmin == maker => h,
+                (None, None) => return Ok(RowOutcome::ConcurrentlyDeleted),
+                // Who made the successor was undone.
+                (_, Some(_)) => return Ok(done),
+            };
+            let verdict = match maker {
+                None => self.judge(work, &header, mode, false),
+                Some(m) if self.engine.transactions.outcome(m) == Outcome::Aborted => return Ok(done),
+                Some(_) if header.xmax.is_some() => self.judge_xmax(work, &header, mode, false),
+                Some(_) => Verdict::Free,
+            };
+            let holder = match verdict {
+                Verdict::Free if work.lock_row(self.key(at, &header), mode) != RowGrant::Conflict => {
+                    match self.successor(work, &header) {
+                        Some(next) => (at, maker) = (next, Some(header.xmax)),
+                        None => return Ok(done),
+                    }
+                    continue;
+                }
+                Verdict::Free | Verdict::Locked => None,
+                Verdict::Outcome(RowOutcome::Done { .. }) => return Ok(done),
+                Verdict::Outcome(o) => return Ok(o),
+                Verdict::Wait(xid) => Some(xid),
+            };
+            drop(page);
+            if let Some(outcome) = self.wait(work, at, &header, holder, mode, policy)? {
+                return Ok(outcome);
+            }
+        }
     }
 
-    /// Replaces a row version. `hot_allowed`: no indexed column changed.
-    pub fn update(&self, work: &mut Work, tid: Tid, payload: &[u8], hot_allowed: bool) -> Result<RowOutcome> {
+    /// The version that another transaction made of this one, if it may come to count.
+    fn successor(&self, work: &Work, header: &Header) -> Option<Tid> {
+        let replaced = header.is_doomed() && header.has(UPDATED) && !work.is_own(header.xmax);
+        let counts = replaced && self.engine.transactions.outcome(header.xmax) != Outcome::Aborted;
+        counts.then_some(header.next)
+    }
+
+    /// Notes a lock in the row's header, if nothing else is noted there. False: it was not.
+    fn note_lock(&self, work: &mut Work, tid: Tid, mode: RowLock) -> Result<bool> {
+        let xid = work.writing_xid();
+        self.pool().wal().throttle();
+        let mut guard = self.pool().write(self.rel, tid.block)?;
+        let Some((at, old, _)) = tuple::at(&guard, tid.slot) else { return Ok(false) };
+        let transactions = &self.engine.transactions;
+        let in_use = match transactions.outcome(old.xmax) {
+            _ if !old.xmax.is_some() => false,
+            Outcome::InProgress => true,
+            Outcome::Committed => old.is_doomed(),
+            Outcome::Aborted => false,
+        };
+        if in_use
+            || !matches!(self.judge(work, &old, mode, false), Verdict::Free)
+            || transactions.row_is_locked(work.owner(), &self.key(tid, &old), mode)
+        {
+            return Ok(false);
+        }
+        let flags = old.flags & !XMAX_FLAGS | LOCK_ONLY | tuple::lock_mode_flags(mode);
+        let mut ops = Ops::new();
+        write_xmax(&mut ops, at, &Header { xmax: xid, cmax: work.command(), flags, ..old });
+        self.pool().change(xid, &mut [(&mut guard, &ops)]);
+        Ok(true)
+    }
+
+    /// Replaces a row version.
+    pub fn update(&self, work: &mut Work, tid: Tid, payload: &[u8], touched: Touched) -> Result<RowOutcome> {
+        let mode = if touched == Touched::Key { RowLock::Update } else { RowLock::NoKeyUpdate };
         let xid = work.writing_xid();
         let stub;
         let (payload, flags) = if payload.len() > MAX_INLINE {
@@ -349,7 +481,7 @@ impl<'a> Heap<'a> {
         let fresh = Header::new(xid, work.command(), flags);
         let need = HEADER + payload.len() + slotted::SLOT_SIZE;
         loop {
-            let (mut guard, at, old) = match self.claim(work, tid, false, WaitPolicy::Block)? {
+            let (mut guard, at, old) = match self.claim(work, tid, mode)? {
                 Ok(claimed) => claimed,
                 Err(outcome) => return Ok(outcome),
             };
@@ -363,12 +495,12 @@ impl<'a> Heap<'a> {
                 }
             }
             if slotted::gap(&guard) >= need && slotted::count(&guard) < slotted::MAX_SLOTS as u16 {
-                return Ok(self.update_here(work, &mut guard, tid, at, &old, fresh, payload, hot_allowed));
+                return Ok(self.update_here(work, &mut guard, tid, at, &old, fresh, payload, touched));
             }
             // It must go to another page. Both are latched in order of their numbers, so the first is let go.
             drop(guard);
             let (target, _) = self.page_with_room(work.owner().0, need, xid)?;
-            if let Some(outcome) = self.update_elsewhere(work, tid, target, fresh, payload)? {
+            if let Some(outcome) = self.update_elsewhere(work, tid, target, fresh, payload, mode)? {
                 return Ok(outcome);
             }
         }
@@ -377,22 +509,29 @@ impl<'a> Heap<'a> {
     #[allow(clippy::too_many_arguments)] // one call, all of it already at hand
     fn update_here(
         &self,
-        work: &Work,
+        work: &mut Work,
         guard: &mut WriteGuard<'_>,
         tid: Tid,
         at: usize,
         old: &Header,
         fresh: Header,
         payload: &[u8],
-        hot: bool,
+        touched: Touched,
     ) -> RowOutcome {
+        let hot = touched == Touched::Nothing;
         let mut ops = Ops::new();
         let mut room = Room::of(guard);
         let fresh = Header { flags: fresh.flags | if hot { HEAP_ONLY } else { 0 }, ..fresh };
         let slot = room.add(guard, &mut ops, &fresh, payload);
         room.finish(&mut ops);
         let new_tid = Tid { block: tid.block, slot };
-        let flags = old.flags & !(LOCK_ONLY | HOT_UPDATED) | UPDATED | if hot { HOT_UPDATED } else { 0 };
+        self.keep_locks(work, tid, old, fresh.xmin, Some(new_tid));
+        let kind = match touched {
+            Touched::Nothing => HOT_UPDATED,
+            Touched::Indexed => 0,
+            Touched::Key => KEYS_CHANGED,
+        };
+        let flags = old.flags & !XMAX_FLAGS | UPDATED | kind;
         let changed = Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..*old };
         write_xmax(&mut ops, at, &changed);
         self.pool().change(fresh.xmin, &mut [(guard, &ops)]);
@@ -404,11 +543,12 @@ impl<'a> Heap<'a> {
     /// Puts the new version on another page. None: that page has no room after all, or the row was changed meanwhile.
     fn update_elsewhere(
         &self,
-        work: &Work,
+        work: &mut Work,
         tid: Tid,
         target: u32,
         fresh: Header,
         payload: &[u8],
+        mode: RowLock,
     ) -> Result<Option<RowOutcome>> {
         if target == tid.block {
             return Ok(None);
@@ -425,7 +565,7 @@ impl<'a> Heap<'a> {
         let Some((at, old, _)) = tuple::at(&from, tid.slot) else { return Ok(None) };
         if to.kind() != slotted::KIND_HEAP
             || slotted::gap(&to) < need
-            || !matches!(self.judge(work, &old, false), Verdict::Free)
+            || !matches!(self.judge_change(work, tid, &old, mode), Verdict::Free)
         {
             return Ok(None);
         }
@@ -434,7 +574,9 @@ impl<'a> Heap<'a> {
         let slot = room.add(&to, &mut to_ops, &fresh, payload);
         room.finish(&mut to_ops);
         let new_tid = Tid { block: target, slot };
-        let flags = old.flags & !(LOCK_ONLY | HOT_UPDATED) | UPDATED;
+        self.keep_locks(work, tid, &old, fresh.xmin, Some(new_tid));
+        let kind = if mode == RowLock::Update { KEYS_CHANGED } else { 0 };
+        let flags = old.flags & !XMAX_FLAGS | UPDATED | kind;
         write_xmax(
             &mut from_ops,
             at,

@@ -20,7 +20,10 @@
 //! Inserts leave a tenth of each page to updates, so that they stay on their page.
 //!
 //! # Waiting
-//! A row lock is an xmax. Who meets one in progress lets the page go, waits for that transaction, and looks again.
+//! An xmax in progress is a row lock: FOR UPDATE when it deletes or changes a key, FOR NO KEY UPDATE otherwise. Who meets one that
+//! conflicts lets the page go, waits for that transaction, and looks again. Locks that only lock are kept beside the rows
+//! (`pg_transaction::RowKey`); only a transaction with very many notes them as an xmax with a flag and the mode. A new
+//! version inherits the locks of the old one, and who locks a version that another is replacing locks the successors too.
 //!
 //! # Large rows
 //! A payload that does not fit on a page lies in a chain of overflow pages of the same relation. Vacuum frees chains that no row refers to.
@@ -43,6 +46,7 @@ mod space;
 pub mod tuple;
 mod vacuum;
 
-pub use heap::{Engine, Heap, HeapState, MAX_PAYLOAD, RowLock, RowOutcome, WaitPolicy};
+pub use heap::{Engine, Heap, HeapState, MAX_PAYLOAD, RowOutcome, Touched, WaitPolicy};
+pub use pg_transaction::RowLock;
 pub use read::Liveness;
 pub use vacuum::{Collected, VacuumStats};

@@ -1,7 +1,7 @@
 //! Row versions: their header, and who sees them.
 
 use pg_page::{CommandId, Page, Tid, Xid, slotted, slotted::Slot};
-use pg_transaction::{Outcome, Snapshot, TransactionManager};
+use pg_transaction::{Outcome, RowLock, Snapshot, TransactionManager};
 
 /// Bytes before the payload.
 pub const HEADER: usize = 32;
@@ -16,6 +16,16 @@ pub const LOCK_ONLY: u16 = 4;
 pub const UPDATED: u16 = 8;
 /// The payload is a stub that names an overflow chain.
 pub const OVERFLOW: u16 = 16;
+
+/// Mode of the lock that xmax is, if it only locks.
+pub const LOCK_MODE: u16 = 32 | 64;
+/// xmax deleted it or changed a key.
+pub const KEYS_CHANGED: u16 = 128;
+
+/// The flags that say of an xmax that only locks in which mode.
+pub const fn lock_mode_flags(mode: RowLock) -> u16 {
+    (mode as u16) << 5
+}
 
 /// The header of a row version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +87,18 @@ impl Header {
     #[inline]
     pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
+    }
+
+    /// The row lock that xmax amounts to.
+    #[inline]
+    pub fn lock_mode(&self) -> RowLock {
+        if self.has(LOCK_ONLY) {
+            RowLock::from_number((self.flags & LOCK_MODE) as u8 >> 5)
+        } else if self.has(UPDATED) && !self.has(KEYS_CHANGED) {
+            RowLock::NoKeyUpdate
+        } else {
+            RowLock::Update
+        }
     }
 
     /// Is there an xmax that deletes or replaces, if it commits?

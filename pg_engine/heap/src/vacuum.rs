@@ -8,9 +8,9 @@ use pg_page::{Tid, Xid, ops::Ops, slotted, slotted::Slot};
 use pg_transaction::Outcome;
 
 use crate::{
-    heap::{Heap, Result, write_xmax},
+    heap::{Heap, Result, XMAX_FLAGS, write_xmax},
     overflow::{self, KIND_OVERFLOW},
-    tuple::{self, HOT_UPDATED, Header, LOCK_ONLY, OVERFLOW, UPDATED},
+    tuple::{self, Header, LOCK_ONLY, OVERFLOW},
 };
 
 /// What a vacuum did.
@@ -96,7 +96,7 @@ impl Heap<'_> {
             let Some((at, h, _)) = tuple::at(guard, slot) else { continue };
             let void = h.has(LOCK_ONLY) || self.engine.transactions.outcome(h.xmax) == Outcome::Aborted;
             if h.xmax.is_some() && h.xmax < horizon && void {
-                let flags = h.flags & !(LOCK_ONLY | UPDATED | HOT_UPDATED);
+                let flags = h.flags & !XMAX_FLAGS;
                 write_xmax(&mut ops, at, &Header { xmax: Xid::NONE, flags, ..h });
             }
         }

@@ -3,7 +3,50 @@
 use core::fmt;
 use platform::block::BlockError;
 
-use crate::{RelId, Xid};
+use alloc::vec::Vec;
+
+use crate::{RelId, Tid, Xid};
+
+/// What a transaction waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The end of another.
+    Transaction(Xid),
+    /// A lock on a row.
+    Row {
+        /// Its relation.
+        rel: RelId,
+        /// Its place.
+        tid: Tid,
+    },
+    /// A lock on a table or another object.
+    Object {
+        /// The mode, as `pg_locks` names it.
+        mode: &'static str,
+        /// The object.
+        oid: u32,
+    },
+    /// An advisory lock.
+    Advisory {
+        /// The mode, as `pg_locks` names it.
+        mode: &'static str,
+        /// 1: by one number, 2: by two.
+        class: u64,
+        /// The number, or both.
+        key: u64,
+    },
+}
+
+/// One transaction in a deadlock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadlockEdge {
+    /// The session that waits.
+    pub process: i32,
+    /// For what.
+    pub waits_for: WaitsFor,
+    /// The session that has it.
+    pub blocked_by: i32,
+}
 
 /// Why a storage operation failed. [`StorageError::sqlstate`] is what the client reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +94,8 @@ pub enum StorageError {
         /// The limit.
         max: usize,
     },
-    /// Waiting for another transaction would never end.
-    Deadlock,
+    /// Waiting for another transaction would never end: who waits for whom, the one that fails first.
+    Deadlock(Vec<DeadlockEdge>),
     /// The lock timeout passed.
     LockTimeout,
     /// The lock is held and the caller asked not to wait.
@@ -85,7 +128,7 @@ impl StorageError {
             Self::DiskFull => "53100",
             Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
             Self::RelationTooLarge(_) | Self::RowTooBig { .. } | Self::KeyTooBig { .. } => "54000",
-            Self::Deadlock => "40P01",
+            Self::Deadlock(_) => "40P01",
             Self::LockTimeout | Self::LockNotAvailable => "55P03",
             Self::Canceled => "57014",
             Self::TransactionAborted(_) => "25P02",
@@ -121,7 +164,7 @@ impl fmt::Display for StorageError {
             Self::KeyTooBig { size, max } => {
                 write!(f, "index row size {size} exceeds btree version 4 maximum {max}")
             }
-            Self::Deadlock => f.write_str("deadlock detected"),
+            Self::Deadlock(_) => f.write_str("deadlock detected"),
             Self::LockTimeout => f.write_str("canceling statement due to lock timeout"),
             Self::LockNotAvailable => f.write_str("could not obtain lock on row"),
             Self::Canceled => f.write_str("canceling statement due to user request"),

@@ -32,7 +32,7 @@ pub mod slotted;
 
 use alloc::boxed::Box;
 
-pub use error::StorageError;
+pub use error::{DeadlockEdge, StorageError, WaitsFor};
 pub use ids::{CommandId, Lsn, RelId, Tid, Xid};
 
 /// Bytes of a page.

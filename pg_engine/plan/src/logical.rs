@@ -167,7 +167,7 @@ pub enum Logical {
     LockRows {
         /// Input; carries the ctid columns.
         input: Box<Logical>,
-        /// (table, its ctid column, strength 0..=3 from KEY SHARE to UPDATE).
+        /// (table, its ctid column, strength 0..=3 from KEY SHARE to UPDATE; 4: not locked, named to know the row again).
         tables: Vec<(Arc<Relation>, ColumnId, u8)>,
         /// Wait policy.
         wait: LockWait,

@@ -192,9 +192,9 @@ pub enum Node {
     CteScan(u32),
     /// Locks rows; positions are of ctid columns in the input.
     LockRows {
-        /// Input.
-        input: Box<Physical>,
-        /// (table, ctid position, strength).
+        /// Input; shared with the operator, which runs it again for rows that changed.
+        input: Arc<Physical>,
+        /// (table, ctid position, strength); 4: not locked, the row only belongs to the result.
         tables: Vec<(Arc<Relation>, u32, u8)>,
         /// Wait policy.
         wait: LockWait,

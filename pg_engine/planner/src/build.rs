@@ -250,7 +250,7 @@ impl<'a> Planner<'a> {
                 }
                 let Sub { plan, columns, order } = sub;
                 let (types, estimate) = (plan.types.clone(), plan.estimate);
-                let node = Node::LockRows { input: Box::new(plan), tables: resolved, wait };
+                let node = Node::LockRows { input: Arc::new(plan), tables: resolved, wait };
                 Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
             }
         }

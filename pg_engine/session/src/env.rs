@@ -13,6 +13,7 @@ use pg_plan::{
     expr::Expr,
     statement::{Planned, Query},
 };
+use pg_storage::SessionLocks;
 use pg_types::{Oid, Result, SqlError, format::FormatSettings};
 use pg_wire::{
     Encoder, Severity,
@@ -60,6 +61,7 @@ pub struct Env {
     search_path: Vec<String>,
     notices: RefCell<Vec<(Severity, SqlError)>>,
     sequences: Mutex<SequenceMemory>,
+    session_locks: Mutex<SessionLocks>,
     statement_start: i64,
 }
 
@@ -72,6 +74,7 @@ impl Env {
         identity: Identity,
         settings: Settings,
     ) -> Self {
+        let session_locks = Mutex::new(SessionLocks::new(handle.pid as i32));
         let mut env = Self {
             engine,
             registry,
@@ -82,6 +85,7 @@ impl Env {
             search_path: Vec::new(),
             notices: RefCell::default(),
             sequences: Mutex::new(SequenceMemory::default()),
+            session_locks,
             statement_start: now(),
         };
         env.apply_settings(true);
@@ -146,6 +150,10 @@ impl Env {
         for (severity, report) in self.notices.take() {
             out.report(severity, &report);
         }
+    }
+    /// Gives back the locks that outlast transactions.
+    pub fn release_session_locks(&self) {
+        self.engine.storage().unlock_session(&mut self.session_locks.lock());
     }
     /// DISCARD SEQUENCES.
     pub fn discard_sequences(&self) {
@@ -225,6 +233,9 @@ impl Session for Env {
     }
     fn sequences(&self) -> &Mutex<SequenceMemory> {
         &self.sequences
+    }
+    fn session_locks(&self) -> &Mutex<SessionLocks> {
+        &self.session_locks
     }
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
         statement::bind_expression(catalog, relation, text)

@@ -272,7 +272,13 @@ impl Session {
                 a.query = Some(text.clone());
             }
         });
-        let limit = self.env.derived().statement_timeout;
+        let derived = self.env.derived();
+        let (limit, lock_limit) = (derived.statement_timeout, derived.lock_timeout);
+        if self.tx.in_block()
+            && let Some(txn) = &mut self.tx.txn
+        {
+            txn.storage().set_lock_timeout((lock_limit > 0).then(|| Duration::from_millis(lock_limit)));
+        }
         if limit > 0 {
             self.env.handle().end_wait();
             self.timed = true;
@@ -308,6 +314,7 @@ impl Drop for Session {
         if self.tx.txn.is_some() {
             let _ = task::catch_unwind(|| self.rollback());
         }
+        self.env.release_session_locks();
     }
 }
 

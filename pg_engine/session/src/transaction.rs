@@ -127,6 +127,7 @@ impl Session {
         let derived = self.env.derived();
         let storage = txn.storage();
         storage.set_cancel_flag(self.env.interrupts().flag().clone());
+        storage.set_process(self.env.handle().pid as i32);
         if derived.lock_timeout > 0 {
             storage.set_lock_timeout(Some(Duration::from_millis(derived.lock_timeout)));
         }
@@ -182,6 +183,12 @@ impl Session {
         }
         self.tx.block = Block::Failed;
         self.portals.close_all();
+        // What was done since the last savepoint is lost whatever follows: its locks go now.
+        if let (Some(point), Some(txn)) = (self.tx.savepoints.last(), &mut self.tx.txn)
+            && let Err(e) = txn.rollback_to(point.level)
+        {
+            log::error!("a savepoint could not be rolled back to: {e}");
+        }
         // Without a savepoint to return to, nothing of it can be saved: its locks go now.
         if self.tx.savepoints.is_empty() {
             self.env.settings_mut().abort();

@@ -357,6 +357,7 @@ impl Session {
                 self.statements.clear();
                 self.unnamed = None;
                 self.env.discard_sequences();
+                self.env.release_session_locks();
                 Ok("DISCARD ALL")
             }
             Discard::Plans => {

@@ -51,7 +51,10 @@ fn update(s: &Arc<Storage>, t: &mut Transaction, table: &Table, id: u32, tids: &
         .unwrap()
         .unwrap();
     row[0] = row[0].wrapping_add(1);
-    assert!(matches!(s.heap_update(t, table.heap, tid, &row, true).unwrap(), RowOutcome::Done { .. }));
+    assert!(matches!(
+        s.heap_update(t, table.heap, tid, &row, Touched::Nothing).unwrap(),
+        RowOutcome::Done { .. }
+    ));
     t.next_command();
 }
 

@@ -29,8 +29,6 @@
 //! | TPC-B: three probes, fetches and HOT updates, one insert, commit | 22,100 |
 //!
 //! # What is missing
-//! * Row locks of all four modes exclude each other. A row lock taken before a savepoint is lost when an update of the same row inside
-//!   the savepoint is rolled back.
 //! * Emptied B-tree pages are neither merged nor used again.
 //! * The free-space map is in memory: after a restart pages that were partly empty are found again by vacuum only.
 //! * Sequential scans neither read ahead nor spare the cache.
@@ -53,9 +51,11 @@ mod verify;
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};
 pub use pg_buffer_manager::PoolStats;
-pub use pg_heap::{RowLock, RowOutcome, VacuumStats, WaitPolicy};
-pub use pg_page::{CommandId, Lsn, RelId, StorageError, Tid, Xid};
-pub use pg_transaction::{Isolation, LockMode, LockTag, Savepoint, Snapshot};
+pub use pg_heap::{RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
+pub use pg_page::{CommandId, DeadlockEdge, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
+pub use pg_transaction::{
+    Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
+};
 pub use pg_volume::{Probe, RelationKind};
 pub use rows::{HeapScan, IndexScan};
 pub use storage::Storage;

@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{ops::Range, sync::atomic::Ordering};
 
 use pg_btree::{Index, IndexInsert, KeyBound, ScanDirection, Unique};
-use pg_heap::{Heap, RowLock, RowOutcome, WaitPolicy};
+use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
 use pg_volume::RelationKind;
@@ -64,22 +64,23 @@ impl Storage {
     ) -> Result<()> {
         self.heap(&*self.opened(rel)?)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))
     }
-    /// Replaces a row version. `hot_allowed`: no indexed column changed.
+    /// Replaces a row version.
     pub fn heap_update(
         &self,
         txn: &mut Transaction,
         rel: RelId,
         tid: Tid,
         payload: &[u8],
-        hot_allowed: bool,
+        touched: Touched,
     ) -> Result<RowOutcome> {
-        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, hot_allowed)
+        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, touched)
     }
     /// Deletes a row version.
     pub fn heap_delete(&self, txn: &mut Transaction, rel: RelId, tid: Tid) -> Result<RowOutcome> {
         self.heap(&*self.opened(rel)?)?.delete(&mut txn.work, tid)
     }
-    /// Locks a row version until the transaction ends. In this version all modes exclude each other.
+    /// Locks a row version until the transaction or savepoint level ends. Needs no transaction id and writes nothing, unless the
+    /// transaction holds very many.
     pub fn heap_lock(
         &self,
         txn: &mut Transaction,

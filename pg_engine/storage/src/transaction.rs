@@ -7,7 +7,7 @@ use core::{
 };
 
 use pg_page::{CommandId, RelId, Xid};
-use pg_transaction::{Isolation, LockMode, LockTag, Savepoint, Snapshot, Work};
+use pg_transaction::{Isolation, LockInfo, LockMode, LockTag, Savepoint, SessionLocks, Snapshot, Work};
 use pg_volume::{
     RelationKind,
     codec::{Decoder, Encoder},
@@ -74,6 +74,33 @@ impl Storage {
     /// was not given.
     pub fn lock(&self, txn: &mut Transaction, tag: LockTag, mode: LockMode, wait: bool) -> Result<bool> {
         txn.work.lock(tag, mode, wait)
+    }
+    /// Takes a lock for the session, until it gives it back. False: others hold it and `wait` was not given.
+    pub fn lock_for_session(
+        &self,
+        txn: &Transaction,
+        locks: &mut SessionLocks,
+        tag: LockTag,
+        mode: LockMode,
+        wait: bool,
+    ) -> Result<bool> {
+        locks.lock(&self.engine.transactions, tag, mode, wait.then(|| txn.work.wait_options()))
+    }
+    /// Gives a session's lock back once. False: it does not hold it.
+    pub fn unlock_for_session(&self, locks: &mut SessionLocks, tag: LockTag, mode: LockMode) -> bool {
+        locks.release(&self.engine.transactions, tag, mode)
+    }
+    /// Gives all locks of a session back that do not belong to a transaction.
+    pub fn unlock_session(&self, locks: &mut SessionLocks) {
+        locks.release_all(&self.engine.transactions);
+    }
+    /// Every lock on objects and every advisory lock that is held or waited for.
+    pub fn locks(&self) -> Vec<LockInfo> {
+        self.engine.transactions.all_locks()
+    }
+    /// The sessions that a session waits for, by process number.
+    pub fn blocking_processes(&self, process: i32) -> Vec<i32> {
+        self.engine.transactions.blocking_processes(process)
     }
     /// Creates a relation; it vanishes if the (sub)transaction aborts.
     pub fn create_relation(&self, txn: &mut Transaction, kind: RelationKind) -> Result<RelId> {
@@ -158,6 +185,10 @@ impl Transaction {
     /// Limit for each wait for a lock. None: no limit.
     pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
         self.work.set_lock_timeout(limit);
+    }
+    /// The transaction is a session's: locks are held in the session's name. To be told before anything is done.
+    pub fn set_process(&mut self, process: i32) {
+        self.work.set_process(process);
     }
     /// While the flag is up, waits end with [`StorageError::Canceled`]. Whoever raises it calls [`Storage::wake_canceled`].
     pub fn set_cancel_flag(&mut self, flag: Arc<AtomicBool>) {

@@ -119,8 +119,9 @@ fn add(
         }
     }
     let (mut tid, (_, mut old)) = found.expect("an account is missing");
+    let touched = if hot { Touched::Nothing } else { Touched::Indexed };
     loop {
-        match s.heap_update(t, tables.accounts, tid, &account(id, old + delta), hot)? {
+        match s.heap_update(t, tables.accounts, tid, &account(id, old + delta), touched)? {
             RowOutcome::Done { tid, hot } => {
                 if !hot {
                     s.index_insert(t, tables.accounts_key, &id.to_be_bytes(), tid, Unique::Yes)?;
@@ -198,7 +199,7 @@ fn work(s: &Arc<Storage>, known: &Mutex<Known>, tables: Tables, worker: u64, run
         };
         match done {
             Ok(()) => assert!(know(known).acknowledged.insert(op), "{op:x} twice"),
-            Err(StorageError::Deadlock | StorageError::Canceled | StorageError::Io(_)) => {}
+            Err(StorageError::Deadlock(_) | StorageError::Canceled | StorageError::Io(_)) => {}
             Err(e) => panic!("operation {op:x}: {e}"),
         }
     }

@@ -12,12 +12,12 @@
 //! **horizon**: what was deleted before it no one can see.
 //!
 //! # Waiting
-//! Row locks live in the rows; waiting for one is waiting for a transaction ([`TransactionManager::wait_for`]). Locks on objects and
-//! advisory locks are in [`locks`]. All waits are edges of one graph; a wait that would close a cycle fails with `Deadlock` at
+//! A row that is being changed names the changing transaction: waiting for it is [`TransactionManager::wait_for`]. Row locks that only
+//! lock are in a table of their own (`row_locks`), locks on objects and advisory locks in [`locks`]. All waits are edges of one graph; a wait that would close a cycle fails with `Deadlock` at
 //! once. Waits end by lock timeout and by the cancel flag too.
 //!
 //! # Lock order
-//! `waits` → `running` → `outcomes.old`; `waits` → a partition of the lock table. None is held while waiting for anything else.
+//! `waits` → `running` → `outcomes.old`; `waits` → a partition of the lock table; `waits` → a partition of the row locks → `carried`. None is held while waiting for anything else.
 //!
 //! # What it must not know
 //! Pages, the log.
@@ -29,14 +29,16 @@ extern crate alloc;
 pub mod locks;
 mod manager;
 pub mod outcomes;
+mod row_locks;
 mod snapshot;
 mod waits;
 mod work;
 
-pub use locks::{LockMode, LockTag};
+pub use locks::{LockInfo, LockMode, LockTag, SessionLocks};
 pub use manager::{RecoveredState, TransactionManager};
 pub use outcomes::Outcome;
 pub use pg_page::{CommandId, Xid};
+pub use row_locks::{RowGrant, RowKey, RowLock};
 pub use snapshot::{Snapshot, SnapshotData};
 pub use waits::{OwnerId, WaitOptions};
 pub use work::{Isolation, Level, Savepoint, Work};

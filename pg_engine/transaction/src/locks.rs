@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
-use pg_page::StorageError;
+use pg_page::{StorageError, WaitsFor};
 use platform::sync::Mutex;
 
 use crate::{
@@ -36,6 +36,17 @@ pub enum LockMode {
 }
 
 impl LockMode {
+    const ALL: [Self; 8] = [
+        Self::AccessShare,
+        Self::RowShare,
+        Self::RowExclusive,
+        Self::ShareUpdateExclusive,
+        Self::Share,
+        Self::ShareRowExclusive,
+        Self::Exclusive,
+        Self::AccessExclusive,
+    ];
+
     /// The modes that conflict with this one, as bits.
     const fn conflicts(self) -> u8 {
         match self {
@@ -47,6 +58,19 @@ impl LockMode {
             Self::ShareRowExclusive => 0b1111_1100,
             Self::Exclusive => 0b1111_1110,
             Self::AccessExclusive => 0b1111_1111,
+        }
+    }
+    /// Its name as `pg_locks` shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessShare => "AccessShareLock",
+            Self::RowShare => "RowShareLock",
+            Self::RowExclusive => "RowExclusiveLock",
+            Self::ShareUpdateExclusive => "ShareUpdateExclusiveLock",
+            Self::Share => "ShareLock",
+            Self::ShareRowExclusive => "ShareRowExclusiveLock",
+            Self::Exclusive => "ExclusiveLock",
+            Self::AccessExclusive => "AccessExclusiveLock",
         }
     }
     const fn bit(self) -> u8 {
@@ -63,10 +87,48 @@ pub enum LockTag {
     Advisory(u64, u64),
 }
 
+impl LockTag {
+    fn waits_for(self, mode: LockMode) -> WaitsFor {
+        let mode = mode.name();
+        match self {
+            Self::Object(oid) => WaitsFor::Object { mode, oid },
+            Self::Advisory(class, key) => WaitsFor::Advisory { mode, class, key },
+        }
+    }
+}
+
+/// What holds a lock: the owner's transaction or, until it says otherwise, the session itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Until the transaction (or savepoint level) ends.
+    Transaction,
+    /// Until it is released.
+    Session,
+}
+
+/// A lock that is held or waited for, as `pg_locks` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockInfo {
+    /// On what.
+    pub tag: LockTag,
+    /// In which mode.
+    pub mode: LockMode,
+    /// Whose.
+    pub owner: OwnerId,
+    /// Held, not waited for.
+    pub granted: bool,
+}
+
+struct Grant {
+    owner: OwnerId,
+    span: Span,
+    /// The modes held, as bits.
+    modes: u8,
+}
+
 #[derive(Default)]
 struct Entry {
-    /// Holder and the modes it holds, as bits.
-    granted: Vec<(OwnerId, u8)>,
+    granted: Vec<Grant>,
     /// Those who wait, first come first.
     queue: Vec<(OwnerId, LockMode)>,
 }
@@ -75,22 +137,23 @@ impl Entry {
     /// Who stands in the way of `me`: holders, and those who came before with a conflicting wish.
     fn in_the_way(&self, me: OwnerId, mode: LockMode) -> Vec<OwnerId> {
         let mask = mode.conflicts();
-        let holders = self.granted.iter().filter(|(o, held)| *o != me && held & mask != 0).map(|(o, _)| *o);
+        let holders = self.granted.iter().filter(|g| g.owner != me && g.modes & mask != 0).map(|g| g.owner);
         // Who already holds a lock here goes first, or upgrades would wait behind those who wait for them.
+        let holds = self.granted.iter().any(|g| g.owner == me);
         let queued = self
             .queue
             .iter()
             .take_while(|(o, _)| *o != me)
-            .filter(|(_, wanted)| wanted.bit() & mask != 0 && !self.granted.iter().any(|(o, _)| *o == me))
+            .filter(|(_, wanted)| wanted.bit() & mask != 0 && !holds)
             .map(|(o, _)| *o);
         holders.chain(queued).collect()
     }
 
-    fn grant(&mut self, me: OwnerId, mode: LockMode) {
-        self.queue.retain(|(o, _)| *o != me);
-        match self.granted.iter_mut().find(|(o, _)| *o == me) {
-            Some((_, held)) => *held |= mode.bit(),
-            None => self.granted.push((me, mode.bit())),
+    fn grant(&mut self, owner: OwnerId, span: Span, mode: LockMode) {
+        self.queue.retain(|(o, _)| *o != owner);
+        match self.granted.iter_mut().find(|g| g.owner == owner && g.span == span) {
+            Some(g) => g.modes |= mode.bit(),
+            None => self.granted.push(Grant { owner, span, modes: mode.bit() }),
         }
     }
 }
@@ -110,11 +173,11 @@ impl LockTable {
     }
 
     /// One attempt. True: granted.
-    fn attempt(&self, me: OwnerId, tag: LockTag, mode: LockMode, queue: bool) -> bool {
+    fn attempt(&self, me: OwnerId, span: Span, tag: LockTag, mode: LockMode, queue: bool) -> bool {
         let mut p = self.partition(tag).lock();
         let e = p.entry(tag).or_default();
         if e.in_the_way(me, mode).is_empty() {
-            e.grant(me, mode);
+            e.grant(me, span, mode);
             return true;
         }
         if queue && !e.queue.iter().any(|(o, _)| *o == me) {
@@ -137,39 +200,117 @@ impl LockTable {
         }
     }
 
-    pub fn release(&self, me: OwnerId, tag: LockTag, mode: LockMode) {
+    pub fn release(&self, me: OwnerId, span: Span, tag: LockTag, mode: LockMode) {
         let mut p = self.partition(tag).lock();
         let Some(e) = p.get_mut(&tag) else { return };
-        if let Some(i) = e.granted.iter().position(|(o, _)| *o == me) {
-            let left = e.granted.get_mut(i).map_or(0, |(_, held)| {
-                *held &= !mode.bit();
-                *held
-            });
-            if left == 0 {
-                e.granted.swap_remove(i);
-            }
+        if let Some(g) = e.granted.iter_mut().find(|g| g.owner == me && g.span == span) {
+            g.modes &= !mode.bit();
         }
+        e.granted.retain(|g| g.modes != 0);
         if e.granted.is_empty() && e.queue.is_empty() {
             p.remove(&tag);
         }
     }
+
+    /// Everything held or waited for, in order of tags.
+    fn all(&self) -> Vec<LockInfo> {
+        let mut out = Vec::new();
+        for p in &self.partitions {
+            for (&tag, e) in p.lock().iter() {
+                for g in &e.granted {
+                    let held = LockMode::ALL.into_iter().filter(|m| g.modes & m.bit() != 0);
+                    out.extend(held.map(|mode| LockInfo { tag, mode, owner: g.owner, granted: true }));
+                }
+                let waiting = e.queue.iter();
+                out.extend(waiting.map(|&(owner, mode)| LockInfo { tag, mode, owner, granted: false }));
+            }
+        }
+        out.sort_by_key(|l| (l.tag, l.owner, l.mode, !l.granted));
+        out.dedup();
+        out
+    }
+}
+
+/// Locks that a session holds beyond its transactions, each as often as it was taken.
+#[derive(Debug)]
+pub struct SessionLocks {
+    owner: OwnerId,
+    held: Vec<(LockTag, LockMode, u32)>,
+}
+
+impl SessionLocks {
+    /// Of a session by its process number.
+    pub fn new(process: i32) -> Self {
+        Self { owner: OwnerId::session(process), held: Vec::new() }
+    }
+    fn note(&mut self, tag: LockTag, mode: LockMode) {
+        match self.held.iter_mut().find(|h| (h.0, h.1) == (tag, mode)) {
+            Some(h) => h.2 += 1,
+            None => self.held.push((tag, mode, 1)),
+        }
+    }
+    /// Gives a lock back once. False: it was not held.
+    pub fn release(&mut self, manager: &TransactionManager, tag: LockTag, mode: LockMode) -> bool {
+        let Some(i) = self.held.iter().position(|h| (h.0, h.1) == (tag, mode)) else { return false };
+        let last = self.held.get_mut(i).is_none_or(|h| {
+            h.2 -= 1;
+            h.2 == 0
+        });
+        if last {
+            self.held.swap_remove(i);
+            manager.locks.release(self.owner, Span::Session, tag, mode);
+            manager.waits.released(self.owner);
+        }
+        true
+    }
+    /// Gives everything back.
+    pub fn release_all(&mut self, manager: &TransactionManager) {
+        if self.held.is_empty() {
+            return;
+        }
+        for (tag, mode, _) in self.held.drain(..) {
+            manager.locks.release(self.owner, Span::Session, tag, mode);
+        }
+        manager.waits.released(self.owner);
+    }
+    /// Takes a lock for the session. Without `wait`, false if others stand in the way.
+    pub fn lock(
+        &mut self,
+        manager: &TransactionManager,
+        tag: LockTag,
+        mode: LockMode,
+        wait: Option<&WaitOptions>,
+    ) -> Result<bool, StorageError> {
+        let got = manager.lock(self.owner, Span::Session, tag, mode, wait)?;
+        if got {
+            self.note(tag, mode);
+        }
+        Ok(got)
+    }
 }
 
 impl TransactionManager {
+    /// Every lock on objects and every advisory lock.
+    pub fn all_locks(&self) -> Vec<LockInfo> {
+        self.locks.all()
+    }
+
     /// Takes a lock. Without `wait`, false if others stand in the way.
     pub(crate) fn lock(
         &self,
         me: OwnerId,
+        span: Span,
         tag: LockTag,
         mode: LockMode,
         wait: Option<&WaitOptions>,
     ) -> Result<bool, StorageError> {
         loop {
-            if self.locks.attempt(me, tag, mode, wait.is_some()) {
+            if self.locks.attempt(me, span, tag, mode, wait.is_some()) {
                 return Ok(true);
             }
             let Some(options) = wait else { return Ok(false) };
-            let waited = self.waits.wait(me, options, || self.locks.in_the_way(me, tag, mode));
+            let waited =
+                self.waits.wait(me, tag.waits_for(mode), options, || self.locks.in_the_way(me, tag, mode));
             if let Err(e) = waited {
                 self.locks.leave_queue(me, tag);
                 // Those behind in the queue may go on.

@@ -7,12 +7,13 @@ use alloc::{
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pg_page::{StorageError, Xid};
+use pg_page::{StorageError, WaitsFor, Xid};
 use platform::sync::Mutex;
 
 use crate::{
     locks::LockTable,
     outcomes::{Outcome, Outcomes},
+    row_locks::RowLocks,
     snapshot::SnapshotData,
     waits::{OwnerId, WaitOptions, Waits},
 };
@@ -54,6 +55,7 @@ pub struct TransactionManager {
     horizon: AtomicU64,
     pub(crate) waits: Waits,
     pub(crate) locks: LockTable,
+    pub(crate) row_locks: RowLocks,
     next_owner: AtomicU64,
 }
 
@@ -74,7 +76,8 @@ impl TransactionManager {
             horizon: AtomicU64::new(next.0),
             waits: Waits::default(),
             locks: LockTable::default(),
-            next_owner: AtomicU64::new(1),
+            row_locks: RowLocks::default(),
+            next_owner: AtomicU64::new(OwnerId::FIRST_FREE),
         }
     }
 
@@ -168,14 +171,19 @@ impl TransactionManager {
         self.waits.released(owner);
     }
 
-    fn owner_of(&self, xid: Xid) -> Option<OwnerId> {
+    pub(crate) fn owner_of(&self, xid: Xid) -> Option<OwnerId> {
         let r = self.running.lock();
         r.list.binary_search_by_key(&xid, |x| x.xid).ok().and_then(|i| r.list.get(i)).map(|x| x.owner)
     }
 
     /// Waits until `xid` has ended or may have.
     pub fn wait_for(&self, me: OwnerId, xid: Xid, options: &WaitOptions) -> Result<(), StorageError> {
-        self.waits.wait(me, options, || self.owner_of(xid).into_iter().collect())
+        self.waits.wait(me, WaitsFor::Transaction(xid), options, || self.owner_of(xid).into_iter().collect())
+    }
+
+    /// The sessions (by process number) that a session waits for; 0: a transaction of no session.
+    pub fn blocking_processes(&self, process: i32) -> Vec<i32> {
+        self.waits.blockers(OwnerId::session(process)).into_iter().map(OwnerId::process).collect()
     }
 
     /// Lets waiting transactions look at their cancel flags.

@@ -7,15 +7,29 @@ use core::{
 };
 
 use hashbrown::HashMap;
-use pg_page::StorageError;
+use pg_page::{DeadlockEdge, StorageError, WaitsFor};
 use platform::{
     sync::{Condvar, Mutex},
     time,
 };
 
-/// Names a transaction (with or without ids) as a holder of locks.
+/// Names a holder of locks: a session with whatever transaction it is in, or a transaction of no session (numbers from 2³² on).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(pub u64);
+
+impl OwnerId {
+    /// The first number of those without a session.
+    pub(crate) const FIRST_FREE: u64 = 1 << 32;
+
+    /// A session by its process number.
+    pub const fn session(process: i32) -> Self {
+        Self(process as u32 as u64)
+    }
+    /// The session's process number; 0: no session.
+    pub const fn process(self) -> i32 {
+        if self.0 < Self::FIRST_FREE { self.0 as i32 } else { 0 }
+    }
+}
 
 /// What ends a wait early.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +41,7 @@ pub struct WaitOptions {
 }
 
 struct Waiter {
+    what: WaitsFor,
     holders: Vec<OwnerId>,
     wake: Arc<Condvar>,
     woken: bool,
@@ -45,6 +60,7 @@ impl Waits {
     pub fn wait(
         &self,
         me: OwnerId,
+        what: WaitsFor,
         options: &WaitOptions,
         holders: impl FnOnce() -> Vec<OwnerId>,
     ) -> Result<(), StorageError> {
@@ -53,11 +69,11 @@ impl Waits {
         let holders = holders();
         let outcome = if holders.is_empty() {
             Ok(())
-        } else if closes_cycle(&graph, me, &holders) {
-            Err(StorageError::Deadlock)
+        } else if let Some(cycle) = cycle(&graph, me, &holders) {
+            Err(StorageError::Deadlock(edges(&graph, what, me, &cycle)))
         } else {
             let wake = Arc::new(Condvar::new());
-            graph.insert(me, Waiter { holders, wake: wake.clone(), woken: false });
+            graph.insert(me, Waiter { what, holders, wake: wake.clone(), woken: false });
             let deadline = options.timeout.map(|t| time::monotonic() + t);
             loop {
                 if graph.get(&me).is_none_or(|w| w.woken) {
@@ -88,6 +104,15 @@ impl Waits {
         }
     }
 
+    /// Whom a session waits for.
+    pub fn blockers(&self, waiter: OwnerId) -> Vec<OwnerId> {
+        let graph = self.graph.lock();
+        let mut holders = graph.get(&waiter).filter(|w| !w.woken).map_or(vec![], |w| w.holders.clone());
+        holders.sort_unstable();
+        holders.dedup();
+        holders
+    }
+
     /// Lets every waiter look at its cancel flag.
     pub fn poke_all(&self) {
         let graph = self.graph.lock();
@@ -106,21 +131,48 @@ impl Waits {
     }
 }
 
-fn closes_cycle(graph: &HashMap<OwnerId, Waiter>, me: OwnerId, holders: &[OwnerId]) -> bool {
-    let mut todo: Vec<OwnerId> = holders.to_vec();
-    let mut seen = vec![];
-    while let Some(at) = todo.pop() {
+/// Those on a path from the holders back to `me`, in order; none: waiting closes no cycle.
+fn cycle(graph: &HashMap<OwnerId, Waiter>, me: OwnerId, holders: &[OwnerId]) -> Option<Vec<OwnerId>> {
+    // Whom each was reached from.
+    let mut from: Vec<(OwnerId, Option<usize>)> = holders.iter().map(|h| (*h, None)).collect();
+    let mut next = 0;
+    while let Some(&(at, _)) = from.get(next) {
         if at == me {
-            return true;
+            let mut path = vec![];
+            let mut step = from.get(next).and_then(|f| f.1);
+            while let Some((owner, earlier)) = step.and_then(|i| from.get(i)) {
+                path.push(*owner);
+                step = *earlier;
+            }
+            path.reverse();
+            return Some(path);
         }
-        if seen.contains(&at) {
-            continue;
-        }
-        seen.push(at);
         // One that was woken is about to look again: it waits for no one now.
         if let Some(w) = graph.get(&at).filter(|w| !w.woken) {
-            todo.extend_from_slice(&w.holders);
+            for h in &w.holders {
+                if !from.iter().any(|f| f.0 == *h) {
+                    from.push((*h, Some(next)));
+                }
+            }
         }
+        next += 1;
     }
-    false
+    None
+}
+
+/// The cycle as its report tells it, beginning with the one that noticed it.
+fn edges(
+    graph: &HashMap<OwnerId, Waiter>,
+    what: WaitsFor,
+    me: OwnerId,
+    others: &[OwnerId],
+) -> Vec<DeadlockEdge> {
+    let mut members = vec![(me.process(), what)];
+    members.extend(others.iter().filter_map(|o| Some((o.process(), graph.get(o)?.what))));
+    let blockers = members.iter().cycle().skip(1).map(|m| m.0);
+    members
+        .iter()
+        .zip(blockers)
+        .map(|(&(process, waits_for), blocked_by)| DeadlockEdge { process, waits_for, blocked_by })
+        .collect()
 }

@@ -6,8 +6,9 @@ use core::{mem, sync::atomic::AtomicBool, time::Duration};
 use pg_page::{CommandId, RelId, StorageError, Xid};
 
 use crate::{
-    locks::{LockMode, LockTag},
+    locks::{LockMode, LockTag, Span},
     manager::TransactionManager,
+    row_locks::{OwnRowLocks, RowGrant, RowKey, RowLock},
     snapshot::{Own, Snapshot, SnapshotData},
     waits::{OwnerId, WaitOptions},
 };
@@ -19,6 +20,14 @@ pub enum Isolation {
     ReadCommitted,
     /// The first statement's snapshot serves the whole transaction.
     RepeatableRead,
+}
+
+impl Isolation {
+    /// Does one snapshot serve the whole transaction?
+    #[inline]
+    pub const fn uses_one_snapshot(self) -> bool {
+        !matches!(self, Self::ReadCommitted)
+    }
 }
 
 /// A savepoint level inside a transaction.
@@ -39,6 +48,8 @@ pub struct Level {
     pub dropped: Vec<RelId>,
     /// Length of the lock list when the level began.
     locks: usize,
+    /// Likewise of the row locks.
+    row_locks: usize,
 }
 
 /// The state of a transaction. The owner ends it with [`Work::end`].
@@ -51,6 +62,7 @@ pub struct Work {
     command: CommandId,
     fixed: Option<Arc<SnapshotData>>,
     locks: Vec<(LockTag, LockMode)>,
+    row_locks: OwnRowLocks,
     names: u64,
     counts: Vec<(RelId, i64, i64)>,
     wait: WaitOptions,
@@ -71,6 +83,7 @@ impl Work {
             command: CommandId(0),
             fixed: None,
             locks: Vec::new(),
+            row_locks: OwnRowLocks::default(),
             names: 0,
             counts: Vec::new(),
             wait: WaitOptions::default(),
@@ -105,6 +118,10 @@ impl Work {
     /// Limit for each wait for a lock.
     pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
         self.wait.timeout = limit;
+    }
+    /// It is a session's: locks are held in the session's name. To be told before anything is done.
+    pub fn set_process(&mut self, process: i32) {
+        self.owner = OwnerId::session(process);
     }
     /// While the flag is up, waits end.
     pub fn set_cancel_flag(&mut self, flag: Arc<AtomicBool>) {
@@ -167,7 +184,8 @@ impl Work {
     pub fn begin_sub(&mut self) -> Savepoint {
         self.level();
         self.names += 1;
-        self.levels.push(Level { name: self.names, locks: self.locks.len(), ..Level::default() });
+        let (locks, row_locks) = (self.locks.len(), self.row_locks.len());
+        self.levels.push(Level { name: self.names, locks, row_locks, ..Level::default() });
         Savepoint(self.names)
     }
 
@@ -198,18 +216,20 @@ impl Work {
     pub fn rollback_to(&mut self, level: Savepoint) -> Result<Vec<RelId>, StorageError> {
         let at = self.find(level)?;
         let (mut xids, mut created) = (Vec::new(), Vec::new());
-        let mut locks = self.locks.len();
+        let (mut locks, mut row_locks) = (self.locks.len(), self.row_locks.len());
         while self.levels.len() > at {
             if let Some(mut l) = self.levels.pop() {
                 xids.append(&mut l.xids);
                 created.append(&mut l.created);
-                locks = l.locks;
+                (locks, row_locks) = (l.locks, l.row_locks);
             }
         }
         self.own.retain(|x| !xids.contains(x));
         self.manager.end(self.owner, &xids, false);
+        let going = self.row_locks.take_from(row_locks);
+        self.unlock_rows(going);
         self.unlock_from(locks);
-        self.levels.push(Level { name: level.0, locks, ..Level::default() });
+        self.levels.push(Level { name: level.0, locks, row_locks, ..Level::default() });
         Ok(created)
     }
 
@@ -218,7 +238,8 @@ impl Work {
         if self.locks.contains(&(tag, mode)) {
             return Ok(true);
         }
-        let taken = self.manager.lock(self.owner, tag, mode, wait.then_some(&self.wait))?;
+        let taken =
+            self.manager.lock(self.owner, Span::Transaction, tag, mode, wait.then_some(&self.wait))?;
         if taken {
             self.locks.push((tag, mode));
         }
@@ -230,9 +251,34 @@ impl Work {
             return;
         }
         for (tag, mode) in self.locks.drain(first..) {
-            self.manager.locks.release(self.owner, tag, mode);
+            self.manager.locks.release(self.owner, Span::Transaction, tag, mode);
         }
         self.manager.waits.released(self.owner);
+    }
+
+    /// Tries to lock a row version until the transaction (or the savepoint level) ends. The caller has its page latched.
+    pub fn lock_row(&mut self, key: RowKey, mode: RowLock) -> RowGrant {
+        let grant = self.manager.lock_row(self.owner, key, mode);
+        if grant == RowGrant::Granted {
+            self.row_locks.push(key, mode);
+        }
+        grant
+    }
+    /// Keeps a row lock that an outer level noted in the row's header, which is about to be overwritten.
+    pub fn keep_row_lock(&mut self, key: RowKey, mode: RowLock) {
+        if self.manager.lock_row(self.owner, key, mode) == RowGrant::Granted {
+            self.row_locks.keep(key, mode);
+        }
+    }
+    /// How many row locks it holds outside the rows.
+    pub fn row_locks(&self) -> usize {
+        self.row_locks.len()
+    }
+    fn unlock_rows(&mut self, going: Vec<(RowKey, RowLock)>) {
+        if !going.is_empty() {
+            self.manager.row_locks.release(self.owner, going.into_iter());
+            self.manager.waits.released(self.owner);
+        }
     }
 
     /// Notes rows added to and deleted from a relation.
@@ -263,6 +309,14 @@ impl Work {
     pub fn end(&mut self, committed: bool) {
         let own = mem::take(&mut self.own);
         self.manager.end(self.owner, &own, committed);
+        let rows = self.row_locks.take_all();
+        let carried = self.manager.row_locks.release_carried(self.owner);
+        if carried || !rows.is_empty() {
+            self.manager.row_locks.release(self.owner, rows.into_iter());
+            // What was carried over while they went.
+            self.manager.row_locks.release_carried(self.owner);
+            self.manager.waits.released(self.owner);
+        }
         self.unlock_from(0);
         self.levels.clear();
         self.fixed = None;

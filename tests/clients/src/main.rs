@@ -8,6 +8,7 @@
 //! The tests make their objects in the database they are given and drop them first, so they can be run again.
 #![forbid(unsafe_code)]
 
+mod isolation;
 mod pgbench;
 mod programs;
 mod protocol;
@@ -26,6 +27,12 @@ struct Arguments {
     /// Where the server is.
     #[arg(long)]
     url: Url,
+    /// Runs the isolation scenarios only; the filter is of their names.
+    #[arg(long)]
+    isolation: bool,
+    /// Writes down what the server answers to the isolation scenarios: to be run against PostgreSQL.
+    #[arg(long, requires = "isolation")]
+    record: bool,
     /// Only tests whose name contains this.
     filter: Option<String>,
 }
@@ -70,7 +77,19 @@ type Test = (&'static str, fn(&Url) -> Outcome);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let tests: Vec<Test> = [protocol::TESTS, rust::TESTS, programs::TESTS, pgbench::TESTS]
+    if arguments.isolation {
+        return match isolation::run_all(&arguments.url, arguments.filter.as_deref(), arguments.record) {
+            Ok((passed, failed)) => {
+                println!("{passed} scenarios passed, {failed} failed");
+                if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(Failure::Failed(why) | Failure::Skipped(why)) => {
+                println!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let tests: Vec<Test> = [protocol::TESTS, rust::TESTS, programs::TESTS, isolation::TESTS, pgbench::TESTS]
         .into_iter()
         .flatten()
         .copied()

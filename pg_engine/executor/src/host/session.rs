@@ -75,9 +75,12 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "pg_postmaster_start_time" | "pg_conf_load_time" => Value::TimestampTz(cx.session.server_start()),
         "pg_my_temp_schema" => Value::Oid(0),
         "pg_trigger_depth" => Value::Int4(0),
-        "pg_blocking_pids" | "pg_safe_snapshot_blocking_pids" => {
-            return Err(SqlError::unsupported(format!("function {function}()")));
+        "pg_blocking_pids" => {
+            let pids = cx.engine.storage().blocking_processes(arg_int(args, 0) as i32);
+            pg_catalog::table::array(oid::INT4, pids.into_iter().map(Value::Int4).collect())
         }
+        // Reading a snapshot never waits for others.
+        "pg_safe_snapshot_blocking_pids" => pg_catalog::table::array(oid::INT4, Vec::new()),
         "inet_client_port" => {
             cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1)))
         }
@@ -138,22 +141,44 @@ fn sleep(cx: &ExecContext<'_>, seconds: f64) -> Result<Value> {
     }
 }
 
-/// Transaction-level advisory locks.
+/// Advisory locks, of transactions and of sessions.
 fn advisory(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
-    let (tries, rest) = match function.strip_prefix("pg_try_advisory_xact_lock") {
-        Some(rest) => (true, rest),
-        None => match function.strip_prefix("pg_advisory_xact_lock") {
-            Some(rest) => (false, rest),
-            None => return Ok(None),
-        },
+    let storage = cx.engine.storage();
+    if function == "pg_advisory_unlock_all" {
+        storage.unlock_session(&mut cx.session.session_locks().lock());
+        return Ok(Some(Value::text("")));
+    }
+    let (function, shared) = match function.strip_suffix("_shared") {
+        Some(rest) => (rest, true),
+        None => (function, false),
     };
-    let mode = if rest == "_shared" { LockMode::Share } else { LockMode::Exclusive };
+    let mode = if shared { LockMode::Share } else { LockMode::Exclusive };
     let tag = match args.len() {
         1 => LockTag::Advisory(1, arg_int(args, 0) as u64),
         _ => LockTag::Advisory(2, (arg_int(args, 0) as u64) << 32 | (arg_int(args, 1) as u64 & 0xffff_ffff)),
     };
-    let wait = !tries;
+    let (tries, of_session) = match function {
+        "pg_advisory_xact_lock" => (false, false),
+        "pg_try_advisory_xact_lock" => (true, false),
+        "pg_advisory_lock" => (false, true),
+        "pg_try_advisory_lock" => (true, true),
+        "pg_advisory_unlock" => {
+            let held = storage.unlock_for_session(&mut cx.session.session_locks().lock(), tag, mode);
+            if !held {
+                let text = format!("you don't own a lock of type {}", mode.name());
+                cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
+            }
+            return Ok(Some(Value::Bool(held)));
+        }
+        _ => return Ok(None),
+    };
     let mut txn = cx.txn.borrow_mut();
-    let got = cx.engine.storage().lock(txn.storage(), tag, mode, wait).map_err(storage_error)?;
+    let got = if of_session {
+        let mut locks = cx.session.session_locks().lock();
+        storage.lock_for_session(txn.storage(), &mut locks, tag, mode, !tries)
+    } else {
+        storage.lock(txn.storage(), tag, mode, !tries)
+    };
+    let got = got.map_err(storage_error)?;
     Ok(Some(if tries { Value::Bool(got) } else { Value::text("") }))
 }

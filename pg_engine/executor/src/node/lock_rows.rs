@@ -3,78 +3,132 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_catalog::{Relation, storage_error};
-use pg_plan::logical::LockWait;
-use pg_storage::{Isolation, RowLock, RowOutcome, StorageError, WaitPolicy};
+use pg_plan::{logical::LockWait, physical::Physical};
+use pg_storage::{RowLock, RowOutcome, StorageError, Tid, WaitPolicy};
 use pg_types::{Batch, Result, SqlError, SqlState};
 
-use super::{Exec, Operator, scan::value_tid};
+use super::{Exec, Operator, recheck::Recheck, scan::value_tid};
 use crate::context::Rt;
 
-/// Locks the rows that pass through.
-pub(crate) struct LockRows {
-    input: Exec,
-    tables: Vec<(Arc<Relation>, usize, RowLock)>,
-    wait: LockWait,
-    pending: Option<(Batch, usize)>,
-    yielded: bool,
+/// A table below, and in which mode its rows are locked; `None`: they only belong to the row.
+struct Mark {
+    relation: Arc<Relation>,
+    /// Where its ctid is.
+    position: usize,
+    mode: Option<RowLock>,
 }
 
-/// Rows locked before they are handed on: few, so that LIMIT above locks little more than it yields.
-const STRIDE: usize = 1;
+/// Locks the rows that pass through, one at a time, so that LIMIT above locks little more than it yields.
+pub(crate) struct LockRows {
+    input: Exec,
+    plan: Arc<Physical>,
+    marks: Vec<Mark>,
+    wait: WaitPolicy,
+    pending: Option<(Batch, usize)>,
+    yielded: bool,
+    /// The plan below once more, for rows that changed; made when first needed.
+    recheck: Option<Recheck>,
+}
+
+/// What came of locking a row.
+enum Locked {
+    Yes,
+    /// It is gone, or locked by another and to be left out.
+    Skip,
+    /// It is locked, in newer versions than the statement found.
+    Changed(Vec<Option<Tid>>),
+}
 
 impl LockRows {
-    pub(crate) fn new(input: Exec, tables: &[(Arc<Relation>, u32, u8)], wait: LockWait) -> Self {
-        let tables = tables
+    pub(crate) fn new(
+        input: Exec,
+        plan: &Arc<Physical>,
+        tables: &[(Arc<Relation>, u32, u8)],
+        wait: LockWait,
+    ) -> Self {
+        let marks = tables
             .iter()
             .map(|(r, position, strength)| {
                 let mode = match strength {
-                    0 => RowLock::KeyShare,
-                    1 => RowLock::Share,
-                    2 => RowLock::NoKeyUpdate,
-                    _ => RowLock::Update,
+                    0 => Some(RowLock::KeyShare),
+                    1 => Some(RowLock::Share),
+                    2 => Some(RowLock::NoKeyUpdate),
+                    3 => Some(RowLock::Update),
+                    _ => None,
                 };
-                (r.clone(), *position as usize, mode)
+                Mark { relation: r.clone(), position: *position as usize, mode }
             })
             .collect();
-        Self { input, tables, wait, pending: None, yielded: false }
-    }
-
-    /// Locks one row's tables; false: skipped.
-    fn lock(&mut self, b: &Batch, row: usize, rt: &Rt<'_, '_>) -> Result<bool> {
-        let wait = match self.wait {
+        let wait = match wait {
             LockWait::Block => WaitPolicy::Block,
             LockWait::NoWait => WaitPolicy::Error,
             LockWait::SkipLocked => WaitPolicy::Skip,
         };
-        for (relation, position, mode) in &self.tables {
-            let Some(tid) = b.columns.get(*position).and_then(|c| value_tid(&c.value(row))) else { continue };
+        Self { input, plan: plan.clone(), marks, wait, pending: None, yielded: false, recheck: None }
+    }
+
+    /// Locks one row's tables.
+    fn lock(&self, b: &Batch, row: usize, rt: &Rt<'_, '_>) -> Result<Locked> {
+        let mut changed = None;
+        for (n, mark) in self.marks.iter().enumerate() {
+            let Some(mode) = mark.mode else { continue };
+            let Some(found) = b.columns.get(mark.position).and_then(|c| value_tid(&c.value(row))) else {
+                continue;
+            };
+            let Some(locked) = self.lock_version(mark, mode, found, rt)? else { return Ok(Locked::Skip) };
+            if locked != found {
+                let versions = changed.get_or_insert_with(|| self.versions(b, row));
+                if let Some(v) = versions.get_mut(n) {
+                    *v = Some(locked);
+                }
+            }
+        }
+        Ok(changed.map_or(Locked::Yes, Locked::Changed))
+    }
+
+    fn versions(&self, b: &Batch, row: usize) -> Vec<Option<Tid>> {
+        self.marks.iter().map(|m| b.columns.get(m.position).and_then(|c| value_tid(&c.value(row)))).collect()
+    }
+
+    /// Locks a version or the newest that replaced it; `None`: there is nothing to lock.
+    fn lock_version(&self, mark: &Mark, mode: RowLock, mut tid: Tid, rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
+        loop {
+            rt.cx.checkpoint()?;
             let mut txn = rt.cx.txn.borrow_mut();
-            let isolation = txn.isolation();
-            let outcome = rt.storage().heap_lock(txn.storage(), relation.storage, tid, *mode, wait);
+            let one_snapshot = txn.isolation().uses_one_snapshot();
+            let outcome = rt.storage().heap_lock(txn.storage(), mark.relation.storage, tid, mode, self.wait);
             match outcome {
-                Ok(RowOutcome::Done { .. } | RowOutcome::SelfModified) => {}
-                Ok(RowOutcome::WouldBlock) => return Ok(false),
+                Ok(RowOutcome::Done { .. }) => return Ok(Some(tid)),
+                Ok(RowOutcome::SelfModified | RowOutcome::WouldBlock) => return Ok(None),
                 Ok(RowOutcome::ConcurrentlyUpdated { .. } | RowOutcome::ConcurrentlyDeleted)
-                    if isolation == Isolation::RepeatableRead =>
+                    if one_snapshot =>
                 {
                     return Err(super::modify::serialization_failure("update"));
                 }
-                Ok(RowOutcome::ConcurrentlyDeleted) => return Ok(false),
-                Ok(RowOutcome::ConcurrentlyUpdated { .. }) => {
-                    // The row changed since the snapshot. Begin anew with a fresh one; the locks stay.
-                    rt.restart.set(!self.yielded);
-                    return Err(super::modify::serialization_failure("update"));
-                }
+                Ok(RowOutcome::ConcurrentlyDeleted) => return Ok(None),
+                Ok(RowOutcome::ConcurrentlyUpdated { latest }) => tid = latest,
                 Err(StorageError::LockNotAvailable) => {
                     return Err(SqlError::new(
                         SqlState::LOCK_NOT_AVAILABLE,
-                        alloc::format!("could not obtain lock on row in relation \"{}\"", relation.name),
+                        alloc::format!("could not obtain lock on row in relation \"{}\"", mark.relation.name),
                     ));
                 }
                 Err(e) => return Err(storage_error(e)),
             }
         }
-        Ok(true)
+    }
+
+    /// The row that the newer versions make, if they do.
+    fn again(&mut self, versions: Vec<Option<Tid>>, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+        if self.recheck.is_none() {
+            self.recheck = Recheck::new(&self.plan, self.marks.iter().map(|m| m.position))?;
+        }
+        let Some(recheck) = &mut self.recheck else {
+            // A plan that cannot be run for one row: begin anew with a fresh snapshot; the locks stay.
+            rt.restart.set(!self.yielded);
+            return Err(super::modify::serialization_failure("update"));
+        };
+        recheck.row(versions, rt)
     }
 }
 
@@ -85,24 +139,20 @@ impl Operator for LockRows {
                 self.pending = self.input.next(rt)?.map(|b| (b, 0));
             }
             let Some((b, mut at)) = self.pending.take() else { return Ok(None) };
-            rt.cx.checkpoint()?;
-            let mut kept = Vec::new();
-            while let Some(row) = b.nth_row(at) {
+            let mut out = None;
+            while let (None, Some(row)) = (&out, b.nth_row(at)) {
                 at += 1;
-                if self.lock(&b, row, rt)? {
-                    kept.push(row as u32);
-                    if kept.len() >= STRIDE {
-                        break;
-                    }
-                }
+                out = match self.lock(&b, row, rt)? {
+                    Locked::Yes => Some(b.clone().with_selection(alloc::vec![row as u32])),
+                    Locked::Skip => None,
+                    Locked::Changed(versions) => self.again(versions, rt)?,
+                };
             }
-            if kept.is_empty() {
-                continue;
+            if let Some(out) = out {
+                self.pending = Some((b, at));
+                self.yielded = true;
+                return Ok(Some(out));
             }
-            let out = b.clone().with_selection(kept);
-            self.pending = Some((b, at));
-            self.yielded = true;
-            return Ok(Some(out));
         }
     }
     fn reset(&mut self) {

@@ -7,6 +7,7 @@ mod lock_rows;
 mod misc;
 pub(crate) mod modify;
 mod nested_loop;
+mod recheck;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
@@ -24,12 +25,16 @@ use crate::{context::Rt, expr::Compiled};
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
     slots: u32,
-    _plan: core::marker::PhantomData<&'a ()>,
+    /// Scans that yield given rows.
+    substitutes: Option<&'a recheck::Substitutes<'a>>,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
     pub(crate) fn new(slots: u32) -> Self {
-        Self { slots, _plan: core::marker::PhantomData }
+        Self { slots, substitutes: None }
+    }
+    fn for_recheck(substitutes: &'a recheck::Substitutes<'a>) -> Self {
+        Self { slots: 0, substitutes: Some(substitutes) }
     }
     pub(crate) fn note_slot(&mut self, n: u32) {
         self.slots = self.slots.max(n.saturating_add(1));
@@ -130,6 +135,11 @@ fn boxed<T: Operator + 'static>(op: T) -> Box<dyn Operator> {
 }
 
 fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
+    if c.substitutes.is_some()
+        && let Some(op) = recheck::Substitutes::operator(plan, c)?
+    {
+        return Ok(op);
+    }
     let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
     Ok(match &plan.node {
         Node::OneRow => boxed(misc::OneRow::default()),
@@ -185,7 +195,7 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         }
         Node::CteScan(n) => boxed(misc::CteScan::new(*n as usize)),
         Node::LockRows { input: p, tables, wait } => {
-            boxed(lock_rows::LockRows::new(input(p, c)?, tables, *wait))
+            boxed(lock_rows::LockRows::new(input(p, c)?, p, tables, *wait))
         }
         Node::Insert(i) => boxed(modify::insert::Insert::new(i, c, &plan.types)?),
         Node::Update(u) => boxed(modify::update::Update::new(u, c, &plan.types)?),

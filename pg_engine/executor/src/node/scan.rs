@@ -15,7 +15,7 @@ use super::{Compiler, Operator};
 use crate::{context::Rt, expr::Compiled};
 
 /// System columns.
-const CTID: i16 = -1;
+pub(super) const CTID: i16 = -1;
 const TABLEOID: i16 = -6;
 
 /// How stored rows of a table become columns.
@@ -91,13 +91,13 @@ impl RowReader {
         })
     }
     /// Begins a batch of about `capacity` rows.
-    fn start(&mut self, capacity: usize) {
+    pub(super) fn start(&mut self, capacity: usize) {
         self.builders.clear();
         self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, capacity)));
         self.tids.clear();
         self.rows = 0;
     }
-    fn push(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
+    pub(super) fn push(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
         if !self.wanted.is_empty() {
             self.layout.decode_into(payload, &self.wanted, &self.missing, &mut self.builders)?;
         }
@@ -107,7 +107,7 @@ impl RowReader {
         self.rows += 1;
         Ok(())
     }
-    fn finish(&mut self) -> Result<Batch> {
+    pub(super) fn finish(&mut self) -> Result<Batch> {
         let width =
             self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
         let mut columns: Vec<Option<Arc<Vector>>> = alloc::vec![None; width];
@@ -318,6 +318,22 @@ struct Stretch {
     to: Option<(Vec<u8>, bool)>,
 }
 
+impl Stretch {
+    fn covers(&self, key: &[u8]) -> bool {
+        let after = if self.from_after {
+            key > self.from.as_slice() && !key.starts_with(&self.from)
+        } else {
+            key >= self.from.as_slice()
+        };
+        let before = match &self.to {
+            None => true,
+            Some((to, false)) => key <= to.as_slice() || key.starts_with(to),
+            Some((to, true)) => key < to.as_slice(),
+        };
+        after && before
+    }
+}
+
 impl IndexScan {
     pub(crate) fn new(
         relation: &Arc<Relation>,
@@ -494,6 +510,11 @@ impl IndexScan {
         };
         out.push_back(Stretch { from, from_after, to });
         Ok(out)
+    }
+
+    /// Would a row with this key be found?
+    pub(super) fn covers(&mut self, key: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
+        Ok(self.plan_stretches(rt)?.iter().any(|s| s.covers(key)))
     }
 
     /// More tids; false at the end of all stretches.

@@ -21,6 +21,7 @@ use platform::{memory_device::MemDevice, sync::Mutex};
 pub struct TestSession {
     pub format: FormatSettings,
     sequences: Mutex<SequenceMemory>,
+    session_locks: Mutex<pg_storage::SessionLocks>,
     pub notices: RefCell<Vec<String>>,
     pub path: Vec<String>,
 }
@@ -30,6 +31,7 @@ impl Default for TestSession {
         Self {
             format: FormatSettings::default(),
             sequences: Mutex::default(),
+            session_locks: Mutex::new(pg_storage::SessionLocks::new(1)),
             notices: RefCell::default(),
             path: vec!["public".into()],
         }
@@ -90,6 +92,9 @@ impl Session for TestSession {
     }
     fn sequences(&self) -> &Mutex<SequenceMemory> {
         &self.sequences
+    }
+    fn session_locks(&self) -> &Mutex<pg_storage::SessionLocks> {
+        &self.session_locks
     }
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
         pg_sql::bind_scalar(text, Some(relation), None, catalog)

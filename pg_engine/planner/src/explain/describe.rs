@@ -62,8 +62,8 @@ fn scans(plan: &Physical) -> usize {
         | Node::Distinct(i, _)
         | Node::HashAggregate { input: i, .. }
         | Node::Sort { input: i, .. }
-        | Node::Limit { input: i, .. }
-        | Node::LockRows { input: i, .. } => scans(i),
+        | Node::Limit { input: i, .. } => scans(i),
+        Node::LockRows { input: i, .. } => scans(i),
         Node::NestedLoop { left, right, .. }
         | Node::HashJoin { left, right, .. }
         | Node::MergeJoin { left, right, .. }

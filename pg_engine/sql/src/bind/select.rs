@@ -102,7 +102,7 @@ impl Binder<'_> {
         let distinct = matches!(select.distinct, Some(sq::Distinct::Distinct));
         let order = self.order_by(query, &mut targets, visible, distinct)?;
         let order = distinct_on_order(order, &on)?;
-        let locks = self.lock_targets(query, &mut targets)?;
+        let locks = self.lock_targets(query, select, &mut targets)?;
         self.fill_scans(&mut plan);
         plan = self.group(plan, keys, having, &mut targets, select)?;
         plan = self.sets(plan)?;
@@ -533,56 +533,105 @@ impl Binder<'_> {
         })
     }
 
-    /// The tables FOR UPDATE locks, their ctid columns added to the targets.
-    fn lock_targets(&mut self, query: &sq::Query, targets: &mut Vec<Target>) -> Result<Locks> {
-        let mut tables = Vec::new();
+    /// The tables FOR UPDATE locks, their ctid columns added to the targets, and those of the other tables: who finds a row
+    /// changed must know which rows it came with.
+    fn lock_targets(
+        &mut self,
+        query: &sq::Query,
+        select: &sq::Select,
+        targets: &mut Vec<Target>,
+    ) -> Result<Locks> {
         let mut wait = LockWait::Block;
-        for lock in &query.locks {
-            let frame = self.frames.last();
-            if frame.is_some_and(|f: &Frame| !f.aggregates.is_empty()) {
-                return Err(SqlError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "FOR UPDATE is not allowed with aggregate functions",
-                ));
+        let mut strengths: Vec<(String, Option<usize>, Option<u8>)> = match self.frames.last() {
+            Some(f) if !query.locks.is_empty() => {
+                f.entries.iter().map(|e| (e.alias.clone(), e.scan, None)).collect()
             }
-            let strength = match lock.lock_type {
-                sq::LockType::Share => 1,
-                sq::LockType::Update => 3,
-            };
+            _ => return Ok(None),
+        };
+        for lock in &query.locks {
+            let (strength, tables) = lock_clause(lock);
+            let clause = strength_name(strength);
+            self.lockable(select, clause)?;
             wait = match lock.nonblock {
                 None => wait,
                 Some(sq::NonBlock::Nowait) => LockWait::NoWait,
                 Some(sq::NonBlock::SkipLocked) => LockWait::SkipLocked,
             };
-            let of = lock.of.as_ref().map(crate::grammar::name_of).transpose()?;
-            let entries: Vec<(String, Option<usize>)> = frame
-                .map_or_else(Vec::new, |f| f.entries.iter().map(|e| (e.alias.clone(), e.scan)).collect());
-            let mut found = false;
-            for (alias, scan) in entries {
-                if of.as_ref().is_some_and(|of| of.name.name != alias) {
-                    continue;
+            for table in &tables {
+                if !strengths.iter().any(|s| s.0 == table.0) {
+                    let message =
+                        format!("relation \"{}\" in {clause} clause not found in FROM clause", table.0);
+                    return Err(SqlError::new(SqlState::UNDEFINED_TABLE, message).at(table.1));
                 }
-                found = true;
-                let Some(relation) = scan.and_then(|s| self.scans.get(s)).map(|s| s.relation.clone()) else {
-                    continue;
-                };
-                let (expr, _) = self.qualified_column(None, &alias, "ctid", 0)?;
-                targets.push(Target { name: String::new(), expr, origin: (0, 0) });
-                tables.push((relation, targets.len() - 1, strength));
             }
-            if let (Some(of), false) = (of, found) {
-                return Err(SqlError::new(
-                    SqlState::UNDEFINED_TABLE,
-                    format!("relation \"{}\" in FOR UPDATE clause not found in FROM clause", of.name.name),
-                )
-                .at(of.at));
+            for s in &mut strengths {
+                if tables.is_empty() || tables.iter().any(|t| t.0 == s.0) {
+                    s.2 = s.2.max(Some(strength));
+                }
             }
         }
-        Ok(if tables.is_empty() { None } else { Some((tables, wait)) })
+        let mut marked = Vec::new();
+        for (alias, scan, strength) in strengths {
+            let Some(relation) = scan.and_then(|s| self.scans.get(s)).map(|s| s.relation.clone()) else {
+                continue;
+            };
+            if relation.kind != pg_catalog::RelationKind::Table {
+                continue;
+            }
+            let (expr, _) = self.qualified_column(None, &alias, "ctid", 0)?;
+            targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+            marked.push((relation, targets.len() - 1, strength.unwrap_or(4)));
+        }
+        Ok(if marked.iter().any(|m| m.2 < 4) { Some((marked, wait)) } else { None })
+    }
+
+    /// Refuses row locks where a row of the result is not a row of each table.
+    fn lockable(&self, select: &sq::Select, clause: &str) -> Result<()> {
+        let groups = !matches!(&select.group_by, sq::GroupByExpr::Expressions(items, _) if items.is_empty());
+        let frame = self.frames.last();
+        let what = if select.distinct.is_some() {
+            "DISTINCT clause"
+        } else if groups {
+            "GROUP BY clause"
+        } else if select.having.is_some() {
+            "HAVING clause"
+        } else if frame.is_some_and(|f: &Frame| !f.aggregates.is_empty()) {
+            "aggregate functions"
+        } else if frame.is_some_and(|f: &Frame| !f.sets.is_empty()) {
+            "set-returning functions in the target list"
+        } else {
+            return Ok(());
+        };
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{clause} is not allowed with {what}")))
     }
 }
 
-/// Tables to lock: (table, target holding its ctid, strength), and what to do about locked rows.
+/// A row lock's name in messages.
+fn strength_name(strength: u8) -> &'static str {
+    match strength {
+        0 => "FOR KEY SHARE",
+        1 => "FOR SHARE",
+        2 => "FOR NO KEY UPDATE",
+        _ => "FOR UPDATE",
+    }
+}
+
+/// Strength of a locking clause, and the tables it names with their positions.
+fn lock_clause(lock: &sq::LockClause) -> (u8, Vec<(String, u32)>) {
+    let mut strength = match lock.lock_type {
+        sq::LockType::Share => 1,
+        sq::LockType::Update => 3,
+    };
+    let mut tables = Vec::new();
+    for ident in lock.of.iter().flat_map(|of| of.0.iter().filter_map(sq::ObjectNamePart::as_ident)) {
+        match ident.value.strip_prefix(crate::grammar::LOCK_MARK).and_then(|m| m.parse().ok()) {
+            Some(mode) => strength = mode,
+            None => tables.push((ident.value.clone(), crate::grammar::position(ident.span.start))),
+        }
+    }
+    (strength, tables)
+}
+
 type Locks = Option<(Vec<(alloc::sync::Arc<pg_catalog::Relation>, usize, u8)>, LockWait)>;
 
 /// The items of a query's ORDER BY.

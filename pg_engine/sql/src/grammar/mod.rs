@@ -62,6 +62,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let mut tokens = lexer::tokenize(text)?;
     let overriding = take_overriding(&mut tokens);
     spell_out_table(&mut tokens);
+    mark_row_locks(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let mut cursor = Cursor { parser, text, overriding };
@@ -155,6 +156,69 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
             i += 2;
         }
         i += 1;
+    }
+}
+
+/// What stands before the tables of a row lock that `sqlparser` cannot tell; the mode's digit follows. No identifier that a
+/// client sends begins so.
+pub(crate) const LOCK_MARK: &str = "\0lock";
+
+/// `sqlparser` knows FOR UPDATE and FOR SHARE of at most one table. The other modes and lists of tables become one quoted name
+/// of many parts, the first of them a mark with the mode.
+fn mark_row_locks(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |tokens: &[TokenWithSpan], i: usize, w: &str| matches!(tokens.get(i).map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
+    let mut i = 0;
+    while i < tokens.len() {
+        i += 1;
+        let at = i - 1;
+        if !word(tokens, at, "for") {
+            continue;
+        }
+        let (mode, mut end) =
+            if word(tokens, i, "no") && word(tokens, i + 1, "key") && word(tokens, i + 2, "update") {
+                (2, i + 3)
+            } else if word(tokens, i, "key") && word(tokens, i + 1, "share") {
+                (0, i + 2)
+            } else if word(tokens, i, "update") {
+                (3, i + 1)
+            } else if word(tokens, i, "share") {
+                (1, i + 1)
+            } else {
+                continue;
+            };
+        let Some(span) = tokens.get(at).map(|t| t.span) else { continue };
+        let quoted = |value: &str| {
+            let keyword = sqlparser::keywords::Keyword::NoKeyword;
+            Token::Word(sqlparser::tokenizer::Word { value: value.into(), quote_style: Some('"'), keyword })
+        };
+        let mut spelled: Vec<TokenWithSpan> = Vec::new();
+        let mut push = |token, span| spelled.push(TokenWithSpan { token, span });
+        push(quoted(&format!("{LOCK_MARK}{mode}")), span);
+        let mut tables = 0;
+        if word(tokens, end, "of") {
+            end += 1;
+            while let Some(TokenWithSpan { token: Token::Word(table), span }) = tokens.get(end) {
+                push(Token::Period, *span);
+                push(quoted(&table.value), *span);
+                tables += 1;
+                end += 1;
+                if tokens.get(end).is_none_or(|t| t.token != Token::Comma) {
+                    break;
+                }
+                end += 1;
+            }
+        }
+        if tables < 2 && mode % 2 == 1 {
+            continue;
+        }
+        for w in ["of", "update", "for"] {
+            let (keyword, _) = crate::keywords::lookup(w);
+            let token =
+                Token::Word(sqlparser::tokenizer::Word { value: w.into(), quote_style: None, keyword });
+            spelled.insert(0, TokenWithSpan { token, span });
+        }
+        i = at + spelled.len();
+        tokens.splice(at..end, spelled);
     }
 }
 

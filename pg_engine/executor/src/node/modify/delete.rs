@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
 use pg_plan::physical;
-use pg_storage::{Isolation, RowOutcome};
+use pg_storage::RowOutcome;
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
 use super::{Returned, Target, serialization_failure, update::follow};
@@ -63,11 +63,11 @@ impl Delete {
                     return Ok(());
                 }
                 RowOutcome::SelfModified | RowOutcome::WouldBlock => return Ok(()),
-                RowOutcome::ConcurrentlyDeleted if isolation == Isolation::RepeatableRead => {
+                RowOutcome::ConcurrentlyDeleted if isolation.uses_one_snapshot() => {
                     return Err(serialization_failure("delete"));
                 }
                 RowOutcome::ConcurrentlyDeleted => return Ok(()),
-                RowOutcome::ConcurrentlyUpdated { .. } if isolation == Isolation::RepeatableRead => {
+                RowOutcome::ConcurrentlyUpdated { .. } if isolation.uses_one_snapshot() => {
                     return Err(serialization_failure("update"));
                 }
                 RowOutcome::ConcurrentlyUpdated { latest } => {

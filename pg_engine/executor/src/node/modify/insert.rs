@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
 use pg_plan::physical;
-use pg_storage::{Isolation, RowOutcome, Tid};
+use pg_storage::{RowOutcome, Tid};
 use pg_types::{Batch, Result, SqlError, SqlState, SqlType, Value};
 
 use super::{Returned, Target, serialization_failure};
@@ -151,7 +151,7 @@ impl Insert {
         let isolation = rt.cx.txn.borrow().isolation();
         let rel = self.target.relation.storage;
         let visible = || rt.storage().heap_fetch(rel, tid, rt.snapshot, |_, _| ()).map_err(storage_error);
-        if isolation == Isolation::RepeatableRead && visible()?.is_none() {
+        if isolation.uses_one_snapshot() && visible()?.is_none() {
             return Err(serialization_failure("update"));
         }
         let Some((assignments, condition)) = self.on_conflict.as_mut().and_then(|o| o.update.as_mut()) else {
@@ -179,11 +179,11 @@ impl Insert {
         self.target.generate(&mut new, rt)?;
         self.target.check(&new, rt)?;
         let changed = old.iter().zip(&new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
-        let hot = !self.target.touches_index(changed);
+        let touched = self.target.touched(changed);
         let outcome = {
             let payload = self.target.encode(&new)?;
             let mut txn = rt.cx.txn.borrow_mut();
-            rt.storage().heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?
+            rt.storage().heap_update(txn.storage(), rel, tid, payload, touched).map_err(storage_error)?
         };
         match outcome {
             RowOutcome::Done { tid, hot } => {
@@ -203,7 +203,7 @@ impl Insert {
                  values.",
             )),
             RowOutcome::ConcurrentlyUpdated { .. } | RowOutcome::ConcurrentlyDeleted
-                if isolation == Isolation::RepeatableRead =>
+                if isolation.uses_one_snapshot() =>
             {
                 Err(serialization_failure("update"))
             }

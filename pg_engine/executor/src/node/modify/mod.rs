@@ -13,7 +13,7 @@ use alloc::{
 
 use pg_catalog::{Index, Relation, keys, storage_error};
 use pg_plan::physical;
-use pg_storage::{IndexInsert, Tid, Unique};
+use pg_storage::{IndexInsert, Tid, Touched, Unique};
 use pg_types::{
     Batch, Result, SqlError, SqlState, SqlType, Value, Vector, tuple::TupleLayout, vector::VectorBuilder,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Target {
     indexes: Vec<IndexState>,
     /// Live positions that any index reads; `None`: an index has expressions or a predicate.
     indexed: Option<Vec<usize>>,
+    /// Live positions that a foreign key could refer to.
+    key_columns: Vec<usize>,
     pub(crate) returning: Option<Vec<Compiled>>,
     key: Vec<u8>,
     payload: Vec<u8>,
@@ -77,14 +79,18 @@ impl Target {
         };
         let mut indexes = Vec::with_capacity(relation.indexes.len());
         let mut indexed = Some(Vec::new());
+        let mut key_columns = Vec::new();
         for (n, index) in relation.indexes.iter().enumerate() {
             let exprs = t.index_exprs.get(n);
             let mut parts = Vec::with_capacity(index.key_count);
+            let plain = index.predicate.is_none() && index.keys.iter().all(|k| k.attnum > 0);
+            let is_key = index.unique && plain && !index.deferrable;
             for (k, key) in index.keys.iter().take(index.key_count).enumerate() {
                 if key.attnum > 0 {
                     let p = position(key.attnum)?;
                     indexed.iter_mut().for_each(|l| l.push(p));
                     parts.push(KeyPart::Column(p));
+                    key_columns.extend(is_key.then_some(p));
                 } else {
                     let e = exprs.and_then(|e| e.0.get(k)).and_then(Option::as_ref);
                     let e = e.ok_or_else(|| SqlError::internal("index expression was not bound"))?;
@@ -123,6 +129,7 @@ impl Target {
             generated,
             indexes,
             indexed,
+            key_columns,
             returning,
             key: Vec::new(),
             payload: Vec::new(),
@@ -264,6 +271,18 @@ impl Target {
             return Ok(all);
         }
         Ok(self.live.iter().map(|&a| all.get(a).cloned().unwrap_or(Value::Null)).collect())
+    }
+
+    /// What an update to these live positions touches.
+    pub(crate) fn touched(&self, changed: impl Iterator<Item = usize>) -> Touched {
+        let mut indexed = self.indexed.is_none();
+        for p in changed {
+            if self.key_columns.contains(&p) {
+                return Touched::Key;
+            }
+            indexed |= self.indexed.as_ref().is_some_and(|l| l.contains(&p));
+        }
+        if indexed { Touched::Indexed } else { Touched::Nothing }
     }
 
     /// Could an update that changes these live positions need new index entries?

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
 use pg_plan::physical;
-use pg_storage::{Isolation, RowOutcome};
+use pg_storage::{RowOutcome, Touched};
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
 use super::{Returned, Target, serialization_failure};
@@ -77,10 +77,12 @@ impl Update {
             }
             self.target.generate(&mut self.new, rt)?;
             self.target.check(&self.new, rt)?;
-            let hot = self.never_indexed || {
+            let touched = if self.never_indexed {
+                Touched::Nothing
+            } else {
                 let old = self.row.iter().skip(1);
                 let changed = old.zip(&self.new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
-                !self.target.touches_index(changed)
+                self.target.touched(changed)
             };
             let payload = self.target.encode(&self.new)?;
             let (outcome, isolation) = {
@@ -88,7 +90,7 @@ impl Update {
                 let isolation = txn.isolation();
                 let storage = rt.storage();
                 (
-                    storage.heap_update(txn.storage(), rel, tid, payload, hot).map_err(storage_error)?,
+                    storage.heap_update(txn.storage(), rel, tid, payload, touched).map_err(storage_error)?,
                     isolation,
                 )
             };
@@ -106,11 +108,11 @@ impl Update {
                     return Ok(());
                 }
                 RowOutcome::SelfModified | RowOutcome::WouldBlock => return Ok(()),
-                RowOutcome::ConcurrentlyDeleted if isolation == Isolation::RepeatableRead => {
+                RowOutcome::ConcurrentlyDeleted if isolation.uses_one_snapshot() => {
                     return Err(serialization_failure("delete"));
                 }
                 RowOutcome::ConcurrentlyDeleted => return Ok(()),
-                RowOutcome::ConcurrentlyUpdated { .. } if isolation == Isolation::RepeatableRead => {
+                RowOutcome::ConcurrentlyUpdated { .. } if isolation.uses_one_snapshot() => {
                     return Err(serialization_failure("update"));
                 }
                 RowOutcome::ConcurrentlyUpdated { latest } => {
