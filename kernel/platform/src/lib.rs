@@ -47,4 +47,4 @@ pub use hosted::net as host_net;
 #[cfg(intralith_platform = "simulated")]
 pub mod simulated;
 #[cfg(intralith_platform = "simulated")]
-pub use simulated::{entropy, power, sync, task, time};
+pub use simulated::{entropy, memory, power, sync, task, time};

@@ -38,6 +38,8 @@ type Piece = Box<[AtomicU32]>;
 pub struct PoolStats {
     /// Frames.
     pub frames: usize,
+    /// Bytes of memory that frames hold: each takes a page's worth at its first use and keeps it.
+    pub resident: u64,
     /// Pages read from the device.
     pub reads: u64,
     /// Pages written to the device.
@@ -83,6 +85,7 @@ impl BufferPool {
     pub fn stats(&self) -> PoolStats {
         PoolStats {
             frames: self.frames.len(),
+            resident: (self.fresh.load(Ordering::Relaxed).min(self.frames.len()) * PAGE_SIZE) as u64,
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
         }

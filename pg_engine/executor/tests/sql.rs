@@ -34,3 +34,14 @@ fn a_table_lives() {
     assert_eq!(e.message(), "null value in column \"a\" of relation \"t\" violates not-null constraint");
     assert_eq!(e.fields().detail.as_deref(), Some("Failing row contains (null, x)."));
 }
+
+#[test]
+fn memory_in_use_is_a_plausible_number() {
+    let mut db = Db::new();
+    let rows = db.query("SELECT intralith_memory_used() BETWEEN 0 AND 1::bigint << 46");
+    assert_eq!(rows, ["t"]);
+    assert_eq!(
+        db.query("SELECT prorettype::regtype FROM pg_proc WHERE proname = 'intralith_memory_used'"),
+        ["bigint"]
+    );
+}

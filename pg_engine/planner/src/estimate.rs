@@ -70,10 +70,11 @@ pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
             if *positive { nulls } else { 1.0 - nulls }
         }
         Expr::ScalarArray(f, operands, true) => {
-            let items =
-                if let Expr::Const(Value::Array(a), _) = &operands[1] { a.values.len() as f64 } else { 10.0 };
-            let one = if f.name.ends_with("eq") { equality(&operands[0], None, known) } else { INEQUALITY };
-            items * one
+            let one = |v| if f.name.ends_with("eq") { equality(&operands[0], v, known) } else { INEQUALITY };
+            match &operands[1] {
+                Expr::Const(Value::Array(a), _) => a.values.iter().map(|v| one(Some(v))).sum(),
+                _ => 10.0 * one(None),
+            }
         }
         Expr::Call(call) if call.args.len() == 2 => comparison(call, known),
         Expr::Column(..) => 0.5,
@@ -157,6 +158,9 @@ fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 
         return 1.0 / rows.max(1.0);
     }
     let Some(s) = statistics else { return EQUALITY.max(1.0 / rows.max(1.0)) };
+    if value.is_none() {
+        return (1.0 - s.null_fraction) / distinct(id, known);
+    }
     if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| c == v)) {
         return found.1;
     }

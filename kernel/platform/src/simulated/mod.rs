@@ -11,6 +11,7 @@
 //! Outside [`simulate`] the locks and tasks of this module are ordinary ones, so unit tests run on this platform too.
 pub mod disk;
 pub mod entropy;
+pub mod memory;
 pub mod power;
 pub mod sync;
 pub mod task;

@@ -114,6 +114,10 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             }
             _ => Value::Null,
         },
+        "intralith_memory_used" => {
+            let pool = cx.engine.storage().pool_stats().resident;
+            Value::Int8(platform::memory::in_use().saturating_sub(pool) as i64)
+        }
         "intralith_test_panic" => {
             if cx.session.setting("intralith.enable_test_functions").as_deref() != Some("on") {
                 return Err(SqlError::new(

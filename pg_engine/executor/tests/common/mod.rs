@@ -15,7 +15,7 @@ use pg_plan::{
 };
 use pg_sql::BindOptions;
 use pg_storage::{FormatOptions, Isolation, Storage, StorageConfig};
-use pg_types::{Batch, Oid, Result, SqlError, Value, format::FormatSettings, io};
+use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, format::FormatSettings, io};
 use platform::{memory_device::MemDevice, sync::Mutex};
 
 pub struct TestSession {
@@ -123,6 +123,8 @@ pub struct Db {
     pub engine: Arc<Engine>,
     pub session: TestSession,
     pub txn: Option<Txn>,
+    /// A statement of the open transaction failed.
+    pub failed: bool,
     pub device: Arc<MemDevice>,
 }
 
@@ -140,7 +142,7 @@ impl Db {
     pub fn new() -> Self {
         let device = Arc::new(MemDevice::new(512 << 20, 4096));
         Storage::format(&*device, &FormatOptions::default()).unwrap();
-        Self { engine: open(&device), session: TestSession::default(), txn: None, device }
+        Self { engine: open(&device), session: TestSession::default(), txn: None, failed: false, device }
     }
     /// Another session on the same engine.
     pub fn other(&self) -> Self {
@@ -148,6 +150,7 @@ impl Db {
             engine: self.engine.clone(),
             session: TestSession::default(),
             txn: None,
+            failed: false,
             device: self.device.clone(),
         }
     }
@@ -168,19 +171,25 @@ impl Db {
                 self.txn = Some(self.engine.begin(Isolation::RepeatableRead, false, 0));
                 return Ok(Answer { tag: "BEGIN".into(), rows: Vec::new() });
             }
-            "COMMIT" => {
+            "COMMIT" if !self.failed => {
                 self.engine.commit(self.txn.take().unwrap())?;
                 return Ok(Answer { tag: "COMMIT".into(), rows: Vec::new() });
             }
-            "ROLLBACK" => {
+            "COMMIT" | "ROLLBACK" => {
+                self.failed = false;
                 self.engine.rollback(self.txn.take().unwrap());
                 return Ok(Answer { tag: "ROLLBACK".into(), rows: Vec::new() });
+            }
+            _ if self.failed => {
+                let text = "current transaction is aborted, commands ignored until end of transaction block";
+                return Err(SqlError::new(SqlState::IN_FAILED_SQL_TRANSACTION, text));
             }
             _ => {}
         }
         if let Some(mut txn) = self.txn.take() {
             let r = self.run_in(&mut txn, sql);
             self.txn = Some(txn);
+            self.failed = r.is_err();
             return r;
         }
         let mut txn = self.engine.begin(Isolation::ReadCommitted, false, 0);
@@ -223,7 +232,12 @@ impl Db {
                 let o = self.engine.utility(&u, &cx)?;
                 Ok(Answer { tag: o.tag, rows: Vec::new() })
             }
-            Statement::Explain(..) => Err(SqlError::unsupported("EXPLAIN in tests")),
+            Statement::Explain(q, options) => {
+                let reader = self.engine.reader(txn, &self.session)?;
+                let planned = pg_planner::plan(q, &*reader, &Default::default())?;
+                let lines = pg_planner::explain(&planned, &options, &*reader, &[], 0.0, 0.0)?;
+                Ok(Answer { tag: "EXPLAIN".into(), rows: lines.into_iter().map(|l| vec![Some(l)]).collect() })
+            }
         }
     }
     /// As `try_run`, panicking on errors.

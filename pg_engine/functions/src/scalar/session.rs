@@ -7,6 +7,8 @@ use crate::{def::Function, table::def};
 
 /// `pg_proc.oid` of `intralith_test_panic()`: ours, so above PostgreSQL's built-in range and below user objects.
 pub const TEST_PANIC: Oid = 12_001;
+/// `pg_proc.oid` of `intralith_memory_used()`.
+pub const MEMORY_USED: Oid = 12_002;
 
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
@@ -260,6 +262,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2878, "pg_stat_get_live_tuples", &[OID], INT8).stable(),
     def(2879, "pg_stat_get_dead_tuples", &[OID], INT8).stable(),
     def(1937, "pg_stat_get_backend_pid", &[INT4], INT4).stable(),
+    // Bytes of memory in use, the pages in the buffer pool aside.
+    def(MEMORY_USED, "intralith_memory_used", &[], INT8).volatile(),
     // Panics when the setting intralith.enable_test_functions is on: shows that a panic ends one statement only.
     def(TEST_PANIC, "intralith_test_panic", &[], VOID).volatile(),
 ];

@@ -1,0 +1,47 @@
+//! Scripts whose answers PostgreSQL 15 gave (`corpus/regenerate.sh` records them).
+
+mod common;
+
+use common::{Db, lines};
+
+/// Runs a script, one statement a line; the transcript in the recorded form.
+fn transcript(script: &str) -> String {
+    let mut db = Db::new();
+    let mut out = String::new();
+    for sql in script.lines() {
+        out.push_str(&format!("> {sql}\n"));
+        match db.try_run(sql) {
+            Ok(a) => lines(&a.rows).iter().for_each(|l| out.push_str(&format!("{l}\n"))),
+            Err(e) => out.push_str(&format!("ERROR:  {}: {}\n", e.state().as_str(), e.message())),
+        }
+    }
+    out
+}
+
+fn check(name: &str) {
+    let base = format!("{}/tests/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let script = std::fs::read_to_string(format!("{base}.sql")).unwrap();
+    let expected = std::fs::read_to_string(format!("{base}.out")).unwrap();
+    let got = transcript(&script);
+    if std::env::var_os("CORPUS_DIFF").is_some() {
+        std::fs::write(format!("/tmp/{name}.got"), &got).unwrap();
+    }
+    let split = |s: &str| s.split("\n> ").map(str::to_owned).collect::<Vec<_>>();
+    let wrong: Vec<String> = split(&got)
+        .into_iter()
+        .zip(split(&expected))
+        .filter(|(g, e)| g.trim_end() != e.trim_end())
+        .map(|(g, e)| format!("got:\n{g}\nexpected:\n{e}\n"))
+        .collect();
+    assert!(wrong.is_empty(), "{} statements differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn basics() {
+    check("basics");
+}
+
+#[test]
+fn more() {
+    check("more");
+}
