@@ -20,12 +20,15 @@ use crate::{
 pub enum Profile {
     /// As shipped: thin link-time optimisation.
     Release,
+    /// Quicker to build, slower to run.
+    Quick,
 }
 
 impl Profile {
     fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
+            Self::Quick => "quick",
         }
     }
 }

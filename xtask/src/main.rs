@@ -33,6 +33,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Builds the kernel and prints where it is
+    Build(BuildArguments),
     /// Builds the appliance and boots it in QEMU
     Run(run::RunArguments),
     /// Runs the same engine as an ordinary process
@@ -47,8 +49,24 @@ enum Command {
     Bench(bench::BenchArguments),
 }
 
+/// Arguments of `build`.
+#[derive(clap::Args, Debug)]
+struct BuildArguments {
+    /// Without link-time optimisation, incrementally: for trying things out
+    #[arg(long)]
+    quick: bool,
+}
+
+fn build(arguments: &BuildArguments) -> error::Result<()> {
+    use kernel_build::Profile;
+    let kernel = kernel_build::build_kernel(if arguments.quick { Profile::Quick } else { Profile::Release })?;
+    println!("{}", kernel.display());
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Build(arguments) => build(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Host(arguments) => run::host(&arguments),
         Command::Image(arguments) => run::image(&arguments),

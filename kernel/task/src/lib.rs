@@ -36,6 +36,7 @@ extern crate std;
 pub mod apic;
 pub mod channel;
 pub mod cpu;
+mod emulation;
 pub mod entropy;
 pub mod exceptions;
 pub mod irq;

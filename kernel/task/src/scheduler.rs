@@ -13,7 +13,9 @@
 //! consistent), so one of the two sees the other; an interrupt that arrives after the look ends the `hlt`.
 
 use crate::{
-    apic, irq,
+    apic,
+    emulation::{self, Translations},
+    irq,
     run_queue::RunQueue,
     switch,
     task::{self, FREE, NOTIFIED, PARKED, QUEUED, RUNNING, Task, current},
@@ -62,6 +64,7 @@ pub(crate) struct Scheduler {
     timers: Mutex<Timers<&'static Task>>,
     /// What the hardware timer is set to (ticks), `u64::MAX` when it is not.
     armed: AtomicU64,
+    translations: Translations,
 }
 
 // SAFETY: the cells are used only by the core the scheduler belongs to; everything else is atomic or locked.
@@ -108,6 +111,7 @@ fn register() {
         after: Cell::new(After::Nothing),
         timers: Mutex::new(Timers::new()),
         armed: AtomicU64::new(u64::MAX),
+        translations: Translations::default(),
     }));
     local.task.store(core::ptr::from_ref(idle_task) as usize, Ordering::Relaxed);
     local.scheduler.store(core::ptr::from_ref(scheduler) as usize, Ordering::Relaxed);
@@ -117,6 +121,7 @@ fn register() {
 
 /// Registers the boot core, so that tasks can be spawned. They start to run when it calls [`run_core`].
 pub fn start_boot_core() {
+    emulation::detect();
     register();
 }
 
@@ -379,6 +384,7 @@ fn run_events(s: &'static Scheduler, local: &'static CoreLocal) {
         return;
     }
     local.attention.store(0, Ordering::SeqCst);
+    s.translations.worked();
     if stack::needs_refill() {
         stack::refill();
     }
