@@ -169,8 +169,10 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     println!("boot to first query               {:>10.2} s    (promised: at most 1.00)", median(&mut boots));
     println!("  first boot, formatting          {:>10.2} s", first.as_secs_f64());
     let (mut appliance, password, _) = boot(&kernel, &image)?;
-    let used: i64 =
-        appliance.connect(Some(&password))?.query_one("SELECT intralith_memory_used()", &[]).map_or(0, |r| r.get(0));
+    let used: i64 = appliance
+        .connect(Some(&password))?
+        .query_one("SELECT intralith_memory_used()", &[])
+        .map_or(0, |r| r.get(0));
     println!(
         "memory in use, pool aside         {:>10.2} MiB  (promised: at most 48)",
         used as f64 / f64::from(1 << 20)

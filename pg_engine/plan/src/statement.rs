@@ -135,6 +135,8 @@ pub struct Planned {
     pub command: Command,
     /// See [`Query::cacheable`].
     pub cacheable: bool,
+    /// No values of the parameters would make another plan a better one.
+    pub suits_any_values: bool,
 }
 
 /// One column of a result set.

@@ -92,6 +92,10 @@ impl Planner<'_> {
                 }
                 let candidate =
                     self.index_scan(table, index, &found, backward, order, needed, (pages, rows, out))?;
+                // Nothing beats one row, however small the table is now: the plan may be kept until it is large.
+                if index.unique && found.equal == index.key_count && settings.enable_indexscan {
+                    return Ok(candidate);
+                }
                 let cost = sort(&candidate);
                 if cost < best_cost {
                     best_cost = cost;

@@ -22,25 +22,31 @@ pub(crate) trait Knowledge {
     fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)>;
 }
 
+/// A user's table that was never analysed is taken to be as large as this at least: it may fill soon, and plans are kept.
+const UNKNOWN_PAGES: f64 = 10.0;
+/// Object ids below are those of the system's own tables.
+const FIRST_USER_OID: u32 = 16384;
+
 /// Pages and rows of a table.
 pub(crate) fn table_size(catalog: &dyn CatalogReader, relation: &Relation) -> (f64, f64) {
     let (pages, counted) = match catalog.relation_size(relation) {
         Some((pages, rows)) => (pages as f64, rows),
         None => (f64::from(relation.page_estimate), None),
     };
-    if let Some(rows) = counted {
+    let known = relation.row_estimate >= 0.0 && relation.page_estimate > 0;
+    if let Some(rows) = counted
+        && (known || pages >= UNKNOWN_PAGES || relation.oid < FIRST_USER_OID)
+    {
         return (pages, rows.max(1.0));
     }
-    let known = relation.row_estimate >= 0.0 && relation.page_estimate > 0;
     let density = if known {
         relation.row_estimate / f64::from(relation.page_estimate)
     } else {
         let width: f64 = relation.live().map(|a| f64::from(width(a.ty.oid))).sum();
         8000.0 / (width + 28.0)
     };
-    // A table never analysed is taken for ten pages at least: it may fill soon.
-    let assumed = if known { pages } else { pages.max(10.0) };
-    (pages.max(1.0), (density * assumed).max(1.0))
+    let assumed = if known { pages } else { pages.max(UNKNOWN_PAGES) };
+    (assumed.max(1.0), (density * assumed).max(1.0))
 }
 
 /// Guessed width of a type's values.

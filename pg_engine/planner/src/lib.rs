@@ -26,6 +26,7 @@ mod columns;
 mod estimate;
 mod explain;
 mod fold;
+mod generic;
 mod join;
 mod pushdown;
 mod rewrite;
@@ -62,6 +63,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         Body::Update(body) => (planner.update(body)?, Command::Update, true),
         Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
     };
+    let suits_any_values = ctes.is_empty() && generic::suits_any_values(&root);
     let origins = query.origins.iter().copied().chain(core::iter::repeat((0, 0)));
     let columns = query
         .columns
@@ -79,6 +81,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         read_only: !locks,
         command,
         cacheable: query.cacheable,
+        suits_any_values,
     })
 }
 

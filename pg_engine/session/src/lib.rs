@@ -46,6 +46,7 @@ mod rows;
 mod server;
 mod session;
 mod settings;
+mod shape;
 mod simple;
 mod sql_cursor;
 mod sql_prepare;

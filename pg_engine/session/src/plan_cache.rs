@@ -46,7 +46,8 @@ fn matches(plan: &Plan, text: &str, types: &[Option<Oid>]) -> bool {
 }
 
 impl PlanCache {
-    fn hash(&self, text: &str, types: &[Option<Oid>]) -> u64 {
+    /// The key's hash.
+    pub fn hash(&self, text: &str, types: &[Option<Oid>]) -> u64 {
         self.hasher.hash_one((text, types))
     }
     fn shard(&self, hash: u64) -> Option<&Mutex<Shard>> {

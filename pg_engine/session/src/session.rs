@@ -17,6 +17,7 @@ use crate::{
     registry::Handle,
     server::Shared,
     settings::Settings,
+    shape::Shapes,
     statement::Stored,
     transaction::Tx,
 };
@@ -43,6 +44,7 @@ pub struct Session {
     stream: Option<Arc<dyn Stream>>,
     /// Memory of the last parameter list, to be used again.
     pub(crate) spare_params: Vec<Value>,
+    pub(crate) shapes: Shapes,
 }
 
 impl Session {
@@ -68,6 +70,7 @@ impl Session {
             timed: false,
             stream: None,
             spare_params: Vec::new(),
+            shapes: Shapes::default(),
         }
     }
 

@@ -38,6 +38,9 @@ impl Session {
         if !self.tx.is_failed() {
             self.begin_implicit();
             let stamp = self.stamp();
+            if self.run_shape(text, &stamp, out)?.is_some() {
+                return Ok(None);
+            }
             if let Some(plan) = self.shared.plans.get(text, &[], &stamp) {
                 self.begin_statement(Some(plan.parsed.source()));
                 self.run_plan(&plan, out)?;

@@ -25,5 +25,6 @@ mod dialect;
 mod grammar;
 mod keywords;
 mod lexer;
+pub mod normalize;
 
 pub use api::{BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, deparse, parse};

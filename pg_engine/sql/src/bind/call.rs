@@ -190,7 +190,9 @@ impl Binder<'_> {
         let mut coerced = Vec::with_capacity(args.len());
         for (arg, target) in args.into_iter().zip(&targets) {
             let arg = if *target == oid::ANY {
-                self.settle(arg)?
+                // A parameter learns no type here: that any would do leaves it undetermined, which is an error later.
+                let undetermined = matches!(&arg, Expr::Param(_, ty) if ty.oid == oid::UNKNOWN);
+                if undetermined { arg } else { self.settle(arg)? }
             } else {
                 self.implicit(arg, SqlType::new(*target), at)?
             };

@@ -1,0 +1,142 @@
+//! Simple queries that differ in their literals only: one plan for all of them.
+//!
+//! The text is taken apart into its shape, which the plan cache knows, and values, which become parameters; see
+//! [`pg_sql::normalize`]. A shape's plan is used only if no values would ask for another one. Whatever goes wrong before
+//! the plan runs, the text is run as it was sent, so that messages and their positions are about that text.
+
+use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use pg_executor::Cursor;
+use pg_sql::normalize::{Literal, normalize};
+use pg_types::{Oid, Result, Value, oid};
+use pg_wire::Encoder;
+
+use crate::{
+    datum,
+    portal::{Formats, Run},
+    rows,
+    session::Session,
+    statement::{Plan, Prepared, Stamp},
+};
+
+/// Operators kept ready.
+const CURSORS: usize = 8;
+/// Shapes remembered as not worth trying.
+const REFUSED: usize = 32;
+
+/// What a session keeps from one simple query to the next.
+#[derive(Default)]
+pub struct Shapes {
+    text: String,
+    types: Vec<Option<Oid>>,
+    /// Operators of plans that ran, the last one at the end.
+    cursors: Vec<Box<Cursor>>,
+    /// Hashes of shapes that cannot be prepared although their texts can.
+    refused: Vec<u64>,
+}
+
+impl Shapes {
+    fn take_cursor(&mut self, plan: &Plan) -> Option<Box<Cursor>> {
+        let at = self.cursors.iter().position(|c| Arc::ptr_eq(c.planned(), &plan.planned))?;
+        Some(self.cursors.remove(at))
+    }
+
+    fn keep_cursor(&mut self, cursor: Box<Cursor>) {
+        if self.cursors.len() >= CURSORS {
+            self.cursors.remove(0);
+        }
+        self.cursors.push(cursor);
+    }
+
+    fn refuse(&mut self, hash: u64) {
+        if self.refused.len() >= REFUSED {
+            self.refused.clear();
+        }
+        self.refused.push(hash);
+    }
+}
+
+fn declared(literal: &Literal<'_>) -> Option<Oid> {
+    match literal {
+        Literal::Int4(_) => Some(oid::INT4),
+        Literal::Int8(_) => Some(oid::INT8),
+        Literal::Text(..) => None,
+    }
+}
+
+impl Session {
+    /// Runs the text by its shape if that can be done. `Ok(None)`: it cannot, and nothing has happened.
+    pub(crate) fn run_shape(&mut self, text: &str, stamp: &Stamp, out: &mut Encoder) -> Result<Option<()>> {
+        if !stamp.is_shared() {
+            return Ok(None);
+        }
+        let mut literals = Vec::new();
+        let mut shape = core::mem::take(&mut self.shapes.text);
+        let plan = normalize(text, &mut shape, &mut literals)
+            .and_then(|()| self.shape_plan(&shape, &literals, stamp));
+        self.shapes.text = shape;
+        let Some(plan) = plan else { return Ok(None) };
+        let mut params = core::mem::take(&mut self.spare_params);
+        params.clear();
+        if self.shape_values(&plan, &literals, &mut params).is_none() {
+            return Ok(None);
+        }
+        self.begin_statement(Some(&Arc::from(text)));
+        let cursor = self.shapes.take_cursor(&plan);
+        let mut run = Run::query(&plan, params, cursor);
+        if !plan.planned.columns.is_empty() {
+            rows::describe(out, &plan.planned.columns, &Formats::Text);
+        }
+        self.drive(&mut run, &Formats::Text, 0, out)?;
+        if let Run::Query(query) = run {
+            let (cursor, params) = query.recycle();
+            self.spare_params = params;
+            if let Some(cursor) = cursor {
+                self.shapes.keep_cursor(cursor);
+            }
+        }
+        self.commit_implicit()?;
+        Ok(Some(()))
+    }
+
+    fn shape_plan(&mut self, shape: &str, literals: &[Literal<'_>], stamp: &Stamp) -> Option<Arc<Plan>> {
+        let mut types = core::mem::take(&mut self.shapes.types);
+        types.clear();
+        types.extend(literals.iter().map(declared));
+        let plan = match self.shared.plans.get(shape, &types, stamp) {
+            Some(plan) => Some(plan),
+            None => self.prepare_shape(shape, &types),
+        };
+        self.shapes.types = types;
+        plan.filter(|p| p.planned.suits_any_values && p.planned.params.len() == literals.len())
+    }
+
+    fn prepare_shape(&mut self, shape: &str, types: &[Option<Oid>]) -> Option<Arc<Plan>> {
+        let hash = self.shared.plans.hash(shape, types);
+        if self.shapes.refused.contains(&hash) {
+            return None;
+        }
+        match self.prepare(shape, types) {
+            Ok(Prepared::Query(plan)) => Some(plan),
+            _ => {
+                self.shapes.refuse(hash);
+                None
+            }
+        }
+    }
+
+    fn shape_values(&self, plan: &Plan, literals: &[Literal<'_>], params: &mut Vec<Value>) -> Option<()> {
+        for (i, (literal, ty)) in literals.iter().zip(&plan.planned.params).enumerate() {
+            params.push(match literal {
+                Literal::Int4(v) if ty.oid == oid::INT4 => Value::Int4(*v),
+                Literal::Int8(v) if ty.oid == oid::INT8 => Value::Int8(*v),
+                Literal::Text(t, doubled) => {
+                    let t = if *doubled { Cow::Owned(t.replace("''", "'")) } else { Cow::Borrowed(*t) };
+                    datum::parameter(*ty, t.as_bytes(), false, &self.env.derived().format, i + 1).ok()?
+                }
+                _ => return None,
+            });
+        }
+        Some(())
+    }
+}
