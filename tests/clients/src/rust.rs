@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("rust: text and binary agree", text_and_binary),
     ("rust: statements, portals and row limits", portals),
     ("rust: errors carry code, position and fields", errors),
+    ("rust: literals of simple queries", literals),
     ("rust: transactions and savepoints", transactions),
     ("rust: COPY in and out", copy),
     ("rust: a running statement is cancelled", cancel),
@@ -119,6 +120,55 @@ fn portals(url: &Url) -> Outcome {
         equal("prepared", c.query_one(&statement, &[&n])?.get::<_, i64>(0), n * 2)?;
     }
     Ok(())
+}
+
+/// Simple queries that differ in their literals share a plan; nobody may notice.
+fn literals(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute("DROP TABLE IF EXISTS client_literals")?;
+    c.batch_execute("CREATE TABLE client_literals (id int PRIMARY KEY, v varchar(3), n numeric(6,2))")?;
+    for i in 0..20 {
+        c.batch_execute(&format!("INSERT INTO client_literals VALUES ({i}, 'a{i}', {i}.25)"))?;
+    }
+    for i in 0..20 {
+        for id in [format!("{i}"), format!("'{i}'")] {
+            let sql = format!("SELECT v, -{i} + n AS d FROM client_literals WHERE id = {id} ORDER BY 1");
+            let rows = first_row(&mut c, &sql)?;
+            equal(&sql, rows, Some((format!("a{i}"), "0.25".into())))?;
+        }
+    }
+    equal("no such row", first_row(&mut c, "SELECT v, n FROM client_literals WHERE id = 99")?, None)?;
+    // Messages and positions are about the text as sent, however often its like was run before.
+    for (sql, state, at) in [
+        ("INSERT INTO client_literals VALUES (30, 'four', 1)", "22001", None),
+        ("INSERT INTO client_literals VALUES (3, 'x', 1)", "23505", None),
+        ("SELECT v, n FROM client_literals WHERE id = 'three'", "22P02", Some(45)),
+        ("SELECT nope, 17 FROM client_literals WHERE id = 3", "42703", Some(8)),
+    ] {
+        let e = c.batch_execute(sql).err().ok_or_else(|| Failure::Failed(format!("{sql}: no error")))?;
+        let db = e.as_db_error().ok_or_else(|| Failure::Failed(format!("{sql}: {e}")))?;
+        let position = db.position().map(|p| match p {
+            postgres::error::ErrorPosition::Original(n) => *n,
+            postgres::error::ErrorPosition::Internal { position, .. } => *position,
+        });
+        equal(sql, (db.code().code(), position), (state, at))?;
+    }
+    // A new column changes what the shape means.
+    c.batch_execute(
+        "ALTER TABLE client_literals DROP COLUMN v; ALTER TABLE client_literals ADD COLUMN v text",
+    )?;
+    c.batch_execute("UPDATE client_literals SET v = 'long enough' WHERE id = 5")?;
+    let row = first_row(&mut c, "SELECT v, -5 + n AS d FROM client_literals WHERE id = 5 ORDER BY 1")?;
+    equal("after ALTER TABLE", row, Some(("long enough".into(), "0.25".into())))
+}
+
+/// The first two columns of the first row, by the simple protocol.
+fn first_row(c: &mut Client, sql: &str) -> Result<Option<(String, String)>, Failure> {
+    let text = |r: &postgres::SimpleQueryRow, i| r.get(i).unwrap_or_default().to_string();
+    Ok(c.simple_query(sql)?.iter().find_map(|m| match m {
+        SimpleQueryMessage::Row(r) => Some((text(r, 0), text(r, 1))),
+        _ => None,
+    }))
 }
 
 fn errors(url: &Url) -> Outcome {
