@@ -391,7 +391,7 @@ impl Catalog {
 
     /// A reader for a statement. With a transaction that changed catalogs, through its own snapshot.
     pub fn reader<'a>(&'a self, txn: &mut Txn, path: &[String]) -> Result<Reader<'a>> {
-        let private = txn.changed_catalogs().then(|| txn.snapshot());
+        let private = txn.changed_catalogs().then(|| txn.snapshot().untracked());
         let mut reader = Reader {
             catalog: self,
             private,

@@ -21,6 +21,9 @@ pub fn storage_error(e: StorageError) -> SqlError {
             let lines: Vec<String> = edges.iter().map(deadlock_line).collect();
             error.detail(lines.join("\n")).hint("See server log for query details.")
         }
+        StorageError::ReadWriteDependency(d) => {
+            error.detail(format!("Reason code: {d}")).hint("The transaction might succeed if retried.")
+        }
         _ => error,
     }
 }
@@ -47,6 +50,8 @@ pub struct Txn {
     inner: Transaction,
     isolation: Isolation,
     read_only: bool,
+    /// SERIALIZABLE READ ONLY: rather waits than risks to fail.
+    deferrable: bool,
     /// Start, microseconds since 2000-01-01 UTC.
     started: i64,
     /// The transaction changed catalogs: it reads them through its own snapshot.
@@ -64,10 +69,13 @@ impl Txn {
         read_only: bool,
         now: i64,
     ) -> Self {
+        let mut inner = storage.begin(isolation);
+        inner.set_read_only(read_only);
         Self {
-            inner: storage.begin(isolation),
+            inner,
             isolation,
             read_only,
+            deferrable: false,
             started: now,
             changed_catalogs: false,
             private_version: 0,
@@ -97,6 +105,20 @@ impl Txn {
     /// `SET TRANSACTION READ ONLY` / `READ WRITE`.
     pub fn set_read_only(&mut self, on: bool) {
         self.read_only = on;
+        self.inner.set_read_only(on);
+    }
+    /// `SET TRANSACTION DEFERRABLE`.
+    pub fn deferrable(&self) -> bool {
+        self.deferrable
+    }
+    /// `SET TRANSACTION [NOT] DEFERRABLE`.
+    pub fn set_deferrable(&mut self, on: bool) {
+        self.deferrable = on;
+    }
+    /// Before a statement's snapshot is taken: waits if the transaction is deferrable.
+    #[inline]
+    pub fn prepare_snapshot(&mut self) -> Result<()> {
+        if self.deferrable { self.inner.take_safe_snapshot().map_err(storage_error) } else { Ok(()) }
     }
     /// `now()`.
     pub fn started(&self) -> i64 {

@@ -85,6 +85,7 @@ impl Cursor {
             };
             cx.txn.borrow().check_writable(command)?;
         }
+        cx.txn.borrow_mut().prepare_snapshot()?;
         self.affected.set(0);
         self.restarts = 0;
         self.rewind(cx);

@@ -30,7 +30,11 @@ impl Heap<'_> {
         let mut slot = tuple::resolve(&page, tid.slot);
         let Some((_, mut header, _)) = tuple::at(&page, slot) else { return Ok(None) };
         for _ in 0..slotted::MAX_SLOTS {
-            if header.visible(snapshot, &self.engine.transactions) {
+            let visible = header.visible(snapshot, &self.engine.transactions);
+            if snapshot.serial().is_some() {
+                self.watch(&header, snapshot, visible.then_some(Tid { block: tid.block, slot }))?;
+            }
+            if visible {
                 let Some((_, _, payload)) = tuple::at(&page, slot) else { return Ok(None) };
                 return self.give(&header, payload, |p| f(Tid { block: tid.block, slot }, p)).map(Some);
             }
@@ -40,6 +44,28 @@ impl Heap<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// A serializable transaction looks at a version; it sees it if `seen` names it.
+    #[cold]
+    fn watch(&self, header: &Header, snapshot: &Snapshot, seen: Option<Tid>) -> Result<()> {
+        if let Some(tid) = seen {
+            self.engine.transactions.serial_row_read(snapshot, self.rel.id, tid);
+        }
+        self.watch_around(header, snapshot, seen.is_some())
+    }
+
+    /// Notes whose work the snapshot does not show.
+    fn watch_around(&self, header: &Header, snapshot: &Snapshot, visible: bool) -> Result<()> {
+        let writer = match visible {
+            true if header.is_doomed() => header.xmax,
+            true => return Ok(()),
+            false => header.xmin,
+        };
+        if snapshot.is_own(writer) || snapshot.data().ended(writer) {
+            return Ok(());
+        }
+        self.engine.transactions.serial_read_around(snapshot, writer)
     }
 
     /// Gives exactly the version at `tid`, whoever sees it.
@@ -71,7 +97,11 @@ impl Heap<'_> {
             };
             if !known {
                 all_visible &= header.xmin < horizon && !header.xmax.is_some();
-                if !header.visible(snapshot, transactions) {
+                let visible = header.visible(snapshot, transactions);
+                if snapshot.serial().is_some() {
+                    self.watch_around(&header, snapshot, visible)?;
+                }
+                if !visible {
                     all_visible = false;
                     continue;
                 }

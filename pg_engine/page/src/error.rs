@@ -48,6 +48,46 @@ pub struct DeadlockEdge {
     pub blocked_by: i32,
 }
 
+/// In which way a serializable transaction got between two others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependency {
+    /// It wrote what another had read.
+    PivotWrote,
+    /// It was chosen to fail, and noticed when it read.
+    PivotReading,
+    /// It was chosen to fail, and noticed when it wrote.
+    PivotWriting,
+    /// It was chosen to fail, and noticed when it committed.
+    PivotCommitting,
+    /// It read around the work of a transaction in that place that can fail no more.
+    OutToPivot(Xid),
+    /// It commits before a transaction in that place that can fail no more.
+    PreparedPivot,
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PivotWrote => f.write_str("Canceled on identification as a pivot, during write."),
+            Self::PivotReading => {
+                f.write_str("Canceled on identification as a pivot, during conflict out checking.")
+            }
+            Self::PivotWriting => {
+                f.write_str("Canceled on identification as a pivot, during conflict in checking.")
+            }
+            Self::PivotCommitting => {
+                f.write_str("Canceled on identification as a pivot, during commit attempt.")
+            }
+            Self::OutToPivot(xid) => {
+                write!(f, "Canceled on conflict out to pivot {}, during read.", xid.0)
+            }
+            Self::PreparedPivot => {
+                f.write_str("Canceled on commit attempt with conflict in from prepared pivot.")
+            }
+        }
+    }
+}
+
 /// Why a storage operation failed. [`StorageError::sqlstate`] is what the client reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageError {
@@ -96,6 +136,8 @@ pub enum StorageError {
     },
     /// Waiting for another transaction would never end: who waits for whom, the one that fails first.
     Deadlock(Vec<DeadlockEdge>),
+    /// Serializable transactions depend on each other in a way that no order of them explains.
+    ReadWriteDependency(Dependency),
     /// The lock timeout passed.
     LockTimeout,
     /// The lock is held and the caller asked not to wait.
@@ -129,6 +171,7 @@ impl StorageError {
             Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
             Self::RelationTooLarge(_) | Self::RowTooBig { .. } | Self::KeyTooBig { .. } => "54000",
             Self::Deadlock(_) => "40P01",
+            Self::ReadWriteDependency(_) => "40001",
             Self::LockTimeout | Self::LockNotAvailable => "55P03",
             Self::Canceled => "57014",
             Self::TransactionAborted(_) => "25P02",
@@ -165,6 +208,9 @@ impl fmt::Display for StorageError {
                 write!(f, "index row size {size} exceeds btree version 4 maximum {max}")
             }
             Self::Deadlock(_) => f.write_str("deadlock detected"),
+            Self::ReadWriteDependency(_) => {
+                f.write_str("could not serialize access due to read/write dependencies among transactions")
+            }
             Self::LockTimeout => f.write_str("canceling statement due to lock timeout"),
             Self::LockNotAvailable => f.write_str("could not obtain lock on row"),
             Self::Canceled => f.write_str("canceling statement due to user request"),

@@ -32,7 +32,7 @@ pub mod slotted;
 
 use alloc::boxed::Box;
 
-pub use error::{DeadlockEdge, StorageError, WaitsFor};
+pub use error::{DeadlockEdge, Dependency, StorageError, WaitsFor};
 pub use ids::{CommandId, Lsn, RelId, Tid, Xid};
 
 /// Bytes of a page.

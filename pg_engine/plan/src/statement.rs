@@ -194,12 +194,23 @@ pub struct ExplainOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "statement names")]
 pub enum Transaction {
-    Begin { isolation: Option<Isolation>, read_only: Option<bool> },
+    Begin(Modes),
     Commit { chain: bool },
     Rollback { chain: bool },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
+}
+
+/// What BEGIN and SET TRANSACTION say of a transaction; `None`: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// ISOLATION LEVEL.
+    pub isolation: Option<Isolation>,
+    /// READ ONLY or READ WRITE.
+    pub read_only: Option<bool>,
+    /// DEFERRABLE or NOT DEFERRABLE.
+    pub deferrable: Option<bool>,
 }
 
 /// Isolation levels.

@@ -28,8 +28,7 @@ pub enum Utility {
     /// SET TRANSACTION, SET SESSION CHARACTERISTICS (true).
     SetTransaction {
         session: bool,
-        isolation: Option<crate::statement::Isolation>,
-        read_only: Option<bool>,
+        modes: crate::statement::Modes,
     },
     Set(Set),
     /// `None`: SHOW ALL.

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use pg_executor::Txn;
-use pg_plan::statement::{Isolation as Level, Transaction};
+use pg_plan::statement::{Isolation as Level, Modes, Transaction};
 use pg_types::{Result, SqlError, SqlState};
 use pg_wire::{Severity, Status};
 
@@ -63,11 +63,11 @@ impl Tx {
     }
 }
 
-fn storage_level(level: Level) -> Result<pg_storage::Isolation> {
+fn storage_level(level: Level) -> pg_storage::Isolation {
     match level {
-        Level::ReadUncommitted | Level::ReadCommitted => Ok(pg_storage::Isolation::ReadCommitted),
-        Level::RepeatableRead => Ok(pg_storage::Isolation::RepeatableRead),
-        Level::Serializable => Err(SqlError::unsupported("isolation level SERIALIZABLE")),
+        Level::ReadUncommitted | Level::ReadCommitted => pg_storage::Isolation::ReadCommitted,
+        Level::RepeatableRead => pg_storage::Isolation::RepeatableRead,
+        Level::Serializable => pg_storage::Isolation::Serializable,
     }
 }
 
@@ -106,24 +106,21 @@ impl Session {
     /// Starts the transaction that a statement outside a block runs in, unless one is running.
     pub fn begin_implicit(&mut self) {
         if self.tx.txn.is_none() && !self.tx.is_failed() {
-            // The default level was checked when it was set: SERIALIZABLE is refused there.
-            let derived = self.env.derived();
-            let isolation = storage_level(level_by_name(&derived.default_isolation))
-                .unwrap_or(pg_storage::Isolation::RepeatableRead);
-            self.start_with(isolation, derived.default_read_only);
+            self.start_transaction(Modes::default());
         }
     }
 
-    fn start_transaction(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
+    fn start_transaction(&mut self, modes: Modes) {
         let derived = self.env.derived();
-        let level = level.unwrap_or_else(|| level_by_name(&derived.default_isolation));
-        let read_only = read_only.unwrap_or(derived.default_read_only);
-        self.start_with(storage_level(level)?, read_only);
-        Ok(())
+        let level = modes.isolation.unwrap_or_else(|| level_by_name(&derived.default_isolation));
+        let read_only = modes.read_only.unwrap_or(derived.default_read_only);
+        let deferrable = modes.deferrable.unwrap_or(derived.default_deferrable);
+        self.start_with(storage_level(level), read_only, deferrable);
     }
 
-    fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool) {
+    fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
         let mut txn = self.shared.engine.begin(isolation, read_only, env::now());
+        txn.set_deferrable(deferrable);
         let derived = self.env.derived();
         let storage = txn.storage();
         storage.set_cancel_flag(self.env.interrupts().flag().clone());
@@ -208,8 +205,8 @@ impl Session {
     /// Runs a transaction statement; gives the tag.
     pub fn transaction_statement(&mut self, statement: &Transaction) -> Result<&'static str> {
         match statement {
-            Transaction::Begin { isolation, read_only } => {
-                self.begin_block(*isolation, *read_only)?;
+            Transaction::Begin(modes) => {
+                self.begin_block(*modes)?;
                 Ok("BEGIN")
             }
             Transaction::Commit { chain } => self.end_block(true, *chain),
@@ -229,21 +226,18 @@ impl Session {
         }
     }
 
-    fn begin_block(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
+    fn begin_block(&mut self, modes: Modes) -> Result<()> {
         match self.tx.block {
             Block::None => {
-                if let Some(level) = level {
-                    storage_level(level)?;
-                }
-                let plain = level.is_none() && read_only.is_none();
+                let plain = modes == Modes::default();
                 if self.tx.txn.is_some() && !plain && !self.tx.used && !self.tx.pipeline {
                     // Started for parsing only, and of another kind.
                     self.commit()?;
                 }
                 if self.tx.txn.is_none() {
-                    self.start_transaction(level, read_only)?;
-                } else if level.is_some() || read_only.is_some() {
-                    self.set_transaction(level, read_only)?;
+                    self.start_transaction(modes);
+                } else if !plain {
+                    self.set_transaction(modes)?;
                 }
                 self.tx.block = Block::Open;
                 Ok(())
@@ -256,7 +250,7 @@ impl Session {
                         "there is already a transaction in progress",
                     ),
                 );
-                self.set_transaction(level, read_only)
+                self.set_transaction(modes)
             }
         }
     }
@@ -276,7 +270,7 @@ impl Session {
             }
             return Ok(tag);
         }
-        let kept = self.tx.txn.as_ref().map(|t| (t.isolation(), t.read_only()));
+        let kept = self.tx.txn.as_ref().map(|t| (t.isolation(), t.read_only(), t.deferrable()));
         if commit && was == Block::Open {
             self.commit()?;
         } else {
@@ -284,8 +278,8 @@ impl Session {
         }
         if chain {
             match kept {
-                Some((isolation, read_only)) => self.start_with(isolation, read_only),
-                None => self.start_transaction(None, None)?,
+                Some((isolation, read_only, deferrable)) => self.start_with(isolation, read_only, deferrable),
+                None => self.start_transaction(Modes::default()),
             }
             self.tx.block = Block::Open;
         }
@@ -338,9 +332,10 @@ impl Session {
     }
 
     /// SET TRANSACTION, and BEGIN's options inside a transaction.
-    pub fn set_transaction(&mut self, level: Option<Level>, read_only: Option<bool>) -> Result<()> {
-        if let Some(level) = level {
-            let isolation = storage_level(level)?;
+    pub fn set_transaction(&mut self, modes: Modes) -> Result<()> {
+        let read_only = modes.read_only;
+        if let Some(level) = modes.isolation {
+            let isolation = storage_level(level);
             let Some(txn) = &self.tx.txn else { return Ok(()) };
             if txn.isolation() != isolation {
                 if self.tx.used {
@@ -349,12 +344,12 @@ impl Session {
                         "SET TRANSACTION ISOLATION LEVEL must be called before any query",
                     ));
                 }
-                let keep = txn.read_only();
+                let (keep, deferrable) = (txn.read_only(), txn.deferrable());
                 // Nothing was done in it: replaced by one of the wanted level.
                 if let Some(old) = self.tx.txn.take() {
                     self.shared.engine.rollback(old);
                 }
-                self.start_with(isolation, keep);
+                self.start_with(isolation, keep, deferrable);
                 for s in &mut self.tx.savepoints {
                     if let Some(txn) = &mut self.tx.txn {
                         s.level = txn.savepoint();
@@ -370,6 +365,15 @@ impl Session {
                 ));
             }
             txn.set_read_only(read_only);
+        }
+        if let (Some(deferrable), Some(txn)) = (modes.deferrable, &mut self.tx.txn) {
+            if self.tx.used {
+                return Err(SqlError::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+                ));
+            }
+            txn.set_deferrable(deferrable);
         }
         Ok(())
     }

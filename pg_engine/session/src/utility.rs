@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_executor::{Cursor, ExecContext, NodeStats};
-use pg_plan::statement::{ExplainOptions, Planned, Query, ResultColumn, Statement, Utility};
+use pg_plan::statement::{ExplainOptions, Modes, Planned, Query, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
 use pg_types::{Result, SqlError, SqlState, Value, oid};
@@ -129,8 +129,8 @@ impl Session {
     ) -> Result<Progress> {
         let tag = match utility {
             Utility::Transaction(t) => self.transaction_statement(&t)?,
-            Utility::SetTransaction { session, isolation, read_only } => {
-                self.set_transaction_statement(session, isolation, read_only)?;
+            Utility::SetTransaction { session, modes } => {
+                self.set_transaction_statement(session, modes)?;
                 "SET"
             }
             Utility::Set(set) => {
@@ -244,22 +244,23 @@ impl Session {
         Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
     }
 
-    fn set_transaction_statement(
-        &mut self,
-        session: bool,
-        isolation: Option<pg_plan::statement::Isolation>,
-        read_only: Option<bool>,
-    ) -> Result<()> {
+    fn set_transaction_statement(&mut self, session: bool, modes: pg_plan::statement::Modes) -> Result<()> {
         if session {
             let superuser = self.env.identity().superuser;
             let settings = self.env.settings_mut();
-            if let Some(level) = isolation {
+            if let Some(level) = modes.isolation {
                 let name = level_name(level);
                 settings.set("default_transaction_isolation", &[name], Scope::Session, superuser)?;
             }
-            if let Some(on) = read_only {
-                let value = if on { "on" } else { "off" };
-                settings.set("default_transaction_read_only", &[value], Scope::Session, superuser)?;
+            let flags = [
+                ("default_transaction_read_only", modes.read_only),
+                ("default_transaction_deferrable", modes.deferrable),
+            ];
+            for (name, on) in flags {
+                if let Some(on) = on {
+                    let value = if on { "on" } else { "off" };
+                    settings.set(name, &[value], Scope::Session, superuser)?;
+                }
             }
             self.env.apply_settings(false);
             return Ok(());
@@ -273,7 +274,7 @@ impl Session {
                 ),
             );
         }
-        self.set_transaction(isolation, read_only)
+        self.set_transaction(modes)
     }
 
     fn set(&mut self, set: &Set) -> Result<()> {
@@ -291,11 +292,15 @@ impl Session {
         match set.name.as_str() {
             "transaction_isolation" => {
                 let level = level_by_name(&self.checked(set)?);
-                return self.set_transaction(Some(level), None);
+                return self.set_transaction(Modes { isolation: Some(level), ..Modes::default() });
             }
             "transaction_read_only" => {
                 let on = self.checked(set)? == "on";
-                return self.set_transaction(None, Some(on));
+                return self.set_transaction(Modes { read_only: Some(on), ..Modes::default() });
+            }
+            "transaction_deferrable" => {
+                let on = self.checked(set)? == "on";
+                return self.set_transaction(Modes { deferrable: Some(on), ..Modes::default() });
             }
             _ => {}
         }
@@ -335,6 +340,7 @@ impl Session {
             "transaction_isolation" => {
                 let value = match txn.map(pg_executor::Txn::isolation) {
                     Some(pg_storage::Isolation::RepeatableRead) => "repeatable read",
+                    Some(pg_storage::Isolation::Serializable) => "serializable",
                     _ => "read committed",
                 };
                 Ok(("transaction_isolation".to_owned(), value.to_owned()))
@@ -342,6 +348,10 @@ impl Session {
             "transaction_read_only" => {
                 let on = txn.is_some_and(pg_executor::Txn::read_only);
                 Ok(("transaction_read_only".to_owned(), if on { "on" } else { "off" }.to_owned()))
+            }
+            "transaction_deferrable" => {
+                let on = txn.is_some_and(pg_executor::Txn::deferrable);
+                Ok(("transaction_deferrable".to_owned(), if on { "on" } else { "off" }.to_owned()))
             }
             _ => self.env.settings_mut().show(name),
         }

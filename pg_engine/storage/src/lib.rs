@@ -52,7 +52,7 @@ pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};
 pub use pg_buffer_manager::PoolStats;
 pub use pg_heap::{RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
-pub use pg_page::{CommandId, DeadlockEdge, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
+pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
 pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
 };

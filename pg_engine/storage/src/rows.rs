@@ -50,9 +50,28 @@ impl Storage {
         self.engine.directory.all().into_iter().map(|r| (r.id, r.kind)).collect()
     }
 
+    /// A serializable transaction has written: did another read there?
+    #[inline]
+    fn check_written(&self, txn: &Transaction, rel: RelId, tid: Option<Tid>) -> Result<()> {
+        let me = txn.work.serial();
+        if me.is_some() { self.engine.transactions.serial_row_written(me, rel, tid) } else { Ok(()) }
+    }
+    /// To be called before an index is read with a snapshot that [`Storage::watches`]: from `low` to `high`, both included,
+    /// and all keys that `high` is a prefix of.
+    pub fn index_reading(&self, index: RelId, snapshot: &Snapshot, low: &[u8], high: Option<&[u8]>) {
+        self.engine.transactions.serial_range_read(snapshot, index, low, high);
+    }
+    /// Must this snapshot's reads of indexes be told ([`Storage::index_reading`])?
+    #[inline]
+    pub fn watches(snapshot: &Snapshot) -> bool {
+        snapshot.serial().is_some()
+    }
+
     /// Adds a row.
     pub fn heap_insert(&self, txn: &mut Transaction, rel: RelId, payload: &[u8]) -> Result<Tid> {
-        self.heap(&*self.opened(rel)?)?.insert(&mut txn.work, payload)
+        let tid = self.heap(&*self.opened(rel)?)?.insert(&mut txn.work, payload)?;
+        self.check_written(txn, rel, None)?;
+        Ok(tid)
     }
     /// Adds many rows with one latch and log record per page. Tids are appended in order.
     pub fn heap_insert_many(
@@ -62,7 +81,8 @@ impl Storage {
         payloads: &[&[u8]],
         tids: &mut Vec<Tid>,
     ) -> Result<()> {
-        self.heap(&*self.opened(rel)?)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))
+        self.heap(&*self.opened(rel)?)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))?;
+        self.check_written(txn, rel, None)
     }
     /// Replaces a row version.
     pub fn heap_update(
@@ -73,11 +93,16 @@ impl Storage {
         payload: &[u8],
         touched: Touched,
     ) -> Result<RowOutcome> {
-        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, touched)
+        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, touched).and_then(|o| {
+            self.check_written(txn, rel, Some(tid))?;
+            Ok(o)
+        })
     }
     /// Deletes a row version.
     pub fn heap_delete(&self, txn: &mut Transaction, rel: RelId, tid: Tid) -> Result<RowOutcome> {
-        self.heap(&*self.opened(rel)?)?.delete(&mut txn.work, tid)
+        let outcome = self.heap(&*self.opened(rel)?)?.delete(&mut txn.work, tid)?;
+        self.check_written(txn, rel, Some(tid))?;
+        Ok(outcome)
     }
     /// Locks a row version until the transaction or savepoint level ends. Needs no transaction id and writes nothing, unless the
     /// transaction holds very many.
@@ -121,6 +146,9 @@ impl Storage {
     ) -> Result<HeapScan> {
         let open = self.opened(rel)?;
         self.heap(&open)?;
+        if snapshot.serial().is_some() {
+            self.engine.transactions.serial_heap_read(snapshot, rel);
+        }
         let all = open.rel.blocks();
         let range = blocks.map_or(0..all, |b| b.start.min(all)..b.end.min(all));
         Ok(HeapScan {
@@ -165,11 +193,17 @@ impl Storage {
         let RelationKind::BTree { heap } = open.rel.kind else {
             return Err(StorageError::WrongKind(open.rel.id));
         };
-        if unique == Unique::No {
-            return index.insert(&mut txn.work, key, tid, unique, None);
+        let done = if unique == Unique::No {
+            index.insert(&mut txn.work, key, tid, unique, None)?
+        } else {
+            let heap_open = self.opened(heap)?;
+            index.insert(&mut txn.work, key, tid, unique, Some(&self.heap(&heap_open)?))?
+        };
+        let me = txn.work.serial();
+        if me.is_some() {
+            self.engine.transactions.serial_key_written(me, open.rel.id, key)?;
         }
-        let heap_open = self.opened(heap)?;
-        index.insert(&mut txn.work, key, tid, unique, Some(&self.heap(&heap_open)?))
+        Ok(done)
     }
     /// Appends the tids of all entries with exactly this key.
     pub fn index_lookup(&self, index: RelId, key: &[u8], tids: &mut Vec<Tid>) -> Result<()> {

@@ -182,6 +182,14 @@ impl Transaction {
     pub fn set_async_commit(&mut self, on: bool) {
         self.work.async_commit = on;
     }
+    /// Declares that it writes nothing: a serializable one may then go unwatched. To be told before its first snapshot.
+    pub fn set_read_only(&mut self, read_only: bool) {
+        self.work.set_read_only(read_only);
+    }
+    /// SERIALIZABLE READ ONLY DEFERRABLE: waits for a snapshot that cannot be part of any anomaly.
+    pub fn take_safe_snapshot(&mut self) -> Result<()> {
+        self.work.take_safe_snapshot()
+    }
     /// Limit for each wait for a lock. None: no limit.
     pub fn set_lock_timeout(&mut self, limit: Option<Duration>) {
         self.work.set_lock_timeout(limit);
@@ -197,12 +205,13 @@ impl Transaction {
 
     /// Makes everything durable and visible. An error means that nothing was committed.
     pub fn commit(mut self) -> Result<()> {
+        // On an error the drop aborts.
+        self.work.check_serializable()?;
         if self.work.own().is_empty() {
             self.ended = true;
             self.work.end(true);
             return Ok(());
         }
-        // On an error the drop aborts.
         self.storage.check_open()?;
         let storage = self.storage.clone();
         storage.wal.throttle();

@@ -16,7 +16,11 @@
 //! lock are in a table of their own (`row_locks`), locks on objects and advisory locks in [`locks`]. All waits are edges of one graph; a wait that would close a cycle fails with `Deadlock` at
 //! once. Waits end by lock timeout and by the cancel flag too.
 //!
+//! # Isolation levels
+//! READ COMMITTED takes a snapshot a statement, the others one a transaction; SERIALIZABLE also watches what is read (`ssi`).
+//!
 //! # Lock order
+//! The lock of `ssi` → `running`; nothing else is taken under it.
 //! `waits` → `running` → `outcomes.old`; `waits` → a partition of the lock table; `waits` → a partition of the row locks → `carried`. None is held while waiting for anything else.
 //!
 //! # What it must not know
@@ -31,6 +35,7 @@ mod manager;
 pub mod outcomes;
 mod row_locks;
 mod snapshot;
+mod ssi;
 mod waits;
 mod work;
 
@@ -40,5 +45,6 @@ pub use outcomes::Outcome;
 pub use pg_page::{CommandId, Xid};
 pub use row_locks::{RowGrant, RowKey, RowLock};
 pub use snapshot::{Snapshot, SnapshotData};
+pub use ssi::SerialId;
 pub use waits::{OwnerId, WaitOptions};
 pub use work::{Isolation, Level, Savepoint, Work};

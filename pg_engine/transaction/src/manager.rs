@@ -7,14 +7,15 @@ use alloc::{
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pg_page::{StorageError, WaitsFor, Xid};
+use pg_page::{RelId, StorageError, Tid, WaitsFor, Xid};
 use platform::sync::Mutex;
 
 use crate::{
     locks::LockTable,
     outcomes::{Outcome, Outcomes},
     row_locks::RowLocks,
-    snapshot::SnapshotData,
+    snapshot::{Snapshot, SnapshotData},
+    ssi::{SerialId, Ssi},
     waits::{OwnerId, WaitOptions, Waits},
 };
 
@@ -56,6 +57,7 @@ pub struct TransactionManager {
     pub(crate) waits: Waits,
     pub(crate) locks: LockTable,
     pub(crate) row_locks: RowLocks,
+    pub(crate) ssi: Ssi,
     next_owner: AtomicU64,
 }
 
@@ -77,6 +79,7 @@ impl TransactionManager {
             waits: Waits::default(),
             locks: LockTable::default(),
             row_locks: RowLocks::default(),
+            ssi: Ssi::default(),
             next_owner: AtomicU64::new(OwnerId::FIRST_FREE),
         }
     }
@@ -110,6 +113,35 @@ impl TransactionManager {
         r.alive.push_back(Arc::downgrade(&s));
         self.horizon.store(horizon(&mut r).0, Ordering::Release);
         s
+    }
+
+    /// A serializable transaction reads a row. To be called under the page's latch.
+    pub fn serial_row_read(&self, snapshot: &Snapshot, rel: RelId, tid: Tid) {
+        self.ssi.read_row(snapshot.serial, rel, tid);
+    }
+    /// A serializable transaction is about to read a heap from end to end.
+    pub fn serial_heap_read(&self, snapshot: &Snapshot, rel: RelId) {
+        self.ssi.read_whole(snapshot.serial, rel);
+    }
+    /// A serializable transaction is about to read a stretch of an index: from `low` to `high`, both included, and all keys
+    /// that `high` is a prefix of.
+    pub fn serial_range_read(&self, snapshot: &Snapshot, index: RelId, low: &[u8], high: Option<&[u8]>) {
+        self.ssi.read_range(snapshot.serial, index, low, high);
+    }
+    /// A serializable transaction met work that its snapshot does not show.
+    pub fn serial_read_around(&self, snapshot: &Snapshot, xid: Xid) -> Result<(), StorageError> {
+        if self.outcome(xid) == Outcome::Aborted {
+            return Ok(());
+        }
+        self.ssi.read_around(snapshot.serial, xid)
+    }
+    /// A serializable transaction has changed a row or (without `tid`) added one.
+    pub fn serial_row_written(&self, me: SerialId, rel: RelId, tid: Option<Tid>) -> Result<(), StorageError> {
+        self.ssi.wrote_row(me, rel, tid)
+    }
+    /// A serializable transaction has added an index entry.
+    pub fn serial_key_written(&self, me: SerialId, index: RelId, key: &[u8]) -> Result<(), StorageError> {
+        self.ssi.wrote_key(me, index, key)
     }
 
     /// Everything before this id has ended and is known by every snapshot to have ended. May lag behind.

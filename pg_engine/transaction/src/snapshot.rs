@@ -4,6 +4,8 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_page::{CommandId, Xid};
 
+use crate::ssi::SerialId;
+
 /// Which ids had ended at a moment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SnapshotData {
@@ -31,6 +33,8 @@ pub struct Snapshot {
     /// Its transaction's ids.
     pub(crate) own: Own,
     pub(crate) command: CommandId,
+    /// The serializable transaction that reads with it.
+    pub(crate) serial: SerialId,
 }
 
 /// The ids of one transaction.
@@ -66,6 +70,16 @@ impl Snapshot {
     #[inline]
     pub fn command(&self) -> CommandId {
         self.command
+    }
+    /// The serializable transaction that reads with it, if any.
+    #[inline]
+    pub fn serial(&self) -> SerialId {
+        self.serial
+    }
+    /// The same, for reads that do not count (of catalogs).
+    #[must_use]
+    pub fn untracked(self) -> Self {
+        Self { serial: SerialId::NONE, ..self }
     }
     /// Is it an id of the own transaction (not rolled back when the snapshot was taken)?
     #[inline]

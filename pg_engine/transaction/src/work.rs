@@ -10,6 +10,7 @@ use crate::{
     manager::TransactionManager,
     row_locks::{OwnRowLocks, RowGrant, RowKey, RowLock},
     snapshot::{Own, Snapshot, SnapshotData},
+    ssi::SerialId,
     waits::{OwnerId, WaitOptions},
 };
 
@@ -20,6 +21,8 @@ pub enum Isolation {
     ReadCommitted,
     /// The first statement's snapshot serves the whole transaction.
     RepeatableRead,
+    /// Likewise, and only what could have happened one transaction after the other may happen.
+    Serializable,
 }
 
 impl Isolation {
@@ -61,6 +64,9 @@ pub struct Work {
     own: Vec<Xid>,
     command: CommandId,
     fixed: Option<Arc<SnapshotData>>,
+    serial: SerialId,
+    /// Declared to write nothing.
+    read_only: bool,
     locks: Vec<(LockTag, LockMode)>,
     row_locks: OwnRowLocks,
     names: u64,
@@ -82,6 +88,8 @@ impl Work {
             own: Vec::new(),
             command: CommandId(0),
             fixed: None,
+            serial: SerialId::NONE,
+            read_only: false,
             locks: Vec::new(),
             row_locks: OwnRowLocks::default(),
             names: 0,
@@ -153,6 +161,9 @@ impl Work {
         level.xid = Some(xid);
         level.xids.push(xid);
         self.own.push(xid);
+        if self.serial.is_some() {
+            self.manager.ssi.assigned(self.serial, xid);
+        }
         xid
     }
     /// The first id it got, if any.
@@ -169,6 +180,25 @@ impl Work {
         &self.own
     }
 
+    /// Declares that it writes nothing. To be told before its first snapshot.
+    pub fn set_read_only(&mut self, read_only: bool) {
+        self.read_only = read_only;
+    }
+    /// It as a serializable transaction.
+    #[inline]
+    pub fn serial(&self) -> SerialId {
+        self.serial
+    }
+    /// Takes the snapshot of a serializable transaction that only reads, as soon as there is one which cannot be part of any
+    /// anomaly (DEFERRABLE). Does nothing if it has a snapshot.
+    pub fn take_safe_snapshot(&mut self) -> Result<(), StorageError> {
+        if self.fixed.is_none() && self.isolation == Isolation::Serializable && self.read_only {
+            let manager = self.manager.clone();
+            self.fixed = Some(manager.ssi.begin_deferrable(&self.wait, || manager.snapshot())?);
+        }
+        Ok(())
+    }
+
     /// The snapshot for a statement that begins now.
     #[inline]
     pub fn snapshot(&mut self) -> Snapshot {
@@ -176,8 +206,26 @@ impl Work {
             (Some(s), _) => s.clone(),
             (None, Isolation::ReadCommitted) => self.manager.snapshot(),
             (None, Isolation::RepeatableRead) => self.fixed.insert(self.manager.snapshot()).clone(),
+            (None, Isolation::Serializable) => self.begin_serializable(),
         };
-        Snapshot { data, own: Own::of(&self.own), command: self.command }
+        Snapshot { data, own: Own::of(&self.own), command: self.command, serial: self.serial }
+    }
+
+    #[cold]
+    fn begin_serializable(&mut self) -> Arc<SnapshotData> {
+        let manager = self.manager.clone();
+        let (data, serial) = manager.ssi.begin(self.read_only, || manager.snapshot());
+        self.serial = serial;
+        // Ids that it got before its first snapshot.
+        for xid in self.own.iter().filter(|_| serial.is_some()) {
+            manager.ssi.assigned(serial, *xid);
+        }
+        self.fixed = Some(data.clone());
+        data
+    }
+    /// The last check before the commit record of a serializable transaction.
+    pub fn check_serializable(&self) -> Result<(), StorageError> {
+        if self.serial.is_some() { self.manager.ssi.prepare(self.serial) } else { Ok(()) }
     }
 
     /// Opens a savepoint level.
@@ -309,6 +357,10 @@ impl Work {
     pub fn end(&mut self, committed: bool) {
         let own = mem::take(&mut self.own);
         self.manager.end(self.owner, &own, committed);
+        if self.serial.is_some() {
+            self.manager.ssi.end(self.serial, committed);
+            self.serial = SerialId::NONE;
+        }
         let rows = self.row_locks.take_all();
         let carried = self.manager.row_locks.release_carried(self.owner);
         if carried || !rows.is_empty() {

@@ -127,7 +127,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             // A new command: rows that an earlier step of this statement changed may be changed again.
             let mut txn = self.cx.txn.borrow_mut();
             txn.storage().next_command();
-            txn.snapshot()
+            txn.snapshot().untracked()
         };
         table.find(self.cx.engine.storage(), &snapshot, columns, values)
     }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 
 use pg_catalog::{Index, Relation, RelationKind, keys, storage_error};
 use pg_plan::{expr::Expr, physical::IndexRange};
-use pg_storage::{HeapScan, KeyBound, RelId, ScanDirection, Tid};
+use pg_storage::{HeapScan, KeyBound, RelId, ScanDirection, Storage, Tid};
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
     tuple::TupleLayout,
@@ -396,6 +396,9 @@ impl IndexScan {
             return Ok(None);
         }
         self.tids.clear();
+        if Storage::watches(rt.snapshot) {
+            rt.storage().index_reading(self.index.storage, rt.snapshot, &self.key, Some(&self.key));
+        }
         rt.storage().index_lookup(self.index.storage, &self.key, &mut self.tids).map_err(storage_error)?;
         self.at = 0;
         self.reader.start(1);
@@ -543,6 +546,10 @@ impl IndexScan {
                 Some((k, false)) => KeyBound::Prefix(k),
                 Some((k, true)) => KeyBound::ExcludedPrefix(k),
             };
+            if Storage::watches(rt.snapshot) {
+                let high = s.to.as_ref().map(|(k, _)| k.as_slice());
+                rt.storage().index_reading(self.index.storage, rt.snapshot, &s.from, high);
+            }
             let direction = if self.backward { ScanDirection::Backward } else { ScanDirection::Forward };
             self.scan = Some(
                 rt.storage().index_scan(self.index.storage, from, to, direction).map_err(storage_error)?,

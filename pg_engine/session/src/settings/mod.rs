@@ -79,6 +79,8 @@ pub struct Derived {
     pub default_isolation: String,
     /// default_transaction_read_only.
     pub default_read_only: bool,
+    /// default_transaction_deferrable.
+    pub default_deferrable: bool,
     /// Changes whenever a setting that plans depend on does.
     pub plan_key: u64,
 }
@@ -152,9 +154,6 @@ impl Settings {
         };
         check_context(d, scope, superuser)?;
         let value = parse::canonical(d, values)?;
-        if value == "serializable" {
-            return Err(SqlError::unsupported("isolation level SERIALIZABLE"));
-        }
         self.store(d.name.to_ascii_lowercase(), Some(value), scope);
         Ok(())
     }
@@ -458,6 +457,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         search_path: parse::split_identifiers(text("search_path")).unwrap_or_default(),
         default_isolation: text("default_transaction_isolation").to_owned(),
         default_read_only: on("default_transaction_read_only"),
+        default_deferrable: on("default_transaction_deferrable"),
         plan_key: plan_key(values),
         format,
         planner,
@@ -480,6 +480,7 @@ fn plan_key(values: &BTreeMap<String, Entry>) -> u64 {
         "transaction_read_only",
         "default_transaction_isolation",
         "default_transaction_read_only",
+        "default_transaction_deferrable",
         "is_superuser",
         "session_authorization",
         "max_connections",

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_plan::{
-    statement::{Isolation, Transaction},
+    statement::{Isolation, Modes, Transaction},
     utility::{Fetch, FetchDirection, Set, Utility},
 };
 use pg_types::SqlError;
@@ -63,11 +63,11 @@ fn work(c: &mut Cursor<'_>) {
 }
 
 /// ISOLATION LEVEL ..., READ ONLY, ... with or without commas.
-fn modes(c: &mut Cursor<'_>) -> Parsed<(Option<Isolation>, Option<bool>)> {
-    let (mut isolation, mut read_only) = (None, None);
+fn modes(c: &mut Cursor<'_>) -> Parsed<Modes> {
+    let mut modes = Modes::default();
     loop {
         if c.accept_all(&["isolation", "level"]) {
-            isolation = Some(if c.accept("serializable") {
+            modes.isolation = Some(if c.accept("serializable") {
                 Isolation::Serializable
             } else if c.accept_all(&["repeatable", "read"]) {
                 Isolation::RepeatableRead
@@ -79,14 +79,15 @@ fn modes(c: &mut Cursor<'_>) -> Parsed<(Option<Isolation>, Option<bool>)> {
                 return c.unexpected();
             });
         } else if c.accept_all(&["read", "only"]) {
-            read_only = Some(true);
+            modes.read_only = Some(true);
         } else if c.accept_all(&["read", "write"]) {
-            read_only = Some(false);
+            modes.read_only = Some(false);
         } else if c.accept_all(&["not", "deferrable"]) {
+            modes.deferrable = Some(false);
         } else if c.accept("deferrable") {
-            return Err(SqlError::unsupported("DEFERRABLE transactions").into());
+            modes.deferrable = Some(true);
         } else {
-            return Ok((isolation, read_only));
+            return Ok(modes);
         }
         if c.accept_symbol(&Token::Comma) && c.at_end() {
             return c.unexpected();
@@ -103,8 +104,7 @@ fn begin(c: &mut Cursor<'_>) -> Parsed<Statement> {
         work(c);
         "BEGIN"
     };
-    let (isolation, read_only) = modes(c)?;
-    Ok(transaction(Transaction::Begin { isolation, read_only }, tag))
+    Ok(transaction(Transaction::Begin(modes(c)?), tag))
 }
 
 fn chain(c: &mut Cursor<'_>) -> Parsed<bool> {
@@ -169,16 +169,14 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("set")?;
     let mut local = false;
     if c.accept_all(&["session", "characteristics", "as", "transaction"]) {
-        let (isolation, read_only) = modes(c)?;
-        return Ok(ready(Utility::SetTransaction { session: true, isolation, read_only }, "SET"));
+        return Ok(ready(Utility::SetTransaction { session: true, modes: modes(c)? }, "SET"));
     }
     if c.peek_is(0, "transaction") && !c.peek_is(1, "to") {
         c.parser.advance_token();
         if c.accept("snapshot") {
             return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT").into());
         }
-        let (isolation, read_only) = modes(c)?;
-        return Ok(ready(Utility::SetTransaction { session: false, isolation, read_only }, "SET"));
+        return Ok(ready(Utility::SetTransaction { session: false, modes: modes(c)? }, "SET"));
     }
     if c.accept("local") {
         local = true;
