@@ -1,5 +1,7 @@
 //! Scripts whose answers PostgreSQL 15 gave (`corpus/regenerate.sh` records them).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
+
 mod common;
 
 use common::{Db, lines};
@@ -44,4 +46,9 @@ fn basics() {
 #[test]
 fn more() {
     check("more");
+}
+
+#[test]
+fn windows() {
+    check("windows");
 }

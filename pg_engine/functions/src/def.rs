@@ -94,6 +94,8 @@ pub trait Accumulator: Send {
     ) -> Result<()>;
     /// The result for one group. Called once for each group.
     fn finish(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value>;
+    /// The result for one group so far; rows may still be added (window frames).
+    fn peek(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value>;
     /// Approximate bytes held, for memory limits.
     fn memory(&self) -> usize;
 }

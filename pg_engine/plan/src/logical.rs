@@ -60,6 +60,68 @@ pub struct AggregateCall {
     pub ty: SqlType,
 }
 
+/// A call of a window function, or of an aggregate over window frames.
+#[derive(Clone, Debug)]
+pub struct WindowCall {
+    /// The function.
+    pub function: &'static Function,
+    /// Arguments.
+    pub args: Vec<Expr>,
+    /// FILTER (aggregates only).
+    pub filter: Option<Expr>,
+    /// Result type.
+    pub ty: SqlType,
+}
+
+/// PARTITION BY, ORDER BY and the frame of an OVER clause.
+#[derive(Clone, Debug)]
+pub struct WindowSpec {
+    /// PARTITION BY.
+    pub partition: Vec<Expr>,
+    /// ORDER BY.
+    pub order: Vec<SortKey>,
+    /// The frame.
+    pub frame: WindowFrame,
+}
+
+/// A window frame.
+#[derive(Clone, Debug)]
+pub struct WindowFrame {
+    /// What bounds are counted in.
+    pub units: FrameUnits,
+    /// Where it begins.
+    pub start: FrameBound,
+    /// Where it ends.
+    pub end: FrameBound,
+}
+
+/// ROWS, RANGE, GROUPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "standard names")]
+pub enum FrameUnits {
+    Rows,
+    Range,
+    Groups,
+}
+
+/// One end of a frame.
+#[derive(Clone, Debug)]
+pub enum FrameBound {
+    /// UNBOUNDED PRECEDING for a start, UNBOUNDED FOLLOWING for an end.
+    Unbounded,
+    /// CURRENT ROW.
+    Current,
+    /// A distance before or after the current row.
+    Offset {
+        /// The distance: int8 for ROWS and GROUPS, of any type for RANGE; reads no columns.
+        distance: Expr,
+        /// FOLLOWING.
+        following: bool,
+        /// RANGE: the sort key, and the value that bounds it, in one type that both compare in.
+        range: Option<Box<(Expr, Expr)>>,
+    },
+}
+
 /// UNION, INTERSECT, EXCEPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "standard names")]
@@ -130,6 +192,15 @@ pub enum Logical {
         /// Aggregates.
         aggregates: Vec<(Column, AggregateCall)>,
     },
+    /// Window functions that share a window: input columns pass through, results are added.
+    Window {
+        /// Input.
+        input: Box<Logical>,
+        /// The window.
+        spec: WindowSpec,
+        /// Calls.
+        calls: Vec<(Column, WindowCall)>,
+    },
     /// DISTINCT over all columns, or DISTINCT ON these (input sorted accordingly by the binder's Sort below).
     Distinct(Box<Logical>, Option<Vec<Expr>>),
     /// ORDER BY.
@@ -181,4 +252,57 @@ pub enum LockWait {
     Block,
     NoWait,
     SkipLocked,
+}
+
+impl WindowSpec {
+    /// Calls `f` on every expression of the window.
+    pub fn for_each(&self, f: &mut dyn FnMut(&Expr)) {
+        self.partition.iter().for_each(&mut *f);
+        self.order.iter().for_each(|k| f(&k.expr));
+        for bound in [&self.frame.start, &self.frame.end] {
+            if let FrameBound::Offset { distance, range, .. } = bound {
+                f(distance);
+                if let Some(range) = range {
+                    f(&range.0);
+                    f(&range.1);
+                }
+            }
+        }
+    }
+    /// As [`WindowSpec::for_each`], to change.
+    pub fn for_each_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
+        self.partition.iter_mut().for_each(&mut *f);
+        self.order.iter_mut().for_each(|k| f(&mut k.expr));
+        for bound in [&mut self.frame.start, &mut self.frame.end] {
+            if let FrameBound::Offset { distance, range, .. } = bound {
+                f(distance);
+                if let Some(range) = range {
+                    f(&mut range.0);
+                    f(&mut range.1);
+                }
+            }
+        }
+    }
+    /// True when two windows are the same.
+    pub fn same(&self, other: &Self) -> bool {
+        let bounds = |a: &FrameBound, b: &FrameBound| match (a, b) {
+            (FrameBound::Unbounded, FrameBound::Unbounded) | (FrameBound::Current, FrameBound::Current) => {
+                true
+            }
+            (
+                FrameBound::Offset { distance: a, following: f, .. },
+                FrameBound::Offset { distance: b, following: g, .. },
+            ) => f == g && a.same(b),
+            _ => false,
+        };
+        self.frame.units == other.frame.units
+            && bounds(&self.frame.start, &other.frame.start)
+            && bounds(&self.frame.end, &other.frame.end)
+            && self.partition.len() == other.partition.len()
+            && self.partition.iter().zip(&other.partition).all(|(a, b)| a.same(b))
+            && self.order.len() == other.order.len()
+            && self.order.iter().zip(&other.order).all(|(a, b)| {
+                a.descending == b.descending && a.nulls_first == b.nulls_first && a.expr.same(&b.expr)
+            })
+    }
 }

@@ -9,7 +9,7 @@ use pg_types::SqlType;
 
 use crate::{
     expr::Expr,
-    logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey},
+    logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey, WindowCall, WindowSpec},
 };
 
 /// Planner's estimates, shown by EXPLAIN.
@@ -154,6 +154,15 @@ pub enum Node {
         groups: Vec<Expr>,
         /// Aggregates over the input.
         aggregates: Vec<AggregateCall>,
+    },
+    /// Window functions over rows sorted by partition and order. Out: the input's columns, then the calls.
+    Window {
+        /// Input.
+        input: Box<Physical>,
+        /// The window, over the input's columns.
+        spec: Box<WindowSpec>,
+        /// The calls, over the input's columns.
+        calls: Vec<WindowCall>,
     },
     /// DISTINCT by hashing all columns, keeping first occurrences; or DISTINCT ON the given columns of sorted input.
     Distinct(Box<Physical>, Option<Vec<Expr>>),

@@ -132,6 +132,7 @@ impl<'a> Planner<'a> {
             | Logical::Sort(i, _)
             | Logical::Limit { input: i, .. }
             | Logical::Aggregate { input: i, .. }
+            | Logical::Window { input: i, .. }
             | Logical::LockRows { input: i, .. } => self.note_columns(i),
             Logical::Join { left, right, .. } | Logical::Set { left, right, .. } => {
                 self.note_columns(left)?;
@@ -234,6 +235,7 @@ impl<'a> Planner<'a> {
             Logical::Aggregate { input, groups, aggregates } => {
                 self.aggregate(*input, groups, aggregates, needed)
             }
+            Logical::Window { input, spec, calls } => self.window(*input, spec, calls, needed),
             Logical::Distinct(input, on) => self.distinct(*input, on, needed),
             Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish.fraction),
             Logical::Limit { input, limit, offset } => self.limit(*input, limit, offset, needed),
@@ -430,7 +432,7 @@ impl<'a> Planner<'a> {
     }
 
     /// ORDER BY; `limit` is LIMIT plus OFFSET above it.
-    fn sort(
+    pub(crate) fn sort(
         &mut self,
         input: Logical,
         keys: Vec<SortKey>,

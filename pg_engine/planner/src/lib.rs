@@ -32,6 +32,7 @@ mod pushdown;
 mod rewrite;
 pub mod settings;
 mod unnest;
+mod window;
 
 use alloc::vec::Vec;
 
@@ -95,6 +96,7 @@ fn has_locks(node: &pg_plan::logical::Logical) -> bool {
         | L::Distinct(i, _)
         | L::Sort(i, _)
         | L::Limit { input: i, .. }
+        | L::Window { input: i, .. }
         | L::Aggregate { input: i, .. } => has_locks(i),
         L::Join { left, right, .. } | L::Set { left, right, .. } => has_locks(left) || has_locks(right),
         L::OneRow | L::Scan { .. } | L::FunctionScan { .. } | L::Values { .. } | L::CteScan { .. } => false,

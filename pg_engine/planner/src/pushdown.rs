@@ -29,6 +29,11 @@ pub(crate) fn outputs(node: &Logical) -> Vec<Column> {
             all.extend(columns.iter().map(|(c, _)| c.clone()));
             all
         }
+        Logical::Window { input, calls, .. } => {
+            let mut all = outputs(input);
+            all.extend(calls.iter().map(|(c, _)| c.clone()));
+            all
+        }
         Logical::Join { kind, left, right, .. } => {
             let mut all = outputs(left);
             if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
@@ -61,6 +66,11 @@ pub(crate) fn output(node: &Logical) -> Vec<ColumnId> {
         Logical::ProjectSet(input, columns) => {
             let mut ids = output(input);
             ids.extend(columns.iter().map(|(c, _)| c.id));
+            ids
+        }
+        Logical::Window { input, calls, .. } => {
+            let mut ids = output(input);
+            ids.extend(calls.iter().map(|(c, _)| c.id));
             ids
         }
         Logical::Join { kind, left, right, .. } => {
@@ -119,6 +129,14 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
             let (below, above): (Vec<_>, Vec<_>) =
                 conditions.into_iter().partition(|e| ids.covers(e) && reads_any(e) && !e.volatile());
             filtered(Logical::ProjectSet(Box::new(push_down(*input, below)), columns), above)
+        }
+        Logical::Window { input, spec, calls } => {
+            // Only whole partitions may be left out.
+            let keys = ColumnSet::of(spec.partition.iter().filter_map(crate::estimate::column_of));
+            let movable = |e: &Expr| reads_any(e) && keys.covers(e) && !e.volatile();
+            let (below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
+            let input = Box::new(push_down(*input, below));
+            filtered(Logical::Window { input, spec, calls }, above)
         }
         Logical::Limit { input, limit, offset } => {
             let input = Box::new(push_down(*input, Vec::new()));

@@ -23,6 +23,7 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
         Logical::Aggregate { input, groups, aggregates } => {
             Logical::Aggregate { input: below(input), groups, aggregates }
         }
+        Logical::Window { input, spec, calls } => Logical::Window { input: below(input), spec, calls },
         Logical::Distinct(input, on) => Logical::Distinct(below(input), on),
         Logical::Sort(input, keys) => Logical::Sort(below(input), keys),
         Logical::Limit { input, limit, offset } => Logical::Limit { input: below(input), limit, offset },
@@ -53,6 +54,12 @@ fn fold_in(node: &mut Logical) {
             for (_, call) in aggregates {
                 call.args.iter_mut().for_each(each);
                 call.filter.iter_mut().for_each(each);
+            }
+        }
+        Logical::Window { spec, calls, .. } => {
+            spec.for_each_mut(&mut |e| each(e));
+            for (_, call) in calls {
+                call.args.iter_mut().chain(&mut call.filter).for_each(each);
             }
         }
         Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(each),

@@ -11,6 +11,7 @@ mod recheck;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
+mod window;
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -174,6 +175,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         }
         Node::HashAggregate { input: p, groups, aggregates } => {
             boxed(aggregate::HashAggregate::new(input(p, c)?, groups, aggregates, &plan.types, c)?)
+        }
+        Node::Window { input: p, spec, calls } => {
+            boxed(window::Window::new(input(p, c)?, spec, calls, &plan.types, c)?)
         }
         Node::Distinct(p, on) => {
             let on = on.as_ref().map(|l| c.exprs(l)).transpose()?;

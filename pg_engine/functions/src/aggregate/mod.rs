@@ -74,6 +74,10 @@ impl<F: Fold> Accumulator for Folding<F> {
         self.states.get(group).map_or(Ok(Value::Null), |s| s.result(self.ty))
     }
 
+    fn peek(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value> {
+        self.finish(ctx, group)
+    }
+
     fn memory(&self) -> usize {
         self.states.capacity() * size_of::<F>()
     }
@@ -139,6 +143,11 @@ impl<C: Collect> Accumulator for Collecting<C> {
         }
     }
 
+    fn peek(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value> {
+        // A result may use its state up.
+        self.states.get(group).cloned().map_or(Ok(Value::Null), |mut s| s.result(ctx, &self.types))
+    }
+
     fn memory(&self) -> usize {
         self.states.capacity() * size_of::<C>() + self.held
     }
@@ -185,6 +194,10 @@ impl Accumulator for Count {
 
     fn finish(&mut self, _ctx: &EvalContext<'_>, group: usize) -> Result<Value> {
         Ok(Value::Int8(self.counts.get(group).copied().unwrap_or(0)))
+    }
+
+    fn peek(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value> {
+        self.finish(ctx, group)
     }
 
     fn memory(&self) -> usize {

@@ -14,3 +14,4 @@ pub(crate) mod session;
 mod size;
 pub(crate) mod text;
 pub(crate) mod trig;
+pub(crate) mod window;

@@ -24,6 +24,7 @@ static SCALAR: &[&[Function]] = &[
     pattern::similar::FUNCTIONS,
     scalar::array::FUNCTIONS,
     scalar::boolean::FUNCTIONS,
+    scalar::window::FUNCTIONS,
     scalar::bytea::FUNCTIONS,
     scalar::compare::FLOATS,
     scalar::compare::INTEGERS,

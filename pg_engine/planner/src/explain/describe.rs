@@ -61,6 +61,7 @@ fn scans(plan: &Physical) -> usize {
         | Node::ProjectSet(i, _)
         | Node::Distinct(i, _)
         | Node::HashAggregate { input: i, .. }
+        | Node::Window { input: i, .. }
         | Node::Sort { input: i, .. }
         | Node::Limit { input: i, .. } => scans(i),
         Node::LockRows { input: i, .. } => scans(i),
@@ -191,6 +192,18 @@ impl Describer<'_> {
                     let args = if args.is_empty() { "*".to_string() } else { args.join(", ") };
                     let distinct = if call.distinct { "DISTINCT " } else { "" };
                     names.push(format!("{}({distinct}{args})", call.function.name));
+                }
+                Ok((item, names))
+            }
+            Node::Window { input, calls, .. } => {
+                let mut item = self.item(plan, "WindowAgg");
+                let below = self.child(&mut item, input)?;
+                let mut names = below.clone();
+                for call in calls {
+                    let args = self.list(&call.args, below.clone(), &mut item)?;
+                    let counts_rows = call.function.name == "count" && args.is_empty();
+                    let args = if counts_rows { "*".to_string() } else { args.join(", ") };
+                    names.push(format!("{}({args}) OVER (?)", call.function.name));
                 }
                 Ok((item, names))
             }

@@ -171,7 +171,7 @@ impl Binder<'_> {
     }
 
     /// ORDER BY inside a call.
-    fn sort_keys(&mut self, keys: &[sq::OrderByExpr]) -> Result<Vec<SortKey>> {
+    pub(super) fn sort_keys(&mut self, keys: &[sq::OrderByExpr]) -> Result<Vec<SortKey>> {
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = self.settled(&key.expr)?;

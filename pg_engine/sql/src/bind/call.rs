@@ -68,13 +68,13 @@ impl Binder<'_> {
         }
         let plain = ident.quote_style.is_none() && schema.is_none();
         let args = arguments(f)?;
-        if f.over.is_some() {
-            return Err(SqlError::unsupported("window functions").at(position));
-        }
         if f.null_treatment.is_some() {
             return Err(SqlError::syntax("syntax error at or near \"nulls\"").at(position));
         }
-        if plain && let Some(expr) = self.keyword_function(&ident.value, f, &args, position)? {
+        if f.over.is_none()
+            && plain
+            && let Some(expr) = self.keyword_function(&ident.value, f, &args, position)?
+        {
             return Ok(expr);
         }
         let name = match schema {
@@ -90,6 +90,9 @@ impl Binder<'_> {
                 format!("{schema}.{}", ident.value)
             }
         };
+        if let Some(over) = &f.over {
+            return self.window_call(&name, f, &args, over, position);
+        }
         if resolve::is_aggregate(&name) || !f.within_group.is_empty() || args.star {
             return self.aggregate(&name, f, &args, position);
         }

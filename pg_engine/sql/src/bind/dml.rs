@@ -593,6 +593,10 @@ pub(super) fn collect_columns(plan: &Logical, out: &mut Vec<Column>) {
             collect_columns(input, out);
             out.extend(columns.iter().map(|(c, _)| c.clone()));
         }
+        Logical::Window { input, calls, .. } => {
+            collect_columns(input, out);
+            out.extend(calls.iter().map(|(c, _)| c.clone()));
+        }
         Logical::Join { left, right, .. } => {
             collect_columns(left, out);
             collect_columns(right, out);

@@ -23,6 +23,7 @@ mod subquery;
 mod table;
 pub(crate) mod types;
 mod utility;
+mod window;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 

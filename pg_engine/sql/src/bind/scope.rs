@@ -5,7 +5,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use pg_catalog::Relation;
 use pg_plan::{
     expr::{ColumnId, Expr},
-    logical::{AggregateCall, Column, Logical},
+    logical::{AggregateCall, Column, Logical, WindowCall, WindowSpec},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -145,6 +145,11 @@ pub(crate) struct Frame {
     pub(crate) ctes: Vec<CteName>,
     pub(crate) aggregates: Vec<(Column, AggregateCall)>,
     pub(crate) sets: Vec<(Column, Expr)>,
+    /// Windows with their calls, in order of first use.
+    pub(crate) windows: Vec<(WindowSpec, Vec<(Column, WindowCall)>)>,
+    /// The WINDOW clause: names with what they stand for.
+    pub(crate) named_windows: Vec<(String, Arc<sq::WindowSpec>)>,
+    pub(crate) in_window: bool,
     pub(crate) place: Option<Place>,
     pub(crate) in_aggregate: bool,
     /// First mention of each column outside aggregates, for error positions.

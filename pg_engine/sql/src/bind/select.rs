@@ -71,6 +71,7 @@ impl Binder<'_> {
 
     fn select(&mut self, select: &sq::Select, query: &sq::Query) -> Result<Bound> {
         refuse_foreign(select)?;
+        self.name_windows(&select.named_window)?;
         let keep = core::mem::take(&mut self.keep_unknown);
         let mut plan = self.from(&select.from)?;
         if let Some(condition) = &select.selection {
@@ -105,6 +106,7 @@ impl Binder<'_> {
         let locks = self.lock_targets(query, select, &mut targets)?;
         self.fill_scans(&mut plan);
         plan = self.group(plan, keys, having, &mut targets, select)?;
+        plan = self.windows(plan)?;
         plan = self.sets(plan)?;
         self.finish_select(plan, targets, visible, distinct, &on, &order, locks, query)
     }
@@ -360,10 +362,13 @@ impl Binder<'_> {
             *call = self.over_groups(taken, &mut groups)?;
         }
         self.frame()?.sets = sets;
+        let calls = self.frame()?.windows.iter().flat_map(|(_, calls)| calls);
+        groups.results.extend(calls.map(|(c, _)| c.id));
         for target in targets.iter_mut() {
             let taken = core::mem::replace(&mut target.expr, Expr::And(Vec::new()));
             target.expr = self.over_groups(taken, &mut groups)?;
         }
+        self.windows_over_groups(&mut groups)?;
         let having = having.map(|h| self.over_groups(h, &mut groups)).transpose()?;
         plan = Logical::Aggregate { input: Box::new(plan), groups: groups.keys, aggregates };
         if let Some(having) = having {
@@ -696,9 +701,6 @@ fn refuse_foreign(select: &sq::Select) -> Result<()> {
         || select.select_modifiers.is_some();
     if foreign {
         return Err(SqlError::syntax("syntax error in SELECT"));
-    }
-    if !select.named_window.is_empty() {
-        return Err(SqlError::unsupported("WINDOW"));
     }
     if select.into.is_some() {
         return Err(SqlError::syntax("INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT"));

@@ -1,0 +1,231 @@
+//! Window functions over rows that come sorted by partition and order.
+//!
+//! The rows of one run are gathered; partitions and peer groups are runs of equal encoded keys. An aggregate keeps one
+//! accumulator while its frame only grows at the end, and begins anew when the frame's start moves.
+
+mod frame;
+mod function;
+
+use alloc::{sync::Arc, vec::Vec};
+
+use pg_functions::{Accumulator, FunctionKind, Implementation, Rows};
+use pg_plan::logical::{FrameBound, SortKey, WindowCall, WindowSpec};
+use pg_types::{
+    Batch, Result, SqlError, SqlType, Value, Vector,
+    vector::{BATCH_ROWS, VectorBuilder},
+};
+
+use super::{
+    Compiler, Exec, Operator,
+    sort::{Key, KeyRows},
+};
+use crate::{context::Rt, expr::Compiled};
+use frame::{Frame, Partition};
+
+/// A call at work.
+struct Call {
+    plan: WindowCall,
+    args: Vec<Compiled>,
+    filter: Option<Compiled>,
+}
+
+/// See the module.
+pub(crate) struct Window {
+    input: Exec,
+    partition: Vec<Key>,
+    order: Vec<Key>,
+    frame: Frame,
+    calls: Vec<Call>,
+    types: Vec<SqlType>,
+    result: Option<Batch>,
+    at: usize,
+}
+
+impl Window {
+    pub(crate) fn new(
+        input: Exec,
+        spec: &WindowSpec,
+        calls: &[WindowCall],
+        types: &[SqlType],
+        c: &mut Compiler<'_>,
+    ) -> Result<Self> {
+        let partition: Vec<SortKey> = spec
+            .partition
+            .iter()
+            .map(|e| SortKey { expr: e.clone(), descending: false, nulls_first: false })
+            .collect();
+        let calls = calls.iter().map(|call| {
+            Ok(Call {
+                args: c.exprs(&call.args)?,
+                filter: c.option(call.filter.as_ref())?,
+                plan: call.clone(),
+            })
+        });
+        let calls = calls.collect::<Result<_>>()?;
+        Ok(Self {
+            input,
+            partition: Key::list(&partition, c)?,
+            order: Key::list(&spec.order, c)?,
+            frame: Frame::new(spec, c)?,
+            calls,
+            types: types.to_vec(),
+            result: None,
+            at: 0,
+        })
+    }
+
+    /// Everything the input yields.
+    fn gather(&mut self, rt: &Rt<'_, '_>) -> Result<Batch> {
+        let mut parts = Vec::new();
+        while let Some(b) = self.input.next(rt)? {
+            rt.cx.checkpoint()?;
+            let b = b.compact();
+            if b.rows > 0 {
+                rt.charge(b.memory())?;
+                parts.push(b);
+            }
+        }
+        if parts.is_empty() { Ok(Batch::new(Vec::new(), 0)) } else { Ok(Batch::concat(&parts)) }
+    }
+
+    fn compute(&mut self, rt: &Rt<'_, '_>) -> Result<Batch> {
+        let all = self.gather(rt)?;
+        if all.rows == 0 {
+            return Ok(all);
+        }
+        let (mut partitions, mut peers) = (KeyRows::default(), KeyRows::default());
+        partitions.add(&mut self.partition, &all, rt)?;
+        peers.add(&mut self.order, &all, rt)?;
+        rt.charge(partitions.memory() + peers.memory())?;
+        self.frame.prepare(&all, rt)?;
+        let mut columns = all.columns.clone();
+        let Self { calls, frame, types, .. } = self;
+        let inputs = all.columns.len();
+        for (call, ty) in calls.iter_mut().zip(types.iter().skip(inputs)) {
+            let args: Vec<Arc<Vector>> =
+                call.args.iter_mut().map(|e| e.vector(&all, None, rt)).collect::<Result<_>>()?;
+            let kept = match &mut call.filter {
+                Some(f) => Some(f.filter(&all, None, rt)?),
+                None => None,
+            };
+            let mut out = VectorBuilder::with_capacity(*ty, all.rows);
+            let mut start = 0;
+            while start < all.rows {
+                rt.cx.checkpoint()?;
+                let mut end = start + 1;
+                while end < all.rows && partitions.get(end) == partitions.get(start) {
+                    end += 1;
+                }
+                let partition = Partition::new(start, end, &peers);
+                match call.plan.function.kind {
+                    FunctionKind::Aggregate => {
+                        aggregate(&call.plan, &args, kept.as_deref(), &partition, frame, &mut out, rt)?;
+                    }
+                    _ => function::compute(call.plan.function, &args, &partition, frame, &mut out, rt)?,
+                }
+                start = end;
+            }
+            let column = out.finish();
+            rt.charge(column.memory())?;
+            columns.push(Arc::new(column));
+        }
+        Ok(Batch { columns, rows: all.rows, selection: None })
+    }
+}
+
+fn accumulator(call: &WindowCall) -> Result<alloc::boxed::Box<dyn Accumulator>> {
+    let Implementation::Aggregate(make) = call.function.imp else {
+        return Err(SqlError::internal("not an aggregate"));
+    };
+    let types: Vec<SqlType> = call.args.iter().map(pg_plan::expr::Expr::ty).collect();
+    let mut state = make(&types, call.ty)?;
+    state.resize(1);
+    Ok(state)
+}
+
+/// An aggregate over the frames of one partition's rows.
+fn aggregate(
+    call: &WindowCall,
+    args: &[Arc<Vector>],
+    kept: Option<&[u32]>,
+    partition: &Partition,
+    frame: &Frame,
+    out: &mut VectorBuilder,
+    rt: &Rt<'_, '_>,
+) -> Result<()> {
+    let groups = alloc::vec![0u32; partition.end];
+    let mut state = accumulator(call)?;
+    let (mut from, mut to) = (partition.start, partition.start);
+    let mut last: Option<Value> = None;
+    let mut rows: Vec<u32> = Vec::new();
+    for row in partition.start..partition.end {
+        let (start, end) = frame.of(row, partition)?;
+        if start != from || end < to {
+            state = accumulator(call)?;
+            (from, to) = (start, start);
+            last = None;
+        }
+        if end > to {
+            rows.clear();
+            match kept {
+                Some(kept) => {
+                    let first = kept.partition_point(|k| (*k as usize) < to);
+                    rows.extend(kept.iter().skip(first).take_while(|k| (**k as usize) < end));
+                }
+                None => rows.extend(to as u32..end as u32),
+            }
+            if !rows.is_empty() {
+                let part = Rows { count: partition.end, selection: Some(&rows) };
+                state.update(&rt.eval(), &groups, args, part)?;
+                last = None;
+            }
+            to = end;
+            if end - start > BATCH_ROWS {
+                rt.cx.checkpoint()?;
+            }
+        }
+        let value = match last.take() {
+            Some(value) => value,
+            None => state.peek(&rt.eval(), 0)?,
+        };
+        out.push(&value)?;
+        last = Some(value);
+    }
+    Ok(())
+}
+
+impl Operator for Window {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+        if self.result.is_none() {
+            let result = self.compute(rt)?;
+            self.result = Some(result);
+            self.at = 0;
+        }
+        let Some(all) = &self.result else { return Ok(None) };
+        let n = BATCH_ROWS.min(all.rows - self.at);
+        if n == 0 {
+            return Ok(None);
+        }
+        let part = all.slice(self.at, n);
+        self.at += n;
+        Ok(Some(part))
+    }
+    fn reset(&mut self) {
+        self.result = None;
+        self.at = 0;
+        self.partition.iter_mut().chain(&mut self.order).for_each(|k| k.expr.reset());
+        self.frame.reset();
+        for call in &mut self.calls {
+            call.args.iter_mut().chain(&mut call.filter).for_each(Compiled::reset);
+        }
+        self.input.reset();
+    }
+    fn inputs(&self) -> Vec<&Exec> {
+        alloc::vec![&self.input]
+    }
+}
+
+/// True when a bound asks for a distance.
+fn offset(bound: &FrameBound) -> bool {
+    matches!(bound, FrameBound::Offset { .. })
+}

@@ -1,0 +1,341 @@
+//! OVER and WINDOW.
+
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+
+use pg_functions::{CastContext, FunctionKind, registry};
+use pg_plan::{
+    expr::Expr,
+    logical::{FrameBound, FrameUnits, Logical, WindowCall, WindowFrame, WindowSpec},
+};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder,
+    aggregate::Groups,
+    call::Arguments,
+    expr::start,
+    resolve::{self, Resolution},
+    scope::{Place, at},
+};
+
+fn windowing(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::WINDOWING_ERROR, message.into())
+}
+
+impl Binder<'_> {
+    /// The WINDOW clause.
+    pub(super) fn name_windows(&mut self, clause: &[sq::NamedWindowDefinition]) -> Result<()> {
+        for sq::NamedWindowDefinition(name, definition) in clause {
+            let sq::NamedWindowExpr::WindowSpec(spec) = definition else {
+                return Err(SqlError::syntax(format!("syntax error at or near \"{}\"", name.value)));
+            };
+            if self.frame()?.named_windows.iter().any(|(n, _)| *n == name.value) {
+                let text = format!("window \"{}\" is already defined", name.value);
+                return Err(windowing(text).at(at(name)));
+            }
+            let spec = self.completed(spec)?;
+            self.frame()?.named_windows.push((name.value.clone(), Arc::new(spec)));
+        }
+        Ok(())
+    }
+
+    fn named_window(&mut self, name: &sq::Ident) -> Result<Arc<sq::WindowSpec>> {
+        let found = self.frame()?.named_windows.iter().find(|(n, _)| *n == name.value);
+        found.map(|(_, spec)| spec.clone()).ok_or_else(|| {
+            let text = format!("window \"{}\" does not exist", name.value);
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text).at(at(name))
+        })
+    }
+
+    /// A window that builds on a named one.
+    fn completed(&mut self, spec: &sq::WindowSpec) -> Result<sq::WindowSpec> {
+        let Some(name) = &spec.window_name else { return Ok(spec.clone()) };
+        let base = self.named_window(name)?;
+        let fault = |what: &str| windowing(format!("cannot {what} window \"{}\"", name.value)).at(at(name));
+        if !spec.partition_by.is_empty() {
+            return Err(fault("override PARTITION BY clause of"));
+        }
+        if !spec.order_by.is_empty() && !base.order_by.is_empty() {
+            return Err(fault("override ORDER BY clause of"));
+        }
+        if base.window_frame.is_some() {
+            return Err(windowing(format!(
+                "cannot copy window \"{}\" because it has a frame clause",
+                name.value
+            ))
+            .at(at(name)));
+        }
+        let order_by = if spec.order_by.is_empty() { base.order_by.clone() } else { spec.order_by.clone() };
+        Ok(sq::WindowSpec {
+            window_name: None,
+            partition_by: base.partition_by.clone(),
+            order_by,
+            window_frame: spec.window_frame.clone(),
+        })
+    }
+
+    /// A call with OVER.
+    #[inline(never)]
+    pub(super) fn window_call(
+        &mut self,
+        name: &str,
+        f: &sq::Function,
+        args: &Arguments<'_>,
+        over: &sq::WindowType,
+        position: u32,
+    ) -> Result<Expr> {
+        let place = self.place();
+        if !matches!(place, Place::Select | Place::OrderBy | Place::DistinctOn) {
+            let text = format!("window functions are not allowed in {}", place.name());
+            return Err(windowing(text).at(position));
+        }
+        if self.frame()?.in_aggregate {
+            let text = "aggregate function calls cannot contain window function calls";
+            return Err(SqlError::new(SqlState::GROUPING_ERROR, text).at(position));
+        }
+        if self.frame()?.in_window {
+            return Err(windowing("window function calls cannot be nested").at(position));
+        }
+        self.frame()?.in_window = true;
+        let bound = self.window_parts(name, f, args, over, position);
+        self.frame()?.in_window = false;
+        let (spec, call) = bound?;
+        let ty = call.ty;
+        let column = self.column(name, ty);
+        let id = column.id;
+        let windows = &mut self.frame()?.windows;
+        match windows.iter_mut().find(|(s, _)| s.same(&spec)) {
+            Some((_, calls)) => calls.push((column, call)),
+            None => windows.push((spec, Vec::from([(column, call)]))),
+        }
+        Ok(Expr::Column(id, ty))
+    }
+
+    fn window_parts(
+        &mut self,
+        name: &str,
+        f: &sq::Function,
+        args: &Arguments<'_>,
+        over: &sq::WindowType,
+        position: u32,
+    ) -> Result<(WindowSpec, WindowCall)> {
+        let mut bound = Vec::with_capacity(args.exprs.len());
+        for e in &args.exprs {
+            bound.push(self.expr(e)?);
+        }
+        let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
+        let candidate = match resolve::function(name, &types, false) {
+            Resolution::One(candidate) => candidate,
+            Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(position)),
+            Resolution::None => return Err(resolve::no_function(name, &types).at(position)),
+        };
+        let function = candidate.what;
+        let aggregate = registry().aggregate(function.oid);
+        let refuse = |text: String| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
+        match function.kind {
+            FunctionKind::Window => {
+                if f.filter.is_some() {
+                    return refuse("FILTER is not implemented for non-aggregate window functions".into());
+                }
+            }
+            FunctionKind::Aggregate => {
+                if aggregate.is_some_and(|a| a.kind != b'n') {
+                    return refuse(format!("OVER is not supported for ordered-set aggregate {name}"));
+                }
+                if bound.is_empty() && !args.star {
+                    let text = format!("{name}(*) must be used to call a parameterless aggregate function");
+                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
+                }
+            }
+            _ => {
+                let text =
+                    format!("OVER specified, but {name} is not a window function nor an aggregate function");
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
+            }
+        }
+        if args.distinct {
+            return refuse("DISTINCT is not implemented for window functions".into());
+        }
+        if !args.order_by.is_empty() {
+            return refuse("aggregate ORDER BY is not implemented for window functions".into());
+        }
+        let (args, ty) = self.coerce_arguments(&candidate, bound, position)?;
+        let filter = match &f.filter {
+            None => None,
+            Some(e) => {
+                let condition = self.expr(e)?;
+                Some(self.boolean(condition, "FILTER", start(e))?)
+            }
+        };
+        let spec = match over {
+            sq::WindowType::NamedWindow(name) => (*self.named_window(name)?).clone(),
+            sq::WindowType::WindowSpec(spec) => self.completed(spec)?,
+        };
+        let spec = self.window_spec(&spec)?;
+        Ok((spec, WindowCall { function, args, filter, ty }))
+    }
+
+    fn window_spec(&mut self, spec: &sq::WindowSpec) -> Result<WindowSpec> {
+        let mut partition = Vec::with_capacity(spec.partition_by.len());
+        for e in &spec.partition_by {
+            let expr = self.settled(e)?;
+            self.orderable(expr.ty(), e)?;
+            partition.push(expr);
+        }
+        let order = self.sort_keys(&spec.order_by)?;
+        for (key, written) in order.iter().zip(&spec.order_by) {
+            self.orderable(key.expr.ty(), &written.expr)?;
+        }
+        let mut window = WindowSpec {
+            partition,
+            order,
+            frame: WindowFrame {
+                units: FrameUnits::Range,
+                start: FrameBound::Unbounded,
+                end: FrameBound::Current,
+            },
+        };
+        let Some(frame) = &spec.window_frame else { return Ok(window) };
+        window.frame.units = match frame.units {
+            sq::WindowFrameUnits::Rows => FrameUnits::Rows,
+            sq::WindowFrameUnits::Range => FrameUnits::Range,
+            sq::WindowFrameUnits::Groups => FrameUnits::Groups,
+        };
+        use sq::WindowFrameBound::{CurrentRow, Following, Preceding};
+        let end = frame.end_bound.as_ref().unwrap_or(&CurrentRow);
+        match (&frame.start_bound, end) {
+            (Following(None), _) => return Err(windowing("frame start cannot be UNBOUNDED FOLLOWING")),
+            (_, Preceding(None)) => return Err(windowing("frame end cannot be UNBOUNDED PRECEDING")),
+            (CurrentRow, Preceding(_)) => {
+                return Err(windowing("frame starting from current row cannot have preceding rows"));
+            }
+            (Following(_), CurrentRow) => {
+                return Err(windowing("frame starting from following row cannot end with current row"));
+            }
+            (Following(_), Preceding(_)) => {
+                return Err(windowing("frame starting from following row cannot have preceding rows"));
+            }
+            _ => {}
+        }
+        if window.frame.units == FrameUnits::Groups && window.order.is_empty() {
+            return Err(windowing("GROUPS mode requires an ORDER BY clause"));
+        }
+        window.frame.start = self.frame_bound(&frame.start_bound, &window)?;
+        window.frame.end = self.frame_bound(end, &window)?;
+        Ok(window)
+    }
+
+    fn frame_bound(&mut self, bound: &sq::WindowFrameBound, window: &WindowSpec) -> Result<FrameBound> {
+        let (written, following) = match bound {
+            sq::WindowFrameBound::CurrentRow => return Ok(FrameBound::Current),
+            sq::WindowFrameBound::Preceding(None) | sq::WindowFrameBound::Following(None) => {
+                return Ok(FrameBound::Unbounded);
+            }
+            sq::WindowFrameBound::Preceding(Some(e)) => (e, false),
+            sq::WindowFrameBound::Following(Some(e)) => (e, true),
+        };
+        let name = match window.frame.units {
+            FrameUnits::Rows => "ROWS",
+            FrameUnits::Range => "RANGE",
+            FrameUnits::Groups => "GROUPS",
+        };
+        let distance = self.expr(written)?;
+        let mut columns = false;
+        distance.for_each_column(&mut |_| columns = true);
+        if columns {
+            let text = format!("argument of {name} must not contain variables");
+            return Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text).at(start(written)));
+        }
+        if window.frame.units != FrameUnits::Range {
+            let from = distance.ty();
+            let int8 = SqlType::new(oid::INT8);
+            let Some(distance) = self.try_coerce(distance, int8, CastContext::Assignment)? else {
+                let shown = super::types::show(from);
+                let text = format!("argument of {name} must be type bigint, not type {shown}");
+                return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text).at(start(written)));
+            };
+            return Ok(FrameBound::Offset { distance, following, range: None });
+        }
+        let [key] = window.order.as_slice() else {
+            return Err(windowing(
+                "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
+            ));
+        };
+        let ascending = !key.descending;
+        let (distance, range) =
+            self.range_bound(key.expr.clone(), distance, following == ascending, written)?;
+        Ok(FrameBound::Offset { distance, following, range: Some(Box::new(range)) })
+    }
+
+    /// The distance, the sort key and the value bounding it, the latter two in one type. Integers are widened, so that
+    /// a bound beyond their range is no overflow.
+    fn range_bound(
+        &mut self,
+        key: Expr,
+        distance: Expr,
+        add: bool,
+        written: &sq::Expr,
+    ) -> Result<(Expr, (Expr, Expr))> {
+        let position = start(written);
+        let plain = |ty| SqlType::new(ty);
+        let key_type = key.ty().oid;
+        let (wide, offset) = match key_type {
+            oid::INT2 | oid::INT4 | oid::INT8 | oid::NUMERIC => (oid::NUMERIC, oid::NUMERIC),
+            oid::FLOAT4 | oid::FLOAT8 => (oid::FLOAT8, oid::FLOAT8),
+            oid::DATE | oid::TIMESTAMP => (oid::TIMESTAMP, oid::INTERVAL),
+            oid::TIMESTAMPTZ => (oid::TIMESTAMPTZ, oid::INTERVAL),
+            oid::INTERVAL | oid::TIME => (oid::INTERVAL, oid::INTERVAL),
+            _ => (0, 0),
+        };
+        let given = distance.ty();
+        let fits = wide != 0
+            && (given.oid == oid::UNKNOWN
+                || super::coerce::can_coerce(given.oid, offset, CastContext::Implicit));
+        if !fits {
+            let mut text = format!(
+                "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",
+                super::types::show(key.ty())
+            );
+            if wide != 0 {
+                text.push_str(&format!(" and offset type {}", super::types::show(given)));
+            }
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
+        }
+        let key = self.cast(key, plain(wide), position)?;
+        let distance = self.cast(distance, plain(offset), position)?;
+        let limit = self.operator(if add { "+" } else { "-" }, key.clone(), distance.clone(), position)?;
+        Ok((distance, (key, limit)))
+    }
+
+    /// Windows as operators over `plan`. The first written is computed last: rows come out in its order.
+    pub(super) fn windows(&mut self, mut plan: Logical) -> Result<Logical> {
+        for (spec, calls) in core::mem::take(&mut self.frame()?.windows).into_iter().rev() {
+            plan = Logical::Window { input: Box::new(plan), spec, calls };
+        }
+        Ok(plan)
+    }
+
+    /// Windows above an aggregation are over its groups.
+    pub(super) fn windows_over_groups(&mut self, groups: &mut Groups) -> Result<()> {
+        let mut windows = core::mem::take(&mut self.frame()?.windows);
+        let mut failure = Ok(());
+        for (spec, calls) in &mut windows {
+            let mut over = |e: &mut Expr| {
+                if failure.is_ok() {
+                    let taken = core::mem::replace(e, Expr::And(Vec::new()));
+                    match self.over_groups(taken, groups) {
+                        Ok(replaced) => *e = replaced,
+                        Err(error) => failure = Err(error),
+                    }
+                }
+            };
+            spec.for_each_mut(&mut over);
+            for (_, call) in calls.iter_mut() {
+                call.args.iter_mut().chain(&mut call.filter).for_each(&mut over);
+            }
+        }
+        self.frame()?.windows = windows;
+        failure
+    }
+}
