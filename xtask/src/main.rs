@@ -17,6 +17,7 @@ mod nbd;
 mod pe;
 mod peer;
 mod run;
+mod sim;
 mod test;
 mod tools;
 
@@ -43,6 +44,8 @@ enum Command {
     Image(run::ImageArguments),
     /// Runs the tests: all, or the suites whose name contains FILTER
     Test(test::TestArguments),
+    /// Storage under power cuts and disk faults, for many seeds of the simulated platform
+    Sim(sim::SimArguments),
     /// Formatting, clippy and the report on unsafe code
     Lint,
     /// Measures size, boot time, memory and speed
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Host(arguments) => run::host(&arguments),
         Command::Image(arguments) => run::image(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

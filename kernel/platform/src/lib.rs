@@ -27,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod block;
+pub mod bug;
 pub mod memory_device;
 pub mod net;
 

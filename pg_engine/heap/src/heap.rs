@@ -11,6 +11,7 @@ use pg_page::{
 };
 use pg_transaction::{Outcome, RowGrant, RowKey, RowLock, TransactionManager, Work};
 use pg_volume::{Directory, Relation};
+use platform::bug::{Bug, planted};
 
 use crate::{
     overflow, prune,
@@ -333,6 +334,11 @@ impl<'a> Heap<'a> {
                 return Ok(Err(RowOutcome::ConcurrentlyDeleted));
             };
             let holder = match self.judge_change(work, tid, &header, mode) {
+                Verdict::Free if planted(Bug::LatchReleasedEarly) => {
+                    drop(guard);
+                    platform::task::yield_now();
+                    return Ok(Ok((self.pool().write(self.rel, tid.block)?, at, header)));
+                }
                 Verdict::Free => return Ok(Ok((guard, at, header))),
                 Verdict::Outcome(o) => return Ok(Err(o)),
                 Verdict::Wait(xid) => Some(xid),

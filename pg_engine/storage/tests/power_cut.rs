@@ -14,10 +14,11 @@ use std::{
 use pg_storage::*;
 use platform::{
     block::BlockDevice,
+    bug::Bug,
     simulated::{
         Outcome, Report,
         disk::{Faults, SimDisk},
-        simulate,
+        simulate_with,
     },
     task,
 };
@@ -33,6 +34,8 @@ struct Known {
     tables: Option<Tables>,
     /// Transfers and churn whose commit was acknowledged.
     acknowledged: BTreeSet<u64>,
+    /// Indexes of the accounts, one of which counts: the last whose creation was acknowledged, or one after it.
+    extra: Vec<RelId>,
     /// Lives so far.
     runs: u64,
 }
@@ -52,6 +55,9 @@ struct Plan {
     sector: usize,
     atomic: u32,
     read_errors: u64,
+    misreads: u64,
+    slow_flushes: bool,
+    bug: Option<Bug>,
     lying_cache: bool,
     lying_atomic: bool,
 }
@@ -138,10 +144,34 @@ fn add(
     }
 }
 
+/// Locks an account in some mode; the version may have been replaced since, which is all right.
+fn lock(
+    s: &Arc<Storage>,
+    t: &mut Transaction,
+    r: &mut Random,
+    tables: &Tables,
+    id: u32,
+) -> Result<(), StorageError> {
+    let mode =
+        [RowLock::KeyShare, RowLock::Share, RowLock::NoKeyUpdate, RowLock::Update][r.below(4) as usize];
+    let mut tids = Vec::new();
+    let snapshot = t.snapshot();
+    s.index_lookup(tables.accounts_key, &id.to_be_bytes(), &mut tids)?;
+    for tid in tids {
+        if let Some(tid) = s.heap_fetch(tables.accounts, tid, &snapshot, |tid, _| tid)? {
+            s.heap_lock(t, tables.accounts, tid, mode, WaitPolicy::Block)?;
+        }
+    }
+    Ok(())
+}
+
 fn transfer(s: &Arc<Storage>, r: &mut Random, tables: &Tables, op: u64) -> Result<(), StorageError> {
     let mut t = s.begin(Isolation::ReadCommitted);
     let (from, to) = (r.below(u64::from(ACCOUNTS)) as u32, r.below(u64::from(ACCOUNTS)) as u32);
     let amount = r.below(100) as i64;
+    if r.below(3) == 0 {
+        lock(s, &mut t, r, tables, to)?;
+    }
     add(s, &mut t, tables, from, -amount, r.below(4) != 0)?;
     add(s, &mut t, tables, to, amount, r.below(4) != 0)?;
     let mut row = op.to_be_bytes().to_vec();
@@ -188,7 +218,46 @@ fn churn(s: &Arc<Storage>, r: &mut Random, tables: &Tables, op: u64) -> Result<(
     t.commit()
 }
 
-fn work(s: &Arc<Storage>, known: &Mutex<Known>, tables: Tables, worker: u64, run: u64, seed: u64) {
+/// CREATE INDEX over rows that are there, and DROP of the one before; all or nothing.
+fn rebuild(s: &Arc<Storage>, known: &Mutex<Known>, tables: &Tables) -> Result<(), StorageError> {
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let index = s.create_relation(&mut t, RelationKind::BTree { heap: tables.accounts })?;
+    let mut entries = Vec::new();
+    s.heap_scan_for_index(tables.accounts, |tid, row| {
+        let (id, amount) = balance(row);
+        entries.push((extra_key(id, amount), tid, true));
+    })?;
+    entries.sort();
+    assert_eq!(s.index_build(&mut t, index, &mut entries.into_iter(), true)?, IndexInsert::Done);
+    let before = extra(s, &know(known));
+    if let Some(old) = before {
+        s.drop_relation(&mut t, old)?;
+    }
+    know(known).extra.push(index);
+    t.commit()
+}
+
+fn extra_key(id: u32, amount: i64) -> Vec<u8> {
+    let mut key = ((amount as u64) ^ (1 << 63)).to_be_bytes().to_vec();
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// The one index of those that exists.
+fn extra(s: &Arc<Storage>, known: &Known) -> Option<RelId> {
+    let there: Vec<RelId> =
+        s.relations().into_iter().map(|r| r.0).filter(|r| known.extra.contains(r)).collect();
+    assert!(there.len() <= 1, "an index and its successor are both there: {there:?}");
+    there.first().copied()
+}
+
+fn work(
+    s: &Arc<Storage>,
+    known: &Mutex<Known>,
+    tables: Tables,
+    (worker, run, seed): (u64, u64, u64),
+    misreads: bool,
+) {
     let mut r = Random(seed ^ (worker << 32) ^ (run << 40));
     for i in 0..OPERATIONS {
         let op = (run << 32) | (worker << 16) | i;
@@ -200,6 +269,8 @@ fn work(s: &Arc<Storage>, known: &Mutex<Known>, tables: Tables, worker: u64, run
         match done {
             Ok(()) => assert!(know(known).acknowledged.insert(op), "{op:x} twice"),
             Err(StorageError::Deadlock(_) | StorageError::Canceled | StorageError::Io(_)) => {}
+            // A page that was read wrong is noticed, and only this operation fails.
+            Err(StorageError::Corrupt { .. }) if misreads => {}
             Err(e) => panic!("operation {op:x}: {e}"),
         }
     }
@@ -261,7 +332,19 @@ fn check(s: &Arc<Storage>, known: &Known, tables: &Tables) {
     check_index(s, tables.churn_key, tables.churn, &churn, 9);
 }
 
-fn machine(disk: Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, last: bool) {
+fn check_extra(s: &Arc<Storage>, known: &Known, tables: &Tables) {
+    let index = extra(s, known).expect("the index that was just made");
+    let snapshot = s.begin(Isolation::ReadCommitted).snapshot();
+    for (tid, row) in visible(s, tables.accounts) {
+        let (id, amount) = balance(&row);
+        let mut tids = Vec::new();
+        s.index_lookup(index, &extra_key(id, amount), &mut tids).unwrap();
+        let found = |t: &Tid| s.heap_fetch(tables.accounts, *t, &snapshot, |tid, _| tid).unwrap();
+        assert_eq!(tids.iter().filter_map(found).collect::<Vec<_>>(), [tid], "account {id} by amount");
+    }
+}
+
+fn machine(disk: Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, last: bool, misreads: bool) {
     let device: Arc<dyn BlockDevice> = disk;
     if Storage::probe(&*device).unwrap() == Probe::Blank {
         assert!(know(&known).tables.is_none(), "a volume that was in use is blank");
@@ -291,10 +374,16 @@ fn machine(disk: Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, last: bool) 
             t
         }
     };
+    // Made anew while no one writes; what it holds is checked at once, and it goes stale after that, which is no one's loss.
+    if let Some(old) = extra(&s, &know(&known)) {
+        assert!(s.relation_stats(old).is_ok());
+    }
+    rebuild(&s, &known, &tables).unwrap();
+    check_extra(&s, &know(&known), &tables);
     let workers: Vec<_> = (0..WORKERS)
         .map(|w| {
             let (s, known) = (s.clone(), known.clone());
-            task::spawn("worker", move || work(&s, &known, tables, w, run, seed))
+            task::spawn("worker", move || work(&s, &known, tables, (w, run, seed), misreads))
         })
         .collect();
     let keeper = {
@@ -339,12 +428,15 @@ fn lives(seed: u64, plan: Plan) -> Result<Vec<u64>, String> {
             sector: plan.sector,
             cut_after,
             read_errors,
+            misreads: if last { 0 } else { plan.misreads },
+            slow_flushes: plan.slow_flushes,
             lying_cache: plan.lying_cache,
             lying_atomic: plan.lying_atomic,
         });
         let (d, k) = (disk.clone(), known.clone());
         let s = seed + life * 1000;
-        let report: Report<()> = simulate(s, move || machine(d, k, s, last));
+        let report: Report<()> =
+            simulate_with(s, plan.bug, move || machine(d, k, s, last, plan.misreads != 0));
         hashes.push(report.hash);
         let panics = report.panics.join("; ");
         match report.outcome {
@@ -361,10 +453,22 @@ fn lives(seed: u64, plan: Plan) -> Result<Vec<u64>, String> {
     Ok(hashes)
 }
 
-const PLANS: [Plan; 3] = [
-    Plan { sector: 512, atomic: 512, read_errors: 0, lying_cache: false, lying_atomic: false },
-    Plan { sector: 4096, atomic: 4096, read_errors: 0, lying_cache: false, lying_atomic: false },
-    Plan { sector: 512, atomic: 8192, read_errors: 0, lying_cache: false, lying_atomic: false },
+const GOOD: Plan = Plan {
+    sector: 512,
+    atomic: 512,
+    read_errors: 0,
+    misreads: 0,
+    slow_flushes: false,
+    bug: None,
+    lying_cache: false,
+    lying_atomic: false,
+};
+
+const PLANS: [Plan; 4] = [
+    GOOD,
+    Plan { sector: 4096, atomic: 4096, ..GOOD },
+    Plan { atomic: 8192, ..GOOD },
+    Plan { slow_flushes: true, ..GOOD },
 ];
 
 struct Printer;
@@ -384,15 +488,18 @@ fn acknowledged_commits_survive() {
     if std::env::var("VERBOSE").is_ok() && log::set_logger(&Printer).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
-    let seeds: Vec<u64> = match std::env::var("SEED").map(|s| s.parse().unwrap()) {
-        Ok(one) => vec![one],
-        Err(_) => {
-            let n = std::env::var("SEEDS").map_or(100, |s| s.parse().unwrap());
-            (0..n).collect()
-        }
+    // SEED=n: that one. SEEDS=n: so many. SEEDS=a..b: those.
+    let number = |s: &str| s.parse::<u64>().expect("a number");
+    let seeds = match (std::env::var("SEED"), std::env::var("SEEDS")) {
+        (Ok(one), _) => number(&one)..number(&one) + 1,
+        (_, Ok(range)) => match range.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&range),
+        },
+        _ => 0..200,
     };
     for seed in seeds {
-        if let Err(what) = lives(seed, PLANS[seed as usize % 3]) {
+        if let Err(what) = lives(seed, PLANS[seed as usize % PLANS.len()]) {
             panic!("SEED={seed}: {what}");
         }
     }
@@ -428,4 +535,48 @@ fn read_errors_fail_statements_not_the_machine() {
             assert!(what.contains("media error") || what.contains("Io(Media)"), "SEED={seed}: {what}");
         }
     }
+}
+
+/// Somewhere among the first seeds the mistake must show.
+fn caught(bug: Bug, plan: Plan) {
+    let plan = Plan { bug: Some(bug), ..plan };
+    assert!((0..100).any(|seed| lives(seed, plan).is_err()), "{bug:?} goes unnoticed");
+}
+
+#[test]
+fn planted_skipped_log_flush_is_caught() {
+    caught(Bug::LogWithoutFlush, GOOD);
+}
+
+#[test]
+fn planted_page_before_its_log_is_caught() {
+    caught(Bug::PageBeforeLog, GOOD);
+}
+
+#[test]
+fn planted_skipped_checkpoint_flush_is_caught() {
+    caught(Bug::CheckpointWithoutFlush, GOOD);
+}
+
+#[test]
+fn planted_missing_page_images_are_caught() {
+    caught(Bug::NoPageImage, GOOD);
+}
+
+#[test]
+fn planted_early_release_of_a_latch_is_caught() {
+    caught(Bug::LatchReleasedEarly, GOOD);
+}
+
+#[test]
+fn pages_read_wrong_are_noticed() {
+    let mut whole = 0;
+    for seed in 300..320 {
+        match lives(seed, Plan { misreads: 60, ..GOOD }) {
+            Ok(_) => whole += 1,
+            // Opening and checking need every page; whatever they meet is named.
+            Err(what) => assert!(what.contains("Corrupt"), "SEED={seed}: {what}"),
+        }
+    }
+    assert!(whole > 0, "no life got by");
 }

@@ -60,6 +60,7 @@ use kernel_simd::crc32c;
 use pg_page::{Lsn, Xid};
 use platform::{
     block::{BlockDevice, Durability, IoClass},
+    bug::{Bug, planted},
     power,
     sync::{Condvar, Mutex},
 };
@@ -180,7 +181,7 @@ impl Wal {
     }
     /// Must a page with this LSN be logged whole when it changes next?
     pub fn needs_image(&self, page_lsn: Lsn) -> bool {
-        self.images && page_lsn.0 <= self.redo.load(Ordering::Acquire)
+        self.images && !planted(Bug::NoPageImage) && page_lsn.0 <= self.redo.load(Ordering::Acquire)
     }
     /// Bytes of log since the last completed checkpoint.
     pub fn distance(&self) -> u64 {
@@ -286,9 +287,10 @@ impl Wal {
         let at = start % self.ring.len;
         let first = out.len().min((self.ring.len - at) as usize);
         let (head, wrapped) = out.split_at(first);
-        let mut outcome = self.device.write(self.ring.start + at, head, Durability::Fua, IoClass::Wal);
+        let durability = if planted(Bug::LogWithoutFlush) { Durability::Cached } else { Durability::Fua };
+        let mut outcome = self.device.write(self.ring.start + at, head, durability, IoClass::Wal);
         if outcome.is_ok() && !wrapped.is_empty() {
-            outcome = self.device.write(self.ring.start, wrapped, Durability::Fua, IoClass::Wal);
+            outcome = self.device.write(self.ring.start, wrapped, durability, IoClass::Wal);
         }
         if outcome.is_err() {
             power::fatal("the log could not be written");

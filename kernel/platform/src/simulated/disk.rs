@@ -11,6 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{power, task, world::current};
 use crate::block::{BlockDevice, BlockError, Durability, Geometry, IoClass, WriteRequest};
 
+/// What engines read at a time.
+const PAGE: usize = 8192;
+
 /// What may go wrong with the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
@@ -20,6 +23,10 @@ pub struct Faults {
     pub cut_after: Option<u64>,
     /// One read in so many fails. 0: none does.
     pub read_errors: u64,
+    /// One page read in so many gives something else: another place's bytes, or a bit turned over. 0: none does.
+    pub misreads: u64,
+    /// Some flushes take very long.
+    pub slow_flushes: bool,
     /// A mutation for tests of tests: flushes and FUA do nothing.
     pub lying_cache: bool,
     /// A mutation for tests of tests: writes are torn although they are said to be atomic.
@@ -28,7 +35,15 @@ pub struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { sector: 512, cut_after: None, read_errors: 0, lying_cache: false, lying_atomic: false }
+        Self {
+            sector: 512,
+            cut_after: None,
+            read_errors: 0,
+            misreads: 0,
+            slow_flushes: false,
+            lying_cache: false,
+            lying_atomic: false,
+        }
     }
 }
 
@@ -214,6 +229,21 @@ impl BlockDevice for SimDisk {
         let at = offset as usize;
         buf.copy_from_slice(&s.current[at..at + buf.len()]);
         let rate = s.faults.read_errors;
+        let misread = s.faults.misreads;
+        if let Some((world, _)) = current()
+            && misread != 0
+            && buf.len() == PAGE
+            && world.random() % misread == 0
+        {
+            let r = world.random();
+            if r % 2 == 0 {
+                let last = s.current.len() / PAGE - 1;
+                let elsewhere = (r as usize >> 8) % last * PAGE;
+                buf.copy_from_slice(&s.current[elsewhere..elsewhere + PAGE]);
+            } else {
+                buf[(r as usize >> 8) % PAGE] ^= 1 << (r >> 4 & 7);
+            }
+        }
         drop(s);
         let fails =
             rate != 0 && class == IoClass::Read && current().is_some_and(|(w, _)| w.random() % rate == 0);
@@ -253,6 +283,12 @@ impl BlockDevice for SimDisk {
         self.begin(0xf1f1)?;
         let ended: Vec<u64> = self.lock().pending.iter().filter(|p| p.ended).map(|p| p.id).collect();
         self.delay();
+        if self.lock().faults.slow_flushes
+            && let Some((world, _)) = current()
+            && world.random() % 4 == 0
+        {
+            task::sleep(Duration::from_millis(1 + world.random() % 20));
+        }
         let mut s = self.lock();
         if !s.faults.lying_cache {
             s.settle(|p| ended.binary_search(&p.id).is_ok());

@@ -18,4 +18,4 @@ pub mod task;
 pub mod time;
 mod world;
 
-pub use world::{Outcome, Report, simulate};
+pub use world::{Outcome, Report, planted, simulate, simulate_with};

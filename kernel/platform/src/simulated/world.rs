@@ -9,6 +9,8 @@ use std::{
     thread,
 };
 
+use crate::bug::Bug;
+
 /// How a simulation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
@@ -69,6 +71,7 @@ struct State {
 
 /// One simulation.
 pub(crate) struct World {
+    bug: Option<Bug>,
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -332,7 +335,22 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
 
 /// Runs `f` as the first task of a machine whose every choice follows from `seed`.
 pub fn simulate<T: Send + 'static>(seed: u64, f: impl FnOnce() -> T + Send + 'static) -> Report<T> {
+    simulate_with(seed, None, f)
+}
+
+/// Is this mistake planted in the simulation that the caller runs in?
+pub fn planted(bug: Bug) -> bool {
+    current().is_some_and(|(world, _)| world.bug == Some(bug))
+}
+
+/// As [`simulate`], with a mistake planted in the engine.
+pub fn simulate_with<T: Send + 'static>(
+    seed: u64,
+    bug: Option<Bug>,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> Report<T> {
     let world = Arc::new(World {
+        bug,
         state: Mutex::new(State {
             random: seed,
             now: Duration::from_secs(1),

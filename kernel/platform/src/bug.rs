@@ -1,0 +1,29 @@
+//! Mistakes that tests of the simulated platform plant in the engine, to show that they would notice.
+//!
+//! The engine asks [`planted`] where such a mistake would be made. On every other platform the answer is a constant, and nothing
+//! of it is left in the code.
+
+/// A mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A commit does not wait for the device's cache.
+    LogWithoutFlush,
+    /// A page is written before the log that explains it.
+    PageBeforeLog,
+    /// A checkpoint does not wait for the device's cache.
+    CheckpointWithoutFlush,
+    /// The first change of a page after a checkpoint is logged without the page's image.
+    NoPageImage,
+    /// A row's page is let go between looking at the row and changing it.
+    LatchReleasedEarly,
+}
+
+/// Is this mistake to be made?
+#[cfg(not(intralith_platform = "simulated"))]
+#[inline(always)]
+pub const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(intralith_platform = "simulated")]
+pub use crate::simulated::planted;
