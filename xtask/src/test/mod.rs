@@ -96,7 +96,17 @@ fn unit() -> Result<()> {
 
 fn simulated() -> Result<()> {
     let mut command = tools::cargo();
-    command.args(["test", "--quiet", "--package", "pg_storage", "--test", "power_cut", "--target-dir"]);
+    command.args([
+        "test",
+        "--quiet",
+        "--package",
+        "pg_storage",
+        "--test",
+        "power_cut",
+        "--test",
+        "histories",
+        "--target-dir",
+    ]);
     command.arg(tools::target().join("simulated"));
     tools::run(command.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))
 }
