@@ -15,10 +15,12 @@ use qemu_machine::{Disk, Guest};
 use serde_json::json;
 
 use crate::{
-    appliance::{Appliance, Options, USER},
+    appliance::{self, Appliance, Options, USER},
     disk,
     error::{Context, Error, Result},
-    kernel_build, peer, tools,
+    kernel_build,
+    peer::{self, Peer},
+    tools,
 };
 
 /// Arguments of `bench`.
@@ -63,8 +65,17 @@ const CASES: [Case; 7] = [
     Case { name: "TPC-B simple, 1 client", arguments: &["-c", "1"], promised: 0.0 },
     Case { name: "TPC-B simple, 8 clients", arguments: &["-c", "8"], promised: 4.0 },
     Case { name: "TPC-B prepared, 8 clients", arguments: &["-M", "prepared", "-c", "8"], promised: 4.0 },
-    Case { name: "connect + select, 1 client", arguments: &["-S", "-C", "-c", "1"], promised: 10.0 },
+    // With SCRAM most of the time is the client's own derivation of its key from the password.
+    Case { name: "connect by SCRAM, 1 client", arguments: &["-S", "-C", "-c", "1"], promised: 0.0 },
 ];
+
+/// Run with authentication switched off on both sides: what the servers do, not what the client does.
+const TRUST: Case =
+    Case { name: "connect by trust, 1 client", arguments: &["-S", "-C", "-c", "1"], promised: 10.0 };
+
+/// Makes PostgreSQL let everybody in.
+const TRUST_EVERYBODY: &str = "COPY (SELECT 'host all all 0.0.0.0/0 trust') \
+     TO '/etc/postgresql/15/main/pg_hba.conf'; SELECT pg_reload_conf()";
 
 /// A machine under measurement.
 struct Subject<'a> {
@@ -127,21 +138,21 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
-fn options(kernel: &Path, image: &Path, port: u16) -> Options {
-    let mut options = Options::pvh(kernel, "");
+fn options(kernel: &Path, image: &Path, port: u16, command_line: &str) -> Options {
+    let mut options = Options::pvh(kernel, command_line);
     options.memory = "2G".into();
     options.port = Some(port);
     options.disk = Some(Disk::nvme(image));
     options
 }
 
-/// A fresh volume, booted.
-fn boot(kernel: &Path, image: &Path) -> Result<(Appliance, String, Duration)> {
+/// Boots the volume, which is made if there is none.
+fn boot(kernel: &Path, image: &Path, command_line: &str) -> Result<(Appliance, String, Duration)> {
     let password = {
         let prepared = disk::prepare(image, 4 << 30)?;
         prepared.password()?.ok_or_else(|| Error::Failed("the benchmark disk has no password".into()))?
     };
-    let mut appliance = Appliance::boot(options(kernel, image, tools::free_port()?), false)?;
+    let mut appliance = Appliance::boot(options(kernel, image, tools::free_port()?, command_line), false)?;
     let elapsed = appliance.wait_ready(Some(&password), Duration::from_secs(120))?;
     Ok((appliance, password, elapsed))
 }
@@ -159,16 +170,16 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     );
     let mut boots = Vec::new();
     // The first boot formats; the ones after it are what a user sees day by day.
-    let (mut appliance, _, first) = boot(&kernel, &image)?;
+    let (mut appliance, _, first) = boot(&kernel, &image, "")?;
     appliance.shut_down(Duration::from_secs(30))?;
     for _ in 0..arguments.rounds.max(1) {
-        let (mut appliance, _, elapsed) = boot(&kernel, &image)?;
+        let (mut appliance, _, elapsed) = boot(&kernel, &image, "")?;
         boots.push(elapsed.as_secs_f64());
         appliance.shut_down(Duration::from_secs(30))?;
     }
     println!("boot to first query               {:>10.2} s    (promised: at most 1.00)", median(&mut boots));
     println!("  first boot, formatting          {:>10.2} s", first.as_secs_f64());
-    let (mut appliance, password, _) = boot(&kernel, &image)?;
+    let (mut appliance, password, _) = boot(&kernel, &image, "")?;
     let used: i64 = appliance
         .connect(Some(&password))?
         .query_one("SELECT intralith_memory_used()", &[])
@@ -195,13 +206,56 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
         }
         return Ok(());
     }
-    compare(arguments, &own)
+    let built = peer::build()?;
+    compare(arguments, &own, &built)?;
+    appliance.shut_down(Duration::from_secs(60))?;
+    if TRUST.name.contains(&arguments.only) {
+        compare_trust(arguments, &kernel, &image, &built)
+    } else {
+        Ok(())
+    }
+}
+
+/// New connections without authentication: the appliance started anew with `auth=trust`, the better of the peers.
+fn compare_trust(arguments: &BenchArguments, kernel: &Path, image: &Path, built: &Peer) -> Result<()> {
+    let (mut appliance, password, _) = boot(kernel, image, "auth=trust")?;
+    let port = appliance.port();
+    let own = Subject { guest: appliance.guest(), port, password };
+    own.pause(true)?;
+    let mut running = built.boot(2, "2G", true)?;
+    let other = Subject { port: running.port, guest: &mut running.guest, password: peer::PASSWORD.into() };
+    other.pgbench(&["-i", "-q"])?;
+    appliance::connect(other.port, Some(peer::PASSWORD))?.batch_execute(TRUST_EVERYBODY)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.rounds.max(1) {
+        let (a, b) = round(&own, &other, &TRUST, arguments.seconds)?;
+        ours.push(a);
+        theirs.push(b);
+    }
+    row(&TRUST, [median(&mut ours), f64::NAN, median(&mut theirs)]);
+    own.pause(false)
+}
+
+/// One round: the peer runs while the appliance is paused, then the other way round. Ours, theirs.
+fn round(own: &Subject<'_>, other: &Subject<'_>, case: &Case, seconds: u32) -> Result<(f64, f64)> {
+    let theirs = other.rate(case, seconds)?;
+    other.pause(true)?;
+    own.pause(false)?;
+    let ours = own.rate(case, seconds)?;
+    own.pause(true)?;
+    other.pause(false)?;
+    Ok((ours, theirs))
+}
+
+fn row(case: &Case, [ours, stock, tuned]: [f64; 3]) {
+    let promised = if case.promised > 0.0 { format!("{:.0}", case.promised) } else { "-".into() };
+    let ratio = ours / stock.max(tuned);
+    println!("{:<34} {ours:>10.0} {stock:>10.0} {tuned:>10.0} {ratio:>7.1}  {promised}", case.name);
 }
 
 /// Alternating rounds of the appliance and the peer, stock and tuned.
-fn compare(arguments: &BenchArguments, own: &Subject<'_>) -> Result<()> {
+fn compare(arguments: &BenchArguments, own: &Subject<'_>, built: &Peer) -> Result<()> {
     own.pause(true)?;
-    let built = peer::build()?;
     let mut best: Vec<[f64; 3]> = Vec::new();
     let cases: Vec<&Case> = CASES.iter().filter(|c| c.name.contains(&arguments.only)).collect();
     let scale = arguments.scale.to_string();
@@ -219,12 +273,9 @@ fn compare(arguments: &BenchArguments, own: &Subject<'_>) -> Result<()> {
         for (i, case) in cases.iter().enumerate() {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..arguments.rounds.max(1) {
-                theirs.push(other.rate(case, arguments.seconds)?);
-                other.pause(true)?;
-                own.pause(false)?;
-                ours.push(own.rate(case, arguments.seconds)?);
-                own.pause(true)?;
-                other.pause(false)?;
+                let (a, b) = round(own, &other, case, arguments.seconds)?;
+                ours.push(a);
+                theirs.push(b);
             }
             if best.len() <= i {
                 best.push([0.0; 3]);
@@ -242,10 +293,8 @@ fn compare(arguments: &BenchArguments, own: &Subject<'_>) -> Result<()> {
         "\n{:<34} {:>10} {:>10} {:>10} {:>7}  promised",
         "pgbench", "Intralith", "stock", "tuned", "ratio"
     );
-    for (case, [ours, stock, tuned]) in cases.iter().zip(&best) {
-        let promised = if case.promised > 0.0 { format!("{:.0}", case.promised) } else { "-".into() };
-        let ratio = ours / stock.max(*tuned);
-        println!("{:<34} {ours:>10.0} {stock:>10.0} {tuned:>10.0} {ratio:>7.1}  {promised}", case.name);
+    for (case, figures) in cases.iter().zip(best) {
+        row(case, figures);
     }
     own.pause(false)
 }

@@ -318,13 +318,21 @@ impl Stack {
         }
         match known {
             Some(slot) => {
-                self.flow =
-                    if slot == self.flow.0 { (slot, self.flow.1.saturating_add(1)) } else { (slot, 0) };
+                self.follow_flow(slot);
                 self.feed(now, slot, frame.bytes);
             }
             // No TCP socket is in the base set: smoltcp answers with a reset.
             None => self.base_ingress(now, frame.bytes),
         }
+    }
+
+    /// Counts segments of one connection in a row. One that follows another which has ended goes on with its count: a
+    /// client that connects anew for each request.
+    fn follow_flow(&mut self, slot: u32) {
+        let (last, count) = self.flow;
+        let ended = |c: &mut Conn| c.phase == Phase::Orphan;
+        let same = slot == last || self.table.at(last).is_none_or(ended);
+        self.flow = (slot, if same { count.saturating_add(1) } else { 0 });
     }
 
     /// Gives the frame to one connection and follows up on what changed.

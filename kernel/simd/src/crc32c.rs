@@ -48,8 +48,8 @@ pub fn checksum(data: &[u8]) -> u32 {
 /// The checksum of what `crc` is the checksum of, followed by `data`.
 pub fn extend(crc: u32, data: &[u8]) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    if has_sse42() {
-        // SAFETY: `has_sse42` has just said that the processor has the instruction.
+    if use_sse42() {
+        // SAFETY: `use_sse42` has just said that the processor has the instruction.
         return !unsafe { extend_sse42(!crc, data) };
     }
     !extend_portable(!crc, data)
@@ -130,10 +130,12 @@ fn shift(state: u32) -> u32 {
 static SSE42: AtomicU8 = AtomicU8::new(0);
 
 #[cfg(target_arch = "x86_64")]
-fn has_sse42() -> bool {
+fn use_sse42() -> bool {
     match SSE42.load(Ordering::Relaxed) {
         0 => {
-            let yes = core::arch::x86_64::__cpuid(1).ecx & (1 << 20) != 0;
+            let there = core::arch::x86_64::__cpuid(1).ecx & (1 << 20) != 0;
+            // QEMU's emulator computes the instruction bit by bit: tables are several times faster there.
+            let yes = there && !crate::emulation::by_qemu();
             SSE42.store(if yes { 2 } else { 1 }, Ordering::Relaxed);
             yes
         }

@@ -10,3 +10,4 @@
 extern crate alloc;
 
 pub mod crc32c;
+pub mod emulation;

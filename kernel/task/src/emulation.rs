@@ -7,7 +7,6 @@
 
 use crate::time;
 use core::{
-    arch::x86_64::__cpuid,
     cell::Cell,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -22,16 +21,7 @@ static EMULATED: AtomicBool = AtomicBool::new(false);
 
 /// Finds out whether this is QEMU's emulator. Before the first core runs tasks.
 pub(crate) fn detect() {
-    // The bit that says that a hypervisor answers the leaf.
-    if __cpuid(1).ecx & (1 << 31) == 0 {
-        return;
-    }
-    let name = __cpuid(0x4000_0000);
-    let mut bytes = [0; 12];
-    for (word, chunk) in [name.ebx, name.ecx, name.edx].iter().zip(bytes.chunks_exact_mut(4)) {
-        chunk.copy_from_slice(&word.to_le_bytes());
-    }
-    EMULATED.store(&bytes == b"TCGTCGTCGTCG", Ordering::Relaxed);
+    EMULATED.store(kernel_simd::emulation::by_qemu(), Ordering::Relaxed);
 }
 
 /// One core's part.

@@ -25,7 +25,7 @@
 //! # What it must not know
 //! Devices, the network, the database.
 //!
-//! Dependencies: `kernel_memory` (stacks, core-local block, register mappings), `x86_64` (control and model specific
+//! Dependencies: `kernel_memory` (stacks, core-local block, register mappings), `kernel_simd` (is this an emulator?), `x86_64` (control and model specific
 //! registers), `spin` (short locks), `log`; on bare metal `unwinding` (panics end one statement, not the machine).
 #![no_std]
 

@@ -24,6 +24,7 @@ use pg_types::{
     format::{ByteaOutput, FormatSettings, IntervalStyle},
 };
 use pg_wire::Severity;
+use platform::sync::OnceLock;
 
 pub use table::{Context, Definition, Kind, TABLE, find};
 
@@ -103,8 +104,9 @@ fn unrecognized(name: &str) -> SqlError {
 
 impl Default for Settings {
     fn default() -> Self {
+        static DEFAULTS: OnceLock<Derived> = OnceLock::new();
         let values = BTreeMap::new();
-        let derived = derive(&values);
+        let derived = DEFAULTS.get_or_init(|| derive(&values)).clone();
         Self { values, undo: Vec::new(), derived, changed_reports: Vec::new(), stale: false }
     }
 }
@@ -380,6 +382,9 @@ impl Settings {
 }
 
 fn canonical_in<'a>(values: &'a BTreeMap<String, Entry>, d: &Definition) -> &'a str {
+    if values.is_empty() {
+        return d.default;
+    }
     let key = d.name.to_ascii_lowercase();
     values.get(&key).and_then(Entry::current).unwrap_or(d.default)
 }

@@ -3,6 +3,11 @@
 //! A setting is listed only when the engine honours it, or when every permitted value means the same here (there are no
 //! functions whose bodies could be checked, no policies that row security could apply).
 
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use platform::sync::OnceLock;
+
 /// Who may change a setting, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
@@ -407,5 +412,16 @@ pub fn find(name: &str) -> Option<&'static Definition> {
         n if n.eq_ignore_ascii_case("time zone") => "TimeZone",
         n => n,
     };
-    TABLE.iter().find(|d| d.name.eq_ignore_ascii_case(name))
+    static BY_NAME: OnceLock<Vec<&'static Definition>> = OnceLock::new();
+    let sorted = BY_NAME.get_or_init(|| {
+        let mut all: Vec<_> = TABLE.iter().collect();
+        all.sort_by(|a, b| compare(a.name, b.name));
+        all
+    });
+    let at = sorted.binary_search_by(|d| compare(d.name, name)).ok()?;
+    sorted.get(at).copied()
+}
+
+fn compare(a: &str, b: &str) -> Ordering {
+    a.bytes().map(|c| c.to_ascii_lowercase()).cmp(b.bytes().map(|c| c.to_ascii_lowercase()))
 }
