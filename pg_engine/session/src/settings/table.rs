@@ -422,6 +422,11 @@ pub fn find(name: &str) -> Option<&'static Definition> {
     sorted.get(at).copied()
 }
 
+/// Any order that does not look at case; lengths decide most comparisons.
 fn compare(a: &str, b: &str) -> Ordering {
-    a.bytes().map(|c| c.to_ascii_lowercase()).cmp(b.bytes().map(|c| c.to_ascii_lowercase()))
+    let lower = |s: &str, i: usize| s.as_bytes().get(i).map_or(0, u8::to_ascii_lowercase);
+    a.len().cmp(&b.len()).then_with(|| {
+        let differs = (0..a.len()).find(|i| lower(a, *i) != lower(b, *i));
+        differs.map_or(Ordering::Equal, |i| lower(a, i).cmp(&lower(b, i)))
+    })
 }
