@@ -12,10 +12,20 @@ use crate::{
     node::{Compiler, Exec, NodeStats},
 };
 
-/// A common table expression: run when first read, kept for the run.
+/// A common table expression: run as far as it is read, its rows kept for the run.
 pub(crate) struct Cte {
     pub(crate) exec: Exec,
-    pub(crate) rows: Option<Arc<Vec<Batch>>>,
+    pub(crate) rows: Vec<Batch>,
+    /// All rows are there.
+    pub(crate) done: bool,
+}
+
+impl Cte {
+    fn reset(&mut self) {
+        self.rows.clear();
+        self.done = false;
+        self.exec.reset();
+    }
 }
 
 /// Most times a locking statement begins anew because rows changed under it.
@@ -45,7 +55,7 @@ impl Cursor {
         let root = Exec::new(&planned.root, &mut c)?;
         let mut ctes = Vec::with_capacity(planned.ctes.len());
         for cte in &planned.ctes {
-            ctes.push(RefCell::new(Cte { exec: Exec::new(cte, &mut c)?, rows: None }));
+            ctes.push(RefCell::new(Cte { exec: Exec::new(cte, &mut c)?, rows: Vec::new(), done: false }));
         }
         Ok(Self {
             planned: planned.clone(),
@@ -98,9 +108,7 @@ impl Cursor {
         self.done = false;
         self.root.reset();
         for cte in &mut self.ctes {
-            let cte = cte.get_mut();
-            cte.rows = None;
-            cte.exec.reset();
+            cte.get_mut().reset();
         }
     }
     /// The next rows; `None` at the end. A data-changing plan without RETURNING does all its work in the first call
@@ -170,9 +178,7 @@ impl Cursor {
         self.done = true;
         self.root.reset();
         for cte in &mut self.ctes {
-            let cte = cte.get_mut();
-            cte.rows = None;
-            cte.exec.reset();
+            cte.get_mut().reset();
         }
         self.snapshot = None;
     }

@@ -52,3 +52,8 @@ fn more() {
 fn windows() {
     check("windows");
 }
+
+#[test]
+fn recursion() {
+    check("recursion");
+}

@@ -234,6 +234,20 @@ pub enum Logical {
         /// Columns of this reference, by position.
         columns: Vec<Column>,
     },
+    /// WITH RECURSIVE: the left side's rows, then the right side's, run anew over the rows that the run before added,
+    /// until a run adds none.
+    Recursive {
+        /// The common table expression whose scans in `right` read the rows added last.
+        work: u32,
+        /// UNION ALL; otherwise rows seen before are dropped.
+        all: bool,
+        /// The non-recursive term.
+        left: Box<Logical>,
+        /// The recursive term.
+        right: Box<Logical>,
+        /// Result columns.
+        columns: Vec<Column>,
+    },
     /// FOR UPDATE / NO KEY UPDATE / SHARE / KEY SHARE on tables below.
     LockRows {
         /// Input; carries the ctid columns.

@@ -197,6 +197,17 @@ pub enum Node {
         /// Right.
         right: Box<Physical>,
     },
+    /// See `Logical::Recursive`.
+    Recursive {
+        /// The common table expression that holds the rows added last.
+        work: u32,
+        /// UNION ALL.
+        all: bool,
+        /// The non-recursive term.
+        left: Box<Physical>,
+        /// The recursive term.
+        right: Box<Physical>,
+    },
     /// Reads common table expression number `n` of the statement.
     CteScan(u32),
     /// Locks rows; positions are of ctid columns in the input.

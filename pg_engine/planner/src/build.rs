@@ -134,7 +134,9 @@ impl<'a> Planner<'a> {
             | Logical::Aggregate { input: i, .. }
             | Logical::Window { input: i, .. }
             | Logical::LockRows { input: i, .. } => self.note_columns(i),
-            Logical::Join { left, right, .. } | Logical::Set { left, right, .. } => {
+            Logical::Join { left, right, .. }
+            | Logical::Set { left, right, .. }
+            | Logical::Recursive { left, right, .. } => {
                 self.note_columns(left)?;
                 self.note_columns(right)
             }
@@ -240,6 +242,9 @@ impl<'a> Planner<'a> {
             Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish.fraction),
             Logical::Limit { input, limit, offset } => self.limit(*input, limit, offset, needed),
             Logical::Set { op, all, left, right, columns } => self.set(op, all, *left, *right, &columns),
+            Logical::Recursive { work, all, left, right, columns } => {
+                self.recursive(work, all, *left, *right, &columns)
+            }
             Logical::LockRows { input, tables, wait } => {
                 let mut below = needed.clone();
                 tables.iter().for_each(|t| below.insert(t.1));
@@ -556,6 +561,36 @@ impl<'a> Planner<'a> {
         let right = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
         let left = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
         let node = Node::Set { op, all, left: Box::new(left), right: Box::new(right) };
+        Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
+    }
+}
+
+impl Planner<'_> {
+    fn recursive(
+        &mut self,
+        work: u32,
+        all: bool,
+        left: Logical,
+        right: Logical,
+        columns: &[Column],
+    ) -> Result<Sub> {
+        /// Runs of the recursive term, and rows of each as a multiple of the non-recursive term's.
+        const RUNS: f64 = 10.0;
+        let (ids, types) = split(columns);
+        let out = output(&left);
+        let sub = self.operator(left, &ColumnSet::of(out.iter().copied()), &Wish::none())?;
+        let left = self.exactly(sub, &out)?.plan;
+        if let Some(rows) = self.cte_rows.get_mut(work as usize) {
+            *rows = left.estimate.rows * RUNS;
+        }
+        let out = output(&right);
+        let sub = self.operator(right, &ColumnSet::of(out.iter().copied()), &Wish::none())?;
+        let right = self.exactly(sub, &out)?.plan;
+        let rows = left.estimate.rows + right.estimate.rows * RUNS;
+        let total = left.estimate.total + right.estimate.total * RUNS + rows * self.settings.cpu_tuple_cost;
+        let width = types.iter().map(|t| estimate::width(t.oid)).sum();
+        let estimate = Estimate { startup: 0.0, total, rows, width };
+        let node = Node::Recursive { work, all, left: Box::new(left), right: Box::new(right) };
         Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
     }
 }

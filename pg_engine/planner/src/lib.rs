@@ -98,7 +98,9 @@ fn has_locks(node: &pg_plan::logical::Logical) -> bool {
         | L::Limit { input: i, .. }
         | L::Window { input: i, .. }
         | L::Aggregate { input: i, .. } => has_locks(i),
-        L::Join { left, right, .. } | L::Set { left, right, .. } => has_locks(left) || has_locks(right),
+        L::Join { left, right, .. } | L::Set { left, right, .. } | L::Recursive { left, right, .. } => {
+            has_locks(left) || has_locks(right)
+        }
         L::OneRow | L::Scan { .. } | L::FunctionScan { .. } | L::Values { .. } | L::CteScan { .. } => false,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn outputs(node: &Logical) -> Vec<Column> {
         Logical::Scan { columns, .. } => columns.iter().map(|(c, _)| c.clone()).collect(),
         Logical::FunctionScan { columns, .. }
         | Logical::Values { columns, .. }
+        | Logical::Recursive { columns, .. }
         | Logical::Set { columns, .. }
         | Logical::CteScan { columns, .. } => columns.clone(),
         Logical::Filter(input, _)
@@ -55,6 +56,7 @@ pub(crate) fn output(node: &Logical) -> Vec<ColumnId> {
         Logical::Scan { columns, .. } => columns.iter().map(|(c, _)| c.id).collect(),
         Logical::FunctionScan { columns, .. }
         | Logical::Values { columns, .. }
+        | Logical::Recursive { columns, .. }
         | Logical::Set { columns, .. }
         | Logical::CteScan { columns, .. } => columns.iter().map(|c| c.id).collect(),
         Logical::Filter(input, _)
@@ -150,6 +152,11 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
             let left = Box::new(push_down(*left, Vec::new()));
             let right = Box::new(push_down(*right, Vec::new()));
             filtered(Logical::Set { op, all, left, right, columns }, conditions)
+        }
+        Logical::Recursive { work, all, left, right, columns } => {
+            let left = Box::new(push_down(*left, Vec::new()));
+            let right = Box::new(push_down(*right, Vec::new()));
+            filtered(Logical::Recursive { work, all, left, right, columns }, conditions)
         }
         leaf => filtered(leaf, conditions),
     }

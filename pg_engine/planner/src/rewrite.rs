@@ -30,6 +30,9 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
         Logical::Set { op, all, left, right, columns } => {
             Logical::Set { op, all, left: below(left), right: below(right), columns }
         }
+        Logical::Recursive { work, all, left, right, columns } => {
+            Logical::Recursive { work, all, left: below(left), right: below(right), columns }
+        }
         Logical::LockRows { input, tables, wait } => Logical::LockRows { input: below(input), tables, wait },
         leaf => leaf,
     }
@@ -71,6 +74,7 @@ fn fold_in(node: &mut Logical) {
         | Logical::Distinct(..)
         | Logical::Sort(..)
         | Logical::Set { .. }
+        | Logical::Recursive { .. }
         | Logical::LockRows { .. } => {}
     }
 }

@@ -285,15 +285,16 @@ impl Operator for CteScan {
         let cell =
             rt.ctes.get(self.cte).ok_or_else(|| SqlError::internal("no such common table expression"))?;
         let mut cte = cell.borrow_mut();
-        if cte.rows.is_none() {
-            let mut rows = Vec::new();
-            while let Some(b) = cte.exec.next(rt)? {
-                rt.charge(b.memory())?;
-                rows.push(b);
+        while self.at >= cte.rows.len() && !cte.done {
+            match cte.exec.next(rt)? {
+                Some(b) => {
+                    rt.charge(b.memory())?;
+                    cte.rows.push(b);
+                }
+                None => cte.done = true,
             }
-            cte.rows = Some(Arc::new(rows));
         }
-        let b = cte.rows.as_ref().and_then(|r| r.get(self.at)).cloned();
+        let b = cte.rows.get(self.at).cloned();
         self.at += 1;
         Ok(b)
     }

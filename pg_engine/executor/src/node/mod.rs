@@ -8,6 +8,7 @@ mod misc;
 pub(crate) mod modify;
 mod nested_loop;
 mod recheck;
+mod recursive;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
@@ -196,6 +197,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         }
         Node::Set { op, all, left, right } => {
             boxed(set_ops::SetOperation::new(*op, *all, input(left, c)?, input(right, c)?))
+        }
+        Node::Recursive { work, all, left, right } => {
+            boxed(recursive::Recursive::new(*work as usize, *all, input(left, c)?, input(right, c)?))
         }
         Node::CteScan(n) => boxed(misc::CteScan::new(*n as usize)),
         Node::LockRows { input: p, tables, wait } => {

@@ -33,10 +33,18 @@ pub(super) fn tree(
         next: 0,
         slots: Vec::new(),
         subplans: 0,
+        work_tables: Vec::new(),
     };
     let mut ctes = Vec::with_capacity(planned.ctes.len());
     for (i, cte) in planned.ctes.iter().enumerate() {
+        if let Node::Recursive { work, .. } = &cte.node {
+            describer.work_tables.push(*work);
+        }
         let (mut item, _) = describer.node(cte)?;
+        if matches!(planned.ctes.get(i + 1).map(|c| &c.node), Some(Node::Recursive { work, .. }) if *work as usize == i)
+        {
+            continue;
+        }
         item.heading = Some(format!("CTE {}", cte_name(i as u32)));
         ctes.push(item);
     }
@@ -68,6 +76,7 @@ fn scans(plan: &Physical) -> usize {
         Node::NestedLoop { left, right, .. }
         | Node::HashJoin { left, right, .. }
         | Node::MergeJoin { left, right, .. }
+        | Node::Recursive { left, right, .. }
         | Node::Set { left, right, .. } => scans(left) + scans(right),
         Node::Append(inputs) => inputs.iter().map(scans).sum(),
         Node::Insert(i) => scans(&i.source),
@@ -87,6 +96,8 @@ struct Describer<'a> {
     /// What slots in scope stand for.
     slots: Vec<(u32, String)>,
     subplans: u32,
+    /// Common table expressions that hold the rows a recursion added last.
+    work_tables: Vec<u32>,
 }
 
 /// An item and the names of its output columns.
@@ -243,6 +254,17 @@ impl Describer<'_> {
                 let names = self.child(&mut item, left)?;
                 self.child(&mut item, right)?;
                 Ok((item, names))
+            }
+            Node::Recursive { left, right, .. } => {
+                let mut item = self.item(plan, "Recursive Union");
+                let names = self.child(&mut item, left)?;
+                self.child(&mut item, right)?;
+                Ok((item, names))
+            }
+            Node::CteScan(n) if self.work_tables.contains(n) => {
+                let mut item = self.item(plan, "WorkTable Scan");
+                item.suffix = format!(" on {}", cte_name(*n + 1));
+                Ok((item, pad(Vec::new(), plan)))
             }
             Node::CteScan(n) => {
                 let mut item = self.item(plan, "CTE Scan");

@@ -8,6 +8,7 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder,
+    recursive::invalid_recursion,
     scope::{CteName, CteState, at},
 };
 use crate::ast::NameAt;
@@ -35,10 +36,11 @@ impl Binder<'_> {
                     SqlError::unsupported("a data-modifying statement in WITH").at(at(&cte.alias.name))
                 );
             }
-            if with.recursive {
-                self.frame()?.ctes.push(CteName { name: name.clone(), state: CteState::Open });
-            }
-            let (bound, args) = self.enclosed(|b| b.query_here(&cte.query))?;
+            let recursive = if with.recursive { self.recursive_cte(cte, &name)? } else { None };
+            let (bound, args) = match recursive {
+                Some(bound) => (bound, Vec::new()),
+                None => self.enclosed(|b| b.query_here(&cte.query))?,
+            };
             let state = if args.is_empty() {
                 let columns = renamed(bound.columns, cte)?;
                 CteState::Ready { plan: bound.plan, columns, index: None }
@@ -46,9 +48,6 @@ impl Binder<'_> {
                 CteState::Inline(Arc::new(cte.clone()))
             };
             let frame = self.frame()?;
-            if with.recursive {
-                frame.ctes.pop();
-            }
             frame.ctes.push(CteName { name, state });
         }
         Ok(())
@@ -64,7 +63,19 @@ impl Binder<'_> {
         let state = self.frames.get(level).and_then(|f| f.ctes.get(index)).map(|c| c.state.clone());
         match state {
             None => Ok(None),
-            Some(CteState::Open) => Err(SqlError::unsupported("WITH RECURSIVE").at(name.at)),
+            Some(CteState::Open(fault)) => Err(invalid_recursion(&name.name.name, fault).at(name.at)),
+            Some(CteState::Working { columns, number, references }) => {
+                if references > 0 {
+                    let fault = "recursive reference to query \"{}\" must not appear more than once";
+                    return Err(invalid_recursion(&name.name.name, fault).at(name.at));
+                }
+                let slot = self.frames.get_mut(level).and_then(|f| f.ctes.get_mut(index));
+                if let Some(CteName { state: CteState::Working { references, .. }, .. }) = slot {
+                    *references += 1;
+                }
+                let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
+                Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))
+            }
             Some(CteState::Ready { plan, columns, index: number }) => {
                 let number = match number {
                     Some(number) => number,
@@ -110,7 +121,7 @@ impl Binder<'_> {
     }
 }
 
-fn renamed(mut columns: Vec<Column>, cte: &sq::Cte) -> Result<Vec<Column>> {
+pub(super) fn renamed(mut columns: Vec<Column>, cte: &sq::Cte) -> Result<Vec<Column>> {
     let names = &cte.alias.columns;
     if names.len() > columns.len() {
         return Err(SqlError::new(

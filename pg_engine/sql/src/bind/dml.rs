@@ -582,6 +582,7 @@ pub(super) fn collect_columns(plan: &Logical, out: &mut Vec<Column>) {
         Logical::FunctionScan { columns, .. }
         | Logical::Values { columns, .. }
         | Logical::Set { columns, .. }
+        | Logical::Recursive { columns, .. }
         | Logical::CteScan { columns, .. } => out.extend(columns.iter().cloned()),
         Logical::Filter(input, _)
         | Logical::Distinct(input, _)

@@ -13,6 +13,7 @@ mod from;
 mod literal;
 mod names;
 mod params;
+mod recursive;
 mod resolve;
 mod returning;
 mod scope;

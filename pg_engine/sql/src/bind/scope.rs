@@ -131,8 +131,10 @@ pub(crate) enum CteState {
     Ready { plan: Logical, columns: Vec<Column>, index: Option<u32> },
     /// Uses outer columns: bound anew at each reference.
     Inline(Arc<sq::Cte>),
-    /// Being bound: a reference would be recursive.
-    Open,
+    /// Being bound: a reference would be recursive, which this says of it.
+    Open(&'static str),
+    /// Its recursive term is being bound: a reference reads work table `number`.
+    Working { columns: Vec<Column>, number: u32, references: u32 },
 }
 
 /// One query level.

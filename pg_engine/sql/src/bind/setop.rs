@@ -108,7 +108,7 @@ impl Binder<'_> {
     }
 
     /// Brings a branch's columns to the common types.
-    fn align(&mut self, bound: &mut Bound, types: &[SqlType], name: &str) -> Result<()> {
+    pub(super) fn align(&mut self, bound: &mut Bound, types: &[SqlType], name: &str) -> Result<()> {
         if bound.columns.iter().zip(types).all(|(c, t)| c.ty == *t) {
             return Ok(());
         }
