@@ -22,7 +22,7 @@ use platform::sync::RwLock;
 
 use crate::{
     builtin::{self, *},
-    desc::{Attribute, Constraint, ConstraintKind, Index, IndexKey, Relation, RelationKind},
+    desc::{Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Relation, RelationKind},
     reader::{CatalogReader, ColumnStatistics},
     table::{CatalogTable, Row},
     txn::{Txn, storage_error},
@@ -220,6 +220,8 @@ impl Catalog {
             indexes,
             constraints: self.load_constraints(snapshot, oid)?,
             view,
+            foreign_keys: self.load_foreign_keys(snapshot, "conrelid", &class)?,
+            referenced_by: self.load_foreign_keys(snapshot, "confrelid", &class)?,
             row_estimate: f64::from(class.float("reltuples")),
             page_estimate: class.int("relpages") as u32,
         })))
@@ -359,6 +361,40 @@ impl Catalog {
             })
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(list)
+    }
+
+    /// Foreign keys with this table on the one or the other side. `relhastriggers` says whether there may be any.
+    fn load_foreign_keys(
+        &self,
+        snapshot: &Snapshot,
+        side: &str,
+        class: &Row,
+    ) -> Result<Vec<Arc<ForeignKey>>> {
+        if !class.bool("relhastriggers") {
+            return Ok(Vec::new());
+        }
+        let mut list: Vec<Arc<ForeignKey>> = self
+            .find(snapshot, PG_CONSTRAINT, &[side], &[class.get("oid").clone()])?
+            .iter()
+            .filter(|r| r.char("contype") == b'f')
+            .map(|r| {
+                Arc::new(ForeignKey {
+                    oid: r.oid("oid"),
+                    name: r.text("conname").to_string(),
+                    table: r.oid("conrelid"),
+                    columns: r.int2s("conkey"),
+                    referenced: r.oid("confrelid"),
+                    referenced_columns: r.int2s("confkey"),
+                    on_update: r.char("confupdtype"),
+                    on_delete: r.char("confdeltype"),
+                    full: r.char("confmatchtype") == b'f',
+                    deferrable: r.bool("condeferrable"),
+                    deferred: r.bool("condeferred"),
+                })
+            })
+            .collect();
+        list.sort_by_key(|k| k.oid);
         Ok(list)
     }
 

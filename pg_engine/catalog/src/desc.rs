@@ -110,6 +110,33 @@ pub struct Constraint {
     pub index: Oid,
 }
 
+/// A FOREIGN KEY constraint.
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    /// `pg_constraint.oid`.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
+    /// The referencing table.
+    pub table: Oid,
+    /// Its columns.
+    pub columns: Vec<i16>,
+    /// The referenced table.
+    pub referenced: Oid,
+    /// Its columns, in the order of `columns`.
+    pub referenced_columns: Vec<i16>,
+    /// ON UPDATE, ON DELETE: `a` NO ACTION, `r` RESTRICT, `c` CASCADE, `n` SET NULL, `d` SET DEFAULT.
+    pub on_update: u8,
+    /// See `on_update`.
+    pub on_delete: u8,
+    /// MATCH FULL.
+    pub full: bool,
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
+}
+
 /// A relation.
 #[derive(Clone, Debug)]
 pub struct Relation {
@@ -133,6 +160,10 @@ pub struct Relation {
     pub indexes: Vec<Arc<Index>>,
     /// Constraints.
     pub constraints: Vec<Constraint>,
+    /// Foreign keys of this table.
+    pub foreign_keys: Vec<Arc<ForeignKey>>,
+    /// Foreign keys that refer to this table.
+    pub referenced_by: Vec<Arc<ForeignKey>>,
     /// A view's query text.
     pub view: Option<String>,
     /// Rows and pages as of the last ANALYZE or VACUUM (−1: never).

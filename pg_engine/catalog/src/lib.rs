@@ -40,6 +40,6 @@ pub mod txn;
 pub mod views;
 
 pub use cache::{Catalog, Reader};
-pub use desc::{Attribute, Constraint, ConstraintKind, Index, IndexKey, Relation, RelationKind};
+pub use desc::{Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Relation, RelationKind};
 pub use reader::{CatalogReader, ColumnStatistics};
-pub use txn::{Txn, storage_error};
+pub use txn::{DeferredCheck, Txn, storage_error};

@@ -9,7 +9,7 @@ use alloc::{
 use pg_storage::{
     DeadlockEdge, Isolation, Savepoint, Snapshot, Storage, StorageError, Transaction, WaitsFor,
 };
-use pg_types::{Result, SqlError, SqlState};
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 /// A storage error as clients see it.
 pub fn storage_error(e: StorageError) -> SqlError {
@@ -45,8 +45,30 @@ fn deadlock_line(e: &DeadlockEdge) -> String {
     format!("Process {} waits for {what}; blocked by process {}.", e.process, e.blocked_by)
 }
 
+/// A foreign key's check that was put off to the end of the transaction.
+#[derive(Clone, Debug)]
+pub struct DeferredCheck {
+    /// The constraint.
+    pub constraint: Oid,
+    /// The referencing table.
+    pub table: Oid,
+    /// The key, in terms of the referencing (`removed`: the referenced) columns.
+    pub key: Vec<Value>,
+    /// The referenced row went; otherwise a referencing row came.
+    pub removed: bool,
+}
+
+/// What SET CONSTRAINTS said.
+#[derive(Clone, Debug, Default)]
+struct ConstraintModes {
+    all: Option<bool>,
+    named: Vec<(Oid, bool)>,
+}
+
 /// A transaction. Dropping it rolls back.
 pub struct Txn {
+    deferred_checks: Vec<DeferredCheck>,
+    constraint_modes: ConstraintModes,
     inner: Transaction,
     isolation: Isolation,
     read_only: bool,
@@ -72,6 +94,8 @@ impl Txn {
         let mut inner = storage.begin(isolation);
         inner.set_read_only(read_only);
         Self {
+            deferred_checks: Vec::new(),
+            constraint_modes: ConstraintModes::default(),
             inner,
             isolation,
             read_only,
@@ -93,6 +117,10 @@ impl Txn {
     /// A statement's snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         self.inner.snapshot()
+    }
+    /// A snapshot of this moment, whatever the isolation level.
+    pub fn latest_snapshot(&mut self) -> Snapshot {
+        self.inner.latest_snapshot()
     }
     /// Isolation level.
     pub fn isolation(&self) -> Isolation {
@@ -137,6 +165,35 @@ impl Txn {
     /// Counts this transaction's own catalog changes.
     pub fn private_version(&self) -> u64 {
         self.private_version
+    }
+    /// Puts a foreign key's check off.
+    pub fn defer(&mut self, check: DeferredCheck) {
+        self.deferred_checks.push(check);
+    }
+    /// Are there checks put off?
+    pub fn has_deferred(&self) -> bool {
+        !self.deferred_checks.is_empty()
+    }
+    /// The checks put off; they are the caller's to make.
+    pub fn take_deferred(&mut self) -> Vec<DeferredCheck> {
+        core::mem::take(&mut self.deferred_checks)
+    }
+    /// SET CONSTRAINTS; `None`: ALL.
+    pub fn set_constraints(&mut self, constraint: Option<Oid>, deferred: bool) {
+        let modes = &mut self.constraint_modes;
+        match constraint {
+            None => *modes = ConstraintModes { all: Some(deferred), named: Vec::new() },
+            Some(oid) => {
+                modes.named.retain(|n| n.0 != oid);
+                modes.named.push((oid, deferred));
+            }
+        }
+    }
+    /// Is a foreign key checked at the end of the transaction?
+    pub fn is_deferred(&self, constraint: Oid, deferrable: bool, initially: bool) -> bool {
+        let modes = &self.constraint_modes;
+        let named = modes.named.iter().find(|n| n.0 == constraint).map(|n| n.1);
+        deferrable && named.or(modes.all).unwrap_or(initially)
     }
     /// Refuses a change in a read-only transaction.
     pub fn check_writable(&self, command: &str) -> Result<()> {

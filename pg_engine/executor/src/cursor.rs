@@ -101,6 +101,12 @@ impl Cursor {
         self.rewind(cx);
         Ok(())
     }
+    /// As [`Self::open`], but sees all that is committed at this moment, whatever the isolation level.
+    pub(crate) fn open_latest(&mut self, cx: &ExecContext<'_>) -> Result<()> {
+        self.open(cx)?;
+        self.snapshot = Some(cx.txn.borrow_mut().latest_snapshot());
+        Ok(())
+    }
     fn rewind(&mut self, cx: &ExecContext<'_>) {
         self.snapshot = Some(cx.txn.borrow_mut().snapshot());
         self.memory.set(0);

@@ -105,6 +105,11 @@ impl Engine {
     pub fn commit(&self, txn: Txn) -> Result<()> {
         self.catalog.commit(txn)
     }
+    /// Makes the checks that deferred constraints put off. To be called before [`Self::commit`] when
+    /// [`Txn::has_deferred`] says so; after an error the transaction must be rolled back.
+    pub fn check_deferred(&self, cx: &ExecContext<'_>) -> Result<()> {
+        crate::foreign_key::run_deferred(cx, None)
+    }
     /// ROLLBACK.
     pub fn rollback(&self, txn: Txn) {
         txn.into_storage().abort();

@@ -36,6 +36,7 @@ pub mod cursor;
 mod ddl;
 pub mod engine;
 mod expr;
+mod foreign_key;
 mod host;
 mod keys;
 mod node;

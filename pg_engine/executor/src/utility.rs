@@ -29,6 +29,10 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, "CREATE TABLE")?.create_table(t)?;
             done("CREATE TABLE")
         }
+        Utility::SetConstraints(s) => {
+            Ddl { cx }.set_constraints(s)?;
+            done("SET CONSTRAINTS")
+        }
         Utility::CreateTableAs(t) => create_table_as(t, cx),
         Utility::CreateIndex(i) => {
             Ddl::new(cx, "CREATE INDEX")?.create_index(i)?;

@@ -57,3 +57,8 @@ fn windows() {
 fn recursion() {
     check("recursion");
 }
+
+#[test]
+fn foreign_keys() {
+    check("foreign_keys");
+}

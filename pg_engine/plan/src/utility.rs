@@ -57,6 +57,7 @@ pub enum Utility {
     Vacuum(Vacuum),
     Analyze(Vec<VacuumTarget>),
     Lock(Lock),
+    SetConstraints(SetConstraints),
     Checkpoint,
     Prepare(Prepare),
     Execute(Execute),
@@ -168,6 +169,42 @@ pub enum ConstraintDefKind {
         /// USING INDEX: adopt this index.
         using_index: Option<String>,
     },
+    /// FOREIGN KEY.
+    Foreign(ForeignKeyDef),
+}
+
+/// FOREIGN KEY ... REFERENCES.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKeyDef {
+    /// The referencing columns.
+    pub columns: Vec<String>,
+    /// The referenced table, which may be the one being made.
+    pub referenced: ObjectName,
+    /// Position of its name in the statement.
+    pub referenced_at: u32,
+    /// The referenced columns; empty: the primary key's.
+    pub referenced_columns: Vec<String>,
+    /// MATCH FULL.
+    pub full: bool,
+    /// ON UPDATE, as `pg_constraint.confupdtype` has it.
+    pub on_update: u8,
+    /// ON DELETE.
+    pub on_delete: u8,
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
+    /// NOT VALID: rows that are there already are not looked at.
+    pub not_valid: bool,
+}
+
+/// SET CONSTRAINTS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetConstraints {
+    /// Names; `None`: ALL.
+    pub names: Option<Vec<ObjectName>>,
+    /// DEFERRED.
+    pub deferred: bool,
 }
 
 /// CREATE TABLE.

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
-use pg_executor::Txn;
+use pg_executor::{ExecContext, Txn};
 use pg_plan::statement::{Isolation as Level, Modes, Transaction};
 use pg_types::{Result, SqlError, SqlState};
 use pg_wire::{Severity, Status};
@@ -142,6 +142,14 @@ impl Session {
     }
 
     fn commit(&mut self) -> Result<()> {
+        if let Some(txn) = self.tx.txn.as_mut().filter(|t| t.has_deferred()) {
+            let engine = self.shared.engine.clone();
+            let checked = engine.check_deferred(&ExecContext::new(&engine, &self.env, txn, &[]));
+            if let Err(e) = checked {
+                self.rollback();
+                return Err(e);
+            }
+        }
         self.tx.block = Block::None;
         self.tx.savepoints.clear();
         self.close_transaction_portals();

@@ -129,6 +129,7 @@ pub(crate) enum Constraint {
         nulls_not_distinct: bool,
         using_index: Option<String>,
     },
+    Foreign(pg_plan::utility::ForeignKeyDef),
 }
 
 #[derive(Clone, Debug)]

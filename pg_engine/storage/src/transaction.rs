@@ -142,6 +142,10 @@ impl Transaction {
     pub fn snapshot(&mut self) -> Snapshot {
         self.work.snapshot()
     }
+    /// A snapshot of this moment, whatever the isolation level: for integrity checks.
+    pub fn latest_snapshot(&mut self) -> Snapshot {
+        self.work.latest_snapshot()
+    }
     /// Later snapshots see what was written up to now.
     pub fn next_command(&mut self) {
         self.work.next_command();

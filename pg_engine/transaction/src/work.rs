@@ -211,6 +211,13 @@ impl Work {
         Snapshot { data, own: Own::of(&self.own), command: self.command, serial: self.serial }
     }
 
+    /// A snapshot of this moment, whatever the isolation level: for integrity checks, which must not miss what has been
+    /// committed since the transaction's own snapshot.
+    pub fn latest_snapshot(&mut self) -> Snapshot {
+        let data = self.manager.snapshot();
+        Snapshot { data, own: Own::of(&self.own), command: self.command, serial: self.serial }
+    }
+
     #[cold]
     fn begin_serializable(&mut self) -> Arc<SnapshotData> {
         let manager = self.manager.clone();

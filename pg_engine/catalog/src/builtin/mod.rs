@@ -100,6 +100,8 @@ impl CatalogDef {
             indexes,
             constraints: Vec::new(),
             view: None,
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
             row_estimate: -1.0,
             page_estimate: 0,
         })

@@ -185,6 +185,8 @@ impl Ddl<'_, '_> {
             };
             out.push((dependent, row.char("deptype")));
         }
+        // What goes along with a part of the object (a foreign key to its own table) does not stand in the way.
+        out.sort_by_key(|(_, kind)| *kind == b'n');
         Ok(out)
     }
 

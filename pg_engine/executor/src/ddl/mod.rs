@@ -3,6 +3,7 @@
 pub(crate) mod alter;
 pub(crate) mod comment;
 pub(crate) mod drop;
+mod foreign_key;
 pub(crate) mod index;
 pub(crate) mod rename;
 pub(crate) mod rewrite;

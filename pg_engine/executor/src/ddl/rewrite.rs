@@ -204,7 +204,23 @@ impl Ddl<'_, '_> {
 
     /// TRUNCATE.
     pub(crate) fn truncate(&self, t: &Truncate) -> Result<()> {
-        for r in &t.relations {
+        let mut relations = t.relations.clone();
+        let mut at = 0;
+        while let Some(relation) = relations.get(at).cloned() {
+            at += 1;
+            let known: Vec<Oid> = relations.iter().map(|r| r.oid).collect();
+            if !t.cascade {
+                self.refuse_referenced(&relation, &known)?;
+                continue;
+            }
+            for key in relation.referenced_by.iter().filter(|k| !known.contains(&k.table)) {
+                let other = self.current(key.table)?;
+                let text = format!("truncate cascades to table \"{}\"", other.name);
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, text);
+                relations.push(other);
+            }
+        }
+        for r in &relations {
             let relation = self.relock(r, LockMode::AccessExclusive)?;
             if relation.oid < pg_catalog::builtin::FIRST_NORMAL_OID {
                 return Err(SqlError::new(

@@ -213,23 +213,30 @@ impl Ddl<'_, '_> {
 
     /// Makes constraints of a table.
     pub(crate) fn create_constraints(&self, oid: Oid, list: &[ConstraintDef]) -> Result<()> {
-        // Primary key and unique constraints first, as PostgreSQL does.
-        let (indexes, checks): (Vec<_>, Vec<_>) =
-            list.iter().partition(|c| matches!(c.kind, ConstraintDefKind::Index { .. }));
-        for c in indexes.into_iter().chain(checks) {
+        // Primary key and unique constraints first, foreign keys last, as PostgreSQL does.
+        let mut list: Vec<&ConstraintDef> = list.iter().collect();
+        list.sort_by_key(|c| match c.kind {
+            ConstraintDefKind::Index { .. } => 0,
+            ConstraintDefKind::Check { .. } => 1,
+            ConstraintDefKind::Foreign(_) => 2,
+        });
+        for c in list {
             let relation = self.current(oid)?;
             match &c.kind {
                 ConstraintDefKind::Check { expression, columns } => {
                     self.create_check(&relation, c.name.as_deref(), expression, columns)?;
                 }
                 ConstraintDefKind::Index { .. } => self.create_index_constraint(&relation, c)?,
+                ConstraintDefKind::Foreign(key) => {
+                    self.create_foreign_key(&relation, c.name.as_deref(), key)?;
+                }
             }
             self.step();
         }
         Ok(())
     }
 
-    fn constraint_name_taken(&self, relation: &Relation, name: &str) -> bool {
+    pub(super) fn constraint_name_taken(&self, relation: &Relation, name: &str) -> bool {
         relation.constraints.iter().any(|c| c.name == name)
     }
 
@@ -293,7 +300,7 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    fn refuse_duplicate_constraint(&self, relation: &Relation, name: &str) -> Result<()> {
+    pub(super) fn refuse_duplicate_constraint(&self, relation: &Relation, name: &str) -> Result<()> {
         if self.constraint_name_taken(relation, name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_OBJECT,

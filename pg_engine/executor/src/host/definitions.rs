@@ -78,7 +78,14 @@ fn parenthesised(e: &str) -> String {
 }
 
 /// A constraint's text.
-pub(crate) fn constraint_definition(relation: &Relation, c: &Constraint) -> String {
+pub(crate) fn constraint_definition(
+    reader: &Reader<'_>,
+    relation: &Relation,
+    c: &Constraint,
+) -> Result<String> {
+    if c.kind == ConstraintKind::Foreign {
+        return foreign_key_definition(reader, relation, c);
+    }
     let names = |attnums: &mut dyn Iterator<Item = i16>| -> String {
         attnums
             .filter_map(|n| relation.attributes.iter().find(|a| a.attnum == n))
@@ -86,7 +93,7 @@ pub(crate) fn constraint_definition(relation: &Relation, c: &Constraint) -> Stri
             .collect::<Vec<_>>()
             .join(", ")
     };
-    match c.kind {
+    Ok(match c.kind {
         ConstraintKind::Check => format!("CHECK ({})", parenthesised(c.expression.as_deref().unwrap_or(""))),
         ConstraintKind::Primary | ConstraintKind::Unique => {
             let word = if c.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
@@ -100,8 +107,49 @@ pub(crate) fn constraint_definition(relation: &Relation, c: &Constraint) -> Stri
             }
             out
         }
-        ConstraintKind::Foreign => String::from("FOREIGN KEY"),
+        ConstraintKind::Foreign => String::new(),
+    })
+}
+
+fn foreign_key_definition(reader: &Reader<'_>, relation: &Relation, c: &Constraint) -> Result<String> {
+    let Some(key) = relation.foreign_keys.iter().find(|k| k.oid == c.oid) else { return Ok(String::new()) };
+    let Some(referenced) = reader.relation_by_oid(key.referenced)? else { return Ok(String::new()) };
+    let names = |r: &Relation, attnums: &[i16]| -> String {
+        let columns = attnums.iter().filter_map(|n| r.attributes.iter().find(|a| a.attnum == *n));
+        columns.map(|a| quote_identifier(&a.name)).collect::<Vec<_>>().join(", ")
+    };
+    let action = |code: u8| match code {
+        b'r' => "RESTRICT",
+        b'c' => "CASCADE",
+        b'n' => "SET NULL",
+        b'd' => "SET DEFAULT",
+        _ => "NO ACTION",
+    };
+    let target = crate::text::relation_name(reader, key.referenced)?.unwrap_or_default();
+    let mut out = format!(
+        "FOREIGN KEY ({}) REFERENCES {target}({})",
+        names(relation, &key.columns),
+        names(&referenced, &key.referenced_columns)
+    );
+    if key.full {
+        out.push_str(" MATCH FULL");
     }
+    for (when, code) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        if code != b'a' {
+            out.push_str(&format!(" ON {when} {}", action(code)));
+        }
+    }
+    if key.deferrable {
+        out.push_str(" DEFERRABLE");
+    }
+    if key.deferred {
+        out.push_str(" INITIALLY DEFERRED");
+    }
+    let rows = reader.find(pg_catalog::builtin::PG_CONSTRAINT, &["oid"], &[Value::Oid(c.oid)])?;
+    if rows.first().is_some_and(|r| !r.bool("convalidated")) {
+        out.push_str(" NOT VALID");
+    }
+    Ok(out)
 }
 
 fn index_of(
@@ -154,10 +202,8 @@ pub(super) fn call(
             let found =
                 relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
-            some_text(found.map(|(r, c)| {
-                let text = constraint_definition(r, c);
-                if pretty { plain_check(text) } else { text }
-            }))
+            let text = found.map(|(r, c)| constraint_definition(reader, r, c)).transpose()?;
+            some_text(text.map(|text| if pretty { plain_check(text) } else { text }))
         }
         "pg_get_viewdef" => match args.first() {
             Some(Value::Text(t)) => view_definition(reader, text::find_relation(t, reader)?.oid)?,

@@ -172,7 +172,8 @@ impl Db {
                 return Ok(Answer { tag: "BEGIN".into(), rows: Vec::new() });
             }
             "COMMIT" if !self.failed => {
-                self.engine.commit(self.txn.take().unwrap())?;
+                let txn = self.txn.take().unwrap();
+                self.finish(txn)?;
                 return Ok(Answer { tag: "COMMIT".into(), rows: Vec::new() });
             }
             "COMMIT" | "ROLLBACK" => {
@@ -195,7 +196,7 @@ impl Db {
         let mut txn = self.engine.begin(Isolation::ReadCommitted, false, 0);
         match self.run_in(&mut txn, sql) {
             Ok(a) => {
-                self.engine.commit(txn)?;
+                self.finish(txn)?;
                 Ok(a)
             }
             Err(e) => {
@@ -203,6 +204,15 @@ impl Db {
                 Err(e)
             }
         }
+    }
+    fn finish(&mut self, mut txn: Txn) -> Result<()> {
+        if let Err(e) =
+            self.engine.check_deferred(&ExecContext::new(&self.engine, &self.session, &mut txn, &[]))
+        {
+            self.engine.rollback(txn);
+            return Err(e);
+        }
+        self.engine.commit(txn)
     }
     fn run_in(&mut self, txn: &mut Txn, sql: &str) -> Result<Answer> {
         match self.plan(txn, sql, &[])? {

@@ -329,9 +329,13 @@ impl Binder<'_> {
                 ast::ColumnOption::Generated(_) => def.generated = b's',
                 ast::ColumnOption::Constraint(constraint) => {
                     let mut constraint = constraint.clone();
-                    if let ast::Constraint::Index { columns, primary, .. } = &mut constraint {
-                        columns.push(column.name.clone());
-                        def.not_null |= *primary;
+                    match &mut constraint {
+                        ast::Constraint::Index { columns, primary, .. } => {
+                            columns.push(column.name.clone());
+                            def.not_null |= *primary;
+                        }
+                        ast::Constraint::Foreign(key) => key.columns.push(column.name.value.clone()),
+                        ast::Constraint::Check(_) => {}
                     }
                     constraints.push(ast::NamedConstraint { name: constraint_name.clone(), constraint });
                 }
@@ -446,6 +450,14 @@ impl Binder<'_> {
                 let columns =
                     used.iter().filter_map(|id| shape.get(*id as usize)).map(|(n, _)| n.clone()).collect();
                 u::ConstraintDefKind::Check { expression, columns }
+            }
+            ast::Constraint::Foreign(key) => {
+                if let Some(missing) = key.columns.iter().find(|c| !shape.iter().any(|(n, _)| n == *c)) {
+                    let text =
+                        format!("column \"{missing}\" referenced in foreign key constraint does not exist");
+                    return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, text));
+                }
+                u::ConstraintDefKind::Foreign(key.clone())
             }
             ast::Constraint::Index {
                 primary,

@@ -194,7 +194,8 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
     } else if c.accept("authorization") {
         ("session_authorization".to_string(), set_values(c)?)
     } else if c.peek_is(0, "constraints") {
-        return Ok(utility(Ast::Unsupported("SET CONSTRAINTS".into()), "SET CONSTRAINTS"));
+        c.parser.advance_token();
+        return set_constraints(c);
     } else {
         let name = setting_name(c)?;
         if !c.accept("to") {
@@ -203,6 +204,28 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
         (name, set_values(c)?)
     };
     Ok(ready(Utility::Set(Set { name, values, local }), "SET"))
+}
+
+fn set_constraints(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    let names = if c.accept("all") {
+        None
+    } else {
+        let mut names = Vec::new();
+        loop {
+            names.push(super::name_of(&c.parser.parse_object_name(false)?)?.name);
+            if !c.accept_symbol(&Token::Comma) {
+                break Some(names);
+            }
+        }
+    };
+    let deferred = c.accept("deferred");
+    if !deferred {
+        c.expect("immediate")?;
+    }
+    Ok(ready(
+        Utility::SetConstraints(pg_plan::utility::SetConstraints { names, deferred }),
+        "SET CONSTRAINTS",
+    ))
 }
 
 /// Empty for DEFAULT.

@@ -6,7 +6,8 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_types::SqlError;
+use pg_plan::utility::ForeignKeyDef;
+use pg_types::{SqlError, SqlState};
 use sqlparser::tokenizer::Token;
 
 use super::{Cursor, Parsed};
@@ -47,7 +48,7 @@ fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {
     } else if c.peek_is(0, "check") || c.peek_is(0, "unique") || c.peek_is(0, "primary") {
         ColumnOption::Constraint(constraint(c, false)?)
     } else if c.peek_is(0, "references") {
-        return Err(SqlError::unsupported("FOREIGN KEY").into());
+        return Ok(Some(ColumnOption::Constraint(references(c, Vec::new())?)));
     } else {
         deferrability(c)?;
         return Ok(None);
@@ -137,6 +138,77 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
     Ok(Constraint::Index { primary, columns, include, fillfactor, nulls_not_distinct, using_index })
 }
 
+/// REFERENCES and what may follow.
+fn references(c: &mut Cursor<'_>, columns: Vec<String>) -> Parsed<Constraint> {
+    c.expect("references")?;
+    let name = super::name_of(&c.parser.parse_object_name(false)?)?;
+    let mut def = ForeignKeyDef {
+        columns,
+        referenced: name.name,
+        referenced_at: name.at,
+        referenced_columns: Vec::new(),
+        full: false,
+        on_update: b'a',
+        on_delete: b'a',
+        deferrable: false,
+        deferred: false,
+        not_valid: false,
+    };
+    if c.parser.peek_token_ref().token == Token::LParen {
+        def.referenced_columns = c.idents_in_parentheses()?.into_iter().map(|i| i.value).collect();
+    }
+    loop {
+        if c.accept("match") {
+            def.full = c.accept("full");
+            if c.accept("partial") {
+                let text = "MATCH PARTIAL not yet implemented";
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).into());
+            }
+            if !def.full {
+                c.expect("simple")?;
+            }
+        } else if c.accept_all(&["on", "delete"]) {
+            def.on_delete = referential_action(c)?;
+        } else if c.accept_all(&["on", "update"]) {
+            def.on_update = referential_action(c)?;
+        } else if c.accept_all(&["not", "deferrable"]) {
+            def.deferrable = false;
+        } else if c.accept("deferrable") {
+            def.deferrable = true;
+        } else if c.accept_all(&["initially", "deferred"]) {
+            (def.deferrable, def.deferred) = (true, true);
+        } else if c.accept_all(&["initially", "immediate"]) {
+            def.deferred = false;
+        } else if c.accept_all(&["not", "valid"]) {
+            def.not_valid = true;
+        } else {
+            return Ok(Constraint::Foreign(def));
+        }
+    }
+}
+
+fn referential_action(c: &mut Cursor<'_>) -> Parsed<u8> {
+    Ok(if c.accept_all(&["no", "action"]) {
+        b'a'
+    } else if c.accept("restrict") {
+        b'r'
+    } else if c.accept("cascade") {
+        b'c'
+    } else {
+        c.expect("set")?;
+        let action = if c.accept("null") {
+            b'n'
+        } else {
+            c.expect("default")?;
+            b'd'
+        };
+        if c.parser.peek_token_ref().token == Token::LParen {
+            return Err(SqlError::unsupported("a column list of SET NULL or SET DEFAULT").into());
+        }
+        action
+    })
+}
+
 /// There is one tablespace.
 pub(super) fn tablespace(c: &mut Cursor<'_>) -> Parsed<()> {
     let name = c.ident()?;
@@ -162,7 +234,13 @@ pub(super) fn table_constraint(c: &mut Cursor<'_>) -> Parsed<Option<NamedConstra
             deferrability(c)?;
             Ok(Some(NamedConstraint { name, constraint }))
         }
-        "foreign" => Err(SqlError::unsupported("FOREIGN KEY").into()),
+        "foreign" => {
+            c.parser.advance_token();
+            c.expect("key")?;
+            let columns = c.idents_in_parentheses()?.into_iter().map(|i| i.value).collect();
+            let constraint = references(c, columns)?;
+            Ok(Some(NamedConstraint { name, constraint }))
+        }
         "exclude" if c.parser.peek_nth_token_ref(1).token == Token::LParen || c.peek_is(1, "using") => {
             Err(SqlError::unsupported("EXCLUDE constraints").into())
         }

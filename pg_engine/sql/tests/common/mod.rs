@@ -1,5 +1,7 @@
 //! A fixed catalog: two tables, and the system catalogs' shapes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
+
 use std::sync::Arc;
 
 use pg_catalog::{
@@ -39,6 +41,8 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         indexes: Vec::new(),
         constraints: Vec::new(),
         view: None,
+        foreign_keys: Vec::new(),
+        referenced_by: Vec::new(),
         row_estimate: 10_000.0,
         page_estimate: 100,
     }

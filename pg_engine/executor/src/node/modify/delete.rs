@@ -53,6 +53,9 @@ impl Delete {
             };
             match outcome {
                 RowOutcome::Done { .. } => {
+                    if let Some(guard) = &mut self.target.guard {
+                        guard.deleted(self.row.get(1..=self.target.live.len()).unwrap_or(&[]), rt)?;
+                    }
                     self.affected += 1;
                     if let Some(r) = &mut self.target.returning {
                         let mut both: Vec<Value> =
@@ -88,7 +91,7 @@ impl Delete {
                 self.delete_row(rt)?;
             }
         }
-        Ok(())
+        self.target.finish(rt)
     }
 }
 

@@ -85,7 +85,7 @@ impl Insert {
                 self.returned.push_batch(project(r, &self.types, &both, rt)?);
             }
         }
-        Ok(())
+        self.target.finish(rt)
     }
 
     /// Inserts one row unless an arbiter index has its key; then does what ON CONFLICT says.
@@ -143,6 +143,9 @@ impl Insert {
                 return Ok(false);
             }
         }
+        if let Some(guard) = &mut self.target.guard {
+            guard.inserted(row, rt)?;
+        }
         Ok(true)
     }
 
@@ -189,6 +192,9 @@ impl Insert {
             RowOutcome::Done { tid, hot } => {
                 if !hot {
                     self.target.index_row(&new, tid, rt)?;
+                }
+                if let Some(guard) = &mut self.target.guard {
+                    guard.updated(&old, &new, rt)?;
                 }
                 self.affected += 1;
                 self.return_row(&new, &new, rt)?;

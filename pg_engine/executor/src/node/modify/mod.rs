@@ -5,6 +5,7 @@ pub(crate) mod insert;
 pub(crate) mod update;
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     sync::Arc,
@@ -22,6 +23,7 @@ use super::{Compiler, scan};
 use crate::{
     context::{ExecContext, Rt},
     expr::{Compiled, RowRef},
+    foreign_key::Guard,
 };
 
 /// Longest value that an error's DETAIL shows of a row.
@@ -55,6 +57,8 @@ pub(crate) struct Target {
     /// Live positions that a foreign key could refer to.
     key_columns: Vec<usize>,
     pub(crate) returning: Option<Vec<Compiled>>,
+    /// Foreign keys of the table and to it.
+    pub(crate) guard: Option<Box<Guard>>,
     key: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -121,6 +125,7 @@ impl Target {
             .collect::<Result<_>>()?;
         let returning = t.returning.as_ref().map(|l| c.exprs(l)).transpose()?;
         Ok(Self {
+            guard: Guard::new(&relation),
             relation,
             layout,
             missing,
@@ -136,7 +141,16 @@ impl Target {
         })
     }
 
+    /// The end of the statement: what foreign keys ask for.
+    pub(crate) fn finish(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
+        match &mut self.guard {
+            None => Ok(()),
+            Some(guard) => guard.finish(rt),
+        }
+    }
+
     pub(crate) fn reset(&mut self) {
+        self.guard.iter_mut().for_each(|g| g.reset());
         self.checks.iter_mut().for_each(|(_, e)| e.reset());
         self.generated.iter_mut().for_each(|(_, e)| e.reset());
         self.returning.iter_mut().flatten().for_each(Compiled::reset);
@@ -447,6 +461,9 @@ impl Target {
         self.payload = arena;
         for n in 0..self.indexes.len() {
             self.index_batch(n, b, &tids, rt)?;
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.inserted_batch(b, rt)?;
         }
         Ok(tids)
     }

@@ -99,6 +99,9 @@ impl Update {
                     if !hot {
                         self.target.index_row(&self.new, tid, rt)?;
                     }
+                    if let Some(guard) = &mut self.target.guard {
+                        guard.updated(self.row.get(1..=width).unwrap_or(&[]), &self.new, rt)?;
+                    }
                     self.affected += 1;
                     if let Some(r) = &mut self.target.returning {
                         let mut both = self.new.clone();
@@ -133,7 +136,7 @@ impl Update {
                 self.update_row(rt)?;
             }
         }
-        Ok(())
+        self.target.finish(rt)
     }
 }
 
