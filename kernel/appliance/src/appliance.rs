@@ -143,7 +143,8 @@ fn announce(network: &NetStack, port: u16) {
         heap.large >> 20
     );
     for address in network.addresses() {
-        log::info!("listening on {} port {port}", address.address());
+        // Whatever the log level: people and programs wait for it.
+        driver_serial::print(format_args!("listening on {} port {port}\n", address.address()));
     }
     log::info!("up after {} ms", time::monotonic().as_millis());
 }

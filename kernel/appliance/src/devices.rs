@@ -9,13 +9,16 @@ use driver_nvme::{
 use driver_pci::{ConfigSpace, Ecam, Function};
 use driver_virtio::{DeviceType, VirtioNet, VirtioRng, transport::device_type};
 use intralith_config::Network;
-use kernel_memory::PhysAddr;
+use kernel_memory::{PhysAddr, frames};
 use kernel_net::{Ipv4Config, NetStack};
 use kernel_task::{entropy, spawn_on};
 use platform::block::BlockDevice;
 
 /// How long the entropy device may take.
 const ENTROPY_LIMIT: Duration = Duration::from_millis(100);
+
+/// Buffers of connections may take the memory's size divided by this.
+const CONNECTION_SHARE: usize = 8;
 
 /// Every PCI function.
 pub fn enumerate() -> Vec<Function> {
@@ -88,6 +91,7 @@ fn stack_config(network: &Network) -> kernel_net::Config {
     let mut seed = [0u8; 8];
     entropy::fill(&mut seed);
     let mut config = kernel_net::Config::new(u64::from_le_bytes(seed));
+    config.limits.memory = config.limits.memory.max(frames::stats().total / CONNECTION_SHARE);
     if let Network::Static { address, prefix, gateway } = *network {
         match address {
             IpAddr::V4(address) => {
