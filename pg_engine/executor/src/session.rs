@@ -119,6 +119,14 @@ pub trait Session {
     fn session_locks(&self) -> &Mutex<SessionLocks>;
     /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).
     /// `Column(i)` in the result is attribute number `i + 1` of `relation`.
+    fn bind_value(
+        &self,
+        catalog: &dyn CatalogReader,
+        relation: &Relation,
+        text: &str,
+        ty: pg_types::SqlType,
+    ) -> Result<Expr>;
+    /// Binds an expression that a catalog keeps as text, over a relation's columns.
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;
     /// Plans a bound query (CREATE TABLE AS).
     fn plan_bound(

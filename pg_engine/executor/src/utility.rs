@@ -29,6 +29,10 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, "CREATE TABLE")?.create_table(t)?;
             done("CREATE TABLE")
         }
+        Utility::AlterSchemaOwner { name, owner } => {
+            Ddl::new(cx, "ALTER SCHEMA")?.alter_schema_owner(name, owner)?;
+            done("ALTER SCHEMA")
+        }
         Utility::SetConstraints(s) => {
             Ddl { cx }.set_constraints(s)?;
             done("SET CONSTRAINTS")

@@ -58,6 +58,13 @@ pub enum Utility {
     Analyze(Vec<VacuumTarget>),
     Lock(Lock),
     SetConstraints(SetConstraints),
+    /// ALTER SCHEMA ... OWNER TO.
+    AlterSchemaOwner {
+        /// The schema.
+        name: String,
+        /// The role.
+        owner: String,
+    },
     Checkpoint,
     Prepare(Prepare),
     Execute(Execute),
@@ -115,6 +122,8 @@ pub struct OwnedSequence {
 /// What CREATE and ALTER SEQUENCE may say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SequenceOptions {
+    /// SEQUENCE NAME, of an identity column's sequence.
+    pub name: Option<ObjectName>,
     /// AS type.
     pub ty: Option<Oid>,
     /// INCREMENT.

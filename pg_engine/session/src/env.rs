@@ -240,6 +240,15 @@ impl Session for Env {
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
         statement::bind_expression(catalog, relation, text)
     }
+    fn bind_value(
+        &self,
+        catalog: &dyn CatalogReader,
+        relation: &Relation,
+        text: &str,
+        ty: pg_types::SqlType,
+    ) -> Result<Expr> {
+        pg_sql::bind_scalar(text, Some(relation), Some(ty), catalog)
+    }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         statement::plan_text(catalog, text, &self.derived)
     }

@@ -30,6 +30,7 @@ pub struct Shapes {
     text: String,
     types: Vec<Option<Oid>>,
     /// Operators of plans that ran, the last one at the end.
+    #[expect(clippy::vec_box, reason = "portals hold them boxed; a cursor is large to move")]
     cursors: Vec<Box<Cursor>>,
     /// Hashes of shapes that cannot be prepared although their texts can.
     refused: Vec<u64>,

@@ -45,6 +45,10 @@ pub(crate) fn expression(
 }
 
 fn type_name(ty: SqlType) -> String {
+    // `character` without a length would be read as character(1).
+    if ty.oid == oid::BPCHAR && ty.typmod < 0 {
+        return "bpchar".into();
+    }
     typeinfo::display(ty).into_owned()
 }
 

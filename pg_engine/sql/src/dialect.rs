@@ -2,12 +2,15 @@
 //! PostgreSQL's keyword categories instead of by trial, which is faster and gives the right errors.
 
 use alloc::{boxed::Box, collections::BTreeSet, string::ToString, vec, vec::Vec};
-use core::{any::TypeId, cell::RefCell};
+use core::{
+    any::TypeId,
+    cell::{Cell, RefCell},
+};
 
 use sqlparser::{
     ast::{
         BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, Ident, Interval, ObjectName,
-        TypedString, UnaryOperator, Value, ValueWithSpan,
+        TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
     },
     dialect::{Dialect, PostgreSqlDialect, Precedence},
     keywords::Keyword,
@@ -27,6 +30,8 @@ const OTHER: u8 = 70;
 pub(crate) struct Postgres {
     /// Token positions where a parenthesised query was tried and is none.
     not_queries: RefCell<BTreeSet<usize>>,
+    /// `ARRAY[` entered and not left.
+    arrays: Cell<u32>,
 }
 
 const BASE: PostgreSqlDialect = PostgreSqlDialect {};
@@ -155,6 +160,30 @@ fn value(
     Ok(make(token.token).map(|v| Expr::Value(ValueWithSpan { value: v, span: token.span })))
 }
 
+/// TRIM; after BOTH, LEADING and TRAILING the characters may be left out.
+fn trim(p: &mut Parser) -> Result<Expr, ParserError> {
+    let side = match &p.peek_nth_token_ref(1).token {
+        Token::Word(w) if w.quote_style.is_none() => match w.keyword {
+            Keyword::BOTH => Some(TrimWhereField::Both),
+            Keyword::LEADING => Some(TrimWhereField::Leading),
+            Keyword::TRAILING => Some(TrimWhereField::Trailing),
+            _ => None,
+        },
+        _ => None,
+    };
+    let from =
+        |t: &Token| matches!(t, Token::Word(w) if w.quote_style.is_none() && w.keyword == Keyword::FROM);
+    if side.is_none() || !from(&p.peek_nth_token_ref(2).token) {
+        return p.parse_trim_expr();
+    }
+    for _ in 0..3 {
+        p.advance_token();
+    }
+    let expr = Box::new(p.parse_expr()?);
+    p.expect_token(&Token::RParen)?;
+    Ok(Expr::Trim { expr, trim_where: side, trim_what: None, trim_characters: None })
+}
+
 fn is_string(token: &Token) -> bool {
     matches!(token, Token::SingleQuotedString(_))
 }
@@ -204,6 +233,11 @@ impl Postgres {
                 Ok(Some(prefix_operator(&token.token, operand)))
             }
             Token::LParen => self.parenthesis(p).map(Some),
+            // The rows of a nested constructor.
+            Token::LBracket if self.arrays.get() > 0 => {
+                p.advance_token();
+                p.parse_array_expr(true).map(Some)
+            }
             Token::Word(_) => self.word(p).map(Some),
             _ => p.expected_ref("an expression", p.peek_token_ref()),
         }
@@ -289,7 +323,7 @@ impl Postgres {
             }
             Keyword::TRIM if call => {
                 p.advance_token();
-                return p.parse_trim_expr();
+                return trim(p);
             }
             Keyword::INTERVAL if is_string(&next) || call => {
                 p.advance_token();
@@ -298,7 +332,10 @@ impl Postgres {
             Keyword::ARRAY if next == Token::LBracket => {
                 p.advance_token();
                 p.advance_token();
-                return p.parse_array_expr(true);
+                self.arrays.set(self.arrays.get() + 1);
+                let array = p.parse_array_expr(true);
+                self.arrays.set(self.arrays.get().saturating_sub(1));
+                return array;
             }
             Keyword::ARRAY if call => {
                 p.advance_token();

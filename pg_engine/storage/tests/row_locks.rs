@@ -1,5 +1,7 @@
 //! Row locks of several modes and holders on real rows.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
+
 use std::{sync::Arc, thread, time::Duration};
 
 use pg_storage::{RowLock::*, *};

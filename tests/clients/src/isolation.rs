@@ -123,8 +123,8 @@ impl Scenario {
             return;
         }
         for session in 0..self.sessions.len() {
-            let own = self.steps.iter().enumerate().filter(|(_, s)| s.1 == session);
-            if let Some((i, _)) = own.skip(done[session]).next() {
+            let mut own = self.steps.iter().enumerate().filter(|(_, s)| s.1 == session);
+            if let Some((i, _)) = own.nth(done[session]) {
                 done[session] += 1;
                 path.push(i);
                 self.interleave(done, path);

@@ -109,7 +109,13 @@ impl Ddl<'_, '_> {
                 self.drop_not_null(relation, column(relation, name)?)
             }
             AlterAction::SetType { column: name, ty, using } => {
-                self.set_type(relation, column(relation, name)?, *ty, using)
+                let column = column(relation, name)?;
+                let keyed = relation.foreign_keys.iter().any(|k| k.columns.contains(&column.attnum))
+                    || relation.referenced_by.iter().any(|k| k.referenced_columns.contains(&column.attnum));
+                if keyed {
+                    return Err(SqlError::unsupported("ALTER COLUMN TYPE of a foreign key's column"));
+                }
+                self.set_type(relation, column, *ty, using)
             }
             AlterAction::AddIdentity { column: name, sequence } => {
                 let a = column(relation, name)?;
@@ -369,8 +375,7 @@ impl Ddl<'_, '_> {
 
     /// An expression brought to a column's type.
     fn coerced(&self, relation: &Relation, text: &str, ty: SqlType) -> Result<Compiled> {
-        let e = self.cx.session.bind_expression(&self.reader()?, relation, text)?;
-        let e = if e.ty().oid == ty.oid { e } else { pg_plan::expr::Expr::CoerceViaIo(e.into(), ty) };
+        let e = self.cx.session.bind_value(&self.reader()?, relation, text, ty)?;
         Compiled::new(&e, &mut crate::node::Compiler::new(0))
     }
 

@@ -189,7 +189,13 @@ impl Ddl<'_, '_> {
         c: &ColumnDef,
     ) -> Result<()> {
         if let Some(s) = &c.sequence {
-            let name = self.choose_name(schema, table, &c.name, "seq")?;
+            let name = match &s.options.name {
+                Some(given) => {
+                    self.name_taken(schema, &given.name, false)?;
+                    given.name.clone()
+                }
+                None => self.choose_name(schema, table, &c.name, "seq")?,
+            };
             let seq = self.create_sequence_relation(&name, schema, &s.options, Some(c.ty.oid))?;
             let kind = if s.identity == 0 { Dependency::Auto } else { Dependency::Internal };
             self.depend(Address::new(PG_CLASS, seq), Address::column(relation, attnum), kind)?;
@@ -435,6 +441,18 @@ impl Ddl<'_, '_> {
             self.depend(address, Address::column(relation.oid, n), Dependency::Auto)?;
         }
         self.depend(Address::new(PG_CLASS, index), address, Dependency::Internal)
+    }
+
+    /// ALTER SCHEMA ... OWNER TO.
+    pub(crate) fn alter_schema_owner(&self, name: &str, owner: &str) -> Result<()> {
+        let Some(schema) = self.reader()?.schema(name)? else {
+            let text = format!("schema \"{name}\" does not exist");
+            return Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, text));
+        };
+        let owner = self.role_oid(owner)?;
+        self.update(PG_NAMESPACE, &["oid"], &[Value::Oid(schema)], |r| r.put("nspowner", owner))?;
+        self.step();
+        Ok(())
     }
 
     /// CREATE SCHEMA.

@@ -99,6 +99,15 @@ impl Session for TestSession {
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
         pg_sql::bind_scalar(text, Some(relation), None, catalog)
     }
+    fn bind_value(
+        &self,
+        catalog: &dyn CatalogReader,
+        relation: &Relation,
+        text: &str,
+        ty: pg_types::SqlType,
+    ) -> Result<Expr> {
+        pg_sql::bind_scalar(text, Some(relation), Some(ty), catalog)
+    }
     fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
         pg_planner::plan(query, catalog, &Default::default()).map(Arc::new)
     }

@@ -29,6 +29,7 @@ impl Binder<'_> {
             sq::Expr::CompoundIdentifier(parts) => self.compound(parts),
             sq::Expr::Value(value) => self.value(value),
             sq::Expr::Nested(inner) => self.expr_inner(inner),
+            sq::Expr::BinaryOp { left, op: Op::Overlaps, right } => self.overlaps(left, right),
             sq::Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
             sq::Expr::UnaryOp { op, expr: operand } => self.unary(op, operand),
             sq::Expr::Function(f) => self.function(f),

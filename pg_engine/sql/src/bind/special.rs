@@ -267,6 +267,25 @@ impl Binder<'_> {
         self.make_array(bound, common, at)
     }
 
+    /// `(a, b) OVERLAPS (c, d)`.
+    pub(super) fn overlaps(&mut self, left: &sq::Expr, right: &sq::Expr) -> Result<Expr> {
+        let mut bound = Vec::with_capacity(4);
+        for (side, name) in [(left, "left"), (right, "right")] {
+            let sq::Expr::Tuple(pair) = side else {
+                let text = format!("wrong number of parameters on {name} side of OVERLAPS expression");
+                return Err(SqlError::syntax(text).at(start(side)));
+            };
+            if pair.len() != 2 {
+                let text = format!("wrong number of parameters on {name} side of OVERLAPS expression");
+                return Err(SqlError::syntax(text).at(start(side)));
+            }
+            for e in pair {
+                bound.push(self.expr(e)?);
+            }
+        }
+        self.call("overlaps", bound, start(left))
+    }
+
     /// An inner `[...]` of a nested constructor.
     fn array_element(&mut self, e: &sq::Expr) -> Result<Expr> {
         match e {

@@ -229,6 +229,8 @@ impl Binder<'_> {
         self.canonical(&bound, &[])
     }
 
+    /// A default as it is kept: of the column's type only if it is a literal without one. What brings it to the column's
+    /// type is found anew wherever it is used.
     fn over_entry_default(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<Expr> {
         let frames = core::mem::take(&mut self.frames);
         self.frames
@@ -257,10 +259,14 @@ impl Binder<'_> {
                 )
                 .hint("You will need to rewrite or cast the expression.")
             };
-            match self.try_coerce(bound, ty, pg_functions::CastContext::Assignment)? {
-                Some(bound) => Ok(bound),
-                None => Err(message()),
+            let coerced = self.try_coerce(bound.clone(), ty, pg_functions::CastContext::Assignment)?;
+            if coerced.is_none() {
+                return Err(message());
             }
+            if from.oid != oid::UNKNOWN {
+                return Ok(bound);
+            }
+            self.implicit(bound, SqlType::new(ty.oid), start(e))
         });
         self.frames = frames;
         result

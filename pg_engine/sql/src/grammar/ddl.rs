@@ -86,7 +86,7 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.accept("sequence") {
         let if_not_exists = c.if_not_exists()?;
         let name = c.name()?.name;
-        let def = table::sequence_options(c)?;
+        let def = unnamed(table::sequence_options(c)?)?;
         return Ok(utility(Ast::CreateSequence(name, if_not_exists, def), "CREATE SEQUENCE"));
     }
     if c.accept("schema") {
@@ -444,6 +444,11 @@ fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
         ObjectKind::Database => Ok(refuse(c, "ALTER DATABASE")),
         ObjectKind::Schema => {
             let name = c.name()?;
+            if c.accept_all(&["owner", "to"]) {
+                let owner = c.ident()?;
+                let name = name.name.name;
+                return Ok(ready(Utility::AlterSchemaOwner { name, owner }, "ALTER SCHEMA"));
+            }
             if c.accept_all(&["rename", "to"]) {
                 return rename(c, ObjectKind::Schema, name, false, None, "ALTER SCHEMA");
             }
@@ -463,6 +468,14 @@ fn rename(
 ) -> Parsed<Statement> {
     let new_name = c.ident()?;
     Ok(ready(Utility::Rename(Rename { kind, name: name.name, if_exists, part, new_name }), tag))
+}
+
+/// SEQUENCE NAME is for identity columns.
+fn unnamed(def: crate::ast::SequenceDef) -> Parsed<crate::ast::SequenceDef> {
+    if def.options.name.is_some() {
+        return Err(SqlError::syntax("invalid sequence option SEQUENCE NAME").into());
+    }
+    Ok(def)
 }
 
 fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
@@ -490,7 +503,7 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
         return rename(c, ObjectKind::Column, table, if_exists, part, tag);
     }
     if kind == ObjectKind::Sequence && !c.peek_is(0, "owner") && !c.peek_is(0, "set") {
-        let def = table::sequence_options(c)?;
+        let def = unnamed(table::sequence_options(c)?)?;
         return Ok(utility(Ast::AlterSequence(table.name, if_exists, def), tag));
     }
     let mut actions = Vec::new();

@@ -254,7 +254,9 @@ pub(super) fn sequence_options(c: &mut Cursor<'_>) -> Parsed<SequenceDef> {
     let mut def = SequenceDef::default();
     let o = &mut def.options;
     loop {
-        if c.accept("as") {
+        if c.accept_all(&["sequence", "name"]) {
+            o.name = Some(c.name()?.name);
+        } else if c.accept("as") {
             def.ty = Some(c.parser.parse_data_type()?);
         } else if c.accept("increment") {
             c.accept("by");
