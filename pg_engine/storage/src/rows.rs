@@ -170,13 +170,18 @@ impl Storage {
         }
         if skipped {
             open.usable_from.store(self.engine.transactions.next().0, Ordering::Release);
+            self.young_indexes.store(true, Ordering::Release);
         }
         Ok(())
     }
     /// May a statement with this snapshot use the index? Not if the index was created after the snapshot and leaves out
     /// versions that the snapshot may see (a REPEATABLE READ transaction older than the index).
+    ///
+    /// A statement that takes its snapshot after it was planned needs not ask.
+    #[inline]
     pub fn index_usable(&self, index: RelId, snapshot: &Snapshot) -> Result<bool> {
-        Ok(self.opened(index)?.usable_from.load(Ordering::Acquire) <= snapshot.data().xmax.0)
+        Ok(!self.young_indexes.load(Ordering::Acquire)
+            || self.opened(index)?.usable_from.load(Ordering::Acquire) <= snapshot.data().xmax.0)
     }
 
     /// Adds an index entry.

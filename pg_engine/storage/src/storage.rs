@@ -76,6 +76,8 @@ pub struct Storage {
     config: StorageConfig,
     open: RwLock<HashMap<RelId, Arc<Open>>>,
     checkpoints: Mutex<Checkpoints>,
+    /// Some index leaves out versions that old snapshots see.
+    pub(crate) young_indexes: AtomicBool,
     closing: AtomicBool,
     stop: Mutex<bool>,
     stopped: Condvar,
@@ -316,6 +318,7 @@ fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storag
         config,
         open: RwLock::new(HashMap::new()),
         checkpoints: Mutex::new(Checkpoints { superblock, last: time::monotonic() }),
+        young_indexes: AtomicBool::new(false),
         closing: AtomicBool::new(false),
         stop: Mutex::new(false),
         stopped: Condvar::new(),

@@ -294,6 +294,8 @@ pub(crate) struct IndexScan {
     /// Stretches of the index still to be scanned.
     stretches: Option<VecDeque<Stretch>>,
     scan: Option<pg_storage::IndexScan>,
+    /// The rows were found without the index.
+    by_scan: bool,
     tids: Vec<Tid>,
     at: usize,
     /// Rows wanted in the next batch: grows, so that LIMIT 1 reads little.
@@ -365,6 +367,7 @@ impl IndexScan {
             filter: c.option(filter)?,
             stretches: None,
             scan: None,
+            by_scan: false,
             tids: Vec::new(),
             at: 0,
             target: 32,
@@ -515,6 +518,53 @@ impl IndexScan {
         Ok(out)
     }
 
+    /// The index is younger than the snapshot and leaves out versions that the snapshot sees: finds the rows by reading the table,
+    /// and puts them in the index's order.
+    #[cold]
+    fn find_by_scan(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
+        if self.index.predicate.is_some() || self.index.keys.iter().any(|k| k.attnum <= 0) {
+            return Err(super::modify::serialization_failure("update"));
+        }
+        let stretches = self.plan_stretches(rt)?;
+        let mut scan = rt.storage().heap_scan(self.heap, rt.snapshot, None).map_err(storage_error)?;
+        let mut found: Vec<(Vec<u8>, Tid)> = Vec::new();
+        let (layout, missing) = (&self.reader.layout, &self.reader.missing);
+        let keys = self.index.keys.iter().take(self.index.key_count);
+        let mut add = |tid, payload: &[u8]| -> Result<()> {
+            let row = layout.decode(payload, missing)?;
+            let mut key = Vec::new();
+            for k in keys.clone() {
+                let v = row.get(k.attnum as usize - 1).unwrap_or(&Value::Null);
+                keys::encode_index_value(k, v, &mut key)?;
+            }
+            if stretches.iter().any(|s| s.covers(&key)) {
+                found.push((key, tid));
+            }
+            Ok(())
+        };
+        let mut failure = None;
+        while scan
+            .next_page(|tid, payload| {
+                if failure.is_none() {
+                    failure = add(tid, payload).err();
+                }
+            })
+            .map_err(storage_error)?
+        {
+            rt.cx.checkpoint()?;
+        }
+        if let Some(e) = failure {
+            return Err(e);
+        }
+        found.sort_unstable();
+        if self.backward {
+            found.reverse();
+        }
+        self.tids = found.into_iter().map(|f| f.1).collect();
+        (self.stretches, self.by_scan) = (Some(VecDeque::new()), true);
+        Ok(())
+    }
+
     /// Would a row with this key be found?
     pub(super) fn covers(&mut self, key: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
         Ok(self.plan_stretches(rt)?.iter().any(|s| s.covers(key)))
@@ -566,7 +616,13 @@ enum Bound {
 
 impl Operator for IndexScan {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.point {
+        if self.stretches.is_none()
+            && !rt.storage().index_usable(self.index.storage, rt.snapshot).map_err(storage_error)?
+            && rt.cx.txn.borrow().isolation().uses_one_snapshot()
+        {
+            self.find_by_scan(rt)?;
+        }
+        if self.point && !self.by_scan {
             return self.point(rt);
         }
         if self.stretches.is_none() {
@@ -594,6 +650,7 @@ impl Operator for IndexScan {
     }
     fn reset(&mut self) {
         self.stretches = None;
+        self.by_scan = false;
         self.scan = None;
         self.tids.clear();
         self.at = 0;
