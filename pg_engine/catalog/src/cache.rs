@@ -130,6 +130,14 @@ impl Catalog {
         self.changing.fetch_sub(1, Ordering::AcqRel);
         result
     }
+    /// Runs something that ends a transaction which may have changed catalogs, elsewhere and earlier.
+    pub fn while_changing<T>(&self, end: impl FnOnce() -> T) -> T {
+        self.changing.fetch_add(1, Ordering::AcqRel);
+        let result = end();
+        self.invalidate();
+        self.changing.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
     /// Forgets everything cached.
     pub fn invalidate(&self) {
         let mut cache = self.cache.write();

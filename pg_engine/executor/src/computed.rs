@@ -2,7 +2,12 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use pg_catalog::{Relation, RelationKind, builtin::FIRST_DATABASE, storage_error, table::array};
+use pg_catalog::{
+    Relation, RelationKind,
+    builtin::{FIRST_DATABASE, PG_AUTHID},
+    storage_error,
+    table::array,
+};
 use pg_storage::LockTag;
 use pg_types::{Result, SqlError, Value, oid};
 
@@ -28,6 +33,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_settings" => Ok(settings(cx)),
         "pg_stat_activity" => Ok(activity(cx)),
         "pg_locks" => Ok(locks(cx)),
+        "pg_prepared_xacts" => prepared(cx),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }
 }
@@ -62,6 +68,23 @@ fn settings(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
             ]
         })
         .collect()
+}
+
+fn prepared(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
+    let database = cx.session.database();
+    let snapshot = cx.engine.catalog().latest();
+    let mut rows = Vec::new();
+    for p in cx.engine.prepared_rows() {
+        let owner = cx.engine.catalog().find_one(&snapshot, PG_AUTHID, &["oid"], &[Value::Oid(p.owner)])?;
+        rows.push(alloc::vec![
+            Value::Oid(p.xid as u32),
+            text(&p.name),
+            Value::TimestampTz(p.prepared),
+            owner.map_or(Value::Null, |r| text(r.text("rolname"))),
+            text(&database),
+        ]);
+    }
+    Ok(rows)
 }
 
 /// Locks on objects and advisory locks. Row locks are not listed, as in PostgreSQL.

@@ -40,6 +40,7 @@ mod foreign_key;
 mod host;
 mod keys;
 mod node;
+mod prepared;
 pub mod session;
 pub mod text;
 mod utility;

@@ -146,6 +146,14 @@ pub enum StorageError {
     Canceled,
     /// The transaction was already aborted.
     TransactionAborted(Xid),
+    /// A prepared transaction has that name.
+    PreparedExists,
+    /// Another session is ending the prepared transaction.
+    PreparedBusy,
+    /// No more transactions can be prepared.
+    TooManyPrepared,
+    /// It is not the caller's to end.
+    NotAllowed,
     /// There is no such savepoint level.
     NoSuchSavepoint,
     /// The sequence gave its last value.
@@ -175,6 +183,10 @@ impl StorageError {
             Self::LockTimeout | Self::LockNotAvailable => "55P03",
             Self::Canceled => "57014",
             Self::TransactionAborted(_) => "25P02",
+            Self::PreparedExists => "42710",
+            Self::PreparedBusy => "55000",
+            Self::TooManyPrepared => "53200",
+            Self::NotAllowed => "42501",
             Self::NoSuchSavepoint => "3B001",
             Self::SequenceExhausted => "2200H",
             Self::OutOfBuffers => "53200",
@@ -217,6 +229,10 @@ impl fmt::Display for StorageError {
             Self::TransactionAborted(_) => {
                 f.write_str("current transaction is aborted, commands ignored until end of transaction block")
             }
+            Self::PreparedExists => f.write_str("transaction identifier is already in use"),
+            Self::PreparedBusy => f.write_str("prepared transaction is busy"),
+            Self::TooManyPrepared => f.write_str("maximum number of prepared transactions reached"),
+            Self::NotAllowed => f.write_str("permission denied to finish prepared transaction"),
             Self::NoSuchSavepoint => f.write_str("savepoint does not exist"),
             Self::SequenceExhausted => f.write_str("nextval: reached maximum value of sequence"),
             Self::OutOfBuffers => f.write_str("no unpinned buffers available"),

@@ -200,6 +200,9 @@ pub enum Transaction {
     Savepoint(String),
     Release(String),
     RollbackTo(String),
+    Prepare(String),
+    CommitPrepared(String),
+    RollbackPrepared(String),
 }
 
 /// What BEGIN and SET TRANSACTION say of a transaction; `None`: nothing.

@@ -248,7 +248,7 @@ impl Session {
 
 fn is_ending(t: &pg_plan::statement::Transaction) -> bool {
     use pg_plan::statement::Transaction as T;
-    matches!(t, T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_))
+    matches!(t, T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_) | T::Prepare(_))
 }
 
 fn describe(columns: Option<&[pg_plan::statement::ResultColumn]>, formats: &Formats, out: &mut Encoder) {

@@ -97,7 +97,7 @@ pub fn ends_transaction(parsed: &ParsedStatement) -> bool {
     use pg_plan::statement::Transaction as T;
     matches!(
         parsed.kind(),
-        StatementKind::Transaction(T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_))
+        StatementKind::Transaction(T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_) | T::Prepare(_))
     )
 }
 

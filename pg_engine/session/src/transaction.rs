@@ -227,6 +227,15 @@ impl Session {
                 self.release(name)?;
                 Ok("RELEASE")
             }
+            Transaction::Prepare(name) => self.prepare_transaction(name),
+            Transaction::CommitPrepared(name) => {
+                self.finish_prepared("COMMIT PREPARED", name, true)?;
+                Ok("COMMIT PREPARED")
+            }
+            Transaction::RollbackPrepared(name) => {
+                self.finish_prepared("ROLLBACK PREPARED", name, false)?;
+                Ok("ROLLBACK PREPARED")
+            }
             Transaction::RollbackTo(name) => {
                 self.rollback_to(name)?;
                 Ok("ROLLBACK")
@@ -293,6 +302,37 @@ impl Session {
         }
         // COMMIT of a failed transaction is a ROLLBACK, and says so.
         Ok(if was == Block::Failed { "ROLLBACK" } else { tag })
+    }
+
+    /// PREPARE TRANSACTION: the transaction ends here and waits for a COMMIT PREPARED of anyone's.
+    fn prepare_transaction(&mut self, name: &str) -> Result<&'static str> {
+        if self.tx.block != Block::Open {
+            if self.tx.block == Block::None {
+                self.warn_no_transaction();
+            }
+            self.rollback();
+            return Ok("ROLLBACK");
+        }
+        self.tx.block = Block::None;
+        self.tx.savepoints.clear();
+        self.close_transaction_portals();
+        let user = pg_executor::Session::user(&self.env);
+        let prepared = match self.tx.txn.take() {
+            Some(txn) => self.shared.engine.prepare(txn, name, user, env::now()),
+            None => Ok(()),
+        };
+        match &prepared {
+            Ok(()) => self.env.settings_mut().commit(),
+            Err(_) => self.env.settings_mut().abort(),
+        }
+        prepared.map(|()| "PREPARE TRANSACTION")
+    }
+
+    fn finish_prepared(&mut self, command: &str, name: &str, commit: bool) -> Result<()> {
+        self.prevent_in_block(command)?;
+        let superuser = self.env.identity().superuser;
+        let user = pg_executor::Session::user(&self.env);
+        self.shared.engine.finish_prepared(name, commit, user, superuser)
     }
 
     fn savepoint(&mut self, name: &str) -> Result<()> {

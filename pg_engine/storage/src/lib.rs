@@ -41,6 +41,7 @@
 extern crate alloc;
 
 mod api;
+mod prepared;
 mod rows;
 mod sequence;
 mod storage;
@@ -57,6 +58,7 @@ pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
 };
 pub use pg_volume::{Probe, RelationKind};
+pub use prepared::PreparedInfo;
 pub use rows::{HeapScan, IndexScan};
 pub use storage::Storage;
 pub use transaction::Transaction;

@@ -29,6 +29,7 @@ use platform::{
 
 use crate::{
     api::{FormatOptions, StorageConfig},
+    prepared::{KIND_PREPARE, KIND_ROLLBACK_PREPARED, Prepared, Recovered},
     sequence::SequenceState,
     transaction::{CommitRecord, KIND_COMMIT},
 };
@@ -78,6 +79,7 @@ pub struct Storage {
     checkpoints: Mutex<Checkpoints>,
     /// Some index leaves out versions that old snapshots see.
     pub(crate) young_indexes: AtomicBool,
+    pub(crate) prepared: Mutex<Prepared>,
     closing: AtomicBool,
     stop: Mutex<bool>,
     stopped: Condvar,
@@ -203,7 +205,12 @@ impl Storage {
             }
         })?;
         let mut tail = Encoder::default();
-        encode_state(&mut tail, &self.engine.transactions.state());
+        {
+            // Neither may a transaction be prepared between the two.
+            let state = self.engine.transactions.state();
+            encode_state(&mut tail, &state);
+            self.encode_prepared(&mut tail);
+        }
         let (mut bytes, page) = self.engine.directory.snapshot(tail.0.len())?;
         bytes.extend_from_slice(&tail.0);
         // What the snapshot takes for ended must be in the log for good.
@@ -295,22 +302,23 @@ fn decode_state(d: &mut Decoder<'_>) -> Option<RecoveredState> {
         (0..n).map(|_| d.u64().map(Xid)).collect::<Option<Vec<_>>>()
     };
     let (running, aborted) = (list()?, list()?);
-    Some(RecoveredState { next, running, aborted })
+    Some(RecoveredState { next, running, prepared: Vec::new(), aborted })
 }
 
 /// Brings the volume to the state at the end of its log.
 fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storage> {
     let superblock = pg_volume::read_superblock(&*device)?;
-    let (directory, state) = load_metadata(&*device, &superblock)?;
+    let (directory, state, prepared) = load_metadata(&*device, &superblock)?;
     let end = find_end(&device, &superblock)?;
     let start = Lsn(end.0.next_multiple_of(pg_wal::BLOCK));
     let images = u64::from(device.geometry().atomic_write) < PAGE_SIZE as u64;
     let wal = Arc::new(Wal::new(device.clone(), superblock.ring, start, superblock.epoch + 1, images));
     let pool = BufferPool::new(device.clone(), wal.clone(), &superblock, config.buffer_pool_bytes);
     let directory = Arc::new(directory);
-    let state = redo(&device, &superblock, &directory, &pool, state)?;
-    let engine =
-        Engine { pool: Arc::new(pool), directory, transactions: Arc::new(TransactionManager::new(&state)) };
+    let (state, prepared) = redo(&device, &superblock, &directory, &pool, state, prepared)?;
+    let transactions = Arc::new(TransactionManager::new(&state));
+    let prepared = Mutex::new(prepared.restore(&transactions));
+    let engine = Engine { pool: Arc::new(pool), directory, transactions };
     Ok(Storage {
         device,
         engine,
@@ -319,22 +327,25 @@ fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storag
         open: RwLock::new(HashMap::new()),
         checkpoints: Mutex::new(Checkpoints { superblock, last: time::monotonic() }),
         young_indexes: AtomicBool::new(false),
+        prepared,
         closing: AtomicBool::new(false),
         stop: Mutex::new(false),
         stopped: Condvar::new(),
     })
 }
 
-fn load_metadata(device: &dyn BlockDevice, s: &Superblock) -> Result<(Directory, RecoveredState)> {
+fn load_metadata(device: &dyn BlockDevice, s: &Superblock) -> Result<(Directory, RecoveredState, Recovered)> {
     if s.meta_page == 0 {
-        return Ok((Directory::new(s.data_pages), RecoveredState::default()));
+        return Ok((Directory::new(s.data_pages), RecoveredState::default(), Recovered::default()));
     }
     let bytes = pg_volume::metadata_read(device, s)?;
     let mut d = Decoder(&bytes);
     let directory = Directory::load(s.data_pages, &mut d)?;
     let state = decode_state(&mut d).ok_or(StorageError::CorruptVolume("transaction state is malformed"))?;
+    let prepared = Recovered::load(&mut d, &state.running)
+        .ok_or(StorageError::CorruptVolume("prepared transactions are malformed"))?;
     directory.claim_run(s.meta_page, bytes.len().div_ceil(PAGE_SIZE) as u32)?;
-    Ok((directory, state))
+    Ok((directory, state, prepared))
 }
 
 fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock) -> Result<Lsn> {
@@ -349,7 +360,8 @@ fn redo(
     directory: &Directory,
     pool: &BufferPool,
     state: RecoveredState,
-) -> Result<RecoveredState> {
+    mut prepared: Recovered,
+) -> Result<(RecoveredState, Recovered)> {
     let mut next = state.next;
     let mut open: HashSet<Xid> = state.running.iter().copied().collect();
     let mut doomed = Vec::new();
@@ -361,6 +373,7 @@ fn redo(
         if r.kind == KIND_COMMIT {
             let commit =
                 CommitRecord::decode(r.body).ok_or(StorageError::CorruptVolume("malformed commit"))?;
+            prepared.ended(&commit.xids);
             for x in &commit.xids {
                 open.remove(x);
                 next = next.max(Xid(x.0 + 1));
@@ -371,6 +384,17 @@ fn redo(
                     directory.drop_relation(None, rel);
                 }
             }
+            continue;
+        }
+        if r.kind == KIND_PREPARE {
+            for x in prepared.prepared(r.body)? {
+                open.insert(x);
+                next = next.max(Xid(x.0 + 1));
+            }
+            continue;
+        }
+        if r.kind == KIND_ROLLBACK_PREPARED {
+            prepared.rolled_back(r.body);
             continue;
         }
         // An id that was running or unknown at the checkpoint; others cannot write any more.
@@ -392,13 +416,15 @@ fn redo(
     if let Some(rel) = doomed.into_iter().find(|rel| directory.get(*rel).is_some()) {
         return Err(StorageError::Corrupt { rel, block: 0, what: "page cannot be redone" });
     }
+    let waiting = prepared.xids();
+    open.retain(|x| !waiting.contains(x));
     let aborted: HashSet<Xid> = state.aborted.iter().copied().collect();
     for rel in directory.all() {
         let creator = rel.creator();
         if open.contains(&creator) || aborted.contains(&creator) {
             pool.discard(&rel);
             directory.drop_relation(None, rel.id);
-        } else {
+        } else if !waiting.contains(&creator) {
             rel.settle();
         }
     }
@@ -407,5 +433,5 @@ fn redo(
     }
     let mut running: Vec<Xid> = open.into_iter().collect();
     running.sort_unstable();
-    Ok(RecoveredState { next, running, aborted: state.aborted })
+    Ok((RecoveredState { next, running, prepared: waiting, aborted: state.aborted }, prepared))
 }

@@ -137,6 +137,16 @@ impl Storage {
 }
 
 impl Transaction {
+    /// One whose work was prepared.
+    pub(crate) fn of(storage: &Arc<Storage>, work: Work) -> Self {
+        Self { storage: storage.clone(), work, ended: false }
+    }
+    /// Takes the work out, without ending it.
+    pub(crate) fn into_work(mut self) -> Work {
+        self.ended = true;
+        let manager = self.storage.engine.transactions.clone();
+        core::mem::replace(&mut self.work, Work::new(manager, Isolation::ReadCommitted))
+    }
     /// The snapshot for a statement that begins now (REPEATABLE READ: the first one, with this command's id).
     #[inline]
     pub fn snapshot(&mut self) -> Snapshot {

@@ -36,6 +36,10 @@ struct Known {
     acknowledged: BTreeSet<u64>,
     /// Indexes of the accounts, one of which counts: the last whose creation was acknowledged, or one after it.
     extra: Vec<RelId>,
+    /// Transfers that are prepared and that no one has begun to end.
+    prepared: BTreeSet<u64>,
+    /// Those of them whose rollback was acknowledged.
+    undone: BTreeSet<u64>,
     /// Lives so far.
     runs: u64,
 }
@@ -165,7 +169,13 @@ fn lock(
     Ok(())
 }
 
-fn transfer(s: &Arc<Storage>, r: &mut Random, tables: &Tables, op: u64) -> Result<(), StorageError> {
+fn transfer(
+    s: &Arc<Storage>,
+    known: &Mutex<Known>,
+    r: &mut Random,
+    tables: &Tables,
+    op: u64,
+) -> Result<(), StorageError> {
     let mut t = s.begin(Isolation::ReadCommitted);
     let (from, to) = (r.below(u64::from(ACCOUNTS)) as u32, r.below(u64::from(ACCOUNTS)) as u32);
     let amount = r.below(100) as i64;
@@ -187,7 +197,54 @@ fn transfer(s: &Arc<Storage>, r: &mut Random, tables: &Tables, op: u64) -> Resul
         t.abort();
         return Err(StorageError::Canceled);
     }
+    if r.below(6) == 0 {
+        return in_two_phases(s, known, r, t, op);
+    }
     t.commit()
+}
+
+/// Prepares, lets others go on, and then ends the transaction or leaves it to the next life.
+fn in_two_phases(
+    s: &Arc<Storage>,
+    known: &Mutex<Known>,
+    r: &mut Random,
+    t: Transaction,
+    op: u64,
+) -> Result<(), StorageError> {
+    s.prepare(t, &op.to_string(), b"")?;
+    know(known).prepared.insert(op);
+    task::sleep(Duration::from_micros(r.below(300)));
+    finish(s, known, op, r.below(4) != 0)
+}
+
+fn finish(s: &Arc<Storage>, known: &Mutex<Known>, op: u64, commit: bool) -> Result<(), StorageError> {
+    know(known).prepared.remove(&op);
+    assert!(s.finish_prepared(&op.to_string(), commit, |_| true)?, "prepared transfer {op:x} is gone");
+    if commit {
+        return Ok(());
+    }
+    know(known).undone.insert(op);
+    Err(StorageError::Canceled)
+}
+
+/// What was prepared in an earlier life and not ended is ended now.
+fn finish_all(s: &Arc<Storage>, known: &Mutex<Known>, r: &mut Random) {
+    let found: BTreeSet<u64> = s.prepared().iter().map(|p| p.name.parse().unwrap()).collect();
+    let (lost, wrong) = {
+        let k = know(known);
+        let lost: Vec<u64> = k.prepared.difference(&found).copied().collect();
+        let over = |op: &&u64| k.acknowledged.contains(op) || k.undone.contains(op);
+        let wrong: Vec<u64> = found.iter().filter(over).copied().collect();
+        (lost, wrong)
+    };
+    assert!(lost.is_empty(), "prepared and gone: {lost:x?}");
+    assert!(wrong.is_empty(), "ended and back: {wrong:x?}");
+    for op in found {
+        if finish(s, known, op, r.below(2) == 0).is_ok() {
+            know(known).acknowledged.insert(op);
+        }
+    }
+    assert!(s.prepared().is_empty());
 }
 
 /// Rows of an operation: 'a' and 'c' stay, 'b' is rolled back to a savepoint. Deletes another operation's 'a'.
@@ -268,7 +325,7 @@ fn work(
         let done = if r.below(3) == 0 {
             churn(s, &mut r, &tables, op | 1 << 60)
         } else {
-            transfer(s, &mut r, &tables, op)
+            transfer(s, known, &mut r, &tables, op)
         };
         match done {
             Ok(()) => assert!(know(known).acknowledged.insert(op), "{op:x} twice"),
@@ -329,6 +386,8 @@ fn check(s: &Arc<Storage>, known: &Known, tables: &Tables) {
         assert_eq!(k, b"ac", "rows of churn {op:x}");
         present.insert(op);
     }
+    let undone: Vec<_> = known.undone.intersection(&present).collect();
+    assert!(undone.is_empty(), "rolled back and there: {undone:x?}");
     let lost: Vec<_> = known.acknowledged.difference(&present).collect();
     assert!(lost.is_empty(), "acknowledged and gone: {lost:x?}");
     check_index(s, tables.accounts_key, tables.accounts, &accounts, 4);
@@ -379,6 +438,7 @@ fn machine(disk: Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, last: bool, 
         }
     };
     // Made anew while no one writes; what it holds is checked at once, and it goes stale after that, which is no one's loss.
+    finish_all(&s, &known, &mut Random(seed ^ 0xbeef));
     let before = extra(&s, &know(&known));
     // The numbers of those that were lost are given out again.
     know(&known).extra.retain(|r| Some(*r) == before);

@@ -36,6 +36,10 @@ pub enum LockMode {
 }
 
 impl LockMode {
+    /// The mode with this number.
+    pub fn from_number(n: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(n)).copied()
+    }
     const ALL: [Self; 8] = [
         Self::AccessShare,
         Self::RowShare,
@@ -210,6 +214,18 @@ impl LockTable {
         if e.granted.is_empty() && e.queue.is_empty() {
             p.remove(&tag);
         }
+    }
+
+    /// A transaction's lock passes to another owner.
+    pub fn rename(&self, old: OwnerId, new: OwnerId, tag: LockTag, mode: LockMode) {
+        let mut p = self.partition(tag).lock();
+        let Some(e) = p.get_mut(&tag) else { return };
+        let of = |g: &&mut Grant| g.owner == old && g.span == Span::Transaction;
+        if let Some(g) = e.granted.iter_mut().find(of) {
+            g.modes &= !mode.bit();
+        }
+        e.granted.retain(|g| g.modes != 0);
+        e.grant(new, Span::Transaction, mode);
     }
 
     /// Everything held or waited for, in order of tags.

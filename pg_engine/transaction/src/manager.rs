@@ -45,6 +45,8 @@ pub struct RecoveredState {
     pub next: Xid,
     /// Ids that had not ended.
     pub running: Vec<Xid>,
+    /// Ids of prepared transactions (recovery only; a checkpoint counts them among the running).
+    pub prepared: Vec<Xid>,
     /// Ids that had aborted.
     pub aborted: Vec<Xid>,
 }
@@ -62,20 +64,25 @@ pub struct TransactionManager {
 }
 
 impl TransactionManager {
-    /// After recovery: nothing runs.
+    /// After recovery: nothing runs but what is prepared ([`crate::Work::restore`] says whose it is).
     pub fn new(state: &RecoveredState) -> Self {
         let next = state.next.max(Xid::FIRST);
         let aborted = state.aborted.iter().chain(&state.running).copied();
+        let mut prepared = state.prepared.clone();
+        prepared.sort_unstable();
+        let of_no_one = |xid: Xid| RunningXid { xid, owner: OwnerId::default(), committing: false };
+        let mut list = Vec::with_capacity(64);
+        list.extend(prepared.iter().copied().map(of_no_one));
         Self {
             running: Mutex::new(Running {
                 next,
-                list: Vec::with_capacity(64),
+                list,
                 last_ended: Xid(next.0 - 1),
                 current: None,
                 alive: VecDeque::new(),
             }),
-            outcomes: Outcomes::new(next, aborted),
-            horizon: AtomicU64::new(next.0),
+            outcomes: Outcomes::new(next, aborted, prepared.iter().copied()),
+            horizon: AtomicU64::new(prepared.first().copied().unwrap_or(next).0),
             waits: Waits::default(),
             locks: LockTable::default(),
             row_locks: RowLocks::default(),
@@ -203,6 +210,14 @@ impl TransactionManager {
         self.waits.released(owner);
     }
 
+    /// The ids belong to another owner from now on.
+    pub(crate) fn give_ids_to(&self, new: OwnerId, xids: &[Xid]) {
+        let mut r = self.running.lock();
+        for x in r.list.iter_mut().filter(|x| xids.contains(&x.xid)) {
+            x.owner = new;
+        }
+    }
+
     pub(crate) fn owner_of(&self, xid: Xid) -> Option<OwnerId> {
         let r = self.running.lock();
         r.list.binary_search_by_key(&xid, |x| x.xid).ok().and_then(|i| r.list.get(i)).map(|x| x.owner)
@@ -229,6 +244,7 @@ impl TransactionManager {
         RecoveredState {
             next: r.next,
             running: r.list.iter().map(|x| x.xid).collect(),
+            prepared: Vec::new(),
             aborted: self.outcomes.aborted(r.next),
         }
     }

@@ -41,14 +41,19 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Everything before `next` has ended; `aborted` of it by abort.
-    pub fn new(next: Xid, aborted: impl IntoIterator<Item = Xid>) -> Self {
+    /// Everything before `next` has ended, `aborted` of it by abort, except what is `running`.
+    pub fn new(
+        next: Xid,
+        aborted: impl IntoIterator<Item = Xid>,
+        running: impl IntoIterator<Item = Xid>,
+    ) -> Self {
+        let running: BTreeSet<u64> = running.into_iter().map(|x| x.0).collect();
         let aborted: BTreeSet<u64> = aborted.into_iter().map(|x| x.0).collect();
         Self {
-            old_count: AtomicUsize::new(aborted.len()),
+            old_count: AtomicUsize::new(aborted.len() + running.len()),
             ring: (0..WINDOW / PER_WORD).map(|_| AtomicU64::new(0)).collect(),
             start: AtomicU64::new(next.0),
-            old: RwLock::new(Old { aborted, running: BTreeSet::new() }),
+            old: RwLock::new(Old { aborted, running }),
         }
     }
 
@@ -177,7 +182,7 @@ mod tests {
 
     #[test]
     fn outcomes_survive_leaving_the_ring() {
-        let o = Outcomes::new(Xid(10), [Xid(4)]);
+        let o = Outcomes::new(Xid(10), [Xid(4)], []);
         assert_eq!(o.get(Xid(4)), Outcome::Aborted);
         assert_eq!(o.get(Xid(5)), Outcome::Committed);
         assert_eq!(o.get(Xid(11)), Outcome::InProgress);

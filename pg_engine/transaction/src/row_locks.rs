@@ -235,6 +235,31 @@ impl RowLocks {
         p.get(key).is_some_and(|e| e.iter().any(|h| h.owner == owner))
     }
 
+    /// All that `old` holds on these rows, and what was put in its name, passes to `new`.
+    pub(crate) fn rename(&self, old: OwnerId, new: OwnerId, keys: impl Iterator<Item = RowKey>) {
+        let carried = self.carried.lock().remove(&old).unwrap_or_default();
+        for key in &carried {
+            self.note_carried(new, *key);
+        }
+        for key in keys.chain(carried.iter().copied()) {
+            let mut p = self.partition(&key).lock();
+            if let Some(h) = p.get_mut(&key).and_then(|e| e.of(old)) {
+                h.owner = new;
+            }
+        }
+    }
+
+    /// What others have put in an owner's name.
+    pub(crate) fn carried_for(&self, owner: OwnerId) -> Vec<(RowKey, RowLock)> {
+        let keys = self.carried.lock().get(&owner).cloned().unwrap_or_default();
+        let mode_of = |key: RowKey| {
+            let p = self.partition(&key).lock();
+            let held = p.get(&key)?.iter().find(|h| h.owner == owner)?.modes;
+            Some((key, RowLock::from_number(7 - held.leading_zeros().min(7) as u8)))
+        };
+        keys.into_iter().filter_map(mode_of).collect()
+    }
+
     pub(crate) fn release(&self, owner: OwnerId, locks: impl Iterator<Item = (RowKey, RowLock)>) {
         for (key, mode) in locks {
             self.remove(owner, &key, mode.bit());
@@ -314,6 +339,9 @@ pub(crate) struct OwnRowLocks {
 }
 
 impl OwnRowLocks {
+    pub fn all(&self) -> impl Iterator<Item = (RowKey, RowLock)> {
+        self.list.iter().chain(&self.kept).copied()
+    }
     pub fn len(&self) -> usize {
         self.list.len()
     }

@@ -336,6 +336,29 @@ impl Work {
         }
     }
 
+    /// Its locks on objects and its advisory locks.
+    pub(crate) fn held_locks(&self) -> &[(LockTag, LockMode)] {
+        &self.locks
+    }
+    /// Its row locks that are not in the rows.
+    pub(crate) fn held_rows(&self) -> Vec<(RowKey, RowLock)> {
+        let mut all: Vec<_> = self.row_locks.all().collect();
+        all.extend(self.manager.row_locks.carried_for(self.owner));
+        all
+    }
+    pub(crate) fn set_owner(&mut self, owner: OwnerId) {
+        self.owner = owner;
+    }
+    /// Takes over the ids and relations of a prepared transaction.
+    pub(crate) fn adopt(&mut self, state: &crate::PreparedState) {
+        self.own.clone_from(&state.xids);
+        let level = self.level();
+        level.xids.clone_from(&state.xids);
+        level.xid = state.xids.first().copied();
+        level.created.clone_from(&state.created);
+        level.dropped.clone_from(&state.dropped);
+    }
+
     /// Notes rows added to and deleted from a relation.
     pub fn count(&mut self, rel: RelId, added: i64, deleted: i64) {
         match self.counts.iter_mut().rev().find(|c| c.0 == rel) {

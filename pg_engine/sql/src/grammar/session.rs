@@ -119,7 +119,8 @@ fn chain(c: &mut Cursor<'_>) -> Parsed<bool> {
 fn commit(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
     if c.peek_is(0, "prepared") {
-        return Ok(utility(Ast::Unsupported("COMMIT PREPARED".into()), "COMMIT PREPARED"));
+        c.parser.advance_token();
+        return Ok(transaction(Transaction::CommitPrepared(c.string()?), "COMMIT PREPARED"));
     }
     work(c);
     let chain = chain(c)?;
@@ -129,7 +130,8 @@ fn commit(c: &mut Cursor<'_>) -> Parsed<Statement> {
 fn rollback(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
     if c.peek_is(0, "prepared") {
-        return Ok(utility(Ast::Unsupported("ROLLBACK PREPARED".into()), "ROLLBACK PREPARED"));
+        c.parser.advance_token();
+        return Ok(transaction(Transaction::RollbackPrepared(c.string()?), "ROLLBACK PREPARED"));
     }
     work(c);
     if c.accept("to") {
@@ -285,7 +287,8 @@ fn discard_statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
 fn prepare(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
     if c.peek_is(0, "transaction") {
-        return Ok(utility(Ast::Unsupported("PREPARE TRANSACTION".into()), "PREPARE TRANSACTION"));
+        c.parser.advance_token();
+        return Ok(transaction(Transaction::Prepare(c.string()?), "PREPARE TRANSACTION"));
     }
     let name = c.ident()?;
     let mut types: Vec<sq::DataType> = Vec::new();
