@@ -97,6 +97,10 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             analyze_all(targets, cx)?;
             done("ANALYZE")
         }
+        Utility::Reindex(relation) => {
+            Ddl::new(cx, "REINDEX")?.reindex(relation)?;
+            done("REINDEX")
+        }
         Utility::Lock(l) => lock(l, cx),
         Utility::Checkpoint => {
             cx.engine.storage().checkpoint().map_err(storage_error)?;

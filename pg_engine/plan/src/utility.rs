@@ -65,6 +65,8 @@ pub enum Utility {
         /// The role.
         owner: String,
     },
+    /// REINDEX of a table's indexes or of one index.
+    Reindex(Arc<Relation>),
     Checkpoint,
     Prepare(Prepare),
     Execute(Execute),

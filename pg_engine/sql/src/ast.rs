@@ -38,6 +38,10 @@ pub(crate) enum Ast {
         options: VacuumOptions,
     },
     Analyze(Vec<(NameAt, Vec<sq::Ident>)>),
+    Reindex {
+        name: NameAt,
+        index: bool,
+    },
     Lock {
         tables: Vec<NameAt>,
         mode: u8,

@@ -4,8 +4,8 @@
 use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    CatalogReader, Relation,
-    builtin::{PG_ATTRIBUTE, PG_CLASS},
+    CatalogReader, Index, Relation, RelationKind,
+    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_INDEX},
     storage_error,
 };
 use pg_plan::utility::Truncate;
@@ -173,33 +173,56 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    /// Builds all indexes of a table anew, after its rows were rewritten.
-    pub(crate) fn rebuild_indexes(&self, oid: Oid) -> Result<()> {
-        let relation = self.current(oid)?;
-        for i in &relation.indexes {
-            let storage = {
-                let mut txn = self.cx.txn.borrow_mut();
-                let kind = StorageKind::BTree { heap: relation.storage };
-                self.cx.engine.storage().create_relation(txn.storage(), kind).map_err(storage_error)?
-            };
-            let new = NewIndex {
-                name: &i.name,
-                relation: &relation,
-                unique: i.unique,
-                primary: i.primary,
-                keys: i.keys.clone(),
-                key_count: i.key_count,
-                predicate: i.predicate.clone(),
-                nulls_not_distinct: i.nulls_not_distinct,
-                fillfactor: None,
-                constraint: false,
-            };
-            self.build_index(&new, &relation, relation.storage, storage)?;
-            self.point_to(i.oid, storage)?;
-            self.drop_storage(i.storage)?;
+    /// REINDEX of a table or an index. Its table is locked altogether: who reads through an index locks the table only.
+    pub(crate) fn reindex(&self, relation: &Arc<Relation>) -> Result<()> {
+        if relation.kind != RelationKind::Index {
+            let table = self.relock(relation, LockMode::AccessExclusive)?;
+            return self.rebuild_indexes(table.oid);
+        }
+        let rows = self.find(PG_INDEX, &["indexrelid"], &[Value::Oid(relation.oid)])?;
+        let Some((_, row)) = rows.first() else {
+            return Err(SqlError::internal("an index without a row in pg_index"));
+        };
+        let table = self.current(row.oid("indrelid"))?;
+        let table = self.relock(&table, LockMode::AccessExclusive)?;
+        for i in table.indexes.iter().filter(|i| i.oid == relation.oid) {
+            self.rebuild_index(&table, i)?;
         }
         self.step();
         Ok(())
+    }
+
+    /// Builds all indexes of a table anew.
+    pub(crate) fn rebuild_indexes(&self, oid: Oid) -> Result<()> {
+        let relation = self.current(oid)?;
+        for i in &relation.indexes {
+            self.rebuild_index(&relation, i)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    fn rebuild_index(&self, relation: &Arc<Relation>, i: &Index) -> Result<()> {
+        let storage = {
+            let mut txn = self.cx.txn.borrow_mut();
+            let kind = StorageKind::BTree { heap: relation.storage };
+            self.cx.engine.storage().create_relation(txn.storage(), kind).map_err(storage_error)?
+        };
+        let new = NewIndex {
+            name: &i.name,
+            relation,
+            unique: i.unique,
+            primary: i.primary,
+            keys: i.keys.clone(),
+            key_count: i.key_count,
+            predicate: i.predicate.clone(),
+            nulls_not_distinct: i.nulls_not_distinct,
+            fillfactor: None,
+            constraint: false,
+        };
+        self.build_index(&new, relation, relation.storage, storage)?;
+        self.point_to(i.oid, storage)?;
+        self.drop_storage(i.storage)
     }
 
     /// TRUNCATE.

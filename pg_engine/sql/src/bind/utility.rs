@@ -115,6 +115,18 @@ impl Binder<'_> {
                 verbose: options.verbose,
             }),
             Ast::Analyze(targets) => Utility::Analyze(self.vacuum_targets(targets)?),
+            Ast::Reindex { name, index } => {
+                let relation = self.relation(name)?;
+                let (wanted, what) = match index {
+                    true => (RelationKind::Index, "an index"),
+                    false => (RelationKind::Table, "a table or materialized view"),
+                };
+                if relation.kind != wanted {
+                    let message = format!("\"{}\" is not {what}", relation.name);
+                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                Utility::Reindex(relation)
+            }
             Ast::Lock { tables, mode, nowait } => {
                 let mut relations = Vec::with_capacity(tables.len());
                 for name in tables {

@@ -29,8 +29,9 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "drop" => drop(c)?,
         "truncate" => truncate(c)?,
         "comment" => comment(c)?,
-        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "reindex" | "merge"
-        | "do" | "call" | "reassign" | "refresh" | "import" | "security" => {
+        "reindex" => reindex(c)?,
+        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "merge" | "do"
+        | "call" | "reassign" | "refresh" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -40,6 +41,19 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         _ => return Ok(None),
     };
     Ok(Some(statement))
+}
+
+fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.parser.advance_token();
+    let index = c.accept("index");
+    if !index && !c.accept("table") {
+        return Ok(refuse(c, "REINDEX"));
+    }
+    if c.peek_is(0, "concurrently") {
+        return Ok(refuse(c, "REINDEX"));
+    }
+    let name = c.name()?;
+    Ok(utility(Ast::Reindex { name, index }, "REINDEX"))
 }
 
 /// Names the construct by its first words and skips the rest.
