@@ -45,3 +45,23 @@ fn memory_in_use_is_a_plausible_number() {
         ["bigint"]
     );
 }
+
+/// What psql's \\d asks about a table that foreign keys connect to others.
+#[test]
+fn psql_describes_foreign_keys() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE p (id int PRIMARY KEY)");
+    db.run("CREATE TABLE c (p_id int REFERENCES p ON DELETE CASCADE)");
+    let triggers =
+        db.query("SELECT relname, relhastriggers FROM pg_class WHERE relname IN ('p', 'c') ORDER BY 1");
+    assert_eq!(triggers, ["c|t", "p|t"]);
+    let referenced = "SELECT conrelid::pg_catalog.regclass, conname, pg_catalog.pg_get_constraintdef(oid, true) \
+                      FROM pg_catalog.pg_constraint WHERE confrelid IN (SELECT pg_catalog.pg_partition_ancestors('p') \
+                      UNION ALL VALUES ('p'::pg_catalog.regclass)) AND contype = 'f' AND conparentid = 0 ORDER BY conname";
+    assert_eq!(db.query(referenced), ["c|c_p_id_fkey|FOREIGN KEY (p_id) REFERENCES p(id) ON DELETE CASCADE"]);
+    let ancestors = "SELECT t.tgname, CASE WHEN t.tgparentid != 0 THEN (SELECT u.tgrelid::pg_catalog.regclass \
+                     FROM pg_catalog.pg_trigger u, pg_catalog.pg_partition_ancestors(t.tgrelid) WITH ORDINALITY \
+                     AS a(relid, depth) WHERE u.tgname = t.tgname AND u.tgrelid = a.relid AND u.tgparentid = 0 \
+                     ORDER BY a.depth LIMIT 1) END FROM pg_catalog.pg_trigger t";
+    assert!(db.query(ancestors).is_empty());
+}

@@ -26,6 +26,19 @@ fn one_column(ty: u32, data: ColumnData) -> Batch {
     Batch::new(alloc::vec![Vector::flat(SqlType::new(ty), data, None)], rows)
 }
 
+/// No rows.
+struct Nothing;
+
+impl SetReturning for Nothing {
+    fn next(&mut self, _ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+}
+
+fn nothing(_ctx: &EvalContext<'_>, _args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    Ok(Box::new(Nothing))
+}
+
 /// Integers from `next` to `stop` by `step`.
 struct Integers<const WIDE: bool> {
     next: Option<i64>,
@@ -204,6 +217,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .imp(Implementation::Set(timestamps::<true>)),
     def(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4).imp(Implementation::Set(subscripts)),
     def(1191, "generate_subscripts", &[ANYARRAY, INT4, BOOL], INT4).imp(Implementation::Set(subscripts)),
+    // No table is a partition.
+    def(3425, "pg_partition_ancestors", &[REGCLASS], REGCLASS).imp(Implementation::Set(nothing)),
     def(2331, "unnest", &[ANYARRAY], ANYELEMENT).imp(Implementation::Set(unnest)),
     def(6160, "string_to_table", &[TEXT, TEXT], TEXT).nullable().imp(Implementation::Set(string_to_table)),
     def(6161, "string_to_table", &[TEXT, TEXT, TEXT], TEXT)
