@@ -85,8 +85,9 @@ impl Session {
         self.begin_statement(Some(&Arc::from(text)));
         let cursor = self.shapes.take_cursor(&plan);
         let mut run = Run::query(&plan, params, cursor);
-        if !plan.planned.columns.is_empty() {
-            rows::describe(out, &plan.planned.columns, &Formats::Text);
+        // A SELECT without columns has a description without fields.
+        if let Some(columns) = run.columns() {
+            rows::describe(out, columns, &Formats::Text);
         }
         self.drive(&mut run, &Formats::Text, 0, out)?;
         if let Run::Query(query) = run {

@@ -101,8 +101,9 @@ impl Session {
 
     fn run_plan(&mut self, plan: &Arc<Plan>, out: &mut Encoder) -> Result<()> {
         let mut run = Run::query(plan, alloc::vec::Vec::new(), None);
-        if !plan.planned.columns.is_empty() {
-            rows::describe(out, &plan.planned.columns, &Formats::Text);
+        // A SELECT without columns has a description without fields.
+        if let Some(columns) = run.columns() {
+            rows::describe(out, columns, &Formats::Text);
         }
         self.drive(&mut run, &Formats::Text, 0, out)?;
         Ok(())
