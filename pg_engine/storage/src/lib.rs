@@ -24,9 +24,9 @@
 //!
 //! | operation | instructions |
 //! |---|---|
-//! | begin, snapshot, commit, nothing written | 260 |
-//! | the same with an index probe of three levels and the row | 2,350 |
-//! | TPC-B: three probes, fetches and HOT updates, one insert, commit | 22,100 |
+//! | begin, snapshot, commit, nothing written | 330 |
+//! | the same with an index probe of three levels and the row | 2,410 |
+//! | TPC-B: three probes, fetches and HOT updates, one insert, commit | 22,710 |
 //!
 //! # What is missing
 //! * Emptied B-tree pages are neither merged nor used again.

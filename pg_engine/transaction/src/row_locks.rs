@@ -268,9 +268,13 @@ impl RowLocks {
 
     /// Lets go of what others put in this owner's name. Its own locks must be gone.
     /// True: there were some.
-    #[inline]
     pub(crate) fn release_carried(&self, owner: OwnerId) -> bool {
-        self.carriers.load(Ordering::SeqCst) != 0 && self.release_carried_now(owner)
+        self.any_carried() && self.release_carried_now(owner)
+    }
+    /// Has anyone put a lock in another's name?
+    #[inline]
+    pub(crate) fn any_carried(&self) -> bool {
+        self.carriers.load(Ordering::SeqCst) != 0
     }
 
     #[cold]
@@ -356,10 +360,9 @@ impl OwnRowLocks {
         if first < self.list.len() { self.list.split_off(first) } else { Vec::new() }
     }
     /// Takes out all.
-    pub fn take_all(&mut self) -> Vec<(RowKey, RowLock)> {
-        let mut all = core::mem::take(&mut self.list);
-        all.append(&mut self.kept);
-        all
+    pub fn take_all(mut self) -> Vec<(RowKey, RowLock)> {
+        self.list.append(&mut self.kept);
+        self.list
     }
 }
 

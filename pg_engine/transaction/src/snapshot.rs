@@ -47,6 +47,7 @@ pub(crate) enum Own {
 }
 
 impl Own {
+    #[inline]
     pub fn of(xids: &[Xid]) -> Self {
         match xids {
             [] => Self::None,

@@ -1,6 +1,6 @@
 //! One transaction's own state: ids by savepoint level, commands, locks, relations it made or dropped.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{mem, sync::atomic::AtomicBool, time::Duration};
 
 use pg_page::{CommandId, RelId, StorageError, Xid};
@@ -68,7 +68,8 @@ pub struct Work {
     /// Declared to write nothing.
     read_only: bool,
     locks: Vec<(LockTag, LockMode)>,
-    row_locks: OwnRowLocks,
+    /// Most transactions have none.
+    row_locks: Option<Box<OwnRowLocks>>,
     names: u64,
     counts: Vec<(RelId, i64, i64)>,
     wait: WaitOptions,
@@ -91,7 +92,7 @@ impl Work {
             serial: SerialId::NONE,
             read_only: false,
             locks: Vec::new(),
-            row_locks: OwnRowLocks::default(),
+            row_locks: None,
             names: 0,
             counts: Vec::new(),
             wait: WaitOptions::default(),
@@ -231,6 +232,7 @@ impl Work {
         data
     }
     /// The last check before the commit record of a serializable transaction.
+    #[cold]
     pub fn check_serializable(&self) -> Result<(), StorageError> {
         if self.serial.is_some() { self.manager.ssi.prepare(self.serial) } else { Ok(()) }
     }
@@ -239,7 +241,7 @@ impl Work {
     pub fn begin_sub(&mut self) -> Savepoint {
         self.level();
         self.names += 1;
-        let (locks, row_locks) = (self.locks.len(), self.row_locks.len());
+        let (locks, row_locks) = (self.locks.len(), self.row_locks());
         self.levels.push(Level { name: self.names, locks, row_locks, ..Level::default() });
         Savepoint(self.names)
     }
@@ -271,7 +273,7 @@ impl Work {
     pub fn rollback_to(&mut self, level: Savepoint) -> Result<Vec<RelId>, StorageError> {
         let at = self.find(level)?;
         let (mut xids, mut created) = (Vec::new(), Vec::new());
-        let (mut locks, mut row_locks) = (self.locks.len(), self.row_locks.len());
+        let (mut locks, mut row_locks) = (self.locks.len(), self.row_locks());
         while self.levels.len() > at {
             if let Some(mut l) = self.levels.pop() {
                 xids.append(&mut l.xids);
@@ -281,8 +283,11 @@ impl Work {
         }
         self.own.retain(|x| !xids.contains(x));
         self.manager.end(self.owner, &xids, false);
-        let going = self.row_locks.take_from(row_locks);
-        self.unlock_rows(going);
+        if let Some(rows) = &mut self.row_locks {
+            let going = rows.take_from(row_locks);
+            self.manager.row_locks.release(self.owner, going.into_iter());
+            self.manager.waits.released(self.owner);
+        }
         self.unlock_from(locks);
         self.levels.push(Level { name: level.0, locks, row_locks, ..Level::default() });
         Ok(created)
@@ -315,34 +320,27 @@ impl Work {
     pub fn lock_row(&mut self, key: RowKey, mode: RowLock) -> RowGrant {
         let grant = self.manager.lock_row(self.owner, key, mode);
         if grant == RowGrant::Granted {
-            self.row_locks.push(key, mode);
+            self.row_locks.get_or_insert_default().push(key, mode);
         }
         grant
     }
     /// Keeps a row lock that an outer level noted in the row's header, which is about to be overwritten.
     pub fn keep_row_lock(&mut self, key: RowKey, mode: RowLock) {
         if self.manager.lock_row(self.owner, key, mode) == RowGrant::Granted {
-            self.row_locks.keep(key, mode);
+            self.row_locks.get_or_insert_default().keep(key, mode);
         }
     }
     /// How many row locks it holds outside the rows.
     pub fn row_locks(&self) -> usize {
-        self.row_locks.len()
+        self.row_locks.as_ref().map_or(0, |r| r.len())
     }
-    fn unlock_rows(&mut self, going: Vec<(RowKey, RowLock)>) {
-        if !going.is_empty() {
-            self.manager.row_locks.release(self.owner, going.into_iter());
-            self.manager.waits.released(self.owner);
-        }
-    }
-
     /// Its locks on objects and its advisory locks.
     pub(crate) fn held_locks(&self) -> &[(LockTag, LockMode)] {
         &self.locks
     }
     /// Its row locks that are not in the rows.
     pub(crate) fn held_rows(&self) -> Vec<(RowKey, RowLock)> {
-        let mut all: Vec<_> = self.row_locks.all().collect();
+        let mut all: Vec<_> = self.row_locks.iter().flat_map(|r| r.all()).collect();
         all.extend(self.manager.row_locks.carried_for(self.owner));
         all
     }
@@ -391,16 +389,24 @@ impl Work {
             self.manager.ssi.end(self.serial, committed);
             self.serial = SerialId::NONE;
         }
-        let rows = self.row_locks.take_all();
-        let carried = self.manager.row_locks.release_carried(self.owner);
-        if carried || !rows.is_empty() {
-            self.manager.row_locks.release(self.owner, rows.into_iter());
-            // What was carried over while they went.
-            self.manager.row_locks.release_carried(self.owner);
-            self.manager.waits.released(self.owner);
+        if self.row_locks.is_some() || self.manager.row_locks.any_carried() {
+            self.unlock_rows();
         }
         self.unlock_from(0);
         self.levels.clear();
         self.fixed = None;
+    }
+
+    #[cold]
+    fn unlock_rows(&mut self) {
+        let locks = &self.manager.row_locks;
+        let carried = locks.release_carried(self.owner);
+        let rows = self.row_locks.take();
+        if carried || rows.is_some() {
+            locks.release(self.owner, rows.map(|r| r.take_all()).into_iter().flatten());
+            // What was carried over while they went.
+            locks.release_carried(self.owner);
+            self.manager.waits.released(self.owner);
+        }
     }
 }
