@@ -94,11 +94,7 @@ impl Subject<'_> {
     fn pgbench(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(tools::require(tools::PGBENCH)?);
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER]).args(arguments).arg(USER);
-        command
-            .env("PGPASSWORD", &self.password)
-            .env("PGSSLMODE", "disable")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
+        command.env("PGPASSWORD", &self.password).env("PGSSLMODE", "disable").stdin(Stdio::null());
         tools::capture(&mut command)
     }
 
@@ -250,7 +246,9 @@ fn round(own: &Subject<'_>, other: &Subject<'_>, case: &Case, seconds: u32) -> R
 fn row(case: &Case, [ours, stock, tuned]: [f64; 3]) {
     let promised = if case.promised > 0.0 { format!("{:.0}", case.promised) } else { "-".into() };
     let ratio = ours / stock.max(tuned);
-    println!("{:<34} {ours:>10.0} {stock:>10.0} {tuned:>10.0} {ratio:>7.1}  {promised}", case.name);
+    let figure = |f: f64| if f.is_nan() { "-".into() } else { format!("{f:.0}") };
+    let (ours, stock, tuned) = (figure(ours), figure(stock), figure(tuned));
+    println!("{:<34} {ours:>10} {stock:>10} {tuned:>10} {ratio:>7.1}  {promised}", case.name);
 }
 
 /// Alternating rounds of the appliance and the peer, stock and tuned.

@@ -164,8 +164,9 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs a command and returns its standard output.
 pub fn capture(command: &mut Command) -> Result<String> {
     let line = describe(command);
-    let output = command.stderr(Stdio::inherit()).output().context(|| line.clone())?;
+    let output = command.stderr(Stdio::piped()).output().context(|| line.clone())?;
     if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
         return Err(Error::Command { command: line, status: output.status.to_string() });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
