@@ -263,8 +263,6 @@ pub struct CreateIndex {
     pub unique: bool,
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
-    /// CONCURRENTLY: same result here; may not run in a transaction block.
-    pub concurrently: bool,
     /// Key columns, then INCLUDEd ones.
     pub keys: Vec<pg_catalog::desc::IndexKey>,
     /// Number of key columns.

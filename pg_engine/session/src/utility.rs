@@ -188,12 +188,8 @@ impl Session {
     }
 
     fn engine_utility(&mut self, utility: &Utility) -> Result<String> {
-        match utility {
-            Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
-            Utility::CreateIndex(i) if i.concurrently => {
-                self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
-            }
-            _ => {}
+        if let Utility::Vacuum(_) = utility {
+            self.prevent_in_block("VACUUM")?;
         }
         self.tx.used = true;
         let engine = self.shared.engine.clone();

@@ -169,7 +169,6 @@ pub(crate) struct CreateIndex {
     pub(crate) table: NameAt,
     pub(crate) unique: bool,
     pub(crate) if_not_exists: bool,
-    pub(crate) concurrently: bool,
     pub(crate) elements: Vec<IndexElement>,
     pub(crate) include: Vec<sq::Ident>,
     pub(crate) predicate: Option<sq::Expr>,

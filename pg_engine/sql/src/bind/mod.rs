@@ -6,6 +6,7 @@
 mod aggregate;
 mod call;
 pub(crate) mod coerce;
+mod copy_options;
 mod cte;
 mod dml;
 mod expr;

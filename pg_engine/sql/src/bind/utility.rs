@@ -15,6 +15,7 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder,
+    copy_options::copy_options,
     expr::start,
     scope::{Entry, EntryColumn, Place, at},
     types,
@@ -619,7 +620,6 @@ impl Binder<'_> {
             relation,
             unique: create.unique,
             if_not_exists: create.if_not_exists,
-            concurrently: create.concurrently,
             keys,
             key_count,
             predicate,
@@ -933,72 +933,4 @@ fn indexable(ty: SqlType) -> Result<()> {
     .hint(
         "You must specify an operator class for the index or define a default operator class for the data type.",
     ))
-}
-
-fn copy_options(options: &ast::CopyOptions, from: bool) -> Result<u::CopyOptions> {
-    let single = |text: &Option<String>, what: &str| -> Result<Option<u8>> {
-        match text {
-            None => Ok(None),
-            Some(text) => match text.as_bytes() {
-                [byte] => Ok(Some(*byte)),
-                _ => Err(SqlError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("COPY {what} must be a single one-byte character"),
-                )),
-            },
-        }
-    };
-    let csv = options.format == u::CopyFormat::Csv;
-    let only_csv = |given: bool, what: &str| {
-        if given && !csv {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("COPY {what} available only in CSV mode"),
-            ));
-        }
-        Ok(())
-    };
-    only_csv(options.quote.is_some(), "quote")?;
-    only_csv(options.escape.is_some(), "escape")?;
-    only_csv(options.force_quote.is_some(), "force quote")?;
-    only_csv(options.force_not_null.is_some(), "force not null")?;
-    only_csv(options.force_null.is_some(), "force null")?;
-    if options.format == u::CopyFormat::Binary {
-        if options.delimiter.is_some() {
-            return Err(SqlError::syntax("cannot specify DELIMITER in BINARY mode"));
-        }
-        if options.null.is_some() {
-            return Err(SqlError::syntax("cannot specify NULL in BINARY mode"));
-        }
-        if options.header {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cannot specify HEADER in BINARY mode",
-            ));
-        }
-    }
-    if options.force_quote.is_some() && from {
-        return Err(SqlError::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            "COPY force quote only available using COPY TO",
-        ));
-    }
-    if let Some(encoding) = &options.encoding
-        && !matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
-    {
-        return Err(SqlError::unsupported(format!("COPY with ENCODING '{encoding}'")));
-    }
-    Ok(u::CopyOptions {
-        format: options.format,
-        delimiter: single(&options.delimiter, "delimiter")?,
-        null: options.null.clone(),
-        header: options.header,
-        header_match: options.header_match,
-        quote: single(&options.quote, "quote")?,
-        escape: single(&options.escape, "escape")?,
-        force_quote: Vec::new(),
-        force_not_null: Vec::new(),
-        force_null: Vec::new(),
-        freeze: options.freeze,
-    })
 }

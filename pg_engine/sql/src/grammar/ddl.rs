@@ -208,7 +208,10 @@ fn create_table_as(
 }
 
 fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
-    let concurrently = c.accept("concurrently");
+    if c.peek_is(0, "concurrently") {
+        // It promises not to block writers, which the build does.
+        return Ok(refuse(c, "CREATE INDEX"));
+    }
     let if_not_exists = c.if_not_exists()?;
     let name = if c.peek_is(0, "on") { None } else { Some(c.ident()?) };
     c.expect("on")?;
@@ -242,7 +245,6 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
         table,
         unique,
         if_not_exists,
-        concurrently,
         elements,
         include,
         predicate,
@@ -378,8 +380,8 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if kind == ObjectKind::Database {
         return Ok(refuse(c, "DROP DATABASE"));
     }
-    if kind == ObjectKind::Index {
-        c.accept("concurrently");
+    if kind == ObjectKind::Index && c.peek_is(0, "concurrently") {
+        return Ok(refuse(c, "DROP INDEX"));
     }
     let if_exists = c.if_exists()?;
     let names: Vec<ObjectName> = c.names()?.into_iter().map(|n| n.name).collect();
