@@ -1,4 +1,12 @@
 //! Block devices: where bytes become durable.
+//!
+//! # Classes
+//! Every transfer names its [`IoClass`]. What a platform makes of it:
+//! * *bare metal*: the NVMe driver holds back the less urgent classes in software (see `driver_nvme`);
+//! * *hosted*: the operating system's page cache answers, and has no classes. A log write waits for its own bytes only
+//!   (`RWF_DSYNC`), never for the data pages that were written before it; the writer of background pages, not the log,
+//!   waits for them to reach the disk, a few megabytes at a time, so that they never pile up in front of a commit;
+//! * *simulated*: order follows from the seed, whatever the class.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::{fmt, ops::Range};
@@ -73,6 +81,24 @@ pub struct WriteRequest<'a> {
     pub data: &'a [u8],
 }
 
+/// One read of a batch.
+#[derive(Debug)]
+pub struct ReadRequest<'a> {
+    /// Byte offset on the device.
+    pub offset: u64,
+    /// Where to.
+    pub data: &'a mut [u8],
+    /// How it ended; set by the device.
+    pub outcome: Result<(), BlockError>,
+}
+
+impl<'a> ReadRequest<'a> {
+    /// A read that was not done yet.
+    pub fn new(offset: u64, data: &'a mut [u8]) -> Self {
+        Self { offset, data, outcome: Ok(()) }
+    }
+}
+
 /// A disk, namespace or partition. All calls block the task until the device has answered.
 ///
 /// Buffers should be aligned to 8 bytes or more (page buffers are); a driver may have to copy others.
@@ -81,6 +107,13 @@ pub trait BlockDevice: Send + Sync {
     fn geometry(&self) -> Geometry;
     /// Fills `buf` from `offset`.
     fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError>;
+    /// Fills many buffers with as much concurrency as the device has. Each request says how it ended; one that failed
+    /// does not hurt the others. Neighbours that follow each other in the batch may become one transfer.
+    fn read_batch(&self, reads: &mut [ReadRequest<'_>], class: IoClass) {
+        for r in reads {
+            r.outcome = self.read(r.offset, r.data, class);
+        }
+    }
     /// Writes `data` at `offset`. On error the range's content is unspecified.
     fn write(
         &self,
@@ -90,7 +123,8 @@ pub trait BlockDevice: Send + Sync {
         class: IoClass,
     ) -> Result<(), BlockError>;
     /// Writes a batch with as much concurrency as the device has; order is unspecified. Returns the first error after
-    /// all have ended.
+    /// all have ended. Neighbours that follow each other in the batch may become one transfer, but never so that a write
+    /// that is atomic by itself ([`Geometry::atomic_write`]) is so no longer.
     fn write_batch(
         &self,
         writes: &[WriteRequest<'_>],
@@ -144,6 +178,23 @@ impl BlockDevice for Partition {
     }
     fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError> {
         self.device.read(self.at(offset, buf.len() as u64)?, buf, class)
+    }
+    fn read_batch(&self, reads: &mut [ReadRequest<'_>], class: IoClass) {
+        let mut inside = Vec::with_capacity(reads.len());
+        let mut results = Vec::with_capacity(reads.len());
+        for r in reads.iter_mut() {
+            match self.at(r.offset, r.data.len() as u64) {
+                Ok(offset) => {
+                    inside.push(ReadRequest::new(offset, r.data));
+                    results.push(&mut r.outcome);
+                }
+                Err(e) => r.outcome = Err(e),
+            }
+        }
+        self.device.read_batch(&mut inside, class);
+        for (r, outcome) in inside.iter().zip(results) {
+            *outcome = r.outcome;
+        }
     }
     fn write(
         &self,
