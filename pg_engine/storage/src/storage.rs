@@ -248,13 +248,18 @@ impl Storage {
         Ok(())
     }
 
+    fn since_checkpoint(&self) -> Duration {
+        // The lock is waited for while a checkpoint runs: the clock is read after it.
+        let last = self.checkpoints.lock().last;
+        time::monotonic().saturating_sub(last)
+    }
+
     fn checkpoint_due(&self) -> bool {
         let distance = self.wal.distance();
         let limit = self.config.checkpoint_wal_bytes.min(self.wal.capacity() / 3);
         self.wal.checkpoint_wanted()
             || distance > limit
-            || (distance > 0
-                && time::monotonic() - self.checkpoints.lock().last > self.config.checkpoint_interval)
+            || (distance > 0 && self.since_checkpoint() > self.config.checkpoint_interval)
     }
 }
 
