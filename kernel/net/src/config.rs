@@ -35,9 +35,10 @@ pub struct Ipv6Config {
 /// What connections may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Receive buffer of a connection: the window it offers.
+    /// Receive buffer of a connection: the window it offers. Connections that come when half of `memory` is taken get
+    /// half of it, those past three quarters an eighth: where there are many connections, most are idle.
     pub receive_buffer: usize,
-    /// Send buffer of a connection.
+    /// Send buffer of a connection; shrinks like the receive buffer.
     pub send_buffer: usize,
     /// Bytes that the buffers of all connections together may take.
     pub memory: usize,

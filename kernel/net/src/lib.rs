@@ -23,7 +23,8 @@
 //!
 //! # Known limits of smoltcp 0.14
 //! The retransmission timeout is at least one second, selective acknowledgements are offered but not acted upon when
-//! sending, buffers do not grow. An acknowledgement waits up to a millisecond for an answer to ride on; a second full
+//! sending, buffers do not grow, and two smoltcps that both lost segments may reject
+//! each other's acknowledgements (other peers' are fine). An acknowledgement waits up to a millisecond for an answer to ride on; a second full
 //! segment is acknowledged at once, so nothing waits for it.
 //!
 //! # What it must not know

@@ -476,23 +476,33 @@ impl Stack {
 
     /// A closed socket with buffers: reused, or new if memory allows, or a tiny one for a refusal.
     fn endpoint(&mut self) -> Option<(Endpoint, bool)> {
-        if let Some(end) = self.pool.pop() {
-            return Some((end, false));
-        }
-        let limits = &self.config.limits;
-        let (rx, tx) = (limits.receive_buffer, limits.send_buffer);
-        if self.memory + rx + tx <= limits.memory {
-            return Some((self.make(rx, tx), false));
-        }
-        while let Some(id) = self.time_wait.pop_front() {
+        loop {
+            if let Some(end) = self.pool.pop() {
+                return Some((end, false));
+            }
+            if let Some((rx, tx)) = self.affordable() {
+                return Some((self.make(rx, tx), false));
+            }
+            let Some(id) = self.time_wait.pop_front() else { break };
             // A finished conversation gives its memory to a new one.
             if self.table.get(id).is_some_and(|c| c.time_wait && !c.refused) {
                 self.forget_closed(id.slot);
-                return self.pool.pop().map(|end| (end, false));
             }
         }
         (self.refused_now < self.config.limits.refusals)
             .then(|| (self.make(REFUSAL_RECEIVE, REFUSAL_SEND), true))
+    }
+
+    /// Sizes of a new connection's buffers: they shrink as memory runs out.
+    fn affordable(&self) -> Option<(usize, usize)> {
+        let limits = &self.config.limits;
+        let tight = match self.memory {
+            used if used < limits.memory / 2 => 0,
+            used if used < limits.memory / 4 * 3 => 1,
+            _ => 2,
+        };
+        let sizes = [1, 2, 8].map(|shrink| (limits.receive_buffer / shrink, limits.send_buffer / shrink));
+        sizes.into_iter().skip(tight).find(|(rx, tx)| self.memory + rx + tx <= limits.memory)
     }
 
     fn make(&mut self, rx: usize, tx: usize) -> Endpoint {

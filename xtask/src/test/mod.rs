@@ -2,6 +2,7 @@
 
 mod clients;
 mod guest;
+mod many;
 mod power;
 
 use std::time::Instant;
@@ -30,7 +31,7 @@ struct Suite {
     run: fn() -> Result<()>,
 }
 
-const SUITES: [Suite; 11] = [
+const SUITES: [Suite; 12] = [
     Suite { name: "unsafe", about: "unsafe code only where it is allowed", run: lint::unsafe_report },
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
@@ -44,6 +45,7 @@ const SUITES: [Suite; 11] = [
     Suite { name: "panic", about: "a panicking statement in a booted guest", run: guest::panic },
     Suite { name: "disks", about: "blank disks are formatted, foreign ones left alone", run: guest::disks },
     Suite { name: "uefi", about: "the flashed image boots by UEFI", run: guest::uefi },
+    Suite { name: "connections", about: "10,000 connections, 64 of them busy", run: many::connections },
     Suite { name: "kill", about: "20 times SIGKILL under load", run: power::kill },
     Suite { name: "powercut", about: "power cuts with a disk that loses unflushed writes", run: power::cut },
 ];
@@ -54,7 +56,7 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
     let chosen: Vec<&Suite> = SUITES.iter().filter(|s| s.name.contains(filter)).collect();
     if arguments.list {
         for suite in chosen {
-            println!("{:<10} {}", suite.name, suite.about);
+            println!("{:<12} {}", suite.name, suite.about);
         }
         return Ok(());
     }
@@ -77,7 +79,7 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
             println!("--- {} failed: {e}", suite.name);
             failed.push(suite.name);
         }
-        lines.push(format!("{:<10} {word} in {seconds:.1} s", suite.name));
+        lines.push(format!("{:<12} {word} in {seconds:.1} s", suite.name));
         println!("--- {} {word}", suite.name);
     }
     println!("\n{}", lines.join("\n"));

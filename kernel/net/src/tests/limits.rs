@@ -112,16 +112,16 @@ fn ten_thousand_connections_each_get_their_own() {
 
 #[test]
 fn connections_past_the_memory_limit_are_told_so() {
-    let limits = Limits { memory: 2 * (48 << 10), refusals: 2, ..Limits::default() };
+    let limits = Limits { memory: 3 * (6 << 10), refusals: 2, ..Limits::default() };
     let mut sim = Sim::new(limits, Faults::default(), 1);
-    let clients: Vec<_> = (0..5).map(|_| sim.connect()).collect();
+    let clients: Vec<_> = (0..6).map(|_| sim.connect()).collect();
     sim.run(50);
     let mut refused = Vec::new();
     let mut good = Vec::new();
     while let Some((id, _, _, over)) = sim.server.accept(sim.listener) {
         if over { refused.push(id) } else { good.push(id) }
     }
-    assert_eq!((good.len(), refused.len()), (2, 2));
+    assert_eq!((good.len(), refused.len()), (3, 2));
     let now = sim.now;
     for id in refused {
         assert_eq!(sim.server.write(now, id, b"53300"), Ok(5));
@@ -132,7 +132,7 @@ fn connections_past_the_memory_limit_are_told_so() {
         clients.iter().filter(|c| sim.sockets.get::<smoltcp::socket::tcp::Socket<'_>>(**c).recv_queue() == 5);
     assert_eq!(told.count(), 2);
     let s = sim.server.stats();
-    assert_eq!((s.established, s.refused, s.overflowed), (4, 2, 1));
+    assert_eq!((s.established, s.refused, s.overflowed), (5, 2, 1));
     assert!(s.memory <= limits.memory + 2 * 4096);
     // Places come back.
     for c in clients {
@@ -146,6 +146,19 @@ fn connections_past_the_memory_limit_are_told_so() {
     sim.run(50);
     assert!(sim.server.accept(sim.listener).is_some_and(|a| !a.3));
     assert!(sim.socket(c).may_send());
+}
+
+#[test]
+fn buffers_shrink_as_memory_runs_out() {
+    let limits = Limits { memory: 4 * (48 << 10), ..Limits::default() };
+    let mut sim = Sim::new(limits, Faults::default(), 1);
+    let mut used = vec![0];
+    for _ in 0..12 {
+        sim.connect();
+        sim.run(50);
+        used.push(sim.server.stats().memory >> 10);
+    }
+    assert_eq!(used, [0, 48, 96, 120, 144, 150, 156, 162, 168, 174, 180, 186, 192]);
 }
 
 #[test]
