@@ -28,6 +28,7 @@ extern crate std;
 
 pub mod block;
 pub mod bug;
+pub mod faulty_device;
 pub mod memory_device;
 pub mod net;
 

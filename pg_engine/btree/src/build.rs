@@ -132,7 +132,7 @@ impl Builder<'_, '_> {
             items: f.items.iter().map(Vec::as_slice).collect(),
         };
         let pool = &self.index.engine.pool;
-        pool.wal().throttle();
+        pool.wal().throttle()?;
         let mut guard = pool.write(self.index.rel, f.block)?;
         pool.change(self.xid, &mut [(&mut guard, &draft.ops())]);
         drop(guard);

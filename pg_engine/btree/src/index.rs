@@ -215,13 +215,13 @@ impl<'a> Index<'a> {
         }
         let xid = work.writing_xid();
         let Some(heap) = heap.filter(|_| unique != Unique::No) else {
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             let page = self.leaf_for_write(key, tid, 0, xid)?;
             self.insert_at(page, key, tid, xid)?;
             return Ok(IndexInsert::Done);
         };
         loop {
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             let first = self.leaf_for_write(key, Tid::MIN, 0, xid)?;
             let outcome = match self.check_unique(work, &first, key, tid, heap)? {
                 None => IndexInsert::Done,
@@ -335,7 +335,7 @@ impl<'a> Index<'a> {
         let mut removed = 0;
         let mut block = self.descend(&[], Tid::MIN, 0)?;
         while block != NONE {
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             let page = self.read(block, 0)?;
             let node = Node(&page);
             let hit = (0..node.count()).any(|i| dead.binary_search(&node.tid(i)).is_ok());

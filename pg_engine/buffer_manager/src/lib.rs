@@ -2,7 +2,8 @@
 //!
 //! # How it works
 //! A frame holds one page behind a latch. The **translation table** has a word per physical page, naming the frame that holds it;
-//! it is allocated in pieces as the volume comes into use (4 bytes per 8 KiB page). A hit is a load from the
+//! it is allocated in pieces as the volume comes into use (4 bytes per 8 KiB page; as much again, once a page was written, tells what
+//! was written last: a device that lost a write it had acknowledged is found out when the page is read again). A hit is a load from the
 //! table, a compare-and-swap that pins the frame, and a look at the frame's tag: no lock, no hashing. A guard
 //! ([`ReadGuard`], [`WriteGuard`]) is pin and latch in one; safe code cannot keep bytes of a frame beyond it.
 //!

@@ -33,6 +33,11 @@ const MAX_PAGES: usize = 4;
 
 type Piece = Box<[AtomicU32]>;
 
+/// An LSN in short, never 0. LSNs are multiples of 8.
+fn stamp_of(lsn: Lsn) -> u32 {
+    ((lsn.0 >> 3) as u32).max(1)
+}
+
 /// Counters since the volume was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
@@ -44,6 +49,8 @@ pub struct PoolStats {
     pub reads: u64,
     /// Pages written to the device.
     pub writes: u64,
+    /// Writes of pages that failed.
+    pub write_failures: u64,
 }
 
 /// The cache of one volume.
@@ -52,6 +59,8 @@ pub struct BufferPool {
     pub(crate) wal: Arc<Wal>,
     data_start: u64,
     table: Box<[OnceLock<Piece>]>,
+    /// What was last written to a page in this run, by its LSN: a write that the device lost is noticed when the page is read again.
+    stamps: Box<[OnceLock<Piece>]>,
     pub(crate) frames: Box<[Frame]>,
     loaders: [Mutex<()>; LOADERS],
     free: Mutex<Vec<u32>>,
@@ -59,6 +68,10 @@ pub struct BufferPool {
     hand: AtomicUsize,
     reads: AtomicU64,
     pub(crate) writes: AtomicU64,
+    /// Writes that failed; the pages are still dirty.
+    pub(crate) write_failures: AtomicU64,
+    /// When a failure was last logged, in seconds.
+    pub(crate) complained: AtomicU64,
 }
 
 impl BufferPool {
@@ -71,6 +84,7 @@ impl BufferPool {
             wal,
             data_start: superblock.data_start,
             table: (0..pieces).map(|_| OnceLock::new()).collect(),
+            stamps: (0..pieces).map(|_| OnceLock::new()).collect(),
             frames: (0..frames).map(|_| Frame::new()).collect(),
             loaders: [const { Mutex::new(()) }; LOADERS],
             free: Mutex::new(Vec::new()),
@@ -78,6 +92,8 @@ impl BufferPool {
             hand: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            write_failures: AtomicU64::new(0),
+            complained: AtomicU64::new(0),
         }
     }
 
@@ -88,6 +104,7 @@ impl BufferPool {
             resident: (self.fresh.load(Ordering::Relaxed).min(self.frames.len()) * PAGE_SIZE) as u64,
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            write_failures: self.write_failures.load(Ordering::Relaxed),
         }
     }
     /// The log that pages are stamped with.
@@ -107,6 +124,26 @@ impl BufferPool {
             None => piece.get_or_init(|| (0..PIECE).map(|_| AtomicU32::new(0)).collect()),
         };
         piece.get(page as usize % PIECE)
+    }
+
+    /// A page was written.
+    pub(crate) fn set_stamp(&self, page: u32, lsn: Lsn) {
+        let piece = self.stamps.get(page as usize / PIECE);
+        let piece = piece.map(|p| p.get_or_init(|| (0..PIECE).map(|_| AtomicU32::new(0)).collect()));
+        if let Some(stamp) = piece.and_then(|p| p.get(page as usize % PIECE)) {
+            stamp.store(stamp_of(lsn), Ordering::Release);
+        }
+    }
+
+    /// Is this what was last written to the page, as far as is known?
+    fn check_stamp(&self, page: u32, found: &Page) -> Result<()> {
+        let piece = self.stamps.get(page as usize / PIECE).and_then(OnceLock::get);
+        let stamp = piece.and_then(|p| p.get(page as usize % PIECE)).map_or(0, |s| s.load(Ordering::Acquire));
+        if stamp == 0 || stamp == stamp_of(found.lsn()) {
+            return Ok(());
+        }
+        let (rel, block) = (found.rel(), found.block());
+        Err(StorageError::Corrupt { rel, block, what: "an older version than was written to it" })
     }
 
     /// The frame of a page, pinned, if it is here.
@@ -271,7 +308,10 @@ impl BufferPool {
         let Some(mut guard) = self.adopt(page)? else { return Ok(None) };
         let target = guard.hint_mut();
         let read = self.device.read(self.offset(page), &mut target.0, IoClass::Read);
-        let checked = read.map_err(StorageError::Io).and_then(|()| target.check(rel, block));
+        let checked = read
+            .map_err(|error| StorageError::Read { rel, block, error })
+            .and_then(|()| target.check(rel, block))
+            .and_then(|()| self.check_stamp(page, target));
         self.reads.fetch_add(1, Ordering::Relaxed);
         let frame = guard.pin.0;
         match checked {
@@ -342,7 +382,8 @@ impl BufferPool {
                     continue;
                 }
                 if frame.has(DIRTY) {
-                    self.clean(frame)?;
+                    // A page that cannot be written is no fault of who wants another one.
+                    self.clean(frame);
                 }
                 if frame.claim(false) {
                     let page = frame.tag.load(Ordering::Acquire);

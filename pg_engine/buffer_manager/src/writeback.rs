@@ -5,9 +5,9 @@ use core::sync::atomic::Ordering;
 
 use pg_page::{Lsn, Page, StorageError};
 use platform::{
-    block::{Durability, IoClass, WriteRequest},
+    block::{BlockError, Durability, IoClass, WriteRequest},
     bug::{Bug, planted},
-    task,
+    task, time,
 };
 
 use crate::{
@@ -56,7 +56,8 @@ impl BufferPool {
         Some(Outgoing { pin, page, at })
     }
 
-    /// Writes copies out, after the log that they depend on.
+    /// Writes copies out, after the log that they depend on. A page that cannot be written stays dirty; the others of the batch are
+    /// written all the same.
     fn send(&self, batch: &mut Vec<Outgoing<'_>>) -> Result<(), StorageError> {
         if batch.is_empty() {
             return Ok(());
@@ -66,30 +67,57 @@ impl BufferPool {
             self.wal.flush(newest);
         }
         let requests: Vec<_> = batch.iter().map(|o| WriteRequest { offset: o.at, data: &o.page.0 }).collect();
-        let outcome = self.device.write_batch(&requests, Durability::Cached, IoClass::Background);
+        let together = self.device.write_batch(&requests, Durability::Cached, IoClass::Background);
         drop(requests);
         self.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let mut outcome = Ok(());
         for o in batch.drain(..) {
-            if outcome.is_err() {
-                o.pin.0.set(DIRTY);
+            let done = match together {
+                Ok(()) => Ok(()),
+                // Which one failed is not said: each again by itself.
+                Err(_) => self.device.write(o.at, &o.page.0, Durability::Cached, IoClass::Background),
+            };
+            match done {
+                Ok(()) => self.set_stamp(o.pin.0.tag.load(Ordering::Acquire), o.page.lsn()),
+                Err(e) => {
+                    o.pin.0.set(DIRTY);
+                    self.write_failed(&o.page, e);
+                    outcome = Err(StorageError::Io(e));
+                }
             }
             o.pin.0.clear(WRITING);
         }
-        outcome.map_err(StorageError::Io)
+        outcome
     }
 
-    /// Writes one frame that the clock hand wants.
-    pub(crate) fn clean(&self, frame: &Frame) -> Result<(), StorageError> {
+    #[cold]
+    fn write_failed(&self, page: &Page, e: BlockError) {
+        let n = self.write_failures.fetch_add(1, Ordering::Relaxed);
+        let now = time::monotonic().as_secs();
+        // One line in ten seconds at most: the same page is tried again and again.
+        if self.complained.fetch_max(now, Ordering::Relaxed) + 10 <= now || n == 0 {
+            log::error!(
+                "block {} of relation {} could not be written and stays in memory: {e}",
+                page.block(),
+                page.rel().0
+            );
+        }
+    }
+
+    /// Writes one frame that the clock hand wants, if it can be written.
+    pub(crate) fn clean(&self, frame: &Frame) {
         if !frame.pin() {
-            return Ok(());
+            return;
         }
         let mut batch = Vec::new();
         // The caller may hold other latches: it must not wait for this one.
         batch.extend(self.take_copy(frame, Pin(frame), false));
-        self.send(&mut batch)
+        // Logged, and tried again.
+        let _ = self.send(&mut batch);
     }
 
-    /// Writes every page that is dirty when the call begins. `pace` is called between batches. The caller flushes the device.
+    /// Writes every page that is dirty when the call begins, or gives an error after trying each. `pace` is called between batches. The
+    /// caller flushes the device.
     pub fn write_dirty(&self, mut pace: impl FnMut(usize, usize)) -> Result<(), StorageError> {
         let mut dirty: Vec<u32> = self
             .frames
@@ -99,6 +127,7 @@ impl BufferPool {
             .collect();
         dirty.sort_unstable();
         let total = dirty.len();
+        let mut outcome = Ok(());
         let mut batch = Vec::new();
         for (done, page) in dirty.into_iter().enumerate() {
             if page == 0 {
@@ -115,14 +144,14 @@ impl BufferPool {
                 }
                 // Being written by the clock hand: an older version perhaps, so wait for it. Never while holding
                 // copies that it may wait for.
-                self.send(&mut batch)?;
+                outcome = outcome.and(self.send(&mut batch));
                 task::yield_now();
             }
             if batch.len() >= BATCH {
-                self.send(&mut batch)?;
+                outcome = outcome.and(self.send(&mut batch));
                 pace(done, total);
             }
         }
-        self.send(&mut batch)
+        outcome.and(self.send(&mut batch))
     }
 }

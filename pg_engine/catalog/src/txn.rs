@@ -7,15 +7,47 @@ use alloc::{
 };
 
 use pg_storage::{
-    DeadlockEdge, Isolation, Savepoint, Snapshot, Storage, StorageError, Transaction, WaitsFor,
+    DeadlockEdge, Isolation, RelId, Savepoint, Snapshot, Storage, StorageError, Transaction, WaitsFor,
 };
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use platform::block::BlockError;
+
+/// The name that PostgreSQL would give a relation's file in its messages.
+fn file(rel: RelId) -> String {
+    format!("base/{DATABASE}/{}", rel.0)
+}
+
+/// What the operating system would have said.
+fn reason(e: BlockError) -> &'static str {
+    match e {
+        BlockError::InvalidRequest => "Invalid argument",
+        BlockError::Media => "Input/output error",
+        BlockError::Timeout => "Connection timed out",
+        BlockError::Gone => "No such device",
+    }
+}
+
+/// What clients read: for faults of the disk, what PostgreSQL would say.
+fn message(e: &StorageError) -> String {
+    match e {
+        StorageError::DiskFull(rel) => {
+            format!("could not extend file \"{}\": No space left on device", file(*rel))
+        }
+        StorageError::Read { rel, block, error } => {
+            format!("could not read block {block} in file \"{}\": {}", file(*rel), reason(*error))
+        }
+        StorageError::Corrupt { rel, block, .. } => {
+            format!("invalid page in block {block} of relation {}", file(*rel))
+        }
+        _ => e.to_string(),
+    }
+}
 
 /// A storage error as clients see it.
 pub fn storage_error(e: StorageError) -> SqlError {
     let state = e.sqlstate();
     let code: [u8; 5] = state.as_bytes().try_into().unwrap_or(*b"XX000");
-    let error = SqlError::new(SqlState(code), e.to_string());
+    let error = SqlError::new(SqlState(code), message(&e));
     match e {
         StorageError::Deadlock(edges) => {
             let lines: Vec<String> = edges.iter().map(deadlock_line).collect();
@@ -24,6 +56,11 @@ pub fn storage_error(e: StorageError) -> SqlError {
         StorageError::ReadWriteDependency(d) => {
             error.detail(format!("Reason code: {d}")).hint("The transaction might succeed if retried.")
         }
+        StorageError::DiskFull(_) => error.hint("Check free disk space."),
+        StorageError::LogFull(why) => error.detail(why).hint(
+            "Reading works. Writing will go on by itself once the log can be freed; the server log says more.",
+        ),
+        StorageError::Corrupt { what, .. } => error.detail(format!("The page fails a check: {what}.")),
         _ => error,
     }
 }

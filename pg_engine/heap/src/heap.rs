@@ -141,7 +141,7 @@ impl<'a> Heap<'a> {
         let fresh = Header::new(xid, work.command(), 0);
         let mut rest = payloads;
         while let Some(first) = rest.first() {
-            self.pool().wal().throttle();
+            self.pool().wal().throttle()?;
             if first.len() > MAX_INLINE {
                 let stub = overflow::store(self, xid, first)?;
                 let header = Header { flags: tuple::OVERFLOW, ..fresh };
@@ -328,7 +328,7 @@ impl<'a> Heap<'a> {
         mode: RowLock,
     ) -> Result<core::result::Result<(WriteGuard<'a>, usize, Header), RowOutcome>> {
         loop {
-            self.pool().wal().throttle();
+            self.pool().wal().throttle()?;
             let guard = self.pool().write(self.rel, tid.block)?;
             let Some((at, header, _)) = tuple::at(&guard, tid.slot) else {
                 return Ok(Err(RowOutcome::ConcurrentlyDeleted));
@@ -449,7 +449,7 @@ impl<'a> Heap<'a> {
     /// Notes a lock in the row's header, if nothing else is noted there. False: it was not.
     fn note_lock(&self, work: &mut Work, tid: Tid, mode: RowLock) -> Result<bool> {
         let xid = work.writing_xid();
-        self.pool().wal().throttle();
+        self.pool().wal().throttle()?;
         let mut guard = self.pool().write(self.rel, tid.block)?;
         let Some((at, old, _)) = tuple::at(&guard, tid.slot) else { return Ok(false) };
         let transactions = &self.engine.transactions;

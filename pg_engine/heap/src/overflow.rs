@@ -30,7 +30,7 @@ pub(crate) fn store(heap: &Heap<'_>, xid: Xid, payload: &[u8]) -> Result<Vec<u8>
     let (body, tail) = payload.split_at(whole);
     // From the end, so that each page knows its successor.
     for part in Some(tail).filter(|t| !t.is_empty()).into_iter().chain(body.rchunks(CAPACITY)) {
-        heap.engine.pool.wal().throttle();
+        heap.engine.pool.wal().throttle()?;
         let (block, mut guard) =
             heap.engine.pool.extend(&heap.engine.directory, heap.rel, KIND_OVERFLOW, xid)?;
         let mut head = [0; DATA - 24];

@@ -108,7 +108,8 @@ impl Heap<'_> {
             }
             self.give(&header, payload, |p| row(Tid { block, slot }, p))?;
         }
-        if all_visible && !known {
+        // A hint may reach the device before a commit that nobody waited for.
+        if all_visible && !known && self.engine.pool.wal().settled() {
             let lsn = page.lsn();
             drop(page);
             if let Some(mut page) = self.engine.pool.try_write(self.rel, block)

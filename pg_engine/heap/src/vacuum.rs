@@ -45,7 +45,7 @@ impl Heap<'_> {
         let mut found = Collected::default();
         let horizon = self.engine.transactions.fresh_horizon();
         for block in self.all_blocks() {
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             self.collect_page(block, horizon, &mut found)?;
             pace()?;
         }
@@ -112,7 +112,7 @@ impl Heap<'_> {
             let n = rest.iter().take_while(|t| t.block == first.block).count();
             let (now, later) = rest.split_at(n);
             rest = later;
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             let mut guard = self.engine.pool.write(self.rel, first.block)?;
             let actions: Vec<(u16, u16)> = now
                 .iter()
@@ -131,7 +131,7 @@ impl Heap<'_> {
         }
         for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon)
         {
-            self.engine.pool.wal().throttle();
+            self.engine.pool.wal().throttle()?;
             let mut guard = self.engine.pool.write(self.rel, *block)?;
             if guard.kind() != KIND_OVERFLOW || Xid(guard.u64_at(32)) != *writer {
                 continue;

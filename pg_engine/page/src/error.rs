@@ -93,6 +93,15 @@ impl fmt::Display for Dependency {
 pub enum StorageError {
     /// The device refused a transfer.
     Io(BlockError),
+    /// The device could not give a page.
+    Read {
+        /// Its relation.
+        rel: RelId,
+        /// Its block.
+        block: u32,
+        /// What the device said.
+        error: BlockError,
+    },
     /// A page or record does not hold what it must: checksum, identity or structure.
     Corrupt {
         /// The relation, when one is concerned.
@@ -112,8 +121,12 @@ pub enum StorageError {
     Version(u32),
     /// The disk cannot hold a database.
     DeviceTooSmall,
-    /// No space is left on the volume.
-    DiskFull,
+    /// No space is left on the volume for this relation (0: for the volume's own metadata).
+    DiskFull(RelId),
+    /// The ring of the log is nearly full and cannot be freed; says why.
+    LogFull(&'static str),
+    /// One log record would have to hold more than it can; says what.
+    TooMuchForTheLog(&'static str),
     /// There is no such relation.
     NoSuchRelation(RelId),
     /// The relation is of another kind than the operation needs.
@@ -172,12 +185,15 @@ impl StorageError {
     /// The SQLSTATE of this error.
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            Self::Io(_) => "58030",
+            Self::Io(_) | Self::Read { .. } => "58030",
             Self::Corrupt { .. } | Self::CorruptVolume(_) => "XX001",
             Self::Foreign | Self::Blank | Self::Version(_) | Self::DeviceTooSmall => "58000",
-            Self::DiskFull => "53100",
+            Self::DiskFull(_) | Self::LogFull(_) => "53100",
             Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
-            Self::RelationTooLarge(_) | Self::RowTooBig { .. } | Self::KeyTooBig { .. } => "54000",
+            Self::RelationTooLarge(_)
+            | Self::RowTooBig { .. }
+            | Self::KeyTooBig { .. }
+            | Self::TooMuchForTheLog(_) => "54000",
             Self::Deadlock(_) => "40P01",
             Self::ReadWriteDependency(_) => "40001",
             Self::LockTimeout | Self::LockNotAvailable => "55P03",
@@ -201,6 +217,9 @@ impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(e) => write!(f, "storage device failed: {e}"),
+            Self::Read { rel, block, error } => {
+                write!(f, "could not read block {block} of relation {}: {error}", rel.0)
+            }
             Self::Corrupt { rel, block, what } => {
                 write!(f, "invalid page in block {block} of relation {}: {what}", rel.0)
             }
@@ -209,7 +228,11 @@ impl fmt::Display for StorageError {
             Self::Blank => f.write_str("the disk is blank"),
             Self::Version(v) => write!(f, "the disk has format version {v}, which this release cannot read"),
             Self::DeviceTooSmall => f.write_str("the disk is too small to hold a database"),
-            Self::DiskFull => f.write_str("could not extend file: No space left on device"),
+            Self::DiskFull(rel) => write!(f, "could not extend relation {}: No space left on device", rel.0),
+            Self::LogFull(_) => {
+                f.write_str("could not write to the write-ahead log: its ring is full and cannot be freed")
+            }
+            Self::TooMuchForTheLog(what) => write!(f, "transaction has too many {what} for one log record"),
             Self::NoSuchRelation(r) => write!(f, "could not open relation with file number {}", r.0),
             Self::WrongKind(r) => write!(f, "relation with file number {} is of another kind", r.0),
             Self::RelationTooLarge(r) => {

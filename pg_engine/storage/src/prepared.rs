@@ -204,6 +204,7 @@ impl Storage {
         if txn.work.serial().is_some() {
             return Err(StorageError::Unsupported("PREPARE TRANSACTION of a SERIALIZABLE transaction"));
         }
+        self.wal.throttle()?;
         {
             let mut prepared = self.prepared.lock();
             if prepared.len() >= MANY {
@@ -218,9 +219,12 @@ impl Storage {
         let first = txn.work.writing_xid();
         let state = txn.work.prepared_state();
         let record = PreparedRecord { name: name.to_string(), info: info.to_vec(), state };
-        self.wal.throttle();
         let mut e = Encoder::default();
         record.encode(&mut e);
+        if let Err(error) = self.wal.check_size(e.0.len(), "locks or subtransactions") {
+            self.prepared.lock().remove(name);
+            return Err(error);
+        }
         // Under the lock, so that a checkpoint either saves it or begins before its record.
         let lsn = {
             let mut prepared = self.prepared.lock();
@@ -254,7 +258,6 @@ impl Storage {
         allowed: impl FnOnce(&[u8]) -> bool,
     ) -> Result<bool> {
         self.check_open()?;
-        self.wal.throttle();
         let waiting = {
             let mut prepared = self.prepared.lock();
             let Some(slot) = prepared.get_mut(name) else { return Ok(false) };
@@ -269,8 +272,9 @@ impl Storage {
             }
         };
         let txn = Transaction::of(self, waiting.work);
+        // From here on nothing may fail: the transaction would be undone although the log says that it is prepared.
         let done = if commit {
-            txn.commit()
+            txn.commit_logged()
         } else {
             let first = txn.xid().unwrap_or(Xid::NONE);
             // A checkpoint that begins after the record waits for its end.

@@ -82,7 +82,7 @@ impl Storage {
     }
 
     fn store_sequence(&self, open: &Open, xid: Xid, s: &Stored) -> Result<()> {
-        self.wal.throttle();
+        self.wal.throttle()?;
         let mut guard = if open.rel.blocks() == 0 {
             self.engine.pool.extend(&self.engine.directory, &open.rel, KIND_SEQUENCE, xid)?.1
         } else {

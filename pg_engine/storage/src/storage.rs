@@ -38,6 +38,8 @@ pub(crate) type Result<T> = core::result::Result<T, StorageError>;
 
 /// How often the background task looks around.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a commit that nobody waits for may stay in memory before it is written: `wal_writer_delay`.
+const LOG_WRITER_DELAY: Duration = Duration::from_millis(200);
 
 /// What is kept in memory for a relation in use.
 pub(crate) struct Open {
@@ -116,11 +118,14 @@ impl Storage {
             Probe::Intralith { .. } => {}
         }
         let this = Arc::new(recover(device, config)?);
+        this.engine.directory.set_aside();
         // Ends recovery: from here on the log goes on in a new epoch.
         this.checkpoint_now(false, false)?;
         if this.config.background_tasks {
             let weak = Arc::downgrade(&this);
             task::spawn("checkpointer", move || background(&weak));
+            let weak = Arc::downgrade(&this);
+            task::spawn("log writer", move || log_writer(&weak));
             let weak = Arc::downgrade(&this);
             task::spawn("vacuum", move || crate::vacuum::background(&weak));
         }
@@ -154,6 +159,15 @@ impl Storage {
     pub fn space(&self) -> (u64, u64) {
         let (free, total) = self.engine.directory.usage();
         (free * PAGE_SIZE as u64, total * PAGE_SIZE as u64)
+    }
+    /// Keeps the log from its end on from being overwritten, until [`Storage::release_log`]. Writers who find the ring nearly full
+    /// because of that are told `why`, a sentence.
+    pub fn hold_log(&self, why: &'static str) -> Lsn {
+        self.wal.hold(self.wal.inserted(), why)
+    }
+    /// Ends what [`Storage::hold_log`] began.
+    pub fn release_log(&self, held: Lsn) {
+        self.wal.release(held);
     }
     /// Where the log ends now.
     pub fn log_position(&self) -> Lsn {
@@ -192,6 +206,14 @@ impl Storage {
     }
 
     fn checkpoint_now(&self, clean: bool, paced: bool) -> Result<()> {
+        let done = self.try_checkpoint(clean, paced);
+        if done.is_err() {
+            self.wal.checkpoint_failed();
+        }
+        done
+    }
+
+    fn try_checkpoint(&self, clean: bool, paced: bool) -> Result<()> {
         let mut state = self.checkpoints.lock();
         let redo = self.wal.begin_checkpoint();
         // A commit record may stand before `redo` while its transaction still counts as running.
@@ -226,22 +248,23 @@ impl Storage {
             meta_crc: kernel_simd::crc32c::checksum(&bytes),
             ..old
         };
-        let written = pg_volume::metadata_write(&*self.device, &next, page, &bytes)
-            .and_then(|()| match planted(Bug::CheckpointWithoutFlush) {
-                true => Ok(()),
-                false => self.device.flush().map_err(StorageError::Io),
-            })
-            .and_then(|()| pg_volume::write_superblock(&*self.device, &next));
+        // Nothing refers to that place yet: another try may write it again.
+        if let Err(e) = pg_volume::metadata_write(&*self.device, &next, page, &bytes) {
+            self.engine.directory.snapshot_written(false);
+            return Err(e);
+        }
+        let written = match planted(Bug::CheckpointWithoutFlush) {
+            true => Ok(()),
+            false => self.device.flush().map_err(StorageError::Io),
+        }
+        .and_then(|()| pg_volume::write_superblock(&*self.device, &next));
         if let Err(e) = written {
             // The flush failed: what reached the media is unknown. The old superblock still counts, or the new
             // one does; going on could overwrite what either needs.
             log::error!("checkpoint failed: {e}");
             platform::power::fatal("a checkpoint could not be made durable");
         }
-        if old.meta_page != 0 {
-            let pages = (old.meta_bytes as usize).div_ceil(PAGE_SIZE) as u32;
-            self.engine.directory.release_run(old.meta_page, pages);
-        }
+        self.engine.directory.snapshot_written(true);
         state.superblock = next;
         state.last = time::monotonic();
         self.wal.end_checkpoint(next.redo);
@@ -276,17 +299,39 @@ impl Storage {
 }
 
 fn background(storage: &Weak<Storage>) {
+    let mut failures = 0u32;
+    let mut not_before = Duration::ZERO;
     while let Some(s) = storage.upgrade() {
         if !s.next_turn(TICK) {
             return;
         }
-        // Transactions with asynchronous commit become durable here.
-        s.wal.flush(s.wal.inserted());
-        if s.checkpoint_due()
-            && let Err(e) = s.checkpoint()
-        {
-            log::error!("checkpoint failed, will be tried again: {e}");
+        if time::monotonic() < not_before || !s.checkpoint_due() {
+            continue;
         }
+        match s.checkpoint() {
+            Ok(()) => {
+                if failures != 0 {
+                    log::info!("checkpoints work again after {failures} that failed");
+                }
+                failures = 0;
+            }
+            Err(e) => {
+                failures = failures.saturating_add(1);
+                let pause = Duration::from_millis(100 << failures.min(8));
+                not_before = time::monotonic() + pause;
+                log::error!("checkpoint failed, will be tried again in {} ms: {e}", pause.as_millis());
+            }
+        }
+    }
+}
+
+/// Makes transactions with asynchronous commit durable, whatever the checkpointer is busy with.
+fn log_writer(storage: &Weak<Storage>) {
+    while let Some(s) = storage.upgrade() {
+        if !s.next_turn(LOG_WRITER_DELAY) {
+            return;
+        }
+        s.wal.flush(s.wal.inserted());
     }
 }
 

@@ -105,9 +105,9 @@ impl Storage {
     /// Creates a relation; it vanishes if the (sub)transaction aborts.
     pub fn create_relation(&self, txn: &mut Transaction, kind: RelationKind) -> Result<RelId> {
         self.check_open()?;
-        self.wal.throttle();
+        self.wal.throttle()?;
         let xid = txn.work.writing_xid();
-        let rel = self.engine.directory.create(&self.wal, kind, xid);
+        let rel = self.engine.directory.create(&self.wal, kind, xid)?;
         // Who writes to it later has an id from there on.
         rel.vacuumed.store(self.engine.transactions.fresh_horizon().0, Ordering::Release);
         txn.work.innermost().created.push(rel.id);
@@ -229,19 +229,28 @@ impl Transaction {
             return Ok(());
         }
         self.storage.check_open()?;
+        // It goes into the ring's reserve: what a full log must not keep anyone from is the end of a transaction.
+        self.commit_logged()
+    }
+
+    /// Logs the commit and lets everyone see it. Fails before anything was done, or not at all.
+    pub(crate) fn commit_logged(mut self) -> Result<()> {
         let storage = self.storage.clone();
-        storage.wal.throttle();
         let record = CommitRecord { xids: self.work.own().to_vec(), drops: self.work.dropped() };
         let created = self.work.created();
         let body = record.encode();
+        storage.wal.check_size(body.len(), "subtransactions")?;
         self.ended = true;
         storage.engine.transactions.set_committing(&record.xids);
         let first = record.xids.first().copied().unwrap_or(Xid::NONE);
         let Ok(lsn) = storage.wal.append(KIND_COMMIT, first, &[&body], None) else {
             platform::power::fatal("a commit record was refused");
         };
+        // What it removes or makes is others' business at once; its place must not be used while a cut could bring it back.
         if !self.work.async_commit || !created.is_empty() || !record.drops.is_empty() {
             storage.wal.flush(lsn);
+        } else {
+            storage.wal.commits_unawaited(lsn);
         }
         for rel in &created {
             if let Some(r) = storage.engine.directory.get(*rel) {

@@ -1,7 +1,7 @@
 //! Which relations there are, which extents they own, and what is free.
 
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
@@ -82,6 +82,8 @@ pub struct Relation {
     pub dead: AtomicI64,
     /// No id before this one that aborted is left on any of its pages. Not saved: 0 after a restart.
     pub vacuumed: AtomicU64,
+    /// Needed to free space: may grow into the reserve.
+    vital: AtomicBool,
     /// Serialises growth.
     pub extend: Mutex<()>,
     near: [AtomicU32; FIRST_LARGE as usize],
@@ -121,6 +123,7 @@ impl Relation {
             live: AtomicI64::new(0),
             dead: AtomicI64::new(0),
             vacuumed: AtomicU64::new(0),
+            vital: AtomicBool::new(false),
             extend: Mutex::new(()),
             near: [const { AtomicU32::new(0) }; FIRST_LARGE as usize],
             far: [const { OnceLock::new() }; LARGE_CHUNKS as usize],
@@ -138,6 +141,10 @@ impl Relation {
     /// The unfinished transaction that created it.
     pub fn creator(&self) -> Xid {
         Xid(self.creator.load(Ordering::Acquire))
+    }
+    /// It must be able to grow when the volume is full, because freeing space may need that: it may use the reserve.
+    pub fn set_vital(&self) {
+        self.vital.store(true, Ordering::Release);
     }
     /// Its creator has committed.
     pub fn settle(&self) {
@@ -185,22 +192,78 @@ impl Relation {
     }
 }
 
+/// A run of physical pages: start and length.
+type Run = (u32, u32);
+
 struct Space {
-    /// Free runs of physical pages: start and length.
+    /// Free runs by their starts.
     free: BTreeMap<u32, u32>,
+    /// Pages in them.
+    free_pages: u32,
+    /// Pages that only vital growth may take.
+    reserve: u32,
+    /// Where the next snapshot goes: kept out of the free space, so that a checkpoint never lacks room.
+    spare: Option<Run>,
+    /// Where the newest snapshot is, and the one that is being written.
+    current: Option<Run>,
+    writing: Option<Run>,
+    /// Bytes that the relations take in a snapshot, and that what comes behind them took last.
+    meta_bytes: usize,
+    extra_bytes: usize,
     next_rel: u32,
     /// End of the last metadata record that was applied.
     lsn: Lsn,
 }
 
+/// Bytes of a snapshot's head, of a relation in it, of an extent.
+const META_HEAD: usize = 24;
+const META_RELATION: usize = 45;
+const META_EXTENT: usize = 8;
+/// Bytes beyond what a snapshot would take now that the spare run has.
+const META_SLACK: usize = 64 << 10;
+
 impl Space {
+    fn new(pages: u32) -> Self {
+        let usable = pages.saturating_sub(1);
+        Self {
+            free: BTreeMap::from([(1, usable)]),
+            free_pages: usable,
+            reserve: (pages / 16).min(512),
+            spare: None,
+            current: None,
+            writing: None,
+            meta_bytes: META_HEAD,
+            extra_bytes: 0,
+            next_rel: 1,
+            lsn: Lsn(0),
+        }
+    }
     fn allocate(&mut self, pages: u32) -> Option<u32> {
         let (&start, &len) = self.free.iter().find(|(_, len)| **len >= pages)?;
         self.free.remove(&start);
         if len > pages {
             self.free.insert(start + pages, len - pages);
         }
+        self.free_pages -= pages;
         Some(start)
+    }
+    /// Makes sure that a snapshot which grows by `more` bytes has a place. False: the volume is full.
+    fn ensure_spare(&mut self, more: usize) -> bool {
+        let need = self.meta_bytes + more + self.extra_bytes * 2 + META_SLACK;
+        let pages = need.div_ceil(PAGE_SIZE) as u32;
+        // While a snapshot is written, the one before it is the next spare.
+        let ready = if self.writing.is_some() { self.current } else { self.spare };
+        if ready.is_some_and(|(_, len)| len >= pages) || self.spare.is_some_and(|(_, len)| len >= pages) {
+            return true;
+        }
+        let roomy = pages + pages / 4;
+        let run =
+            self.allocate(roomy).map(|s| (s, roomy)).or_else(|| self.allocate(pages).map(|s| (s, pages)));
+        let Some(run) = run else { return false };
+        if let Some((start, len)) = self.spare.replace(run) {
+            self.release(start, len);
+        }
+        true
     }
     /// Takes a given run out of the free space; false if any of it is not free.
     fn claim(&mut self, start: u32, pages: u32) -> bool {
@@ -216,9 +279,11 @@ impl Space {
         if run_end > end {
             self.free.insert(end, run_end - end);
         }
+        self.free_pages -= pages;
         true
     }
     fn release(&mut self, mut start: u32, mut pages: u32) {
+        self.free_pages += pages;
         if let Some((&s, &len)) = self.free.range(..start).next_back()
             && s + len == start
         {
@@ -243,12 +308,7 @@ pub struct Directory {
 impl Directory {
     /// An empty volume of so many pages (page 0 is not used).
     pub fn new(pages: u32) -> Self {
-        let free = BTreeMap::from([(1, pages.saturating_sub(1))]);
-        Self {
-            space: Mutex::new(Space { free, next_rel: 1, lsn: Lsn(0) }),
-            relations: RwLock::new(HashMap::new()),
-            total: pages,
-        }
+        Self { space: Mutex::new(Space::new(pages)), relations: RwLock::new(HashMap::new()), total: pages }
     }
 
     /// Looks a relation up.
@@ -264,12 +324,16 @@ impl Directory {
     }
     /// Free and total pages.
     pub fn usage(&self) -> (u64, u64) {
-        (self.space.lock().free.values().map(|n| u64::from(*n)).sum(), u64::from(self.total))
+        (u64::from(self.space.lock().free_pages), u64::from(self.total))
     }
 
     /// Creates a relation on behalf of an unfinished transaction.
-    pub fn create(&self, wal: &Wal, kind: RelationKind, creator: Xid) -> Arc<Relation> {
+    pub fn create(&self, wal: &Wal, kind: RelationKind, creator: Xid) -> Result<Arc<Relation>, StorageError> {
         let mut space = self.space.lock();
+        if !space.ensure_spare(META_RELATION) {
+            return Err(StorageError::DiskFull(RelId(space.next_rel)));
+        }
+        space.meta_bytes += META_RELATION;
         let id = RelId(space.next_rel);
         space.next_rel += 1;
         let (code, heap) = kind.encode();
@@ -278,7 +342,7 @@ impl Directory {
         space.lsn = log(wal, KIND_REL_CREATE, creator, &e.0);
         let rel = Arc::new(Relation::new(id, kind, creator));
         self.relations.write().insert(id, rel.clone());
-        rel
+        Ok(rel)
     }
 
     /// Makes sure that a block lies in an extent, and gives its physical page. The caller holds `rel.extend`.
@@ -291,7 +355,14 @@ impl Directory {
         }
         let (i, first, pages) = extent_of(block);
         let mut space = self.space.lock();
-        let start = space.allocate(pages).ok_or(StorageError::DiskFull)?;
+        // A first extent may come from the reserve: TRUNCATE needs one for each index before it frees anything.
+        let floor = if i == 0 || rel.vital.load(Ordering::Acquire) { 0 } else { space.reserve };
+        let full = StorageError::DiskFull(rel.id);
+        if space.free_pages < pages + floor || !space.ensure_spare(META_EXTENT) {
+            return Err(full);
+        }
+        let start = space.allocate(pages).ok_or(full)?;
+        space.meta_bytes += META_EXTENT;
         let mut e = Encoder::default();
         e.u32(rel.id.0).u32(i).u32(start);
         space.lsn = log(wal, KIND_EXTENT, Xid::NONE, &e.0);
@@ -315,19 +386,37 @@ impl Directory {
 
     fn remove(&self, space: &mut MutexGuard<'_, Space>, rel: RelId) -> bool {
         let Some(r) = self.relations.write().remove(&rel) else { return false };
+        space.meta_bytes = space.meta_bytes.saturating_sub(META_RELATION);
         for (i, start) in r.extents() {
             space.release(start, extent_len(i));
+            space.meta_bytes = space.meta_bytes.saturating_sub(META_EXTENT);
         }
         true
     }
 
-    /// Gives a snapshot's run back.
-    pub fn release_run(&self, start: u32, pages: u32) {
-        self.space.lock().release(start, pages);
+    /// The snapshot last taken is what counts from now on (`kept`), or it could not be written.
+    pub fn snapshot_written(&self, kept: bool) {
+        let mut space = self.space.lock();
+        let Some(written) = space.writing.take() else { return };
+        let unused = if kept { space.current.replace(written) } else { Some(written) };
+        // The longer of the two is the next spare.
+        let mut runs = [space.spare, unused];
+        runs.sort_unstable_by_key(|r| r.map_or(0, |(_, len)| len));
+        space.spare = runs[1];
+        if let Some((start, len)) = runs[0] {
+            space.release(start, len);
+        }
+        space.ensure_spare(0);
+    }
+    /// Sets the space for the next snapshot aside. To be called when recovery has redone everything.
+    pub fn set_aside(&self) {
+        self.space.lock().ensure_spare(0);
     }
     /// Marks the current snapshot's run as taken while loading.
     pub fn claim_run(&self, start: u32, pages: u32) -> Result<(), StorageError> {
-        if self.space.lock().claim(start, pages) {
+        let mut space = self.space.lock();
+        if space.claim(start, pages) {
+            space.current = Some((start, pages));
             Ok(())
         } else {
             Err(StorageError::CorruptVolume("metadata overlaps a relation"))
@@ -351,9 +440,17 @@ impl Directory {
                 e.u32(i).u32(start);
             }
         }
+        space.extra_bytes = extra;
         let pages = (e.0.len() + extra).div_ceil(PAGE_SIZE) as u32;
-        let run = space.allocate(pages).ok_or(StorageError::DiskFull)?;
-        Ok((e.0, run))
+        let run = match space.spare.take() {
+            Some((start, len)) if len >= pages => (start, len),
+            small => {
+                space.spare = small;
+                (space.allocate(pages).ok_or(StorageError::DiskFull(RelId(0)))?, pages)
+            }
+        };
+        space.writing = Some(run);
+        Ok((e.0, run.0))
     }
 
     /// Reads what [`Directory::snapshot`] wrote; `d` is left behind it.
@@ -371,6 +468,7 @@ impl Directory {
         for _ in 0..d.u32()? {
             let (id, code, heap) = (RelId(d.u32()?), d.u8()?, d.u32()?);
             let rel = Relation::new(id, RelationKind::decode(code, heap)?, Xid(d.u64()?));
+            space.meta_bytes += META_RELATION;
             rel.grow_to(d.u32()?);
             let extents = d.u32()?;
             rel.live.store(d.u64()? as i64, Ordering::Relaxed);
@@ -378,6 +476,7 @@ impl Directory {
             for _ in 0..extents {
                 let (i, start) = (d.u32()?, d.u32()?);
                 (space.claim(start, extent_len(i)) && rel.set_extent(i, start)).then_some(())?;
+                space.meta_bytes += META_EXTENT;
             }
             self.relations.write().insert(id, Arc::new(rel));
         }
@@ -409,6 +508,7 @@ impl Directory {
         let (id, code, heap) = (RelId(d.u32()?), d.u8()?, d.u32()?);
         space.next_rel = space.next_rel.max(id.0 + 1);
         let rel = Relation::new(id, RelationKind::decode(code, heap)?, xid);
+        space.meta_bytes += META_RELATION;
         self.relations.write().insert(id, Arc::new(rel));
         Some(())
     }
@@ -417,6 +517,7 @@ impl Directory {
         let (id, i, start) = (RelId(d.u32()?), d.u32()?, d.u32()?);
         // Its drop by a commit may already be in the snapshot.
         let Some(rel) = self.get(id) else { return Some(()) };
+        space.meta_bytes += META_EXTENT;
         (space.claim(start, extent_len(i)) && rel.set_extent(i, start)).then_some(())
     }
 }

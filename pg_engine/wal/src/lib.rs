@@ -30,15 +30,16 @@
 //!
 //! # Space
 //! The ring keeps everything from the last completed checkpoint's start. Operations call [`Wal::throttle`] before they latch any page;
-//! it waits while the ring is nearly full. The reserve behind it is for operations already under way; overrunning the
-//! ring is fatal.
+//! it waits while the ring is nearly full, and fails with [`StorageError::LogFull`] when waiting is in vain: checkpoints fail
+//! ([`Wal::checkpoint_failed`]), or someone holds the log ([`Wal::hold`]). Transactions, prepared or not, never hold it. The reserve
+//! behind it, a quarter of the ring, is for operations already under way and for ending transactions; overrunning the ring is fatal.
 //!
 //! # Full-page images
 //! On a device that may tear a page, the first change of a page after a checkpoint's start logs the page as it then is. [`Wal::append`]
 //! refuses a record that lacks an image it needs, since a checkpoint may begin at any time before it.
 //!
 //! # Locks
-//! `state` (flush leadership) before `buffer` (append). Both are leaves: no other lock is taken under them.
+//! `state` (flush leadership) before `buffer` (append); `space` before `holds`. All are leaves: no other lock is taken under them.
 //!
 //! # What it must not know
 //! Pages, relations, transactions' states.
@@ -52,12 +53,12 @@ mod reader;
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     mem,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use kernel_simd::crc32c;
-use pg_page::{Lsn, Xid};
+use pg_page::{Lsn, StorageError, Xid};
 use platform::{
     block::{BlockDevice, Durability, IoClass},
     bug::{Bug, planted},
@@ -130,6 +131,14 @@ pub struct Wal {
     redo: AtomicU64,
     /// The ring must keep everything from here.
     keep: AtomicU64,
+    /// Start of the last completed checkpoint. Written under `holds`.
+    checkpoint: AtomicU64,
+    /// Who else needs the log, from where, and why.
+    holds: Mutex<Vec<(u64, &'static str)>>,
+    /// The last checkpoint failed.
+    failing: AtomicBool,
+    /// End of the newest commit record that nobody waits for.
+    unawaited: AtomicU64,
     space: Mutex<()>,
     space_freed: Condvar,
     kick: AtomicU64,
@@ -152,6 +161,10 @@ impl Wal {
             durable: AtomicU64::new(start.0),
             redo: AtomicU64::new(start.0),
             keep: AtomicU64::new(start.0),
+            checkpoint: AtomicU64::new(start.0),
+            holds: Mutex::new(Vec::new()),
+            failing: AtomicBool::new(false),
+            unawaited: AtomicU64::new(0),
             space: Mutex::new(()),
             space_freed: Condvar::new(),
             kick: AtomicU64::new(0),
@@ -185,11 +198,21 @@ impl Wal {
     }
     /// Bytes of log since the last completed checkpoint.
     pub fn distance(&self) -> u64 {
+        self.inserted.load(Ordering::Relaxed).saturating_sub(self.checkpoint.load(Ordering::Relaxed))
+    }
+    /// Bytes of the ring that may not be overwritten.
+    pub fn used(&self) -> u64 {
         self.inserted.load(Ordering::Relaxed).saturating_sub(self.keep.load(Ordering::Relaxed))
     }
     /// Bytes of the ring.
     pub fn capacity(&self) -> u64 {
         self.ring.len
+    }
+
+    /// Does a body of so many bytes fit a record, and the ring's reserve? `what` says what it is made of.
+    pub fn check_size(&self, body: usize, what: &'static str) -> Result<(), StorageError> {
+        let most = (MAX_RECORD as u64).min(self.ring.len / 16) as usize;
+        if body + HEADER > most { Err(StorageError::TooMuchForTheLog(what)) } else { Ok(()) }
     }
 
     /// Appends a record whose body is `parts` one after the other. Returns the record's end: flush to there to make it
@@ -309,26 +332,90 @@ impl Wal {
 
     /// A checkpoint that began at `redo` is complete: the ring may overwrite what is older.
     pub fn end_checkpoint(&self, redo: Lsn) {
-        self.keep.store(redo.0, Ordering::Release);
+        self.failing.store(false, Ordering::Release);
+        let holds = self.holds.lock();
+        self.checkpoint.store(redo.0, Ordering::Release);
+        self.free(&holds);
+        drop(holds);
+        self.wake_throttled();
+    }
+
+    /// Moves the end of what may be overwritten.
+    fn free(&self, holds: &[(u64, &'static str)]) {
+        let checkpoint = self.checkpoint.load(Ordering::Acquire);
+        self.keep.store(holds.iter().map(|h| h.0).fold(checkpoint, u64::min), Ordering::Release);
+    }
+
+    fn wake_throttled(&self) {
         drop(self.space.lock());
         self.space_freed.notify_all();
     }
 
+    /// A checkpoint failed: until one succeeds, who needs space in a ring that is nearly full is told so instead of waiting.
+    pub fn checkpoint_failed(&self) {
+        self.failing.store(true, Ordering::Release);
+        self.wake_throttled();
+    }
+
+    /// Keeps the log from `at` on until [`Wal::release`]. `why` is for those who find the ring full, a sentence. Gives the position from
+    /// which it is kept indeed: what was overwritten already does not come back.
+    pub fn hold(&self, at: Lsn, why: &'static str) -> Lsn {
+        let mut holds = self.holds.lock();
+        let at = at.0.max(self.keep.load(Ordering::Acquire));
+        holds.push((at, why));
+        Lsn(at)
+    }
+
+    /// Ends what [`Wal::hold`] began; `at` is what it gave.
+    pub fn release(&self, at: Lsn) {
+        let mut holds = self.holds.lock();
+        if let Some(i) = holds.iter().position(|h| h.0 == at.0) {
+            holds.swap_remove(i);
+        }
+        self.free(&holds);
+        drop(holds);
+        self.wake_throttled();
+    }
+
+    /// A commit record that ends at `end` counts although it is not durable.
+    pub fn commits_unawaited(&self, end: Lsn) {
+        self.unawaited.fetch_max(end.0, Ordering::AcqRel);
+    }
+
+    /// Is every commit that others can see durable? What is not logged, hints, may rely on nothing less.
+    pub fn settled(&self) -> bool {
+        self.unawaited.load(Ordering::Acquire) <= self.durable.load(Ordering::Acquire)
+    }
+
     /// Waits while the ring is nearly full. To be called before any latch is taken.
     #[inline]
-    pub fn throttle(&self) {
-        if self.distance() > self.ring.len / 2 {
-            self.throttle_slow();
-        }
+    pub fn throttle(&self) -> Result<(), StorageError> {
+        if self.used() > self.ring.len / 2 { self.throttle_slow() } else { Ok(()) }
     }
 
     #[cold]
-    fn throttle_slow(&self) {
-        self.kick.store(1, Ordering::Relaxed);
+    fn throttle_slow(&self) -> Result<(), StorageError> {
+        if self.distance() > self.ring.len / 2 {
+            self.kick.store(1, Ordering::Relaxed);
+        }
+        let limit = self.ring.len / 4 * 3;
         let mut g = self.space.lock();
-        while self.distance() > self.ring.len / 4 * 3 {
+        while self.used() > limit {
+            if let Some(why) = self.stuck(limit) {
+                return Err(StorageError::LogFull(why));
+            }
             g = self.space_freed.wait_timeout(g, Duration::from_millis(20)).0;
         }
+        Ok(())
+    }
+
+    /// Why a checkpoint would not help.
+    fn stuck(&self, limit: u64) -> Option<&'static str> {
+        if self.failing.load(Ordering::Acquire) {
+            return Some("Checkpoints fail, so that the log since the last one must be kept.");
+        }
+        let oldest = self.inserted.load(Ordering::Relaxed).saturating_sub(limit);
+        self.holds.lock().iter().find(|h| h.0 < oldest).map(|h| h.1)
     }
 
     /// Has a writer asked for a checkpoint since the last call?
