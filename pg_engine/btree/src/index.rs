@@ -130,7 +130,7 @@ impl<'a> Index<'a> {
 
     /// Block of a page at `level` from which `(key, tid)` is to be found to the right.
     #[inline]
-    fn descend(&self, key: &[u8], tid: Tid, level: u8) -> Result<u32> {
+    pub(crate) fn descend(&self, key: &[u8], tid: Tid, level: u8) -> Result<u32> {
         let (mut block, mut at) = self.root()?;
         if at < level {
             (block, at) = self.true_root()?;

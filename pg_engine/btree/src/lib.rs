@@ -29,11 +29,13 @@
 extern crate alloc;
 
 mod build;
+mod check;
 mod index;
 pub mod node;
 mod scan;
 mod split;
 
+pub use check::TreeFault;
 pub use index::{Index, IndexInsert, IndexState, Unique};
 pub use node::MAX_KEY;
 pub use scan::{Cursor, KeyBound, ScanDirection};

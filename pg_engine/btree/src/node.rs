@@ -95,12 +95,28 @@ impl<'p> Node<'p> {
     fn upper(self) -> usize {
         usize::from(self.0.u16_at(26))
     }
+    /// End of the slots and start of the items.
+    pub(crate) fn bounds(self) -> (usize, usize) {
+        (self.lower(), self.upper())
+    }
+    /// Where the slots begin.
+    pub(crate) const FIRST_SLOT: usize = SLOTS;
+    /// Where an item is, and how long.
+    pub(crate) fn place(self, i: usize) -> (usize, usize) {
+        let at = SLOTS + i * SLOT + 8;
+        (usize::from(self.0.u16_at(at)), usize::from(self.0.u16_at(at + 2)))
+    }
+    /// Do the slots repeat the first bytes of their keys?
+    pub(crate) fn heads_match(self) -> bool {
+        let prefix = self.prefix();
+        (0..self.count()).all(|i| self.slot_head(i) == head(self.key(i).get(prefix..).unwrap_or(&[])))
+    }
     /// Number of items.
     #[inline]
     pub fn count(self) -> usize {
         self.lower().min(PAGE_SIZE).saturating_sub(SLOTS) / SLOT
     }
-    fn tail(self) -> usize {
+    pub(crate) fn tail(self) -> usize {
         if self.level() == 0 { TID } else { TID + CHILD }
     }
     #[inline]

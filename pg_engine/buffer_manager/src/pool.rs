@@ -17,7 +17,7 @@ use platform::{
 };
 
 use crate::{
-    frame::{DIRTY, Frame, PanicWatch, Pin, ReadGuard, VALID, WriteGuard},
+    frame::{DIRTY, Frame, PanicWatch, Pin, ReadGuard, VALID, WRITING, WriteGuard},
     redo,
 };
 
@@ -397,6 +397,18 @@ impl BufferPool {
             task::sleep(Duration::from_millis(round / 8));
         }
         Err(StorageError::OutOfBuffers)
+    }
+
+    /// Is a page here in a state that the device has yet to get?
+    pub fn awaits_write(&self, rel: &Relation, block: u32) -> bool {
+        let Some(frame) = rel.physical(block).and_then(|page| self.pin_cached(page)) else { return false };
+        let waits = frame.has(DIRTY | WRITING);
+        frame.unpin();
+        waits
+    }
+    /// Place of a relation's page on the device. `None`: it has none.
+    pub fn place(&self, rel: &Relation, block: u32) -> Option<u64> {
+        rel.physical(block).map(|page| self.offset(page))
     }
 
     /// Removes a relation's pages from the pool without writing them. Nobody may use the relation any more.

@@ -38,6 +38,7 @@
 
 extern crate alloc;
 
+mod check;
 mod heap;
 mod overflow;
 pub mod prune;
@@ -46,6 +47,7 @@ mod space;
 pub mod tuple;
 mod vacuum;
 
+pub use check::{Behind, Chains, HeapFault};
 pub use heap::{Engine, Heap, HeapState, MAX_PAYLOAD, RowOutcome, Touched, WaitPolicy};
 pub use pg_transaction::RowLock;
 pub use read::Liveness;

@@ -11,7 +11,7 @@ use crate::{
 
 impl Heap<'_> {
     /// Hands a payload out, assembled if need be.
-    fn give<R>(&self, header: &Header, payload: &[u8], f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    pub(crate) fn give<R>(&self, header: &Header, payload: &[u8], f: impl FnOnce(&[u8]) -> R) -> Result<R> {
         if header.has(OVERFLOW) { Ok(f(&overflow::load(self, payload)?)) } else { Ok(f(payload)) }
     }
 

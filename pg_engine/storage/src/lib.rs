@@ -50,15 +50,17 @@ mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
+pub use pg_btree::TreeFault;
 pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};
 pub use pg_buffer_manager::PoolStats;
-pub use pg_heap::{RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
+pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
 pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
 };
-pub use pg_volume::{Probe, RelationKind};
+pub use pg_volume::{OwnerFault, Probe, RelationKind};
 pub use prepared::PreparedInfo;
 pub use rows::{HeapScan, IndexScan};
 pub use storage::Storage;
 pub use transaction::Transaction;
+pub use verify::{Fault, Observer, Problem};

@@ -23,7 +23,7 @@ use pg_wal::{LogReader, Wal};
 use platform::{
     block::BlockDevice,
     bug::{Bug, planted},
-    sync::{Condvar, Mutex, RwLock},
+    sync::{Condvar, Mutex, MutexGuard, RwLock},
     task, time,
 };
 
@@ -69,6 +69,15 @@ impl Open {
 struct Checkpoints {
     superblock: Superblock,
     last: Duration,
+}
+
+struct SuperblockGuard<'a>(MutexGuard<'a, Checkpoints>);
+
+impl core::ops::Deref for SuperblockGuard<'_> {
+    type Target = Superblock;
+    fn deref(&self) -> &Superblock {
+        &self.0.superblock
+    }
 }
 
 /// An open volume.
@@ -275,6 +284,11 @@ impl Storage {
         // The lock is waited for while a checkpoint runs: the clock is read after it.
         let last = self.checkpoints.lock().last;
         time::monotonic().saturating_sub(last)
+    }
+
+    /// The superblock that counts. Waits for a checkpoint under way.
+    pub(crate) fn current_superblock(&self) -> impl core::ops::Deref<Target = Superblock> + '_ {
+        SuperblockGuard(self.checkpoints.lock())
     }
 
     fn checkpoint_due(&self) -> bool {

@@ -1,7 +1,10 @@
 //! Which relations there are, which extents they own, and what is free.
 
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
+};
 
 use hashbrown::HashMap;
 use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
@@ -62,6 +65,17 @@ impl RelationKind {
             _ => None,
         }
     }
+}
+
+/// What is wrong with the ownership of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerFault {
+    /// Neither free nor anyone's.
+    Lost,
+    /// Someone else's too. Of this relation, if it is one's.
+    Shared(Option<RelId>),
+    /// Beyond the end of the volume.
+    Outside(Option<RelId>),
 }
 
 type Chunk = Box<[AtomicU32; LARGE_CHUNK as usize]>;
@@ -412,6 +426,38 @@ impl Directory {
     pub fn set_aside(&self) {
         self.space.lock().ensure_spare(0);
     }
+    /// Checks that every page has one owner: a relation, a metadata snapshot or the free space. `report` gets each page range without one, or with two, and whose it is.
+    pub fn audit(&self, report: &mut dyn FnMut(Range<u32>, OwnerFault)) {
+        let mut owned: Vec<(u32, u32, Option<RelId>)> = Vec::new();
+        {
+            let space = self.space.lock();
+            let runs = [space.current, space.writing, space.spare];
+            owned.extend(runs.iter().flatten().map(|(start, len)| (*start, *len, None)));
+            owned.extend(space.free.iter().map(|(start, len)| (*start, *len, None)));
+            for r in self.relations.read().values() {
+                owned.extend(r.extents().into_iter().map(|(i, start)| (start, extent_len(i), Some(r.id))));
+            }
+        }
+        owned.sort_unstable();
+        let mut next = 1;
+        for (start, len, rel) in owned {
+            let end = start.saturating_add(len);
+            if start > next {
+                report(next..start, OwnerFault::Lost);
+            }
+            if start < next {
+                report(start..next.min(end), OwnerFault::Shared(rel));
+            }
+            if end > self.total {
+                report(start..end, OwnerFault::Outside(rel));
+            }
+            next = next.max(end);
+        }
+        if next < self.total {
+            report(next..self.total, OwnerFault::Lost);
+        }
+    }
+
     /// Marks the current snapshot's run as taken while loading.
     pub fn claim_run(&self, start: u32, pages: u32) -> Result<(), StorageError> {
         let mut space = self.space.lock();
@@ -526,5 +572,48 @@ fn log(wal: &Wal, kind: RecordKind, xid: Xid, body: &[u8]) -> Lsn {
     match wal.append(kind, xid, &[body], None) {
         Ok(lsn) => lsn,
         Err(pg_wal::NeedImage) => platform::power::fatal("a record without pages was refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_one_owner() {
+        let directory = Directory::new(10_000);
+        let give = |id: u32, i: u32, start: u32| {
+            let rel = Relation::new(RelId(id), RelationKind::Heap, Xid::NONE);
+            assert!(rel.set_extent(i, start));
+            directory.relations.write().insert(RelId(id), Arc::new(rel));
+        };
+        let faults = || {
+            let mut found = Vec::new();
+            directory.audit(&mut |range, fault| found.push((range, fault)));
+            found
+        };
+        assert_eq!(faults(), []);
+        // Taken from the free space and given to no one.
+        assert!(directory.space.lock().claim(100, SMALL));
+        assert_eq!(faults(), [(100..108, OwnerFault::Lost)]);
+        directory.space.lock().current = Some((100, SMALL));
+        assert_eq!(faults(), []);
+        directory.space.lock().current = None;
+        give(1, 0, 100);
+        assert_eq!(faults(), []);
+        // Two relations, and a relation and the free space.
+        give(2, 0, 104);
+        assert_eq!(
+            faults(),
+            [(104..108, OwnerFault::Shared(Some(RelId(2)))), (108..112, OwnerFault::Shared(None))]
+        );
+        give(2, 0, 9_996);
+        assert_eq!(
+            faults(),
+            [
+                (9_996..10_000, OwnerFault::Shared(Some(RelId(2)))),
+                (9_996..10_004, OwnerFault::Outside(Some(RelId(2))))
+            ]
+        );
     }
 }

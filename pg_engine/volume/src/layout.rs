@@ -142,6 +142,23 @@ pub fn read_superblock(device: &dyn BlockDevice) -> Result<Superblock, StorageEr
     }
 }
 
+/// How many of the two superblocks are valid, and of the two configuration blocks (one that was never written is).
+pub fn valid_copies(device: &dyn BlockDevice) -> Result<(usize, usize), StorageError> {
+    let (mut superblocks, mut configurations) = (0, 0);
+    for at in SUPERBLOCKS {
+        let mut bytes = vec![0; SUPERBLOCK_BYTES];
+        device.read(at, &mut bytes, IoClass::Background)?;
+        superblocks += usize::from(matches!(Superblock::decode(&bytes), Ok(Some(_))));
+    }
+    for at in CONFIGS {
+        let mut head = vec![0; SUPERBLOCK_BYTES];
+        device.read(at, &mut head, IoClass::Background)?;
+        let written = head.iter().any(|b| *b != 0);
+        configurations += usize::from(!written || read_config_slot(device, at)?.is_some());
+    }
+    Ok((superblocks, configurations))
+}
+
 /// Replaces the older superblock. Everything the new one refers to must be durable.
 pub fn write_superblock(device: &dyn BlockDevice, s: &Superblock) -> Result<(), StorageError> {
     let at = SUPERBLOCKS[(s.generation % 2) as usize];

@@ -38,9 +38,11 @@ mod directory;
 mod layout;
 mod probe;
 
-pub use directory::{Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, Relation, RelationKind};
+pub use directory::{
+    Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
+};
 pub use layout::{
     CONFIG_MAX, CRASH_BYTES, CRASH_START, Superblock, format, metadata_read, metadata_write, read_config,
-    read_superblock, write_config, write_superblock,
+    read_superblock, valid_copies, write_config, write_superblock,
 };
 pub use probe::{Probe, probe};
