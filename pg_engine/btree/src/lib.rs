@@ -28,6 +28,7 @@
 
 extern crate alloc;
 
+mod batch;
 mod build;
 mod check;
 mod index;
@@ -35,6 +36,7 @@ pub mod node;
 mod scan;
 mod split;
 
+pub use batch::IndexEntry;
 pub use check::TreeFault;
 pub use index::{Index, IndexInsert, IndexState, Unique};
 pub use node::MAX_KEY;

@@ -27,9 +27,9 @@ pub const NONE: u32 = u32::MAX;
 /// Longest key: two items and a high fence fit on a page.
 pub const MAX_KEY: usize = 2676;
 
-const SLOTS: usize = 48;
-const SLOT: usize = 12;
-const TID: usize = 6;
+pub(crate) const SLOTS: usize = 48;
+pub(crate) const SLOT: usize = 12;
+pub(crate) const TID: usize = 6;
 const CHILD: usize = 4;
 /// Bytes of the low fence that are kept.
 const LOW_MAX: usize = 64;
@@ -54,7 +54,7 @@ fn read_tid(b: &[u8]) -> Tid {
 
 /// The first eight bytes, zero-padded, as a number that sorts as they do.
 #[inline]
-fn head(key: &[u8]) -> u64 {
+pub(crate) fn head(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(b) => u64::from_be_bytes(*b),
         None => {
@@ -78,7 +78,7 @@ impl<'p> Node<'p> {
     pub fn flags(self) -> u8 {
         self.0.0[29]
     }
-    fn prefix(self) -> usize {
+    pub(crate) fn prefix(self) -> usize {
         usize::from(self.0.u16_at(30))
     }
     /// Left neighbour.
@@ -89,10 +89,10 @@ impl<'p> Node<'p> {
     pub fn right(self) -> u32 {
         self.0.u32_at(36)
     }
-    fn lower(self) -> usize {
+    pub(crate) fn lower(self) -> usize {
         usize::from(self.0.u16_at(24))
     }
-    fn upper(self) -> usize {
+    pub(crate) fn upper(self) -> usize {
         usize::from(self.0.u16_at(26))
     }
     /// End of the slots and start of the items.
@@ -232,7 +232,7 @@ impl<'p> Node<'p> {
     }
 }
 
-fn slot_bytes(head: u64, at: usize, len: usize) -> [u8; SLOT] {
+pub(crate) fn slot_bytes(head: u64, at: usize, len: usize) -> [u8; SLOT] {
     let mut b = [0; SLOT];
     b[..8].copy_from_slice(&head.to_le_bytes());
     b[8..10].copy_from_slice(&(at as u16).to_le_bytes());

@@ -22,7 +22,7 @@
 //!
 //! # Dependencies
 //! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
-//! `hashbrown` and `foldhash` (hash tables without std), `log`.
+//! `hashbrown` and `foldhash` (hash tables without std), `memchr` (COPY looks for delimiters sixteen bytes at a time), `log`.
 #![no_std]
 #![forbid(unsafe_code)]
 

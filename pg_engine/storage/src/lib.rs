@@ -50,8 +50,7 @@ mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
-pub use pg_btree::TreeFault;
-pub use pg_btree::{IndexInsert, KeyBound, MAX_KEY, ScanDirection, Unique};
+pub use pg_btree::{IndexEntry, IndexInsert, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique};
 pub use pg_buffer_manager::PoolStats;
 pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};

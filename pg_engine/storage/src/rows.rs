@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::{ops::Range, sync::atomic::Ordering};
 
-use pg_btree::{Index, IndexInsert, KeyBound, ScanDirection, Unique};
+use pg_btree::{Index, IndexEntry, IndexInsert, KeyBound, ScanDirection, Unique};
 use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
@@ -209,6 +209,30 @@ impl Storage {
             self.engine.transactions.serial_key_written(me, open.rel.id, key)?;
         }
         Ok(done)
+    }
+    /// Adds index entries in ascending order of their keys, a leaf's at once; `taken` is called with the position of each whose key
+    /// another row has.
+    pub fn index_insert_sorted(
+        &self,
+        txn: &mut Transaction,
+        index: RelId,
+        entries: &[IndexEntry<'_>],
+        taken: impl FnMut(usize, Tid),
+    ) -> Result<()> {
+        let open = self.opened(index)?;
+        let index = self.index(&open)?;
+        let RelationKind::BTree { heap } = open.rel.kind else {
+            return Err(StorageError::WrongKind(open.rel.id));
+        };
+        let heap_open = self.opened(heap)?;
+        index.insert_sorted(&mut txn.work, entries, Some(&self.heap(&heap_open)?), taken)?;
+        let me = txn.work.serial();
+        if me.is_some() {
+            for e in entries {
+                self.engine.transactions.serial_key_written(me, open.rel.id, e.key)?;
+            }
+        }
+        Ok(())
     }
     /// Appends the tids of all entries with exactly this key.
     pub fn index_lookup(&self, index: RelId, key: &[u8], tids: &mut Vec<Tid>) -> Result<()> {

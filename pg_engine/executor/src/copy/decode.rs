@@ -4,10 +4,10 @@ use alloc::{format, string::String, vec::Vec};
 
 use pg_plan::utility::{CopyFormat, CopyOptions};
 use pg_types::{
-    Batch, Result, SqlError, SqlState, VectorBuilder, format::FormatSettings, io, oid, vector::BATCH_ROWS,
+    Batch, Result, SqlError, SqlState, VectorBuilder, format::FormatSettings, io, vector::BATCH_ROWS,
 };
 
-use super::{Column, Style, binary, is_plain_text};
+use super::{Column, Style, binary, field::store};
 
 /// Longest row, as in PostgreSQL.
 const MAX_ROW: usize = 1 << 30;
@@ -35,6 +35,8 @@ pub struct Decoder {
     scanned: usize,
     quoted: bool,
     escaped: bool,
+    /// The line that is being looked for has backslashes or quotes.
+    escapes: bool,
     line: u64,
     header_left: bool,
     binary_started: bool,
@@ -65,6 +67,7 @@ impl Decoder {
             scanned: 0,
             quoted: false,
             escaped: false,
+            escapes: false,
             line: 0,
             binary_started: false,
             ended: false,
@@ -197,52 +200,20 @@ impl Decoder {
     fn find_line(&mut self, input: &[u8]) -> Result<Option<(usize, usize)>> {
         let csv = self.style.format == CopyFormat::Csv;
         let mut i = self.scanned;
-        while let Some(&b) = input.get(i) {
-            if csv {
-                if self.quoted && self.escaped {
-                    self.escaped = false;
-                    // An escape before anything but a quote or an escape is itself.
-                    if b == self.style.quote || b == self.style.escape {
-                        i += 1;
-                        continue;
-                    }
-                    if self.style.escape == self.style.quote {
-                        self.quoted = false;
-                    }
-                }
-                if self.quoted {
-                    if b == self.style.escape {
-                        self.escaped = true;
-                    } else if b == self.style.quote {
-                        self.quoted = false;
-                    }
-                    i += 1;
-                    continue;
-                }
-                if b == self.style.quote {
-                    self.quoted = true;
-                    i += 1;
-                    continue;
-                }
-            } else if self.escaped {
-                // A backslash before the end of a line makes it data.
-                self.escaped = false;
-                if b != b'\r' || self.eol != Eol::CrLf {
-                    i += 1;
-                    continue;
-                }
-            } else if b == b'\\' {
-                self.escaped = true;
-                i += 1;
-                continue;
-            }
-            match (b, self.eol) {
-                (b'\n', Eol::Unknown | Eol::Lf) => {
+        while let Some(rest) = input.get(i..) {
+            let ends_at = if csv { self.skip_csv(rest) } else { self.skip_text(rest) };
+            let Some(n) = ends_at else {
+                self.scanned = input.len();
+                return Ok(None);
+            };
+            i += n;
+            match (input.get(i), self.eol) {
+                (Some(b'\n'), Eol::Unknown | Eol::Lf) => {
                     self.eol = Eol::Lf;
                     return Ok(Some((i, i + 1)));
                 }
-                (b'\n', Eol::CrLf) | (b'\n', Eol::Cr) => return Err(self.stray("newline", "\\n")),
-                (b'\r', Eol::Unknown | Eol::CrLf | Eol::Cr) => match (input.get(i + 1), self.eol) {
+                (Some(b'\n'), Eol::CrLf | Eol::Cr) => return Err(self.stray("newline", "\\n")),
+                (Some(b'\r'), Eol::Unknown | Eol::CrLf | Eol::Cr) => match (input.get(i + 1), self.eol) {
                     (Some(b'\n'), Eol::Unknown | Eol::CrLf) => {
                         self.eol = Eol::CrLf;
                         return Ok(Some((i, i + 2)));
@@ -258,12 +229,72 @@ impl Decoder {
                         return Ok(None);
                     }
                 },
-                (b'\r', Eol::Lf) => return Err(self.stray("carriage return", "\\r")),
-                _ => i += 1,
+                (Some(b'\r'), Eol::Lf) => return Err(self.stray("carriage return", "\\r")),
+                _ => break,
             }
         }
-        self.scanned = i;
         Ok(None)
+    }
+
+    /// Where the next end of line stands that is not escaped.
+    fn skip_text(&mut self, input: &[u8]) -> Option<usize> {
+        let mut i = 0;
+        if self.escaped {
+            // A backslash before the end of a line makes it data.
+            let b = input.first()?;
+            self.escaped = false;
+            i += usize::from(*b != b'\r' || self.eol != Eol::CrLf);
+        }
+        loop {
+            i += memchr::memchr3(b'\n', b'\r', b'\\', input.get(i..)?)?;
+            if input.get(i) != Some(&b'\\') {
+                return Some(i);
+            }
+            self.escapes = true;
+            match input.get(i + 1) {
+                None => {
+                    self.escaped = true;
+                    return None;
+                }
+                Some(b'\r') if self.eol == Eol::CrLf => i += 1,
+                Some(_) => i += 2,
+            }
+        }
+    }
+
+    /// Where the next end of line stands that is not quoted.
+    fn skip_csv(&mut self, input: &[u8]) -> Option<usize> {
+        let (quote, escape) = (self.style.quote, self.style.escape);
+        let mut i = 0;
+        loop {
+            if self.quoted && self.escaped {
+                let b = *input.get(i)?;
+                self.escaped = false;
+                // An escape before anything but a quote or an escape is itself.
+                if b == quote || b == escape {
+                    i += 1;
+                } else if escape == quote {
+                    self.quoted = false;
+                }
+                continue;
+            }
+            if self.quoted {
+                i += memchr::memchr2(quote, escape, input.get(i..)?)?;
+                if input.get(i) == Some(&escape) {
+                    self.escaped = true;
+                } else {
+                    self.quoted = false;
+                }
+                i += 1;
+                continue;
+            }
+            i += memchr::memchr3(b'\n', b'\r', quote, input.get(i..)?)?;
+            if input.get(i) != Some(&quote) {
+                return Some(i);
+            }
+            (self.quoted, self.escapes) = (true, true);
+            i += 1;
+        }
     }
 
     fn stray(&mut self, what: &str, escape: &str) -> SqlError {
@@ -282,11 +313,15 @@ impl Decoder {
     fn text_row(&mut self, line: &[u8], settings: &FormatSettings) -> Result<()> {
         self.line += 1;
         (self.escaped, self.quoted) = (false, false);
+        let escapes = core::mem::take(&mut self.escapes);
         if line == b"\\." {
             self.ended = true;
             return Ok(());
         }
-        io::valid_text(line).map_err(|e| self.at_line(e, None))?;
+        let text = valid_line(line).map_err(|e| self.at_line(e, None))?;
+        if !escapes && !self.header_left {
+            return self.store_plain(text, settings);
+        }
         self.fields.clear();
         self.scratch.clear();
         if self.style.format == CopyFormat::Csv {
@@ -298,6 +333,50 @@ impl Decoder {
             return self.check_header().map_err(|e| self.at_line(e, Some(line)));
         }
         self.store_fields(line, settings)
+    }
+
+    /// Stores a line without quotes and backslashes: its fields are pieces of it.
+    fn store_plain(&mut self, line: &str, settings: &FormatSettings) -> Result<()> {
+        let csv = self.style.format == CopyFormat::Csv;
+        let mut rest = Some(line);
+        for i in 0..self.columns.len() {
+            let (Some(column), Some(builder)) = (self.columns.get(i), self.builders.get_mut(i)) else {
+                break;
+            };
+            let Some(text) = rest else {
+                let e = bad_format(format!("missing data for column \"{}\"", column.name));
+                return Err(self.at_line(e, Some(line.as_bytes())));
+            };
+            let field = match memchr::memchr(self.style.delimiter, text.as_bytes()) {
+                Some(at) => {
+                    rest = text.get(at + 1..);
+                    text.get(..at).unwrap_or_default()
+                }
+                None => {
+                    rest = None;
+                    text
+                }
+            };
+            if field.as_bytes() == self.style.null
+                && !(csv && self.style.force_not_null.get(i).copied().unwrap_or(false))
+            {
+                builder.push_null();
+            } else if let Err(e) = store(builder, column, field, settings) {
+                // Too many fields are reported before what is wrong with one of them.
+                let delimiters = memchr::memchr_iter(self.style.delimiter, line.as_bytes()).count();
+                return Err(if delimiters < self.columns.len() {
+                    self.at_column(e, column, field.as_bytes())
+                } else {
+                    self.at_line(bad_format("extra data after last expected column"), Some(line.as_bytes()))
+                });
+            }
+        }
+        if rest.is_some() {
+            let e = bad_format("extra data after last expected column");
+            return Err(self.at_line(e, Some(line.as_bytes())));
+        }
+        self.rows += 1;
+        Ok(())
     }
 
     fn check_header(&self) -> Result<()> {
@@ -345,10 +424,7 @@ impl Decoder {
             let bytes = self.scratch.get(from..to).unwrap_or_default();
             let stored = io::valid_text(bytes).and_then(|text| store(builder, column, text, settings));
             if let Err(e) = stored {
-                let text = shortened(bytes);
-                let place =
-                    format!("COPY {}, line {}, column {}: \"{text}\"", self.table, self.line, column.name);
-                return Err(with_context(e, place));
+                return Err(self.at_column(e, column, bytes));
             }
         }
         self.rows += 1;
@@ -449,6 +525,14 @@ impl Decoder {
         with_context(e, place)
     }
 
+    fn at_column(&self, e: SqlError, column: &Column, bytes: &[u8]) -> SqlError {
+        let text = shortened(bytes);
+        with_context(
+            e,
+            format!("COPY {}, line {}, column {}: \"{text}\"", self.table, self.line, column.name),
+        )
+    }
+
     /// Where the last row read stands, for errors met when it is stored.
     pub fn place(&self) -> String {
         format!("COPY {}, line {}", self.table, self.line)
@@ -472,26 +556,12 @@ fn shortened(bytes: &[u8]) -> String {
     short
 }
 
-fn store(builder: &mut VectorBuilder, column: &Column, text: &str, settings: &FormatSettings) -> Result<()> {
-    if is_plain_text(column.ty) {
-        builder.push_text(text);
-        return Ok(());
+/// The text of a line.
+fn valid_line(line: &[u8]) -> Result<&str> {
+    match core::str::from_utf8(line) {
+        Ok(text) if memchr::memchr(0, line).is_none() => Ok(text),
+        _ => io::valid_text(line),
     }
-    if column.ty.oid == oid::INT4
-        && let Some(n) = small_integer(text)
-    {
-        builder.push_i32(n);
-        return Ok(());
-    }
-    builder.push(&io::input(column.ty, text, settings)?)
-}
-
-/// Up to nine digits, nothing else.
-fn small_integer(text: &str) -> Option<i32> {
-    if text.is_empty() || text.len() > 9 {
-        return None;
-    }
-    text.bytes().try_fold(0i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')))
 }
 
 /// Undoes the text format's backslash sequences.

@@ -3,9 +3,20 @@
 use alloc::vec::Vec;
 
 use pg_plan::utility::{CopyFormat, CopyOptions};
-use pg_types::{Batch, format::FormatSettings, io};
+use pg_types::{Batch, ColumnData, Vector, format::FormatSettings, io, oid};
 
 use super::{Column, SIGNATURE, Style};
+
+/// Nothing that the text format would escape: digits, signs, points, words.
+fn never_special(column: &Vector) -> bool {
+    use ColumnData::{Bool, Float4, Float8, Int2, Int8, Numeric, Oid, Uuid};
+    match &column.data {
+        Int2(_) | Oid(_) | Bool(_) | Float4(_) | Float8(_) | Numeric(_) | Uuid(_) => true,
+        ColumnData::Int4(_) => column.ty.oid == oid::INT4,
+        Int8(_) => column.ty.oid == oid::INT8,
+        _ => false,
+    }
+}
 
 /// See the module.
 pub struct Encoder {
@@ -60,12 +71,18 @@ impl Encoder {
         if self.is_binary() {
             return self.binary_row(batch, row, out);
         }
+        let plain = self.style.format == CopyFormat::Text
+            && matches!(self.style.delimiter, b'\t' | b'|' | b',' | b';');
         for (i, column) in batch.columns.iter().enumerate() {
             if i > 0 {
                 out.push(self.style.delimiter);
             }
             if column.is_null(row) {
                 out.extend_from_slice(&self.style.null);
+                continue;
+            }
+            if plain && never_special(column) {
+                io::output_row(column, row, settings, out);
                 continue;
             }
             self.field.clear();
@@ -110,18 +127,23 @@ impl Encoder {
             out.push(quote);
             return;
         }
-        for b in &self.field {
-            match *b {
-                8 => out.extend_from_slice(b"\\b"),
-                9 => out.extend_from_slice(b"\\t"),
-                10 => out.extend_from_slice(b"\\n"),
-                11 => out.extend_from_slice(b"\\v"),
-                12 => out.extend_from_slice(b"\\f"),
-                13 => out.extend_from_slice(b"\\r"),
-                b'\\' => out.extend_from_slice(b"\\\\"),
-                b if b == delimiter => out.extend_from_slice(&[b'\\', b]),
-                b => out.push(b),
-            }
+        let mut rest = self.field.as_slice();
+        while let Some(at) = rest.iter().position(|b| *b == delimiter || *b == b'\\' || (8..14).contains(b)) {
+            let (plain, tail) = rest.split_at(at);
+            out.extend_from_slice(plain);
+            let Some((b, tail)) = tail.split_first() else { break };
+            rest = tail;
+            let letter = match *b {
+                8 => b'b',
+                9 => b't',
+                10 => b'n',
+                11 => b'v',
+                12 => b'f',
+                13 => b'r',
+                b => b,
+            };
+            out.extend_from_slice(&[b'\\', letter]);
         }
+        out.extend_from_slice(rest);
     }
 }

@@ -5,13 +5,14 @@
 mod binary;
 mod decode;
 mod encode;
+mod field;
 #[cfg(test)]
 mod tests;
 
 use alloc::{string::String, vec::Vec};
 
 use pg_plan::utility::{CopyFormat, CopyOptions};
-use pg_types::{Oid, SqlType};
+use pg_types::SqlType;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
@@ -67,10 +68,3 @@ impl Style {
 
 /// Starts a binary file.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
-
-/// Types whose values are plain text in every format.
-fn is_plain_text(ty: SqlType) -> bool {
-    use pg_types::oid;
-    let plain: &[Oid] = &[oid::TEXT, oid::VARCHAR];
-    ty.typmod < 0 && plain.contains(&ty.oid)
-}

@@ -83,6 +83,7 @@ fn errors_say_where() {
     let cases: &[(&[u8], &str, &str)] = &[
         (b"1\tx\n2\n", "missing data for column \"b\"", "COPY t, line 2: \"2\""),
         (b"1\tx\ty\n", "extra data after last expected column", "COPY t, line 1: \"1\tx\ty\""),
+        (b"z\tx\ty\n", "extra data after last expected column", "COPY t, line 1: \"z\tx\ty\""),
         (b"z\tx\n", "invalid input syntax for type integer: \"z\"", "COPY t, line 1, column a: \"z\""),
         (b"1\tx\n2\ty\rz\n", "literal carriage return found in data", "COPY t, line 2"),
     ];

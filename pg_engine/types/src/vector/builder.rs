@@ -104,6 +104,19 @@ impl VectorBuilder {
         }
         self.len += 1;
     }
+    /// Appends text and as many blanks as it lacks of `bytes` bytes. Panics when the column is of another class.
+    #[inline]
+    pub fn push_text_padded(&mut self, value: &str, bytes: usize) {
+        match &mut self.data {
+            ColumnData::Text(v) => {
+                v.bytes.extend_from_slice(value.as_bytes());
+                v.bytes.resize(v.bytes.len() + bytes.saturating_sub(value.len()), b' ');
+                v.close();
+            }
+            other => wrong_class(Physical::Text, other.physical()),
+        }
+        self.len += 1;
+    }
     /// Appends bytes. Panics when the column is of another class.
     #[inline]
     pub fn push_bytea(&mut self, value: &[u8]) {

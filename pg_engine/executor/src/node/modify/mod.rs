@@ -14,7 +14,7 @@ use alloc::{
 
 use pg_catalog::{Index, Relation, keys, storage_error};
 use pg_plan::physical;
-use pg_storage::{IndexInsert, Tid, Touched, Unique};
+use pg_storage::{IndexEntry, IndexInsert, Tid, Touched, Unique};
 use pg_types::{
     Batch, Result, SqlError, SqlState, SqlType, Value, Vector, tuple::TupleLayout, vector::VectorBuilder,
 };
@@ -459,8 +459,13 @@ impl Target {
             }
         }
         self.payload = arena;
+        let mut duplicate: Option<(usize, usize)> = None;
         for n in 0..self.indexes.len() {
-            self.index_batch(n, b, &tids, rt)?;
+            let row = self.index_batch(n, b, &tids, rt)?;
+            duplicate = duplicate.into_iter().chain(row.map(|row| (row, n))).min();
+        }
+        if let Some((row, n)) = duplicate {
+            return Err(self.unique_violation(n, &b.row_values(row), rt));
         }
         if let Some(guard) = &mut self.guard {
             guard.inserted_batch(b, rt)?;
@@ -468,8 +473,9 @@ impl Target {
         Ok(tids)
     }
 
-    fn index_batch(&mut self, n: usize, b: &Batch, tids: &[Tid], rt: &Rt<'_, '_>) -> Result<()> {
-        let Some(state) = self.indexes.get_mut(n) else { return Ok(()) };
+    /// Adds new rows to index `n`; the first row whose key is taken.
+    fn index_batch(&mut self, n: usize, b: &Batch, tids: &[Tid], rt: &Rt<'_, '_>) -> Result<Option<usize>> {
+        let Some(state) = self.indexes.get_mut(n) else { return Ok(None) };
         let rows: Vec<u32> = match &mut state.predicate {
             None => (0..b.rows as u32).collect(),
             Some(p) => p.filter(b, None, rt)?,
@@ -486,34 +492,53 @@ impl Target {
             });
         }
         let index = state.index.clone();
-        let mut key = core::mem::take(&mut self.key);
-        let mut duplicate = None;
+        let mut arena = core::mem::take(&mut self.key);
+        arena.clear();
+        // Each row's key: where it ends in the arena, and its check.
+        let mut keys = Vec::with_capacity(rows.len());
         for &row in &rows {
             let row = row as usize;
-            key.clear();
             let mut null = false;
             for (c, k) in columns.iter().zip(&index.keys) {
                 null |= c.is_null(row);
-                keys::encode_index_vector(k, c, row, &mut key)?;
+                keys::encode_index_vector(k, c, row, &mut arena)?;
             }
             let unique =
                 if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
-            let tid = tids.get(row).copied().unwrap_or(Tid::NONE);
-            let mut txn = rt.cx.txn.borrow_mut();
-            let done = rt
-                .storage()
-                .index_insert(txn.storage(), index.storage, &key, tid, unique)
-                .map_err(storage_error)?;
-            if done != IndexInsert::Done {
-                duplicate = Some(row);
-                break;
-            }
+            keys.push((arena.len(), unique));
         }
-        self.key = key;
-        match duplicate {
-            None => Ok(()),
-            Some(row) => Err(self.unique_violation(n, &b.row_values(row), rt)),
+        let mut start = 0;
+        let mut entries: Vec<(IndexEntry<'_>, usize)> = Vec::with_capacity(rows.len());
+        for (&row, &(end, unique)) in rows.iter().zip(&keys) {
+            let tid = tids.get(row as usize).copied().unwrap_or(Tid::NONE);
+            let key = arena.get(start..end).unwrap_or(&[]);
+            start = end;
+            entries.push((IndexEntry { key, tid, unique }, row as usize));
         }
+        if !entries.is_sorted_by(|(a, _), (b, _)| a.key <= b.key) {
+            entries.sort_by(|(a, _), (b, _)| a.key.cmp(b.key));
+        }
+        let sorted: Vec<IndexEntry<'_>> = entries.iter().map(|e| e.0).collect();
+        // Of several rows whose keys are taken, the first is reported.
+        let mut duplicate: Option<usize> = None;
+        let mut taken = |at: usize, _| {
+            let row = entries.get(at).map(|e| e.1);
+            duplicate = duplicate.into_iter().chain(row).min();
+        };
+        let mut txn = rt.cx.txn.borrow_mut();
+        let done = match sorted.as_slice() {
+            [e] => rt.storage().index_insert(txn.storage(), index.storage, e.key, e.tid, e.unique).map(|i| {
+                if let IndexInsert::Duplicate { tid } = i {
+                    taken(0, tid);
+                }
+            }),
+            many => rt.storage().index_insert_sorted(txn.storage(), index.storage, many, taken),
+        };
+        drop(txn);
+        drop((sorted, entries));
+        self.key = arena;
+        done.map_err(storage_error)?;
+        Ok(duplicate)
     }
 
     /// Adds generated columns to a batch of live columns.
