@@ -37,7 +37,7 @@ impl<'a> Index<'a> {
         let mut at = 0;
         while let Some(first) = entries.get(at) {
             if first.key.len() <= MAX_KEY {
-                self.engine.pool.wal().throttle();
+                self.engine.pool.wal().throttle()?;
                 let least = if first.unique == Unique::No { first.tid } else { Tid::MIN };
                 let page = self.leaf_for_write(first.key, least, 0, xid)?;
                 let done = self.insert_run(page, entries.get(at..).unwrap_or(&[]), xid);
