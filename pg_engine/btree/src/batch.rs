@@ -152,7 +152,7 @@ impl Fill {
         }
         let mut slots = Vec::with_capacity(n * SLOT);
         for (head, offset, len) in self.slots.drain(..) {
-            slots.extend_from_slice(&slot_bytes(head, self.upper + offset, len));
+            slots.extend_from_slice(&slot_bytes(head, self.upper + offset, len as u16));
         }
         self.ops.write(at, &slots);
         self.ops.write(self.upper, &self.items);

@@ -6,67 +6,78 @@ use pg_page::{StorageError, Tid, Xid, ops::Ops};
 
 use crate::{
     index::{Index, IndexInsert, Result},
-    node::{Draft, KIND_BTREE, MAX_KEY, NONE, separator, tid_bytes},
+    node::{Draft, KIND_BTREE, NONE, Node, Packed, separator, tid_bytes},
+    sort::{IndexSorter, Merge},
 };
 
-/// Bytes of a page that are filled.
-const FILL: usize = Draft::ROOM / 10 * 9;
+/// Bytes of a leaf that are filled, and of a page above.
+const FILL: [usize; 2] = [Draft::ROOM / 10 * 9, Draft::ROOM / 10 * 7];
 
 /// The page of a level that is being filled.
 struct Filling {
     block: u32,
     left: u32,
     low: Vec<u8>,
-    /// The item that will lead to it: its low fence.
+    /// Its low fence, by which the level above will lead to it.
     link: Vec<u8>,
-    items: Vec<Vec<u8>>,
-    size: usize,
+    items: Packed,
 }
 
 impl Filling {
     fn new(block: u32, left: u32, fence: &[u8]) -> Self {
         let low = fence.get(..fence.len().saturating_sub(6)).unwrap_or(&[]).to_vec();
-        Self { block, left, low, link: fence.to_vec(), items: Vec::new(), size: 0 }
+        Self { block, left, low, link: fence.to_vec(), items: Packed::new() }
     }
 }
 
 struct Builder<'i, 'a> {
     index: &'i Index<'a>,
     levels: Vec<Filling>,
+    /// Working storage of a turn.
+    spare: Packed,
     xid: Xid,
 }
 
 impl<'a> Index<'a> {
-    /// Fills an empty tree from entries in ascending order: key, tid, and whether the row is live. With `unique`, equal
-    /// keys of two live rows give `Duplicate`.
-    pub fn build(
+    /// Fills an empty tree with what sorters hold. With `unique`, equal keys of two live rows give `Duplicate`. `pause` is
+    /// called now and then; its error ends the work.
+    pub fn build<E: From<StorageError>>(
         &self,
         xid: Xid,
-        entries: &mut dyn Iterator<Item = (Vec<u8>, Tid, bool)>,
+        sorters: Vec<IndexSorter>,
         unique: bool,
-    ) -> Result<IndexInsert> {
+        mut pause: impl FnMut() -> core::result::Result<(), E>,
+    ) -> core::result::Result<IndexInsert, E> {
         let (root, level) = self.true_root()?;
         let page = self.read(root, level)?;
-        if level != 0 || crate::node::Node(&page).count() != 0 {
-            return Err(StorageError::Unsupported("bulk loading into an index that is not empty"));
+        if level != 0 || Node(&page).count() != 0 {
+            return Err(StorageError::Unsupported("bulk loading into an index that is not empty").into());
         }
         drop(page);
         let leaf = Filling::new(root, NONE, &tid_bytes(Tid::MIN));
-        let mut builder = Builder { index: self, levels: alloc::vec![leaf], xid };
+        let mut builder = Builder { index: self, levels: alloc::vec![leaf], spare: Packed::new(), xid };
+        let mut merge = Merge::new(sorters)?;
         let mut last_live: Option<Vec<u8>> = None;
-        for (key, tid, live) in entries {
-            if key.len() > MAX_KEY {
-                return Err(StorageError::KeyTooBig { size: key.len(), max: MAX_KEY });
-            }
-            if unique && live {
-                if last_live.as_ref() == Some(&key) {
-                    return Ok(IndexInsert::Duplicate { tid });
+        let mut count = 0u32;
+        while let Some(entry) = merge.current() {
+            let (head, tail) = (entry.head(), entry.tail());
+            let key = [head, tail];
+            if unique && entry.live() {
+                let last = last_live.get_or_insert_default();
+                if count > 0 && last.split_at_checked(key[0].len()) == Some((key[0], key[1])) {
+                    return Ok(IndexInsert::Duplicate { tid: entry.tid() });
                 }
-                last_live = Some(key.clone());
+                last.clear();
+                last.extend_from_slice(key[0]);
+                last.extend_from_slice(key[1]);
             }
-            let mut item = key;
-            item.extend_from_slice(&tid_bytes(tid));
-            builder.add(0, item)?;
+            builder.add(&key, entry.tid())?;
+            merge.advance()?;
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(8192) {
+                count = 1;
+                pause()?;
+            }
         }
         builder.finish()?;
         Ok(IndexInsert::Done)
@@ -74,87 +85,90 @@ impl<'a> Index<'a> {
 }
 
 impl Builder<'_, '_> {
-    fn add(&mut self, level: usize, item: Vec<u8>) -> Result<()> {
-        let bytes = Draft::size_of(&[&item]);
-        let Some(filling) = self.levels.get(level) else { return Ok(()) };
-        // Two items always fit beside a fence.
-        if filling.items.len() < 2 || filling.size + bytes <= FILL {
-            if let Some(f) = self.levels.get_mut(level) {
-                f.size += bytes;
-                f.items.push(item);
-            }
-            return Ok(());
+    #[inline]
+    fn add(&mut self, key: &[&[u8]], tid: Tid) -> Result<()> {
+        let Some(leaf) = self.levels.first_mut() else { return Ok(()) };
+        // A list does not grow beyond the page: what comes then is an item that can move.
+        if leaf.items.size() + 8 > FILL[0] {
+            leaf.items.break_list();
         }
-        // The fence may be as long as a key: then items from the end move to the next page until it fits.
-        let mut carried = alloc::vec![item];
+        leaf.items.push(key, tid);
+        if leaf.items.size() > FILL[0] && leaf.items.count() > 2 { self.turn(0) } else { Ok(()) }
+    }
+
+    fn add_link(&mut self, level: usize, fence: &[u8], child: u32) -> Result<()> {
+        let Some(filling) = self.levels.get_mut(level) else { return Ok(()) };
+        filling.items.push_link(fence, child);
+        if filling.items.size() > FILL[1] && filling.items.count() > 2 { self.turn(level) } else { Ok(()) }
+    }
+
+    /// Ends a level's page: the last item goes to a new one, and more of them until the fence fits.
+    fn turn(&mut self, level: usize) -> Result<()> {
+        let Some(f) = self.levels.get_mut(level) else { return Ok(()) };
+        let mut n = f.items.count() - 1;
+        let mut moved = f.items.item(n).map_or(0, |i| Draft::size_of(&[i]));
         let fence = loop {
-            let (Some(f), Some(next)) = (self.levels.get_mut(level), carried.last()) else { return Ok(()) };
-            let Some(last) = f.items.last() else {
-                return Err(StorageError::KeyTooBig { size: next.len(), max: MAX_KEY });
+            let (Some(left), Some(right)) = (n.checked_sub(1).and_then(|l| f.items.item(l)), f.items.item(n))
+            else {
+                return Err(StorageError::KeyTooBig { size: f.items.size(), max: crate::MAX_KEY });
             };
-            let fence = separator(last, next, level as u8);
-            if f.size + fence.len() <= Draft::ROOM {
+            let fence = separator(left, right, level as u8);
+            if f.items.size() - moved + fence.len() <= Draft::ROOM {
                 break fence;
             }
-            f.size -= Draft::size_of(&[last]);
-            carried.extend(f.items.pop());
+            moved += Draft::size_of(&[left]);
+            n -= 1;
         };
-        let (block, guard) = self.index.engine.pool.extend(
-            &self.index.engine.directory,
-            self.index.rel,
-            KIND_BTREE,
-            self.xid,
-        )?;
+        let mut carried = core::mem::take(&mut self.spare);
+        f.items.split_off(n, &mut carried);
+        let engine = self.index.engine;
+        let (block, guard) = engine.pool.extend(&engine.directory, self.index.rel, KIND_BTREE, self.xid)?;
         drop(guard);
-        self.close(level, block, fence.clone())?;
-        let left = self.levels.get(level).map_or(NONE, |f| f.block);
+        let left = f.block;
+        self.close(level, block, &fence)?;
         let mut next = Filling::new(block, left, &fence);
-        while let Some(item) = carried.pop() {
-            next.size += Draft::size_of(&[&item]);
-            next.items.push(item);
-        }
+        next.items = carried;
         if let Some(f) = self.levels.get_mut(level) {
-            *f = next;
+            // The old page's buffers serve the next turn.
+            self.spare = core::mem::replace(f, next).items;
         }
         Ok(())
     }
 
     /// Writes a level's page and gives its parent the link to it.
-    fn close(&mut self, level: usize, right: u32, high: Vec<u8>) -> Result<()> {
+    fn close(&mut self, level: usize, right: u32, high: &[u8]) -> Result<()> {
         let Some(f) = self.levels.get(level) else { return Ok(()) };
         let draft = Draft {
             level: level as u8,
             flags: 0,
             left: f.left,
             right,
-            high,
+            high: high.to_vec(),
             low: f.low.clone(),
-            items: f.items.iter().map(Vec::as_slice).collect(),
+            items: f.items.items(),
         };
         let pool = &self.index.engine.pool;
         pool.wal().throttle()?;
         let mut guard = pool.write(self.index.rel, f.block)?;
         pool.change(self.xid, &mut [(&mut guard, &draft.ops())]);
         drop(guard);
-        let mut link = f.link.clone();
-        link.extend_from_slice(&f.block.to_le_bytes());
-        let lone = right == NONE && f.left == NONE;
-        if lone {
+        if right == NONE && f.left == NONE {
             return Ok(());
         }
+        let (link, block) = (f.link.clone(), f.block);
         if self.levels.len() == level + 1 {
             let (block, guard) =
                 pool.extend(&self.index.engine.directory, self.index.rel, KIND_BTREE, self.xid)?;
             drop(guard);
             self.levels.push(Filling::new(block, NONE, &tid_bytes(Tid::MIN)));
         }
-        self.add(level + 1, link)
+        self.add_link(level + 1, &link, block)
     }
 
     fn finish(mut self) -> Result<()> {
         let mut level = 0;
         while level < self.levels.len() {
-            self.close(level, NONE, Vec::new())?;
+            self.close(level, NONE, &[])?;
             level += 1;
         }
         let top = level - 1;

@@ -79,13 +79,23 @@ fn fault_of(page: &Page, level: u8) -> Option<TreeFault> {
     if node.high().is_some() == (node.right() == NONE) {
         return Some(TreeFault::Fence);
     }
+    let mut last: Option<(&[u8], Tid)> = None;
     for i in 0..node.count() {
-        let entry = (node.key(i), node.tid(i));
-        if i > 0 && (node.key(i - 1), node.tid(i - 1)) >= entry {
-            return Some(TreeFault::Order);
+        let item = node.item(i);
+        let lists = if level == 0 { item.entries() } else { 1 };
+        if lists == 0 || (item.list && level > 0) {
+            return Some(TreeFault::Bounds);
         }
-        if node.is_beyond(entry.0, entry.1) {
-            return Some(TreeFault::BeyondFence);
+        for n in 0..lists {
+            let tid = if level == 0 { item.tids().nth(n).unwrap_or(Tid::NONE) } else { item.tid(level) };
+            let entry = (item.key(level), tid);
+            if last.is_some_and(|l| l >= entry) {
+                return Some(TreeFault::Order);
+            }
+            if node.is_beyond(entry.0, entry.1) {
+                return Some(TreeFault::BeyondFence);
+            }
+            last = Some(entry);
         }
     }
     None
@@ -179,6 +189,11 @@ impl Index<'_> {
                 }
             }
             let node = Node(&page);
+            if node.is_deleted() {
+                // It was taken out of the tree after its left neighbour was read.
+                block = node.right();
+                continue;
+            }
             if let Some(left) = &left {
                 self.check_neighbour(check, left, block, node, links)?;
             } else {

@@ -9,7 +9,7 @@ use pg_page::{StorageError, Tid, Xid, ops::Ops};
 use pg_transaction::Work;
 use pg_volume::Relation;
 
-use crate::node::{Draft, INCOMPLETE, KIND_BTREE, KIND_META, MAX_KEY, NONE, Node, tid_bytes};
+use crate::node::{Draft, INCOMPLETE, KIND_BTREE, KIND_META, MAX_KEY, NONE, Node, Packed};
 
 pub(crate) type Result<T> = core::result::Result<T, StorageError>;
 
@@ -191,10 +191,10 @@ impl<'a> Index<'a> {
             let n = node.count();
             let mut i = node.lower_bound(key, Tid::MIN);
             while i < n && node.key(i) == key {
-                tids.push(node.tid(i));
+                tids.extend(node.item(i).tids());
                 i += 1;
             }
-            if i < n || node.high().is_none_or(|(k, _)| k > key) {
+            if i < n || (!node.is_deleted() && node.high().is_none_or(|(k, _)| k > key)) {
                 return Ok(());
             }
             page = self.read(node.right(), 0)?;
@@ -282,17 +282,15 @@ impl<'a> Index<'a> {
             let n = node.count();
             let mut i = node.lower_bound(key, Tid::MIN);
             while i < n && node.key(i) == key {
-                let other = node.tid(i);
+                for other in node.item(i).tids().filter(|t| *t != tid) {
+                    match heap.liveness(other, |x| work.is_own(x))? {
+                        Liveness::Dead => {}
+                        alive => return Ok((Some((other, alive)), false)),
+                    }
+                }
                 i += 1;
-                if other == tid {
-                    continue;
-                }
-                match heap.liveness(other, |x| work.is_own(x))? {
-                    Liveness::Dead => {}
-                    alive => return Ok((Some((other, alive)), false)),
-                }
             }
-            Ok((None, i == n && node.high().is_some_and(|(k, _)| k <= key)))
+            Ok((None, i == n && (node.is_deleted() || node.high().is_some_and(|(k, _)| k <= key))))
         };
         let (found, mut further) = check(Node(first))?;
         if found.is_some() {
@@ -311,23 +309,39 @@ impl<'a> Index<'a> {
         Ok(None)
     }
 
-    /// Inserts into the leaf it belongs to.
+    /// Inserts into the leaf it belongs to. An entry that is there already was left behind by a transaction that aborted, and the
+    /// row's place was used again before vacuum came by.
     fn insert_at(&self, mut page: WriteGuard<'a>, key: &[u8], tid: Tid, xid: Xid) -> Result<()> {
         let node = Node(&page);
         if !node.has_room(key.len()) {
-            let mut item = key.to_vec();
-            item.extend_from_slice(&tid_bytes(tid));
-            return self.split(page, key, tid, &item, xid);
-        }
-        let i = node.lower_bound(key, tid);
-        if i < node.count() && node.tid(i) == tid && node.key(i) == key {
-            // Left behind by a transaction that aborted; the row's place was used again before vacuum came by.
-            return Ok(());
+            return self.insert_full(page, key, tid, xid);
         }
         let mut ops = Ops::new();
-        node.insert_ops(&mut ops, i, key, &tid_bytes(tid));
-        self.engine.pool.change(xid, &mut [(&mut page, &ops)]);
+        if node.add_ops(&mut ops, node.lower_bound(key, tid), key, tid) {
+            self.engine.pool.change(xid, &mut [(&mut page, &ops)]);
+        }
         Ok(())
+    }
+
+    /// Inserts into a full leaf: equal keys are put together, and if that does not make room the page is split.
+    fn insert_full(&self, mut page: WriteGuard<'a>, key: &[u8], tid: Tid, xid: Xid) -> Result<()> {
+        let copy = page.clone();
+        let node = Node(&copy);
+        let mut entries: Vec<(&[u8], Tid)> = node.entries().collect();
+        let at = entries.partition_point(|e| *e < (key, tid));
+        if entries.get(at) == Some(&(key, tid)) {
+            return Ok(());
+        }
+        entries.insert(at, (key, tid));
+        let last = at + 1 == entries.len();
+        let packed = Packed::of(entries.into_iter());
+        let draft = Draft { items: packed.items(), ..node.draft() };
+        // What is won must be worth the work.
+        if Draft::size_of(&draft.items) < Draft::ROOM / 16 * 15 && draft.fits() {
+            self.engine.pool.change(xid, &mut [(&mut page, &draft.ops())]);
+            return Ok(());
+        }
+        self.split(page, draft, last, xid)
     }
 
     /// Removes the entries of these tids (ascending). Returns how many there were.
@@ -338,7 +352,7 @@ impl<'a> Index<'a> {
             self.engine.pool.wal().throttle()?;
             let page = self.read(block, 0)?;
             let node = Node(&page);
-            let hit = (0..node.count()).any(|i| dead.binary_search(&node.tid(i)).is_ok());
+            let hit = node.entries().any(|(_, tid)| dead.binary_search(&tid).is_ok());
             let right = node.right();
             drop(page);
             if !hit {
@@ -348,12 +362,14 @@ impl<'a> Index<'a> {
             let mut page = self.write(block, 0)?;
             let copy = page.clone();
             let node = Node(&copy);
-            let mut draft = node.draft();
-            draft.items = (0..node.count())
-                .filter(|i| dead.binary_search(&node.tid(*i)).is_err())
-                .map(|i| node.item(i))
-                .collect();
-            removed += (node.count() - draft.items.len()) as u64;
+            let mut gone = 0;
+            let packed = Packed::of(node.entries().filter(|(_, tid)| {
+                let hit = dead.binary_search(tid).is_ok();
+                gone += u64::from(hit);
+                !hit
+            }));
+            let draft = Draft { items: packed.items(), ..node.draft() };
+            removed += gone;
             block = node.right();
             self.engine.pool.change(Xid::NONE, &mut [(&mut page, &draft.ops())]);
         }

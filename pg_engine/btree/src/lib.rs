@@ -10,6 +10,13 @@
 //! The slots carry the first eight bytes of each key behind the prefix that all keys of the page have in common (known
 //! from the fences), so a binary search seldom looks at a key itself.
 //!
+//! Entries with equal keys share an item, a list of tids, once a page was full or built: an index of few distinct keys takes about as many
+//! bytes as its tids.
+//!
+//! # Building
+//! [`IndexSorter`]s collect entries (one for each task that scans the table), sort them by sixteen bytes of the key at a time and spill
+//! to free pages of the volume; [`Index::build`] merges them into full pages, each logged whole.
+//!
 //! # Splits
 //! One log record holds both halves and the right neighbour's new link. The left half is marked *incomplete* until its parent has
 //! the link to the right half, which is a second record; a writer that meets a marked page (after a crash) completes it first.
@@ -34,6 +41,7 @@ mod check;
 mod index;
 pub mod node;
 mod scan;
+mod sort;
 mod split;
 
 pub use batch::IndexEntry;
@@ -41,3 +49,4 @@ pub use check::TreeFault;
 pub use index::{Index, IndexInsert, IndexState, Unique};
 pub use node::MAX_KEY;
 pub use scan::{Cursor, KeyBound, ScanDirection};
+pub use sort::IndexSorter;

@@ -129,10 +129,13 @@ impl<'a> Index<'a> {
             _ => n,
         };
         while i < end {
-            entry(node.key(i), node.tid(i));
+            let item = node.item(i);
+            let key = item.key(0);
+            item.tids().for_each(|tid| entry(key, tid));
             i += 1;
         }
         let more = match (&cursor.high, node.high()) {
+            _ if node.is_deleted() => true,
             (_, None) => false,
             (Some((k, t)), Some(fence)) => (k.as_slice(), *t) > fence,
             (None, Some(_)) => true,
@@ -142,27 +145,29 @@ impl<'a> Index<'a> {
     }
 
     fn backward(&self, cursor: &mut Cursor, entry: &mut impl FnMut(&[u8], Tid)) -> Result<bool> {
-        let (block, page) = match cursor.place {
+        let neighbour = match cursor.place {
             Place::At(block, from) => {
-                // The left neighbour may have been split since: the one that leads here is wanted.
-                let mut block = block;
-                loop {
-                    let page = self.read(block, 0)?;
-                    match Node(&page).right() {
-                        right if right == from => break (block, page),
-                        NONE => return Err(self.broken(block, "index level is not linked")),
-                        right => block = right,
-                    }
-                }
+                let page = self.read(block, 0)?;
+                // It may have been split since, or taken out of the tree: then the way down finds what is left to give.
+                let node = Node(&page);
+                (node.right() == from && !node.is_deleted()).then_some((block, page))
             }
-            _ => match &cursor.high {
-                Some((k, t)) => self.leaf(k, *t)?,
-                None => self.rightmost()?,
-            },
+            _ => None,
+        };
+        let (block, page, whole) = match (neighbour, &cursor.high) {
+            (Some((block, page)), _) => (block, page, true),
+            (None, Some((k, t))) => {
+                let (block, page) = self.leaf(k, *t)?;
+                (block, page, false)
+            }
+            (None, None) => {
+                let (block, page) = self.rightmost()?;
+                (block, page, true)
+            }
         };
         let node = Node(&page);
         let mut end = node.count();
-        if let (Place::Start, Some((k, t))) = (&cursor.place, &cursor.high) {
+        if let (false, Some((k, t))) = (whole, &cursor.high) {
             end = node.lower_bound(k, *t);
         }
         let begin = match &cursor.low {
@@ -172,8 +177,25 @@ impl<'a> Index<'a> {
                 (0..end).take_while(|i| (node.key(*i), node.tid(*i)) < (k.as_slice(), *t)).count()
             }
         };
+        // Entries may have been put together since with one that was given.
+        let limit = cursor.high.as_ref().filter(|_| !whole);
         for i in (begin..end).rev() {
-            entry(node.key(i), node.tid(i));
+            let item = node.item(i);
+            let key = item.key(0);
+            let fresh = |tid: &Tid| limit.is_none_or(|(k, t)| (key, *tid) < (k.as_slice(), *t));
+            item.tids().rev().filter(fresh).for_each(|tid| entry(key, tid));
+        }
+        if begin < end {
+            // What comes next is less than what was given.
+            let (key, tid) = (node.key(begin), node.tid(begin));
+            match &mut cursor.high {
+                Some((k, t)) => {
+                    k.clear();
+                    k.extend_from_slice(key);
+                    *t = tid;
+                }
+                none => *none = Some((key.to_vec(), tid)),
+            }
         }
         cursor.place =
             if begin > 0 || node.left() == NONE { Place::End } else { Place::At(node.left(), block) };

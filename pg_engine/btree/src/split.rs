@@ -7,30 +7,25 @@ use pg_page::{StorageError, Tid, Xid, ops::Ops};
 
 use crate::{
     index::{Index, Result},
-    node::{Draft, FLAGS_AT, INCOMPLETE, KIND_BTREE, LEFT_AT, NONE, Node, link_ops, separator},
+    node::{Draft, FLAGS_AT, INCOMPLETE, Item, KIND_BTREE, LEFT_AT, NONE, Node, link_ops, separator},
 };
 
 impl<'a> Index<'a> {
-    /// Splits a full page while inserting an item into it.
+    /// Splits a full page; `draft` is what it is to hold, a new item included. `last`: that one is at the end.
     pub(crate) fn split(
         &self,
         mut page: WriteGuard<'a>,
-        key: &[u8],
-        tid: Tid,
-        item: &[u8],
+        draft: Draft<'_>,
+        last: bool,
         xid: Xid,
     ) -> Result<()> {
-        let copy = page.clone();
-        let node = Node(&copy);
-        let at = node.lower_bound(key, tid);
-        let mut draft = node.draft();
-        draft.items.insert(at, item);
-        let n = choose(&draft, at).ok_or(StorageError::KeyTooBig { size: key.len(), max: crate::MAX_KEY })?;
+        let longest = draft.items.iter().map(|i| i.key(draft.level).len()).max().unwrap_or(0);
+        let n = choose(&draft, last).ok_or(StorageError::KeyTooBig { size: longest, max: crate::MAX_KEY })?;
         let (left_items, right_items) = draft.items.split_at(n);
         let (Some(last), Some(first)) = (left_items.last(), right_items.first()) else {
             return Err(self.broken(page.block(), "a full page with one item"));
         };
-        let fence = separator(last, first, draft.level);
+        let fence = separator(*last, *first, draft.level);
         let pool = &self.engine.pool;
         let mut neighbour = match draft.right {
             NONE => None,
@@ -96,7 +91,11 @@ impl<'a> Index<'a> {
             self.engine.pool.change(xid, &mut [(&mut left, &done), (&mut parent, &ops)]);
             return Ok(());
         }
-        self.split(parent, &key, tid, &item, xid)?;
+        let copy = parent.clone();
+        let mut draft = Node(&copy).draft();
+        draft.items.insert(i, Item::single(&item));
+        let last = i + 1 == draft.items.len();
+        self.split(parent, draft, last, xid)?;
         self.engine.pool.change(xid, &mut [(&mut left, &done)]);
         Ok(())
     }
@@ -115,7 +114,7 @@ impl<'a> Index<'a> {
             right: NONE,
             high: Vec::new(),
             low: Vec::new(),
-            items: alloc::vec![first.as_slice(), item],
+            items: alloc::vec![Item::single(&first), Item::single(item)],
         };
         let mut meta = pool.write(self.rel, 0)?;
         let mut link = Ops::new();
@@ -131,25 +130,25 @@ fn fence_key(fence: &[u8]) -> &[u8] {
     fence.get(..fence.len().saturating_sub(6)).unwrap_or(&[])
 }
 
-/// How many items stay on the left. `at` is the new one. Appending at the right end of the level leaves the left page full, so that
+/// How many items stay on the left. Appending at the right end of the level leaves the left page full, so that
 /// ascending insertion fills pages.
-fn choose(draft: &Draft<'_>, at: usize) -> Option<usize> {
+fn choose(draft: &Draft<'_>, last: bool) -> Option<usize> {
     let items = &draft.items;
     let total = Draft::size_of(items);
     let room = Draft::ROOM;
-    let appending = draft.right == NONE && at + 1 == items.len();
+    let appending = draft.right == NONE && last;
     let mut best: Option<(usize, usize)> = None;
     let mut left = 0;
     for i in 1..items.len() {
         let (Some(prev), Some(next)) = (items.get(i - 1), items.get(i)) else { break };
-        left += Draft::size_of(&[prev]);
+        left += Draft::size_of(&[*prev]);
         let right = total - left + draft.high.len();
         // Only candidates that may win pay for their separator.
         let cost = if appending { right } else { left.abs_diff(right) };
         if best.is_some_and(|(_, b)| b <= cost) || right > room {
             continue;
         }
-        if left + separator(prev, next, draft.level).len() <= room {
+        if left + separator(*prev, *next, draft.level).len() <= room {
             best = Some((i, cost));
         }
     }

@@ -10,7 +10,7 @@ use pg_page::{Lsn, PAGE_SIZE, Page, RelId, StorageError, Xid, ops::Ops};
 use pg_volume::{Directory, Relation, Superblock};
 use pg_wal::Wal;
 use platform::{
-    block::{BlockDevice, IoClass},
+    block::{BlockDevice, Durability, IoClass},
     power,
     sync::{Mutex, OnceLock},
     task,
@@ -114,6 +114,17 @@ impl BufferPool {
     /// Byte offset of a physical page.
     pub(crate) fn offset(&self, page: u32) -> u64 {
         self.data_start + u64::from(page) * PAGE_SIZE as u64
+    }
+
+    /// Writes to pages taken with [`Directory::take_scratch`], past the pool. Not durable.
+    pub fn write_scratch(&self, page: u32, bytes: &[u8]) -> Result<()> {
+        self.device.write(self.offset(page), bytes, Durability::Cached, IoClass::Background)?;
+        Ok(())
+    }
+    /// Reads what [`BufferPool::write_scratch`] wrote.
+    pub fn read_scratch(&self, page: u32, bytes: &mut [u8]) -> Result<()> {
+        self.device.read(self.offset(page), bytes, IoClass::Read)?;
+        Ok(())
     }
 
     #[inline]

@@ -50,7 +50,9 @@ mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
-pub use pg_btree::{IndexEntry, IndexInsert, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique};
+pub use pg_btree::{
+    IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
+};
 pub use pg_buffer_manager::PoolStats;
 pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
@@ -59,7 +61,7 @@ pub use pg_transaction::{
 };
 pub use pg_volume::{OwnerFault, Probe, RelationKind};
 pub use prepared::PreparedInfo;
-pub use rows::{HeapScan, IndexScan};
+pub use rows::{HeapScan, IndexScan, IndexWorker};
 pub use storage::Storage;
 pub use transaction::Transaction;
 pub use verify::{Fault, Observer, Problem};

@@ -1,9 +1,13 @@
 //! Heaps and indexes as the engine above sees them.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::{ops::Range, sync::atomic::Ordering};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    time::Duration,
+};
 
-use pg_btree::{Index, IndexEntry, IndexInsert, KeyBound, ScanDirection, Unique};
+use pg_btree::{Index, IndexEntry, IndexInsert, IndexSorter, KeyBound, ScanDirection, Unique};
 use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
@@ -14,6 +18,13 @@ use crate::{
     storage::{Open, Result, Storage},
     transaction::Transaction,
 };
+
+/// Pages that a task of an index build takes at a time.
+const BLOCKS_AT_A_TIME: u32 = 32;
+/// Memory for sorting where nothing is said.
+const SMALL_BUILD: usize = 16 << 20;
+/// Log that an index build lets gather before it is written.
+const FLUSH_BYTES: u64 = 1 << 20;
 
 impl Storage {
     pub(crate) fn heap<'a>(&'a self, open: &'a Open) -> Result<Heap<'a>> {
@@ -161,18 +172,66 @@ impl Storage {
     }
     /// Rows to index in CREATE INDEX: the live version of each, with the tid its index entry must have (the root of its
     /// HOT chain). Create the index relation first; no one may write the heap meanwhile.
-    pub fn heap_scan_for_index(&self, rel: RelId, mut row: impl FnMut(Tid, &[u8])) -> Result<()> {
+    pub fn heap_scan_for_index(&self, rel: RelId, row: impl FnMut(Tid, &[u8])) -> Result<()> {
+        self.heap_scan_part_for_index(rel, 0..u32::MAX, row)
+    }
+    /// As [`Storage::heap_scan_for_index`], of some of the pages.
+    pub fn heap_scan_part_for_index(
+        &self,
+        rel: RelId,
+        blocks: Range<u32>,
+        mut row: impl FnMut(Tid, &[u8]),
+    ) -> Result<()> {
         let open = self.opened(rel)?;
         let heap = self.heap(&open)?;
         let mut skipped = false;
-        for block in 0..open.rel.blocks() {
+        for block in blocks.start..blocks.end.min(open.rel.blocks()) {
             skipped |= heap.scan_page_for_index(block, &mut row)?;
         }
+        self.note_skipped(&open, skipped);
+        Ok(())
+    }
+    /// A new index of the heap may leave out versions that running transactions see.
+    fn note_skipped(&self, heap: &Open, skipped: bool) {
         if skipped {
-            open.usable_from.store(self.engine.transactions.next().0, Ordering::Release);
+            heap.usable_from.store(self.engine.transactions.next().0, Ordering::Release);
             self.young_indexes.store(true, Ordering::Release);
         }
-        Ok(())
+    }
+    /// As [`Storage::heap_scan_for_index`], by several workers: each beyond the first has a task of its own. `pause` is called now
+    /// and then; once it gives false all stop. Gives the workers back.
+    pub fn heap_scan_by_workers<W: IndexWorker>(
+        self: &Arc<Self>,
+        rel: RelId,
+        mut workers: Vec<W>,
+        pause: impl FnMut() -> bool,
+    ) -> Result<Vec<W>> {
+        let shared = Arc::new(SharedScan {
+            open: self.opened(rel)?,
+            storage: self.clone(),
+            next: AtomicU32::new(0),
+            skipped: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let Some(own) = workers.pop() else { return Ok(workers) };
+        let tasks: Vec<_> = workers
+            .into_iter()
+            .map(|w| {
+                let shared = shared.clone();
+                platform::task::spawn("index build", move || shared.run(w, || true))
+            })
+            .collect();
+        let mut results = alloc::vec![shared.run(own, pause)];
+        for task in tasks {
+            // A panic there is one here.
+            results.push(task.join().unwrap_or_else(|p| panic!("index build: {}", p.message)));
+        }
+        self.note_skipped(&shared.open, shared.skipped.load(Ordering::Acquire));
+        results.into_iter().collect()
+    }
+    /// Collects entries for an index of `rel` in about so many bytes of memory.
+    pub fn index_sorter(&self, rel: RelId, budget: usize) -> IndexSorter {
+        IndexSorter::new(self.engine.pool.clone(), self.engine.directory.clone(), rel, budget)
     }
     /// May a statement with this snapshot use the index? Not if the index was created after the snapshot and leaves out
     /// versions that the snapshot may see (a REPEATABLE READ transaction older than the index).
@@ -250,21 +309,107 @@ impl Storage {
         let cursor = self.index(&open)?.scan(low, high, direction);
         Ok(IndexScan { storage: self.clone(), open, cursor })
     }
-    /// Fills an empty index from entries in ascending `(key, tid)` order, as CREATE INDEX does. An entry is key, tid and
-    /// whether its row is live; with `unique`, equal keys of two live rows give `Duplicate`.
+    /// Fills an empty index from entries in any order. An entry is key, tid and whether its row is live; with `unique`, equal
+    /// keys of two live rows give `Duplicate`.
     pub fn index_build(
-        &self,
+        self: &Arc<Self>,
         txn: &mut Transaction,
         index: RelId,
         entries: &mut dyn Iterator<Item = (Vec<u8>, Tid, bool)>,
         unique: bool,
     ) -> Result<IndexInsert> {
+        let mut sorter = self.index_sorter(index, SMALL_BUILD);
+        for (key, tid, live) in entries {
+            sorter.push(&key, tid, live)?;
+        }
+        self.index_build_sorted(txn, index, alloc::vec![sorter], unique, || Ok::<(), StorageError>(()))
+    }
+    /// Fills an empty index with what sorters hold, as CREATE INDEX does. `pause` is called now and then; its error ends the work.
+    pub fn index_build_sorted<E: From<StorageError>>(
+        self: &Arc<Self>,
+        txn: &mut Transaction,
+        index: RelId,
+        sorters: Vec<IndexSorter>,
+        unique: bool,
+        pause: impl FnMut() -> core::result::Result<(), E>,
+    ) -> core::result::Result<IndexInsert, E> {
         let open = self.opened(index)?;
         if let RelationKind::BTree { heap } = open.rel.kind {
             open.usable_from.store(self.opened(heap)?.usable_from.load(Ordering::Acquire), Ordering::Release);
         }
-        self.index(&open)?.build(txn.work.writing_xid(), entries, unique)
+        // The log is written while the tree is built.
+        let done = Arc::new(AtomicBool::new(false));
+        let flusher = (platform::task::core_count() > 1).then(|| {
+            let (done, this) = (done.clone(), self.clone());
+            platform::task::spawn("index build", move || {
+                let mut written = this.wal.inserted();
+                while !done.load(Ordering::Acquire) {
+                    let at = this.wal.inserted();
+                    if at.0 - written.0 > FLUSH_BYTES {
+                        this.wal.flush(at);
+                        written = at;
+                    } else {
+                        platform::task::sleep(Duration::from_micros(500));
+                    }
+                }
+            })
+        });
+        let built = self.index(&open)?.build(txn.work.writing_xid(), sorters, unique, pause);
+        done.store(true, Ordering::Release);
+        if let Some(f) = flusher {
+            let _ = f.join();
+        }
+        built
     }
+}
+
+/// A heap that several tasks scan together.
+struct SharedScan {
+    storage: Arc<Storage>,
+    open: Arc<Open>,
+    next: AtomicU32,
+    skipped: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl SharedScan {
+    fn run<W: IndexWorker>(&self, mut worker: W, mut pause: impl FnMut() -> bool) -> Result<W> {
+        let heap = self.storage.heap(&self.open)?;
+        let blocks = self.open.rel.blocks();
+        loop {
+            let first = self.next.fetch_add(BLOCKS_AT_A_TIME, Ordering::Relaxed);
+            if first >= blocks {
+                worker.finish();
+                return Ok(worker);
+            }
+            for block in first..(first + BLOCKS_AT_A_TIME).min(blocks) {
+                match heap.scan_page_for_index(block, |tid, p| worker.row(tid, p)) {
+                    Ok(skipped) => self.skipped.fetch_or(skipped, Ordering::Release),
+                    Err(e) => {
+                        self.stop.store(true, Ordering::Release);
+                        return Err(e);
+                    }
+                };
+            }
+            if !pause() || !worker.goes_on() {
+                self.stop.store(true, Ordering::Release);
+            }
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(worker);
+            }
+            platform::task::checkpoint();
+        }
+    }
+}
+
+/// One task's part of the scan in CREATE INDEX.
+pub trait IndexWorker: Send + 'static {
+    /// A row's live version, with the tid of its index entry. Runs with the page latched.
+    fn row(&mut self, tid: Tid, payload: &[u8]);
+    /// False ends the scan for all.
+    fn goes_on(&mut self) -> bool;
+    /// There are no more rows.
+    fn finish(&mut self);
 }
 
 /// A sequential scan.

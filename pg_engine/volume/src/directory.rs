@@ -224,6 +224,8 @@ struct Space {
     /// Bytes that the relations take in a snapshot, and that what comes behind them took last.
     meta_bytes: usize,
     extra_bytes: usize,
+    /// Scratch runs by their starts.
+    scratch: BTreeMap<u32, u32>,
     next_rel: u32,
     /// End of the last metadata record that was applied.
     lsn: Lsn,
@@ -248,6 +250,7 @@ impl Space {
             writing: None,
             meta_bytes: META_HEAD,
             extra_bytes: 0,
+            scratch: BTreeMap::new(),
             next_rel: 1,
             lsn: Lsn(0),
         }
@@ -422,6 +425,23 @@ impl Directory {
         }
         space.ensure_spare(0);
     }
+    /// Takes free pages in a row for scratch use on behalf of a relation. Nothing is logged: a restart finds them free.
+    pub fn take_scratch(&self, pages: u32, rel: RelId) -> Result<u32, StorageError> {
+        let mut space = self.space.lock();
+        if space.free_pages < space.reserve.saturating_add(pages) {
+            return Err(StorageError::DiskFull(rel));
+        }
+        let start = space.allocate(pages).ok_or(StorageError::DiskFull(rel))?;
+        space.scratch.insert(start, pages);
+        Ok(start)
+    }
+    /// Gives scratch pages back.
+    pub fn release_scratch(&self, start: u32) {
+        let mut space = self.space.lock();
+        if let Some(pages) = space.scratch.remove(&start) {
+            space.release(start, pages);
+        }
+    }
     /// Sets the space for the next snapshot aside. To be called when recovery has redone everything.
     pub fn set_aside(&self) {
         self.space.lock().ensure_spare(0);
@@ -433,7 +453,7 @@ impl Directory {
             let space = self.space.lock();
             let runs = [space.current, space.writing, space.spare];
             owned.extend(runs.iter().flatten().map(|(start, len)| (*start, *len, None)));
-            owned.extend(space.free.iter().map(|(start, len)| (*start, *len, None)));
+            owned.extend(space.free.iter().chain(&space.scratch).map(|(start, len)| (*start, *len, None)));
             for r in self.relations.read().values() {
                 owned.extend(r.extents().into_iter().map(|(i, start)| (start, extent_len(i), Some(r.id))));
             }

@@ -17,14 +17,27 @@ use pg_catalog::{
 };
 use pg_functions::BTREE;
 use pg_plan::utility::CreateIndex;
-use pg_storage::{IndexInsert, LockMode, RelId, RelationKind as StorageKind, Tid};
-use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use pg_storage::{
+    IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind, StorageError, Tid,
+};
+use pg_types::{
+    Oid, Result, SqlError, SqlState, SqlType, Value,
+    tuple::TupleLayout,
+    vector::{BATCH_ROWS, VectorBuilder},
+};
 
 use super::{Address, Ddl, Dependency};
 use crate::{
     expr::{Compiled, RowRef},
     node::scan,
 };
+
+/// Most tasks of one build.
+const MAX_TASKS: usize = 8;
+/// Pages of a table that make another task worth while.
+const PAGES_WORTH_A_TASK: usize = 256;
+/// Pages read at a time where keys are computed.
+const COMPUTED_PAGES: u32 = 8;
 
 /// An index to be made.
 pub(crate) struct NewIndex<'a> {
@@ -147,52 +160,20 @@ impl Ddl<'_, '_> {
         heap: RelId,
         storage: RelId,
     ) -> Result<()> {
-        let (layout, missing) = scan::layout(relation);
-        let mut rows: Vec<(Tid, Vec<Value>, bool)> = Vec::new();
-        let keys: Vec<&IndexKey> = new.keys.iter().take(new.key_count).collect();
-        let plain = new.predicate.is_none() && keys.iter().all(|k| k.attnum > 0);
-        let mut entries: Vec<(Vec<u8>, Tid, bool)> = Vec::new();
-        let mut failure = None;
-        let engine_storage = self.cx.engine.storage();
-        engine_storage
-            .heap_scan_for_index(heap, |tid, payload| {
-                // Only live versions are given.
-                let live = true;
-                if failure.is_some() {
-                    return;
-                }
-                let mut add = || -> Result<()> {
-                    if !plain {
-                        rows.push((tid, layout.decode(payload, &missing)?, live));
-                        return Ok(());
-                    }
-                    let mut key = Vec::with_capacity(16);
-                    let mut null = false;
-                    for k in &keys {
-                        let v = layout.column(payload, k.attnum as usize - 1, &missing)?;
-                        null |= v.is_null();
-                        keys::encode_index_value(k, &v, &mut key)?;
-                    }
-                    // Keys with a NULL differ from every other; they take no part in the unique check.
-                    entries.push((key, tid, live && (!null || new.nulls_not_distinct)));
-                    Ok(())
-                };
-                failure = add().err();
-            })
-            .map_err(storage_error)?;
-        if let Some(e) = failure {
-            return Err(e);
-        }
-        if !plain {
-            entries = self.computed_entries(new, relation, rows)?;
-        }
+        let plain = new.predicate.is_none() && new.keys.iter().take(new.key_count).all(|k| k.attnum > 0);
+        let sorters = match plain {
+            true => self.stored_keys(new, relation, heap)?,
+            false => alloc::vec![self.computed_keys(new, relation, heap)?],
+        };
         self.cx.checkpoint()?;
-        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
         let built = {
             let mut txn = self.cx.txn.borrow_mut();
-            engine_storage
-                .index_build(txn.storage(), storage, &mut entries.into_iter(), new.unique)
-                .map_err(storage_error)?
+            let pause = || self.cx.checkpoint().map_err(Failure);
+            self.cx
+                .engine
+                .storage()
+                .index_build_sorted(txn.storage(), storage, sorters, new.unique, pause)
+                .map_err(|f| f.0)?
         };
         match built {
             IndexInsert::Done => Ok(()),
@@ -200,13 +181,54 @@ impl Ddl<'_, '_> {
         }
     }
 
-    /// Entries of an index with expressions or a predicate.
-    fn computed_entries(
+    /// Memory for sorting: `maintenance_work_mem`.
+    fn build_memory(&self) -> usize {
+        let text = self.cx.session.setting("maintenance_work_mem").unwrap_or_default();
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: usize = text.get(..digits).and_then(|d| d.parse().ok()).unwrap_or(64 << 10);
+        let shift = match text.get(digits..) {
+            Some("MB") => 20,
+            Some("GB") => 30,
+            Some("TB") => 40,
+            _ => 10,
+        };
+        number.saturating_mul(1 << shift)
+    }
+
+    /// The keys of an index on columns, collected by as many tasks as there are cores and the table is worth.
+    fn stored_keys(
         &self,
         new: &NewIndex<'_>,
-        relation: &Relation,
-        rows: Vec<(Tid, Vec<Value>, bool)>,
-    ) -> Result<Vec<(Vec<u8>, Tid, bool)>> {
+        relation: &Arc<Relation>,
+        heap: RelId,
+    ) -> Result<Vec<IndexSorter>> {
+        let storage = self.cx.engine.storage();
+        let pages = storage.relation_stats(heap).map_err(storage_error)?.pages as usize;
+        let tasks = (pages / PAGES_WORTH_A_TASK).clamp(1, platform::task::core_count().clamp(1, MAX_TASKS));
+        let budget = self.build_memory() / tasks;
+        let workers = (0..tasks)
+            .map(|_| StoredKeys::new(new, relation, storage.index_sorter(heap, budget)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut canceled = None;
+        let pause = || {
+            canceled = self.cx.checkpoint().err();
+            canceled.is_none()
+        };
+        let workers = storage.heap_scan_by_workers(heap, workers, pause).map_err(storage_error)?;
+        if let Some(e) = canceled {
+            return Err(e);
+        }
+        workers
+            .into_iter()
+            .map(|w| match w.failure {
+                Some(e) => Err(e),
+                None => Ok(w.sorter),
+            })
+            .collect()
+    }
+
+    /// The keys of an index with expressions or a predicate.
+    fn computed_keys(&self, new: &NewIndex<'_>, relation: &Relation, heap: RelId) -> Result<IndexSorter> {
         let mut predicate = match &new.predicate {
             Some(p) => Some(self.expression(relation, p)?),
             None => None,
@@ -218,16 +240,20 @@ impl Ddl<'_, '_> {
                 None => None,
             });
         }
+        let (layout, missing) = scan::layout(relation);
+        let storage = self.cx.engine.storage();
+        let mut sorter = storage.index_sorter(heap, self.build_memory());
+        let mut key = Vec::new();
         self.with_rt(|rt| {
-            let mut entries = Vec::with_capacity(rows.len());
-            for (tid, row, live) in rows {
+            let mut add = |tid: Tid, payload: &[u8]| -> Result<()> {
+                let row = layout.decode(payload, &missing)?;
                 let r = RowRef::Values(&row);
                 if let Some(p) = &mut predicate
                     && !p.is_true(r, rt)?
                 {
-                    continue;
+                    return Ok(());
                 }
-                let mut key = Vec::with_capacity(16);
+                key.clear();
                 let mut null = false;
                 for (k, part) in new.keys.iter().zip(&mut parts) {
                     let v = match part {
@@ -237,10 +263,33 @@ impl Ddl<'_, '_> {
                     null |= v.is_null();
                     keys::encode_index_value(k, &v, &mut key)?;
                 }
-                entries.push((key, tid, live && (!null || new.nulls_not_distinct)));
+                sorter.push(&key, tid, !null || new.nulls_not_distinct).map_err(storage_error)
+            };
+            // An expression may read tables: not while a page is latched.
+            let (mut rows, mut ends): (Vec<u8>, Vec<(Tid, usize)>) = (Vec::new(), Vec::new());
+            let blocks = storage.relation_stats(heap).map_err(storage_error)?.pages;
+            let mut from = 0;
+            while from < blocks {
+                rt.cx.checkpoint()?;
+                let to = from.saturating_add(COMPUTED_PAGES).min(blocks);
+                rows.clear();
+                ends.clear();
+                storage
+                    .heap_scan_part_for_index(heap, from..to, |tid, payload| {
+                        rows.extend_from_slice(payload);
+                        ends.push((tid, rows.len()));
+                    })
+                    .map_err(storage_error)?;
+                let mut start = 0;
+                for (tid, end) in &ends {
+                    add(*tid, rows.get(start..*end).unwrap_or(&[]))?;
+                    start = *end;
+                }
+                from = to;
             }
-            Ok(entries)
-        })
+            Ok(())
+        })?;
+        Ok(sorter)
     }
 
     fn duplicate(&self, new: &NewIndex<'_>, relation: &Relation, heap: RelId, tid: Tid) -> SqlError {
@@ -267,6 +316,107 @@ impl Ddl<'_, '_> {
             });
         }
         error.detail(format!("Key ({})=({}) is duplicated.", names.join(", "), values.join(", ")))
+    }
+}
+
+/// A statement's error on its way through the storage.
+struct Failure(SqlError);
+
+impl From<StorageError> for Failure {
+    fn from(e: StorageError) -> Self {
+        Self(storage_error(e))
+    }
+}
+
+/// Collects the keys of stored columns, a batch at a time.
+struct StoredKeys {
+    sorter: IndexSorter,
+    layout: TupleLayout,
+    missing: Vec<Value>,
+    keys: Vec<IndexKey>,
+    /// Attribute indexes, ascending, and the type of each.
+    wanted: Vec<usize>,
+    types: Vec<SqlType>,
+    /// Which of them each key column is.
+    places: Vec<usize>,
+    nulls_not_distinct: bool,
+    builders: Vec<VectorBuilder>,
+    tids: Vec<Tid>,
+    key: Vec<u8>,
+    failure: Option<SqlError>,
+}
+
+impl StoredKeys {
+    fn new(new: &NewIndex<'_>, relation: &Relation, sorter: IndexSorter) -> Result<Self> {
+        let (layout, missing) = scan::layout(relation);
+        let keys: Vec<IndexKey> = new.keys.iter().take(new.key_count).cloned().collect();
+        let attribute = |k: &IndexKey| k.attnum as usize - 1;
+        let mut wanted: Vec<usize> = keys.iter().map(attribute).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let place = |k: &IndexKey| wanted.iter().position(|w| *w == attribute(k)).unwrap_or(0);
+        let types = wanted
+            .iter()
+            .map(|a| relation.attributes.get(*a).map(|a| a.ty))
+            .collect::<Option<_>>()
+            .ok_or_else(|| SqlError::internal("an index column is missing"))?;
+        Ok(Self {
+            places: keys.iter().map(place).collect(),
+            sorter,
+            layout,
+            missing,
+            keys,
+            wanted,
+            types,
+            nulls_not_distinct: new.nulls_not_distinct,
+            builders: Vec::new(),
+            tids: Vec::new(),
+            key: Vec::new(),
+            failure: None,
+        })
+    }
+
+    fn decode(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
+        if self.builders.is_empty() {
+            self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, BATCH_ROWS)));
+        }
+        self.layout.decode_into(payload, &self.wanted, &self.missing, &mut self.builders)?;
+        self.tids.push(tid);
+        if self.tids.len() < BATCH_ROWS { Ok(()) } else { self.flush() }
+    }
+
+    /// Makes keys of the rows at hand.
+    fn flush(&mut self) -> Result<()> {
+        let columns: Vec<_> = self.builders.drain(..).map(VectorBuilder::finish).collect();
+        for (row, tid) in self.tids.drain(..).enumerate() {
+            self.key.clear();
+            let mut null = false;
+            for (k, place) in self.keys.iter().zip(&self.places) {
+                let Some(column) = columns.get(*place) else { continue };
+                null |= column.is_null(row);
+                keys::encode_index_vector(k, column, row, &mut self.key)?;
+            }
+            // Keys with a NULL differ from every other; they take no part in the unique check.
+            self.sorter.push(&self.key, tid, !null || self.nulls_not_distinct).map_err(storage_error)?;
+        }
+        Ok(())
+    }
+}
+
+impl IndexWorker for StoredKeys {
+    fn row(&mut self, tid: Tid, payload: &[u8]) {
+        if self.failure.is_none() {
+            self.failure = self.decode(tid, payload).err();
+        }
+    }
+    fn goes_on(&mut self) -> bool {
+        self.failure.is_none()
+    }
+    fn finish(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.flush().err();
+            self.sorter.sort();
+        }
     }
 }
 
