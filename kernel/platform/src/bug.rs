@@ -16,6 +16,14 @@ pub enum Bug {
     NoPageImage,
     /// A row's page is let go between looking at the row and changing it.
     LatchReleasedEarly,
+    /// Recovery redoes only the first page of a record of several.
+    LostRedo,
+    /// A commit is acknowledged before its record is written.
+    AckBeforeFlush,
+    /// Recovery takes transactions that were running for committed.
+    ForgottenUndo,
+    /// A checkpoint lets recovery begin at its end and not at its start.
+    EarlyRedoStart,
 }
 
 /// Is this mistake to be made?

@@ -181,6 +181,10 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
         .map_err(storage_error)?
     {}
     drop(scan);
+    // TRUNCATE and DROP change catalogs before they free anything.
+    for rel in map.by_oid.values() {
+        storage.set_vital(*rel).map_err(storage_error)?;
+    }
     let catalog = Catalog::new(storage, map)?;
     match stored {
         Some((_, n)) if n == fingerprint() => {}

@@ -128,9 +128,6 @@ impl Session {
         if derived.lock_timeout > 0 {
             storage.set_lock_timeout(Some(Duration::from_millis(derived.lock_timeout)));
         }
-        if derived.async_commit {
-            storage.set_async_commit(true);
-        }
         self.tx.serial += 1;
         self.tx.used = false;
         self.tx.txn = Some(txn);
@@ -153,10 +150,12 @@ impl Session {
         self.tx.block = Block::None;
         self.tx.savepoints.clear();
         self.close_transaction_portals();
-        let Some(txn) = self.tx.txn.take() else {
+        let Some(mut txn) = self.tx.txn.take() else {
             self.env.settings_mut().commit();
             return Ok(());
         };
+        // What counts is what is set now, by SET LOCAL perhaps.
+        txn.storage().set_async_commit(self.env.derived().async_commit);
         match self.shared.engine.commit(txn) {
             Ok(()) => {
                 self.env.settings_mut().commit();

@@ -13,6 +13,7 @@ use pg_volume::{
     codec::{Decoder, Encoder},
 };
 use pg_wal::RecordKind;
+use platform::bug::{Bug, planted};
 
 use crate::{
     StorageError,
@@ -248,7 +249,9 @@ impl Transaction {
         };
         // What it removes or makes is others' business at once; its place must not be used while a cut could bring it back.
         if !self.work.async_commit || !created.is_empty() || !record.drops.is_empty() {
-            storage.wal.flush(lsn);
+            if !planted(Bug::AckBeforeFlush) {
+                storage.wal.flush(lsn);
+            }
         } else {
             storage.wal.commits_unawaited(lsn);
         }

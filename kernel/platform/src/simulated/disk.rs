@@ -1,4 +1,4 @@
-//! A disk that keeps its promises and nothing more.
+//! A disk that keeps its promises and nothing more, or breaks one of them where it is told to.
 //!
 //! A write is visible to reads at once and durable after a flush that began when it had ended, or when it ends with
 //! [`Durability::Fua`]. When the power is cut, each write that is not durable is dropped, let through, or torn: of its
@@ -25,8 +25,22 @@ pub struct Faults {
     pub read_errors: u64,
     /// One page read in so many gives something else: another place's bytes, or a bit turned over. 0: none does.
     pub misreads: u64,
-    /// Some flushes take very long.
-    pub slow_flushes: bool,
+    /// Page reads of one place in so many fail, each time. 0: none.
+    pub bad_places: u64,
+    /// One page write in so many fails and changes nothing. 0: none.
+    pub write_errors: u64,
+    /// The log write with this number fails.
+    pub log_error: Option<u64>,
+    /// The flush with this number fails.
+    pub flush_error: Option<u64>,
+    /// One page write in so many never arrives, although it is acknowledged and flushed. 0: none.
+    pub lost_writes: u64,
+    /// One page write in so many arrives at the place of another page. 0: none.
+    pub misdirected_writes: u64,
+    /// The log write with this number never arrives.
+    pub lost_log_write: Option<u64>,
+    /// Some flushes and writes take very long.
+    pub slow: bool,
     /// A mutation for tests of tests: flushes and FUA do nothing.
     pub lying_cache: bool,
     /// A mutation for tests of tests: writes are torn although they are said to be atomic.
@@ -40,11 +54,28 @@ impl Default for Faults {
             cut_after: None,
             read_errors: 0,
             misreads: 0,
-            slow_flushes: false,
+            bad_places: 0,
+            write_errors: 0,
+            log_error: None,
+            flush_error: None,
+            lost_writes: 0,
+            misdirected_writes: 0,
+            lost_log_write: None,
+            slow: false,
             lying_cache: false,
             lying_atomic: false,
         }
     }
+}
+
+/// What becomes of one write.
+enum Fate {
+    /// It arrives, here or elsewhere.
+    At(u64),
+    /// It is acknowledged and does not arrive.
+    Lost,
+    /// It fails.
+    Fails,
 }
 
 struct Pending {
@@ -63,7 +94,11 @@ struct State {
     /// Writes that are not durable, in order.
     pending: Vec<Pending>,
     transfers: u64,
+    log_writes: u64,
+    flushes: u64,
     next_id: u64,
+    /// How many faults other than a cut were met since they were set.
+    met: u64,
 }
 
 impl State {
@@ -99,7 +134,10 @@ impl SimDisk {
                 current: vec![0; capacity],
                 pending: Vec::new(),
                 transfers: 0,
+                log_writes: 0,
+                flushes: 0,
                 next_id: 0,
+                met: 0,
             }),
         }
     }
@@ -112,7 +150,12 @@ impl SimDisk {
     pub fn set_faults(&self, faults: Faults) {
         let mut s = self.lock();
         s.faults = faults;
-        s.transfers = 0;
+        (s.transfers, s.log_writes, s.flushes, s.met) = (0, 0, 0, 0);
+    }
+
+    /// Faults other than a power cut that were met since they were set.
+    pub fn met(&self) -> u64 {
+        self.lock().met
     }
 
     /// Transfers since the faults were set.
@@ -146,7 +189,8 @@ impl SimDisk {
                 }
             }
         }
-        s.current = s.durable.clone();
+        let State { current, durable, .. } = &mut *s;
+        current.copy_from_slice(durable);
         s.faults = Faults::default();
         s.transfers = 0;
     }
@@ -179,10 +223,48 @@ impl SimDisk {
         Ok(())
     }
 
-    fn delay(&self) {
+    fn delay(&self, class: IoClass) {
         if let Some((world, _)) = current() {
             task::sleep(Duration::from_nanos(5_000 + world.random() % 100_000));
+            if class == IoClass::Background && self.lock().faults.slow && world.random().is_multiple_of(8) {
+                task::sleep(Duration::from_millis(1 + world.random() % 10));
+            }
         }
+    }
+
+    /// Decides what becomes of a write.
+    fn fate(&self, offset: u64, data: &[u8], class: IoClass) -> Fate {
+        let mut s = self.lock();
+        let Some((world, _)) = current() else { return Fate::At(offset) };
+        let hits = |rate: u64| rate != 0 && world.random().is_multiple_of(rate);
+        if class == IoClass::Wal {
+            s.log_writes += 1;
+            let number = Some(s.log_writes);
+            let fate = match s.faults {
+                f if f.log_error == number => Fate::Fails,
+                f if f.lost_log_write == number => Fate::Lost,
+                _ => return Fate::At(offset),
+            };
+            s.met += 1;
+            return fate;
+        }
+        if data.len() != PAGE {
+            return Fate::At(offset);
+        }
+        let fate = if hits(s.faults.write_errors) {
+            Fate::Fails
+        } else if hits(s.faults.lost_writes) {
+            Fate::Lost
+        } else if hits(s.faults.misdirected_writes) {
+            // Near by: where other pages are.
+            let by = (1 + world.random() % 30) * PAGE as u64;
+            let fits = offset + by + (PAGE as u64) <= self.geometry.capacity;
+            Fate::At(if fits { offset + by } else { offset - by })
+        } else {
+            return Fate::At(offset);
+        };
+        s.met += 1;
+        fate
     }
 
     fn start_write(&self, offset: u64, data: &[u8]) -> u64 {
@@ -224,11 +306,12 @@ impl BlockDevice for SimDisk {
     fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError> {
         self.check(offset, buf.len())?;
         self.begin(offset ^ 0x5555)?;
-        self.delay();
+        self.delay(class);
         let s = self.lock();
         let at = offset as usize;
         buf.copy_from_slice(&s.current[at..at + buf.len()]);
         let rate = s.faults.read_errors;
+        let bad = s.faults.bad_places;
         let misread = s.faults.misreads;
         if let Some((world, _)) = current()
             && misread != 0
@@ -245,9 +328,14 @@ impl BlockDevice for SimDisk {
             }
         }
         drop(s);
-        let fails =
+        let transient =
             rate != 0 && class == IoClass::Read && current().is_some_and(|(w, _)| w.random() % rate == 0);
-        if fails { Err(BlockError::Media) } else { Ok(()) }
+        let permanent = bad != 0 && buf.len() == PAGE && digest(offset, &[]).is_multiple_of(bad);
+        if transient || permanent {
+            self.lock().met += 1;
+            return Err(BlockError::Media);
+        }
+        Ok(())
     }
     fn write(
         &self,
@@ -262,28 +350,47 @@ impl BlockDevice for SimDisk {
         &self,
         writes: &[WriteRequest<'_>],
         durability: Durability,
-        _: IoClass,
+        class: IoClass,
     ) -> Result<(), BlockError> {
-        let mut ids = Vec::with_capacity(writes.len());
         for w in writes {
             self.check(w.offset, w.data.len())?;
         }
+        let mut outcome = Ok(());
+        let mut under_way = Vec::with_capacity(writes.len());
         for w in writes {
-            // It may arrive in part although the power goes with it.
-            ids.push(self.start_write(w.offset, w.data));
+            match self.fate(w.offset, w.data, class) {
+                // It may arrive in part although the power goes with it.
+                Fate::At(offset) => under_way.push(self.start_write(offset, w.data)),
+                Fate::Lost => {}
+                Fate::Fails => outcome = Err(BlockError::Media),
+            }
             self.begin(digest(w.offset, w.data))?;
         }
-        self.delay();
-        for id in ids {
-            self.end_write(id, durability);
+        // They end in any order, and others go on meanwhile.
+        while !under_way.is_empty() {
+            self.delay(class);
+            let n = under_way.len();
+            let ending = if n > 1 { current().map_or(n, |(w, _)| 1 + w.random() as usize % n) } else { n };
+            for _ in 0..ending {
+                let i = current().map_or(0, |(w, _)| w.random() as usize % under_way.len());
+                self.end_write(under_way.swap_remove(i), durability);
+            }
         }
-        Ok(())
+        outcome
     }
     fn flush(&self) -> Result<(), BlockError> {
         self.begin(0xf1f1)?;
-        let ended: Vec<u64> = self.lock().pending.iter().filter(|p| p.ended).map(|p| p.id).collect();
-        self.delay();
-        if self.lock().faults.slow_flushes
+        let ended: Vec<u64> = {
+            let mut s = self.lock();
+            s.flushes += 1;
+            if s.faults.flush_error == Some(s.flushes) {
+                s.met += 1;
+                return Err(BlockError::Media);
+            }
+            s.pending.iter().filter(|p| p.ended).map(|p| p.id).collect()
+        };
+        self.delay(IoClass::Wal);
+        if self.lock().faults.slow
             && let Some((world, _)) = current()
             && world.random() % 4 == 0
         {

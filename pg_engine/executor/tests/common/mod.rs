@@ -16,7 +16,7 @@ use pg_plan::{
 use pg_sql::BindOptions;
 use pg_storage::{FormatOptions, Isolation, Storage, StorageConfig};
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, format::FormatSettings, io};
-use platform::{memory_device::MemDevice, sync::Mutex};
+use platform::{block::BlockDevice, memory_device::MemDevice, sync::Mutex};
 
 pub struct TestSession {
     pub format: FormatSettings,
@@ -138,8 +138,11 @@ pub struct Db {
 }
 
 pub fn open(device: &Arc<MemDevice>) -> Arc<Engine> {
-    let config = StorageConfig { background_tasks: false, ..StorageConfig::default() };
-    let storage = Storage::open(device.clone(), config).unwrap();
+    open_on(device.clone(), StorageConfig { background_tasks: false, ..StorageConfig::default() })
+}
+
+pub fn open_on(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Arc<Engine> {
+    let storage = Storage::open(device, config).unwrap();
     if !Engine::is_bootstrapped(&storage).unwrap() {
         let initial = Initial { user: "postgres".into(), verifier: None, database: "postgres".into() };
         Engine::bootstrap(&storage, &initial).unwrap();
@@ -152,6 +155,11 @@ impl Db {
         let device = Arc::new(MemDevice::new(512 << 20, 4096));
         Storage::format(&*device, &FormatOptions::default()).unwrap();
         Self { engine: open(&device), session: TestSession::default(), txn: None, failed: false, device }
+    }
+    /// The first session on an engine that is open, whatever its device.
+    pub fn on(engine: Arc<Engine>) -> Self {
+        let device = Arc::new(MemDevice::new(0, 4096));
+        Self { engine, session: TestSession::default(), txn: None, failed: false, device }
     }
     /// Another session on the same engine.
     pub fn other(&self) -> Self {
