@@ -150,6 +150,14 @@ impl Index<'_> {
         Ok(())
     }
 
+    /// Is this entry in the tree?
+    pub fn contains(&self, key: &[u8], tid: Tid) -> Result<bool> {
+        let (_, page) = self.leaf(key, tid)?;
+        let node = Node(&page);
+        let i = node.lower_bound(key, tid);
+        Ok(i < node.count() && node.tid(i) == tid && node.key(i) == key)
+    }
+
     fn copy(&self, block: u32) -> Result<Box<Page>> {
         let guard = self.engine.pool.read(self.rel, block)?;
         Ok(Box::new(Page::clone(&guard)))

@@ -32,7 +32,7 @@ pub struct Initial<'a> {
     pub database: &'a str,
 }
 
-fn map_relation(storage: &Storage) -> Option<RelId> {
+pub(crate) fn map_relation(storage: &Storage) -> Option<RelId> {
     storage.relations().into_iter().filter(|r| r.1 == RelationKind::Heap).map(|r| r.0).min()
 }
 

@@ -97,6 +97,13 @@ impl Catalog {
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
     }
+    /// What the system catalogs themselves are stored in: their oid (0: of the map or a counter) and storage.
+    pub fn system_storage(&self) -> Vec<(Oid, RelId)> {
+        let named = |oid: Oid| if self.relations.contains_key(&oid) || oid > 99 { oid } else { 0 };
+        let mut all: Vec<(Oid, RelId)> = self.map.by_oid.iter().map(|(oid, r)| (named(*oid), *r)).collect();
+        all.extend(crate::bootstrap::map_relation(&self.storage).map(|r| (0, r)));
+        all
+    }
     /// A system catalog by oid.
     pub fn table(&self, oid: Oid) -> Result<&Arc<CatalogTable>> {
         self.tables.get(&oid).ok_or_else(|| SqlError::internal("no such system catalog"))

@@ -14,7 +14,8 @@ use crate::{
 const COLUMNS: &str = include_str!("builtin/views.txt");
 
 /// Names of relations in pg_catalog whose rows are computed.
-const COMPUTED: &[&str] = &["pg_settings", "pg_stat_activity", "pg_locks", "pg_prepared_xacts"];
+const COMPUTED: &[&str] =
+    &["pg_settings", "pg_stat_activity", "pg_locks", "pg_prepared_xacts", "intralith_verify"];
 
 /// `pg_authid` rows that every database has.
 pub(crate) const PREDEFINED_ROLES: &[(Oid, &str)] = &[

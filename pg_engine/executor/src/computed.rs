@@ -34,6 +34,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_activity" => Ok(activity(cx)),
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
+        "intralith_verify" => crate::verify::rows(cx),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }
 }

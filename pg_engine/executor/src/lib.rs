@@ -44,6 +44,7 @@ mod prepared;
 pub mod session;
 pub mod text;
 mod utility;
+mod verify;
 
 pub use context::ExecContext;
 pub use cursor::Cursor;

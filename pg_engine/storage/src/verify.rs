@@ -160,6 +160,11 @@ impl Storage {
         Ok(())
     }
 
+    /// Is the relation on the volume, made by a transaction that has ended?
+    pub fn is_settled(&self, rel: RelId) -> bool {
+        self.engine.directory.get(rel).is_some_and(|r| !r.creator().is_some())
+    }
+
     fn is_there(&self, rel: &Arc<Relation>) -> bool {
         self.engine.directory.get(rel.id).is_some_and(|r| Arc::ptr_eq(&r, rel))
     }
@@ -344,15 +349,18 @@ impl Storage {
                 Behind::Versions => Some(Fault::EntryOfOtherKey(tid)),
                 Behind::Nothing => Some(Fault::EntryWithoutRow(tid)),
             };
-            let mut tids = Vec::new();
-            self.index(index)?.lookup(key, &mut tids)?;
-            if !tids.contains(&tid) {
+            if !self.index(index)?.contains(key, tid)? {
                 // Vacuum took the entry away, and then the row.
                 return Ok(None);
             }
             task::yield_now();
         }
         Ok(fault)
+    }
+
+    /// Is the entry in the index?
+    pub fn index_contains(&self, index: RelId, key: &[u8], tid: Tid) -> Result<bool> {
+        self.index(&*self.opened(index)?)?.contains(key, tid)
     }
 
     /// Gives the version that the snapshot sees of each row on a page, with the tid its index entries have. `row` may call into the storage.

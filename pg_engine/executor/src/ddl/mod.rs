@@ -97,6 +97,10 @@ impl<'a, 'c> Ddl<'a, 'c> {
         cx.txn.borrow().check_writable(command)?;
         Ok(Self { cx })
     }
+    /// For looking only: to compile and evaluate what the catalogs keep as text.
+    pub(crate) fn reading(cx: &'a ExecContext<'c>) -> Self {
+        Self { cx }
+    }
     pub(crate) fn reader(&self) -> Result<Reader<'a>> {
         self.cx.reader()
     }

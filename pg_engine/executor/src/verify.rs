@@ -1,0 +1,307 @@
+//! `pg_catalog.intralith_verify`: the check of the whole volume, for superusers, while others work.
+//!
+//! Storage checks pages, trees and the ownership of space. What only the catalogs can tell is checked here: that every relation
+//! on the volume belongs to a catalog row and the other way round, that every index entry has the key of a version of its
+//! row, and that every row that a snapshot sees has its entry in every index, predicates and expressions counted in.
+//!
+//! A row's entry is written before its transaction commits, and vacuum removes neither while a snapshot sees the row: a
+//! row that is seen and has no entry is a problem for certain.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+
+use hashbrown::{HashMap, HashSet};
+use pg_catalog::{
+    CatalogReader, Index, Relation, RelationKind,
+    builtin::{PG_AUTHID, PG_CLASS},
+    keys, storage_error,
+};
+use pg_storage::{Fault, LockMode, Observer, Problem, RelId, RelationKind as StorageKind, Tid};
+use pg_types::{Oid, Result, SqlError, SqlState, Value, tuple::TupleLayout};
+use platform::task;
+
+use crate::{
+    context::{ExecContext, Rt},
+    ddl::Ddl,
+    expr::{Compiled, RowRef},
+    node::scan,
+};
+
+/// Most problems that are listed; a volume with more is lost anyway.
+const MOST: usize = 10_000;
+
+/// Gathers problems, and ends the check when the statement is cancelled.
+struct Gather<'a, 'c> {
+    cx: &'a ExecContext<'c>,
+    found: Vec<Problem>,
+    error: Option<SqlError>,
+}
+
+impl Observer for Gather<'_, '_> {
+    fn problem(&mut self, problem: Problem) {
+        if self.found.len() < MOST {
+            self.found.push(problem);
+        }
+    }
+    fn go_on(&mut self) -> bool {
+        if self.error.is_none() {
+            self.error = self.cx.checkpoint().err();
+        }
+        self.error.is_none()
+    }
+}
+
+impl Gather<'_, '_> {
+    fn at(&mut self, rel: RelId, fault: Fault) {
+        self.problem(Problem { rel: Some(rel), block: None, fault });
+    }
+    fn finished(&mut self) -> Result<()> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The rows of the relation: relation, block, problem.
+pub(crate) fn rows(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
+    let user = cx.engine.catalog().latest();
+    let user = cx.engine.catalog().find_one(&user, PG_AUTHID, &["oid"], &[Value::Oid(cx.session.user())])?;
+    if !user.is_some_and(|r| r.bool("rolsuper")) {
+        return Err(SqlError::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "permission denied: intralith_verify is for superusers",
+        ));
+    }
+    let mut gather = Gather { cx, found: Vec::new(), error: None };
+    cx.engine.storage().verify_with(&mut gather, false).map_err(storage_error)?;
+    gather.finished()?;
+    let classes = Classes::read(cx)?;
+    references(cx, &mut gather)?;
+    for (oid, _) in &classes.tables {
+        gather.go_on();
+        gather.finished()?;
+        table(cx, *oid, &mut gather)?;
+    }
+    Ok(gather
+        .found
+        .iter()
+        .map(|p| {
+            let name = p.rel.map(|r| classes.names.get(&r).map_or(format!("storage {}", r.0), Clone::clone));
+            alloc::vec![
+                name.map_or(Value::Null, |n| Value::text(&n)),
+                p.block.map_or(Value::Null, |b| Value::Int8(i64::from(b))),
+                Value::text(&p.fault.to_string()),
+            ]
+        })
+        .collect())
+}
+
+/// What the catalogs say of relations at one moment.
+struct Classes {
+    /// Storage and what it is called.
+    names: HashMap<RelId, String>,
+    /// Storage that `pg_class` rows name.
+    named: HashSet<RelId>,
+    /// Tables: oid and storage.
+    tables: Vec<(Oid, RelId)>,
+}
+
+impl Classes {
+    fn read(cx: &ExecContext<'_>) -> Result<Self> {
+        let catalog = cx.engine.catalog();
+        let snapshot = catalog.latest();
+        let mut classes = Self { names: HashMap::new(), named: HashSet::new(), tables: Vec::new() };
+        for row in catalog.find(&snapshot, PG_CLASS, &[], &[])? {
+            let storage = RelId(row.oid("relfilenode"));
+            if storage.0 == 0 {
+                continue;
+            }
+            classes.names.insert(storage, row.text("relname").to_string());
+            classes.named.insert(storage);
+            if row.char("relkind") == b'r' {
+                classes.tables.push((row.oid("oid"), storage));
+            }
+        }
+        for (oid, storage) in catalog.system_storage() {
+            classes.named.insert(storage);
+            classes.names.entry(storage).or_insert_with(|| format!("system relation {oid}"));
+        }
+        Ok(classes)
+    }
+}
+
+/// Every relation on the volume belongs to a catalog row, and the other way round. Definitions may be changed meanwhile: what
+/// is missing is missing only if it stays so.
+fn references(cx: &ExecContext<'_>, gather: &mut Gather<'_, '_>) -> Result<()> {
+    let storage = cx.engine.storage();
+    let mut suspects: Option<HashSet<(RelId, bool)>> = None;
+    for look in 0..5_u64 {
+        let before: HashSet<RelId> =
+            storage.relations().into_iter().map(|r| r.0).filter(|r| storage.is_settled(*r)).collect();
+        let classes = Classes::read(cx)?;
+        let after: HashSet<RelId> = storage.relations().into_iter().map(|r| r.0).collect();
+        let unnamed = before.iter().filter(|r| after.contains(*r) && !classes.named.contains(*r));
+        let missing = classes.named.iter().filter(|r| !after.contains(*r));
+        let now: HashSet<(RelId, bool)> =
+            unnamed.map(|r| (*r, true)).chain(missing.map(|r| (*r, false))).collect();
+        let both = match suspects {
+            None => now,
+            Some(s) => s.intersection(&now).copied().collect(),
+        };
+        if both.is_empty() {
+            return Ok(());
+        }
+        suspects = Some(both);
+        task::sleep(core::time::Duration::from_millis(10 << look));
+    }
+    let mut all: Vec<(RelId, bool)> = suspects.into_iter().flatten().collect();
+    all.sort_unstable();
+    for (rel, unnamed) in all {
+        gather.at(rel, if unnamed { Fault::Unnamed } else { Fault::Missing });
+    }
+    Ok(())
+}
+
+/// Makes the keys of one index.
+struct Keys {
+    index: Arc<Index>,
+    predicate: Option<Compiled>,
+    expressions: Vec<Option<Compiled>>,
+}
+
+impl Keys {
+    fn new(ddl: &Ddl<'_, '_>, relation: &Relation, index: &Arc<Index>) -> Result<Self> {
+        let compile = |text: &Option<String>| text.as_ref().map(|t| ddl.expression(relation, t)).transpose();
+        Ok(Self {
+            index: index.clone(),
+            predicate: compile(&index.predicate)?,
+            expressions: index
+                .keys
+                .iter()
+                .take(index.key_count)
+                .map(|k| compile(&k.expression))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// The key of a row; `None`: the index leaves it out.
+    fn of(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<Option<Vec<u8>>> {
+        let r = RowRef::Values(row);
+        if let Some(p) = &mut self.predicate
+            && !p.is_true(r, rt)?
+        {
+            return Ok(None);
+        }
+        let mut key = Vec::with_capacity(16);
+        for (k, expression) in self.index.keys.iter().zip(&mut self.expressions) {
+            let v = match expression {
+                Some(e) => e.row(r, rt)?,
+                None => row.get(k.attnum as usize - 1).cloned().unwrap_or(Value::Null),
+            };
+            keys::encode_index_value(k, &v, &mut key)?;
+        }
+        Ok(Some(key))
+    }
+}
+
+/// Checks the indexes of a table against its rows, both ways.
+fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<()> {
+    cx.engine.lock(&mut cx.txn.borrow_mut(), oid, LockMode::AccessShare)?;
+    let Some(relation) = cx.reader()?.relation_by_oid(oid)? else { return Ok(()) };
+    if relation.kind != RelationKind::Table || relation.indexes.is_empty() {
+        return Ok(());
+    }
+    let ddl = Ddl::reading(cx);
+    let mut indexes = Vec::new();
+    for index in relation.indexes.iter().filter(|i| i.valid) {
+        match cx.engine.storage().relation_kind(index.storage) {
+            Ok(StorageKind::BTree { .. }) => indexes.push(Keys::new(&ddl, &relation, index)?),
+            // Of another kind, checked by storage; or missing, which is reported already.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let (layout, missing) = scan::layout(&relation);
+    ddl.with_rt(|rt| {
+        for keys in &mut indexes {
+            entries(&relation, keys, (&layout, &missing), rt, gather)?;
+        }
+        rows_in_indexes(&relation, &mut indexes, (&layout, &missing), rt, gather)
+    })
+}
+
+/// Every entry has the key of a version of its row.
+fn entries(
+    relation: &Relation,
+    keys: &mut Keys,
+    (layout, missing): (&TupleLayout, &[Value]),
+    rt: &Rt<'_, '_>,
+    gather: &mut Gather<'_, '_>,
+) -> Result<()> {
+    let index = keys.index.storage;
+    let checked = rt.storage().verify_entries(index, relation.storage, gather, &mut |key, version| {
+        // What cannot be decoded or computed matches nothing.
+        let row = layout.decode(version, missing);
+        row.and_then(|row| keys.of(&row, rt)).is_ok_and(|k| k.as_deref() == Some(key))
+    });
+    gather.finished()?;
+    if let Err(e) = checked {
+        unfinished(index, &e, gather);
+    }
+    Ok(())
+}
+
+/// A check ended early: the page that stopped it is reported as such.
+fn unfinished(rel: RelId, e: &pg_storage::StorageError, gather: &mut Gather<'_, '_>) {
+    let fault = match e {
+        pg_storage::StorageError::Io(e) => Fault::Unreadable(*e),
+        pg_storage::StorageError::Corrupt { what, .. } => Fault::Page(what),
+        _ => Fault::Failed("the relation could not be read"),
+    };
+    gather.at(rel, fault);
+}
+
+/// Every row that a snapshot sees has its entries.
+fn rows_in_indexes(
+    relation: &Relation,
+    indexes: &mut [Keys],
+    (layout, missing): (&TupleLayout, &[Value]),
+    rt: &Rt<'_, '_>,
+    gather: &mut Gather<'_, '_>,
+) -> Result<()> {
+    let storage = rt.storage();
+    let snapshot = rt.cx.engine.catalog().latest();
+    let pages = storage.relation_stats(relation.storage).map_err(storage_error)?.pages;
+    let mut page: Vec<(Tid, Vec<u8>)> = Vec::new();
+    for block in 0..pages {
+        gather.go_on();
+        gather.finished()?;
+        page.clear();
+        let read = storage.verify_rows(relation.storage, block, &snapshot, |tid, payload| {
+            page.push((tid, payload.to_vec()))
+        });
+        if let Err(e) = read {
+            unfinished(relation.storage, &e, gather);
+        }
+        for (tid, payload) in &page {
+            let Ok(row) = layout.decode(payload, missing) else {
+                gather.at(relation.storage, Fault::Failed("a row cannot be decoded"));
+                continue;
+            };
+            for keys in indexes.iter_mut() {
+                let index = keys.index.storage;
+                match keys.of(&row, rt) {
+                    Ok(None) => {}
+                    Ok(Some(key)) => match storage.index_contains(index, &key, *tid) {
+                        Ok(true) => {}
+                        Ok(false) => gather.at(index, Fault::RowWithoutEntry(*tid)),
+                        Err(e) => unfinished(index, &e, gather),
+                    },
+                    Err(_) => gather.at(index, Fault::Failed("an index expression cannot be computed")),
+                }
+            }
+        }
+    }
+    Ok(())
+}
