@@ -46,6 +46,8 @@ enum Command {
     Test(test::TestArguments),
     /// Storage under power cuts and disk faults, for many seeds of the simulated platform
     Sim(sim::SimArguments),
+    /// Checks a disk image: pages, indexes against tables, free space, catalogs. Writes nothing
+    Verify(run::VerifyArguments),
     /// Formatting, clippy and the report on unsafe code
     Lint,
     /// Measures size, boot time, memory and speed
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Image(arguments) => run::image(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Verify(arguments) => return run::verify(&arguments),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,6 +61,13 @@ pub struct HostArguments {
     /// Size of a disk image that is made, with K, M or G
     #[arg(long, default_value = "8G")]
     disk_size: String,
+}
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArguments {
+    /// The disk image, of a machine that is off
+    disk: PathBuf,
 }
 
 /// Arguments of `image`.
@@ -186,6 +193,22 @@ pub fn host(arguments: &HostArguments) -> Result<()> {
             stop.store(false, Ordering::Relaxed);
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// `cargo xtask verify`: status 0 if nothing is wrong, 1 if something is, 2 if that cannot be told.
+pub fn verify(arguments: &VerifyArguments) -> ExitCode {
+    let status = build_hosted().and_then(|binary| {
+        let mut command = Command::new(&binary);
+        command.arg("--verify").arg("--disk").arg(&arguments.disk).stdin(Stdio::null());
+        command.status().context(|| format!("start {}", binary.display()))
+    });
+    match status {
+        Ok(status) => status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(2).into(),
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 //! `clap` reads the command line, `signal-hook` turns signals into values, `intralith_config` holds the settings that
 //! the appliance knows by the same names.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))] // tests fail by panicking
+
+mod overlay;
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,8 +21,10 @@ use std::{
 };
 
 use clap::Parser;
-use pg_session::{FIRST_NAME, Server, open_volume, random_password, server_config};
+use overlay::Overlay;
+use pg_session::{FIRST_NAME, Server, is_blank, open_volume, random_password, server_config};
 use platform::{
+    block::BlockDevice,
     file::{FileDevice, OpenError},
     host_net::TcpListener,
     net::{Listener, NetError},
@@ -57,6 +62,9 @@ struct Arguments {
     /// Further configuration words, `key=value`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Checks the disk instead of serving it, without writing to it. Ends with 0 if nothing is wrong, with 1 otherwise.
+    #[arg(long)]
+    verify: bool,
 }
 
 /// `512M`, `4G`, plain bytes.
@@ -88,6 +96,16 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _ = log::set_logger(&Stderr);
     log::set_max_level(log::LevelFilter::Info);
+    if arguments.verify {
+        return match verify(&arguments) {
+            Ok(0) => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::FAILURE,
+            Err(e) => {
+                eprintln!("hosted: {e}");
+                ExitCode::from(2)
+            }
+        };
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
@@ -135,6 +153,31 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     let stopped = server.shutdown().map_err(|e| format!("shutdown: {e}"));
     answered.and(stopped)
+}
+
+/// Recovers in memory and runs the check of the whole volume. Prints the problems and returns how many there are.
+fn verify(arguments: &Arguments) -> Result<usize, String> {
+    if !arguments.disk.exists() {
+        return Err(format!("{}: there is no such disk", arguments.disk.display()));
+    }
+    let device: Arc<dyn BlockDevice> = Arc::new(Overlay::new(open_disk(&arguments.disk, 0)?));
+    let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", arguments.disk.display());
+    if is_blank(&*device).map_err(|e| failed(&e))? {
+        return Err(failed(&"the disk is blank"));
+    }
+    let volume = open_volume(device, arguments.buffer_pool, |_| Ok(())).map_err(|e| failed(&e))?;
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = TcpListener::bind(local).map_err(|e| format!("cannot listen on {local}: {e}"))?;
+    let server = Server::start(volume.engine, listener, server_config(&volume.config));
+    let problems = server
+        .query("SELECT relation, block, problem FROM pg_catalog.intralith_verify")
+        .map_err(|e| format!("the check could not be completed: {e}"))?;
+    for problem in &problems {
+        let field = |n: usize| problem.get(n).and_then(Option::as_deref).unwrap_or("-");
+        println!("{}\t{}\t{}", field(0), field(1), field(2));
+    }
+    println!("{} problems", problems.len());
+    Ok(problems.len())
 }
 
 fn open_disk(path: &Path, size: u64) -> Result<Arc<FileDevice>, String> {

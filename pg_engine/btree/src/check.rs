@@ -155,7 +155,11 @@ impl Index<'_> {
         let (_, page) = self.leaf(key, tid)?;
         let node = Node(&page);
         let i = node.lower_bound(key, tid);
-        Ok(i < node.count() && node.tid(i) == tid && node.key(i) == key)
+        // It may be in the middle of the list of the item before.
+        Ok((i.saturating_sub(1)..node.count().min(i + 1)).any(|i| {
+            let item = node.item(i);
+            item.key(0) == key && item.tids().any(|t| t == tid)
+        }))
     }
 
     fn copy(&self, block: u32) -> Result<Box<Page>> {

@@ -59,4 +59,4 @@ mod volume;
 
 pub use config::{Authentication, ServerConfig};
 pub use server::{Server, describe};
-pub use volume::{FIRST_NAME, Volume, VolumeError, open_volume, random_password, server_config};
+pub use volume::{FIRST_NAME, Volume, VolumeError, is_blank, open_volume, random_password, server_config};

@@ -1,5 +1,7 @@
 //! Result rows onto the wire.
 
+use alloc::{string::String, vec::Vec};
+
 use pg_executor::{ExecContext, text};
 use pg_plan::statement::ResultColumn;
 use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, io, oid, typeinfo};
@@ -90,4 +92,35 @@ fn write(
         (_, true) => io::send_row(column, row, buf),
     }
     Ok(())
+}
+
+/// The fields of the rows among messages of the server's own making, all in text format.
+pub fn texts(mut messages: &[u8]) -> Vec<Vec<Option<String>>> {
+    let mut rows = Vec::new();
+    while let Some((&[tag, l0, l1, l2, l3], rest)) = messages.split_first_chunk::<5>() {
+        let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        let Some((body, after)) = rest.split_at_checked(len.saturating_sub(4)) else { break };
+        messages = after;
+        if tag == b'D' {
+            rows.push(fields(body).unwrap_or_default());
+        }
+    }
+    rows
+}
+
+fn fields(body: &[u8]) -> Option<Vec<Option<String>>> {
+    let (count, mut rest) = body.split_first_chunk::<2>()?;
+    let mut fields = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (len, after) = rest.split_first_chunk::<4>()?;
+        rest = after;
+        let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else {
+            fields.push(None);
+            continue;
+        };
+        let (text, after) = rest.split_at_checked(len)?;
+        fields.push(Some(String::from_utf8_lossy(text).into_owned()));
+        rest = after;
+    }
+    Some(fields)
 }

@@ -106,7 +106,12 @@ impl Server {
     /// Runs statements in a session of its own, without a connection: for the binaries' own use, such as the check that
     /// a query is answered before the server is announced.
     pub fn check(&self, sql: &str) -> Result<()> {
-        crate::session::run_internal(&self.shared, sql)
+        crate::session::run_internal(&self.shared, sql).map(|_| ())
+    }
+
+    /// As [`Self::check`], for the rows that come of it, as text.
+    pub fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        Ok(crate::rows::texts(&crate::session::run_internal(&self.shared, sql)?))
     }
 
     /// Stops accepting, tells clients (57P01), waits for their sessions to end, writes a checkpoint and closes the

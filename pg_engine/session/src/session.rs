@@ -321,8 +321,8 @@ impl Drop for Session {
     }
 }
 
-/// Runs statements in a session without a client; the first error ends it.
-pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<()> {
+/// Runs statements in a session without a client; the first error ends it. Gives what a client would have been sent.
+pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<Vec<u8>> {
     let peer = SocketAddr::from(([127, 0, 0, 1], 0));
     let handle = shared.registry.add(peer, alloc::sync::Weak::new());
     let identity = Identity {
@@ -337,5 +337,5 @@ pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<()> {
         .unwrap_or_else(|panic| Err(SqlError::internal(panic.message)));
     drop(session);
     shared.registry.remove(handle.pid);
-    result
+    result.map(|()| out.bytes().to_vec())
 }

@@ -65,6 +65,11 @@ pub struct Volume {
     pub new_password: Option<String>,
 }
 
+/// Would [`open_volume`] format this disk?
+pub fn is_blank(device: &dyn BlockDevice) -> Result<bool, VolumeError> {
+    Ok(Storage::probe(device)? == Probe::Blank)
+}
+
 /// Opens a volume, formatting a blank disk first. `configure` has the last word on the configuration;
 /// `default_pool`: bytes of buffer pool if the configuration says nothing.
 pub fn open_volume(
