@@ -1,31 +1,32 @@
 //! Finding, loading, evicting and changing pages.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{
-    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    time::Duration,
-};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use pg_page::{Lsn, PAGE_SIZE, Page, RelId, StorageError, Xid, ops::Ops};
 use pg_volume::{Directory, Relation, Superblock};
 use pg_wal::Wal;
 use platform::{
-    block::{BlockDevice, Durability, IoClass},
+    block::{BlockDevice, BlockError, Durability, IoClass},
     power,
     sync::{Mutex, OnceLock},
-    task,
+    time,
 };
 
 use crate::{
-    frame::{DIRTY, Frame, PanicWatch, Pin, ReadGuard, VALID, WRITING, WriteGuard},
+    ahead::ReadAhead,
+    evict::{Need, Ring},
+    frame::{DIRTY, Frame, Interest, PanicWatch, Pin, ReadGuard, VALID, WriteGuard},
     redo,
+    stats::{Actor, Counters, PoolStats, Purpose, add, add_time},
+    writeback::Bell,
 };
 
-type Result<T> = core::result::Result<T, StorageError>;
+pub(crate) type Result<T> = core::result::Result<T, StorageError>;
 
 /// Pages per piece of the translation table.
 const PIECE: usize = 4096;
-const LOADERS: usize = 64;
+pub(crate) const LOADERS: usize = 64;
 /// Fewest frames.
 const MIN_FRAMES: usize = 64;
 /// Most pages of one log record.
@@ -38,21 +39,6 @@ fn stamp_of(lsn: Lsn) -> u32 {
     ((lsn.0 >> 3) as u32).max(1)
 }
 
-/// Counters since the volume was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Frames.
-    pub frames: usize,
-    /// Bytes of memory that frames hold: each takes a page's worth at its first use and keeps it.
-    pub resident: u64,
-    /// Pages read from the device.
-    pub reads: u64,
-    /// Pages written to the device.
-    pub writes: u64,
-    /// Writes of pages that failed.
-    pub write_failures: u64,
-}
-
 /// The cache of one volume.
 pub struct BufferPool {
     pub(crate) device: Arc<dyn BlockDevice>,
@@ -62,12 +48,19 @@ pub struct BufferPool {
     /// What was last written to a page in this run, by its LSN: a write that the device lost is noticed when the page is read again.
     stamps: Box<[OnceLock<Piece>]>,
     pub(crate) frames: Box<[Frame]>,
-    loaders: [Mutex<()>; LOADERS],
-    free: Mutex<Vec<u32>>,
-    fresh: AtomicUsize,
-    hand: AtomicUsize,
-    reads: AtomicU64,
-    pub(crate) writes: AtomicU64,
+    pub(crate) loaders: [Mutex<()>; LOADERS],
+    pub(crate) free: Mutex<Vec<u32>>,
+    /// Frames from here on were never used.
+    pub(crate) fresh: AtomicUsize,
+    pub(crate) hand: AtomicUsize,
+    pub(crate) ring: Mutex<Ring>,
+    pub(crate) counters: Counters,
+    /// Wakes the background writer.
+    pub(crate) bell: Bell,
+    pub(crate) ahead: Arc<ReadAhead>,
+    /// Copies on their way out go through these.
+    pub(crate) copies: Mutex<Vec<Box<Page>>>,
+    recovering: AtomicBool,
     /// Writes that failed; the pages are still dirty.
     pub(crate) write_failures: AtomicU64,
     /// When a failure was last logged, in seconds.
@@ -90,8 +83,12 @@ impl BufferPool {
             free: Mutex::new(Vec::new()),
             fresh: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
-            reads: AtomicU64::new(0),
-            writes: AtomicU64::new(0),
+            ring: Mutex::default(),
+            counters: Counters::default(),
+            bell: Bell::default(),
+            ahead: Arc::default(),
+            copies: Mutex::default(),
+            recovering: AtomicBool::new(false),
             write_failures: AtomicU64::new(0),
             complained: AtomicU64::new(0),
         }
@@ -102,14 +99,21 @@ impl BufferPool {
         PoolStats {
             frames: self.frames.len(),
             resident: (self.fresh.load(Ordering::Relaxed).min(self.frames.len()) * PAGE_SIZE) as u64,
-            reads: self.reads.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
+            reads: self.counters.sum(|c| &c.reads),
+            writes: self.counters.sum(|c| &c.writes),
             write_failures: self.write_failures.load(Ordering::Relaxed),
         }
     }
     /// The log that pages are stamped with.
     pub fn wal(&self) -> &Arc<Wal> {
         &self.wal
+    }
+    /// Says whether what happens from now on is recovery's doing (as far as no one else says it did it).
+    pub fn set_recovering(&self, yes: bool) {
+        self.recovering.store(yes, Ordering::Relaxed);
+    }
+    pub(crate) fn actor(&self) -> Actor {
+        if self.recovering.load(Ordering::Relaxed) { Actor::Recovery } else { Actor::Statement }
     }
     /// Byte offset of a physical page.
     pub(crate) fn offset(&self, page: u32) -> u64 {
@@ -128,7 +132,7 @@ impl BufferPool {
     }
 
     #[inline]
-    fn entry(&self, page: u32) -> Option<&AtomicU32> {
+    pub(crate) fn entry(&self, page: u32) -> Option<&AtomicU32> {
         let piece = self.table.get(page as usize / PIECE)?;
         let piece = match piece.get() {
             Some(p) => p,
@@ -157,22 +161,16 @@ impl BufferPool {
         Err(StorageError::Corrupt { rel, block, what: "an older version than was written to it" })
     }
 
-    /// The frame of a page, pinned, if it is here.
-    #[inline]
-    pub(crate) fn pin_cached(&self, page: u32) -> Option<&Frame> {
-        let entry = self.entry(page)?;
-        loop {
-            let index = entry.load(Ordering::Acquire).checked_sub(1)?;
-            let frame = self.frames.get(index as usize)?;
-            if frame.pin() {
-                if frame.tag.load(Ordering::Acquire) == page {
-                    return Some(frame);
-                }
-                frame.unpin();
-            }
-            // Someone is evicting it just now.
-            task::yield_now();
-        }
+    /// Was this read as it should be?
+    pub(crate) fn check_read(
+        &self,
+        outcome: core::result::Result<(), BlockError>,
+        found: &Page,
+        (rel, block, page): (RelId, u32, u32),
+    ) -> Result<()> {
+        outcome.map_err(|error| StorageError::Read { rel, block, error })?;
+        found.check(rel, block)?;
+        self.check_stamp(page, found)
     }
 
     #[inline]
@@ -191,21 +189,43 @@ impl BufferPool {
         })
     }
 
+    /// The page's frame, pinned, read from the device if need be. It may turn out not to be valid.
+    #[inline]
+    fn pinned(&self, rel: &Relation, block: u32, page: u32, interest: Interest) -> Result<Pin<'_>> {
+        loop {
+            if let Some(frame) = self.pin_cached(page, interest) {
+                return Ok(Pin(frame));
+            }
+            if let Some(frame) = self.load(rel.id, block, page, interest)? {
+                return Ok(Pin(frame));
+            }
+        }
+    }
+
+    /// How a page of a relation is used by a pass over all of it.
+    #[inline]
+    fn passing(&self, rel: &Relation) -> Interest {
+        if self.is_large(rel) { Interest::Pass } else { Interest::Use }
+    }
+
     /// Shared access to a page. May read it from the device.
     #[inline]
     pub fn read(&self, rel: &Relation, block: u32) -> Result<ReadGuard<'_>> {
+        self.read_as(rel, block, Interest::Use)
+    }
+    /// As `read`, for a pass over the whole relation: if that is large, the page is not worth keeping.
+    #[inline]
+    pub fn read_passing(&self, rel: &Relation, block: u32) -> Result<ReadGuard<'_>> {
+        self.read_as(rel, block, self.passing(rel))
+    }
+
+    #[inline]
+    fn read_as(&self, rel: &Relation, block: u32, interest: Interest) -> Result<ReadGuard<'_>> {
         let page = Self::locate(rel, block)?;
         loop {
-            let frame = match self.pin_cached(page) {
-                Some(f) => f,
-                None => match self.load(rel.id, block, page)? {
-                    Some(f) => f,
-                    None => continue,
-                },
-            };
-            let pin = Pin(frame);
-            let guard = frame.latch.read();
-            let guard = ReadGuard { guard, _pin: pin };
+            let pin = self.pinned(rel, block, page, interest)?;
+            let frame = pin.0;
+            let guard = ReadGuard { guard: frame.latch.read(), _pin: pin };
             if frame.has(VALID) {
                 return if guard.rel() == rel.id {
                     Ok(guard)
@@ -221,18 +241,21 @@ impl BufferPool {
     /// Exclusive access to a page. May read it from the device.
     #[inline]
     pub fn write(&self, rel: &Relation, block: u32) -> Result<WriteGuard<'_>> {
+        self.write_as(rel, block, Interest::Use)
+    }
+    /// As `write`, for a pass over the whole relation.
+    #[inline]
+    pub fn write_passing(&self, rel: &Relation, block: u32) -> Result<WriteGuard<'_>> {
+        self.write_as(rel, block, self.passing(rel))
+    }
+
+    #[inline]
+    fn write_as(&self, rel: &Relation, block: u32, interest: Interest) -> Result<WriteGuard<'_>> {
         let page = Self::locate(rel, block)?;
         loop {
-            let frame = match self.pin_cached(page) {
-                Some(f) => f,
-                None => match self.load(rel.id, block, page)? {
-                    Some(f) => f,
-                    None => continue,
-                },
-            };
-            let pin = Pin(frame);
-            let guard = frame.latch.write();
-            let guard = WriteGuard { watch: PanicWatch, guard, pin };
+            let pin = self.pinned(rel, block, page, interest)?;
+            let frame = pin.0;
+            let guard = WriteGuard { watch: PanicWatch, guard: frame.latch.write(), pin };
             if frame.has(VALID) {
                 return if guard.rel() == rel.id {
                     Ok(guard)
@@ -247,7 +270,7 @@ impl BufferPool {
 
     /// Exclusive access without waiting, if the page is here and free.
     pub fn try_write(&self, rel: &Relation, block: u32) -> Option<WriteGuard<'_>> {
-        let frame = self.pin_cached(rel.physical(block)?)?;
+        let frame = self.pin_cached(rel.physical(block)?, Interest::Use)?;
         let pin = Pin(frame);
         let guard = frame.latch.try_write()?;
         let guard = WriteGuard { watch: PanicWatch, guard, pin };
@@ -265,7 +288,9 @@ impl BufferPool {
         let _growing = rel.extend.lock();
         let block = rel.blocks();
         let page = directory.ensure_extent(&self.wal, rel, block)?;
-        let mut guard = self.install(page)?;
+        let purpose = if self.is_large(rel) { Purpose::BulkWrite } else { Purpose::Normal };
+        let mut guard = self.install(page, purpose)?;
+        add(&self.counters.of(Actor::Statement, purpose).extends, 1);
         let mut ops = Ops::new();
         ops.format(kind);
         guard.hint_mut().format(0, rel.id, block);
@@ -275,61 +300,42 @@ impl BufferPool {
     }
 
     /// A frame for a page whose former content does not matter, write-latched and valid.
-    pub(crate) fn install(&self, page: u32) -> Result<WriteGuard<'_>> {
+    pub(crate) fn install(&self, page: u32, purpose: Purpose) -> Result<WriteGuard<'_>> {
         loop {
-            if let Some(frame) = self.pin_cached(page) {
+            if let Some(frame) = self.pin_cached(page, Interest::Use) {
                 let pin = Pin(frame);
                 let guard = frame.latch.write();
                 let guard = WriteGuard { watch: PanicWatch, guard, pin };
                 frame.set(VALID);
                 return Ok(guard);
             }
-            if let Some(guard) = self.adopt(page)? {
+            let need = Need { actor: self.actor(), purpose, ahead: false };
+            if let Some(guard) = self.adopt(page, need)? {
                 guard.frame().set(VALID);
                 return Ok(guard);
             }
         }
     }
 
-    /// Puts a claimed frame into the table for `page`, write-latched and not valid. None: another task was faster.
-    fn adopt(&self, page: u32) -> Result<Option<WriteGuard<'_>>> {
-        let index = self.victim()?;
-        let (Some(frame), Some(entry)) = (self.frames.get(index as usize), self.entry(page)) else {
-            return Err(StorageError::CorruptVolume("a page lies beyond the volume"));
-        };
-        let loader = self.loaders[page as usize % LOADERS].lock();
-        if entry.load(Ordering::Acquire) != 0 {
-            drop(loader);
-            self.put_free(index);
-            return Ok(None);
-        }
-        // Nobody pins a claimed frame, so nobody holds its latch for long.
-        let mut guard = frame.latch.write();
-        guard.get_or_insert_with(Page::zeroed);
-        frame.tag.store(page, Ordering::Release);
-        frame.claimed_to_pinned();
-        entry.store(index + 1, Ordering::Release);
-        drop(loader);
-        Ok(Some(WriteGuard { watch: PanicWatch, guard, pin: Pin(frame) }))
-    }
-
     /// Reads a page from the device. Gives its frame pinned; None: look again.
     #[cold]
-    fn load(&self, rel: RelId, block: u32, page: u32) -> Result<Option<&Frame>> {
-        let Some(mut guard) = self.adopt(page)? else { return Ok(None) };
+    fn load(&self, rel: RelId, block: u32, page: u32, interest: Interest) -> Result<Option<&Frame>> {
+        let purpose = if interest == Interest::Pass { Purpose::BulkRead } else { Purpose::Normal };
+        let need = Need { actor: self.actor(), purpose, ahead: false };
+        let Some(mut guard) = self.adopt(page, need)? else { return Ok(None) };
         let target = guard.hint_mut();
+        let start = time::monotonic();
         let read = self.device.read(self.offset(page), &mut target.0, IoClass::Read);
-        let checked = read
-            .map_err(|error| StorageError::Read { rel, block, error })
-            .and_then(|()| target.check(rel, block))
-            .and_then(|()| self.check_stamp(page, target));
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        let cell = self.counters.of(need.actor, purpose);
+        add_time(&cell.read_nanos, time::monotonic().saturating_sub(start));
+        add(&cell.reads, 1);
+        let checked = self.check_read(read, target, (rel, block, page));
         let frame = guard.pin.0;
         match checked {
             Ok(()) => {
                 frame.set(VALID);
                 // Keep a pin for the caller beyond the guard's.
-                let pinned = frame.pin();
+                let pinned = frame.pin(Interest::None);
                 debug_assert!(pinned);
                 drop(guard);
                 Ok(Some(frame))
@@ -338,108 +344,6 @@ impl BufferPool {
                 drop(guard);
                 self.forget(frame, page);
                 Err(e)
-            }
-        }
-    }
-
-    /// Drops a frame that failed to load from the table once nobody pins it.
-    #[cold]
-    fn forget(&self, frame: &Frame, page: u32) {
-        let _loader = self.loaders[page as usize % LOADERS].lock();
-        if frame.tag.load(Ordering::Acquire) == page && !frame.has(VALID) && frame.claim(true) {
-            self.unlink(page);
-            self.free_claimed(frame);
-        } else {
-            task::yield_now();
-        }
-    }
-
-    fn unlink(&self, page: u32) {
-        if let Some(e) = self.entry(page) {
-            e.store(0, Ordering::Release);
-        }
-    }
-    fn free_claimed(&self, frame: &Frame) {
-        if let Some(i) = self.frames.iter().position(|f| core::ptr::eq(f, frame)) {
-            self.put_free(i as u32);
-        }
-    }
-    fn put_free(&self, index: u32) {
-        if let Some(f) = self.frames.get(index as usize) {
-            f.claimed_to_free();
-        }
-        self.free.lock().push(index);
-    }
-
-    /// A claimed frame out of the table.
-    fn victim(&self) -> Result<u32> {
-        if let Some(i) = self.free.lock().pop()
-            && self.frames.get(i as usize).is_some_and(|f| f.claim(false))
-        {
-            return Ok(i);
-        }
-        if self.fresh.load(Ordering::Relaxed) < self.frames.len() {
-            let i = self.fresh.fetch_add(1, Ordering::Relaxed);
-            if self.frames.get(i).is_some_and(|f| f.claim(false)) {
-                return Ok(i as u32);
-            }
-        }
-        let n = self.frames.len();
-        for round in 0..64 {
-            for _ in 0..n {
-                let i = self.hand.fetch_add(1, Ordering::Relaxed) % n;
-                let frame = &self.frames[i];
-                if !frame.tick() {
-                    continue;
-                }
-                if frame.has(DIRTY) {
-                    // A page that cannot be written is no fault of who wants another one.
-                    self.clean(frame);
-                }
-                if frame.claim(false) {
-                    let page = frame.tag.load(Ordering::Acquire);
-                    if page != 0 {
-                        self.unlink(page);
-                    }
-                    return Ok(i as u32);
-                }
-            }
-            // Everything is pinned for the moment.
-            task::sleep(Duration::from_millis(round / 8));
-        }
-        Err(StorageError::OutOfBuffers)
-    }
-
-    /// Is a page here in a state that the device has yet to get?
-    pub fn awaits_write(&self, rel: &Relation, block: u32) -> bool {
-        let Some(frame) = rel.physical(block).and_then(|page| self.pin_cached(page)) else { return false };
-        let waits = frame.has(DIRTY | WRITING);
-        frame.unpin();
-        waits
-    }
-    /// Place of a relation's page on the device. `None`: it has none.
-    pub fn place(&self, rel: &Relation, block: u32) -> Option<u64> {
-        rel.physical(block).map(|page| self.offset(page))
-    }
-
-    /// Removes a relation's pages from the pool without writing them. Nobody may use the relation any more.
-    pub fn discard(&self, rel: &Relation) {
-        for block in 0..rel.blocks() {
-            let Some(page) = rel.physical(block) else { continue };
-            while let Some(index) = self.entry(page).and_then(|e| e.load(Ordering::Acquire).checked_sub(1)) {
-                let Some(frame) = self.frames.get(index as usize) else { break };
-                if frame.tag.load(Ordering::Acquire) == page && frame.claim(true) {
-                    // It may have been evicted and loaded with another page in between.
-                    if frame.tag.load(Ordering::Acquire) == page {
-                        self.unlink(page);
-                    } else {
-                        power::fatal("a discarded page was replaced while its relation was dropped");
-                    }
-                    self.put_free(index);
-                    break;
-                }
-                // The checkpointer is writing it.
-                task::yield_now();
             }
         }
     }

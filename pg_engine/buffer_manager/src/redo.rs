@@ -13,7 +13,7 @@ use pg_volume::{Directory, codec::Decoder};
 use pg_wal::{NeedImage, RecordKind, Wal};
 use platform::bug::{Bug, planted};
 
-use crate::{BufferPool, WriteGuard};
+use crate::{BufferPool, WriteGuard, stats::Purpose};
 
 /// Kind of the records that change pages.
 pub const KIND_PAGES: RecordKind = RecordKind(1);
@@ -104,7 +104,7 @@ impl BufferPool {
             let whole = form == IMAGE || ops::formats(bytes);
             let mut guard = if whole {
                 relation.grow_to(block + 1);
-                self.install(physical)?
+                self.install(physical, Purpose::Normal)?
             } else {
                 relation.grow_to(block + 1);
                 match self.write(&relation, block) {

@@ -82,7 +82,7 @@ impl Heap<'_> {
 
     /// Gives the rows of a page that the snapshot sees.
     pub fn scan_page(&self, block: u32, snapshot: &Snapshot, mut row: impl FnMut(Tid, &[u8])) -> Result<()> {
-        let page = self.engine.pool.read(self.rel, block)?;
+        let page = self.engine.pool.read_passing(self.rel, block)?;
         if page.kind() != slotted::KIND_HEAP {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Heap<'_> {
     /// older snapshots see: a new index does not lead to them.
     pub fn scan_page_for_index(&self, block: u32, mut row: impl FnMut(Tid, &[u8])) -> Result<bool> {
         let mut skipped = false;
-        let page = self.engine.pool.read(self.rel, block)?;
+        let page = self.engine.pool.read_passing(self.rel, block)?;
         if page.kind() != slotted::KIND_HEAP {
             return Ok(false);
         }

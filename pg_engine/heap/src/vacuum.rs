@@ -53,7 +53,7 @@ impl Heap<'_> {
     }
 
     fn collect_page(&self, block: u32, horizon: Xid, found: &mut Collected) -> Result<()> {
-        let mut guard = self.engine.pool.write(self.rel, block)?;
+        let mut guard = self.engine.pool.write_passing(self.rel, block)?;
         found.stats.pages += 1;
         if guard.kind() == KIND_OVERFLOW {
             found.overflow.push((block, Xid(guard.u64_at(32))));

@@ -31,7 +31,7 @@
 //! # What is missing
 //! * Emptied B-tree pages are neither merged nor used again.
 //! * The free-space map is in memory: after a restart pages that were partly empty are found again by vacuum only.
-//! * Sequential scans neither read ahead nor spare the cache.
+//! * Scans of an index do not read its leaves ahead, only the rows they lead to.
 //!
 //! # Errors
 //! [`StorageError`] carries the SQLSTATE. After an error the (sub)transaction must be rolled back.
@@ -41,7 +41,9 @@
 extern crate alloc;
 
 mod api;
+mod checkpoint;
 mod prepared;
+mod recovery;
 mod rows;
 mod sequence;
 mod storage;
@@ -50,10 +52,11 @@ mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
+pub use checkpoint::CheckpointStats;
 pub use pg_btree::{
     IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
 };
-pub use pg_buffer_manager::PoolStats;
+pub use pg_buffer_manager::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};
 pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
 pub use pg_transaction::{

@@ -8,6 +8,7 @@ use core::{
 };
 
 use pg_btree::{Index, IndexEntry, IndexInsert, IndexSorter, KeyBound, ScanDirection, Unique};
+use pg_buffer_manager::Lookahead;
 use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
@@ -148,6 +149,11 @@ impl Storage {
     ) -> Result<Option<R>> {
         self.heap(&*self.opened(rel)?)?.fetch_version(tid, f)
     }
+    /// The rows at these tids will be fetched soon: their pages are read together, as far as they are not cached.
+    pub fn heap_prefetch(&self, rel: RelId, tids: &[Tid]) -> Result<()> {
+        self.engine.pool.prefetch(&self.opened(rel)?.rel, tids.iter().map(|t| t.block));
+        Ok(())
+    }
     /// Starts a scan of pages `blocks` (None: all there are now).
     pub fn heap_scan(
         self: &Arc<Self>,
@@ -166,6 +172,7 @@ impl Storage {
             storage: self.clone(),
             open,
             snapshot: snapshot.clone(),
+            ahead: Lookahead::new(&range),
             next: range.start,
             end: range.end,
         })
@@ -185,7 +192,10 @@ impl Storage {
         let open = self.opened(rel)?;
         let heap = self.heap(&open)?;
         let mut skipped = false;
-        for block in blocks.start..blocks.end.min(open.rel.blocks()) {
+        let blocks = blocks.start..blocks.end.min(open.rel.blocks());
+        let mut ahead = Lookahead::new(&blocks);
+        for block in blocks {
+            ahead.at(&self.engine.pool, &open.rel, block);
             skipped |= heap.scan_page_for_index(block, &mut row)?;
         }
         self.note_skipped(&open, skipped);
@@ -417,6 +427,7 @@ pub struct HeapScan {
     storage: Arc<Storage>,
     open: Arc<Open>,
     snapshot: Snapshot,
+    ahead: Lookahead,
     next: u32,
     end: u32,
 }
@@ -430,6 +441,7 @@ impl HeapScan {
         }
         let block = self.next;
         self.next += 1;
+        self.ahead.at(&self.storage.engine.pool, &self.open.rel, block);
         self.storage.heap(&self.open)?.scan_page(block, &self.snapshot, row)?;
         Ok(true)
     }

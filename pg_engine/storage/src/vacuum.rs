@@ -6,6 +6,7 @@ use alloc::{
 };
 use core::{sync::atomic::Ordering, time::Duration};
 
+use pg_buffer_manager::Lookahead;
 use pg_heap::VacuumStats;
 use pg_page::{RelId, StorageError, Xid};
 use pg_volume::RelationKind;
@@ -51,7 +52,11 @@ impl Storage {
             return Ok(VacuumStats::default());
         }
         let horizon = self.engine.transactions.fresh_horizon();
+        let blocks = 0..open.rel.blocks();
+        let (mut ahead, mut block) = (Lookahead::new(&blocks), 0);
         let mut found = heap.collect_dead(|| {
+            ahead.at(&self.engine.pool, &open.rel, block);
+            block += 1;
             pace();
             give_way(&open)
         })?;

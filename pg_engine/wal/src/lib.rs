@@ -390,12 +390,12 @@ impl Wal {
     /// Waits while the ring is nearly full. To be called before any latch is taken.
     #[inline]
     pub fn throttle(&self) -> Result<(), StorageError> {
-        if self.used() > self.ring.len / 2 { self.throttle_slow() } else { Ok(()) }
+        if self.used() > self.ring.len / 8 * 5 { self.throttle_slow() } else { Ok(()) }
     }
 
     #[cold]
     fn throttle_slow(&self) -> Result<(), StorageError> {
-        if self.distance() > self.ring.len / 2 {
+        if self.distance() > self.ring.len / 8 * 5 {
             self.kick.store(1, Ordering::Relaxed);
         }
         let limit = self.ring.len / 4 * 3;

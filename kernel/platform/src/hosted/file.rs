@@ -55,7 +55,7 @@ const BLOCK: u64 = 512;
 /// Buffers of one system call; the kernel's limit is 1,024.
 const MAX_BUFFERS: usize = 256;
 /// Background bytes that may pile up in the page cache.
-const BEHIND: u64 = 8 << 20;
+const BEHIND: u64 = 1 << 20;
 
 /// Splits a batch into runs of neighbours. Items are offset and length.
 fn runs(items: &[(u64, usize)]) -> Vec<Range<usize>> {

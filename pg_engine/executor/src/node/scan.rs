@@ -17,6 +17,8 @@ use crate::{context::Rt, expr::Compiled};
 /// System columns.
 pub(super) const CTID: i16 = -1;
 const TABLEOID: i16 = -6;
+/// Rows at hand from which on their pages are asked for together.
+const WORTH_PREFETCH: usize = 4;
 
 /// How stored rows of a table become columns.
 pub(crate) struct RowReader {
@@ -411,6 +413,11 @@ impl IndexScan {
 
     /// Fetches rows of the tids at hand until the batch has `limit`.
     fn fetch(&mut self, rt: &Rt<'_, '_>, limit: usize) -> Result<()> {
+        let soon = self.tids.get(self.at..).unwrap_or(&[]);
+        let soon = soon.get(..limit.saturating_sub(self.reader.rows)).unwrap_or(soon);
+        if soon.len() >= WORTH_PREFETCH {
+            rt.storage().heap_prefetch(self.heap, soon).map_err(storage_error)?;
+        }
         while self.at < self.tids.len() && self.reader.rows < limit {
             let tid = self.tids[self.at];
             self.at += 1;
