@@ -238,7 +238,8 @@ fn a_volume_in_use_is_not_suspected() {
             let (s, stop) = (s.clone(), stop.clone());
             thread::spawn(move || {
                 let mut n = 0_u32;
-                while !stop.load(Ordering::Relaxed) {
+                // However long the checks take, the volume must not fill up.
+                while !stop.load(Ordering::Relaxed) && s.space().0 > s.space().1 / 4 {
                     let mut t = s.begin(Isolation::ReadCommitted);
                     let k = [&key(10_000 + n * 3 + w)[..], &[7; 300]].concat();
                     let tid = s.heap_insert(&mut t, heap, &vec![1; 30 + (n % 90) as usize * 100]).unwrap();
