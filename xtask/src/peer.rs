@@ -43,6 +43,17 @@ pub struct RunningPeer {
     pub port: u16,
     /// From QEMU's start to the first answered query.
     pub boot: Duration,
+    /// Root and data.
+    disks: [PathBuf; 2],
+    shape: Shape,
+}
+
+/// The virtual machine's size, and whether Linux gets [`TUNED`].
+#[derive(Clone, Debug)]
+struct Shape {
+    processors: u32,
+    memory: String,
+    tuned: bool,
 }
 
 /// Builds the machine, or takes the one built before.
@@ -186,15 +197,20 @@ fn file_system(folder: &Path, image: &Path, size: &str) -> Result<()> {
 impl Peer {
     /// Boots it on private copies of the disks and waits for the first answered query.
     pub fn boot(&self, processors: u32, memory: &str, tuned: bool) -> Result<RunningPeer> {
-        let qemu = tools::require(tools::QEMU)?;
         let folder = tools::scratch("peer-run")?;
-        let copy = |from: &Path| {
-            let to = folder.join(from.file_name().unwrap_or_default());
+        let copy = |from: &Path, name: &str| {
+            let to = folder.join(name);
             tools::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(&to))
                 .map(|()| to)
         };
-        let (root, data) = (copy(&self.root)?, copy(&self.data)?);
-        let extra = if tuned { TUNED } else { "" };
+        let disks = [copy(&self.root, "root.img")?, copy(&self.data, "data.img")?];
+        self.boot_on(disks, Shape { processors, memory: memory.into(), tuned })
+    }
+
+    fn boot_on(&self, disks: [PathBuf; 2], shape: Shape) -> Result<RunningPeer> {
+        let qemu = tools::require(tools::QEMU)?;
+        let [root, data] = disks.clone();
+        let extra = if shape.tuned { TUNED } else { "" };
         let boot = Boot::Kernel {
             image: self.kernel.clone(),
             initrd: Some(self.initrd.clone()),
@@ -203,14 +219,14 @@ impl Peer {
         let control = std::env::temp_dir().join(format!("intralith-peer-{}.qmp", std::process::id()));
         let mut machine = Machine::new(qemu, boot, control);
         machine.accelerator = Accelerator::Tcg;
-        machine.processors = processors;
-        machine.memory = memory.into();
+        machine.processors = shape.processors;
+        machine.memory = shape.memory.clone();
         machine.disks.push(Disk { source: Source::Raw(root), attach: Attach::VirtioBlk });
         machine.disks.push(Disk::nvme(data));
         let port = tools::free_port()?;
         machine.forwards.push((port, 5432));
         let mut guest = Guest::start(machine)?;
-        let limit = Duration::from_secs(180);
+        let limit = Duration::from_secs(600);
         loop {
             if guest.ended()?.is_some() {
                 return Err(Error::Guest(format!("(peer) ended: {}", guest.complaints())));
@@ -219,11 +235,40 @@ impl Peer {
                 appliance::connect(port, Some(PASSWORD)).and_then(|mut c| Ok(c.simple_query("SELECT 1")?));
             let boot = guest.started().elapsed();
             match answered {
-                Ok(_) => return Ok(RunningPeer { guest, port, boot }),
+                Ok(_) => return Ok(RunningPeer { guest, port, boot, disks, shape }),
                 Err(e) if boot > limit => return Err(Error::Guest(format!("(peer) answers no query: {e}"))),
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+}
+
+impl RunningPeer {
+    fn end(&mut self, in_order: bool) -> Result<()> {
+        if in_order {
+            self.guest.power_button()?;
+            self.guest.wait(Duration::from_secs(120))?;
+        } else {
+            self.guest.kill();
+        }
+        Ok(())
+    }
+
+    /// Ends it, in order or by killing the emulator, and boots the same disks again.
+    pub fn again(mut self, peer: &Peer, in_order: bool) -> Result<Self> {
+        self.end(in_order)?;
+        let Self { guest, disks, shape, .. } = self;
+        drop(guest);
+        peer.boot_on(disks, shape)
+    }
+
+    /// Shuts it down and keeps its data as the data of another peer.
+    pub fn keep(mut self, peer: &Peer, name: &str) -> Result<Peer> {
+        self.end(true)?;
+        let data = tools::scratch("peer")?.join(name);
+        let [_, from] = &self.disks;
+        fs::rename(from, &data).context(|| format!("rename {}", from.display()))?;
+        Ok(Peer { data, ..peer.clone() })
     }
 }
 

@@ -1,0 +1,182 @@
+//! The hosted server against a PostgreSQL 15 of this machine: the same durability, the same files' device.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::{
+    BenchArguments,
+    subject::{cpu_seconds, median, rate},
+};
+use crate::{
+    appliance::{self, USER},
+    error::{Context, Error, Result},
+    run as host, tools,
+};
+
+const CASES: [(&str, &[&str]); 5] = [
+    ("select-only prepared, 1 client", &["-S", "-M", "prepared", "-c", "1"]),
+    ("select-only prepared, 8 clients", &["-S", "-M", "prepared", "-c", "8"]),
+    ("TPC-B simple, 1 client", &["-c", "1"]),
+    ("TPC-B simple, 8 clients", &["-c", "8"]),
+    ("TPC-B prepared, 8 clients", &["-M", "prepared", "-c", "8"]),
+];
+
+/// A server process, killed when dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    /// Where its files are.
+    folder: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = tools::terminate(self.child.id());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn wait_ready(port: u16, database: &str) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let url = format!("host=127.0.0.1 port={port} user={USER} dbname={database}");
+    loop {
+        match postgres::Client::connect(&url, postgres::NoTls) {
+            Ok(_) => return Ok(()),
+            Err(e) if Instant::now() > deadline => return Err(e.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A folder for a server's files, on the same device for both.
+fn folder(name: &str) -> Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("intralith-bench-{name}-{:x}", appliance::unique()));
+    fs::create_dir_all(&path).context(|| format!("create {}", path.display()))?;
+    Ok(path)
+}
+
+fn start_hosted() -> Result<Server> {
+    let binary = host::build_hosted()?;
+    let folder = folder("hosted")?;
+    let port = tools::free_port()?;
+    let listen = format!("127.0.0.1:{port}");
+    let mut command =
+        host::hosted_command(&binary, &listen, &folder.join("disk.img"), &folder.join("password"));
+    command.args(["--auth", "trust", "--buffer-pool", "256M", "--size", "8G"]).stdout(Stdio::null());
+    let child = command.spawn().context(|| format!("start {}", binary.display()))?;
+    let server = Server { child, port, folder };
+    wait_ready(port, USER)?;
+    Ok(server)
+}
+
+/// A command that runs as an ordinary user: PostgreSQL refuses to be root.
+fn ordinary(program: &PathBuf) -> Command {
+    if !tools::is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program);
+    command
+}
+
+fn start_postgres() -> Result<Server> {
+    let missing = || Error::Usage("`bench native` compares with PostgreSQL 15: install its server".into());
+    let initdb = tools::find("initdb").ok_or_else(missing)?;
+    let program = tools::find("postgres").ok_or_else(missing)?;
+    let folder = folder("postgres")?;
+    let data = folder.join("data");
+    if tools::is_root() {
+        tools::run(Command::new("chown").arg("postgres").arg(&folder))?;
+    }
+    let mut command = ordinary(&initdb);
+    command.arg("-D").arg(&data).args(["-A", "trust", "-U", USER, "--locale=C.UTF-8", "-E", "UTF8"]);
+    tools::run(command.stdout(Stdio::null()).current_dir("/"))?;
+    let port = tools::free_port()?;
+    let log = fs::File::create(folder.join("log")).context(|| "create a log".into())?;
+    let mut command = ordinary(&program);
+    command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
+    command.args(["-c", "shared_buffers=256MB"]).current_dir("/").stdin(Stdio::null()).stderr(log);
+    let child = command.spawn().context(|| format!("start {}", program.display()))?;
+    let server = Server { child, port, folder };
+    wait_ready(port, "postgres")?;
+    let url = format!("host=127.0.0.1 port={port} user={USER} dbname=postgres");
+    postgres::Client::connect(&url, postgres::NoTls)?.batch_execute(&format!("CREATE DATABASE {USER}"))?;
+    Ok(server)
+}
+
+/// Fields of `/proc/PID/stat` behind the name.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit(')').next()?.split_whitespace().map(Into::into).collect())
+}
+
+/// Processor seconds of a process and all below it, those that have ended included.
+fn tree_seconds(pid: u32) -> Result<f64> {
+    let mut total = cpu_seconds(pid)?;
+    // Fields 16 and 17: children that were waited for.
+    let waited = |i: usize| stat(pid).and_then(|f| f.get(i)?.parse::<f64>().ok()).unwrap_or(0.0);
+    total += (waited(13) + waited(14)) / 100.0;
+    for entry in fs::read_dir("/proc").context(|| "read /proc".into())?.flatten() {
+        let Some(child) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        if stat(child).is_some_and(|f| f.get(1).is_some_and(|parent| *parent == pid.to_string())) {
+            // It may end just now; then it is in the next reading.
+            total += tree_seconds(child).unwrap_or(0.0);
+        }
+    }
+    Ok(total)
+}
+
+fn pgbench(port: u16, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(tools::require(tools::PGBENCH)?);
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER]).args(arguments).arg(USER);
+    tools::capture(command.env("PGSSLMODE", "disable").stdin(Stdio::null()))
+}
+
+/// Transactions per second, and microseconds of the server's processor time for each.
+fn measure(server: &Server, case: &[&str], seconds: u32) -> Result<(f64, f64)> {
+    let time = seconds.to_string();
+    let before = tree_seconds(server.child.id())?;
+    let report = pgbench(server.port, &[&["-n", "-T", &time], case].concat())?;
+    let used = tree_seconds(server.child.id())? - before;
+    let done = report.lines().find_map(|l| l.strip_prefix("number of transactions actually processed: "));
+    let done = done.and_then(|n| n.split('/').next()?.trim().parse::<f64>().ok());
+    let done = done.ok_or_else(|| Error::Failed(format!("pgbench counted nothing:\n{report}")))?;
+    Ok((rate(&report)?, used * 1e6 / done))
+}
+
+/// Measures all cases, server after server in each round.
+pub fn run(arguments: &BenchArguments) -> Result<()> {
+    let (ours, theirs) = (start_hosted()?, start_postgres()?);
+    let scale = arguments.scale.to_string();
+    for server in [&ours, &theirs] {
+        pgbench(server.port, &["-i", "-q", "-s", &scale])?;
+    }
+    println!("natively: transactions/s, and processor microseconds of the server per transaction");
+    println!(
+        "{:<34} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6}  promised: ratio over 1, processor at most 0.5",
+        "", "Intralith", "PG 15", "ratio", "Intralith", "PG 15", "share"
+    );
+    for (name, case) in CASES.iter().filter(|c| c.0.contains(&arguments.only)) {
+        let mut figures: [Vec<f64>; 4] = Default::default();
+        for _ in 0..arguments.rounds.max(1) {
+            let (tps, cpu) = measure(&ours, case, arguments.seconds)?;
+            let (their_tps, their_cpu) = measure(&theirs, case, arguments.seconds)?;
+            for (all, one) in figures.iter_mut().zip([tps, their_tps, cpu, their_cpu]) {
+                all.push(one);
+            }
+        }
+        let [a, b, c, d] = figures.map(|mut all| median(&mut all));
+        println!("{name:<34} {a:>9.0} {b:>9.0} {:>6.2} {c:>9.0} {d:>9.0} {:>6.2}", a / b, c / d);
+    }
+    Ok(())
+}
