@@ -58,9 +58,14 @@ pub trait Stream: Send + Sync {
     fn wait_readable(&self, limit: Option<Duration>) -> Result<bool, NetError>;
     /// Queues all of `data` for sending; waits for buffer space. Sends at once (no Nagle).
     fn write_all(&self, data: &[u8]) -> Result<(), NetError>;
-    /// Arms a one-shot hook. If the stream is readable already the hook is called before this returns. A new hook
-    /// replaces an unfired one.
+    /// Arms a one-shot hook. If the stream is readable already the hook is called at once, perhaps before this returns. A
+    /// new hook replaces an unfired one.
     fn arm(&self, hook: Arc<dyn ReadyHook>);
+    /// How long a task that has served a request does well to wait for the next one before it arms a hook: where waking a
+    /// task from the hook costs more than a waiting one. Zero: arm at once.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
     /// The other side's address.
     fn peer_addr(&self) -> SocketAddr;
     /// Sends what is queued, then FIN. Further writes fail; the stream is freed when dropped.

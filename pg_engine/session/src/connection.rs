@@ -1,7 +1,8 @@
 //! A connection: input buffer, output buffer, and the phase it is in. Owns no task while idle.
 //!
 //! It is run by one worker at a time: [`Connection::schedule`] queues it unless it is queued or running already, and a
-//! run ends by arming the stream's hook, which schedules it again. Lock order: `inner`, then anything of the engine.
+//! run ends by arming the stream's hook, which schedules it again. Where waking a worker is dear (the hosted platform),
+//! a run goes on for a while after a request, waiting for the next. Lock order: `inner`, then anything of the engine.
 
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -249,10 +250,30 @@ impl ReadyHook for Connection {
     }
 }
 
+impl Connection {
+    /// Serves, and stays for the next request where that is cheaper than being called again. False: it is over.
+    fn converse(&self, inner: &mut Inner) -> bool {
+        let patience = self.stream.patience();
+        loop {
+            if !self.serve(inner) {
+                return false;
+            }
+            if patience.is_zero() || !self.shared.stay() {
+                return true;
+            }
+            let more = self.stream.wait_readable(Some(patience)).is_ok_and(|more| more);
+            self.shared.leave();
+            if !more {
+                return true;
+            }
+        }
+    }
+}
+
 impl Work for Connection {
     fn run(self: Arc<Self>) {
         let mut inner = self.inner.lock();
-        let open = self.serve(&mut inner);
+        let open = self.converse(&mut inner);
         if open {
             inner.input.shrink();
             inner.out.shrink(IDLE_OUTPUT);

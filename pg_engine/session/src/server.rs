@@ -2,7 +2,10 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::{
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::Duration,
 };
 
@@ -43,10 +46,26 @@ pub struct Shared {
     pub secret: [u8; 32],
     /// No new sessions.
     pub stopping: AtomicBool,
+    /// Workers that stay with an idle connection.
+    staying: AtomicUsize,
     wake_canceled: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Shared {
+    /// Asks whether a worker may stay with its connection after a request; if so, [`Self::leave`] ends it.
+    pub fn stay(&self) -> bool {
+        let allowed = self.staying.fetch_add(1, Relaxed) < STAYING;
+        if !allowed {
+            self.leave();
+        }
+        allowed
+    }
+
+    /// See [`Self::stay`].
+    pub fn leave(&self) {
+        self.staying.fetch_sub(1, Relaxed);
+    }
+
     /// Raises `reason` in a session after `limit`.
     pub fn set_timer(&self, handle: &Arc<Handle>, limit: Duration, reason: Reason) {
         self.timer.set(handle, limit, reason, &self.wake_canceled);
@@ -64,6 +83,8 @@ pub struct Server {
 
 /// Time sessions get to end at shutdown.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+/// Workers that may stay with idle connections at a time.
+const STAYING: usize = 128;
 /// Connections beyond the limit that are heard out far enough to be refused in the protocol's own terms.
 const REFUSED_AT_ONCE: usize = 64;
 
@@ -84,6 +105,7 @@ impl Server {
             plans: PlanCache::default(),
             secret,
             stopping: AtomicBool::new(false),
+            staying: AtomicUsize::new(0),
             wake_canceled: Arc::new(move || storage.wake_canceled()),
         });
         let server = Arc::new(Self { shared, listeners: Mutex::default() });

@@ -1,23 +1,27 @@
 //! TCP over the operating system's sockets, with one-shot readiness hooks.
 //!
-//! One thread waits for readiness of every connection (edge-triggered) and records it in the connection's [`Ready`]
-//! state; it fires armed hooks and wakes tasks that wait. Reads and writes are tried on the calling task.
-//!
-//! Why no edge is lost: a flag is lowered *before* the socket is tried, so an edge that comes later raises it again, and
-//! a try that did not exhaust the socket raises it itself. End of file and errors are remembered for ever.
+//! Reads, writes and waits are the calling task's own system calls. Only a connection whose hook is armed is watched by
+//! the thread that all connections share: it fires the hook and stops watching. So a task that stays with its
+//! connection ([`Stream::patience`]) wakes nobody else with each request.
 
 use alloc::sync::{Arc, Weak};
 use core::{net::SocketAddr, time::Duration};
 use std::{
     collections::HashMap,
     io::{ErrorKind, Read, Write},
-    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    os::fd::AsRawFd,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
-use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Event};
+use mio::{Events, Interest, Poll, Registry, Token, Waker, unix::SourceFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::net::{Listener, NetError, ReadOutcome, ReadyHook, Stream};
+
+/// How long a task stays with a connection after a request. The next one of a busy client comes sooner; a thread that
+/// waits costs its stack only.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
@@ -66,77 +70,61 @@ fn run(mut poll: Poll) {
         for event in &events {
             let stream = lock(&reactor.streams).by_token.get(&event.token().0).and_then(Weak::upgrade);
             if let Some(stream) = stream {
-                stream.on_event(event);
+                stream.fire(reactor);
             }
         }
     }
 }
 
-#[derive(Default)]
-struct Ready {
-    readable: bool,
-    writable: bool,
-    ended: bool,
-    hook: Option<Arc<dyn ReadyHook>>,
-}
-
 /// One accepted connection.
 struct TcpStream {
-    socket: mio::net::TcpStream,
+    socket: std::net::TcpStream,
     peer: SocketAddr,
     token: usize,
-    ready: Mutex<Ready>,
-    changed: Condvar,
+    /// The armed hook: the socket is watched as long as there is one.
+    hook: Mutex<Option<Arc<dyn ReadyHook>>>,
 }
 
 impl TcpStream {
-    fn register(mut socket: mio::net::TcpStream, peer: SocketAddr) -> Result<Arc<Self>, NetError> {
+    fn new(socket: std::net::TcpStream, peer: SocketAddr) -> Result<Arc<Self>, NetError> {
         let reactor = reactor()?;
         // Answers are small and complete: never hold them back.
         socket.set_nodelay(true).map_err(|e| error(&e))?;
         let mut streams = lock(&reactor.streams);
         let token = streams.next;
         streams.next += 1;
-        reactor
-            .registry
-            .register(&mut socket, Token(token), Interest::READABLE | Interest::WRITABLE)
-            .map_err(|e| error(&e))?;
-        let ready = Ready { readable: true, writable: true, ..Ready::default() };
-        let stream =
-            Arc::new(Self { socket, peer, token, ready: Mutex::new(ready), changed: Condvar::new() });
+        let stream = Arc::new(Self { socket, peer, token, hook: Mutex::default() });
         streams.by_token.insert(token, Arc::downgrade(&stream));
         Ok(stream)
     }
 
-    fn on_event(&self, event: &Event) {
-        let mut ready = lock(&self.ready);
-        ready.ended |= event.is_read_closed() || event.is_error();
-        ready.readable |= event.is_readable() || ready.ended;
-        ready.writable |= event.is_writable() || ready.ended;
-        let hook = if ready.readable { ready.hook.take() } else { None };
-        drop(ready);
-        self.changed.notify_all();
+    /// The socket has something to say: the hook goes off and the socket is watched no more.
+    fn fire(&self, reactor: &Reactor) {
+        let mut armed = lock(&self.hook);
+        let hook = armed.take();
+        if hook.is_some() {
+            let _ = reactor.registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+        }
+        drop(armed);
         if let Some(hook) = hook {
             hook.ready();
         }
     }
 
-    fn wait(&self, limit: Option<Duration>, flag: impl Fn(&Ready) -> bool) -> bool {
+    /// Waits until the socket is ready for `what`, has ended or failed. False: the time limit passed.
+    fn wait(&self, limit: Option<Duration>, what: PollFlags) -> bool {
         let deadline = limit.map(|l| Instant::now() + l);
-        let mut ready = lock(&self.ready);
-        while !(flag(&ready) || ready.ended) {
-            ready = match deadline {
-                None => self.changed.wait(ready).unwrap_or_else(PoisonError::into_inner),
-                Some(d) => {
-                    let left = d.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.changed.wait_timeout(ready, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            // A limit that does not fit is no limit.
+            let time = left.and_then(|l| Timespec::try_from(l).ok());
+            match poll(&mut [PollFd::new(&self.socket, what)], time.as_ref()) {
+                Ok(0) if left.is_some() => return false,
+                Err(rustix::io::Errno::INTR) | Ok(0) => {}
+                // An error shows when the socket is used.
+                Ok(_) | Err(_) => return true,
+            }
         }
-        true
     }
 }
 
@@ -145,41 +133,28 @@ impl Stream for TcpStream {
         if buf.is_empty() {
             return Ok(ReadOutcome::WouldBlock);
         }
-        lock(&self.ready).readable = false;
         loop {
             match (&self.socket).read(buf) {
-                Ok(0) => {
-                    lock(&self.ready).ended = true;
-                    return Ok(ReadOutcome::Eof);
-                }
-                Ok(n) => {
-                    if n == buf.len() {
-                        lock(&self.ready).readable = true;
-                    }
-                    return Ok(ReadOutcome::Data(n));
-                }
+                Ok(0) => return Ok(ReadOutcome::Eof),
+                Ok(n) => return Ok(ReadOutcome::Data(n)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(ReadOutcome::WouldBlock),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => {
-                    lock(&self.ready).ended = true;
-                    return Err(error(&e));
-                }
+                Err(e) => return Err(error(&e)),
             }
         }
     }
 
     fn wait_readable(&self, limit: Option<Duration>) -> Result<bool, NetError> {
-        Ok(self.wait(limit, |r| r.readable))
+        Ok(self.wait(limit, PollFlags::IN))
     }
 
     fn write_all(&self, mut data: &[u8]) -> Result<(), NetError> {
         while !data.is_empty() {
-            lock(&self.ready).writable = false;
             match (&self.socket).write(data) {
                 Ok(0) => return Err(NetError::Reset),
                 Ok(n) => data = data.get(n..).unwrap_or_default(),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.wait(None, |r| r.writable);
+                    self.wait(None, PollFlags::OUT);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(error(&e)),
@@ -189,14 +164,26 @@ impl Stream for TcpStream {
     }
 
     fn arm(&self, hook: Arc<dyn ReadyHook>) {
-        let mut ready = lock(&self.ready);
-        if ready.readable || ready.ended {
-            ready.hook = None;
-            drop(ready);
+        let Ok(reactor) = reactor() else { return hook.ready() };
+        let mut armed = lock(&self.hook);
+        let old = armed.replace(hook);
+        // What is there already is reported too.
+        let watched = old.is_some()
+            || reactor
+                .registry
+                .register(&mut SourceFd(&self.socket.as_raw_fd()), Token(self.token), Interest::READABLE)
+                .is_ok();
+        let failed = if watched { None } else { armed.take() };
+        drop(armed);
+        drop(old);
+        if let Some(hook) = failed {
+            // Reading will show what is wrong.
             hook.ready();
-        } else {
-            ready.hook = Some(hook);
         }
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn peer_addr(&self) -> SocketAddr {
@@ -205,17 +192,22 @@ impl Stream for TcpStream {
 
     fn close(&self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
-        let mut ready = lock(&self.ready);
-        let hook = ready.hook.take();
-        drop(ready);
+        let mut armed = lock(&self.hook);
+        let hook = armed.take();
+        if hook.is_some()
+            && let Ok(reactor) = reactor()
+        {
+            let _ = reactor.registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
+        }
+        drop(armed);
         drop(hook);
     }
 }
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
+        // The kernel forgets a closed socket by itself.
         if let Ok(reactor) = reactor() {
-            let _ = reactor.registry.deregister(&mut self.socket);
             lock(&reactor.streams).by_token.remove(&self.token);
         }
     }
@@ -261,7 +253,7 @@ impl Listener for TcpListener {
                 return Err(NetError::Closed);
             }
             match self.socket.accept() {
-                Ok((socket, peer)) => return Ok(TcpStream::register(socket, peer)?),
+                Ok((socket, peer)) => return Ok(TcpStream::new(socket.into(), peer)?),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     let _ = poll.poll(events, None);
                 }
@@ -326,8 +318,9 @@ mod tests {
         drop(client);
         rx.recv_timeout(Duration::from_secs(10)).expect("fired at end of file");
         assert_eq!(server.try_read(&mut buf), Ok(ReadOutcome::Eof));
-        // Ended streams are ready at once, for ever.
+        // Ended streams are ready for ever.
         server.arm(hook.clone());
+        rx.recv_timeout(Duration::from_secs(10)).expect("fired again");
         assert_eq!(hook.0.load(SeqCst), 3);
     }
 
