@@ -22,6 +22,9 @@ pub struct StorageConfig {
     /// Starts the checkpointer and vacuum task. Tests that want to be alone say no; who says no must call
     /// [`crate::Storage::checkpoint`] now and then, or writers wait for ever once the log ring is full.
     pub background_tasks: bool,
+    /// The log may be that of several runs, one after the other, and begin long before the newest checkpoint: for restoring
+    /// from an archive, on a device that presents it so.
+    pub replay: bool,
 }
 
 impl Default for StorageConfig {
@@ -31,6 +34,7 @@ impl Default for StorageConfig {
             checkpoint_wal_bytes: 512 << 20,
             checkpoint_interval: Duration::from_secs(300),
             background_tasks: true,
+            replay: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use pg_volume::{
     Directory, Superblock,
     codec::{Decoder, Encoder},
 };
-use pg_wal::{LogReader, Wal};
+use pg_wal::{LogReader, RecordKind, Wal};
 use platform::{
     block::BlockDevice,
     bug::{Bug, planted},
@@ -23,6 +23,9 @@ use crate::{
     storage::{Result, Storage},
     transaction::{CommitRecord, KIND_COMMIT},
 };
+
+/// Log record: recovery has ended, and with it every transaction before that was neither committed nor prepared.
+pub(crate) const KIND_RUN: RecordKind = RecordKind(5);
 
 pub(crate) fn encode_state(e: &mut Encoder, s: &RecoveredState) {
     e.u64(s.next.0);
@@ -47,21 +50,25 @@ fn decode_state(d: &mut Decoder<'_>) -> Option<RecoveredState> {
 /// Brings the volume to the state at the end of its log.
 pub(crate) fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storage> {
     let superblock = pg_volume::read_superblock(&*device)?;
-    let (directory, state, prepared) = load_metadata(&*device, &superblock)?;
-    let end = find_end(&device, &superblock)?;
+    let (directory, state, prepared) = load_metadata(&*device, &superblock, config.replay)?;
+    let end = find_end(&device, &superblock, config.replay)?;
     let start = Lsn(end.0.next_multiple_of(pg_wal::BLOCK));
     let images = u64::from(device.geometry().atomic_write) < PAGE_SIZE as u64;
     let wal = Arc::new(Wal::new(device.clone(), superblock.ring, start, superblock.epoch + 1, images));
     let pool = BufferPool::new(device.clone(), wal.clone(), &superblock, config.buffer_pool_bytes);
     let directory = Arc::new(directory);
-    let (state, prepared) = redo(&device, &superblock, &directory, &pool, state, prepared)?;
+    let (state, prepared) = redo(&device, &superblock, config.replay, &directory, &pool, state, prepared)?;
     let transactions = Arc::new(TransactionManager::new(&state));
     let prepared = prepared.restore(&transactions);
     let engine = Engine { pool: Arc::new(pool), directory, transactions };
     Ok(Storage::assemble(device, config, engine, wal, superblock, prepared))
 }
 
-fn load_metadata(device: &dyn BlockDevice, s: &Superblock) -> Result<(Directory, RecoveredState, Recovered)> {
+fn load_metadata(
+    device: &dyn BlockDevice,
+    s: &Superblock,
+    replay: bool,
+) -> Result<(Directory, RecoveredState, Recovered)> {
     if s.meta_page == 0 {
         return Ok((Directory::new(s.data_pages), RecoveredState::default(), Recovered::default()));
     }
@@ -71,12 +78,15 @@ fn load_metadata(device: &dyn BlockDevice, s: &Superblock) -> Result<(Directory,
     let state = decode_state(&mut d).ok_or(StorageError::CorruptVolume("transaction state is malformed"))?;
     let prepared = Recovered::load(&mut d, &state.running)
         .ok_or(StorageError::CorruptVolume("prepared transactions are malformed"))?;
-    directory.claim_run(s.meta_page, bytes.len().div_ceil(PAGE_SIZE) as u32)?;
+    // A log that goes on beyond later checkpoints may give its place to others.
+    if !replay {
+        directory.claim_run(s.meta_page, bytes.len().div_ceil(PAGE_SIZE) as u32)?;
+    }
     Ok((directory, state, prepared))
 }
 
-fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock) -> Result<Lsn> {
-    let mut reader = LogReader::new(device.clone(), s.ring, s.redo, s.epoch);
+fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock, replay: bool) -> Result<Lsn> {
+    let mut reader = LogReader::new(device.clone(), s.ring, s.redo, s.epoch).across_runs(replay);
     while reader.next_record()?.is_some() {}
     Ok(reader.position())
 }
@@ -84,6 +94,7 @@ fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock) -> Result<Lsn> {
 fn redo(
     device: &Arc<dyn BlockDevice>,
     superblock: &Superblock,
+    replay: bool,
     directory: &Directory,
     pool: &BufferPool,
     state: RecoveredState,
@@ -91,8 +102,10 @@ fn redo(
 ) -> Result<(RecoveredState, Recovered)> {
     let mut next = state.next;
     let mut open: HashSet<Xid> = state.running.iter().copied().collect();
+    let aborted: HashSet<Xid> = state.aborted.iter().copied().collect();
     let mut doomed = Vec::new();
-    let mut reader = LogReader::new(device.clone(), superblock.ring, superblock.redo, superblock.epoch);
+    let mut reader = LogReader::new(device.clone(), superblock.ring, superblock.redo, superblock.epoch)
+        .across_runs(replay);
     let mut records = 0u64;
     while let Some(r) = reader.next_record()? {
         records += 1;
@@ -120,6 +133,10 @@ fn redo(
             }
             continue;
         }
+        if r.kind == KIND_RUN {
+            undo_unfinished(directory, pool, &open, &aborted, &prepared);
+            continue;
+        }
         if r.kind == KIND_ROLLBACK_PREPARED {
             prepared.rolled_back(r.body);
             continue;
@@ -143,18 +160,9 @@ fn redo(
     if let Some(rel) = doomed.into_iter().find(|rel| directory.get(*rel).is_some()) {
         return Err(StorageError::Corrupt { rel, block: 0, what: "page cannot be redone" });
     }
+    undo_unfinished(directory, pool, &open, &aborted, &prepared);
     let waiting = prepared.xids();
     open.retain(|x| !waiting.contains(x));
-    let aborted: HashSet<Xid> = state.aborted.iter().copied().collect();
-    for rel in directory.all() {
-        let creator = rel.creator();
-        if open.contains(&creator) || aborted.contains(&creator) {
-            pool.discard(&rel);
-            directory.drop_relation(None, rel.id);
-        } else if !waiting.contains(&creator) {
-            rel.settle();
-        }
-    }
     if records != 0 {
         log::info!("recovery: {records} log records, {} transactions undone", open.len());
     }
@@ -164,4 +172,27 @@ fn redo(
     let mut running: Vec<Xid> = open.into_iter().collect();
     running.sort_unstable();
     Ok((RecoveredState { next, running, prepared: waiting, aborted: state.aborted }, prepared))
+}
+
+/// What transactions made that were under way when a run ended is taken away; what others made is there to stay.
+fn undo_unfinished(
+    directory: &Directory,
+    pool: &BufferPool,
+    open: &HashSet<Xid>,
+    aborted: &HashSet<Xid>,
+    prepared: &Recovered,
+) {
+    let waiting = prepared.xids();
+    for rel in directory.all() {
+        let creator = rel.creator();
+        if waiting.contains(&creator) {
+            continue;
+        }
+        if open.contains(&creator) || aborted.contains(&creator) {
+            pool.discard(&rel);
+            directory.drop_relation(None, rel.id);
+        } else {
+            rel.settle();
+        }
+    }
 }

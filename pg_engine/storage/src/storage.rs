@@ -13,7 +13,7 @@ use core::{
 use hashbrown::HashMap;
 use pg_buffer_manager::{BufferPool, PoolStats};
 use pg_heap::{Engine, HeapState};
-use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError};
+use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
 use pg_volume::{Probe, Relation, Superblock};
 use pg_wal::Wal;
 use platform::{
@@ -138,6 +138,10 @@ impl Storage {
             Probe::Intralith { .. } => {}
         }
         let this = Arc::new(recover(device, config)?);
+        // Who replays this log later must know that what had not ended by here never will.
+        if this.wal.append(crate::recovery::KIND_RUN, Xid::NONE, &[], None).is_err() {
+            platform::power::fatal("a record without pages was refused");
+        }
         this.engine.directory.set_aside();
         // Ends recovery: from here on the log goes on in a new epoch.
         this.checkpoint_now(false, false)?;

@@ -13,7 +13,10 @@ use pg_volume::{
     codec::{Decoder, Encoder},
 };
 use pg_wal::RecordKind;
-use platform::bug::{Bug, planted};
+use platform::{
+    bug::{Bug, planted},
+    time,
+};
 
 use crate::{
     StorageError,
@@ -25,13 +28,16 @@ pub(crate) const KIND_COMMIT: RecordKind = RecordKind(2);
 
 /// Body of a commit record.
 pub(crate) struct CommitRecord {
+    /// When, in microseconds since 1970-01-01 UTC.
+    pub time: i64,
     pub xids: Vec<Xid>,
     pub drops: Vec<RelId>,
 }
 
 impl CommitRecord {
     fn encode(&self) -> Vec<u8> {
-        let mut e = Encoder(Vec::with_capacity(8 + 8 * self.xids.len()));
+        let mut e = Encoder(Vec::with_capacity(16 + 8 * self.xids.len()));
+        e.u64(self.time as u64);
         e.u32(self.xids.len() as u32).u32(self.drops.len() as u32);
         for x in &self.xids {
             e.u64(x.0);
@@ -43,8 +49,10 @@ impl CommitRecord {
     }
     pub fn decode(body: &[u8]) -> Option<Self> {
         let mut d = Decoder(body);
+        let time = d.u64()? as i64;
         let (n, m) = (d.u32()?, d.u32()?);
         Some(Self {
+            time,
             xids: (0..n).map(|_| d.u64().map(Xid)).collect::<Option<_>>()?,
             drops: (0..m).map(|_| d.u32().map(RelId)).collect::<Option<_>>()?,
         })
@@ -237,7 +245,11 @@ impl Transaction {
     /// Logs the commit and lets everyone see it. Fails before anything was done, or not at all.
     pub(crate) fn commit_logged(mut self) -> Result<()> {
         let storage = self.storage.clone();
-        let record = CommitRecord { xids: self.work.own().to_vec(), drops: self.work.dropped() };
+        let record = CommitRecord {
+            time: time::wall_clock_micros(),
+            xids: self.work.own().to_vec(),
+            drops: self.work.dropped(),
+        };
         let created = self.work.created();
         let body = record.encode();
         storage.wal.check_size(body.len(), "subtransactions")?;

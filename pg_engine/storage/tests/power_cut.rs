@@ -419,6 +419,7 @@ fn machine(disk: Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, last: bool, 
         checkpoint_wal_bytes: 200 << 10,
         checkpoint_interval: Duration::from_secs(5),
         background_tasks: true,
+        replay: false,
     };
     let s = Storage::open(device, config).unwrap();
     let (tables, run) = {

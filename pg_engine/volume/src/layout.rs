@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const MAGIC: &[u8; 8] = b"INTRALTH";
 /// Version of everything on the volume.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 4;
 pub(crate) const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
 const SUPERBLOCK_BYTES: usize = 4096;
 pub(crate) const CONFIGS: [u64; 2] = [128 << 10, 192 << 10];
@@ -36,6 +36,8 @@ const MIN_RING: u64 = 1 << 20;
 /// What one superblock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superblock {
+    /// Names the volume: random, another one after every restore.
+    pub id: u128,
     /// The greater of two counts.
     pub generation: u64,
     /// The log.
@@ -65,6 +67,7 @@ impl Superblock {
         e.u64(self.ring.start).u64(self.ring.len).u32(self.ring.salt).u32(self.epoch);
         e.u64(self.data_start).u32(self.data_pages).u32(u32::from(self.clean)).u64(self.redo.0);
         e.u32(self.meta_page).u32(self.meta_crc).u64(self.meta_bytes);
+        e.u64(self.id as u64).u64((self.id >> 64) as u64);
         let mut bytes = e.0;
         bytes.resize(SUPERBLOCK_BYTES, 0);
         let crc = crc32c::checksum(&bytes[16..]);
@@ -95,9 +98,11 @@ impl Superblock {
         let (start, len, salt, epoch) = (d.u64()?, d.u64()?, d.u32()?, d.u32()?);
         let (data_start, data_pages, clean, redo) = (d.u64()?, d.u32()?, d.u32()? != 0, Lsn(d.u64()?));
         let (meta_page, meta_crc, meta_bytes) = (d.u32()?, d.u32()?, d.u64()?);
+        let id = u128::from(d.u64()?) | u128::from(d.u64()?) << 64;
         let ring = Ring { start, len, salt };
-        let sane = len >= MIN_RING && len % BLOCK == 0 && start.checked_add(len)? <= data_start;
+        let sane = len >= MIN_RING && len % BLOCK == 0 && apart(start, len, data_start, data_pages)?;
         sane.then_some(Self {
+            id,
             generation,
             ring,
             data_start,
@@ -110,6 +115,26 @@ impl Superblock {
             meta_crc,
         })
     }
+}
+
+/// Does the log lie before the pages, or (of a volume that is being restored) behind them?
+fn apart(start: u64, len: u64, data_start: u64, data_pages: u32) -> Option<bool> {
+    let data_end = data_start.checked_add(u64::from(data_pages) * PAGE_SIZE as u64)?;
+    Some(start.checked_add(len)? <= data_start || start >= data_end)
+}
+
+/// A name for a volume.
+pub fn new_id() -> u128 {
+    let mut id = [0; 16];
+    entropy::fill(&mut id);
+    u128::from_le_bytes(id)
+}
+
+/// A log's salt.
+pub fn new_salt() -> u32 {
+    let mut salt = [0; 4];
+    entropy::fill(&mut salt);
+    u32::from_le_bytes(salt)
 }
 
 /// The superblock that counts.
@@ -180,13 +205,12 @@ pub fn format(device: &dyn BlockDevice, ring_bytes: Option<u64>, config: &[u8]) 
         return Err(StorageError::DeviceTooSmall);
     }
     let data_pages = u32::try_from((capacity - data_start) / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-    let mut salt = [0; 4];
-    entropy::fill(&mut salt);
     write_config(device, config)?;
     let first = Lsn(ring_len);
     let mut s = Superblock {
+        id: new_id(),
         generation: 1,
-        ring: Ring { start: RING_START, len: ring_len, salt: u32::from_le_bytes(salt) },
+        ring: Ring { start: RING_START, len: ring_len, salt: new_salt() },
         data_start,
         data_pages,
         redo: first,

@@ -42,7 +42,7 @@ pub use directory::{
     Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
 };
 pub use layout::{
-    CONFIG_MAX, CRASH_BYTES, CRASH_START, Superblock, format, metadata_read, metadata_write, read_config,
-    read_superblock, valid_copies, write_config, write_superblock,
+    CONFIG_MAX, CRASH_BYTES, CRASH_START, Superblock, format, metadata_read, metadata_write, new_id,
+    new_salt, read_config, read_superblock, valid_copies, write_config, write_superblock,
 };
 pub use probe::{Probe, probe};

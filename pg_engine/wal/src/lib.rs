@@ -60,7 +60,7 @@ use core::{
 use kernel_simd::crc32c;
 use pg_page::{Lsn, StorageError, Xid};
 use platform::{
-    block::{BlockDevice, Durability, IoClass},
+    block::{BlockDevice, BlockError, Durability, IoClass},
     bug::{Bug, planted},
     power,
     sync::{Condvar, Mutex},
@@ -95,6 +95,15 @@ pub struct RecordKind(pub u8);
 /// The record lacks a full-page image that it needs: build it again with images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeedImage;
+
+/// Why log could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// Newer log has taken its place.
+    Gone,
+    /// The device.
+    Device(BlockError),
+}
 
 struct Buffer {
     /// Unwritten bytes; begins at a block boundary.
@@ -320,6 +329,40 @@ impl Wal {
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
         (out, end)
+    }
+
+    /// Reads the log as it is on the device, from `from` (durable up to there) on: at most `max` bytes, none beyond what is durable
+    /// and none if there is nothing. `Gone`: newer log has taken its place.
+    ///
+    /// Nothing is kept for readers: the ring holds what it has not needed again, and who falls behind by more is told.
+    pub fn read(&self, from: Lsn, max: usize) -> Result<Vec<u8>, ReadError> {
+        let end = self.durable().0.min(from.0.saturating_add(max as u64));
+        let mut bytes = Vec::new();
+        let mut at = from.0 / BLOCK * BLOCK;
+        let begin = at;
+        while at < end {
+            let place = at % self.ring.len;
+            let n = (end - at).next_multiple_of(BLOCK).min(self.ring.len - place);
+            let old = bytes.len();
+            bytes.resize(old + n as usize, 0);
+            let part = bytes.get_mut(old..).unwrap_or(&mut []);
+            self.device
+                .read(self.ring.start + place, part, IoClass::Background)
+                .map_err(ReadError::Device)?;
+            at += n;
+        }
+        // What was appended before the reading ended may have been written over it.
+        if self.inserted().0.next_multiple_of(BLOCK) > begin + self.ring.len {
+            return Err(ReadError::Gone);
+        }
+        bytes.truncate(end.saturating_sub(begin) as usize);
+        bytes.drain(..((from.0 - begin) as usize).min(bytes.len()));
+        Ok(bytes)
+    }
+
+    /// Where the ring lies.
+    pub fn ring(&self) -> Ring {
+        self.ring
     }
 
     /// Begins a checkpoint: from now on pages need new images. Returns the position from which recovery would start.

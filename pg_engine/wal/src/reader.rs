@@ -34,13 +34,36 @@ pub struct LogReader {
     next: u64,
     epoch: u32,
     limit: u64,
+    /// The log may go on, in a later epoch, at the block after the end of an earlier one.
+    across: bool,
 }
 
 impl LogReader {
     /// Starts at `from`, the start of a record or the end of the log. Records of an epoch before `epoch` do not count.
     pub fn new(device: Arc<dyn BlockDevice>, ring: Ring, from: Lsn, epoch: u32) -> Self {
         let start = from.0 / BLOCK * BLOCK;
-        Self { device, ring, start, bytes: Vec::new(), next: from.0, epoch, limit: from.0 + ring.len }
+        Self {
+            device,
+            ring,
+            start,
+            bytes: Vec::new(),
+            next: from.0,
+            epoch,
+            limit: from.0 + ring.len,
+            across: false,
+        }
+    }
+
+    /// Reads on where an earlier run's log ends and a later run's begins: for logs put together from an archive.
+    #[must_use]
+    pub fn across_runs(mut self, across: bool) -> Self {
+        self.across = across;
+        self
+    }
+
+    /// The epoch of the last record.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Where the next record would begin: after `None`, the end of the log.
@@ -77,6 +100,24 @@ impl LogReader {
 
     /// The next record; `None` where the log ends.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, BlockError> {
+        let end = self.next;
+        let mut found = self.find_record(self.epoch)?;
+        if found.is_none() && self.across && !end.is_multiple_of(BLOCK) {
+            self.next = end.next_multiple_of(BLOCK);
+            found = self.find_record(self.epoch.saturating_add(1))?;
+        }
+        let Some((at, header, len)) = found else {
+            self.next = end;
+            return Ok(None);
+        };
+        let u64_at =
+            |i: usize| header.get(i..).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
+        let body = self.bytes.get(at + HEADER..at + len).unwrap_or(&[]);
+        Ok(Some(Record { kind: RecordKind(header[28]), xid: Xid(u64_at(16)), end: Lsn(self.next), body }))
+    }
+
+    /// Looks for a record of at least that epoch right here, and goes behind it: its place in the buffer, header and length.
+    fn find_record(&mut self, least: u32) -> Result<Option<(usize, [u8; HEADER], usize)>, BlockError> {
         if !self.fill(HEADER)? {
             return Ok(None);
         }
@@ -89,7 +130,7 @@ impl LogReader {
         let (len, crc, epoch) = (u32_at(0) as usize, u32_at(4), u32_at(24));
         if !(HEADER..=MAX_RECORD).contains(&len)
             || u64_at(8) != self.next
-            || epoch < self.epoch
+            || epoch < least
             || !self.fill(len)?
         {
             return Ok(None);
@@ -101,6 +142,6 @@ impl LogReader {
         }
         self.epoch = epoch;
         self.next += (len as u64).next_multiple_of(8);
-        Ok(Some(Record { kind: RecordKind(header[28]), xid: Xid(u64_at(16)), end: Lsn(self.next), body }))
+        Ok(Some((at, header, len)))
     }
 }
