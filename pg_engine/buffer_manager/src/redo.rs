@@ -101,6 +101,7 @@ impl BufferPool {
             let bytes = d.raw(len).ok_or(MALFORMED)?;
             let Some(relation) = directory.get(rel) else { continue };
             let Some(physical) = relation.physical(block) else { return Err(MALFORMED) };
+            relation.visible.clear(block);
             let whole = form == IMAGE || ops::formats(bytes);
             let mut guard = if whole {
                 relation.grow_to(block + 1);

@@ -595,6 +595,12 @@ impl CatalogReader for Reader<'_> {
         let s = self.catalog.storage.relation_stats(relation.storage).ok()?;
         Some((u64::from(s.pages), Some(s.live_tuples as f64)))
     }
+    fn visible_share(&self, relation: &Relation) -> f64 {
+        match self.catalog.storage.relation_stats(relation.storage) {
+            Ok(s) if s.pages > 0 => (f64::from(s.all_visible) / f64::from(s.pages)).min(1.0),
+            _ => 0.0,
+        }
+    }
     fn creation_schema(&self) -> Option<String> {
         self.creation.clone()
     }

@@ -33,6 +33,21 @@ pub fn encode_index_vector(k: &IndexKey, v: &Vector, row: usize, out: &mut Vec<u
     column(k).put_row(v, row, out)
 }
 
+/// Can the column's values be read back from keys?
+pub fn is_decodable(k: &IndexKey) -> bool {
+    pg_types::key::is_decodable(k.ty.oid)
+}
+
+/// Reads one column off the front of a key, see [`KeyColumn::take`].
+#[inline]
+pub fn take_index_value<'k>(
+    k: &IndexKey,
+    key: &'k [u8],
+    out: Option<&mut pg_types::VectorBuilder>,
+) -> Result<&'k [u8]> {
+    column(k).take(key, out)
+}
+
 /// Brings a value of a type that the column's operator family can compare with to the column's type.
 pub fn convert(v: Value, ty: Oid) -> Converted {
     let n = match (&v, ty) {

@@ -37,6 +37,10 @@ pub trait CatalogReader {
     fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>>;
     /// Live size of a table now: (pages, rows if counted). `None`: take the relation's own estimates.
     fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)>;
+    /// The share of a table's pages that everyone sees all of.
+    fn visible_share(&self, _relation: &Relation) -> f64 {
+        0.0
+    }
     /// Schema that `CREATE` without a schema uses (`current_schema()`); `None` when there is none.
     fn creation_schema(&self) -> Option<String>;
 }

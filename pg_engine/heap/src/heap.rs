@@ -97,6 +97,17 @@ pub struct HeapState {
     pub(crate) space: FreeSpace,
 }
 
+impl HeapState {
+    /// About how much room each page has, to be saved.
+    pub fn saved_space(&self) -> Vec<u8> {
+        self.space.saved()
+    }
+    /// Takes up what was saved.
+    pub fn restore_space(&self, pages: Vec<u8>) {
+        self.space.restore(pages);
+    }
+}
+
 /// A heap in use.
 #[derive(Clone, Copy)]
 pub struct Heap<'a> {
@@ -125,6 +136,14 @@ const MANY_ROW_LOCKS: usize = 100_000;
 impl<'a> Heap<'a> {
     fn pool(&self) -> &'a BufferPool {
         &self.engine.pool
+    }
+
+    /// Changes pages. The only way to do so: they are not known to be visible to everyone any more.
+    pub(crate) fn change(&self, xid: Xid, pages: &mut [(&mut WriteGuard<'_>, &Ops)]) {
+        for (page, _) in pages.iter() {
+            self.rel.visible.clear(page.block());
+        }
+        self.pool().change(xid, pages);
     }
 
     /// Adds a row.
@@ -178,7 +197,7 @@ impl<'a> Heap<'a> {
             each(Tid { block, slot });
         }
         room.finish(&mut ops);
-        self.pool().change(xid, &mut [(guard, &ops)]);
+        self.change(xid, &mut [(guard, &ops)]);
     }
 
     /// A page with room for an item of `len` bytes and its slot.
@@ -231,7 +250,7 @@ impl<'a> Heap<'a> {
         }
         let mut ops = Ops::new();
         ops.prune(&plan.actions);
-        self.pool().change(xid, &mut [(guard, &ops)]);
+        self.change(xid, &mut [(guard, &ops)]);
         let oldest = oldest_doom(guard);
         let page = guard.hint_mut();
         page.put(slotted::HINT, &oldest.0.to_le_bytes());
@@ -388,7 +407,7 @@ impl<'a> Heap<'a> {
         let new = Header { xmax: xid, cmax: work.command(), flags, ..old };
         let mut ops = Ops::new();
         write_xmax(&mut ops, at, &new);
-        self.pool().change(xid, &mut [(&mut guard, &ops)]);
+        self.change(xid, &mut [(&mut guard, &ops)]);
         note_doom(&mut guard, xid);
         self.rel.live.fetch_sub(1, Ordering::Relaxed);
         self.rel.dead.fetch_add(1, Ordering::Relaxed);
@@ -468,7 +487,7 @@ impl<'a> Heap<'a> {
         let flags = old.flags & !XMAX_FLAGS | LOCK_ONLY | tuple::lock_mode_flags(mode);
         let mut ops = Ops::new();
         write_xmax(&mut ops, at, &Header { xmax: xid, cmax: work.command(), flags, ..old });
-        self.pool().change(xid, &mut [(&mut guard, &ops)]);
+        self.change(xid, &mut [(&mut guard, &ops)]);
         Ok(true)
     }
 
@@ -540,7 +559,7 @@ impl<'a> Heap<'a> {
         let flags = old.flags & !XMAX_FLAGS | UPDATED | kind;
         let changed = Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..*old };
         write_xmax(&mut ops, at, &changed);
-        self.pool().change(fresh.xmin, &mut [(guard, &ops)]);
+        self.change(fresh.xmin, &mut [(guard, &ops)]);
         note_doom(guard, fresh.xmin);
         self.rel.dead.fetch_add(1, Ordering::Relaxed);
         RowOutcome::Done { tid: new_tid, hot }
@@ -588,7 +607,7 @@ impl<'a> Heap<'a> {
             at,
             &Header { xmax: fresh.xmin, cmax: work.command(), next: new_tid, flags, ..old },
         );
-        self.pool().change(fresh.xmin, &mut [(&mut from, &from_ops), (&mut to, &to_ops)]);
+        self.change(fresh.xmin, &mut [(&mut from, &from_ops), (&mut to, &to_ops)]);
         note_doom(&mut from, fresh.xmin);
         self.rel.dead.fetch_add(1, Ordering::Relaxed);
         Ok(Some(RowOutcome::Done { tid: new_tid, hot: false }))

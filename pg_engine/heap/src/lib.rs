@@ -11,7 +11,8 @@
 //! 32 payload
 //! ```
 //! Transaction ids are 64 bits and outcomes of old ones cost nothing to keep (see `pg_transaction`), so nothing is ever frozen, and
-//! there are no per-version hint bits; a page has one hint, *all visible*, set by scans and taken down by every change.
+//! there are no per-version hint bits; a page has one hint, *all visible*, set by scans and vacuum and taken down by every change, and a
+//! bit in the relation's visibility map, which index-only scans and vacuum ask without reading the page.
 //!
 //! # Updates
 //! A new version goes to the old one's page when it fits. If no index needs to know (`hot_allowed`) it is a **heap-only** version: index

@@ -40,7 +40,7 @@ pub(crate) fn store(heap: &Heap<'_>, xid: Xid, payload: &[u8]) -> Result<Vec<u8>
         head[8..16].copy_from_slice(&xid.0.to_le_bytes());
         let mut ops = Ops::new();
         ops.write_parts(24, &[&head, part]);
-        heap.engine.pool.change(xid, &mut [(&mut guard, &ops)]);
+        heap.change(xid, &mut [(&mut guard, &ops)]);
         next = block;
     }
     let mut stub = (payload.len() as u64).to_le_bytes().to_vec();

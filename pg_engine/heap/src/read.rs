@@ -1,6 +1,6 @@
 //! Reading rows.
 
-use pg_page::{FLAG_ALL_VISIBLE, Page, Tid, slotted, slotted::Slot};
+use pg_page::{FLAG_ALL_VISIBLE, Page, Tid, Xid, slotted, slotted::Slot};
 use pg_transaction::{Outcome, Snapshot};
 
 use crate::{
@@ -87,12 +87,12 @@ impl Heap<'_> {
             return Ok(());
         }
         let transactions = &self.engine.transactions;
-        let known = page.flags() & FLAG_ALL_VISIBLE != 0;
+        let known = page.flags() & FLAG_ALL_VISIBLE != 0 || self.rel.visible.get(block);
         let horizon = transactions.horizon();
         let mut all_visible = true;
         for slot in 1..=slotted::count(&page) {
             let Some((_, header, payload)) = tuple::at(&page, slot) else {
-                all_visible &= !matches!(slotted::get(&page, slot), Slot::Normal { .. });
+                all_visible &= !matches!(slotted::get(&page, slot), Slot::Normal { .. } | Slot::Dead);
                 continue;
             };
             if !known {
@@ -108,6 +108,10 @@ impl Heap<'_> {
             }
             self.give(&header, payload, |p| row(Tid { block, slot }, p))?;
         }
+        if all_visible {
+            // The latch keeps changes out.
+            self.rel.visible.set(block);
+        }
         // A hint may reach the device before a commit that nobody waited for.
         if all_visible && !known && self.engine.pool.wal().settled() {
             let lsn = page.lsn();
@@ -120,6 +124,20 @@ impl Heap<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Is everything on the page visible to every snapshot, and does no index entry lead to a slot without a row?
+    pub(crate) fn all_visible(&self, page: &Page, horizon: Xid) -> bool {
+        page.kind() == slotted::KIND_HEAP
+            && (1..=slotted::count(page)).all(|slot| match slotted::get(page, slot) {
+                Slot::Dead => false,
+                Slot::Unused | Slot::Redirect(_) => true,
+                Slot::Normal { .. } => tuple::at(page, slot).is_some_and(|(_, h, _)| {
+                    h.xmin < horizon
+                        && !h.xmax.is_some()
+                        && self.engine.transactions.outcome(h.xmin) == Outcome::Committed
+                }),
+            })
     }
 
     /// Rows to index: the live version of each row with its chain's first tid. True if there were versions that only

@@ -21,7 +21,7 @@ struct Map {
     groups: Vec<u8>,
 }
 
-/// Free space of one relation. Lost at a restart; vacuum and use fill it again.
+/// Free space of one relation. Checkpoints save it; what changed since is found out by looking at the pages.
 pub struct FreeSpace {
     targets: [AtomicU32; TARGETS],
     map: Mutex<Map>,
@@ -66,6 +66,16 @@ impl FreeSpace {
         if let Some(g) = map.groups.get_mut(block / GROUP) {
             *g = (*g).max(value);
         }
+    }
+
+    /// What is known, a byte a page, to be saved.
+    pub fn saved(&self) -> Vec<u8> {
+        self.map.lock().pages.clone()
+    }
+    /// Takes up what was saved.
+    pub fn restore(&self, pages: Vec<u8>) {
+        let groups = pages.chunks(GROUP).map(|g| g.iter().copied().max().unwrap_or(0)).collect();
+        *self.map.lock() = Map { pages, groups };
     }
 
     /// A page that should have so many bytes free. It is not found again until someone notes it.

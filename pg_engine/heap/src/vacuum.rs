@@ -24,6 +24,8 @@ pub struct VacuumStats {
     pub remaining: u64,
     /// Index entries removed.
     pub index_entries_removed: u64,
+    /// Heap pages passed over, because everyone sees all of them.
+    pub skipped: u32,
 }
 
 /// What the first pass over a heap found.
@@ -44,10 +46,23 @@ impl Heap<'_> {
     pub fn collect_dead(&self, mut pace: impl FnMut() -> Result<()>) -> Result<Collected> {
         let mut found = Collected::default();
         let horizon = self.engine.transactions.fresh_horizon();
+        let mut skipped = Vec::new();
         for block in self.all_blocks() {
+            if self.rel.visible.get(block) {
+                skipped.push(block);
+                continue;
+            }
             self.engine.pool.wal().throttle()?;
             self.collect_page(block, horizon, &mut found)?;
             pace()?;
+        }
+        found.stats.skipped = skipped.len() as u32;
+        if !found.overflow.is_empty() {
+            // Which chains are in use only the rows tell.
+            for block in skipped {
+                self.collect_chains(block, &mut found)?;
+                pace()?;
+            }
         }
         Ok(found)
     }
@@ -79,7 +94,38 @@ impl Heap<'_> {
             }
         }
         self.note_space(block, &guard);
+        self.note_visible(block, &mut guard, horizon);
         drop(guard);
+        for stub in stubs {
+            // A row that was removed since has a chain that may be gone.
+            let _ = overflow::walk(self, &stub, |b, _| {
+                found.used.insert(b);
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes that everyone sees all of the page, if that is so.
+    fn note_visible(&self, block: u32, guard: &mut WriteGuard<'_>, horizon: Xid) {
+        if !self.all_visible(guard, horizon) {
+            return;
+        }
+        self.rel.visible.set(block);
+        if self.engine.pool.wal().settled() {
+            let flags = guard.flags() | pg_page::FLAG_ALL_VISIBLE;
+            guard.hint_mut().set_flags(flags);
+        }
+    }
+
+    /// Notes the overflow chains of a page's rows.
+    fn collect_chains(&self, block: u32, found: &mut Collected) -> Result<()> {
+        let page = self.engine.pool.read(self.rel, block)?;
+        let stubs: Vec<Vec<u8>> = (1..=slotted::count(&page))
+            .filter_map(|slot| tuple::at(&page, slot))
+            .filter(|(_, h, _)| page.kind() == slotted::KIND_HEAP && h.has(OVERFLOW))
+            .map(|(_, _, payload)| payload.to_vec())
+            .collect();
+        drop(page);
         for stub in stubs {
             // A row that was removed since has a chain that may be gone.
             let _ = overflow::walk(self, &stub, |b, _| {
@@ -101,7 +147,7 @@ impl Heap<'_> {
             }
         }
         if !ops.as_bytes().is_empty() {
-            self.engine.pool.change(Xid::NONE, &mut [(guard, &ops)]);
+            self.change(Xid::NONE, &mut [(guard, &ops)]);
         }
     }
 
@@ -124,10 +170,11 @@ impl Heap<'_> {
             }
             let mut ops = Ops::new();
             ops.prune(&actions);
-            self.engine.pool.change(Xid::NONE, &mut [(&mut guard, &ops)]);
+            self.change(Xid::NONE, &mut [(&mut guard, &ops)]);
             let flags = guard.flags() | pg_page::FLAG_UNUSED_SLOTS;
             guard.hint_mut().set_flags(flags);
             self.note_space(first.block, &guard);
+            self.note_visible(first.block, &mut guard, horizon);
         }
         for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon)
         {
@@ -138,10 +185,12 @@ impl Heap<'_> {
             }
             let mut ops = Ops::new();
             ops.format(slotted::KIND_HEAP);
-            self.engine.pool.change(Xid::NONE, &mut [(&mut guard, &ops)]);
+            self.change(Xid::NONE, &mut [(&mut guard, &ops)]);
             self.note_space(*block, &guard);
         }
-        self.rel.live.store(found.stats.remaining as i64, Ordering::Relaxed);
+        if found.stats.skipped == 0 {
+            self.rel.live.store(found.stats.remaining as i64, Ordering::Relaxed);
+        }
         self.rel.dead.store(0, Ordering::Relaxed);
         self.rel.vacuumed.fetch_max(horizon.0, Ordering::AcqRel);
         Ok(())

@@ -82,6 +82,8 @@ pub enum Node {
         range: IndexRange,
         /// Backward.
         backward: bool,
+        /// The columns are all in the index's keys: rows of pages that everyone sees all of are not fetched.
+        only: bool,
         /// Columns to yield.
         columns: Vec<Attnum>,
         /// What the range does not guarantee.

@@ -17,6 +17,10 @@ use crate::{
     estimate::{self, selectivity, table_size},
 };
 
+/// Bytes of an index entry beside its key.
+const INDEX_ENTRY: f64 = 18.0;
+/// Bytes of a page.
+const PAGE: f64 = 8192.0;
 /// `pg_am.oid` of the B-tree.
 const BTREE: Oid = 403;
 
@@ -83,15 +87,23 @@ impl Planner<'_> {
         let mut best_cost = sort(&best);
         for index in table.relation.indexes.iter().filter(|i| i.valid && i.predicate.is_none()) {
             let found = match_index(index, table);
+            let only = self.settings.enable_indexonlyscan && covers(index, table, needed, &found);
             for backward in [false, true] {
                 let order = index_order(index, table, &found, backward);
                 let useful =
                     !wanted.is_empty() && order.len() >= wanted.len() && order[..wanted.len()] == *wanted;
-                if (found.used.is_empty() || backward) && !useful {
+                if ((found.used.is_empty() && !only) || backward) && !useful {
                     continue;
                 }
-                let candidate =
-                    self.index_scan(table, index, &found, backward, order, needed, (pages, rows, out))?;
+                let candidate = self.index_scan(
+                    table,
+                    index,
+                    &found,
+                    (backward, only),
+                    order,
+                    needed,
+                    (pages, rows, out),
+                )?;
                 // Nothing beats one row, however small the table is now: the plan may be kept until it is large.
                 if index.unique && found.equal == index.key_count && settings.enable_indexscan {
                     return Ok(candidate);
@@ -127,7 +139,7 @@ impl Planner<'_> {
         table: &Table,
         index: &Arc<Index>,
         found: &Match,
-        backward: bool,
+        (backward, only): (bool, bool),
         order: Vec<OrderKey>,
         needed: &ColumnSet,
         (pages, rows, out): (f64, f64, f64),
@@ -146,7 +158,18 @@ impl Planner<'_> {
         let per_row = settings.cpu_tuple_cost
             + settings.cpu_index_tuple_cost
             + settings.cpu_operator_cost * (1 + rest.len()) as f64;
-        let mut total = descent + touched * page_cost + fetched * per_row;
+        let heap_cost = match only {
+            false => touched * page_cost,
+            true => {
+                // Without a condition nothing speaks for the pages being in memory more than for a sequential scan's.
+                let page_cost = if found.used.is_empty() { settings.random_page_cost } else { page_cost };
+                let key = index.keys.iter().map(|k| 1.0 + f64::from(estimate::width(k.ty.oid))).sum::<f64>();
+                let leaves = rows * selected * (key + INDEX_ENTRY) / PAGE;
+                touched * page_cost * (1.0 - self.catalog.visible_share(&table.relation))
+                    + leaves * settings.seq_page_cost
+            }
+        };
+        let mut total = descent + heap_cost + fetched * per_row;
         if !settings.enable_indexscan {
             total += 1.0e10;
         }
@@ -162,6 +185,7 @@ impl Planner<'_> {
             alias: table.alias.clone(),
             range,
             backward,
+            only,
             columns: columns.iter().map(|(_, a)| *a).collect(),
             filter,
         };
@@ -260,6 +284,18 @@ fn libm_log2(x: f64) -> f64 {
 
 fn total_width(types: &[SqlType]) -> u32 {
     types.iter().map(|t| estimate::width(t.oid)).sum()
+}
+
+/// Are all columns that a scan yields or filters by in the index's keys, and can they be read from them?
+fn covers(index: &Index, table: &Table, needed: &ColumnSet, found: &Match) -> bool {
+    let rest = table.conditions.iter().enumerate().filter(|(i, _)| !found.used.contains(i));
+    let mut set = needed.clone();
+    rest.for_each(|(_, c)| set.add(c));
+    let mut wanted = table.columns.iter().filter(|(c, _)| set.contains(c.id));
+    // A key's columns are read from its front: those before the last one that is wanted too.
+    let readable = index.keys.iter().take(index.key_count).take_while(|k| pg_catalog::keys::is_decodable(k));
+    let readable: Vec<_> = readable.map(|k| (k.attnum, k.ty.oid)).collect();
+    wanted.all(|(c, attnum)| *attnum > 0 && readable.contains(&(*attnum, c.ty.oid)))
 }
 
 /// Which conditions an index can answer.

@@ -410,5 +410,6 @@ fn actual_of(s: &NodeStats) -> pg_planner::Actual {
         rows: s.rows,
         loops: s.loops,
         filtered: s.filtered,
+        heap_fetches: s.heap_fetches,
     }
 }

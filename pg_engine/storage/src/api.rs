@@ -48,6 +48,8 @@ pub struct RelationStats {
     pub live_tuples: u64,
     /// Row versions that vacuum could remove.
     pub dead_tuples: u64,
+    /// Pages that everyone sees all of.
+    pub all_visible: u32,
 }
 
 /// A sequence's definition.

@@ -148,6 +148,7 @@ impl Storage {
             encode_state(&mut tail, &state);
             self.encode_prepared(&mut tail);
         }
+        self.encode_maps(&mut tail);
         let (mut bytes, page) = self.engine.directory.snapshot(tail.0.len())?;
         bytes.extend_from_slice(&tail.0);
         // What the snapshot takes for ended must be in the log for good.

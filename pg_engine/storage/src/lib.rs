@@ -30,7 +30,6 @@
 //!
 //! # What is missing
 //! * Emptied B-tree pages are neither merged nor used again.
-//! * The free-space map is in memory: after a restart pages that were partly empty are found again by vacuum only.
 //! * Scans of an index do not read its leaves ahead, only the rows they lead to.
 //!
 //! # Errors
@@ -42,6 +41,7 @@ extern crate alloc;
 
 mod api;
 mod checkpoint;
+mod maps;
 mod prepared;
 mod recovery;
 mod rows;
@@ -64,7 +64,7 @@ pub use pg_transaction::{
 };
 pub use pg_volume::{OwnerFault, Probe, RelationKind};
 pub use prepared::PreparedInfo;
-pub use rows::{HeapScan, IndexScan, IndexWorker};
+pub use rows::{HeapScan, IndexScan, IndexWorker, VisiblePages};
 pub use storage::Storage;
 pub use transaction::Transaction;
 pub use verify::{Fault, Observer, Problem};

@@ -18,6 +18,7 @@ use platform::{
 };
 
 use crate::{
+    maps::{SavedSpace, load_maps},
     api::StorageConfig,
     prepared::{KIND_PREPARE, KIND_ROLLBACK_PREPARED, Recovered},
     storage::{Result, Storage},
@@ -50,7 +51,7 @@ fn decode_state(d: &mut Decoder<'_>) -> Option<RecoveredState> {
 /// Brings the volume to the state at the end of its log.
 pub(crate) fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Result<Storage> {
     let superblock = pg_volume::read_superblock(&*device)?;
-    let (directory, state, prepared) = load_metadata(&*device, &superblock, config.replay)?;
+    let (directory, state, prepared, space) = load_metadata(&*device, &superblock, config.replay)?;
     let end = find_end(&device, &superblock, config.replay)?;
     let start = Lsn(end.0.next_multiple_of(pg_wal::BLOCK));
     let images = u64::from(device.geometry().atomic_write) < PAGE_SIZE as u64;
@@ -61,16 +62,22 @@ pub(crate) fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Re
     let transactions = Arc::new(TransactionManager::new(&state));
     let prepared = prepared.restore(&transactions);
     let engine = Engine { pool: Arc::new(pool), directory, transactions };
-    Ok(Storage::assemble(device, config, engine, wal, superblock, prepared))
+    let storage = Storage::assemble(device, config, engine, wal, superblock, prepared);
+    for (rel, pages) in space {
+        // What was dropped since has no room.
+        if let Ok(open) = storage.opened(rel) {
+            open.heap.restore_space(pages);
+        }
+    }
+    Ok(storage)
 }
 
-fn load_metadata(
-    device: &dyn BlockDevice,
-    s: &Superblock,
-    replay: bool,
-) -> Result<(Directory, RecoveredState, Recovered)> {
+type Metadata = (Directory, RecoveredState, Recovered, SavedSpace);
+
+fn load_metadata(device: &dyn BlockDevice, s: &Superblock, replay: bool) -> Result<Metadata> {
     if s.meta_page == 0 {
-        return Ok((Directory::new(s.data_pages), RecoveredState::default(), Recovered::default()));
+        let directory = Directory::new(s.data_pages);
+        return Ok((directory, RecoveredState::default(), Recovered::default(), SavedSpace::new()));
     }
     let bytes = pg_volume::metadata_read(device, s)?;
     let mut d = Decoder(&bytes);
@@ -78,11 +85,12 @@ fn load_metadata(
     let state = decode_state(&mut d).ok_or(StorageError::CorruptVolume("transaction state is malformed"))?;
     let prepared = Recovered::load(&mut d, &state.running)
         .ok_or(StorageError::CorruptVolume("prepared transactions are malformed"))?;
+    let space = load_maps(&directory, &mut d)?;
     // A log that goes on beyond later checkpoints may give its place to others.
     if !replay {
         directory.claim_run(s.meta_page, bytes.len().div_ceil(PAGE_SIZE) as u32)?;
     }
-    Ok((directory, state, prepared))
+    Ok((directory, state, prepared, space))
 }
 
 fn find_end(device: &Arc<dyn BlockDevice>, s: &Superblock, replay: bool) -> Result<Lsn> {

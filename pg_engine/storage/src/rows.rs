@@ -51,6 +51,7 @@ impl Storage {
             pages: r.blocks(),
             live_tuples: count(r.live.load(Ordering::Relaxed)),
             dead_tuples: count(r.dead.load(Ordering::Relaxed)),
+            all_visible: r.visible.count(),
         })
     }
     /// What it is.
@@ -153,6 +154,10 @@ impl Storage {
     pub fn heap_prefetch(&self, rel: RelId, tids: &[Tid]) -> Result<()> {
         self.engine.pool.prefetch(&self.opened(rel)?.rel, tids.iter().map(|t| t.block));
         Ok(())
+    }
+    /// Which pages of a heap need not be read to know that a row which an index names is visible.
+    pub fn visible_pages(&self, rel: RelId) -> Result<VisiblePages> {
+        Ok(VisiblePages(self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?))
     }
     /// Starts a scan of pages `blocks` (None: all there are now).
     pub fn heap_scan(
@@ -420,6 +425,19 @@ pub trait IndexWorker: Send + 'static {
     fn goes_on(&mut self) -> bool;
     /// There are no more rows.
     fn finish(&mut self);
+}
+
+/// Which pages everyone sees all of.
+///
+/// Ask after the index entry was read: whoever makes a row invisible, or puts another in its place, clears the page's bit first.
+pub struct VisiblePages(Arc<pg_volume::Relation>);
+
+impl VisiblePages {
+    /// Are all rows of this page visible to every snapshot?
+    #[inline]
+    pub fn contains(&self, block: u32) -> bool {
+        self.0.visible.get(block)
+    }
 }
 
 /// A sequential scan.

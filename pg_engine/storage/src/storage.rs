@@ -238,6 +238,10 @@ impl Storage {
         Ok(self.open.write().entry(rel).or_insert(fresh).clone())
     }
 
+    pub(crate) fn opened_already(&self, rel: RelId) -> Option<Arc<Open>> {
+        self.open.read().get(&rel).cloned()
+    }
+
     pub(crate) fn all_opened(&self) -> Vec<Arc<Open>> {
         self.open.read().values().cloned().collect()
     }

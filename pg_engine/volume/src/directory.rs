@@ -96,6 +96,8 @@ pub struct Relation {
     pub dead: AtomicI64,
     /// No id before this one that aborted is left on any of its pages. Not saved: 0 after a restart.
     pub vacuumed: AtomicU64,
+    /// Of a heap: pages that everyone sees all of.
+    pub visible: crate::VisibilityMap,
     /// Needed to free space: may grow into the reserve.
     vital: AtomicBool,
     /// Serialises growth.
@@ -137,6 +139,7 @@ impl Relation {
             live: AtomicI64::new(0),
             dead: AtomicI64::new(0),
             vacuumed: AtomicU64::new(0),
+            visible: crate::VisibilityMap::default(),
             vital: AtomicBool::new(false),
             extend: Mutex::new(()),
             near: [const { AtomicU32::new(0) }; FIRST_LARGE as usize],

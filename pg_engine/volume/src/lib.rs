@@ -37,6 +37,7 @@ pub mod codec;
 mod directory;
 mod layout;
 mod probe;
+mod visibility;
 
 pub use directory::{
     Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
@@ -46,3 +47,4 @@ pub use layout::{
     new_salt, read_config, read_superblock, valid_copies, write_config, write_superblock,
 };
 pub use probe::{Probe, probe};
+pub use visibility::VisibilityMap;

@@ -62,6 +62,8 @@ pub struct NodeStats {
     pub total_micros: u64,
     /// Rows removed by the operator's own filter.
     pub filtered: u64,
+    /// Rows that an index-only scan had to fetch.
+    pub heap_fetches: u64,
 }
 
 /// An operator at work.
@@ -80,6 +82,10 @@ pub(crate) trait Operator: Send {
     }
     /// Rows its own filter removed.
     fn filtered(&self) -> u64 {
+        0
+    }
+    /// Rows that an index-only scan had to fetch.
+    fn heap_fetches(&self) -> u64 {
         0
     }
 }
@@ -125,7 +131,11 @@ impl Exec {
         self.op.affected()
     }
     pub(crate) fn collect_stats(&self, out: &mut Vec<NodeStats>) {
-        out.push(NodeStats { filtered: self.op.filtered(), ..self.stats });
+        out.push(NodeStats {
+            filtered: self.op.filtered(),
+            heap_fetches: self.op.heap_fetches(),
+            ..self.stats
+        });
         for i in self.op.inputs() {
             i.collect_stats(out);
         }
@@ -149,8 +159,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let filter = c.option(filter.as_ref())?;
             scan::seq_scan(relation, columns, filter, &plan.types)?
         }
-        Node::IndexScan { relation, index, range, backward, columns, filter, .. } => {
-            boxed(scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?)
+        Node::IndexScan { relation, index, range, backward, only, columns, filter, .. } => {
+            let scan = scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
+            boxed(if *only { scan.from_keys()? } else { scan })
         }
         Node::FunctionScan { function, args, ordinality, .. } => {
             boxed(misc::FunctionScan::new(function, c.exprs(args)?, *ordinality, &plan.types))

@@ -109,6 +109,16 @@ impl RowReader {
         self.rows += 1;
         Ok(())
     }
+    /// A row whose columns are in an index key.
+    fn push_key(&mut self, columns: &[(pg_catalog::IndexKey, Option<usize>)], key: &[u8]) -> Result<()> {
+        let mut rest = key;
+        for (column, place) in columns {
+            let out = place.and_then(|n| self.builders.get_mut(n));
+            rest = keys::take_index_value(column, rest, out)?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
     pub(super) fn finish(&mut self) -> Result<Batch> {
         let width =
             self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
@@ -304,6 +314,37 @@ pub(crate) struct IndexScan {
     target: usize,
     key: Vec<u8>,
     filtered: u64,
+    only: Option<Box<KeyReader>>,
+    heap_fetches: u64,
+}
+
+/// Rows from index keys, where everyone sees the page that the row is on.
+struct KeyReader {
+    /// The key's columns up to the last one that is wanted, with the position of its builder.
+    columns: Vec<(pg_catalog::IndexKey, Option<usize>)>,
+    pages: Option<pg_storage::VisiblePages>,
+    /// Keys of the tids at hand: their bytes end to end, and where each ends. None: they are not known.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl KeyReader {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+    fn add(&mut self, key: &[u8]) {
+        // Nothing is read from keys to count rows.
+        if !self.columns.is_empty() {
+            self.bytes.extend_from_slice(key);
+        }
+        self.ends.push(self.bytes.len());
+    }
+    fn key(&self, n: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(n)?;
+        let start = n.checked_sub(1).and_then(|n| self.ends.get(n)).map_or(0, |e| *e);
+        self.bytes.get(start..end)
+    }
 }
 
 struct Range {
@@ -375,7 +416,29 @@ impl IndexScan {
             target: 32,
             key: Vec::new(),
             filtered: 0,
+            only: None,
+            heap_fetches: 0,
         })
+    }
+
+    /// The columns are to be taken from the keys where that is enough.
+    pub(crate) fn from_keys(mut self) -> Result<Self> {
+        let mut columns = Vec::new();
+        let mut missing: Vec<usize> = (0..self.reader.stored.len()).collect();
+        for key in self.index.keys.iter().take(self.index.key_count) {
+            if missing.is_empty() {
+                break;
+            }
+            let place = missing.iter().position(|n| {
+                self.reader.wanted.get(*n).is_some_and(|a| usize::try_from(key.attnum) == Ok(a + 1))
+            });
+            columns.push((key.clone(), place.map(|p| missing.swap_remove(p))));
+        }
+        if !missing.is_empty() || self.reader.ctid.is_some() {
+            return Err(SqlError::internal("an index-only scan of columns that its index does not have"));
+        }
+        self.only = Some(Box::new(KeyReader { columns, pages: None, bytes: Vec::new(), ends: Vec::new() }));
+        Ok(self)
     }
 
     /// Appends the equality columns' key; false: a NULL or a value out of the column's range, nothing matches.
@@ -406,6 +469,11 @@ impl IndexScan {
         }
         rt.storage().index_lookup(self.index.storage, &self.key, &mut self.tids).map_err(storage_error)?;
         self.at = 0;
+        self.start_only(rt)?;
+        if let Some(only) = &mut self.only {
+            only.clear();
+            self.tids.iter().for_each(|_| only.add(&self.key));
+        }
         self.reader.start(1);
         self.fetch(rt, 1)?;
         self.yield_rows(rt)
@@ -420,6 +488,15 @@ impl IndexScan {
         }
         while self.at < self.tids.len() && self.reader.rows < limit {
             let tid = self.tids[self.at];
+            if let Some(only) = &self.only {
+                let seen = only.pages.as_ref().is_some_and(|p| p.contains(tid.block));
+                if let Some(key) = only.key(self.at).filter(|_| seen) {
+                    self.reader.push_key(&only.columns, key)?;
+                    self.at += 1;
+                    continue;
+                }
+                self.heap_fetches += 1;
+            }
             self.at += 1;
             let reader = &mut self.reader;
             let row = rt
@@ -429,6 +506,17 @@ impl IndexScan {
             if let Some(r) = row {
                 r?;
             }
+        }
+        Ok(())
+    }
+
+    /// Which rows need no fetching: none in a serializable transaction, whose reads of rows are noted.
+    fn start_only(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
+        if let Some(only) = &mut self.only
+            && only.pages.is_none()
+            && !Storage::watches(rt.snapshot)
+        {
+            only.pages = Some(rt.storage().visible_pages(self.heap).map_err(storage_error)?);
         }
         Ok(())
     }
@@ -568,6 +656,9 @@ impl IndexScan {
             found.reverse();
         }
         self.tids = found.into_iter().map(|f| f.1).collect();
+        if let Some(only) = &mut self.only {
+            only.clear();
+        }
         (self.stretches, self.by_scan) = (Some(VecDeque::new()), true);
         Ok(())
     }
@@ -581,9 +672,21 @@ impl IndexScan {
     fn more(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         self.tids.clear();
         self.at = 0;
+        self.start_only(rt)?;
+        if let Some(only) = &mut self.only {
+            only.clear();
+        }
         loop {
             if let Some(scan) = &mut self.scan {
-                let more = scan.next_batch(&mut self.tids).map_err(storage_error)?;
+                let tids = &mut self.tids;
+                let more = match &mut self.only {
+                    None => scan.next_batch(tids),
+                    Some(only) => scan.next_entries(|key, tid| {
+                        tids.push(tid);
+                        only.add(key);
+                    }),
+                };
+                let more = more.map_err(storage_error)?;
                 if !more {
                     self.scan = None;
                 }
@@ -659,6 +762,10 @@ impl Operator for IndexScan {
         self.stretches = None;
         self.by_scan = false;
         self.scan = None;
+        if let Some(only) = &mut self.only {
+            only.clear();
+            only.pages = None;
+        }
         self.tids.clear();
         self.at = 0;
         self.target = 32;
@@ -668,5 +775,8 @@ impl Operator for IndexScan {
     }
     fn filtered(&self) -> u64 {
         self.filtered
+    }
+    fn heap_fetches(&self) -> u64 {
+        self.heap_fetches
     }
 }

@@ -136,8 +136,13 @@ impl Describer<'_> {
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
                 Ok((item, names))
             }
-            Node::IndexScan { relation, index, alias, range, backward, columns, filter } => {
-                let kind = if *backward { "Index Scan Backward" } else { "Index Scan" };
+            Node::IndexScan { relation, index, alias, range, backward, only, columns, filter } => {
+                let kind = match (*only, *backward) {
+                    (false, false) => "Index Scan",
+                    (false, true) => "Index Scan Backward",
+                    (true, false) => "Index Only Scan",
+                    (true, true) => "Index Only Scan Backward",
+                };
                 let mut item = self.item(plan, kind);
                 item.suffix = format!(" using {}", index.name);
                 item.hidden.push(("Index Name", index.name.clone()));
@@ -147,6 +152,9 @@ impl Describer<'_> {
                     item.properties.push(("Index Cond", Property::Text(text)));
                 }
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                if *only && let Some(actual) = item.actual {
+                    item.properties.push(("Heap Fetches", Property::Number(actual.heap_fetches)));
+                }
                 Ok((item, names))
             }
             Node::NestedLoop { kind, left, right, slots, on } => {

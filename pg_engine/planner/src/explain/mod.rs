@@ -33,6 +33,8 @@ pub struct Actual {
     pub loops: u64,
     /// Rows removed by the node's filter, all loops together.
     pub filtered: u64,
+    /// Rows that an index-only scan had to fetch, all loops together.
+    pub heap_fetches: u64,
 }
 
 /// A line of the tree with what belongs to it.

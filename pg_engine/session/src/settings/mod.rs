@@ -440,6 +440,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         work_mem: number("work_mem") as f64 * 1024.0,
         enable_seqscan: on("enable_seqscan"),
         enable_indexscan: on("enable_indexscan"),
+        enable_indexonlyscan: on("enable_indexonlyscan"),
         enable_nestloop: on("enable_nestloop"),
         enable_hashjoin: on("enable_hashjoin"),
         enable_mergejoin: on("enable_mergejoin"),

@@ -244,6 +244,7 @@ pub static TABLE: &[Definition] = &[
     ),
     def("enable_hashagg", Bool, "on", User, METHOD, "Allows grouping by hashing."),
     def("enable_hashjoin", Bool, "on", User, METHOD, "Allows hash joins."),
+    def("enable_indexonlyscan", Bool, "on", User, METHOD, "Allows index-only scans."),
     def("enable_indexscan", Bool, "on", User, METHOD, "Allows index scans."),
     def("enable_mergejoin", Bool, "on", User, METHOD, "Allows merge joins."),
     def("enable_nestloop", Bool, "on", User, METHOD, "Allows nested loops."),

@@ -10,8 +10,9 @@
 //!
 //! A descending column has all bytes but the first flipped. No encoded column is a prefix of another of its type, so
 //! keys compare right with `memcmp` whatever follows them (a row id, say). Keys compare equal exactly when the values
-//! do, but cannot be turned back into values: numeric loses its scale, char(n) its blanks.
+//! do, but not all can be turned back into values ([`is_decodable`]): numeric loses its scale, char(n) its blanks.
 
+mod decode;
 mod range;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::{
     vector::{ColumnData, Physical, Vector},
 };
 
+pub use decode::is_decodable;
 pub use range::{KeyRange, successor};
 
 const NULL_FIRST: u8 = 0;
