@@ -29,6 +29,8 @@ pub enum HeapFault {
     Chain,
     /// A page of a large row's chain belongs to another row too.
     SharedChain,
+    /// The visibility map says that everyone sees all of the page, which is not so.
+    Visibility,
 }
 
 impl core::fmt::Display for HeapFault {
@@ -41,6 +43,7 @@ impl core::fmt::Display for HeapFault {
             Self::Future => "row version of a transaction that has not begun",
             Self::Chain => "broken overflow chain",
             Self::SharedChain => "overflow page of two rows",
+            Self::Visibility => "page wrongly marked as visible to everyone",
         })
     }
 }
@@ -72,7 +75,14 @@ impl Heap<'_> {
         chains: &mut Chains,
         report: &mut dyn FnMut(u16, HeapFault),
     ) -> Result<()> {
-        let page = self.copy(block)?;
+        let (page, marked) = {
+            let guard = self.engine.pool.read(self.rel, block)?;
+            // The latch keeps the bit and the page as they belong together.
+            (Box::new(Page::clone(&guard)), self.rel.visible.get(block))
+        };
+        if marked && !self.all_visible(&page, self.engine.transactions.fresh_horizon()) {
+            report(0, HeapFault::Visibility);
+        }
         if page.kind() != slotted::KIND_HEAP {
             return Ok(());
         }

@@ -224,6 +224,8 @@ impl<'a> Heap<'a> {
                 space.set_target(who, block);
                 return Ok((block, guard));
             }
+            // A smaller row may fit.
+            self.note_space(block, &guard);
             drop(guard);
             candidate = space.take(need + RESERVE);
         }
@@ -709,7 +711,8 @@ impl Heap<'_> {
     /// Tells the free-space map about a page.
     pub(crate) fn note_space(&self, block: u32, page: &Page) {
         if page.kind() == slotted::KIND_HEAP {
-            self.state.space.note(block, slotted::gap(page));
+            let full = usize::from(slotted::count(page)) >= slotted::MAX_SLOTS;
+            self.state.space.note(block, if full { 0 } else { slotted::gap(page) });
         }
     }
     /// Every block.

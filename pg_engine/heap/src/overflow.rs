@@ -10,7 +10,8 @@
 
 use alloc::vec::Vec;
 
-use pg_page::{PAGE_SIZE, StorageError, Xid, ops::Ops};
+use pg_buffer_manager::WriteGuard;
+use pg_page::{PAGE_SIZE, StorageError, Xid, ops::Ops, slotted};
 
 use crate::heap::{Heap, MAX_PAYLOAD, Result};
 
@@ -19,6 +20,21 @@ pub(crate) const KIND_OVERFLOW: u8 = 2;
 const DATA: usize = 40;
 const CAPACITY: usize = PAGE_SIZE - DATA;
 const LAST: u32 = u32::MAX;
+
+/// Room of a heap page without rows, as the free-space map counts it.
+const EMPTY: usize = (PAGE_SIZE - slotted::SLOTS) / 32 * 32;
+
+/// A page for a piece of a payload: an empty one of the heap, or a new one.
+fn page<'a>(heap: &Heap<'a>, xid: Xid) -> Result<(u32, WriteGuard<'a>)> {
+    if let Some(block) = heap.state.space.take(EMPTY).filter(|b| *b < heap.rel.blocks()) {
+        let guard = heap.engine.pool.write(heap.rel, block)?;
+        if guard.kind() == slotted::KIND_HEAP && slotted::count(&guard) == 0 {
+            return Ok((block, guard));
+        }
+        heap.note_space(block, &guard);
+    }
+    heap.engine.pool.extend(&heap.engine.directory, heap.rel, KIND_OVERFLOW, xid)
+}
 
 /// Writes a payload to overflow pages; gives the stub.
 pub(crate) fn store(heap: &Heap<'_>, xid: Xid, payload: &[u8]) -> Result<Vec<u8>> {
@@ -31,14 +47,16 @@ pub(crate) fn store(heap: &Heap<'_>, xid: Xid, payload: &[u8]) -> Result<Vec<u8>
     // From the end, so that each page knows its successor.
     for part in Some(tail).filter(|t| !t.is_empty()).into_iter().chain(body.rchunks(CAPACITY)) {
         heap.engine.pool.wal().throttle()?;
-        let (block, mut guard) =
-            heap.engine.pool.extend(&heap.engine.directory, heap.rel, KIND_OVERFLOW, xid)?;
+        let (block, mut guard) = page(heap, xid)?;
         let mut head = [0; DATA - 24];
         head[0..2].copy_from_slice(&((DATA + part.len()) as u16).to_le_bytes());
         head[2..4].copy_from_slice(&(PAGE_SIZE as u16).to_le_bytes());
         head[4..8].copy_from_slice(&next.to_le_bytes());
         head[8..16].copy_from_slice(&xid.0.to_le_bytes());
         let mut ops = Ops::new();
+        if guard.kind() != KIND_OVERFLOW {
+            ops.format(KIND_OVERFLOW);
+        }
         ops.write_parts(24, &[&head, part]);
         heap.change(xid, &mut [(&mut guard, &ops)]);
         next = block;

@@ -109,8 +109,11 @@ impl Heap<'_> {
             self.give(&header, payload, |p| row(Tid { block, slot }, p))?;
         }
         if all_visible {
-            // The latch keeps changes out.
-            self.rel.visible.set(block);
+            // The latch keeps changes out. Vacuum will pass over the page: what room it has is noted now.
+            if !self.rel.visible.get(block) {
+                self.rel.visible.set(block);
+                self.note_space(block, &page);
+            }
         }
         // A hint may reach the device before a commit that nobody waited for.
         if all_visible && !known && self.engine.pool.wal().settled() {
