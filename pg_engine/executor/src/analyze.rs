@@ -29,17 +29,19 @@ pub(crate) fn update_sizes(relation: &Relation, cx: &ExecContext<'_>) -> Result<
 
 fn sizes(relation: &Relation, tuples: f64, pages: u32, cx: &ExecContext<'_>) -> Result<()> {
     let ddl = Ddl::new(cx, "ANALYZE")?;
-    let put = |oid: Oid, tuples: f64, pages: u32| -> Result<()> {
+    let put = |oid: Oid, tuples: f64, pages: u32, visible: u32| -> Result<()> {
         ddl.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| {
             r.put("reltuples", tuples as f32);
             r.put("relpages", pages as i32);
+            r.put("relallvisible", visible as i32);
         })?;
         Ok(())
     };
-    put(relation.oid, tuples, pages)?;
+    let visible = cx.engine.storage().relation_stats(relation.storage).map_or(0, |s| s.all_visible);
+    put(relation.oid, tuples, pages, visible.min(pages))?;
     for i in &relation.indexes {
         let s = cx.engine.storage().relation_stats(i.storage).map_err(storage_error)?;
-        put(i.oid, tuples, s.pages)?;
+        put(i.oid, tuples, s.pages, 0)?;
     }
     ddl.step();
     Ok(())

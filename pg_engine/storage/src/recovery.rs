@@ -18,8 +18,8 @@ use platform::{
 };
 
 use crate::{
-    maps::{SavedSpace, load_maps},
     api::StorageConfig,
+    maps::{SavedSpace, load_maps},
     prepared::{KIND_PREPARE, KIND_ROLLBACK_PREPARED, Recovered},
     storage::{Result, Storage},
     transaction::{CommitRecord, KIND_COMMIT},
