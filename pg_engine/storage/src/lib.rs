@@ -40,6 +40,7 @@
 extern crate alloc;
 
 mod api;
+mod backup;
 mod checkpoint;
 mod maps;
 mod prepared;
@@ -52,6 +53,7 @@ mod vacuum;
 mod verify;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
+pub use backup::{BackupStart, Ending, PageRun, commit_of};
 pub use checkpoint::CheckpointStats;
 pub use pg_btree::{
     IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
@@ -63,6 +65,7 @@ pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
 };
 pub use pg_volume::{OwnerFault, Probe, RelationKind};
+pub use pg_wal::ReadError;
 pub use prepared::PreparedInfo;
 pub use rows::{HeapScan, IndexScan, IndexWorker, VisiblePages};
 pub use storage::Storage;

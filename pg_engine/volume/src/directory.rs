@@ -449,6 +449,11 @@ impl Directory {
     pub fn set_aside(&self) {
         self.space.lock().ensure_spare(0);
     }
+    /// So many free pages in a row. They are not taken: for a directory that no one else uses.
+    pub fn find_free(&self, pages: u32) -> Option<u32> {
+        self.space.lock().free.iter().find(|(_, len)| **len >= pages).map(|(start, _)| *start)
+    }
+
     /// Checks that every page has one owner: a relation, a metadata snapshot or the free space. `report` gets each page range without one, or with two, and whose it is.
     pub fn audit(&self, report: &mut dyn FnMut(Range<u32>, OwnerFault)) {
         let mut owned: Vec<(u32, u32, Option<RelId>)> = Vec::new();
