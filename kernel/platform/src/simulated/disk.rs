@@ -153,6 +153,11 @@ impl SimDisk {
         (s.transfers, s.log_writes, s.flushes, s.met) = (0, 0, 0, 0);
     }
 
+    /// Changes what is to go wrong, without counting anew.
+    pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.lock().faults);
+    }
+
     /// Faults other than a power cut that were met since they were set.
     pub fn met(&self) -> u64 {
         self.lock().met
@@ -307,7 +312,7 @@ impl BlockDevice for SimDisk {
         self.check(offset, buf.len())?;
         self.begin(offset ^ 0x5555)?;
         self.delay(class);
-        let s = self.lock();
+        let mut s = self.lock();
         let at = offset as usize;
         buf.copy_from_slice(&s.current[at..at + buf.len()]);
         let rate = s.faults.read_errors;
@@ -319,6 +324,7 @@ impl BlockDevice for SimDisk {
             && world.random() % misread == 0
         {
             let r = world.random();
+            s.met += 1;
             if r % 2 == 0 {
                 let last = s.current.len() / PAGE - 1;
                 let elsewhere = (r as usize >> 8) % last * PAGE;

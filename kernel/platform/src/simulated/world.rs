@@ -100,13 +100,30 @@ impl State {
     /// Who goes on. None: no one ever.
     fn pick(&mut self) -> Option<usize> {
         loop {
-            let runnable: Vec<usize> =
-                (0..self.tasks.len()).filter(|i| self.tasks[*i].status == Status::Runnable).collect();
-            if !runnable.is_empty() {
-                let r = self.next_random() as usize;
-                let next = runnable[r % runnable.len()];
-                self.note(next as u64);
-                return Some(next);
+            let mut runnable = 0;
+            for t in &mut self.tasks {
+                match t.status {
+                    Status::Runnable => runnable += 1,
+                    // Whoever spins does not hold the clock up.
+                    Status::Blocked { deadline: Some(d), .. } if d <= self.now => {
+                        t.status = Status::Runnable;
+                        t.timed_out = true;
+                        runnable += 1;
+                    }
+                    _ => {}
+                }
+            }
+            if runnable != 0 {
+                let chosen = self.next_random() as usize % runnable;
+                let mut left = chosen;
+                let next = self.tasks.iter().position(|t| {
+                    let is = t.status == Status::Runnable;
+                    let hit = is && left == 0;
+                    left = left.saturating_sub(usize::from(is));
+                    hit
+                });
+                self.note(next.map_or(u64::MAX, |n| n as u64));
+                return next;
             }
             let next = self
                 .tasks
@@ -189,6 +206,11 @@ impl World {
     /// Lets others go on.
     pub fn yield_now(&self, me: usize) {
         let mut s = self.lock();
+        if s.stopped.is_some() && thread::panicking() {
+            // It waits, while it unwinds, for something that a task which is gone will never do.
+            drop(s);
+            self.bury(me);
+        }
         s.now += Duration::from_micros(1);
         s = self.switch(s, me);
         Self::unwind_if_stopped(s);
@@ -211,20 +233,16 @@ impl World {
     /// Wakes those who wait for `key`: all or one of them.
     pub fn wake(&self, key: usize, all: bool) {
         let mut s = self.lock();
-        let waiting: Vec<usize> = (0..s.tasks.len())
-            .filter(|i| matches!(s.tasks[*i].status, Status::Blocked { key: k, .. } if k == key))
-            .collect();
-        if waiting.is_empty() {
+        let waits = |t: &Task| matches!(t.status, Status::Blocked { key: k, .. } if k == key);
+        let waiting = s.tasks.iter().filter(|t| waits(t)).count();
+        if waiting == 0 {
             return;
         }
-        if all {
-            for i in waiting {
-                s.tasks[i].status = Status::Runnable;
+        let only = if all { None } else { Some(s.next_random() as usize % waiting) };
+        for (i, t) in s.tasks.iter_mut().filter(|t| waits(t)).enumerate() {
+            if only.is_none_or(|n| n == i) {
+                t.status = Status::Runnable;
             }
-        } else {
-            let r = s.next_random() as usize;
-            let i = waiting[r % waiting.len()];
-            s.tasks[i].status = Status::Runnable;
         }
     }
     pub fn now(&self) -> Duration {

@@ -1,0 +1,178 @@
+//! Several lives of one machine: start, recover, check, work, and die.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pg_storage::*;
+use platform::{
+    block::BlockDevice,
+    bug::Bug,
+    simulated::{
+        Outcome, Report,
+        disk::{Faults, SimDisk},
+        simulate_with,
+    },
+    task,
+};
+
+use crate::{
+    known::{Known, know},
+    workload::{Client, Random, WORKERS, create},
+};
+
+/// What may go wrong in the lives of one seed.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// The device writes so much whole.
+    pub atomic: u32,
+    /// All along.
+    pub disk: Faults,
+    /// While clients work; opening and checking meet none of it.
+    pub work: Faults,
+    /// `work` counts in the last life only, which no cut ends: what it does is noticed in the same life or not at all.
+    pub only_last: bool,
+    /// One log write or flush fails or is lost, at a number below this, in each life but the last. 0: none.
+    pub log_error_below: u64,
+    pub flush_error_below: u64,
+    pub lost_log_write_below: u64,
+    /// Planted in the engine.
+    pub bug: Option<Bug>,
+}
+
+impl Plan {
+    fn damages(&self) -> bool {
+        self.work.misreads + self.work.lost_writes + self.work.misdirected_writes != 0
+    }
+    fn stops(&self) -> bool {
+        self.log_error_below + self.flush_error_below != 0
+    }
+}
+
+fn machine(
+    disk: &Arc<SimDisk>,
+    known: Arc<Mutex<Known>>,
+    seed: u64,
+    work: Faults,
+    last: bool,
+    damages: bool,
+) {
+    let device: Arc<dyn BlockDevice> = disk.clone();
+    if Storage::probe(&*device).unwrap() == Probe::Blank {
+        assert!(know(&known).tables.is_none(), "a volume that was in use is blank");
+        Storage::format(&*device, &FormatOptions { wal_bytes: Some(1 << 20), config: vec![7; 100] }).unwrap();
+    }
+    assert_eq!(Storage::read_config(&*device).unwrap(), [7; 100]);
+    let config = StorageConfig {
+        buffer_pool_bytes: 70 * 8192,
+        checkpoint_wal_bytes: 200 << 10,
+        checkpoint_interval: Duration::from_secs(5),
+        background_tasks: true,
+        ..StorageConfig::default()
+    };
+    let s = Storage::open(device, config).unwrap();
+    let (tables, run) = {
+        let mut k = know(&known);
+        k.runs += 1;
+        (k.tables, k.runs)
+    };
+    let client = match tables {
+        Some(tables) => {
+            let client = Client { s, known, tables };
+            client.check(true);
+            client
+        }
+        None => {
+            let tables = create(&s, &known).unwrap();
+            know(&known).tables = Some(tables);
+            Client { s, known, tables }
+        }
+    };
+    client.finish_all(&mut Random(seed ^ 0xbeef));
+    client.rebuild();
+    disk.change_faults(|f| *f = Faults { cut_after: f.cut_after, ..work });
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|w| {
+            let client = client.clone();
+            task::spawn("worker", move || client.work((w, run, seed), damages))
+        })
+        .collect();
+    let keeper = {
+        let client = client.clone();
+        task::spawn("keeper", move || keep(&client, Random(seed ^ 0xdead)))
+    };
+    for w in workers {
+        w.join().unwrap();
+    }
+    keeper.join().unwrap();
+    disk.change_faults(|f| *f = Faults { cut_after: f.cut_after, sector: f.sector, ..Faults::default() });
+    if last {
+        client.check(false);
+        client.s.shutdown().unwrap();
+    }
+}
+
+/// Checkpoints and vacuums in between. What a bad disk keeps it from is tried again by others.
+fn keep(client: &Client, mut r: Random) {
+    let Client { s, tables, .. } = client;
+    for _ in 0..4 {
+        task::sleep(Duration::from_micros(500 + r.below(6000)));
+        let heaps: Vec<RelId> =
+            s.relations().into_iter().filter(|r| r.1 == RelationKind::Heap).map(|r| r.0).collect();
+        let _ = match r.below(4) {
+            0 => s.checkpoint(),
+            1 => s.vacuum(tables.churn).map(|_| ()),
+            2 => s.vacuum(tables.accounts).map(|_| ()),
+            _ => s.vacuum(heaps[r.below(heaps.len() as u64) as usize]).map(|_| ()),
+        };
+    }
+}
+
+/// What came of a seed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Story {
+    /// Of each life.
+    pub hashes: Vec<u64>,
+    /// Commits that were acknowledged and are there.
+    pub acknowledged: usize,
+    /// Asynchronous commits that a cut took.
+    pub lost: usize,
+    /// Faults that were met while clients worked.
+    pub met: u64,
+}
+
+/// Four lives of one machine. Gives what happened, or what went wrong.
+pub fn lives(seed: u64, plan: Plan) -> Result<Story, String> {
+    let disk = Arc::new(SimDisk::new(20 << 20, plan.atomic));
+    let known = Arc::new(Mutex::new(Known::default()));
+    let mut r = Random(seed.wrapping_mul(77) + 5);
+    let mut story = Story::default();
+    for life in 0..4 {
+        let last = life == 3;
+        let mut below = |n: u64| (n != 0 && !last).then(|| 1 + r.below(n));
+        let cut_after = below(if life == 0 { 500 } else { 600 });
+        let log =
+            (below(plan.log_error_below), below(plan.flush_error_below), below(plan.lost_log_write_below));
+        disk.set_faults(Faults { cut_after, ..plan.disk });
+        let work = if plan.only_last && !last { plan.disk } else { plan.work };
+        let work = Faults { log_error: log.0, flush_error: log.1, lost_log_write: log.2, ..work };
+        let (d, k, damages) = (disk.clone(), known.clone(), plan.damages());
+        let s = seed + life * 1000;
+        let report: Report<()> = simulate_with(s, plan.bug, move || machine(&d, k, s, work, last, damages));
+        story.hashes.push(report.hash);
+        story.met += disk.met();
+        let panics = report.panics.join("; ");
+        match report.outcome {
+            _ if !panics.is_empty() => return Err(format!("life {life}: a task panicked: {panics}")),
+            Outcome::Finished(()) => {}
+            Outcome::PowerCut if !last => {}
+            Outcome::Fatal(_) if plan.stops() && !last => {}
+            other => return Err(format!("life {life}: {other:?}")),
+        }
+        disk.power_cycle(s);
+    }
+    let k = know(&known);
+    (story.acknowledged, story.lost) = (k.count(), k.lost);
+    Ok(story)
+}

@@ -1,0 +1,285 @@
+//! What the clients do.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pg_storage::*;
+use platform::task;
+
+use crate::known::{Known, Tables, know};
+
+pub const ACCOUNTS: u32 = 30;
+pub const WORKERS: u64 = 4;
+const OPERATIONS: u64 = 15;
+
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// One client's view of the world.
+#[derive(Clone)]
+pub struct Client {
+    pub s: Arc<Storage>,
+    pub known: Arc<Mutex<Known>>,
+    pub tables: Tables,
+}
+
+fn account(id: u32, balance: i64) -> Vec<u8> {
+    let mut v = id.to_be_bytes().to_vec();
+    v.extend_from_slice(&balance.to_le_bytes());
+    v.extend_from_slice(&[0xaa; 60]);
+    v
+}
+
+pub fn balance(payload: &[u8]) -> (u32, i64) {
+    (
+        u32::from_be_bytes(payload[..4].try_into().unwrap()),
+        i64::from_le_bytes(payload[4..12].try_into().unwrap()),
+    )
+}
+
+/// Makes the tables, unless an earlier life did so and died before it could tell.
+pub fn create(s: &Arc<Storage>, known: &Mutex<Known>) -> Result<Tables, StorageError> {
+    let made = know(known).making;
+    if let Some(tables) = made
+        && s.relation_kind(tables.objects).is_ok()
+    {
+        return Ok(tables);
+    }
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let mut pair = || -> Result<_, StorageError> {
+        let heap = s.create_relation(&mut t, RelationKind::Heap)?;
+        Ok((heap, s.create_relation(&mut t, RelationKind::BTree { heap })?))
+    };
+    let ((accounts, accounts_key), (history, history_key), (churn, churn_key)) = (pair()?, pair()?, pair()?);
+    let objects = s.create_relation(&mut t, RelationKind::Heap)?;
+    for id in 0..ACCOUNTS {
+        let tid = s.heap_insert(&mut t, accounts, &account(id, 0))?;
+        s.index_insert(&mut t, accounts_key, &id.to_be_bytes(), tid, Unique::Yes)?;
+    }
+    let tables = Tables { accounts, accounts_key, history, history_key, churn, churn_key, objects };
+    know(known).making = Some(tables);
+    t.commit()?;
+    Ok(tables)
+}
+
+impl Client {
+    /// Asks for a commit and notes what came of it.
+    pub fn commit(&self, mut t: Transaction, op: u64, awaited: bool) -> Result<(), StorageError> {
+        t.set_async_commit(!awaited);
+        know(&self.known).asked(op, awaited);
+        t.commit()?;
+        know(&self.known).acknowledged(op);
+        Ok(())
+    }
+
+    /// Adds to an account, following concurrent updates as READ COMMITTED does.
+    fn add(&self, t: &mut Transaction, id: u32, delta: i64, hot: bool) -> Result<(), StorageError> {
+        let Self { s, tables, .. } = self;
+        let mut tids = Vec::new();
+        let snapshot = t.snapshot();
+        s.index_lookup(tables.accounts_key, &id.to_be_bytes(), &mut tids)?;
+        let mut found = None;
+        for tid in tids {
+            if let Some(f) = s.heap_fetch(tables.accounts, tid, &snapshot, |tid, p| (tid, balance(p)))? {
+                assert!(found.is_none(), "account {id} is there twice");
+                found = Some(f);
+            }
+        }
+        let (mut tid, (_, mut old)) = found.expect("an account is missing");
+        let touched = if hot { Touched::Nothing } else { Touched::Indexed };
+        loop {
+            match s.heap_update(t, tables.accounts, tid, &account(id, old + delta), touched)? {
+                RowOutcome::Done { tid, hot } => {
+                    if !hot {
+                        s.index_insert(t, tables.accounts_key, &id.to_be_bytes(), tid, Unique::Yes)?;
+                    }
+                    t.next_command();
+                    return Ok(());
+                }
+                RowOutcome::ConcurrentlyUpdated { latest } => {
+                    tid = latest;
+                    old = s.heap_fetch_version(tables.accounts, tid, balance)?.expect("latest version").1;
+                }
+                other => panic!("account {id}: {other:?}"),
+            }
+        }
+    }
+
+    /// Locks an account in some mode; the version may have been replaced since, which is all right.
+    fn lock(&self, t: &mut Transaction, r: &mut Random, id: u32) -> Result<(), StorageError> {
+        let Self { s, tables, .. } = self;
+        let mode =
+            [RowLock::KeyShare, RowLock::Share, RowLock::NoKeyUpdate, RowLock::Update][r.below(4) as usize];
+        let mut tids = Vec::new();
+        let snapshot = t.snapshot();
+        s.index_lookup(tables.accounts_key, &id.to_be_bytes(), &mut tids)?;
+        for tid in tids {
+            if let Some(tid) = s.heap_fetch(tables.accounts, tid, &snapshot, |tid, _| tid)? {
+                s.heap_lock(t, tables.accounts, tid, mode, WaitPolicy::Block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves money and writes it down. False: rolled back.
+    fn transfer(&self, r: &mut Random, op: u64) -> Result<bool, StorageError> {
+        let Self { s, tables, .. } = self;
+        let mut t = s.begin(Isolation::ReadCommitted);
+        let (from, to) = (r.below(u64::from(ACCOUNTS)) as u32, r.below(u64::from(ACCOUNTS)) as u32);
+        let amount = r.below(100) as i64;
+        if r.one_in(3) {
+            self.lock(&mut t, r, to)?;
+        }
+        self.add(&mut t, from, -amount, !r.one_in(4))?;
+        if r.one_in(6) {
+            // What is done in a savepoint and undone leaves nothing behind.
+            let savepoint = t.begin_sub();
+            self.add(&mut t, to, 1_000_000, r.one_in(2))?;
+            t.rollback_to(savepoint)?;
+            t.release_sub(savepoint)?;
+        }
+        self.add(&mut t, to, amount, !r.one_in(4))?;
+        let mut row = op.to_be_bytes().to_vec();
+        row.extend_from_slice(&from.to_le_bytes());
+        row.extend_from_slice(&to.to_le_bytes());
+        row.extend_from_slice(&amount.to_le_bytes());
+        let tid = s.heap_insert(&mut t, tables.history, &row)?;
+        assert_eq!(
+            s.index_insert(&mut t, tables.history_key, &op.to_be_bytes(), tid, Unique::Yes)?,
+            IndexInsert::Done
+        );
+        if r.one_in(10) {
+            t.abort();
+            return Ok(false);
+        }
+        if r.one_in(6) {
+            return self.in_two_phases(r, t, op);
+        }
+        self.commit(t, op, !r.one_in(3))?;
+        Ok(true)
+    }
+
+    /// Prepares, lets others go on, and then ends the transaction or leaves it to the next life.
+    fn in_two_phases(&self, r: &mut Random, t: Transaction, op: u64) -> Result<bool, StorageError> {
+        self.s.prepare(t, &op.to_string(), b"")?;
+        know(&self.known).prepared.insert(op);
+        task::sleep(Duration::from_micros(r.below(300)));
+        self.finish(op, !r.one_in(4))
+    }
+
+    fn finish(&self, op: u64, commit: bool) -> Result<bool, StorageError> {
+        let mut k = know(&self.known);
+        k.prepared.remove(&op);
+        if commit {
+            k.asked(op, true);
+        }
+        drop(k);
+        let there = self.s.finish_prepared(&op.to_string(), commit, |_| true)?;
+        assert!(there, "prepared transfer {op:x} is gone");
+        if commit {
+            know(&self.known).acknowledged(op);
+        }
+        Ok(commit)
+    }
+
+    /// What was prepared in an earlier life and not ended is ended now.
+    pub fn finish_all(&self, r: &mut Random) {
+        let found: Vec<u64> = self.s.prepared().iter().map(|p| p.name.parse().unwrap()).collect();
+        {
+            let k = know(&self.known);
+            let lost: Vec<_> = k.prepared.iter().filter(|op| !found.contains(op)).collect();
+            assert!(lost.is_empty(), "prepared and gone: {lost:x?}");
+            let wrong: Vec<_> = found.iter().filter(|op| k.is_over(**op)).collect();
+            assert!(wrong.is_empty(), "ended and back: {wrong:x?}");
+        }
+        for op in found {
+            if !self.finish(op, r.one_in(2)).unwrap() {
+                know(&self.known).undone(op);
+            }
+        }
+        assert!(self.s.prepared().is_empty());
+    }
+
+    /// Rows of an operation: 'a' and 'c' stay, 'b' is rolled back to a savepoint.
+    fn churn(&self, r: &mut Random, op: u64) -> Result<bool, StorageError> {
+        let Self { s, tables, .. } = self;
+        let mut t = s.begin(Isolation::ReadCommitted);
+        let put = |t: &mut Transaction, kind: u8, len: usize| {
+            let mut key = op.to_be_bytes().to_vec();
+            key.push(kind);
+            let mut row = key.clone();
+            row.resize(9 + len, kind);
+            let tid = s.heap_insert(t, tables.churn, &row)?;
+            s.index_insert(t, tables.churn_key, &key, tid, Unique::Yes)
+        };
+        let len = if r.one_in(12) { 9000 + r.below(12_000) } else { r.below(600) } as usize;
+        put(&mut t, b'a', len)?;
+        let savepoint = t.begin_sub();
+        put(&mut t, b'b', 30)?;
+        if r.one_in(3) {
+            let scratch = s.create_relation(&mut t, RelationKind::Heap)?;
+            s.heap_insert(&mut t, scratch, &[7; 3000])?;
+            if r.one_in(2) {
+                s.drop_relation(&mut t, scratch)?;
+            }
+        }
+        t.rollback_to(savepoint)?;
+        put(&mut t, b'c', 50)?;
+        t.release_sub(savepoint)?;
+        self.commit(t, op, !r.one_in(3))?;
+        Ok(true)
+    }
+
+    /// Fifteen operations. `bad_pages`: reading may meet damage, which must be noticed.
+    pub fn work(&self, (worker, run, seed): (u64, u64, u64), bad_pages: bool) {
+        let mut r = Random(seed ^ (worker << 32) ^ (run << 40));
+        for i in 0..OPERATIONS {
+            let op = (run << 32) | (worker << 16) | i;
+            let done = match r.below(8) {
+                0 | 1 => self.churn(&mut r, op | 1 << 60).map(|done| (done, op | 1 << 60)),
+                2 => {
+                    let done = self.ddl(&mut r, worker, op);
+                    match done {
+                        Ok(()) => continue,
+                        Err(e) => Err(e),
+                    }
+                }
+                _ => self.transfer(&mut r, op).map(|done| (done, op)),
+            };
+            match done {
+                Ok((true, _)) => continue,
+                Ok((false, op)) => {
+                    know(&self.known).undone(op);
+                }
+                // Only this operation fails, and nothing of it stays.
+                Err(
+                    StorageError::Deadlock(_)
+                    | StorageError::Canceled
+                    | StorageError::Read { .. }
+                    | StorageError::LogFull(_)
+                    | StorageError::OutOfBuffers,
+                ) => self.failed(op),
+                Err(StorageError::Corrupt { .. }) if bad_pages => self.failed(op),
+                Err(e) => panic!("operation {op:x}: {e}"),
+            }
+        }
+    }
+
+    fn failed(&self, op: u64) {
+        let mut k = know(&self.known);
+        for op in [op, op | 1 << 60] {
+            k.undone(op);
+        }
+    }
+}
