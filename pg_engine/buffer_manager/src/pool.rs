@@ -28,7 +28,7 @@ pub(crate) type Result<T> = core::result::Result<T, StorageError>;
 const PIECE: usize = 4096;
 pub(crate) const LOADERS: usize = 64;
 /// Fewest frames.
-const MIN_FRAMES: usize = 64;
+const MIN_FRAMES: usize = 32;
 /// Most pages of one log record.
 const MAX_PAGES: usize = 4;
 

@@ -39,6 +39,8 @@ pub struct Collected {
     used: BTreeSet<u32>,
     /// Overflow pages with their writers.
     overflow: Vec<(u32, Xid)>,
+    /// Some chain could not be followed to its end: what looks unused may be in use.
+    unsure: bool,
 }
 
 impl Heap<'_> {
@@ -97,10 +99,11 @@ impl Heap<'_> {
         self.note_visible(block, &mut guard, horizon);
         drop(guard);
         for stub in stubs {
-            // A row that was removed since has a chain that may be gone.
-            let _ = overflow::walk(self, &stub, |b, _| {
+            // A row that was removed since has a chain that may be gone; or the device could not read one of its pages.
+            let walked = overflow::walk(self, &stub, |b, _| {
                 found.used.insert(b);
             });
+            found.unsure |= walked.is_err();
         }
         Ok(())
     }
@@ -176,8 +179,8 @@ impl Heap<'_> {
             self.note_space(first.block, &guard);
             self.note_visible(first.block, &mut guard, horizon);
         }
-        for (block, writer) in found.overflow.iter().filter(|(b, w)| !found.used.contains(b) && *w < horizon)
-        {
+        let unused = |(b, w): &&(u32, Xid)| !found.unsure && !found.used.contains(b) && *w < horizon;
+        for (block, writer) in found.overflow.iter().filter(unused) {
             self.engine.pool.wal().throttle()?;
             let mut guard = self.engine.pool.write(self.rel, *block)?;
             if guard.kind() != KIND_OVERFLOW || Xid(guard.u64_at(32)) != *writer {

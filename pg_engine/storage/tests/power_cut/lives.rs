@@ -65,7 +65,7 @@ fn machine(
     }
     assert_eq!(Storage::read_config(&*device).unwrap(), [7; 100]);
     let config = StorageConfig {
-        buffer_pool_bytes: 70 * 8192,
+        buffer_pool_bytes: 32 * 8192,
         checkpoint_wal_bytes: 200 << 10,
         checkpoint_interval: Duration::from_secs(5),
         background_tasks: true,

@@ -223,7 +223,7 @@ impl Client {
             let tid = s.heap_insert(t, tables.churn, &row)?;
             s.index_insert(t, tables.churn_key, &key, tid, Unique::Yes)
         };
-        let len = if r.one_in(12) { 9000 + r.below(12_000) } else { r.below(600) } as usize;
+        let len = if r.one_in(12) { 9000 + r.below(12_000) } else { r.below(4000) } as usize;
         put(&mut t, b'a', len)?;
         let savepoint = t.begin_sub();
         put(&mut t, b'b', 30)?;
@@ -241,6 +241,28 @@ impl Client {
         Ok(true)
     }
 
+    /// What a snapshot shows adds up, whatever others are doing.
+    fn audit(&self) -> Result<(), StorageError> {
+        let Self { s, tables, .. } = self;
+        let mut t = s.begin(Isolation::RepeatableRead);
+        let snapshot = t.snapshot();
+        let (mut sum, mut accounts) = (0, 0);
+        let mut scan = s.heap_scan(tables.accounts, &snapshot, None)?;
+        while scan.next_page(|_, row| {
+            sum += balance(row).1;
+            accounts += 1;
+        })? {}
+        assert_eq!((accounts, sum), (ACCOUNTS, 0), "accounts and their sum in a snapshot");
+        let mut scan = s.heap_scan(tables.churn, &snapshot, None)?;
+        let mut kinds = [0, 0];
+        while scan.next_page(|_, row| {
+            assert!(row[9..].iter().all(|b| *b == row[8]), "a torn row");
+            kinds[usize::from(row[8] == b'c')] += 1;
+        })? {}
+        assert_eq!(kinds[0], kinds[1], "rows of churn in a snapshot");
+        t.commit()
+    }
+
     /// Fifteen operations. `bad_pages`: reading may meet damage, which must be noticed.
     pub fn work(&self, (worker, run, seed): (u64, u64, u64), bad_pages: bool) {
         let mut r = Random(seed ^ (worker << 32) ^ (run << 40));
@@ -248,8 +270,8 @@ impl Client {
             let op = (run << 32) | (worker << 16) | i;
             let done = match r.below(8) {
                 0 | 1 => self.churn(&mut r, op | 1 << 60).map(|done| (done, op | 1 << 60)),
-                2 => {
-                    let done = self.ddl(&mut r, worker, op);
+                2 | 3 => {
+                    let done = if r.one_in(2) { self.ddl(&mut r, worker, op) } else { self.audit() };
                     match done {
                         Ok(()) => continue,
                         Err(e) => Err(e),
