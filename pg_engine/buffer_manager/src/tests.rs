@@ -74,6 +74,7 @@ fn world() -> World {
     let ring = Ring { start: 0, len: 64 << 20, salt: 1 };
     let wal = Arc::new(Wal::new(device.clone(), ring, Lsn(64 << 20), 1, false));
     let superblock = Superblock {
+        id: 0,
         generation: 1,
         ring,
         data_start: 64 << 20,

@@ -98,14 +98,19 @@ impl Heap<'_> {
         self.note_space(block, &guard);
         self.note_visible(block, &mut guard, horizon);
         drop(guard);
+        self.follow_chains(&stubs, found);
+        Ok(())
+    }
+
+    /// Notes the pages of chains.
+    fn follow_chains(&self, stubs: &[Vec<u8>], found: &mut Collected) {
         for stub in stubs {
             // A row that was removed since has a chain that may be gone; or the device could not read one of its pages.
-            let walked = overflow::walk(self, &stub, |b, _| {
+            let walked = overflow::walk(self, stub, |b, _| {
                 found.used.insert(b);
             });
             found.unsure |= walked.is_err();
         }
-        Ok(())
     }
 
     /// Notes that everyone sees all of the page, if that is so.
@@ -129,12 +134,7 @@ impl Heap<'_> {
             .map(|(_, _, payload)| payload.to_vec())
             .collect();
         drop(page);
-        for stub in stubs {
-            // A row that was removed since has a chain that may be gone.
-            let _ = overflow::walk(self, &stub, |b, _| {
-                found.used.insert(b);
-            });
-        }
+        self.follow_chains(&stubs, found);
         Ok(())
     }
 
