@@ -14,8 +14,14 @@ use crate::{
 const COLUMNS: &str = include_str!("builtin/views.txt");
 
 /// Names of relations in pg_catalog whose rows are computed.
-const COMPUTED: &[&str] =
-    &["pg_settings", "pg_stat_activity", "pg_locks", "pg_prepared_xacts", "intralith_verify"];
+const COMPUTED: &[&str] = &[
+    "pg_settings",
+    "pg_stat_activity",
+    "pg_locks",
+    "pg_prepared_xacts",
+    "intralith_verify",
+    "intralith_stat_storage",
+];
 
 /// `pg_authid` rows that every database has.
 pub(crate) const PREDEFINED_ROLES: &[(Oid, &str)] = &[
@@ -57,6 +63,28 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
         "SELECT rolname AS usename, oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper, \
          rolreplication AS userepl, rolbypassrls AS usebypassrls, '********'::text AS passwd, \
          rolvaliduntil AS valuntil, NULL::text[] AS useconfig FROM pg_catalog.pg_authid WHERE rolcanlogin",
+    ),
+    (
+        "pg_stat_all_tables",
+        "SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, s.seq_scan, s.seq_tup_read, \
+         CASE WHEN c.relhasindex THEN (SELECT sum(i.idx_scan)::int8 FROM pg_catalog.pg_index x \
+         JOIN pg_catalog.pg_class xc ON xc.oid = x.indexrelid \
+         JOIN pg_catalog.intralith_stat_storage i ON i.relfilenode = xc.relfilenode \
+         WHERE x.indrelid = c.oid) END AS idx_scan, \
+         CASE WHEN c.relhasindex THEN s.idx_tup_fetch END AS idx_tup_fetch, s.n_tup_ins, s.n_tup_upd, s.n_tup_del, \
+         s.n_tup_hot_upd, s.n_live_tup, s.n_dead_tup, s.n_mod_since_analyze, s.n_ins_since_vacuum, s.last_vacuum, \
+         s.last_autovacuum, s.last_analyze, s.last_autoanalyze, s.vacuum_count, s.autovacuum_count, s.analyze_count, \
+         s.autoanalyze_count FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.intralith_stat_storage s ON s.relfilenode = c.relfilenode \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 't', 'm', 'p')",
+    ),
+    (
+        "pg_stat_sys_tables",
+        "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE schemaname IN ('pg_catalog', 'information_schema')",
+    ),
+    (
+        "pg_stat_user_tables",
+        "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
     ),
     (
         "pg_tables",

@@ -116,6 +116,7 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
         ddl.insert(PG_STATISTIC, &to_row(row, &s, a.ty.oid, a.collation, equality, less))?;
         ddl.step();
     }
+    cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
 }
 

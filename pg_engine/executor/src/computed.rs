@@ -1,6 +1,7 @@
 //! Relations whose rows the engine computes: settings, activity, and a sequence read as a table.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use pg_catalog::{
     Relation, RelationKind,
@@ -34,6 +35,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_activity" => Ok(activity(cx)),
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
+        "intralith_stat_storage" => Ok(activity_of_storage(cx)),
         "intralith_verify" => crate::verify::rows(cx),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }
@@ -69,6 +71,45 @@ fn settings(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
             ]
         })
         .collect()
+}
+
+/// What is done with each heap and index, by what `pg_class.relfilenode` says.
+fn activity_of_storage(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
+    /// From 1970 to 2000.
+    const EPOCH: i64 = 946_684_800_000_000;
+    let storage = cx.engine.storage();
+    let count = |c: &AtomicU64| Value::Int8(c.load(Ordering::Relaxed) as i64);
+    let time = |t: &AtomicI64| match t.load(Ordering::Relaxed) {
+        0 => Value::Null,
+        t => Value::TimestampTz(t - EPOCH),
+    };
+    let row = |rel| {
+        let (a, s) = (storage.activity(rel).ok()?, storage.relation_stats(rel).ok()?);
+        Some(alloc::vec![
+            Value::Oid(rel.0),
+            count(&a.seq_scans),
+            count(&a.seq_rows),
+            count(&a.index_scans),
+            count(&a.index_rows),
+            count(&a.inserted),
+            count(&a.updated),
+            count(&a.deleted),
+            count(&a.hot_updated),
+            Value::Int8(s.live_tuples as i64),
+            Value::Int8(s.dead_tuples as i64),
+            Value::Int8(a.changed_since_analyze() as i64),
+            Value::Int8(a.inserted_since_vacuum() as i64),
+            time(&a.vacuum.last_asked),
+            time(&a.vacuum.last_automatic),
+            time(&a.analyze.last_asked),
+            time(&a.analyze.last_automatic),
+            count(&a.vacuum.asked),
+            count(&a.vacuum.automatic),
+            count(&a.analyze.asked),
+            count(&a.analyze.automatic),
+        ])
+    };
+    storage.relations().into_iter().filter_map(|(rel, _)| row(rel)).collect()
 }
 
 fn prepared(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {

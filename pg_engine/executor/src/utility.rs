@@ -206,7 +206,12 @@ fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
             ddl.rebuild_indexes(relation.oid)?;
             None
         } else {
-            Some(cx.engine.storage().vacuum(relation.storage).map_err(storage_error)?)
+            let mut error = None;
+            let done = cx.engine.storage().vacuum_until(relation.storage, || {
+                error = cx.checkpoint().err();
+                error.is_none()
+            });
+            Some(error.map_or_else(|| done.map_err(storage_error), Err)?)
         };
         if v.verbose
             && let Some(s) = stats

@@ -65,3 +65,45 @@ fn psql_describes_foreign_keys() {
                      ORDER BY a.depth LIMIT 1) END FROM pg_catalog.pg_trigger t";
     assert!(db.query(ancestors).is_empty());
 }
+
+/// Rows that an index tells everything about, before and after the pages are known to be visible, and beside changes.
+#[test]
+fn index_only_scans_give_what_the_table_gives() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (id int PRIMARY KEY, a text, b bigint, c boolean, d date, u uuid, n numeric)");
+    db.run("CREATE INDEX t_ab ON t (a DESC, b)");
+    db.run("CREATE INDEX t_cd ON t (c, d DESC NULLS LAST, b)");
+    db.run("CREATE INDEX t_nu ON t (n, u)");
+    db.run(
+        "INSERT INTO t SELECT i, CASE WHEN i % 7 > 0 THEN 'réw ' || i % 50 END, -i * 3000000000, i % 3 = 0, \
+         CASE WHEN i % 5 > 0 THEN date '2000-01-01' - i END, NULL, i / 4.0 FROM generate_series(1, 3000) i",
+    );
+    let queries = [
+        "SELECT count(*) FROM t",
+        "SELECT id FROM t WHERE id BETWEEN 100 AND 110",
+        "SELECT id FROM t WHERE id = 77",
+        "SELECT a, b FROM t WHERE a = 'réw 5' ORDER BY b",
+        "SELECT a, count(*), min(b) FROM t WHERE a >= 'réw 4' GROUP BY a ORDER BY a",
+        "SELECT count(*), count(a) FROM t WHERE a IS NULL",
+        "SELECT c, d, b FROM t WHERE c AND d < date '1995-01-01' ORDER BY b",
+        "SELECT id FROM t WHERE id IN (1, 5, 2999, 4000) ORDER BY id DESC",
+    ];
+    let plain: Vec<Vec<String>> = queries.iter().map(|q| db.query(q)).collect();
+    db.run("VACUUM t");
+    let after: Vec<Vec<String>> = queries.iter().map(|q| db.query(q)).collect();
+    assert_eq!(plain, after);
+    let plan = db.query("EXPLAIN (COSTS OFF) SELECT id FROM t WHERE id BETWEEN 100 AND 110");
+    assert!(plan[0].contains("Index Only Scan using t_pkey"), "{plan:?}");
+    let plan = db.query("EXPLAIN (COSTS OFF) SELECT n FROM t WHERE n = 5");
+    assert!(plan[0].contains("Index Scan using t_nu"), "a numeric's scale is not in its key: {plan:?}");
+    db.run("DELETE FROM t WHERE id BETWEEN 103 AND 105");
+    db.run("UPDATE t SET a = 'x', b = 1 WHERE id = 5");
+    assert_eq!(db.query("SELECT id FROM t WHERE id BETWEEN 102 AND 107"), ["102", "106", "107"]);
+    assert_eq!(db.query("SELECT a, b FROM t WHERE a = 'x'"), ["x|1"]);
+    assert_eq!(db.query("SELECT count(*) FROM t"), ["2997"]);
+    let seen = db.query(
+        "SELECT n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, vacuum_count, idx_scan > 0 FROM pg_stat_user_tables \
+         WHERE relname = 't'",
+    );
+    assert_eq!(seen, ["3000|1|3|2997|1|t"]);
+}

@@ -44,8 +44,8 @@ pub struct Collected {
 }
 
 impl Heap<'_> {
-    /// First pass: prunes every page and collects dead slots. `pace` is called per page and may end it.
-    pub fn collect_dead(&self, mut pace: impl FnMut() -> Result<()>) -> Result<Collected> {
+    /// First pass: prunes every page and collects dead slots. `pace` is called with the number of each page looked at, and may end it.
+    pub fn collect_dead(&self, mut pace: impl FnMut(u32) -> Result<()>) -> Result<Collected> {
         let mut found = Collected::default();
         let horizon = self.engine.transactions.fresh_horizon();
         let mut skipped = Vec::new();
@@ -56,14 +56,14 @@ impl Heap<'_> {
             }
             self.engine.pool.wal().throttle()?;
             self.collect_page(block, horizon, &mut found)?;
-            pace()?;
+            pace(block)?;
         }
         found.stats.skipped = skipped.len() as u32;
         if !found.overflow.is_empty() {
             // Which chains are in use only the rows tell.
             for block in skipped {
                 self.collect_chains(block, &mut found)?;
-                pace()?;
+                pace(block)?;
             }
         }
         Ok(found)

@@ -31,6 +31,7 @@
 
 extern crate alloc;
 
+mod autovacuum;
 mod config;
 mod connection;
 mod copy;

@@ -108,6 +108,8 @@ impl Server {
             staying: AtomicUsize::new(0),
             wake_canceled: Arc::new(move || storage.wake_canceled()),
         });
+        let weak = Arc::downgrade(&shared);
+        task::spawn("autovacuum", move || crate::autovacuum::run(&weak));
         let server = Arc::new(Self { shared, listeners: Mutex::default() });
         server.listen(listener);
         server

@@ -64,10 +64,10 @@ pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError,
 pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,
 };
-pub use pg_volume::{OwnerFault, Probe, RelationKind};
+pub use pg_volume::{Activity, OwnerFault, Probe, RelationKind, Runs};
 pub use pg_wal::ReadError;
 pub use prepared::PreparedInfo;
-pub use rows::{HeapScan, IndexScan, IndexWorker, VisiblePages};
+pub use rows::{HeapScan, IndexScan, IndexWorker, RelationActivity, VisiblePages};
 pub use storage::Storage;
 pub use transaction::Transaction;
 pub use verify::{Fault, Observer, Problem};

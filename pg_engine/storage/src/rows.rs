@@ -82,7 +82,9 @@ impl Storage {
 
     /// Adds a row.
     pub fn heap_insert(&self, txn: &mut Transaction, rel: RelId, payload: &[u8]) -> Result<Tid> {
-        let tid = self.heap(&*self.opened(rel)?)?.insert(&mut txn.work, payload)?;
+        let open = self.opened(rel)?;
+        let tid = self.heap(&open)?.insert(&mut txn.work, payload)?;
+        open.rel.activity.inserted.fetch_add(1, Ordering::Relaxed);
         self.check_written(txn, rel, None)?;
         Ok(tid)
     }
@@ -94,7 +96,9 @@ impl Storage {
         payloads: &[&[u8]],
         tids: &mut Vec<Tid>,
     ) -> Result<()> {
-        self.heap(&*self.opened(rel)?)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))?;
+        let open = self.opened(rel)?;
+        self.heap(&open)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))?;
+        open.rel.activity.inserted.fetch_add(payloads.len() as u64, Ordering::Relaxed);
         self.check_written(txn, rel, None)
     }
     /// Replaces a row version.
@@ -106,14 +110,25 @@ impl Storage {
         payload: &[u8],
         touched: Touched,
     ) -> Result<RowOutcome> {
-        self.heap(&*self.opened(rel)?)?.update(&mut txn.work, tid, payload, touched).and_then(|o| {
-            self.check_written(txn, rel, Some(tid))?;
-            Ok(o)
-        })
+        let open = self.opened(rel)?;
+        let outcome = self.heap(&open)?.update(&mut txn.work, tid, payload, touched)?;
+        if let RowOutcome::Done { hot, .. } = outcome {
+            let activity = &open.rel.activity;
+            activity.updated.fetch_add(1, Ordering::Relaxed);
+            if hot {
+                activity.hot_updated.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.check_written(txn, rel, Some(tid))?;
+        Ok(outcome)
     }
     /// Deletes a row version.
     pub fn heap_delete(&self, txn: &mut Transaction, rel: RelId, tid: Tid) -> Result<RowOutcome> {
-        let outcome = self.heap(&*self.opened(rel)?)?.delete(&mut txn.work, tid)?;
+        let open = self.opened(rel)?;
+        let outcome = self.heap(&open)?.delete(&mut txn.work, tid)?;
+        if matches!(outcome, RowOutcome::Done { .. }) {
+            open.rel.activity.deleted.fetch_add(1, Ordering::Relaxed);
+        }
         self.check_written(txn, rel, Some(tid))?;
         Ok(outcome)
     }
@@ -154,6 +169,10 @@ impl Storage {
     pub fn heap_prefetch(&self, rel: RelId, tids: &[Tid]) -> Result<()> {
         self.engine.pool.prefetch(&self.opened(rel)?.rel, tids.iter().map(|t| t.block));
         Ok(())
+    }
+    /// What is done with a relation.
+    pub fn activity(&self, rel: RelId) -> Result<RelationActivity> {
+        Ok(RelationActivity(self.engine.directory.get(rel).ok_or(StorageError::NoSuchRelation(rel))?))
     }
     /// Which pages of a heap need not be read to know that a row which an index names is visible.
     pub fn visible_pages(&self, rel: RelId) -> Result<VisiblePages> {
@@ -425,6 +444,16 @@ pub trait IndexWorker: Send + 'static {
     fn goes_on(&mut self) -> bool;
     /// There are no more rows.
     fn finish(&mut self);
+}
+
+/// What is done with a relation.
+pub struct RelationActivity(Arc<pg_volume::Relation>);
+
+impl core::ops::Deref for RelationActivity {
+    type Target = pg_volume::Activity;
+    fn deref(&self) -> &Self::Target {
+        &self.0.activity
+    }
 }
 
 /// Which pages everyone sees all of.

@@ -18,6 +18,10 @@ use crate::storage::{Open, Result, Storage};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Fewer dead versions than this are left alone.
 const THRESHOLD: i64 = 50;
+/// Fewer added rows than this are no reason either: their pages become visible to everyone some other time.
+const INSERT_THRESHOLD: i64 = 1000;
+/// Fewer changed rows than this need no new statistics.
+const ANALYZE_THRESHOLD: u64 = 50;
 /// Aborted ids that are remembered before something is done about it.
 const MANY_ABORTED: usize = 20_000;
 /// Pages between pauses in the background.
@@ -27,10 +31,37 @@ impl Storage {
     /// Removes dead row versions and their index entries (of every B-tree over the heap). Does nothing while an index of the heap
     /// is being created, and stops with [`StorageError::Canceled`] when someone wants to drop the heap or create an index.
     pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
-        self.vacuum_paced(rel, || {})
+        self.vacuum_until(rel, || true)
     }
 
-    fn vacuum_paced(&self, rel: RelId, mut pace: impl FnMut()) -> Result<VacuumStats> {
+    /// As [`Storage::vacuum`]; ends with [`StorageError::Canceled`] when `go_on`, which is asked page by page, says so. What was
+    /// done until then remains.
+    pub fn vacuum_until(&self, rel: RelId, go_on: impl FnMut() -> bool) -> Result<VacuumStats> {
+        let stats = self.vacuum_paced(rel, go_on)?;
+        self.activity(rel)?.vacuumed(false);
+        Ok(stats)
+    }
+
+    /// Heaps of which so many rows have changed that their statistics may be wrong.
+    pub fn due_for_analyze(&self) -> Vec<RelId> {
+        let all = self.engine.directory.all();
+        let due = all.iter().filter(|r| {
+            let live = r.live.load(Ordering::Relaxed).max(0) as u64;
+            r.kind == RelationKind::Heap
+                && !r.creator().is_some()
+                && r.activity.changed_since_analyze() > ANALYZE_THRESHOLD + live / 10
+        });
+        due.map(|r| r.id).collect()
+    }
+
+    /// A heap was analysed.
+    pub fn note_analyzed(&self, rel: RelId, automatic: bool) {
+        if let Ok(activity) = self.activity(rel) {
+            activity.analyzed(automatic);
+        }
+    }
+
+    fn vacuum_paced(&self, rel: RelId, mut go_on: impl FnMut() -> bool) -> Result<VacuumStats> {
         self.check_open()?;
         let open = self.opened(rel)?;
         let heap = self.heap(&open)?;
@@ -53,12 +84,10 @@ impl Storage {
         }
         let horizon = self.engine.transactions.fresh_horizon();
         let blocks = 0..open.rel.blocks();
-        let (mut ahead, mut block) = (Lookahead::new(&blocks), 0);
-        let mut found = heap.collect_dead(|| {
+        let mut ahead = Lookahead::new(&blocks);
+        let mut found = heap.collect_dead(|block| {
             ahead.at(&self.engine.pool, &open.rel, block);
-            block += 1;
-            pace();
-            give_way(&open)
+            if go_on() { give_way(&open) } else { Err(StorageError::Canceled) }
         })?;
         if !found.dead.is_empty() {
             for index in &indexes {
@@ -87,7 +116,11 @@ pub(crate) fn background(storage: &Weak<Storage>) {
         let crowded = s.engine.transactions.remembered() > MANY_ABORTED;
         for rel in &all {
             let (live, dead) = (rel.live.load(Ordering::Relaxed), rel.dead.load(Ordering::Relaxed));
-            let due = dead >= THRESHOLD + live.max(0) / 5 || (crowded && least == Some(rel.id));
+            let scale = live.max(0) / 5;
+            let added = i64::try_from(rel.activity.inserted_since_vacuum()).unwrap_or(i64::MAX);
+            let due = dead >= THRESHOLD + scale
+                || added > INSERT_THRESHOLD + scale
+                || (crowded && least == Some(rel.id));
             if rel.kind != RelationKind::Heap || rel.creator().is_some() || !due {
                 continue;
             }
@@ -97,9 +130,13 @@ pub(crate) fn background(storage: &Weak<Storage>) {
                 if pages % PAGES_AT_A_TIME == 0 {
                     task::sleep(Duration::from_millis(1));
                 }
+                true
             });
             match done {
-                Ok(v) => log::debug!("vacuum of relation {}: {v:?}", rel.id.0),
+                Ok(v) => {
+                    rel.activity.vacuumed(true);
+                    log::debug!("vacuum of relation {}: {v:?}", rel.id.0);
+                }
                 Err(
                     StorageError::Canceled | StorageError::ShuttingDown | StorageError::NoSuchRelation(_),
                 ) => {}

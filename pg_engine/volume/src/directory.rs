@@ -98,6 +98,8 @@ pub struct Relation {
     pub vacuumed: AtomicU64,
     /// Of a heap: pages that everyone sees all of.
     pub visible: crate::VisibilityMap,
+    /// What is done with it.
+    pub activity: crate::Activity,
     /// Needed to free space: may grow into the reserve.
     vital: AtomicBool,
     /// Serialises growth.
@@ -140,6 +142,7 @@ impl Relation {
             dead: AtomicI64::new(0),
             vacuumed: AtomicU64::new(0),
             visible: crate::VisibilityMap::default(),
+            activity: crate::Activity::default(),
             vital: AtomicBool::new(false),
             extend: Mutex::new(()),
             near: [const { AtomicU32::new(0) }; FIRST_LARGE as usize],

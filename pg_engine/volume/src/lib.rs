@@ -33,12 +33,14 @@
 
 extern crate alloc;
 
+mod activity;
 pub mod codec;
 mod directory;
 mod layout;
 mod probe;
 mod visibility;
 
+pub use activity::{Activity, Runs};
 pub use directory::{
     Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
 };

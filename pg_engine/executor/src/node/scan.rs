@@ -1,10 +1,11 @@
 //! Reading tables: sequentially, through an index, and the tables that the engine computes.
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+use core::sync::atomic::Ordering;
 
 use pg_catalog::{Index, Relation, RelationKind, keys, storage_error};
 use pg_plan::{expr::Expr, physical::IndexRange};
-use pg_storage::{HeapScan, KeyBound, RelId, ScanDirection, Storage, Tid};
+use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
     tuple::TupleLayout,
@@ -169,6 +170,7 @@ pub(crate) fn seq_scan(
             reader: RowReader::new(relation, columns)?,
             filter,
             scan: None,
+            activity: None,
             done: false,
             filtered: 0,
         }),
@@ -191,6 +193,7 @@ struct SeqScan {
     reader: RowReader,
     filter: Option<Compiled>,
     scan: Option<HeapScan>,
+    activity: Option<RelationActivity>,
     done: bool,
     filtered: u64,
 }
@@ -202,6 +205,9 @@ impl Operator for SeqScan {
         }
         if self.scan.is_none() {
             self.scan = Some(rt.storage().heap_scan(self.storage, rt.snapshot, None).map_err(storage_error)?);
+            let activity = rt.storage().activity(self.storage).map_err(storage_error)?;
+            activity.seq_scans.fetch_add(1, Ordering::Relaxed);
+            self.activity = Some(activity);
         }
         let Some(scan) = &mut self.scan else { return Ok(None) };
         loop {
@@ -222,6 +228,9 @@ impl Operator for SeqScan {
                     self.done = true;
                     break;
                 }
+            }
+            if let Some(a) = &self.activity {
+                a.seq_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
             }
             if self.reader.rows == 0 && self.done {
                 self.scan = None;
@@ -316,6 +325,8 @@ pub(crate) struct IndexScan {
     filtered: u64,
     only: Option<Box<KeyReader>>,
     heap_fetches: u64,
+    /// What is done with the index and the table.
+    activity: Option<(RelationActivity, RelationActivity)>,
 }
 
 /// Rows from index keys, where everyone sees the page that the row is on.
@@ -418,6 +429,7 @@ impl IndexScan {
             filtered: 0,
             only: None,
             heap_fetches: 0,
+            activity: None,
         })
     }
 
@@ -463,6 +475,7 @@ impl IndexScan {
         if !self.prefix(rt)? {
             return Ok(None);
         }
+        self.note_scan(rt)?;
         self.tids.clear();
         if Storage::watches(rt.snapshot) {
             rt.storage().index_reading(self.index.storage, rt.snapshot, &self.key, Some(&self.key));
@@ -521,9 +534,24 @@ impl IndexScan {
         Ok(())
     }
 
+    /// Counts a scan of the index.
+    fn note_scan(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
+        if self.activity.is_none() {
+            let of = |rel| rt.storage().activity(rel).map_err(storage_error);
+            self.activity = Some((of(self.index.storage)?, of(self.heap)?));
+        }
+        if let Some((index, _)) = &self.activity {
+            index.index_scans.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn yield_rows(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.reader.rows == 0 {
             return Ok(None);
+        }
+        if let Some((_, heap)) = &self.activity {
+            heap.index_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
         }
         let b = self.reader.finish()?;
         let Some(f) = &mut self.filter else { return Ok(Some(b)) };
@@ -737,6 +765,7 @@ impl Operator for IndexScan {
         }
         if self.stretches.is_none() {
             self.stretches = Some(self.plan_stretches(rt)?);
+            self.note_scan(rt)?;
         }
         loop {
             rt.cx.checkpoint()?;

@@ -1,0 +1,71 @@
+//! What has been done with a relation since the volume was opened. Kept by the cells above.
+
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Counters of a heap or an index. Not saved.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "the counters' own names")]
+pub struct Activity {
+    pub inserted: AtomicU64,
+    pub updated: AtomicU64,
+    /// Of those updated, the ones that needed no index entries.
+    pub hot_updated: AtomicU64,
+    pub deleted: AtomicU64,
+    pub seq_scans: AtomicU64,
+    pub seq_rows: AtomicU64,
+    /// Of an index: scans begun; of a heap: rows fetched through indexes.
+    pub index_scans: AtomicU64,
+    pub index_rows: AtomicU64,
+    /// `inserted` at the last vacuum.
+    inserted_before: AtomicU64,
+    /// All changes at the last ANALYZE.
+    changed_before: AtomicU64,
+    pub vacuum: Runs,
+    pub analyze: Runs,
+}
+
+/// How often something was done, on demand and by itself, and when last.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "the counters' own names")]
+pub struct Runs {
+    pub asked: AtomicU64,
+    pub automatic: AtomicU64,
+    /// Microseconds since 1970; 0: never.
+    pub last_asked: AtomicI64,
+    pub last_automatic: AtomicI64,
+}
+
+impl Runs {
+    fn note(&self, automatic: bool) {
+        let (count, last) =
+            if automatic { (&self.automatic, &self.last_automatic) } else { (&self.asked, &self.last_asked) };
+        count.fetch_add(1, Ordering::Relaxed);
+        last.store(platform::time::wall_clock_micros(), Ordering::Relaxed);
+    }
+}
+
+impl Activity {
+    fn changed(&self) -> u64 {
+        let of = |c: &AtomicU64| c.load(Ordering::Relaxed);
+        of(&self.inserted) + of(&self.updated) + of(&self.deleted)
+    }
+    /// Rows added since the last vacuum.
+    pub fn inserted_since_vacuum(&self) -> u64 {
+        let before = self.inserted_before.load(Ordering::Relaxed);
+        self.inserted.load(Ordering::Relaxed).saturating_sub(before)
+    }
+    /// Rows changed since the last ANALYZE.
+    pub fn changed_since_analyze(&self) -> u64 {
+        self.changed().saturating_sub(self.changed_before.load(Ordering::Relaxed))
+    }
+    /// It was vacuumed.
+    pub fn vacuumed(&self, automatic: bool) {
+        self.inserted_before.store(self.inserted.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.vacuum.note(automatic);
+    }
+    /// It was analysed.
+    pub fn analyzed(&self, automatic: bool) {
+        self.changed_before.store(self.changed(), Ordering::Relaxed);
+        self.analyze.note(automatic);
+    }
+}
