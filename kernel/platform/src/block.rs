@@ -29,7 +29,7 @@ pub struct Geometry {
 pub enum IoClass {
     /// Log writes: commits wait for them.
     Wal,
-    /// Reads that a statement waits for.
+    /// Reads that a statement waits for, and everything else that is waited for.
     Read,
     /// Reads ahead of need.
     ReadAhead,

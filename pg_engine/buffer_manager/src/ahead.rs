@@ -11,6 +11,7 @@ use alloc::{
 };
 use core::ops::Range;
 
+use pg_page::RelId;
 use pg_volume::Relation;
 use platform::{
     block::{IoClass, ReadRequest},
@@ -164,45 +165,55 @@ impl BufferPool {
     }
 
     fn load_blocks(&self, request: &Request) -> Result<()> {
-        let rel = &request.rel;
         let need = Need { actor: Actor::ReadAhead, purpose: request.purpose, ahead: true };
-        let mut pages: Vec<(u32, u32)> =
-            request.blocks.iter().filter_map(|b| Some((rel.physical(*b)?, *b))).collect();
+        let rel = &request.rel;
+        let pages = request.blocks.iter().filter_map(|b| Some((rel.physical(*b)?, *b, rel.id))).collect();
+        self.load_batch(pages, need, false)
+    }
+
+    /// Reads pages (place, block, relation) that recovery is about to change.
+    pub(crate) fn load_pages(&self, pages: Vec<(u32, u32, RelId)>) {
+        let need = Need { actor: Actor::Recovery, purpose: Purpose::Normal, ahead: false };
+        // What fails is read again when recovery comes to it, and fails there.
+        let _ = self.load_batch(pages, need, true);
+    }
+
+    /// Reads what is not here of these pages (place, block, relation) with one call to the device.
+    fn load_batch(&self, mut pages: Vec<(u32, u32, RelId)>, need: Need, wait: bool) -> Result<()> {
+        pages.retain(|p| !self.is_cached(p.0));
         pages.sort_unstable();
         pages.dedup();
-        let mut targets: Vec<(WriteGuard<'_>, u32, u32)> = Vec::with_capacity(pages.len());
-        for (page, block) in pages {
-            if self.is_cached(page) {
-                continue;
-            }
-            let Some(frame) = self.victim(need, false)? else { break };
+        let mut targets: Vec<(WriteGuard<'_>, (RelId, u32, u32))> = Vec::with_capacity(pages.len());
+        for (page, block, rel) in pages {
+            let Some(frame) = self.victim(need, wait)? else { break };
             if let Some(guard) = self.adopt_into(frame, page, need)? {
-                targets.push((guard, page, block));
+                targets.push((guard, (rel, block, page)));
             }
         }
         if targets.is_empty() {
             return Ok(());
         }
+        let class = if wait { IoClass::Read } else { IoClass::ReadAhead };
         let start = time::monotonic();
         let mut reads: Vec<ReadRequest<'_>> = targets
             .iter_mut()
-            .map(|(guard, page, _)| ReadRequest::new(self.offset(*page), &mut guard.hint_mut().0))
+            .map(|(guard, place)| ReadRequest::new(self.offset(place.2), &mut guard.hint_mut().0))
             .collect();
-        self.device.read_batch(&mut reads, IoClass::ReadAhead);
+        self.device.read_batch(&mut reads, class);
         let outcomes: Vec<_> = reads.into_iter().map(|r| r.outcome).collect();
         let cell = self.counters.of(need.actor, need.purpose);
         add(&cell.reads, targets.len() as u64);
         add_time(&cell.read_nanos, time::monotonic().saturating_sub(start));
         let mut failed = Ok(());
-        for ((guard, page, block), outcome) in targets.into_iter().zip(outcomes) {
+        for ((guard, place), outcome) in targets.into_iter().zip(outcomes) {
             let frame = guard.pin.0;
-            match self.check_read(outcome, &guard, (rel.id, block, page)) {
+            match self.check_read(outcome, &guard, place) {
                 Ok(()) => {
                     frame.set(VALID);
                 }
                 Err(e) => {
                     drop(guard);
-                    self.forget(frame, page);
+                    self.forget(frame, place.2);
                     failed = Err(e);
                 }
             }

@@ -66,5 +66,5 @@ mod writeback;
 pub use ahead::Lookahead;
 pub use frame::{ReadGuard, WriteGuard};
 pub use pool::BufferPool;
-pub use redo::KIND_PAGES;
+pub use redo::{KIND_PAGES, RedoBatch, collect_redo};
 pub use stats::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};

@@ -191,12 +191,12 @@ impl BufferPool {
 
     /// The page's frame, pinned, read from the device if need be. It may turn out not to be valid.
     #[inline]
-    fn pinned(&self, rel: &Relation, block: u32, page: u32, interest: Interest) -> Result<Pin<'_>> {
+    fn pinned(&self, rel: RelId, block: u32, page: u32, interest: Interest) -> Result<Pin<'_>> {
         loop {
             if let Some(frame) = self.pin_cached(page, interest) {
                 return Ok(Pin(frame));
             }
-            if let Some(frame) = self.load(rel.id, block, page, interest)? {
+            if let Some(frame) = self.load(rel, block, page, interest)? {
                 return Ok(Pin(frame));
             }
         }
@@ -223,7 +223,7 @@ impl BufferPool {
     fn read_as(&self, rel: &Relation, block: u32, interest: Interest) -> Result<ReadGuard<'_>> {
         let page = Self::locate(rel, block)?;
         loop {
-            let pin = self.pinned(rel, block, page, interest)?;
+            let pin = self.pinned(rel.id, block, page, interest)?;
             let frame = pin.0;
             let guard = ReadGuard { guard: frame.latch.read(), _pin: pin };
             if frame.has(VALID) {
@@ -252,16 +252,21 @@ impl BufferPool {
     #[inline]
     fn write_as(&self, rel: &Relation, block: u32, interest: Interest) -> Result<WriteGuard<'_>> {
         let page = Self::locate(rel, block)?;
+        self.write_at(rel.id, block, page, interest)
+    }
+    /// As `write`, of a page whose place is known.
+    pub(crate) fn write_page(&self, rel: RelId, block: u32, page: u32) -> Result<WriteGuard<'_>> {
+        self.write_at(rel, block, page, Interest::Use)
+    }
+
+    #[inline]
+    fn write_at(&self, rel: RelId, block: u32, page: u32, interest: Interest) -> Result<WriteGuard<'_>> {
         loop {
             let pin = self.pinned(rel, block, page, interest)?;
             let frame = pin.0;
             let guard = WriteGuard { watch: PanicWatch, guard: frame.latch.write(), pin };
             if frame.has(VALID) {
-                return if guard.rel() == rel.id {
-                    Ok(guard)
-                } else {
-                    Err(StorageError::NoSuchRelation(rel.id))
-                };
+                return if guard.rel() == rel { Ok(guard) } else { Err(StorageError::NoSuchRelation(rel)) };
             }
             drop(guard);
             self.forget(frame, page);

@@ -179,7 +179,9 @@ impl BufferPool {
         }
         let requests: Vec<_> = batch.iter().map(|o| WriteRequest { offset: o.at, data: &o.page.0 }).collect();
         let start = time::monotonic();
-        let together = self.device.write_batch(&requests, Durability::Cached, IoClass::Background);
+        // While the volume is being recovered there is no one whom this could hold up.
+        let class = if self.actor() == Actor::Recovery { IoClass::Read } else { IoClass::Background };
+        let together = self.device.write_batch(&requests, Durability::Cached, class);
         drop(requests);
         let cell = self.counters.of(actor, Purpose::Normal);
         add(&cell.writes, batch.len() as u64);
@@ -189,7 +191,7 @@ impl BufferPool {
             let done = match together {
                 Ok(()) => Ok(()),
                 // Which one failed is not said: each again by itself.
-                Err(_) => self.device.write(o.at, &o.page.0, Durability::Cached, IoClass::Background),
+                Err(_) => self.device.write(o.at, &o.page.0, Durability::Cached, class),
             };
             match done {
                 Ok(()) => self.set_stamp(o.pin.0.tag.load(Ordering::Acquire), o.page.lsn()),

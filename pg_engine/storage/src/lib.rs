@@ -42,6 +42,7 @@ extern crate alloc;
 mod api;
 mod backup;
 mod checkpoint;
+mod crew;
 mod maps;
 mod prepared;
 mod recovery;

@@ -145,6 +145,7 @@ impl Storage {
         this.engine.directory.set_aside();
         // Ends recovery: from here on the log goes on in a new epoch.
         this.checkpoint_now(false, false)?;
+        this.engine.pool.set_recovering(false);
         if this.config.background_tasks {
             this.spawn_tasks();
         }

@@ -181,6 +181,16 @@ impl Wal {
         }
     }
 
+    /// Recovery has found where the log ends: it goes on at `start`, a block boundary. Nothing was appended so far.
+    pub fn begin_at(&self, start: Lsn) {
+        debug_assert_eq!(start.0 % BLOCK, 0);
+        let mut b = self.buffer.lock();
+        debug_assert!(b.bytes.is_empty());
+        b.start = start.0;
+        for position in [&self.inserted, &self.durable, &self.redo, &self.keep, &self.checkpoint] {
+            position.store(start.0, Ordering::Release);
+        }
+    }
     /// Where the next record will begin.
     pub fn inserted(&self) -> Lsn {
         Lsn(self.inserted.load(Ordering::Acquire))
