@@ -5,19 +5,23 @@ use crate::{
     controller::{Controller, Found, Options},
     emergency::Emergency,
     hardware::{Dma, Hardware},
+    prp,
     queue::{Data, Failure, Io},
     spec::{ControllerInfo, Sqe, io},
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel_memory::MemoryError;
-use platform::block::{BlockDevice, BlockError, Durability, Geometry, IoClass, WriteRequest};
+use platform::block::{BlockDevice, BlockError, Durability, Geometry, IoClass, ReadRequest, WriteRequest};
 
 /// Larger transfers are split even where the device says that it takes any: QEMU's does not take more than 1,024 pages,
 /// and a split pays off in concurrency.
 const MAX_TRANSFER: u64 = 3 << 20;
 /// Buffers that the device cannot reach are copied through this much memory at a time.
 const BOUNCE: usize = 128 << 10;
+/// Commands of the less urgent classes are no larger than this, whatever they are made of: what is urgent may have to wait for
+/// one.
+const MAX_MERGED: usize = 128 << 10;
 /// Most blocks one command can name.
 const MAX_BLOCKS: u64 = 1 << 16;
 
@@ -102,6 +106,55 @@ impl NvmeDisk {
         })
     }
 
+    /// Ends of runs of neighbours that can go in one command: whole pages of memory, one after the other on the disk.
+    fn merge(&self, items: &[(u64, &[u8])], most: usize) -> Vec<usize> {
+        let page = prp::PAGE as usize;
+        let whole = |d: &[u8]| (d.as_ptr().addr() | d.len()).is_multiple_of(page) && !d.is_empty();
+        let most = most.min(self.max_transfer);
+        let mut ends: Vec<usize> = Vec::new();
+        let mut total = 0;
+        for (i, (offset, data)) in items.iter().enumerate() {
+            let before = i.checked_sub(1).and_then(|b| items.get(b));
+            let follows =
+                before.is_some_and(|(o, d)| o.checked_add(d.len() as u64) == Some(*offset) && whole(d));
+            if follows && whole(data) && total + data.len() <= most {
+                total += data.len();
+                if let Some(last) = ends.last_mut() {
+                    *last = i + 1;
+                }
+            } else {
+                total = data.len();
+                ends.push(i + 1);
+            }
+        }
+        ends
+    }
+
+    /// Commands for a batch whose buffers the device can reach, neighbours merged.
+    fn run_merged(
+        &self,
+        opcode: u8,
+        items: &[(u64, &[u8])],
+        flags: u32,
+        most: usize,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
+        let buffers: Vec<&[u8]> = items.iter().map(|i| i.1).collect();
+        let mut start = 0;
+        let ends = self.merge(items, most);
+        let mut ios = ends.into_iter().flat_map(|end| {
+            let run = start..core::mem::replace(&mut start, end).max(end);
+            let offset = items.get(run.start).map_or(0, |i| i.0);
+            let parts = buffers.get(run).unwrap_or(&[]);
+            let data = match parts {
+                [one] => Data::Caller(one),
+                many => Data::Many(many),
+            };
+            self.split(opcode, offset, data, flags)
+        });
+        self.run(&mut ios, class)
+    }
+
     fn run(&self, ios: &mut dyn Iterator<Item = Io<'_>>, class: IoClass) -> Result<(), BlockError> {
         self.controller.run(ios, class).map_err(|f| match f {
             Failure::Block(e) => e,
@@ -144,6 +197,7 @@ impl<'a> Data<'a> {
         match self {
             Self::None => 0,
             Self::Caller(bytes) => bytes.len(),
+            Self::Many(parts) => parts.iter().map(|p| p.len()).sum(),
             Self::At(_, len) => *len,
         }
     }
@@ -151,8 +205,18 @@ impl<'a> Data<'a> {
         match self {
             Self::None => Self::None,
             Self::Caller(bytes) => Self::Caller(&bytes[at..at + n]),
+            // Never larger than a command takes.
+            Self::Many(parts) => Self::Many(parts),
             Self::At(phys, _) => Self::At(phys + at as u64, n),
         }
+    }
+}
+
+/// The largest command made of several requests.
+fn merged(class: IoClass) -> usize {
+    match class {
+        IoClass::Wal | IoClass::Read => usize::MAX,
+        IoClass::ReadAhead | IoClass::Background => MAX_MERGED,
     }
 }
 
@@ -178,6 +242,23 @@ impl BlockDevice for NvmeDisk {
         }
     }
 
+    fn read_batch(&self, reads: &mut [ReadRequest<'_>], class: IoClass) {
+        let valid = reads.iter().all(|r| {
+            self.check(r.offset, r.data.len() as u64).is_ok() && r.data.as_ptr().addr().is_multiple_of(4)
+        });
+        if valid {
+            let items: Vec<_> = reads.iter().map(|r| (r.offset, &*r.data)).collect();
+            if self.run_merged(io::READ, &items, 0, merged(class), class).is_ok() {
+                reads.iter_mut().for_each(|r| r.outcome = Ok(()));
+                return;
+            }
+        }
+        // Which one failed: each by itself.
+        for r in reads {
+            r.outcome = self.read(r.offset, r.data, class);
+        }
+    }
+
     fn write(
         &self,
         offset: u64,
@@ -200,11 +281,11 @@ impl BlockDevice for NvmeDisk {
         let flags = flags(durability);
         // The device reaches memory in units of four bytes.
         let direct = |w: &&WriteRequest<'_>| w.data.as_ptr().addr().is_multiple_of(4);
-        let mut ios = writes
-            .iter()
-            .filter(direct)
-            .flat_map(|w| self.split(io::WRITE, w.offset, Data::Caller(w.data), flags));
-        let mut outcome = self.run(&mut ios, class);
+        let items: Vec<_> = writes.iter().filter(direct).map(|w| (w.offset, w.data)).collect();
+        // What the device writes whole by itself must not become part of something that it may tear.
+        let atomic = self.geometry.atomic_write as usize;
+        let most = if items.iter().any(|i| i.1.len() <= atomic) { atomic } else { merged(class) };
+        let mut outcome = self.run_merged(io::WRITE, &items, flags, most, class);
         for w in writes.iter().filter(|w| !direct(w)) {
             outcome = outcome.and(self.write_bounced(w.offset, w.data, flags, class));
         }

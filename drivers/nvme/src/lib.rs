@@ -15,6 +15,12 @@
 //!   mastership and every call fails with `Gone`.
 //! * Classes of I/O below log writes leave slots free for the more urgent ones.
 //!
+//! # Classes
+//! Few controllers have weighted arbitration (QEMU's has none), so classes are kept apart in software, before the submission queue:
+//! of a queue's slots read-ahead may occupy a quarter (32 at most) and background writes another (16 at most), in commands of
+//! 128 KiB at most, and neither begins a command while someone more urgent waits for a slot. So a log write or a read
+//! finds no more than 6 MiB of others' transfers before it, whatever is being written back.
+//!
 //! # Lock order
 //! Admin queue → I/O queues by number. A queue's lock is never held while waiting.
 //!

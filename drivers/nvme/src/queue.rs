@@ -28,6 +28,8 @@ pub(crate) enum Data<'a> {
     None,
     /// The caller's own.
     Caller(&'a [u8]),
+    /// Several buffers one after the other; but for the ends, whole pages of memory.
+    Many(&'a [&'a [u8]]),
     /// Physically contiguous.
     At(u64, usize),
 }
@@ -103,7 +105,9 @@ impl Queue {
         for io in ios {
             if !st.slots.available(class) {
                 st.rings.ring(cx.hw);
+                st.slots.begin_wait(class);
                 st = self.wait(cx, st, t, |s| s.failed || s.slots.available(class), true);
+                st.slots.end_wait(class);
             }
             outcome = st.submit(cx, &io, class, t, start);
             if outcome.is_err() {
@@ -209,6 +213,14 @@ impl QueueState {
                 let mut walk = prp::Walk::default();
                 let scratch = &mut self.scratch;
                 cx.hw.runs(bytes, &mut |phys, len| walk.add(phys, len, scratch));
+                walk.finish()
+            }
+            Data::Many(parts) => {
+                let mut walk = prp::Walk::default();
+                let scratch = &mut self.scratch;
+                for bytes in parts {
+                    cx.hw.runs(bytes, &mut |phys, len| walk.add(phys, len, scratch));
+                }
                 walk.finish()
             }
         };

@@ -11,6 +11,7 @@ use platform::{
 /// A command in flight, found by its identifier.
 pub(crate) struct Slot {
     pub busy: bool,
+    pub class: IoClass,
     pub ticket: u16,
     pub sqe: Sqe,
     pub deadline: Duration,
@@ -37,7 +38,13 @@ pub(crate) struct Slots {
     free_tickets: Vec<u16>,
     /// Parked callers that want a slot.
     pub starved: Vec<u16>,
+    /// Commands in flight, by class.
+    busy: [usize; CLASSES],
+    /// Callers that wait for a slot, by class.
+    waiting: [usize; CLASSES],
 }
+
+const CLASSES: usize = 4;
 
 /// Slots that classes below log writes leave free for the more urgent ones.
 fn reserve(class: IoClass, total: usize) -> usize {
@@ -49,10 +56,21 @@ fn reserve(class: IoClass, total: usize) -> usize {
     }
 }
 
+/// Most commands of a class in flight: what is urgent comes behind no more than that in the device, which knows no
+/// classes.
+fn limit(class: IoClass, total: usize) -> usize {
+    match class {
+        IoClass::Wal | IoClass::Read => total,
+        IoClass::ReadAhead => (total / 4).clamp(1, 32),
+        IoClass::Background => (total / 4).clamp(1, 16),
+    }
+}
+
 impl Slots {
     pub fn new(count: u16) -> Self {
         let slot = |_| Slot {
             busy: false,
+            class: IoClass::Wal,
             ticket: 0,
             sqe: Sqe::default(),
             deadline: Duration::ZERO,
@@ -66,6 +84,8 @@ impl Slots {
             tickets: Vec::new(),
             free_tickets: Vec::new(),
             starved: Vec::new(),
+            busy: [0; CLASSES],
+            waiting: [0; CLASSES],
         }
     }
 
@@ -95,9 +115,20 @@ impl Slots {
         self.tickets[usize::from(t)].outcome
     }
 
-    /// A slot could be taken now.
+    /// A slot could be taken now. Not while someone more urgent waits for one.
     pub fn available(&self, class: IoClass) -> bool {
-        self.free.len() > reserve(class, self.slots.len())
+        let total = self.slots.len();
+        self.free.len() > reserve(class, total)
+            && self.busy[class as usize] < limit(class, total)
+            && self.waiting[..class as usize].iter().all(|n| *n == 0)
+    }
+    /// A caller begins to wait for a slot.
+    pub fn begin_wait(&mut self, class: IoClass) {
+        self.waiting[class as usize] += 1;
+    }
+    /// And has what it waited for, or gives up.
+    pub fn end_wait(&mut self, class: IoClass) {
+        self.waiting[class as usize] -= 1;
     }
 
     /// Takes a slot for a ticket's next command.
@@ -107,7 +138,8 @@ impl Slots {
         }
         let cid = self.free.pop()?;
         let slot = &mut self.slots[usize::from(cid)];
-        (slot.busy, slot.ticket, slot.deadline) = (true, ticket, deadline);
+        (slot.busy, slot.class, slot.ticket, slot.deadline) = (true, class, ticket, deadline);
+        self.busy[class as usize] += 1;
         (slot.aborted, slot.retries) = (false, 0);
         self.ticket(ticket).remaining += 1;
         Some(cid)
@@ -118,6 +150,7 @@ impl Slots {
         let slot = &mut self.slots[usize::from(cid)];
         slot.busy = false;
         let t = slot.ticket;
+        self.busy[slot.class as usize] -= 1;
         self.free.push(cid);
         self.ticket(t).remaining -= 1;
     }
@@ -130,7 +163,8 @@ impl Slots {
     pub fn complete(&mut self, cid: u16, outcome: Result<(), BlockError>) {
         let Some(slot) = self.slot(cid) else { return };
         slot.busy = false;
-        let t = slot.ticket;
+        let (t, class) = (slot.ticket, slot.class as usize);
+        self.busy[class] -= 1;
         self.free.push(cid);
         let ticket = self.ticket(t);
         ticket.remaining -= 1;
@@ -176,7 +210,7 @@ mod tests {
         let t = s.open_ticket();
         let mut taken = Vec::new();
         for (class, count) in
-            [(IoClass::Background, 8), (IoClass::ReadAhead, 4), (IoClass::Read, 2), (IoClass::Wal, 2)]
+            [(IoClass::Background, 4), (IoClass::ReadAhead, 4), (IoClass::Read, 6), (IoClass::Wal, 2)]
         {
             for _ in 0..count {
                 taken.push(s.take(class, t, Duration::ZERO).unwrap());
@@ -192,5 +226,18 @@ mod tests {
         assert_eq!(s.close_ticket(t), Err(BlockError::Media), "the first error counts");
         assert_eq!(s.open_ticket(), t);
         assert_eq!(s.close_ticket(t), Ok(()));
+    }
+
+    #[test]
+    fn the_less_urgent_give_way_to_those_who_wait() {
+        let mut s = Slots::new(16);
+        assert!(s.available(IoClass::Background));
+        s.begin_wait(IoClass::Read);
+        let can = |s: &Slots| {
+            [IoClass::Wal, IoClass::Read, IoClass::ReadAhead, IoClass::Background].map(|c| s.available(c))
+        };
+        assert_eq!(can(&s), [true, true, false, false]);
+        s.end_wait(IoClass::Read);
+        assert_eq!(can(&s), [true; 4]);
     }
 }

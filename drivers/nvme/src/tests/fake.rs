@@ -36,6 +36,8 @@ pub struct Behaviour {
     pub max_entries: u16,
     /// Fails write zeroes although it is advertised.
     pub no_write_zeroes: bool,
+    /// Completes I/O only when told to ([`Fake::release`]).
+    pub hold: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -70,6 +72,8 @@ pub struct State {
     pub doorbells: u32,
     pub resets: u32,
     pub largest: usize,
+    /// First blocks of reads and writes, in the order in which they came.
+    pub blocks: Vec<u64>,
 }
 
 pub struct Fake {
@@ -121,6 +125,20 @@ impl Fake {
             ..State::default()
         };
         Self { state: Mutex::new(state), interrupt: Condvar::new(), vectors: 9 }
+    }
+
+    /// Completes the oldest so many commands that are held back.
+    pub fn release(&self, n: usize) {
+        self.with(|s| {
+            let later = s.due.split_off(n.min(s.due.len()));
+            s.complete();
+            s.due = later;
+        });
+        self.interrupt.notify_all();
+    }
+    /// Commands held back.
+    pub fn held(&self) -> usize {
+        self.with(|s| s.due.len())
     }
 
     pub fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -229,6 +247,7 @@ impl State {
         let op = peek32(sqe) as u8;
         self.opcodes.push(op);
         if matches!(op, io::READ | io::WRITE) {
+            self.blocks.push(peek64(sqe + 40));
             if self.behaviour.swallow > 0 {
                 self.behaviour.swallow -= 1;
                 self.swallowed.push((sqid, cid));
@@ -341,6 +360,12 @@ impl State {
                 self.due.swap(i, (i * 7 + 3) % n);
             }
         }
+        if !self.behaviour.hold {
+            self.complete();
+        }
+    }
+
+    fn complete(&mut self) {
         while let Some((cqid, sqid, cid, status, result)) = self.due.pop_front() {
             let Some(sq) = self.sq[usize::from(sqid)] else { continue };
             let Some(mut cq) = self.cq[usize::from(cqid)] else { continue };

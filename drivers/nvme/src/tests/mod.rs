@@ -6,7 +6,7 @@ use crate::{NvmeDisk, NvmeError, Options, spec::io};
 use alloc::{sync::Arc, vec, vec::Vec};
 use core::time::Duration;
 use fake::{BLOCK, Behaviour, Fake};
-use platform::block::{BlockDevice, BlockError, Durability, IoClass, WriteRequest};
+use platform::block::{BlockDevice, BlockError, Durability, IoClass, ReadRequest, WriteRequest};
 use proptest::prelude::*;
 use std::thread;
 
@@ -105,6 +105,115 @@ fn a_batch_takes_one_doorbell() {
         let at = w.offset as usize;
         assert!(fake.with(|s| s.disk[at..at + 512] == *w.data));
     }
+}
+
+/// Page-aligned buffers, as the buffer pool has them.
+fn pages(n: usize) -> Vec<alloc::boxed::Box<Aligned>> {
+    (0..n).map(|i| alloc::boxed::Box::new(Aligned(pattern(8192, i).try_into().unwrap()))).collect()
+}
+
+#[repr(align(4096))]
+struct Aligned([u8; 8192]);
+
+#[test]
+fn neighbours_become_one_command() {
+    let (disk, fake) = open(Behaviour { scramble: true, ..Behaviour::default() });
+    let pages = pages(40);
+    // Two runs and a page by itself; the second run is longer than a command of this class.
+    let places: Vec<u64> = (0..3).chain([9]).chain(20..56).map(|p| p * 8192).collect();
+    let writes: Vec<_> =
+        pages.iter().zip(&places).map(|(p, at)| WriteRequest { offset: *at, data: &p.0 }).collect();
+    disk.write_batch(&writes, Durability::Cached, IoClass::Background).unwrap();
+    let blocks = |pages: &[u64]| pages.iter().map(|p| p * 16).collect::<Vec<_>>();
+    fake.with(|s| {
+        assert_eq!(core::mem::take(&mut s.blocks), blocks(&[0, 9, 20, 36, 52]));
+        assert_eq!(s.largest, 128 << 10);
+    });
+    let mut back = self::pages(40);
+    back.iter_mut().for_each(|p| p.0.fill(0));
+    let mut reads: Vec<_> =
+        back.iter_mut().zip(&places).map(|(p, at)| ReadRequest::new(*at, &mut p.0)).collect();
+    disk.read_batch(&mut reads, IoClass::Read);
+    assert!(reads.iter().all(|r| r.outcome == Ok(())));
+    fake.with(|s| assert_eq!(s.blocks, blocks(&[0, 9, 20])));
+    assert!(back.iter().zip(&pages).all(|(a, b)| a.0 == b.0));
+    // What the device writes whole stays a command of its own, or part of what it also writes whole.
+    let halves: Vec<_> =
+        (0..4).map(|i| WriteRequest { offset: i * 4096, data: &pages[i as usize].0[..4096] }).collect();
+    fake.with(|s| s.blocks.clear());
+    disk.write_batch(&halves, Durability::Cached, IoClass::Background).unwrap();
+    fake.with(|s| assert_eq!(s.blocks.len(), 4));
+}
+
+#[test]
+fn one_bad_page_of_a_batch_hurts_no_other() {
+    let (disk, _) = open(Behaviour { bad_block: Some(50), ..Behaviour::default() });
+    let mut pages = pages(8);
+    let mut reads: Vec<_> =
+        pages.iter_mut().zip(0..).map(|(p, i)| ReadRequest::new(i * 8192, &mut p.0)).collect();
+    disk.read_batch(&mut reads, IoClass::ReadAhead);
+    let outcomes: Vec<_> = reads.iter().map(|r| r.outcome).collect();
+    for (i, outcome) in outcomes.into_iter().enumerate() {
+        assert_eq!(outcome, if i == 3 { Err(BlockError::Media) } else { Ok(()) });
+    }
+}
+
+/// Waits until no more commands come.
+fn settled(fake: &Fake) -> usize {
+    let mut last = usize::MAX;
+    while last != fake.held() {
+        last = fake.held();
+        thread::sleep(Duration::from_millis(30));
+    }
+    last
+}
+
+#[test]
+fn what_is_urgent_comes_behind_few_others() {
+    const PART: u64 = 2 << 20;
+    let fake = Arc::new(Fake::new(BLOCKS, Behaviour { queues: 1, max_entries: 64, ..Behaviour::default() }));
+    let disk = Arc::new(NvmeDisk::open(fake.clone(), Options::default()).unwrap());
+    fake.with(|s| (s.behaviour.hold, s.blocks) = (true, Vec::new()));
+    let start = |class: IoClass, commands: u64| {
+        let disk = disk.clone();
+        thread::spawn(move || {
+            let data = [0u8; 512];
+            // No neighbours: each is a command. Every class has a part of the disk.
+            let writes: Vec<_> = (0..commands)
+                .map(|i| WriteRequest { offset: class as u64 * PART + i * 1024, data: &data })
+                .collect();
+            disk.write_batch(&writes, Durability::Cached, class).unwrap();
+        })
+    };
+    // Of 63 slots, a quarter each at most.
+    let background = start(IoClass::Background, 200);
+    assert_eq!(settled(&fake), 15);
+    let ahead = start(IoClass::ReadAhead, 200);
+    assert_eq!(settled(&fake), 30);
+    // Reads leave some for the log.
+    let reads = start(IoClass::Read, 100);
+    assert_eq!(settled(&fake), 63 - 7);
+    let log = start(IoClass::Wal, 1);
+    assert_eq!(settled(&fake), 63 - 6);
+    // While reads wait, nothing of the lower classes is begun.
+    let class_of = |block: &u64| block * 512 / PART;
+    let begun = fake.with(|s| s.blocks.len());
+    while fake.with(|s| s.blocks.iter().filter(|b| class_of(b) == IoClass::Read as u64).count()) < 100 {
+        fake.release(1);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let later = fake.with(|s| s.blocks[begun..].to_vec());
+    let last = later.iter().rposition(|b| class_of(b) == IoClass::Read as u64).unwrap();
+    assert!(later[..last].iter().all(|b| class_of(b) == IoClass::Read as u64));
+    fake.with(|s| s.behaviour.hold = false);
+    while ![&background, &ahead, &reads, &log].iter().all(|t| t.is_finished()) {
+        fake.release(usize::MAX);
+        thread::sleep(Duration::from_millis(1));
+    }
+    for t in [background, ahead, reads, log] {
+        t.join().unwrap();
+    }
+    assert_eq!(fake.with(|s| s.blocks.len()), 501);
 }
 
 #[test]
