@@ -76,6 +76,7 @@ fn world() -> World {
     let superblock = Superblock {
         id: 0,
         generation: 1,
+        id: Default::default(),
         ring,
         data_start: 64 << 20,
         data_pages: 8000,
@@ -199,11 +200,11 @@ fn pages_are_read_ahead_of_a_pass() {
         task::yield_now();
         batches = w.device.batches.load(Ordering::Relaxed);
     }
+    w.pool.stop_read_ahead();
+    reader.join().unwrap();
     let sum: Vec<_> = w.pool.io_stats();
     let ahead = sum.iter().find(|s| (s.actor, s.purpose) == (Actor::ReadAhead, Purpose::BulkRead)).unwrap();
     assert!(ahead.counts.reads >= w.device.batched.load(Ordering::Relaxed));
-    w.pool.stop_read_ahead();
-    reader.join().unwrap();
 }
 
 #[test]
