@@ -1,11 +1,13 @@
 //! `cargo xtask`: build, run, image, test, bench. The only command people type.
 //!
 //! # Dependencies
-//! `clap` for the command line; `fatfs` and `gpt` to write disk images; `postgres` to ask the first query; `serde_json` for
+//! `clap` for the command line; `fatfs` and `gpt` to write disk images; `postgres` to ask the first query, `postgres-protocol` for
+//! authentication where replication is spoken; `serde_json` for
 //! QEMU's control messages; `signal-hook` to end cleanly; `thiserror` for errors.
 #![forbid(unsafe_code)]
 
 mod appliance;
+mod backup;
 mod bench;
 mod disk;
 mod elf;
@@ -16,6 +18,7 @@ mod lint;
 mod nbd;
 mod pe;
 mod peer;
+mod replication;
 mod run;
 mod sim;
 mod test;
@@ -46,6 +49,12 @@ enum Command {
     Test(test::TestArguments),
     /// Storage under power cuts and disk faults, for many seeds of the simulated platform
     Sim(sim::SimArguments),
+    /// Takes a backup of a running server, over the network
+    Backup(backup::BackupArguments),
+    /// Keeps a running server's log, for restoring to any moment
+    Archive(backup::ArchiveArguments),
+    /// Makes a disk image of a backup, as of its end or, with archived log, of any later moment
+    Restore(backup::RestoreArguments),
     /// Checks a disk image: pages, indexes against tables, free space, catalogs. Writes nothing
     Verify(run::VerifyArguments),
     /// Formatting, clippy and the report on unsafe code
@@ -77,6 +86,9 @@ fn main() -> ExitCode {
         Command::Image(arguments) => run::image(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Backup(arguments) => backup::backup(&arguments),
+        Command::Archive(arguments) => backup::archive(&arguments),
+        Command::Restore(arguments) => backup::restore_command(&arguments),
         Command::Verify(arguments) => return run::verify(&arguments),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -204,7 +204,7 @@ fn any_later_moment() {
         while scan
             .next_page(|tid, p| {
                 if p.len() > 3000 {
-                    tids.push(tid)
+                    tids.push(tid);
                 }
             })
             .unwrap()

@@ -41,6 +41,8 @@ pub struct Role {
     pub name: String,
     /// SUPERUSER.
     pub superuser: bool,
+    /// REPLICATION.
+    pub replication: bool,
     /// LOGIN.
     pub login: bool,
     /// CONNECTION LIMIT; −1: none.
@@ -122,6 +124,7 @@ impl Engine {
             oid: r.oid("oid"),
             name: r.text("rolname").to_string(),
             superuser: r.bool("rolsuper"),
+            replication: r.bool("rolreplication"),
             login: r.bool("rolcanlogin"),
             connection_limit: r.int("rolconnlimit") as i32,
             verifier: r.text_option("rolpassword"),

@@ -43,6 +43,7 @@ mod plan_cache;
 mod pool;
 mod portal;
 mod registry;
+mod replication;
 mod rows;
 mod server;
 mod session;

@@ -42,6 +42,8 @@ pub struct Session {
     /// A statement timer was set.
     timed: bool,
     stream: Option<Arc<dyn Stream>>,
+    /// It speaks the replication commands.
+    pub(crate) replication: bool,
     /// Memory of the last parameter list, to be used again.
     pub(crate) spare_params: Vec<Value>,
     pub(crate) shapes: Shapes,
@@ -69,9 +71,15 @@ impl Session {
             idle: true,
             timed: false,
             stream: None,
+            replication: false,
             spare_params: Vec::new(),
             shapes: Shapes::default(),
         }
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn stream(&self) -> Option<&Arc<dyn Stream>> {
+        self.stream.as_ref()
     }
 
     /// Gives it the connection, for sending results that do not fit the output buffer.
@@ -128,7 +136,14 @@ impl Session {
             return Ok(Step::Continue);
         }
         let done = match message {
+            Frontend::Query(text) if self.replication => return self.replication_query(text, out),
             Frontend::Query(text) => return self.simple_query(text, out),
+            Frontend::Parse { .. } | Frontend::Bind(_) | Frontend::Execute { .. } if self.replication => {
+                Err(SqlError::new(
+                    SqlState::PROTOCOL_VIOLATION,
+                    "extended query protocol not supported in a replication connection",
+                ))
+            }
             Frontend::Parse { name, query, types } => self.parse(name, query, types, out),
             Frontend::Bind(bind) => self.bind_portal(&bind, out),
             Frontend::Describe(Target::Statement(name)) => self.describe_statement(name, out),

@@ -32,6 +32,7 @@ struct Introduction {
     database: String,
     /// Settings, in order: name and value.
     settings: Vec<(String, String)>,
+    replication: bool,
 }
 
 enum State {
@@ -162,11 +163,17 @@ fn introduce(pairs: &[(&str, &str)]) -> Result<Introduction> {
             "user" => i.user = (*value).into(),
             "database" => i.database = (*value).into(),
             "options" => options(value, &mut i.settings)?,
-            "replication" => {
-                if !matches!(*value, "false" | "off" | "no" | "0") {
-                    return Err(SqlError::unsupported("replication connections"));
+            "replication" => match *value {
+                "false" | "off" | "no" | "0" => {}
+                "true" | "on" | "yes" | "1" => i.replication = true,
+                "database" => return Err(SqlError::unsupported("logical replication connections")),
+                _ => {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        format!("invalid value for parameter \"replication\": \"{value}\""),
+                    ));
                 }
-            }
+            },
             n if n.starts_with("_pq_.") => {}
             n => i.settings.push((n.into(), (*value).into())),
         }
@@ -177,7 +184,7 @@ fn introduce(pairs: &[(&str, &str)]) -> Result<Introduction> {
             "no PostgreSQL user name specified in startup packet",
         ));
     }
-    if i.database.is_empty() {
+    if i.database.is_empty() || i.replication && i.database == "replication" {
         i.database.clone_from(&i.user);
     }
     Ok(i)
@@ -299,7 +306,13 @@ fn admit(
     if !role.login {
         return Err(no_entry(format!("role \"{}\" is not permitted to log in", i.user)));
     }
-    if shared.engine.database(&i.database)?.is_none() {
+    if i.replication && !role.superuser && !role.replication {
+        return Err(SqlError::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            "must be superuser or replication role to start walsender",
+        ));
+    }
+    if !i.replication && shared.engine.database(&i.database)?.is_none() {
         return Err(SqlError::new(
             SqlState::INVALID_CATALOG_NAME,
             format!("database \"{}\" does not exist", i.database),
@@ -311,6 +324,7 @@ fn admit(
         Identity { user: role.oid, user_name: role.name, superuser: role.superuser, database: i.database };
     handle.end_wait();
     let mut session = Session::new(shared, handle, identity, settings);
+    session.replication = i.replication;
     out.authentication_ok();
     session.greet(out);
     Ok(Progress::Done(Box::new(session)))

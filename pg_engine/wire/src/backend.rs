@@ -333,6 +333,18 @@ impl Encoder {
         self.buf.extend_from_slice(data);
         self.end(m);
     }
+    /// CopyBothResponse, binary.
+    pub fn copy_both_response(&mut self) {
+        self.copy_response(b'W', true, 0);
+    }
+    /// CopyData of several parts.
+    pub fn copy_data_parts(&mut self, parts: &[&[u8]]) {
+        let m = self.begin(b'd');
+        for p in parts {
+            self.buf.extend_from_slice(p);
+        }
+        self.end(m);
+    }
     /// CopyDone.
     pub fn copy_done(&mut self) {
         self.empty(b'c');
