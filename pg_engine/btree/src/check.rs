@@ -43,6 +43,10 @@ pub enum TreeFault {
     Endless,
     /// Has entries, and nothing leads to it.
     Unreachable,
+    /// The list of free pages is not what it says.
+    FreeList,
+    /// Was taken out of the tree and is not on the free list.
+    NotFree,
 }
 
 impl core::fmt::Display for TreeFault {
@@ -60,6 +64,8 @@ impl core::fmt::Display for TreeFault {
             Self::WrongDownlink => "a parent page leads here from the wrong place",
             Self::Endless => "index level does not end",
             Self::Unreachable => "index page with entries that nothing leads to",
+            Self::FreeList => "list of free index pages is broken",
+            Self::NotFree => "deleted index page is not on the free list",
         })
     }
 }
@@ -137,13 +143,20 @@ impl Index<'_> {
             };
             (leftmost, links) = (below, Some(next));
         }
+        let Some(free) = self.free_set()? else {
+            (check.report)(0, TreeFault::FreeList);
+            return Ok(());
+        };
         for block in 1..blocks {
-            if !check.reached.contains(&block) {
+            if !check.reached.contains(&block) && !free.contains(&block) {
                 if !(check.go_on)() {
                     return Ok(());
                 }
                 if self.is_lost(block)? {
                     (check.report)(block, TreeFault::Unreachable);
+                }
+                if self.is_forgotten(block)? {
+                    (check.report)(block, TreeFault::NotFree);
                 }
             }
         }
@@ -343,6 +356,37 @@ impl Index<'_> {
             at = Node(&page).right();
         }
         Ok(false)
+    }
+
+    /// The free pages; `None`: the list is broken. It may change while it is read.
+    fn free_set(&self) -> Result<Option<HashSet<u32>>> {
+        for _ in 0..LOOKS {
+            match self.free_list() {
+                Ok(list) => {
+                    let set: HashSet<u32> = list.iter().copied().collect();
+                    return Ok((set.len() == list.len()).then_some(set));
+                }
+                Err(StorageError::Corrupt { .. }) => platform::task::yield_now(),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Was a page taken out of the tree without being on the free list?
+    fn is_forgotten(&self, block: u32) -> Result<bool> {
+        for _ in 0..LOOKS {
+            let deleted = match self.copy(block) {
+                Ok(page) => page.kind() == KIND_BTREE && Node(&page).is_deleted(),
+                Err(StorageError::Corrupt { .. }) => false,
+                Err(e) => return Err(e),
+            };
+            if !deleted || self.free_set()?.is_none_or(|free| free.contains(&block)) {
+                return Ok(false);
+            }
+            platform::task::yield_now();
+        }
+        Ok(true)
     }
 
     /// Has a page entries that no descent comes to?

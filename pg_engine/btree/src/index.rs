@@ -8,6 +8,7 @@ use pg_heap::{Engine, Heap, Liveness};
 use pg_page::{StorageError, Tid, Xid, ops::Ops};
 use pg_transaction::Work;
 use pg_volume::Relation;
+use platform::sync::Mutex;
 
 use crate::node::{Draft, INCOMPLETE, KIND_BTREE, KIND_META, MAX_KEY, NONE, Node, Packed};
 
@@ -47,6 +48,8 @@ pub enum IndexInsert {
 pub struct IndexState {
     /// Block of a page that is or was the root, and its level above it. 0: not read yet.
     root: AtomicU64,
+    /// Held by who removes entries: he alone takes pages out of the tree, and walks from leaf to leaf without a snapshot.
+    vacuum: Mutex<()>,
 }
 
 /// An index in use.
@@ -346,15 +349,17 @@ impl<'a> Index<'a> {
 
     /// Removes the entries of these tids (ascending). Returns how many there were.
     pub fn remove(&self, dead: &[Tid]) -> Result<u64> {
-        let mut removed = 0;
+        let _alone = self.state.vacuum.lock();
+        let (mut removed, mut taken_out) = (0, false);
         let mut block = self.descend(&[], Tid::MIN, 0)?;
         while block != NONE {
             self.engine.pool.wal().throttle()?;
             let page = self.read(block, 0)?;
             let node = Node(&page);
             let hit = node.entries().any(|(_, tid)| dead.binary_search(&tid).is_ok());
-            let right = node.right();
+            let (right, empty) = (node.right(), node.count() == 0);
             drop(page);
+            taken_out |= empty && self.take_out(block)?;
             if !hit {
                 block = right;
                 continue;
@@ -370,8 +375,13 @@ impl<'a> Index<'a> {
             }));
             let draft = Draft { items: packed.items(), ..node.draft() };
             removed += gone;
-            block = node.right();
             self.engine.pool.change(Xid::NONE, &mut [(&mut page, &draft.ops())]);
+            drop(page);
+            taken_out |= draft.items.is_empty() && self.take_out(block)?;
+            block = node.right();
+        }
+        if taken_out {
+            self.pass_an_id();
         }
         Ok(removed)
     }

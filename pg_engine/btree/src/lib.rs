@@ -3,8 +3,8 @@
 //! # The tree
 //! An entry is `(key, tid)`; entries are unique and ordered by both. Pages are linked both ways on each level, and a page with a
 //! right neighbour has a high fence, the least entry that is not its own (Lehman and Yao). A descent latches one page at a time; who arrives after a
-//! split moved his entry finds it by going right. Block 0 names the root. Pages are not merged; vacuum
-//! removes entries and leaves the page.
+//! split moved his entry finds it by going right. Block 0 names the root. Pages are not merged; a leaf that vacuum
+//! empties leaves the tree and is used again ([`reclaim`](self), by splits).
 //!
 //! # A page (see [`node`])
 //! The slots carry the first eight bytes of each key behind the prefix that all keys of the page have in common (known
@@ -40,6 +40,7 @@ mod build;
 mod check;
 mod index;
 pub mod node;
+mod reclaim;
 mod scan;
 mod sort;
 mod split;

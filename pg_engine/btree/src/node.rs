@@ -371,6 +371,8 @@ pub fn link_ops(ops: &mut Ops, at: usize, block: u32) {
 }
 /// Place of the left link.
 pub const LEFT_AT: usize = 32;
+/// Place of the right link.
+pub const RIGHT_AT: usize = 36;
 /// Place of the flags.
 pub const FLAGS_AT: usize = 29;
 

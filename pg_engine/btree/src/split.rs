@@ -31,7 +31,13 @@ impl<'a> Index<'a> {
             NONE => None,
             right => Some(self.write(right, draft.level)?),
         };
-        let (right_block, mut right_page) = pool.extend(&self.engine.directory, self.rel, KIND_BTREE, xid)?;
+        let (right_block, mut right_page, mut meta) = match self.recycle()? {
+            Some(r) => (r.block, r.page, Some((r.meta, r.meta_ops))),
+            None => {
+                let (block, page) = pool.extend(&self.engine.directory, self.rel, KIND_BTREE, xid)?;
+                (block, page, None)
+            }
+        };
         let right = Draft {
             left: page.block(),
             flags: draft.flags,
@@ -47,16 +53,14 @@ impl<'a> Index<'a> {
             ..draft.clone()
         };
         let (left_ops, right_ops) = (left.ops(), right.ops());
-        match &mut neighbour {
-            Some(n) => {
-                let mut link = Ops::new();
-                link_ops(&mut link, LEFT_AT, right_block);
-                pool.change(xid, &mut [(&mut page, &left_ops), (&mut right_page, &right_ops), (n, &link)]);
-            }
-            None => {
-                pool.change(xid, &mut [(&mut page, &left_ops), (&mut right_page, &right_ops)]);
-            }
-        }
+        let mut link = Ops::new();
+        link_ops(&mut link, LEFT_AT, right_block);
+        let mut pages = alloc::vec![(&mut page, &left_ops), (&mut right_page, &right_ops)];
+        pages.extend(neighbour.as_mut().map(|n| (n, &link)));
+        pages.extend(meta.as_mut().map(|(meta, ops)| (meta, &*ops)));
+        pool.change(xid, &mut pages);
+        drop(pages);
+        drop(meta);
         drop(neighbour);
         drop(right_page);
         self.complete_split(page, xid)

@@ -30,7 +30,7 @@ pub(crate) const LOADERS: usize = 64;
 /// Fewest frames.
 const MIN_FRAMES: usize = 32;
 /// Most pages of one log record.
-const MAX_PAGES: usize = 4;
+pub(crate) const MAX_PAGES: usize = 5;
 
 type Piece = Box<[AtomicU32]>;
 

@@ -13,7 +13,7 @@ use pg_volume::{Directory, codec::Decoder};
 use pg_wal::{NeedImage, RecordKind, Wal};
 use platform::bug::{Bug, planted};
 
-use crate::{BufferPool, WriteGuard, stats::Purpose};
+use crate::{BufferPool, WriteGuard, pool::MAX_PAGES, stats::Purpose};
 
 /// Kind of the records that change pages.
 pub const KIND_PAGES: RecordKind = RecordKind(1);
@@ -28,12 +28,12 @@ pub(crate) fn append(
     pages: &[(&mut WriteGuard<'_>, &Ops)],
     before: &[Option<Lsn>],
 ) -> Result<Lsn, NeedImage> {
-    let mut headers = [[0u8; PAGE_HEADER]; 4];
+    let mut headers = [[0u8; PAGE_HEADER]; MAX_PAGES];
     let count = [pages.len() as u8];
-    let mut parts: [&[u8]; 13] = [&[]; 13];
+    let mut parts: [&[u8]; 1 + 3 * MAX_PAGES] = [&[]; 1 + 3 * MAX_PAGES];
     parts[0] = &count;
     let mut oldest: Option<Lsn> = None;
-    let mut chunks: [(&[u8], &[u8]); 4] = [(&[], &[]); 4];
+    let mut chunks: [(&[u8], &[u8]); MAX_PAGES] = [(&[], &[]); MAX_PAGES];
     for (((guard, ops), before), (header, chunk)) in
         pages.iter().zip(before).zip(headers.iter_mut().zip(&mut chunks))
     {

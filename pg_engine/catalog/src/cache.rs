@@ -373,6 +373,8 @@ impl Catalog {
                 columns: r.int2s("conkey"),
                 expression: r.text_option("conbin"),
                 index: r.oid("conindid"),
+                deferrable: r.bool("condeferrable"),
+                deferred: r.bool("condeferred"),
             })
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));

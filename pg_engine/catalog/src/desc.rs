@@ -108,6 +108,10 @@ pub struct Constraint {
     pub expression: Option<String>,
     /// Index of a primary key or unique constraint.
     pub index: Oid,
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED.
+    pub deferred: bool,
 }
 
 /// A FOREIGN KEY constraint.

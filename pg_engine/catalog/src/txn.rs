@@ -82,7 +82,7 @@ fn deadlock_line(e: &DeadlockEdge) -> String {
     format!("Process {} waits for {what}; blocked by process {}.", e.process, e.blocked_by)
 }
 
-/// A foreign key's check that was put off to the end of the transaction.
+/// A foreign key's or unique key's check that was put off to the end of the transaction.
 #[derive(Clone, Debug)]
 pub struct DeferredCheck {
     /// The constraint.
@@ -93,6 +93,8 @@ pub struct DeferredCheck {
     pub key: Vec<Value>,
     /// The referenced row went; otherwise a referencing row came.
     pub removed: bool,
+    /// Of a unique key (`key` is empty then): the row's index key and place.
+    pub row: Option<(Vec<u8>, pg_storage::Tid)>,
 }
 
 /// What SET CONSTRAINTS said.

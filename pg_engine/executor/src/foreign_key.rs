@@ -162,8 +162,13 @@ impl Guard {
             let deferred = cx.txn.borrow().is_deferred(key.oid, key.deferrable, key.deferred);
             for values in core::mem::take(&mut c.values) {
                 if deferred {
-                    let check =
-                        DeferredCheck { constraint: key.oid, table: key.table, key: values, removed: false };
+                    let check = DeferredCheck {
+                        constraint: key.oid,
+                        table: key.table,
+                        key: values,
+                        removed: false,
+                        row: None,
+                    };
                     cx.txn.borrow_mut().defer(check);
                     continue;
                 }
@@ -365,8 +370,13 @@ impl Statements {
             }
             _ => {
                 if cx.txn.borrow().is_deferred(key.oid, key.deferrable, key.deferred) {
-                    let check =
-                        DeferredCheck { constraint: key.oid, table: key.table, key: old, removed: true };
+                    let check = DeferredCheck {
+                        constraint: key.oid,
+                        table: key.table,
+                        key: old,
+                        removed: true,
+                        row: None,
+                    };
                     cx.txn.borrow_mut().defer(check);
                     return Ok(());
                 }
@@ -460,6 +470,10 @@ pub(crate) fn run_deferred(cx: &ExecContext<'_>, only: Option<&[Oid]>) -> Result
         cx.checkpoint()?;
         // The constraint may have been dropped since.
         let table = cx.reader()?.relation_by_oid(check.table)?;
+        if let (Some((key, tid)), Some(table)) = (&check.row, &table) {
+            crate::unique::recheck_constraint(cx, table, check.constraint, key, *tid)?;
+            continue;
+        }
         let key = table.and_then(|t| t.foreign_keys.iter().find(|k| k.oid == check.constraint).cloned());
         let Some(key) = key else { continue };
         if check.removed {

@@ -43,6 +43,7 @@ mod node;
 mod prepared;
 pub mod session;
 pub mod text;
+mod unique;
 mod utility;
 mod verify;
 

@@ -179,6 +179,10 @@ pub enum ConstraintDefKind {
         nulls_not_distinct: bool,
         /// USING INDEX: adopt this index.
         using_index: Option<String>,
+        /// DEFERRABLE.
+        deferrable: bool,
+        /// INITIALLY DEFERRED.
+        deferred: bool,
     },
     /// FOREIGN KEY.
     Foreign(ForeignKeyDef),

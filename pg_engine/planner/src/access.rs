@@ -50,6 +50,18 @@ struct Match {
     used: Vec<usize>,
     /// Leading columns with an equality.
     equal: usize,
+    /// Columns among them.
+    constant: Vec<ColumnId>,
+    /// Conditions that the index's predicate guarantees.
+    certain: Vec<usize>,
+    /// The index leaves rows out.
+    partial: bool,
+}
+
+/// An index's keys in terms of a statement's columns, and which conditions its predicate answers.
+struct Bound {
+    keys: Vec<Expr>,
+    certain: Vec<usize>,
 }
 
 impl Planner<'_> {
@@ -85,14 +97,17 @@ impl Planner<'_> {
             return Ok(best);
         }
         let mut best_cost = sort(&best);
-        for index in table.relation.indexes.iter().filter(|i| i.valid && i.predicate.is_none()) {
-            let found = match_index(index, table);
+        for index in table.relation.indexes.iter().filter(|i| i.valid) {
+            let Some(bound) = self.bound(index, table)? else { continue };
+            let found = match_index(index, &bound, table);
             let only = self.settings.enable_indexonlyscan && covers(index, table, needed, &found);
             for backward in [false, true] {
-                let order = index_order(index, table, &found, backward);
-                let useful =
-                    !wanted.is_empty() && order.len() >= wanted.len() && order[..wanted.len()] == *wanted;
-                if ((found.used.is_empty() && !only) || backward) && !useful {
+                let mut order = index_order(index, &bound, &found, backward);
+                let useful = !wanted.is_empty() && gives(&order, wanted, &found);
+                if useful {
+                    order = wanted.to_vec();
+                }
+                if ((found.used.is_empty() && !found.partial && !only) || backward) && !useful {
                     continue;
                 }
                 let candidate = self.index_scan(
@@ -105,7 +120,11 @@ impl Planner<'_> {
                     (pages, rows, out),
                 )?;
                 // Nothing beats one row, however small the table is now: the plan may be kept until it is large.
-                if index.unique && found.equal == index.key_count && settings.enable_indexscan {
+                if index.unique
+                    && !index.deferrable
+                    && found.equal == index.key_count
+                    && settings.enable_indexscan
+                {
                     return Ok(candidate);
                 }
                 let cost = sort(&candidate);
@@ -116,6 +135,42 @@ impl Planner<'_> {
             }
         }
         Ok(best)
+    }
+
+    /// An index's keys and predicate over the table's columns; `None`: the conditions do not imply the predicate.
+    fn bound(&self, index: &Index, table: &Table) -> Result<Option<Bound>> {
+        let own = |attnum: i16| table.columns.iter().find(|(_, a)| *a == attnum && *a > 0).map(|(c, _)| c);
+        // `None`: it reads a column that the statement does not have at hand.
+        let stored = |text: &str| -> Result<Option<Expr>> {
+            let mut e = pg_sql::bind_scalar(text, Some(&table.relation), None, self.catalog)?;
+            let attribute = |id: ColumnId| i16::try_from(id + 1).ok().and_then(own);
+            let mut known = true;
+            e.for_each_column(&mut |id| known &= attribute(id).is_some());
+            crate::columns::substitute(&mut e, &|id| attribute(id).map(|c| Expr::Column(c.id, c.ty)));
+            crate::fold::fold(&mut e);
+            Ok(known.then_some(e))
+        };
+        let mut certain = Vec::new();
+        if let Some(text) = &index.predicate {
+            let Some(predicate) = stored(text)? else { return Ok(None) };
+            if !crate::implied::implied(&predicate, &table.conditions) {
+                return Ok(None);
+            }
+            let guaranteed = |c: &Expr| crate::implied::implied(c, core::slice::from_ref(&predicate));
+            certain = (0..table.conditions.len())
+                .filter(|i| table.conditions.get(*i).is_some_and(|c| !c.volatile() && guaranteed(c)))
+                .collect();
+        }
+        let mut keys = Vec::with_capacity(index.key_count);
+        for key in index.keys.iter().take(index.key_count) {
+            let key = match &key.expression {
+                Some(text) => stored(text)?,
+                None => own(key.attnum).map(|c| Expr::Column(c.id, c.ty)),
+            };
+            let Some(key) = key else { break };
+            keys.push(key);
+        }
+        Ok(Some(Bound { keys, certain }))
     }
 
     fn seq_scan(&mut self, table: &Table, needed: &ColumnSet, mut estimate: Estimate) -> Result<Sub> {
@@ -144,11 +199,14 @@ impl Planner<'_> {
         needed: &ColumnSet,
         (pages, rows, out): (f64, f64, f64),
     ) -> Result<Sub> {
-        let rest: Vec<usize> = (0..table.conditions.len()).filter(|i| !found.used.contains(i)).collect();
+        let rest: Vec<usize> = (0..table.conditions.len())
+            .filter(|i| !found.used.contains(i) && !found.certain.contains(i))
+            .collect();
         let known = self.knowledge();
-        let used = found.used.iter().filter_map(|i| table.conditions.get(*i));
+        let all = found.used.iter().chain(found.certain.iter().filter(|i| !found.used.contains(i)));
+        let used = all.filter_map(|i| table.conditions.get(*i));
         let selected: f64 = used.map(|c| selectivity(c, &known)).product();
-        let point = index.unique && found.equal == index.key_count;
+        let point = index.unique && !index.deferrable && found.equal == index.key_count;
         let fetched = if point { 1.0 } else { (rows * selected).max(1.0) };
         let settings = self.settings;
         // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
@@ -288,7 +346,8 @@ fn total_width(types: &[SqlType]) -> u32 {
 
 /// Are all columns that a scan yields or filters by in the index's keys, and can they be read from them?
 fn covers(index: &Index, table: &Table, needed: &ColumnSet, found: &Match) -> bool {
-    let rest = table.conditions.iter().enumerate().filter(|(i, _)| !found.used.contains(i));
+    let known = |i: &usize| found.used.contains(i) || found.certain.contains(i);
+    let rest = table.conditions.iter().enumerate().filter(|(i, _)| !known(i));
     let mut set = needed.clone();
     rest.for_each(|(_, c)| set.add(c));
     let mut wanted = table.columns.iter().filter(|(c, _)| set.contains(c.id));
@@ -299,14 +358,17 @@ fn covers(index: &Index, table: &Table, needed: &ColumnSet, found: &Match) -> bo
 }
 
 /// Which conditions an index can answer.
-fn match_index(index: &Index, table: &Table) -> Match {
-    let mut found = Match { range: IndexRange::default(), used: Vec::new(), equal: 0 };
-    for key in index.keys.iter().take(index.key_count) {
-        let Some(id) = table.columns.iter().find(|(_, a)| *a == key.attnum && *a > 0).map(|(c, _)| c.id)
-        else {
-            return found;
-        };
-        let usable = |c: &Expr| usable(c, id, key.ty.oid);
+fn match_index(index: &Index, bound: &Bound, table: &Table) -> Match {
+    let mut found = Match {
+        range: IndexRange::default(),
+        used: Vec::new(),
+        equal: 0,
+        constant: Vec::new(),
+        certain: bound.certain.clone(),
+        partial: index.predicate.is_some(),
+    };
+    for (key, e) in index.keys.iter().zip(&bound.keys) {
+        let usable = |c: &Expr| usable(c, e, key.ty.oid);
         let uses: Vec<(usize, Use)> =
             table.conditions.iter().enumerate().filter_map(|(i, c)| Some((i, usable(c)?))).collect();
         if let Some((i, Use::Compare(_, bound))) = uses.iter().find(|(_, u)| matches!(u, Use::Compare(3, _)))
@@ -314,6 +376,7 @@ fn match_index(index: &Index, table: &Table) -> Match {
             found.range.equal.push(bound.clone());
             found.used.push(*i);
             found.equal += 1;
+            found.constant.extend(estimate::column_of(e));
             continue;
         }
         for (i, usage) in uses {
@@ -343,9 +406,24 @@ fn unbounded(range: &IndexRange) -> bool {
     free(range) && range.lower.is_none() && range.upper.is_none()
 }
 
-/// What an index on column `id` can do with a condition.
-fn usable(condition: &Expr, id: ColumnId, key: Oid) -> Option<Use> {
-    let is_column = |e: &Expr| estimate::column_of(e) == Some(id);
+/// Is `e` what the index holds, under whatever name its type goes?
+fn is_key(e: &Expr, key: &Expr) -> bool {
+    match (estimate::column_of(e), estimate::column_of(key)) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => {
+            let bare = |e: &Expr| match e {
+                Expr::Relabel(inner, _) => (**inner).clone(),
+                e => e.clone(),
+            };
+            e.same(key) || bare(e).same(&bare(key))
+        }
+        _ => false,
+    }
+}
+
+/// What an index on `key_expr` can do with a condition.
+fn usable(condition: &Expr, key_expr: &Expr, key: Oid) -> Option<Use> {
+    let is_column = |e: &Expr| is_key(e, key_expr);
     let fixed = |e: &Expr| {
         let mut none = !e.volatile();
         e.for_each_column(&mut |_| none = false);
@@ -366,6 +444,18 @@ fn usable(condition: &Expr, id: ColumnId, key: Oid) -> Option<Use> {
             Some(Use::Compare(strategy, converted(bound, key)?))
         }
         Expr::IsNull(e, true) if is_column(e) => Some(Use::IsNull),
+        e if key == oid::BOOL && is_column(e) => Some(Use::Compare(3, truth(true))),
+        Expr::Not(e) if key == oid::BOOL && is_column(e) => Some(Use::Compare(3, truth(false))),
+        Expr::Or(parts) => {
+            // Equality with one of several values.
+            let values = parts.iter().map(|p| match usable(p, key_expr, key)? {
+                Use::Compare(3, bound) => Some(bound),
+                _ => None,
+            });
+            let values = values.collect::<Option<Vec<_>>>()?;
+            let array = SqlType::new(pg_types::typeinfo::array_of(key));
+            (array.oid != 0).then_some(Use::AnyOf(Expr::Array(values, false, array)))
+        }
         Expr::ScalarArray(function, operands, true) => {
             let [a, array] = &**operands;
             let equality = registry().equality_operator(function.args.first().copied()?)?;
@@ -377,8 +467,12 @@ fn usable(condition: &Expr, id: ColumnId, key: Oid) -> Option<Use> {
     }
 }
 
+fn truth(value: bool) -> Expr {
+    Expr::Const(Value::Bool(value), SqlType::new(oid::BOOL))
+}
+
 /// The B-tree strategy of a comparison in the family of the key's type.
-fn strategy(call: &Call, key: Oid) -> Option<u8> {
+pub(crate) fn strategy(call: &Call, key: Oid) -> Option<u8> {
     let [left, right] = call.function.args else { return None };
     // Text-like types share a family; the operator is the one for text.
     let registry = registry();
@@ -395,7 +489,7 @@ fn same_kind(a: Oid, b: Oid) -> bool {
 }
 
 /// The bound as a value of the key's type; `None` when that needs more than widening an integer.
-fn converted(bound: &Expr, key: Oid) -> Option<Expr> {
+pub(crate) fn converted(bound: &Expr, key: Oid) -> Option<Expr> {
     let ty = bound.ty().oid;
     if same_kind(ty, key) {
         return Some(bound.clone());
@@ -422,17 +516,20 @@ fn converted(bound: &Expr, key: Oid) -> Option<Expr> {
     Some(Expr::Call(Box::new(Call { function, args: Vec::from([bound.clone()]), ty: SqlType::new(key) })))
 }
 
+/// Does an order give the wanted one, seeing that some columns have one value only?
+fn gives(order: &[OrderKey], wanted: &[OrderKey], found: &Match) -> bool {
+    let mut order = order.iter();
+    wanted.iter().all(|w| found.constant.contains(&w.column) || order.next() == Some(w))
+}
+
 /// The order in which an index scan yields rows, after its equality columns.
-fn index_order(index: &Index, table: &Table, found: &Match, backward: bool) -> Vec<OrderKey> {
+fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> Vec<OrderKey> {
     let mut order = Vec::new();
     if found.range.any_of.is_some() && backward {
         return order;
     }
-    for key in index.keys.iter().take(index.key_count).skip(found.equal) {
-        let Some(id) = table.columns.iter().find(|(_, a)| *a == key.attnum && *a > 0).map(|(c, _)| c.id)
-        else {
-            break;
-        };
+    for (key, e) in index.keys.iter().zip(&bound.keys).skip(found.equal) {
+        let Some(id) = estimate::column_of(e) else { break };
         order.push(OrderKey {
             column: id,
             descending: key.descending != backward,

@@ -115,7 +115,11 @@ impl<'a> Planner<'a> {
                 let (_, rows) = estimate::table_size(self.catalog, relation);
                 for (column, attnum) in columns {
                     let unique = relation.indexes.iter().any(|i| {
-                        i.unique && i.predicate.is_none() && i.key_count == 1 && i.keys[0].attnum == *attnum
+                        i.unique
+                            && !i.deferrable
+                            && i.predicate.is_none()
+                            && i.key_count == 1
+                            && i.keys[0].attnum == *attnum
                     });
                     let analysed = *attnum > 0 && relation.row_estimate >= 0.0;
                     let statistics =

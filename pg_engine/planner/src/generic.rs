@@ -11,7 +11,11 @@ pub(crate) fn suits_any_values(plan: &Physical) -> bool {
         Node::OneRow => true,
         Node::Values(rows) => rows.iter().flatten().all(plain),
         Node::IndexScan { index, range, filter, .. } => {
-            index.unique && range.equal.len() == index.key_count && bounds_plain(range) && maybe_plain(filter)
+            index.unique
+                && !index.deferrable
+                && range.equal.len() == index.key_count
+                && bounds_plain(range)
+                && maybe_plain(filter)
         }
         Node::Filter(input, e) => suits_any_values(input) && plain(e),
         Node::Project(input, list) => suits_any_values(input) && list.iter().all(plain),

@@ -27,6 +27,7 @@ mod estimate;
 mod explain;
 mod fold;
 mod generic;
+mod implied;
 mod join;
 mod pushdown;
 mod rewrite;

@@ -132,6 +132,8 @@ pub(crate) enum Constraint {
         fillfactor: Option<i32>,
         nulls_not_distinct: bool,
         using_index: Option<String>,
+        deferrable: bool,
+        deferred: bool,
     },
     Foreign(pg_plan::utility::ForeignKeyDef),
 }

@@ -159,3 +159,108 @@ fn few_distinct_keys_take_little_room() {
     }
     s.verify().unwrap();
 }
+
+/// Rows come at one end and go at the other: the index does not grow.
+#[test]
+fn emptied_pages_are_used_again() {
+    let d = device();
+    let s = open(&d);
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let heap = s.create_relation(&mut t, RelationKind::Heap).unwrap();
+    let index = s.create_relation(&mut t, RelationKind::BTree { heap }).unwrap();
+    t.commit().unwrap();
+    let mut queue: std::collections::VecDeque<(Vec<u8>, Tid)> = Default::default();
+    let mut most = 0;
+    for round in 0..30u32 {
+        let mut t = s.begin(Isolation::ReadCommitted);
+        for i in 0..2_000u32 {
+            let key = (round * 2_000 + i).to_be_bytes().repeat(4);
+            let tid = s.heap_insert(&mut t, heap, &key).unwrap();
+            s.index_insert(&mut t, index, &key, tid, Unique::No).unwrap();
+            queue.push_back((key, tid));
+        }
+        while queue.len() > 3_000 {
+            let (_, tid) = queue.pop_front().unwrap();
+            s.heap_delete(&mut t, heap, tid).unwrap();
+        }
+        t.commit().unwrap();
+        s.vacuum(heap).unwrap();
+        let pages = s.relation_stats(index).unwrap().pages;
+        if round < 6 {
+            most = most.max(pages);
+        }
+        assert!(pages <= most + 2, "round {round}: {pages} pages, {most} before");
+    }
+    let want: Vec<_> = queue.iter().cloned().collect();
+    assert!(content(&s, index, ScanDirection::Forward) == want);
+    s.verify().unwrap();
+    // What vacuum did becomes durable with the next commit.
+    let mut t = s.begin(Isolation::ReadCommitted);
+    s.heap_insert(&mut t, heap, b"last").unwrap();
+    t.commit().unwrap();
+    drop(s);
+    let s = open(&d);
+    let mut back = content(&s, index, ScanDirection::Backward);
+    back.reverse();
+    assert!(back == want, "after recovery");
+    s.verify().unwrap();
+}
+
+/// Scans in both directions find every entry that stays while others come, go, and leave empty pages behind.
+#[test]
+fn scans_meet_pages_that_leave_the_tree() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let s = open(&device());
+    let (heap, _) = filled(&s, 400, |i| (i * 1_000).to_be_bytes().repeat(8));
+    let (index, _) = build(&s, heap, 1, 16 << 20, false);
+    let stays = content(&s, index, ScanDirection::Forward);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for direction in [ScanDirection::Forward, ScanDirection::Backward] {
+            let (s, stays, done) = (&s, &stays, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    let mut t = s.begin(Isolation::ReadCommitted);
+                    let snapshot = t.snapshot();
+                    let mut got = content(s, index, direction);
+                    if direction == ScanDirection::Backward {
+                        got.reverse();
+                    }
+                    assert!(got.is_sorted(), "order");
+                    got.dedup();
+                    let set: BTreeSet<_> = got.into_iter().collect();
+                    assert!(stays.iter().all(|e| set.contains(e)), "an entry was missed");
+                    drop(snapshot);
+                }
+            });
+        }
+        for writer in 0..2u32 {
+            let (s, done) = (&s, &done);
+            scope.spawn(move || {
+                for round in 0..12u32 {
+                    // A stretch of keys fills some pages, and goes again.
+                    let base = (round * 37 + writer * 11) % 390 * 1_000;
+                    let mut tids = Vec::new();
+                    let mut t = s.begin(Isolation::ReadCommitted);
+                    for i in 1..900u32 {
+                        let key = (base + i).to_be_bytes().repeat(8);
+                        let tid = s.heap_insert(&mut t, heap, &key).unwrap();
+                        s.index_insert(&mut t, index, &key, tid, Unique::No).unwrap();
+                        tids.push(tid);
+                    }
+                    t.commit().unwrap();
+                    let mut t = s.begin(Isolation::ReadCommitted);
+                    for tid in tids {
+                        s.heap_delete(&mut t, heap, tid).unwrap();
+                    }
+                    t.commit().unwrap();
+                    s.vacuum(heap).unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+        }
+    });
+    s.vacuum(heap).unwrap();
+    assert!(content(&s, index, ScanDirection::Forward) == stays);
+    s.verify().unwrap();
+}

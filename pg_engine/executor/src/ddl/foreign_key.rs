@@ -250,7 +250,6 @@ fn referenced_key(referenced: &Relation, key: &ForeignKeyDef) -> Result<(Vec<i16
     let fits = |i: &&Arc<Index>| {
         i.unique
             && i.valid
-            && !i.deferrable
             && i.predicate.is_none()
             && i.key_count == columns.len()
             && i.keys.iter().take(i.key_count).all(|k| columns.contains(&k.attnum))
@@ -262,5 +261,10 @@ fn referenced_key(referenced: &Relation, key: &ForeignKeyDef) -> Result<(Vec<i16
         );
         SqlError::new(SqlState::INVALID_FOREIGN_KEY, text)
     })?;
+    if index.deferrable {
+        let text =
+            format!("cannot use a deferrable unique constraint for referenced table \"{}\"", referenced.name);
+        return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+    }
     Ok((columns, index.clone()))
 }

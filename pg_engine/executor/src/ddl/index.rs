@@ -52,6 +52,8 @@ pub(crate) struct NewIndex<'a> {
     pub fillfactor: Option<i32>,
     /// A constraint will own it.
     pub constraint: bool,
+    /// The constraint is checked after the statement.
+    pub deferrable: bool,
 }
 
 impl Ddl<'_, '_> {
@@ -87,6 +89,7 @@ impl Ddl<'_, '_> {
             nulls_not_distinct: i.nulls_not_distinct,
             fillfactor: i.fillfactor,
             constraint: false,
+            deferrable: false,
         };
         self.create_index_relation(&new)?;
         Ok(())
@@ -135,7 +138,9 @@ impl Ddl<'_, '_> {
             expressions: (!expressions.is_empty()).then(|| expressions.join(EXPRESSION_SEPARATOR)),
             predicate: new.predicate.clone(),
         };
-        self.insert(PG_INDEX, &row.row(self.catalog(PG_INDEX)?.def))?;
+        let mut row = row.row(self.catalog(PG_INDEX)?.def);
+        row.put("indimmediate", !new.deferrable);
+        self.insert(PG_INDEX, &row)?;
         if !new.constraint {
             let address = Address::new(PG_CLASS, oid);
             for k in new.keys.iter().filter(|k| k.attnum > 0) {

@@ -219,6 +219,7 @@ impl Ddl<'_, '_> {
             nulls_not_distinct: i.nulls_not_distinct,
             fillfactor: None,
             constraint: false,
+            deferrable: false,
         };
         self.build_index(&new, relation, relation.storage, storage)?;
         self.point_to(i.oid, storage)?;

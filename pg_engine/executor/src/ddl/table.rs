@@ -325,6 +325,8 @@ impl Ddl<'_, '_> {
             fillfactor,
             nulls_not_distinct,
             using_index,
+            deferrable,
+            deferred,
         } = &c.kind
         else {
             return Ok(());
@@ -339,7 +341,7 @@ impl Ddl<'_, '_> {
             self.refuse_duplicate_constraint(relation, name)?;
         }
         if let Some(index) = using_index {
-            return self.adopt_index(relation, c.name.as_deref(), *primary, index);
+            return self.adopt_index(relation, c.name.as_deref(), *primary, index, (*deferrable, *deferred));
         }
         let attnums = attnums(relation, columns)?;
         if *primary {
@@ -367,8 +369,9 @@ impl Ddl<'_, '_> {
             nulls_not_distinct: *nulls_not_distinct,
             fillfactor: *fillfactor,
             constraint: true,
+            deferrable: *deferrable,
         })?;
-        self.constraint_over_index(&relation, &name, *primary, &attnums, index)
+        self.constraint_over_index(&relation, &name, *primary, &attnums, index, (*deferrable, *deferred))
     }
 
     /// ADD CONSTRAINT ... USING INDEX.
@@ -378,6 +381,7 @@ impl Ddl<'_, '_> {
         name: Option<&str>,
         primary: bool,
         index: &str,
+        when: (bool, bool),
     ) -> Result<()> {
         let found = relation.indexes.iter().find(|i| i.name == index).cloned().ok_or_else(|| {
             SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{index}\" does not exist"))
@@ -407,8 +411,9 @@ impl Ddl<'_, '_> {
         let key = [Value::Oid(found.oid)];
         self.update(pg_catalog::builtin::PG_INDEX, &["indexrelid"], &key, |r| {
             r.put("indisprimary", primary);
+            r.put("indimmediate", !when.0);
         })?;
-        self.constraint_over_index(relation, name, primary, &attnums, found.oid)
+        self.constraint_over_index(relation, name, primary, &attnums, found.oid, when)
     }
 
     fn constraint_over_index(
@@ -418,6 +423,7 @@ impl Ddl<'_, '_> {
         primary: bool,
         attnums: &[i16],
         index: Oid,
+        (deferrable, deferred): (bool, bool),
     ) -> Result<()> {
         let oid = self.oid()?;
         let row = self
@@ -426,6 +432,8 @@ impl Ddl<'_, '_> {
             .set("conname", name)
             .set("connamespace", relation.schema)
             .set("contype", if primary { b'p' } else { b'u' })
+            .set("condeferrable", deferrable)
+            .set("condeferred", deferred)
             .set("convalidated", true)
             .set("conrelid", relation.oid)
             .set("conindid", index)

@@ -105,6 +105,12 @@ pub(crate) fn constraint_definition(
                 let included = names(&mut i.keys.iter().skip(i.key_count).map(|k| k.attnum));
                 out.push_str(&format!(" INCLUDE ({included})"));
             }
+            if c.deferrable {
+                out.push_str(" DEFERRABLE");
+            }
+            if c.deferred {
+                out.push_str(" INITIALLY DEFERRED");
+            }
             out
         }
         ConstraintKind::Foreign => String::new(),

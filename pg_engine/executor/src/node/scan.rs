@@ -404,7 +404,8 @@ impl IndexScan {
             b.as_ref().map(|(e, i)| Ok((Compiled::new(e, c)?, *i))).transpose()
         };
         let equal = c.exprs(&range.equal)?;
-        let point = index.unique && equal.len() == index.key_count && range.any_of.is_none();
+        let point =
+            index.unique && !index.deferrable && equal.len() == index.key_count && range.any_of.is_none();
         Ok(Self {
             heap: relation.storage,
             index: index.clone(),

@@ -230,7 +230,8 @@ impl Binder<'_> {
         else {
             return false;
         };
-        let key = scan.relation.constraints.iter().find(|c| c.kind == ConstraintKind::Primary);
+        let key =
+            scan.relation.constraints.iter().find(|c| c.kind == ConstraintKind::Primary && !c.deferrable);
         let Some(key) = key else { return false };
         !key.columns.is_empty()
             && key.columns.iter().all(|attnum| {

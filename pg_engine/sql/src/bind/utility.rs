@@ -485,6 +485,8 @@ impl Binder<'_> {
                 fillfactor,
                 nulls_not_distinct,
                 using_index,
+                deferrable,
+                deferred,
             } => {
                 let names = |idents: &[sq::Ident]| -> Result<Vec<String>> {
                     let mut names: Vec<String> = Vec::with_capacity(idents.len());
@@ -516,6 +518,8 @@ impl Binder<'_> {
                     fillfactor: *fillfactor,
                     nulls_not_distinct: *nulls_not_distinct,
                     using_index: using_index.clone(),
+                    deferrable: *deferrable,
+                    deferred: *deferred,
                 }
             }
         };

@@ -46,7 +46,7 @@ fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {
     } else if c.accept("generated") {
         generated(c)?
     } else if c.peek_is(0, "check") || c.peek_is(0, "unique") || c.peek_is(0, "primary") {
-        ColumnOption::Constraint(constraint(c, false)?)
+        return Ok(Some(ColumnOption::Constraint(constraint(c, false)?)));
     } else if c.peek_is(0, "references") {
         return Ok(Some(ColumnOption::Constraint(references(c, Vec::new())?)));
     } else {
@@ -57,18 +57,49 @@ fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {
     Ok(Some(option))
 }
 
-/// The defaults may be written out; anything else is refused.
+/// Only constraints can be deferred.
 fn deferrability(c: &mut Cursor<'_>) -> Parsed<()> {
-    loop {
-        if c.accept_all(&["not", "deferrable"]) || c.accept_all(&["initially", "immediate"]) {
-            continue;
+    for clause in ["NOT DEFERRABLE", "DEFERRABLE", "INITIALLY DEFERRED", "INITIALLY IMMEDIATE"] {
+        let words: Vec<String> = clause.split(' ').map(str::to_lowercase).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let at = c.here();
+        if c.accept_all(&words) {
+            return Err(SqlError::syntax(format!("misplaced {clause} clause")).at(at).into());
         }
-        if c.peek_is(0, "deferrable") || c.peek_is(0, "initially") {
-            return Err(SqlError::unsupported("DEFERRABLE constraints").into());
-        }
-        return Ok(());
     }
+    Ok(())
 }
+
+/// DEFERRABLE and INITIALLY DEFERRED.
+fn deferring(c: &mut Cursor<'_>) -> Parsed<(bool, bool)> {
+    let (mut deferrable, mut deferred) = (None, None);
+    loop {
+        let at = c.here();
+        let (clause, before) = if c.accept_all(&["not", "deferrable"]) {
+            (MANY_DEFERRABLE, deferrable.replace(false))
+        } else if c.accept("deferrable") {
+            (MANY_DEFERRABLE, deferrable.replace(true))
+        } else if c.accept_all(&["initially", "deferred"]) {
+            (MANY_INITIALLY, deferred.replace(true))
+        } else if c.accept_all(&["initially", "immediate"]) {
+            (MANY_INITIALLY, deferred.replace(false))
+        } else {
+            break;
+        };
+        if before.is_some() {
+            return Err(SqlError::syntax(clause).at(at).into());
+        }
+        if deferred == Some(true) && deferrable == Some(false) {
+            let text = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+            return Err(SqlError::syntax(text).at(at).into());
+        }
+    }
+    let deferred = deferred.unwrap_or(false);
+    Ok((deferrable.unwrap_or(deferred), deferred))
+}
+
+const MANY_DEFERRABLE: &str = "multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed";
+const MANY_INITIALLY: &str = "multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed";
 
 fn generated(c: &mut Cursor<'_>) -> Parsed<ColumnOption> {
     let always = c.accept("always");
@@ -105,6 +136,12 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
         if c.accept_all(&["no", "inherit"]) || c.accept_all(&["not", "valid"]) {
             return Err(SqlError::unsupported("CHECK with NO INHERIT or NOT VALID").into());
         }
+        if !of_table {
+            deferrability(c)?;
+        } else if deferring(c)? != (false, false) {
+            let text = "CHECK constraints cannot be marked DEFERRABLE";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).into());
+        }
         return Ok(Constraint::Check(expr));
     }
     let primary = c.accept("primary");
@@ -135,7 +172,17 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
             tablespace(c)?;
         }
     }
-    Ok(Constraint::Index { primary, columns, include, fillfactor, nulls_not_distinct, using_index })
+    let (deferrable, deferred) = deferring(c)?;
+    Ok(Constraint::Index {
+        primary,
+        columns,
+        include,
+        fillfactor,
+        nulls_not_distinct,
+        using_index,
+        deferrable,
+        deferred,
+    })
 }
 
 /// REFERENCES and what may follow.
@@ -231,7 +278,6 @@ pub(super) fn table_constraint(c: &mut Cursor<'_>) -> Parsed<Option<NamedConstra
     match next.as_str() {
         "check" | "unique" | "primary" => {
             let constraint = constraint(c, true)?;
-            deferrability(c)?;
             Ok(Some(NamedConstraint { name, constraint }))
         }
         "foreign" => {

@@ -92,6 +92,9 @@ impl Insert {
     fn insert_or_resolve(&mut self, row: Vec<Value>, rt: &Rt<'_, '_>) -> Result<()> {
         const MAX_RETRIES: u32 = 1000;
         self.target.check(&row, rt)?;
+        if let Some(o) = &self.on_conflict {
+            self.target.refuse_deferrable(&o.arbiters)?;
+        }
         for _ in 0..MAX_RETRIES {
             let Some(o) = &self.on_conflict else { break };
             let mut conflict = None;

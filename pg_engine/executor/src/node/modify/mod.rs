@@ -24,6 +24,7 @@ use crate::{
     context::{ExecContext, Rt},
     expr::{Compiled, RowRef},
     foreign_key::Guard,
+    unique::Recheck,
 };
 
 /// Longest value that an error's DETAIL shows of a row.
@@ -57,6 +58,8 @@ pub(crate) struct Target {
     /// Live positions that a foreign key could refer to.
     key_columns: Vec<usize>,
     pub(crate) returning: Option<Vec<Compiled>>,
+    /// Keys that were taken when a row came, of constraints that are checked later.
+    rechecks: Vec<Recheck>,
     /// Foreign keys of the table and to it.
     pub(crate) guard: Option<Box<Guard>>,
     key: Vec<u8>,
@@ -125,6 +128,7 @@ impl Target {
             .collect::<Result<_>>()?;
         let returning = t.returning.as_ref().map(|l| c.exprs(l)).transpose()?;
         Ok(Self {
+            rechecks: Vec::new(),
             guard: Guard::new(&relation),
             relation,
             layout,
@@ -143,6 +147,9 @@ impl Target {
 
     /// The end of the statement: what foreign keys ask for.
     pub(crate) fn finish(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
+        if !self.rechecks.is_empty() {
+            crate::unique::settle(rt.cx, &self.relation, core::mem::take(&mut self.rechecks))?;
+        }
         match &mut self.guard {
             None => Ok(()),
             Some(guard) => guard.finish(rt),
@@ -150,6 +157,7 @@ impl Target {
     }
 
     pub(crate) fn reset(&mut self) {
+        self.rechecks.clear();
         self.guard.iter_mut().for_each(|g| g.reset());
         self.checks.iter_mut().for_each(|(_, e)| e.reset());
         self.generated.iter_mut().for_each(|(_, e)| e.reset());
@@ -354,11 +362,16 @@ impl Target {
         let Some(null) = self.index_key(n, row, rt)? else { return Ok(None) };
         let Some(state) = self.indexes.get(n) else { return Ok(None) };
         let index = &state.index;
-        let unique =
-            if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
+        let unique = check_of(index, null);
         let mut txn = rt.cx.txn.borrow_mut();
         match rt.storage().index_insert(txn.storage(), index.storage, &self.key, tid, unique) {
             Ok(IndexInsert::Done) => Ok(None),
+            Ok(IndexInsert::Duplicate { .. }) if unique == Unique::Deferred => {
+                let key = self.key.clone();
+                rt.charge(key.len() + size_of::<Recheck>())?;
+                self.rechecks.push(Recheck { index: index.clone(), key, tid });
+                Ok(None)
+            }
             Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
             Err(e) => Err(storage_error(e)),
         }
@@ -379,6 +392,17 @@ impl Target {
             Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
             Err(e) => Err(storage_error(e)),
         }
+    }
+
+    /// Constraints that are checked late cannot say whether a row conflicts.
+    pub(crate) fn refuse_deferrable(&self, arbiters: &[usize]) -> Result<()> {
+        let arbiters = arbiters.iter().filter_map(|n| self.indexes.get(*n));
+        let Some(state) = arbiters.into_iter().find(|s| s.index.deferrable) else { return Ok(()) };
+        let text =
+            "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters";
+        Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
+            .table(self.relation.schema_name.clone(), self.relation.name.clone())
+            .constraint(state.index.name.clone()))
     }
 
     /// Positions of unique indexes.
@@ -503,9 +527,7 @@ impl Target {
                 null |= c.is_null(row);
                 keys::encode_index_vector(k, c, row, &mut arena)?;
             }
-            let unique =
-                if index.unique && (!null || index.nulls_not_distinct) { Unique::Yes } else { Unique::No };
-            keys.push((arena.len(), unique));
+            keys.push((arena.len(), check_of(&index, null)));
         }
         let mut start = 0;
         let mut entries: Vec<(IndexEntry<'_>, usize)> = Vec::with_capacity(rows.len());
@@ -521,7 +543,12 @@ impl Target {
         let sorted: Vec<IndexEntry<'_>> = entries.iter().map(|e| e.0).collect();
         // Of several rows whose keys are taken, the first is reported.
         let mut duplicate: Option<usize> = None;
+        let rechecks = &mut self.rechecks;
         let mut taken = |at: usize, _| {
+            if let Some((e, _)) = entries.get(at).filter(|_| index.deferrable) {
+                rechecks.push(Recheck { index: index.clone(), key: e.key.to_vec(), tid: e.tid });
+                return;
+            }
             let row = entries.get(at).map(|e| e.1);
             duplicate = duplicate.into_iter().chain(row).min();
         };
@@ -550,6 +577,15 @@ impl Target {
             }
         }
         Ok(())
+    }
+}
+
+/// How a new entry is checked; `null`: a key column is NULL.
+fn check_of(index: &Index, null: bool) -> Unique {
+    match index.unique && (!null || index.nulls_not_distinct) {
+        false => Unique::No,
+        true if index.deferrable => Unique::Deferred,
+        true => Unique::Yes,
     }
 }
 
