@@ -87,6 +87,8 @@ impl Mock {
             columns: vec![1],
             expression: None,
             index: 16_390,
+            deferrable: false,
+            deferred: false,
         });
         let columns = [("a", ty(oid::INT4)), ("b", ty(oid::TEXT)), ("t_a", ty(oid::INT4))];
         let mut u = relation(16_400, "public", "u", &columns);
