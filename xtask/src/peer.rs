@@ -207,6 +207,12 @@ impl Peer {
         self.boot_on(disks, Shape { processors, memory: memory.into(), tuned })
     }
 
+    /// This machine with data that [`RunningPeer::keep`] has kept under that name.
+    pub fn kept(&self, name: &str) -> Result<Option<Self>> {
+        let data = tools::scratch("peer")?.join(name);
+        Ok(data.exists().then(|| Self { data, ..self.clone() }))
+    }
+
     fn boot_on(&self, disks: [PathBuf; 2], shape: Shape) -> Result<RunningPeer> {
         let qemu = tools::require(tools::QEMU)?;
         let [root, data] = disks.clone();
