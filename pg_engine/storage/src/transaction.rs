@@ -111,6 +111,10 @@ impl Storage {
     pub fn blocking_processes(&self, process: i32) -> Vec<i32> {
         self.engine.transactions.blocking_processes(process)
     }
+    /// The processes whose transactions keep another's READ ONLY DEFERRABLE one from a safe snapshot.
+    pub fn snapshot_blocking_processes(&self, process: i32) -> Vec<i32> {
+        self.engine.transactions.snapshot_blocking_processes(process)
+    }
     /// Creates a relation; it vanishes if the (sub)transaction aborts.
     pub fn create_relation(&self, txn: &mut Transaction, kind: RelationKind) -> Result<RelId> {
         self.check_open()?;

@@ -233,6 +233,11 @@ impl TransactionManager {
         self.waits.blockers(OwnerId::session(process)).into_iter().map(OwnerId::process).collect()
     }
 
+    /// The sessions whose transactions keep a session's READ ONLY DEFERRABLE one from a safe snapshot.
+    pub fn snapshot_blocking_processes(&self, process: i32) -> Vec<i32> {
+        self.ssi.blockers(OwnerId::session(process)).into_iter().map(OwnerId::process).collect()
+    }
+
     /// Lets waiting transactions look at their cancel flags.
     pub fn wake_canceled(&self) {
         self.waits.poke_all();

@@ -19,7 +19,7 @@ use hashbrown::{HashMap, HashSet};
 use pg_page::{Dependency, RelId, StorageError, Tid, Xid};
 use platform::sync::{Condvar, Mutex};
 
-use crate::waits::WaitOptions;
+use crate::{OwnerId, waits::WaitOptions};
 
 type Result<T> = core::result::Result<T, StorageError>;
 
@@ -70,6 +70,8 @@ struct Reads {
 
 #[derive(Debug, Default)]
 struct Serial {
+    /// Whose it is.
+    owner: OwnerId,
     /// Commits that its snapshot shows, by number.
     shown: u64,
     /// When it passed the last check before its commit record.
@@ -96,6 +98,8 @@ struct State {
     clock: u64,
     all: BTreeMap<SerialId, Serial>,
     by_xid: HashMap<Xid, SerialId>,
+    /// Who waits for a safe snapshot, and until which transactions have ended.
+    deferred: HashMap<OwnerId, Vec<SerialId>>,
     /// By relation, what each transaction read of it.
     reads: HashMap<RelId, BTreeMap<SerialId, Reads>>,
 }
@@ -110,27 +114,32 @@ pub(crate) struct Ssi {
 
 impl Ssi {
     /// Begins a transaction whose snapshot `take` takes. None: nothing needs to be tracked, for it only reads and no one writes.
-    pub fn begin<S>(&self, read_only: bool, take: impl FnOnce() -> S) -> (S, SerialId) {
+    pub fn begin<S>(&self, owner: OwnerId, read_only: bool, take: impl FnOnce() -> S) -> (S, SerialId) {
         let mut s = self.state.lock();
         let snapshot = take();
         if read_only && s.all.values().all(Serial::harmless) {
             return (snapshot, SerialId::NONE);
         }
-        (snapshot, self.add(&mut s, read_only))
+        (snapshot, self.add(&mut s, owner, read_only))
     }
 
-    fn add(&self, s: &mut State, read_only: bool) -> SerialId {
+    fn add(&self, s: &mut State, owner: OwnerId, read_only: bool) -> SerialId {
         s.next += 1;
         let id = SerialId(s.next);
         // One more than can be remembered fails when it does anything, and may be tried again.
         let doomed = s.all.len() >= MANY_TRANSACTIONS;
-        s.all.insert(id, Serial { shown: s.clock, read_only, doomed, ..Serial::default() });
+        s.all.insert(id, Serial { owner, shown: s.clock, read_only, doomed, ..Serial::default() });
         self.count.store(s.all.len(), Ordering::Relaxed);
         id
     }
 
     /// Begins a READ ONLY DEFERRABLE transaction: waits until there is a snapshot that cannot be part of any anomaly.
-    pub fn begin_deferrable<S>(&self, options: &WaitOptions, mut take: impl FnMut() -> S) -> Result<S> {
+    pub fn begin_deferrable<S>(
+        &self,
+        owner: OwnerId,
+        options: &WaitOptions,
+        mut take: impl FnMut() -> S,
+    ) -> Result<S> {
         loop {
             let mut s = self.state.lock();
             let snapshot = take();
@@ -140,8 +149,10 @@ impl Ssi {
             let mut safe = true;
             while safe && !watched.is_empty() {
                 if options.cancel.as_ref().is_some_and(|c| c.load(Ordering::Acquire)) {
+                    s.deferred.remove(&owner);
                     return Err(StorageError::Canceled);
                 }
+                s.deferred.insert(owner, watched.clone());
                 s = self.ended.wait_timeout(s, LOOK).0;
                 watched.retain(|id| match s.all.get(id) {
                     None => false,
@@ -152,10 +163,18 @@ impl Ssi {
                     }
                 });
             }
+            s.deferred.remove(&owner);
             if safe {
                 return Ok(snapshot);
             }
         }
+    }
+
+    /// Those whose end a session's wait for a safe snapshot needs.
+    pub fn blockers(&self, waiter: OwnerId) -> Vec<OwnerId> {
+        let s = self.state.lock();
+        let watched = s.deferred.get(&waiter).map(Vec::as_slice).unwrap_or_default();
+        watched.iter().filter_map(|id| s.all.get(id)).map(|t| t.owner).collect()
     }
 
     /// An id was given to the transaction (or a savepoint level of it).
@@ -422,7 +441,7 @@ mod tests {
         Tid { block: n, slot: 1 }
     }
     fn begin(s: &Ssi) -> SerialId {
-        s.begin(false, || ()).1
+        s.begin(OwnerId::default(), false, || ()).1
     }
 
     #[test]
@@ -473,7 +492,7 @@ mod tests {
         s.wrote_row(t2, REL, Some(tid(2))).unwrap();
         s.prepare(t2).unwrap();
         s.end(t2, true);
-        let (_, t3) = s.begin(true, || ());
+        let (_, t3) = s.begin(OwnerId::default(), true, || ());
         assert!(t3.is_some());
         s.read_row(t3, REL, tid(1));
         s.read_row(t3, REL, tid(2));
@@ -485,6 +504,6 @@ mod tests {
     #[test]
     fn who_only_reads_alone_is_not_tracked() {
         let s = Ssi::default();
-        assert_eq!(s.begin(true, || ()).1, SerialId::NONE);
+        assert_eq!(s.begin(OwnerId::default(), true, || ()).1, SerialId::NONE);
     }
 }

@@ -195,7 +195,7 @@ impl Work {
     pub fn take_safe_snapshot(&mut self) -> Result<(), StorageError> {
         if self.fixed.is_none() && self.isolation == Isolation::Serializable && self.read_only {
             let manager = self.manager.clone();
-            self.fixed = Some(manager.ssi.begin_deferrable(&self.wait, || manager.snapshot())?);
+            self.fixed = Some(manager.ssi.begin_deferrable(self.owner, &self.wait, || manager.snapshot())?);
         }
         Ok(())
     }
@@ -222,7 +222,7 @@ impl Work {
     #[cold]
     fn begin_serializable(&mut self) -> Arc<SnapshotData> {
         let manager = self.manager.clone();
-        let (data, serial) = manager.ssi.begin(self.read_only, || manager.snapshot());
+        let (data, serial) = manager.ssi.begin(self.owner, self.read_only, || manager.snapshot());
         self.serial = serial;
         // Ids that it got before its first snapshot.
         for xid in self.own.iter().filter(|_| serial.is_some()) {

@@ -79,8 +79,20 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             let pids = cx.engine.storage().blocking_processes(arg_int(args, 0) as i32);
             pg_catalog::table::array(oid::INT4, pids.into_iter().map(Value::Int4).collect())
         }
-        // Reading a snapshot never waits for others.
-        "pg_safe_snapshot_blocking_pids" => pg_catalog::table::array(oid::INT4, Vec::new()),
+        "pg_safe_snapshot_blocking_pids" => {
+            let pids = cx.engine.storage().snapshot_blocking_processes(arg_int(args, 0) as i32);
+            pg_catalog::table::array(oid::INT4, pids.into_iter().map(Value::Int4).collect())
+        }
+        "pg_isolation_test_session_is_blocked" => {
+            let (storage, process) = (cx.engine.storage(), arg_int(args, 0) as i32);
+            let mut holders = storage.blocking_processes(process);
+            holders.extend(storage.snapshot_blocking_processes(process));
+            let asked = match args.get(1) {
+                Some(Value::Array(a)) => a.values.as_slice(),
+                _ => &[],
+            };
+            Value::Bool(holders.iter().any(|h| asked.contains(&Value::Int4(*h))))
+        }
         "inet_client_port" => {
             cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1)))
         }

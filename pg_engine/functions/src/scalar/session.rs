@@ -216,6 +216,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2855, "pg_is_other_temp_schema", &[OID], BOOL).stable(),
     def(2561, "pg_blocking_pids", &[INT4], INT4_ARRAY).volatile(),
     def(3376, "pg_safe_snapshot_blocking_pids", &[INT4], INT4_ARRAY).volatile(),
+    def(3378, "pg_isolation_test_session_is_blocked", &[INT4, INT4_ARRAY], BOOL).volatile(),
     def(3163, "pg_trigger_depth", &[], INT4).stable(),
     def(315, "pg_jit_available", &[], BOOL).volatile(),
     def(2199, "inet_server_port", &[], INT4).stable().nullable(),
