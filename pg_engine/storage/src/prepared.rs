@@ -108,6 +108,7 @@ impl PreparedRecord {
         for (key, mode) in &s.rows {
             e.u32(key.rel.0).u64(key.tid.to_u64()).u64(key.xmin.0).u8(*mode as u8);
         }
+        e.u8(u8::from(s.serializable));
     }
 
     pub fn decode(d: &mut Decoder<'_>) -> Option<Self> {
@@ -139,6 +140,11 @@ impl PreparedRecord {
                 let key = RowKey { rel: RelId(rel), tid: Tid::from_u64(tid), xmin: Xid(xmin) };
                 (mode < 4).then(|| (key, RowLock::from_number(mode)))
             })?,
+            serializable: match d.u8()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
         };
         Some(Self { name, info, state })
     }
@@ -201,10 +207,9 @@ impl Storage {
     /// PREPARE TRANSACTION: durable, and independent of its session from then on. `info` is the caller's, to be read back.
     pub fn prepare(&self, mut txn: Transaction, name: &str, info: &[u8]) -> Result<()> {
         self.check_open()?;
-        if txn.work.serial().is_some() {
-            return Err(StorageError::Unsupported("PREPARE TRANSACTION of a SERIALIZABLE transaction"));
-        }
         self.wal.throttle()?;
+        // On an error the drop aborts. From here on no one can make it fail.
+        txn.work.check_serializable()?;
         {
             let mut prepared = self.prepared.lock();
             if prepared.len() >= MANY {
@@ -312,6 +317,7 @@ mod tests {
                     RowKey { rel: RelId(1), tid: Tid { block: 3, slot: 2 }, xmin: Xid(8) },
                     RowLock::KeyShare
                 )],
+                serializable: true,
             },
         };
         let mut e = Encoder::default();

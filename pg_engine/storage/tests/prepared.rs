@@ -104,3 +104,37 @@ fn a_prepared_transaction_outlasts_restarts() {
         s.verify().unwrap();
     }
 }
+
+#[test]
+fn a_serializable_one_still_counts_after_a_restart() {
+    let device = blank();
+    let s = open(&device);
+    let mut t = begin(&s);
+    let rel = s.create_relation(&mut t, RelationKind::Heap).unwrap();
+    let a = s.heap_insert(&mut t, rel, b"a").unwrap();
+    let b = s.heap_insert(&mut t, rel, b"b").unwrap();
+    t.commit().unwrap();
+    // Each of two reads what the other changes: one must fail.
+    let skew = |s: &Arc<Storage>, reads: Tid, changes: Tid| {
+        let mut t = s.begin(Isolation::Serializable);
+        let snapshot = t.snapshot();
+        s.heap_fetch(rel, reads, &snapshot, |_, _| ())?;
+        s.heap_delete(&mut t, rel, changes).map(|_| t)
+    };
+    s.prepare(skew(&s, a, b).unwrap(), "one", b"").unwrap();
+    drop(s);
+    let s = open(&device);
+    let failed = match skew(&s, b, a) {
+        Ok(t) => t.commit().unwrap_err(),
+        Err(e) => e,
+    };
+    assert_eq!(failed.sqlstate(), "40001");
+    // One that has nothing to do with it goes through.
+    let mut t = s.begin(Isolation::Serializable);
+    let _ = t.snapshot();
+    s.heap_insert(&mut t, rel, b"c").unwrap();
+    t.commit().unwrap();
+    assert!(s.finish_prepared("one", true, |_| true).unwrap());
+    skew(&s, b, a).unwrap().commit().unwrap();
+    assert_eq!(rows(&s, rel), [b"c"]);
+}

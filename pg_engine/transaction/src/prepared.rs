@@ -24,6 +24,8 @@ pub struct PreparedState {
     pub locks: Vec<(LockTag, LockMode)>,
     /// Row locks that are not in the rows.
     pub rows: Vec<(RowKey, RowLock)>,
+    /// It is SERIALIZABLE.
+    pub serializable: bool,
 }
 
 impl Work {
@@ -35,6 +37,7 @@ impl Work {
             dropped: self.dropped(),
             locks: self.held_locks().to_vec(),
             rows: self.held_rows(),
+            serializable: self.serial().is_some(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Work {
             manager.locks.rename(old, new, *tag, *mode);
         }
         manager.row_locks.rename(old, new, self.held_rows().into_iter().map(|r| r.0));
+        manager.ssi.rename(self.serial(), new);
         self.set_owner(new);
         // Who waits for the session waits for the new owner now.
         manager.waits.released(old);
@@ -63,6 +67,9 @@ impl Work {
         }
         for (key, mode) in &state.rows {
             work.lock_row(*key, *mode);
+        }
+        if state.serializable {
+            work.set_serial(manager.ssi.restore(work.owner(), &state.xids));
         }
         work
     }

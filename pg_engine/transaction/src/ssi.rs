@@ -89,6 +89,8 @@ struct Serial {
     /// The first commit of one of `writers` before its own.
     first_out: Option<u64>,
     relations: Vec<RelId>,
+    /// Prepared before a restart: what it read and who wrote that is not known any more.
+    lost: bool,
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +102,8 @@ struct State {
     by_xid: HashMap<Xid, SerialId>,
     /// Who waits for a safe snapshot, and until which transactions have ended.
     deferred: HashMap<OwnerId, Vec<SerialId>>,
+    /// Those whose reads are not known: they may have read anything.
+    lost: Vec<SerialId>,
     /// By relation, what each transaction read of it.
     reads: HashMap<RelId, BTreeMap<SerialId, Reads>>,
 }
@@ -167,6 +171,28 @@ impl Ssi {
             if safe {
                 return Ok(snapshot);
             }
+        }
+    }
+
+    /// A transaction that was prepared before a restart. The worst is assumed of it: that it read whatever others write from
+    /// now on, and that what it read was changed by one that committed before it.
+    pub fn restore(&self, owner: OwnerId, xids: &[Xid]) -> SerialId {
+        let mut s = self.state.lock();
+        s.clock += 1;
+        let prepared = Some(s.clock);
+        let id = self.add(&mut s, owner, false);
+        s.lost.push(id);
+        s.by_xid.extend(xids.iter().map(|x| (*x, id)));
+        if let Some(t) = s.all.get_mut(&id) {
+            *t = Serial { owner, prepared, xids: xids.to_vec(), lost: true, ..Serial::default() };
+        }
+        id
+    }
+
+    /// It belongs to no session any more.
+    pub fn rename(&self, me: SerialId, owner: OwnerId) {
+        if let Some(t) = self.state.lock().all.get_mut(&me) {
+            t.owner = owner;
         }
     }
 
@@ -260,9 +286,9 @@ impl Ssi {
         if s.all.get(&me).is_some_and(|t| t.doomed) {
             return Err(StorageError::ReadWriteDependency(Dependency::PivotWriting));
         }
-        let Some(reads) = s.reads.get(&rel) else { return Ok(()) };
-        let readers: Vec<SerialId> =
-            reads.iter().filter(|(id, r)| **id != me && (r.whole || touches(r))).map(|(id, _)| *id).collect();
+        let reads = s.reads.get(&rel).into_iter().flatten();
+        let readers = reads.filter(|(id, r)| **id != me && (r.whole || touches(r))).map(|(id, _)| *id);
+        let readers: Vec<SerialId> = readers.chain(s.lost.iter().copied()).collect();
         for reader in readers {
             s.depend(reader, me, me)?;
         }
@@ -281,10 +307,12 @@ impl Ssi {
         let near: Vec<SerialId> = mine.readers.iter().filter(|r| live(&s, r)).copied().collect();
         for reader in near {
             let Some(pivot) = s.all.get(&reader) else { continue };
-            let closes = pivot
-                .readers
-                .iter()
-                .any(|far| *far == me || (live(&s, far) && s.all.get(far).is_some_and(|t| !t.read_only)));
+            // Of two that were prepared before a restart one may have read what the other changed.
+            let closes = (pivot.lost && s.lost.len() > 1)
+                || pivot
+                    .readers
+                    .iter()
+                    .any(|far| *far == me || (live(&s, far) && s.all.get(far).is_some_and(|t| !t.read_only)));
             if !closes {
                 continue;
             }
@@ -317,7 +345,7 @@ impl Ssi {
                 mine.prepared.get_or_insert(clock);
                 mine.read_only |= mine.xids.is_empty();
                 if !mine.read_only {
-                    mine.first_out = first;
+                    mine.first_out = if mine.lost { Some(0) } else { first };
                 }
             }
         } else {
@@ -369,6 +397,9 @@ impl State {
     /// Does r → w complete T0 → pivot → T2 with T2 the first to commit?
     fn dangerous(&self, r: &Serial, w: &Serial) -> bool {
         // r → w → T2, w committed after T2.
+        if w.lost {
+            return true;
+        }
         if w.committed.is_some() && w.first_out.is_some() {
             return true;
         }
@@ -396,6 +427,7 @@ impl State {
         for xid in &gone.xids {
             self.by_xid.remove(xid);
         }
+        self.lost.retain(|lost| *lost != id);
         for rel in &gone.relations {
             if let Some(of) = self.reads.get_mut(rel) {
                 of.remove(&id);

@@ -190,6 +190,9 @@ impl Work {
     pub fn serial(&self) -> SerialId {
         self.serial
     }
+    pub(crate) fn set_serial(&mut self, serial: SerialId) {
+        self.serial = serial;
+    }
     /// Takes the snapshot of a serializable transaction that only reads, as soon as there is one which cannot be part of any
     /// anomaly (DEFERRABLE). Does nothing if it has a snapshot.
     pub fn take_safe_snapshot(&mut self) -> Result<(), StorageError> {
