@@ -5,6 +5,16 @@ mod common;
 use common::Db;
 
 #[test]
+fn tables_that_refer_to_each_other_go_together() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE p (id int PRIMARY KEY)");
+    db.run("CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p)");
+    db.run("ALTER TABLE p ADD FOREIGN KEY (id) REFERENCES c");
+    assert!(db.error("DROP TABLE p").starts_with("2BP01"));
+    db.run("DROP TABLE p, c");
+}
+
+#[test]
 fn select_without_tables() {
     let mut db = Db::new();
     assert_eq!(db.query("SELECT 1 + 1, 'a' || 'b', NULL"), ["2|ab|"]);

@@ -98,6 +98,24 @@ impl Ddl<'_, '_> {
         Err(SqlError::new(state, message))
     }
 
+    /// What goes with the targets anyway: a foreign key from one of them to another stands in nobody's way.
+    fn parts_of(&self, targets: &[Address]) -> Result<HashSet<Address>> {
+        let mut parts = HashSet::new();
+        if targets.len() < 2 {
+            return Ok(parts);
+        }
+        let mut list = targets.to_vec();
+        while let Some(object) = list.pop() {
+            self.cx.checkpoint()?;
+            for (dependent, kind) in self.dependents(object)? {
+                if kind != b'n' && parts.insert(dependent) {
+                    list.push(dependent);
+                }
+            }
+        }
+        Ok(parts)
+    }
+
     /// Drops objects and what depends on them.
     pub(crate) fn drop_objects(&self, targets: &[Address], cascade: bool) -> Result<()> {
         if targets.is_empty() {
@@ -113,6 +131,7 @@ impl Ddl<'_, '_> {
                 list.push(t);
             }
         }
+        let parts = self.parts_of(targets)?;
         let mut at = 0;
         while let Some(&object) = list.get(at) {
             at += 1;
@@ -125,7 +144,7 @@ impl Ddl<'_, '_> {
                 if seen.contains(&owner) || covers(&seen, owner) {
                     continue;
                 }
-                if kind == b'n' && owner != object {
+                if kind == b'n' && owner != object && !parts.contains(&owner) {
                     blocking.push((owner, object));
                 }
                 seen.insert(owner);
