@@ -1,16 +1,12 @@
 //! A database eight times larger than the machine's memory.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use super::{
     BenchArguments, Shape, boot, fresh_image,
     subject::{Subject, alternate, median, rate},
 };
-use crate::{
-    error::Result,
-    kernel_build,
-    peer::{self, Peer},
-};
+use crate::{error::Result, kernel_build, peer, test::clients, tools};
 
 /// Memory of both machines.
 const MEMORY: &str = "256M";
@@ -27,9 +23,8 @@ const LOADED: &str = "large.img";
 const CASES: [(&str, &[&str]); 2] =
     [("select-only prepared, 8 clients", &["-S", "-M", "prepared"]), ("TPC-B simple, 8 clients", &[])];
 
-fn load(subject: &Subject<'_>) -> Result<()> {
-    subject.pgbench(&["-i", "-q", "-I", "dtGvp", "-s", SCALE]).map(drop)
-}
+/// How pgbench makes its tables: rows come from the server, not over the network.
+const LOAD: [&str; 6] = ["-i", "-q", "-I", "dtGvp", "-s", SCALE];
 
 fn measure(subject: &Subject<'_>, case: &[&str], seconds: u32) -> Result<f64> {
     let seconds = seconds.max(10).to_string();
@@ -43,22 +38,8 @@ fn prepare(kernel: &Path, image: &Path) -> Result<()> {
     println!("loading the appliance");
     let (mut appliance, password, _) = boot(&Shape::usual(kernel, image))?;
     let port = appliance.port();
-    load(&Subject { guest: appliance.guest(), port, password })?;
+    Subject { guest: appliance.guest(), port, password }.pgbench(&LOAD)?;
     appliance.shut_down(Duration::from_secs(120))
-}
-
-/// Loads the peer, or takes what was loaded before: it takes long.
-fn prepare_peer(built: &Peer) -> Result<Peer> {
-    if let Some(loaded) = built.kept(LOADED)? {
-        return Ok(loaded);
-    }
-    println!("loading the peer");
-    let mut running = built.boot(2, "2G", true)?;
-    let port = running.port;
-    let other = Subject { guest: &mut running.guest, port, password: peer::PASSWORD.into() };
-    load(&other)?;
-    other.connect()?.batch_execute("CHECKPOINT")?;
-    running.keep(built, LOADED)
 }
 
 /// Measures both cases.
@@ -77,7 +58,10 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
         return Ok(());
     }
     own.pause(true)?;
-    let built = prepare_peer(&peer::build()?)?;
+    println!("loading the peer");
+    let built = peer::build()?.with_data(LOADED, |port| {
+        tools::run(clients::pgbench_command(port, peer::PASSWORD)?.args(LOAD).stdout(Stdio::null()))
+    })?;
     let mut running = built.boot(2, MEMORY, true)?;
     let port = running.port;
     let other = Subject { guest: &mut running.guest, port, password: peer::PASSWORD.into() };

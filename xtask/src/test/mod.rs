@@ -1,6 +1,6 @@
 //! `cargo xtask test [FILTER]`: everything that shows that the project does what it says, as suites.
 
-mod clients;
+pub mod clients;
 mod guest;
 mod many;
 mod power;
