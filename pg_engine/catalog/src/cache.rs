@@ -219,6 +219,14 @@ impl Catalog {
             _ => None,
         };
         let attributes = self.load_attributes(snapshot, oid)?;
+        if kind == RelationKind::Table {
+            // Storage knows no options: whoever writes to the table has loaded it.
+            let option = class.array("reloptions").iter().find_map(|o| match o {
+                Value::Text(o) => o.strip_prefix("fillfactor=")?.parse().ok(),
+                _ => None,
+            });
+            let _ = self.storage.set_fill_factor(RelId(class.oid("relfilenode")), option);
+        }
         let indexes = match kind {
             RelationKind::Table => self.load_indexes(snapshot, oid, &attributes)?,
             _ => Vec::new(),

@@ -63,17 +63,20 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     let relation = ddl.relock(relation, LockMode::ShareUpdateExclusive)?;
     let (layout, missing) = scan::layout(&relation);
     let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
-    // Reservoir sampling keeps (position, row); the whole table is read, page by page.
+    // Reservoir sampling keeps (position, row), from pages that were chosen at random if there are many.
     let mut sample: Vec<(u64, Vec<Value>)> = Vec::new();
     let mut seen = 0u64;
     let mut random = Lcg(u64::from(relation.oid) ^ 0x5bd1_e995);
     let mut failure = None;
     let snapshot = cx.txn.borrow_mut().snapshot();
-    let mut heap = cx.engine.storage().heap_scan(relation.storage, &snapshot, None).map_err(storage_error)?;
-    loop {
-        cx.checkpoint()?;
-        let more = heap
-            .next_page(|_, payload| {
+    let blocks = chosen(stats.pages, &mut random);
+    let scanned: u32 = blocks.iter().map(|b| b.end - b.start).sum();
+    for block in blocks {
+        let scan = cx.engine.storage().heap_scan(relation.storage, &snapshot, Some(block));
+        let mut heap = scan.map_err(storage_error)?;
+        loop {
+            cx.checkpoint()?;
+            let row = |_, payload: &[u8]| {
                 let position = seen;
                 seen += 1;
                 let slot = if sample.len() < SAMPLE {
@@ -92,16 +95,20 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
                         None => sample.push((position, row)),
                     },
                 }
-            })
-            .map_err(storage_error)?;
-        if let Some(e) = failure.take() {
-            return Err(e);
-        }
-        if !more {
-            break;
+            };
+            let more = heap.next_page(row).map_err(storage_error)?;
+            if let Some(e) = failure.take() {
+                return Err(e);
+            }
+            if !more {
+                break;
+            }
         }
     }
-    drop(heap);
+    // What was not read is taken to be as dense as what was.
+    if scanned > 0 && scanned < stats.pages {
+        seen = (seen as f64 * f64::from(stats.pages) / f64::from(scanned)) as u64;
+    }
     sample.sort_unstable_by_key(|s| s.0);
     for a in relation.live().filter(|a| columns.is_empty() || columns.contains(&a.attnum)) {
         let values: Vec<&Value> =
@@ -118,6 +125,22 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     }
     cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
+}
+
+/// Pages to read: all, or so many as there are rows to keep, spread by chance.
+fn chosen(pages: u32, random: &mut Lcg) -> Vec<core::ops::Range<u32>> {
+    let wanted = SAMPLE as u64;
+    if u64::from(pages) <= wanted {
+        return alloc::vec![0..pages];
+    }
+    let mut out = Vec::with_capacity(SAMPLE);
+    for block in 0..pages {
+        let missing = wanted - out.len() as u64;
+        if random.below(u64::from(pages - block)) < missing {
+            out.push(block..block + 1);
+        }
+    }
+    out
 }
 
 fn width(v: &Value) -> usize {
@@ -234,6 +257,17 @@ fn correlation(sorted: &[(Vec<u8>, usize)], n: usize) -> f64 {
 mod tests {
     use super::*;
     use pg_types::oid;
+
+    #[test]
+    fn pages_are_chosen_all_over_the_table() {
+        let mut random = Lcg(1);
+        assert_eq!(chosen(7, &mut random), [0..7]);
+        let blocks = chosen(300_000, &mut random);
+        assert_eq!(blocks.len(), SAMPLE);
+        assert!(blocks.windows(2).all(|w| w[0].end <= w[1].start));
+        let late = blocks.iter().filter(|b| b.start >= 150_000).count();
+        assert!((SAMPLE * 45 / 100..SAMPLE * 55 / 100).contains(&late), "{late}");
+    }
 
     #[test]
     fn a_unique_ascending_column() {

@@ -1,7 +1,7 @@
 //! Changing rows.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use pg_buffer_manager::{BufferPool, WriteGuard};
 use pg_page::{
@@ -95,9 +95,24 @@ const MANY_DOOMED: u16 = 12;
 #[derive(Default)]
 pub struct HeapState {
     pub(crate) space: FreeSpace,
+    /// Bytes of a page that inserts leave to updates, plus one; 0: [`RESERVE`].
+    reserve: AtomicU32,
 }
 
 impl HeapState {
+    /// How full inserts make pages, in percent; None: as it is by default.
+    pub fn set_fill_factor(&self, percent: Option<u8>) {
+        let reserve =
+            percent.map_or(0, |p| pg_page::PAGE_SIZE as u32 * (100 - u32::from(p.min(100))) / 100 + 1);
+        self.reserve.store(reserve, Ordering::Relaxed);
+    }
+    #[inline]
+    fn reserve(&self) -> usize {
+        match self.reserve.load(Ordering::Relaxed) {
+            0 => RESERVE,
+            n => n as usize - 1,
+        }
+    }
     /// About how much room each page has, to be saved.
     pub fn saved_space(&self) -> Vec<u8> {
         self.space.saved()
@@ -170,7 +185,7 @@ impl<'a> Heap<'a> {
                 continue;
             }
             let (block, mut guard) = self.page_with_room(who, HEADER + first.len(), xid)?;
-            let n = fitting(&guard, rest);
+            let n = fitting(&guard, rest, self.state.reserve());
             let (now, later) = rest.split_at(n.max(1));
             self.append(xid, block, &mut guard, &fresh, now, &mut each);
             rest = later;
@@ -209,7 +224,7 @@ impl<'a> Heap<'a> {
             let gap = slotted::gap(g);
             usize::from(slotted::count(g)) < slotted::MAX_SLOTS
                 && g.kind() == slotted::KIND_HEAP
-                && (gap >= need + RESERVE || (gap >= need && slotted::count(g) == 0))
+                && (gap >= need + self.state.reserve() || (gap >= need && slotted::count(g) == 0))
         };
         let last = self.rel.blocks().checked_sub(1);
         let mut candidate = space.target(who).or(last);
@@ -227,7 +242,7 @@ impl<'a> Heap<'a> {
             // A smaller row may fit.
             self.note_space(block, &guard);
             drop(guard);
-            candidate = space.take(need + RESERVE);
+            candidate = space.take(need + self.state.reserve());
         }
         let (block, guard) = self.pool().extend(&self.engine.directory, self.rel, slotted::KIND_HEAP, xid)?;
         space.set_target(who, block);
@@ -617,8 +632,8 @@ impl<'a> Heap<'a> {
 }
 
 /// How many payloads, from the front, fit on the page beside the reserve.
-fn fitting(page: &Page, payloads: &[&[u8]]) -> usize {
-    let mut gap = slotted::gap(page).saturating_sub(RESERVE);
+fn fitting(page: &Page, payloads: &[&[u8]], reserve: usize) -> usize {
+    let mut gap = slotted::gap(page).saturating_sub(reserve);
     let slots = slotted::MAX_SLOTS - usize::from(slotted::count(page));
     payloads
         .iter()

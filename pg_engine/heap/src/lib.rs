@@ -18,7 +18,7 @@
 //! A new version goes to the old one's page when it fits. If no index needs to know (`hot_allowed`) it is a **heap-only** version: index
 //! entries keep pointing to the first slot of the chain. When a page runs out of space, versions that no snapshot can see are
 //! removed from it ([`prune`]): the first slot of a chain becomes a redirect to the oldest version that is left.
-//! Inserts leave a tenth of each page to updates, so that they stay on their page.
+//! Inserts leave a tenth of each page to updates, so that they stay on their page, or what the fill factor says.
 //!
 //! # Waiting
 //! An xmax in progress is a row lock: FOR UPDATE when it deletes or changes a key, FOR NO KEY UPDATE otherwise. Who meets one that

@@ -84,7 +84,6 @@ impl Storage {
     pub fn heap_insert(&self, txn: &mut Transaction, rel: RelId, payload: &[u8]) -> Result<Tid> {
         let open = self.opened(rel)?;
         let tid = self.heap(&open)?.insert(&mut txn.work, payload)?;
-        open.rel.activity.inserted.fetch_add(1, Ordering::Relaxed);
         self.check_written(txn, rel, None)?;
         Ok(tid)
     }
@@ -98,7 +97,6 @@ impl Storage {
     ) -> Result<()> {
         let open = self.opened(rel)?;
         self.heap(&open)?.insert_many(&mut txn.work, payloads, |t| tids.push(t))?;
-        open.rel.activity.inserted.fetch_add(payloads.len() as u64, Ordering::Relaxed);
         self.check_written(txn, rel, None)
     }
     /// Replaces a row version.
@@ -168,6 +166,11 @@ impl Storage {
     /// The rows at these tids will be fetched soon: their pages are read together, as far as they are not cached.
     pub fn heap_prefetch(&self, rel: RelId, tids: &[Tid]) -> Result<()> {
         self.engine.pool.prefetch(&self.opened(rel)?.rel, tids.iter().map(|t| t.block));
+        Ok(())
+    }
+    /// How full insertions make a heap's pages, in percent; None: as it is by default. Kept in memory only.
+    pub fn set_fill_factor(&self, rel: RelId, percent: Option<u8>) -> Result<()> {
+        self.opened(rel)?.heap.set_fill_factor(percent);
         Ok(())
     }
     /// What is done with a relation.

@@ -230,6 +230,15 @@ impl Transaction {
         self.work.set_cancel_flag(flag);
     }
 
+    /// Rows count as added when the transaction ends: until then vacuum could do nothing for their pages.
+    fn count_inserted(&self) {
+        for (rel, added, _) in self.work.counts().iter().filter(|c| c.1 > 0) {
+            if let Some(r) = self.storage.engine.directory.get(*rel) {
+                r.activity.inserted.fetch_add(added.unsigned_abs(), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Makes everything durable and visible. An error means that nothing was committed.
     pub fn commit(mut self) -> Result<()> {
         // On an error the drop aborts.
@@ -279,6 +288,7 @@ impl Transaction {
         for rel in &record.drops {
             storage.remove_relation(*rel, false);
         }
+        self.count_inserted();
         self.work.end(true);
         Ok(())
     }
@@ -293,6 +303,7 @@ impl Transaction {
             return;
         }
         self.ended = true;
+        self.count_inserted();
         for (rel, added, deleted) in self.work.counts() {
             if let Some(r) = self.storage.engine.directory.get(*rel) {
                 r.live.fetch_add(deleted - added, Ordering::Relaxed);

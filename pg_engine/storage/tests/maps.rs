@@ -134,3 +134,21 @@ fn room_is_found_again_after_a_restart() {
     assert!(tids.iter().filter(|t| t.block < 10).count() > 150);
     assert!(s.relation_stats(rel).unwrap().pages <= before + 1);
 }
+
+#[test]
+fn the_fill_factor_is_heeded() {
+    let d = device();
+    let s = open(&d);
+    let pages = |percent| {
+        let mut t = s.begin(Isolation::ReadCommitted);
+        let rel = s.create_relation(&mut t, RelationKind::Heap).unwrap();
+        s.set_fill_factor(rel, percent).unwrap();
+        let row = [7u8; 200];
+        let rows = vec![row.as_slice(); 2000];
+        s.heap_insert_many(&mut t, rel, &rows, &mut Vec::new()).unwrap();
+        t.commit().unwrap();
+        s.relation_stats(rel).unwrap().pages
+    };
+    let (full, half, usual) = (pages(Some(100)), pages(Some(50)), pages(None));
+    assert!(full < usual && usual < half && half.abs_diff(2 * full) <= 4, "{full} {usual} {half}");
+}
