@@ -62,3 +62,8 @@ fn recursion() {
 fn foreign_keys() {
     check("foreign_keys");
 }
+
+#[test]
+fn indexes() {
+    check("indexes");
+}
