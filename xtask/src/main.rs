@@ -18,6 +18,7 @@ mod lint;
 mod nbd;
 mod pe;
 mod peer;
+mod powercut;
 mod replication;
 mod run;
 mod sim;
@@ -57,6 +58,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Checks a disk image: pages, indexes against tables, free space, catalogs. Writes nothing
     Verify(run::VerifyArguments),
+    /// Power cuts under load, with a disk that loses, reorders and tears what was not flushed
+    Powercut(powercut::PowercutArguments),
     /// Formatting, clippy and the report on unsafe code
     Lint,
     /// Measures size, boot time, memory and speed
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Archive(arguments) => backup::archive(&arguments),
         Command::Restore(arguments) => backup::restore_command(&arguments),
         Command::Verify(arguments) => return run::verify(&arguments),
+        Command::Powercut(arguments) => powercut::run(&arguments),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

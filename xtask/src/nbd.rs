@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
+    ops::Range,
     os::unix::{
         fs::FileExt,
         net::{UnixListener, UnixStream},
@@ -46,6 +47,10 @@ pub struct FaultyDisk {
     /// Versions of each sector written since it was last durable, oldest first.
     pending: BTreeMap<u64, Vec<[u8; SECTOR as usize]>>,
     counters: Counters,
+    /// Says that it has flushed, and has not: to show that the rig notices.
+    lies: bool,
+    /// Reads here fail.
+    unreadable: Vec<Range<u64>>,
 }
 
 impl FaultyDisk {
@@ -63,12 +68,39 @@ impl FaultyDisk {
         };
         let (media, live) = (open(path)?, open(&live_path)?);
         let size = media.metadata().context(|| format!("stat {}", path.display()))?.len();
-        Ok(Self { media, live, size, pending: BTreeMap::new(), counters: Counters::default() })
+        Ok(Self {
+            media,
+            live,
+            size,
+            pending: BTreeMap::new(),
+            counters: Counters::default(),
+            lies: false,
+            unreadable: Vec::new(),
+        })
     }
 
     /// Requests so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Sectors that a cut now could lose.
+    pub fn in_doubt(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// From now on flushes and forced writes are acknowledged and not done.
+    pub fn set_lies(&mut self, lies: bool) {
+        self.lies = lies;
+    }
+
+    /// From now on reads that touch these bytes fail, and no others.
+    pub fn set_unreadable(&mut self, ranges: Vec<Range<u64>>) {
+        self.unreadable = ranges;
+    }
+
+    fn is_unreadable(&self, offset: u64, length: u64) -> bool {
+        self.unreadable.iter().any(|r| r.start < offset + length && offset < r.end)
     }
 
     fn in_range(&self, offset: u64, length: u64) -> bool {
@@ -81,7 +113,7 @@ impl FaultyDisk {
         self.counters.writes += 1;
         self.live.write_all_at(data, offset)?;
         let (sectors, _) = data.as_chunks::<{ SECTOR as usize }>();
-        if force {
+        if force && !self.lies {
             self.counters.forced += 1;
             for i in 0..sectors.len() as u64 {
                 self.pending.remove(&(offset / SECTOR + i));
@@ -96,6 +128,9 @@ impl FaultyDisk {
 
     fn flush(&mut self) -> io::Result<()> {
         self.counters.flushes += 1;
+        if self.lies {
+            return Ok(());
+        }
         for (sector, versions) in std::mem::take(&mut self.pending) {
             if let Some(last) = versions.last() {
                 self.media.write_all_at(last, sector * SECTOR)?;
@@ -104,7 +139,8 @@ impl FaultyDisk {
         Ok(())
     }
 
-    /// Power cut: decides the fate of every sector that is not durable. Returns how many there were.
+    /// Power cut: decides the fate of every sector that is not durable. Returns how many there were. The next guest sees what
+    /// is left.
     pub fn cut(&mut self, seed: u64) -> io::Result<usize> {
         let mut random = SplitMix(seed);
         let pending = std::mem::take(&mut self.pending);
@@ -120,6 +156,9 @@ impl FaultyDisk {
                 };
                 self.media.write_all_at(&versions[pick], sector * SECTOR)?;
             }
+            let mut left = [0; SECTOR as usize];
+            self.media.read_exact_at(&mut left, sector * SECTOR)?;
+            self.live.write_all_at(&left, sector * SECTOR)?;
         }
         Ok(count)
     }
@@ -247,10 +286,12 @@ fn answer(
     data: &mut [u8],
 ) -> io::Result<Option<u32>> {
     const INVALID: u32 = 22;
+    const MEDIA: u32 = 5;
     if matches!(kind, 0 | 1 | 4 | 6) && !disk.in_range(offset, data.len() as u64) {
         return Ok(Some(INVALID));
     }
     match kind {
+        0 if disk.is_unreadable(offset, data.len() as u64) => return Ok(Some(MEDIA)),
         0 => disk.live.read_exact_at(data, offset)?,
         1 | 6 => disk.write(offset, data, force)?,
         2 => return Ok(None),
@@ -353,6 +394,33 @@ mod tests {
             assert_eq!(media(&disk, 1), 1);
             assert_eq!(media(&disk, 8), 5);
         }
+    }
+
+    #[test]
+    fn liars_lose_what_was_forced_and_the_next_guest_sees_it() {
+        let mut lost = 0;
+        for seed in 0..20 {
+            let mut disk = disk("liar.img");
+            disk.set_lies(true);
+            disk.write(0, &[1; 512], true).unwrap();
+            disk.flush().unwrap();
+            disk.cut(seed).unwrap();
+            let mut seen = [7; 1];
+            disk.live.read_exact_at(&mut seen, 0).unwrap();
+            assert_eq!(seen[0], media(&disk, 0));
+            lost += u32::from(seen[0] == 0);
+        }
+        assert!(lost > 0);
+    }
+
+    #[test]
+    fn unreadable_ranges() {
+        let mut disk = disk("unreadable.img");
+        disk.set_unreadable(vec![1024..2048]);
+        let mut data = [0; 512];
+        assert_eq!(answer(&mut disk, 0, false, 512, &mut data).unwrap(), Some(0));
+        assert_eq!(answer(&mut disk, 0, false, 1536, &mut data).unwrap(), Some(5));
+        assert_eq!(answer(&mut disk, 1, false, 1536, &mut data).unwrap(), Some(0));
     }
 
     #[test]

@@ -225,9 +225,30 @@ impl Peer {
         Ok(Self { data, ..self.clone() })
     }
 
+    /// Its data disk's content as it was built, copied to `to`.
+    pub fn copy_data(&self, to: &Path) -> Result<()> {
+        tools::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&self.data).arg(to))
+    }
+
+    /// Boots it with a data disk of the caller's, on its own copy of the root disk, which is made when there is none.
+    pub fn boot_with(&self, data: Disk) -> Result<RunningPeer> {
+        let root = tools::scratch("powercut")?.join(format!("peer-root-{}.img", std::process::id()));
+        if !root.exists() {
+            let mut copy = Command::new("cp");
+            tools::run(copy.args(["--sparse=always", "--reflink=auto"]).arg(&self.root).arg(&root))?;
+        }
+        let shape = Shape { processors: 2, memory: "1G".into(), tuned: true };
+        self.start([root.clone(), root], data, shape)
+    }
+
     fn boot_on(&self, disks: [PathBuf; 2], shape: Shape) -> Result<RunningPeer> {
+        let data = Disk::nvme(&disks[1]);
+        self.start(disks, data, shape)
+    }
+
+    fn start(&self, disks: [PathBuf; 2], data: Disk, shape: Shape) -> Result<RunningPeer> {
         let qemu = tools::require(tools::QEMU)?;
-        let [root, data] = disks.clone();
+        let root = disks[0].clone();
         let extra = if shape.tuned { TUNED } else { "" };
         let boot = Boot::Kernel {
             image: self.kernel.clone(),
@@ -240,7 +261,7 @@ impl Peer {
         machine.processors = shape.processors;
         machine.memory = shape.memory.clone();
         machine.disks.push(Disk { source: Source::Raw(root), attach: Attach::VirtioBlk });
-        machine.disks.push(Disk::nvme(data));
+        machine.disks.push(data);
         let port = tools::free_port()?;
         machine.forwards.push((port, 5432));
         let mut guest = Guest::start(machine)?;

@@ -31,7 +31,7 @@ struct Suite {
     run: fn() -> Result<()>,
 }
 
-const SUITES: [Suite; 12] = [
+const SUITES: [Suite; 13] = [
     Suite { name: "unsafe", about: "unsafe code only where it is allowed", run: lint::unsafe_report },
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
@@ -48,6 +48,7 @@ const SUITES: [Suite; 12] = [
     Suite { name: "connections", about: "10,000 connections, 64 of them busy", run: many::connections },
     Suite { name: "kill", about: "20 times SIGKILL under load", run: power::kill },
     Suite { name: "powercut", about: "power cuts with a disk that loses unflushed writes", run: power::cut },
+    Suite { name: "faults", about: "a disk that cannot be read in places", run: power::faults },
 ];
 
 /// `cargo xtask test`.

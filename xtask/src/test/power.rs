@@ -7,7 +7,6 @@ use std::{
 };
 
 use postgres::Client;
-use qemu_machine::{Attach, Disk, Source};
 
 use super::{
     check,
@@ -18,12 +17,15 @@ use crate::{
     appliance::{Appliance, connect},
     error::{Context, Error, Result},
     kernel_build::{Profile, build_kernel},
-    nbd, tools,
+    powercut::{self, PowercutArguments},
+    tools,
 };
 
 /// Rounds of SIGKILL, and of power cuts with a lossy disk.
 const KILLS: u32 = 20;
 const CUTS: u32 = 8;
+/// Cuts until a disk that does not flush must have been noticed.
+const LIES: u32 = 30;
 
 /// Sessions that write numbered rows beside pgbench and remember what was acknowledged.
 const WRITERS: usize = 2;
@@ -129,37 +131,16 @@ pub fn kill() -> Result<()> {
     guest.shut_down(Duration::from_secs(30))
 }
 
-/// Power cuts with a disk that loses, reorders and tears what was not flushed.
+/// A few rounds of `cargo xtask powercut`, and as many with a disk that lies as it takes to notice.
 pub fn cut() -> Result<()> {
     let kernel = build_kernel(Profile::Release)?;
-    let disk = TestDisk::new("powercut")?;
-    let socket = std::env::temp_dir().join(format!("intralith-{}.nbd", std::process::id()));
-    let server = nbd::Server::start(nbd::FaultyDisk::open(&disk.path)?, socket)?;
-    let attached =
-        |server: &nbd::Server| Disk { source: Source::Nbd(server.socket().into()), attach: Attach::Nvme };
-    let mut guest = disk.boot_from(&kernel, "", attached(&server))?;
-    prepare(&guest, &disk.password)?;
-    let mut acknowledged = vec![0; WRITERS];
-    let mut server = server;
-    for round in 0..CUTS {
-        let load = Load::start(guest.port(), &disk.password, &acknowledged)?;
-        std::thread::sleep(Duration::from_millis(900 + 211 * u64::from(round)));
-        guest.guest().kill();
-        acknowledged = load.end()?;
-        let (lost, counters, socket) = {
-            let mut faulty = server.disk();
-            let lost = faulty.cut(u64::from(round) + 1).context(|| "cut the power".into())?;
-            (lost, faulty.counters(), server.socket().to_path_buf())
-        };
-        println!("round {round}: {lost} sectors in doubt; {counters:?}");
-        drop(server);
-        // The next boot sees the media as the cut left it.
-        server = nbd::Server::start(nbd::FaultyDisk::open(&disk.path)?, socket)?;
-        guest = disk.boot_from(&kernel, "", attached(&server))?;
-        let mut client = guest.connect(Some(&disk.password))?;
-        verify(&mut client, &acknowledged).map_err(|e| Error::Failed(format!("round {round}: {e}")))?;
-        acknowledged = newest(&mut client)?;
-    }
-    println!("{CUTS} cuts; {} transactions of the writers acknowledged", acknowledged.iter().sum::<i64>());
-    guest.shut_down(Duration::from_secs(30))
+    let arguments =
+        |rounds, lie| PowercutArguments { rounds, seed: 1, peer: false, lie, kernel: Some(kernel.clone()) };
+    powercut::run(&arguments(CUTS, false))?;
+    powercut::run(&arguments(LIES, true))
+}
+
+/// A disk that cannot be read in places.
+pub fn faults() -> Result<()> {
+    powercut::disk_faults(&build_kernel(Profile::Release)?)
 }
