@@ -140,9 +140,13 @@ impl Header {
     }
 }
 
-/// The version in a slot with its place on the page.
+/// The version in a slot with its place on the page. Whoever comes with an old tid may find that the page has become part of a
+/// large row.
 #[inline]
 pub fn at(page: &Page, slot: u16) -> Option<(usize, Header, &[u8])> {
+    if page.kind() != slotted::KIND_HEAP {
+        return None;
+    }
     match slotted::get(page, slot) {
         Slot::Normal { at, len } => {
             let item = page.bytes(at, len);

@@ -22,6 +22,8 @@ const THRESHOLD: i64 = 50;
 const INSERT_THRESHOLD: i64 = 1000;
 /// Fewer changed rows than this need no new statistics.
 const ANALYZE_THRESHOLD: u64 = 50;
+/// Rows that only change make no new statistics necessary more often than so many microseconds; a table that grows does.
+const ANALYZE_PAUSE: i64 = 60_000_000;
 /// Aborted ids that are remembered before something is done about it.
 const MANY_ABORTED: usize = 20_000;
 /// Pages between pauses in the background.
@@ -50,6 +52,8 @@ impl Storage {
             r.kind == RelationKind::Heap
                 && !r.creator().is_some()
                 && r.activity.changed_since_analyze() > ANALYZE_THRESHOLD + live / 10
+                && (r.activity.resized_since_analyze() > ANALYZE_THRESHOLD + live / 3
+                    || r.activity.micros_since_analyze() > ANALYZE_PAUSE)
         });
         due.map(|r| r.id).collect()
     }

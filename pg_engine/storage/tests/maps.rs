@@ -152,3 +152,46 @@ fn the_fill_factor_is_heeded() {
     let (full, half, usual) = (pages(Some(100)), pages(Some(50)), pages(None));
     assert!(full < usual && usual < half && half.abs_diff(2 * full) <= 4, "{full} {usual} {half}");
 }
+
+/// Who comes with the tid of a row that is gone does not take a large row's bytes for it.
+#[test]
+fn a_page_that_becomes_part_of_a_large_row_has_no_versions() {
+    let d = device();
+    let s = open(&d);
+    let (rel, tids) = fill(&s, 20);
+    let mut t = s.begin(Isolation::ReadCommitted);
+    for tid in &tids {
+        s.heap_delete(&mut t, rel, *tid).unwrap();
+    }
+    t.commit().unwrap();
+    s.vacuum(rel).unwrap();
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let large = vec![0x41; 20_000];
+    let row = s.heap_insert(&mut t, rel, &large).unwrap();
+    t.commit().unwrap();
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let snapshot = t.snapshot();
+    assert_eq!(s.heap_fetch(rel, row, &snapshot, |_, p| p.to_vec()).unwrap(), Some(large));
+    for tid in tids.iter().filter(|t| **t != row) {
+        assert_eq!(s.heap_fetch(rel, *tid, &snapshot, |_, p| p.len()).unwrap(), None);
+        assert_eq!(s.heap_fetch_version(rel, *tid, |p| p.len()).unwrap(), None);
+    }
+}
+
+#[test]
+fn tables_are_due_for_analysis_when_they_grow() {
+    let d = device();
+    let s = open(&d);
+    let (small, _) = fill(&s, 40);
+    assert!(!s.due_for_analyze().contains(&small));
+    let (rel, _) = fill(&s, 500);
+    assert!(s.due_for_analyze().contains(&rel));
+    s.note_analyzed(rel, true);
+    assert!(!s.due_for_analyze().contains(&rel));
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let row = [1u8; 20];
+    s.heap_insert_many(&mut t, rel, &vec![row.as_slice(); 600], &mut Vec::new()).unwrap();
+    assert!(!s.due_for_analyze().contains(&rel), "not before the commit");
+    t.commit().unwrap();
+    assert!(s.due_for_analyze().contains(&rel));
+}

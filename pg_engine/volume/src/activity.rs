@@ -20,6 +20,8 @@ pub struct Activity {
     inserted_before: AtomicU64,
     /// All changes at the last ANALYZE.
     changed_before: AtomicU64,
+    /// Rows added less rows deleted at the last ANALYZE.
+    net_before: AtomicI64,
     pub vacuum: Runs,
     pub analyze: Runs,
 }
@@ -49,6 +51,20 @@ impl Activity {
         let of = |c: &AtomicU64| c.load(Ordering::Relaxed);
         of(&self.inserted) + of(&self.updated) + of(&self.deleted)
     }
+    fn net(&self) -> i64 {
+        self.inserted.load(Ordering::Relaxed).cast_signed()
+            - self.deleted.load(Ordering::Relaxed).cast_signed()
+    }
+    /// By how many rows it has grown or shrunk since the last ANALYZE.
+    pub fn resized_since_analyze(&self) -> u64 {
+        (self.net() - self.net_before.load(Ordering::Relaxed)).unsigned_abs()
+    }
+    /// Microseconds since the last ANALYZE.
+    pub fn micros_since_analyze(&self) -> i64 {
+        let last = |t: &AtomicI64| t.load(Ordering::Relaxed);
+        let last = last(&self.analyze.last_asked).max(last(&self.analyze.last_automatic));
+        platform::time::wall_clock_micros().saturating_sub(last)
+    }
     /// Rows added since the last vacuum.
     pub fn inserted_since_vacuum(&self) -> u64 {
         let before = self.inserted_before.load(Ordering::Relaxed);
@@ -66,6 +82,7 @@ impl Activity {
     /// It was analysed.
     pub fn analyzed(&self, automatic: bool) {
         self.changed_before.store(self.changed(), Ordering::Relaxed);
+        self.net_before.store(self.net(), Ordering::Relaxed);
         self.analyze.note(automatic);
     }
 }
