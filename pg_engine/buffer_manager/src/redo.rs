@@ -73,7 +73,12 @@ pub(crate) fn append(
         parts[n + 2] = chunk.1;
         n += 3;
     }
-    wal.append(KIND_PAGES, xid, &parts[..n], oldest)
+    let lsn = wal.append(KIND_PAGES, xid, &parts[..n], oldest)?;
+    let images = headers.iter().take(pages.len()).filter(|h| h[8] == IMAGE).count() as u64;
+    if images != 0 {
+        wal.note_images(images);
+    }
+    Ok(lsn)
 }
 
 const MALFORMED: StorageError = StorageError::CorruptVolume("a log record is malformed");

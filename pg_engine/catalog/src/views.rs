@@ -21,6 +21,10 @@ const COMPUTED: &[&str] = &[
     "pg_prepared_xacts",
     "intralith_verify",
     "intralith_stat_storage",
+    "pg_stat_bgwriter",
+    "pg_stat_wal",
+    "pg_stat_io",
+    "pg_buffercache",
 ];
 
 /// `pg_authid` rows that every database has.

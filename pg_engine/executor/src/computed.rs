@@ -14,6 +14,8 @@ use pg_types::{Result, SqlError, Value, oid};
 
 use crate::context::ExecContext;
 
+mod io;
+
 fn text(s: &str) -> Value {
     Value::text(s)
 }
@@ -36,6 +38,10 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
         "intralith_stat_storage" => Ok(activity_of_storage(cx)),
+        "pg_stat_bgwriter" => Ok(io::background(cx)),
+        "pg_stat_wal" => Ok(io::log(cx)),
+        "pg_stat_io" => Ok(io::transfers(cx)),
+        "pg_buffercache" => Ok(io::buffers(cx)),
         "intralith_verify" => crate::verify::rows(cx),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }

@@ -6,14 +6,16 @@
 //! someone waits for it or the log ring fills. So the log that recovery has to read is bounded: less than two checkpoint
 //! distances, and never more than three quarters of the ring.
 
-use alloc::sync::Weak;
+use alloc::{sync::Weak, vec::Vec};
 use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use pg_buffer_manager::{FrameInfo, IoStats, WriterStats};
 use pg_page::{Lsn, StorageError};
 use pg_volume::{Superblock, codec::Encoder};
+use pg_wal::WalStats;
 use platform::{
     bug::{Bug, planted},
     sync::MutexGuard,
@@ -105,6 +107,22 @@ impl Pace<'_> {
 }
 
 impl Storage {
+    /// What the log did.
+    pub fn log_stats(&self) -> WalStats {
+        self.wal.stats()
+    }
+    /// Who did how much I/O, for what.
+    pub fn io_stats(&self) -> Vec<IoStats> {
+        self.engine.pool.io_stats()
+    }
+    /// What the background writer and others wrote.
+    pub fn writer_stats(&self) -> WriterStats {
+        self.engine.pool.writer_stats()
+    }
+    /// Looks at every frame of the buffer pool.
+    pub fn buffers(&self, each: impl FnMut(FrameInfo)) {
+        self.engine.pool.frame_infos(each);
+    }
     /// What checkpoints did.
     pub fn checkpoint_stats(&self) -> CheckpointStats {
         let c = &self.checkpoint_counts;
@@ -248,9 +266,10 @@ pub(crate) fn background(storage: &Weak<Storage>) {
 /// Makes transactions with asynchronous commit durable, whatever the checkpointer is busy with.
 pub(crate) fn log_writer(storage: &Weak<Storage>) {
     while let Some(s) = storage.upgrade() {
-        if !s.next_turn(LOG_WRITER_DELAY) {
+        if s.is_stopping() {
             return;
         }
+        s.wal.await_work(LOG_WRITER_DELAY);
         s.wal.flush(s.wal.inserted());
     }
 }

@@ -67,6 +67,7 @@ pub use pg_transaction::{
 };
 pub use pg_volume::{Activity, OwnerFault, Probe, RelationKind, Runs};
 pub use pg_wal::ReadError;
+pub use pg_wal::WalStats;
 pub use prepared::PreparedInfo;
 pub use rows::{HeapScan, IndexScan, IndexWorker, RelationActivity, VisiblePages};
 pub use storage::Storage;

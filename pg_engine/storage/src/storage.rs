@@ -185,6 +185,7 @@ impl Storage {
         self.stopped.notify_all();
         self.engine.pool.stop_read_ahead();
         self.engine.pool.call_writer();
+        self.wal.call_writer();
         self.store_sequences()?;
         self.checkpoint_now(true, false)
     }

@@ -64,6 +64,7 @@ use platform::{
     bug::{Bug, planted},
     power,
     sync::{Condvar, Mutex},
+    time,
 };
 
 pub use reader::{LogReader, Record};
@@ -74,6 +75,8 @@ pub const HEADER: usize = 32;
 pub const MAX_RECORD: usize = 16 << 20;
 /// The unit in which the log is written.
 pub const BLOCK: u64 = 4096;
+/// Whenever so much more is unwritten, the log writer is called.
+const EAGER: usize = 1 << 20;
 /// An append that finds more than this unwritten writes it.
 const SOFT_LIMIT: usize = 4 << 20;
 
@@ -110,6 +113,8 @@ struct Buffer {
     bytes: Vec<u8>,
     /// Position of `bytes[0]`.
     start: u64,
+    /// Appended so far.
+    records: u64,
 }
 
 impl Buffer {
@@ -152,6 +157,32 @@ pub struct Wal {
     space_freed: Condvar,
     kick: AtomicU64,
     writes: AtomicU64,
+    write_nanos: AtomicU64,
+    /// Bytes appended before this run.
+    origin: AtomicU64,
+    images_logged: AtomicU64,
+    /// Appends that had to write.
+    overflows: AtomicU64,
+    /// Much is unwritten.
+    much: Mutex<bool>,
+    work: Condvar,
+}
+
+/// What the log did since the volume was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalStats {
+    /// Records appended.
+    pub records: u64,
+    /// Full-page images among them.
+    pub images: u64,
+    /// Bytes appended.
+    pub bytes: u64,
+    /// Appends that had to write because too much was unwritten.
+    pub overflows: u64,
+    /// Writes to the device, each durable when it ended.
+    pub writes: u64,
+    /// Time they took.
+    pub write_time: Duration,
 }
 
 impl Wal {
@@ -163,7 +194,7 @@ impl Wal {
             ring,
             epoch,
             images,
-            buffer: Mutex::new(Buffer { bytes: Vec::with_capacity(256 << 10), start: start.0 }),
+            buffer: Mutex::new(Buffer { bytes: Vec::with_capacity(256 << 10), start: start.0, records: 0 }),
             inserted: AtomicU64::new(start.0),
             state: Mutex::new(FlushState { writing: false, spare: Vec::with_capacity(256 << 10) }),
             flushed: Condvar::new(),
@@ -178,6 +209,12 @@ impl Wal {
             space_freed: Condvar::new(),
             kick: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            write_nanos: AtomicU64::new(0),
+            origin: AtomicU64::new(start.0),
+            images_logged: AtomicU64::new(0),
+            overflows: AtomicU64::new(0),
+            much: Mutex::new(false),
+            work: Condvar::new(),
         }
     }
 
@@ -187,7 +224,9 @@ impl Wal {
         let mut b = self.buffer.lock();
         debug_assert!(b.bytes.is_empty());
         b.start = start.0;
-        for position in [&self.inserted, &self.durable, &self.redo, &self.keep, &self.checkpoint] {
+        for position in
+            [&self.inserted, &self.durable, &self.redo, &self.keep, &self.checkpoint, &self.origin]
+        {
             position.store(start.0, Ordering::Release);
         }
     }
@@ -206,6 +245,33 @@ impl Wal {
     /// The epoch of its records.
     pub fn epoch(&self) -> u32 {
         self.epoch
+    }
+    /// What it did so far.
+    pub fn stats(&self) -> WalStats {
+        let records = self.buffer.lock().records;
+        WalStats {
+            records,
+            images: self.images_logged.load(Ordering::Relaxed),
+            bytes: self.inserted().0.saturating_sub(self.origin.load(Ordering::Relaxed)),
+            overflows: self.overflows.load(Ordering::Relaxed),
+            writes: self.writes(),
+            write_time: Duration::from_nanos(self.write_nanos.load(Ordering::Relaxed)),
+        }
+    }
+    /// So many pages were logged whole.
+    pub fn note_images(&self, n: u64) {
+        self.images_logged.fetch_add(n, Ordering::Relaxed);
+    }
+    /// Waits until much is unwritten, or for so long: the log writer's pause.
+    pub fn await_work(&self, limit: Duration) {
+        let much = self.much.lock();
+        let mut much = if *much { much } else { self.work.wait_timeout(much, limit).0 };
+        *much = false;
+    }
+    /// Ends that pause.
+    pub fn call_writer(&self) {
+        *self.much.lock() = true;
+        self.work.notify_all();
     }
     /// Device writes so far.
     pub fn writes(&self) -> u64 {
@@ -262,7 +328,7 @@ impl Wal {
         if oldest.is_some_and(|l| self.needs_image(l)) {
             return Err(NeedImage);
         }
-        let lsn = b.end();
+        let (lsn, before) = (b.end(), b.bytes.len());
         let last = (lsn + len as u64 + 8).next_multiple_of(BLOCK);
         if last > self.keep.load(Ordering::Relaxed) / BLOCK * BLOCK + self.ring.len {
             power::fatal("the log ring overran its checkpoint");
@@ -276,11 +342,16 @@ impl Wal {
         }
         let padded = b.bytes.len().next_multiple_of(8);
         b.bytes.resize(padded, 0);
+        b.records += 1;
         let end = b.end();
         let unwritten = b.bytes.len();
         self.inserted.store(end, Ordering::Release);
         drop(b);
+        if unwritten / EAGER != before / EAGER {
+            self.call_writer();
+        }
         if unwritten > SOFT_LIMIT {
+            self.overflows.fetch_add(1, Ordering::Relaxed);
             self.flush(Lsn(end));
         }
         Ok(Lsn(end))
@@ -326,6 +397,7 @@ impl Wal {
         b.start = tail;
         drop(b);
         out.resize(out.len().next_multiple_of(BLOCK as usize), 0);
+        let begun = time::monotonic();
         let at = start % self.ring.len;
         let first = out.len().min((self.ring.len - at) as usize);
         let (head, wrapped) = out.split_at(first);
@@ -338,6 +410,8 @@ impl Wal {
             power::fatal("the log could not be written");
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
+        let took = time::monotonic().saturating_sub(begun).as_nanos();
+        self.write_nanos.fetch_add(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
         (out, end)
     }
 

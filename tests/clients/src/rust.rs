@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     ("rust: statement_timeout", timeout),
     ("rust: plans follow changes of tables", replanning),
     ("rust: notices", notices),
+    ("rust: views of buffers, log and I/O", io_views),
     ("rust: concurrent updates of a row", concurrent),
 ];
 
@@ -345,6 +346,35 @@ fn notices(url: &Url) -> Outcome {
         notice,
         ("WARNING".into(), "25001".into(), "there is already a transaction in progress".into()),
     )
+}
+
+fn io_views(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let number = |c: &mut Client, sql: &str| -> Outcome<i64> { Ok(c.query_one(sql, &[])?.get(0)) };
+    c.batch_execute("DROP TABLE IF EXISTS io_views; CREATE TABLE io_views (a int, b text)")?;
+    let log = "SELECT wal_records FROM pg_stat_wal WHERE wal_bytes > 0 AND wal_sync = 0";
+    let checkpoints = "SELECT checkpoints_req FROM pg_stat_bgwriter";
+    let (records, requested) = (number(&mut c, log)?, number(&mut c, checkpoints)?);
+    c.batch_execute("INSERT INTO io_views SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g")?;
+    check("log records", number(&mut c, log)? > records)?;
+    let buffers = "FROM pg_buffercache b JOIN pg_class c USING (relfilenode) WHERE relname = 'io_views'";
+    let (all, dirty) =
+        (format!("SELECT count(*) {buffers}"), format!("SELECT count(*) {buffers} AND isdirty"));
+    let pages = number(&mut c, &all)?;
+    check("buffers of the table", (10..=30).contains(&pages))?;
+    check("dirty pages", number(&mut c, &dirty)? > 0)?;
+    c.batch_execute("CHECKPOINT")?;
+    equal("dirty pages after a checkpoint", number(&mut c, &dirty)?, 0)?;
+    check("checkpoints are counted", number(&mut c, checkpoints)? > requested)?;
+    let hits = "SELECT hits FROM pg_stat_io WHERE backend_type = 'client backend' AND context = 'normal'";
+    let before = number(&mut c, hits)?;
+    c.batch_execute("SELECT count(*) FROM io_views")?;
+    check("hits are counted", number(&mut c, hits)? >= before + pages)?;
+    let writes =
+        "SELECT sum(writes)::int8 FROM pg_stat_io WHERE backend_type = 'checkpointer' AND fsyncs > 0";
+    check("writes are counted", number(&mut c, writes)? >= pages)?;
+    c.batch_execute("DROP TABLE io_views")?;
+    Ok(())
 }
 
 fn concurrent(url: &Url) -> Outcome {
