@@ -12,6 +12,7 @@ mod bench;
 mod disk;
 mod elf;
 mod error;
+mod fuzz;
 mod image;
 mod kernel_build;
 mod lint;
@@ -60,6 +61,10 @@ enum Command {
     Verify(run::VerifyArguments),
     /// Power cuts under load, with a disk that loses, reorders and tears what was not flushed
     Powercut(powercut::PowercutArguments),
+    /// Fuzzes a decoder of bytes from disks or clients; without a target, lists them
+    Fuzz(fuzz::FuzzArguments),
+    /// Runs the unit tests of the pure cells under Miri, where it is installed
+    Miri,
     /// Formatting, clippy and the report on unsafe code
     Lint,
     /// Measures size, boot time, memory and speed
@@ -94,6 +99,8 @@ fn main() -> ExitCode {
         Command::Restore(arguments) => backup::restore_command(&arguments),
         Command::Verify(arguments) => return run::verify(&arguments),
         Command::Powercut(arguments) => powercut::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Miri => fuzz::miri(),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -1,9 +1,16 @@
 //! `cargo xtask sim`: the storage engine under power cuts and disk faults, seed by seed.
 
-use std::{process::Stdio, thread};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Mutex,
+    thread,
+    time::Instant,
+};
 
 use crate::{
-    error::{Error, Result},
+    error::{Context, Error, Result},
     tools,
 };
 
@@ -23,54 +30,104 @@ pub struct SimArguments {
 
 /// The test that runs the seeds it is told.
 const TEST: &str = "acknowledged_commits_survive";
+/// Seeds of one process: few enough that progress shows and that nobody waits long for the last.
+const SHARE: u64 = 50;
 
-fn cargo(extra: &[&str]) -> std::process::Command {
+/// Builds the test, optimised, with the assertions in; gives the program.
+fn build() -> Result<PathBuf> {
     let mut command = tools::cargo();
-    command.args(["test", "--quiet", "--package", "pg_storage", "--test", "power_cut"]);
-    command.arg("--target-dir").arg(tools::target().join("simulated")).args(extra);
+    command.args(["test", "--package", "pg_storage", "--test", "power_cut", "--no-run"]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    command.arg("--target-dir").arg(tools::target().join("simulated"));
     command.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\"");
-    command
+    let messages = tools::capture(&mut command)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|m| m.get("executable")?.as_str().map(PathBuf::from))
+        .next_back()
+        .ok_or_else(|| Error::Failed("cargo did not say where the test is".into()))
 }
 
-/// Runs the seeds; fails with the first that does.
+/// What one process found.
+struct Done {
+    /// `SEED=n: what went wrong`, for each that did.
+    failures: Vec<String>,
+    /// Commits, losses and faults, as the test sums them up.
+    summary: String,
+}
+
+fn run_seeds(program: &Path, seeds: &Range<u64>) -> Result<Done> {
+    let mut command = Command::new(program);
+    command.args([TEST, "--exact", "--nocapture"]).env("SEEDS", format!("{}..{}", seeds.start, seeds.end));
+    let output = command
+        .stderr(Stdio::piped())
+        .output()
+        .context(|| format!("run seeds {} to {}", seeds.start, seeds.end))?;
+    let text = [output.stdout, output.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+    let find = |what: &str| text.lines().filter(|l| l.contains(what)).map(str::to_owned).collect::<Vec<_>>();
+    let mut failures = find("SEED=");
+    if failures.is_empty() && !output.status.success() {
+        failures.push(format!("SEED={}..{}: {}\n{text}", seeds.start, seeds.end, output.status));
+    }
+    Ok(Done { failures, summary: find("acknowledged,").pop().unwrap_or_default() })
+}
+
+/// Runs the seeds on all processors; fails with those that do.
 pub fn run(arguments: &SimArguments) -> Result<()> {
-    tools::run(&mut cargo(&["--no-run"]))?;
-    let alone = arguments.seed.is_some() && arguments.seeds == 200;
-    if let (Some(seed), true) = (arguments.seed, alone) {
-        let mut command = cargo(&[TEST, "--", "--exact", "--nocapture"]);
+    let program = build()?;
+    if let (Some(seed), 200) = (arguments.seed, arguments.seeds) {
+        let mut command = Command::new(&program);
+        command.args([TEST, "--exact", "--nocapture"]);
         return tools::run(command.env("SEED", seed.to_string()).env("VERBOSE", "1"));
     }
     let first = arguments.seed.unwrap_or(0);
     let end = first + arguments.seeds;
     let processors = thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let jobs = arguments.jobs.unwrap_or(processors).clamp(1, arguments.seeds.max(1));
-    let share = arguments.seeds.div_ceil(jobs);
-    let running = (0..jobs)
-        .map(|j| {
-            let range = format!("{}..{}", (first + j * share).min(end), (first + (j + 1) * share).min(end));
-            let mut command = cargo(&[TEST, "--", "--exact"]);
-            command.env("SEEDS", range).stdout(Stdio::piped());
-            command.spawn()
-        })
-        .collect::<std::io::Result<Vec<_>>>()
-        .map_err(|e| Error::Failed(format!("cargo could not be started: {e}")))?;
-    let mut failures = Vec::new();
-    for child in running {
-        let output = child
-            .wait_with_output()
-            .map_err(|e| Error::Failed(format!("a job could not be awaited: {e}")))?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            failures.extend(text.lines().filter(|l| l.contains("SEED=")).map(str::to_owned));
-            if failures.is_empty() {
-                failures.push(text);
+    let jobs = arguments.jobs.unwrap_or(processors).max(1);
+    let state = Mutex::new((first, 0u64, Vec::<String>::new()));
+    let lock = || state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let start = Instant::now();
+    let job = || -> Result<()> {
+        loop {
+            let seeds = {
+                let mut s = lock();
+                let seeds = s.0..(s.0 + SHARE).min(end);
+                s.0 = seeds.end;
+                seeds
+            };
+            if seeds.is_empty() {
+                return Ok(());
+            }
+            let done = run_seeds(&program, &seeds)?;
+            let mut s = lock();
+            s.1 += seeds.end - seeds.start;
+            let (passed, seconds) = (s.1, start.elapsed().as_secs());
+            println!("{passed} of {} seeds, {seconds} s; {}", arguments.seeds, done.summary);
+            for failure in done.failures {
+                let seed: String = failure
+                    .split("SEED=")
+                    .nth(1)
+                    .unwrap_or("")
+                    .chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect();
+                println!("{failure}\n  again: cargo xtask sim --seed {seed}");
+                s.2.push(seed);
             }
         }
-    }
-    if failures.is_empty() {
-        println!("{} seeds passed", arguments.seeds);
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..jobs).map(|_| scope.spawn(job)).collect();
+        running
+            .into_iter()
+            .try_for_each(|t| t.join().unwrap_or_else(|_| Err(Error::Failed("a job died".into()))))
+    })?;
+    let failed = lock().2.clone();
+    if failed.is_empty() {
+        println!("{} seeds passed in {} s", arguments.seeds, start.elapsed().as_secs());
         Ok(())
     } else {
-        Err(Error::Failed(format!("{}\nOne again: cargo xtask sim --seed N", failures.join("\n"))))
+        Err(Error::Failed(format!("{} seeds failed: {}", failed.len(), failed.join(", "))))
     }
 }

@@ -58,6 +58,7 @@ mod evict;
 mod frame;
 mod pool;
 mod redo;
+mod state;
 mod stats;
 #[cfg(test)]
 mod tests;

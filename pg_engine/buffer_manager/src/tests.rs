@@ -76,7 +76,6 @@ fn world() -> World {
     let superblock = Superblock {
         id: 0,
         generation: 1,
-        id: Default::default(),
         ring,
         data_start: 64 << 20,
         data_pages: 8000,

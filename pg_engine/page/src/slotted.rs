@@ -202,4 +202,61 @@ mod tests {
         assert_eq!(count(&page), 3);
         assert_eq!(upper(&page), PAGE_SIZE - 6);
     }
+
+    /// Every combination of actions on four slots of every order of sizes: what stays keeps its bytes, and no byte is lost.
+    #[test]
+    fn every_prune_of_a_small_page() {
+        const LENGTHS: [usize; 4] = [0, 1, 7, 300];
+        let build = |order: [usize; 4]| {
+            let mut page = Page::zeroed();
+            page.format(KIND_HEAP, RelId(1), 0);
+            init(&mut page);
+            let mut at = PAGE_SIZE;
+            for (slot, len) in (1u16..).zip(order.map(|i| LENGTHS[i])) {
+                at -= len;
+                page.put(at, &alloc::vec![slot as u8; len]);
+                page.put(slot_at(slot), &encode(Slot::Normal { at, len }));
+            }
+            page.put(24, &(slot_at(5) as u16).to_le_bytes());
+            page.put(26, &(at as u16).to_le_bytes());
+            page
+        };
+        let orders = (0..256usize).map(|n| [n % 4, n / 4 % 4, n / 16 % 4, n / 64]);
+        for order in orders.filter(|o| o.iter().fold(0, |seen, i| seen | 1 << i) == 15) {
+            // 0: keep, 1: unused, 2: dead, 3 to 6: redirect to slot 1 to 4.
+            for code in 0..7usize.pow(4) {
+                let actions = [code % 7, code / 7 % 7, code / 49 % 7, code / 343];
+                let mut page = build(order);
+                let mut list = alloc::vec::Vec::new();
+                for (slot, action) in (1u16..).zip(actions).filter(|(_, a)| *a != 0) {
+                    let to = match action {
+                        1 => TO_UNUSED,
+                        2 => TO_DEAD,
+                        n => n as u16 - 2,
+                    };
+                    list.extend_from_slice(&slot.to_le_bytes());
+                    list.extend_from_slice(&to.to_le_bytes());
+                }
+                prune(&mut page, &list).unwrap();
+                let mut items = 0;
+                for (slot, action) in (1u16..).zip(actions) {
+                    let expected = order[usize::from(slot) - 1];
+                    match (get(&page, slot), action) {
+                        (Slot::Normal { at, len }, 0) => {
+                            assert_eq!(len, LENGTHS[expected]);
+                            assert!(at >= upper(&page) && at + len <= PAGE_SIZE);
+                            assert!(item(&page, slot).iter().all(|b| *b == slot as u8));
+                            items += len;
+                        }
+                        (Slot::Unused, 1) | (Slot::Dead, 2) => {}
+                        (Slot::Redirect(to), a) if usize::from(to) + 2 == a => {}
+                        other => panic!("{order:?} {actions:?} slot {slot}: {other:?}"),
+                    }
+                }
+                assert_eq!(upper(&page), PAGE_SIZE - items);
+                let last = actions.iter().rposition(|a| *a != 1).map_or(0, |i| i + 1);
+                assert_eq!(usize::from(count(&page)), last);
+            }
+        }
+    }
 }

@@ -554,3 +554,6 @@ impl Wal {
 fn record_crc(body: u32, header: &[u8; HEADER]) -> u32 {
     crc32c::extend(crc32c::extend(body, &header[8..]), &header[..4])
 }
+
+#[cfg(test)]
+mod ring_tests;

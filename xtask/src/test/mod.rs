@@ -94,7 +94,12 @@ fn check(condition: bool, message: impl FnOnce() -> String) -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    tools::run(tools::cargo().args(["test", "--workspace", "--quiet"]))
+    tools::run(tools::cargo().args(["test", "--workspace", "--quiet"]))?;
+    // The lock-free parts, under every interleaving.
+    let mut command = tools::cargo();
+    command.args(["test", "--package", "loom_tests", "--release", "--quiet", "--target-dir"]);
+    command.arg(tools::target().join("loom"));
+    tools::run(command.env("RUSTFLAGS", "--cfg loom"))
 }
 
 fn simulated() -> Result<()> {
