@@ -17,13 +17,15 @@ use crate::{
 };
 
 /// A hosted server, ended when dropped.
-struct Hosted {
+pub struct Hosted {
     child: Child,
-    port: u16,
+    /// Where it answers.
+    pub port: u16,
 }
 
 impl Hosted {
-    fn start(disk: &Path, password_file: &Path, extra: &[&str]) -> Result<Self> {
+    /// Starts it on a free port.
+    pub fn start(disk: &Path, password_file: &Path, extra: &[&str]) -> Result<Self> {
         let binary = run::build_hosted()?;
         let port = tools::free_port()?;
         let mut command = run::hosted_command(&binary, &format!("127.0.0.1:{port}"), disk, password_file);
@@ -31,7 +33,8 @@ impl Hosted {
         Ok(Self { child, port })
     }
 
-    fn wait_ready(&mut self, password: &str) -> Result<()> {
+    /// Waits until it lets somebody in.
+    pub fn wait_ready(&mut self, password: &str) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             match appliance::connect(self.port, Some(password)) {
@@ -45,7 +48,8 @@ impl Hosted {
         }
     }
 
-    fn stop(&mut self) -> Result<()> {
+    /// Ends it in order.
+    pub fn stop(&mut self) -> Result<()> {
         tools::terminate(self.child.id())?;
         let status = self.child.wait().context(|| "wait for the server".into())?;
         check(status.success(), || format!("the hosted server ended with {status} on SIGTERM"))

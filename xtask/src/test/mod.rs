@@ -1,6 +1,7 @@
 //! `cargo xtask test [FILTER]`: everything that shows that the project does what it says, as suites.
 
 pub mod clients;
+mod conformance;
 mod guest;
 mod many;
 mod power;
@@ -36,6 +37,11 @@ const SUITES: [Suite; 13] = [
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
     Suite { name: "hosted", about: "real clients against the hosted server", run: clients::hosted },
+    Suite {
+        name: "isolation",
+        about: "PostgreSQL's isolation scenarios, where they are at hand",
+        run: conformance::isolation,
+    },
     Suite { name: "kernel", about: "tests inside the kernel, in QEMU", run: guest::kernel },
     Suite {
         name: "guest",

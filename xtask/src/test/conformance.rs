@@ -1,0 +1,100 @@
+//! PostgreSQL's own isolation scenarios against the hosted server, where they are at hand: a folder `conformance` in a
+//! folder `shared` beside the checkout, and PostgreSQL's `isolationtester`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::{check, clients::Hosted};
+use crate::{
+    appliance::USER,
+    disk,
+    error::{Context, Error, Result},
+    tools,
+};
+
+/// Scenarios that need what is not there yet, and what that is. One that passes must leave the list.
+const WANTING: [(&str, &str); 18] = [
+    ("alter-table-3", "CREATE FUNCTION"),
+    ("create-trigger", "CREATE FUNCTION"),
+    ("detach-partition-concurrently-2", "partitions"),
+    ("drop-index-concurrently-1", "plans of the same shape as PostgreSQL's"),
+    ("fk-partitioned-1", "partitions"),
+    ("freeze-the-dead", "tuple ids of PostgreSQL's layout"),
+    ("inherit-temp", "temporary tables"),
+    ("insert-conflict-do-update-4", "partitions"),
+    ("intra-grant-inplace-db", "temporary tables"),
+    ("merge-delete", "partitions"),
+    ("merge-match-recheck", "MERGE"),
+    ("partition-concurrent-attach", "partitions"),
+    ("partition-key-update-2", "partitions"),
+    ("plpgsql-toast", "PL/pgSQL"),
+    ("reindex-concurrently-toast", "relations of large values with names of their own"),
+    ("ri-trigger", "CREATE FUNCTION"),
+    ("truncate-conflict", "SET ROLE"),
+    ("vacuum-conflict", "SET ROLE"),
+];
+
+/// Where Debian's postgresql-server-dev-15 puts it.
+const TESTER: &str = "/usr/lib/postgresql/15/lib/pgxs/src/test/isolation/isolationtester";
+
+/// Runs one scenario; gives whether its output is one of those expected.
+fn passes(tester: &Path, folder: &Path, name: &str, port: u16) -> Result<bool> {
+    let spec = folder.join("specs").join(format!("{name}.spec"));
+    let input = fs::File::open(&spec).context(|| format!("open {}", spec.display()))?;
+    let mut command = Command::new(tester);
+    command.arg(format!("host=127.0.0.1 port={port} user={USER} dbname={USER}"));
+    command.env("PGAPPNAME", format!("isolation/{name}")).env("PGTZ", "PST8PDT");
+    command.env("PGDATESTYLE", "Postgres, MDY").env("PGOPTIONS", "-c intervalstyle=postgres_verbose");
+    let output =
+        command.stdin(input).stderr(Stdio::null()).output().context(|| "run isolationtester".into())?;
+    let variants = (0..=5).map(|n| if n == 0 { format!("{name}.out") } else { format!("{name}_{n}.out") });
+    Ok(variants
+        .filter_map(|v| fs::read(folder.join("expected").join(v)).ok())
+        .any(|wanted| wanted == output.stdout))
+}
+
+/// Every scenario in the folder.
+pub fn isolation() -> Result<()> {
+    let folder: PathBuf = tools::root().join("../shared/conformance/isolation");
+    let tester = Path::new(TESTER);
+    if !folder.exists() || !tester.exists() {
+        println!(
+            "skipped: there are no scenarios beside the checkout, or no isolationtester (postgresql-server-dev-15)"
+        );
+        return Ok(());
+    }
+    let specs = folder.join("specs");
+    let entries = fs::read_dir(&specs).context(|| format!("read {}", specs.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".spec")?.to_string()))
+        .collect();
+    names.sort();
+    let image = tools::scratch("disks")?.join("isolation.img");
+    let _ = fs::remove_file(&image);
+    let (password, password_file) = {
+        let prepared = disk::prepare(&image, 2 << 30)?;
+        let password =
+            prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
+        (password, prepared.password_file())
+    };
+    let mut server = Hosted::start(&image, &password_file, &["--auth", "trust"])?;
+    server.wait_ready(&password)?;
+    let mut wrong = Vec::new();
+    for name in &names {
+        let wanting = WANTING.iter().find(|w| w.0 == name);
+        match (passes(tester, &folder, name, server.port)?, wanting) {
+            (true, None) => {}
+            (true, Some(_)) => {
+                wrong.push(format!("{name} passes and must leave the list of those that do not"))
+            }
+            (false, Some((_, what))) => println!("{name} needs {what}"),
+            (false, None) => wrong.push(format!("{name} differs from PostgreSQL")),
+        }
+    }
+    println!("{} of {} scenarios answer as PostgreSQL does", names.len() - WANTING.len(), names.len());
+    server.stop()?;
+    check(wrong.is_empty(), || wrong.join("\n"))
+}
