@@ -179,8 +179,10 @@ impl BufferPool {
         }
         let requests: Vec<_> = batch.iter().map(|o| WriteRequest { offset: o.at, data: &o.page.0 }).collect();
         let start = time::monotonic();
-        // While the volume is being recovered there is no one whom this could hold up.
-        let class = if self.actor() == Actor::Recovery { IoClass::Read } else { IoClass::Background };
+        // A statement that must write for a frame waits for it; and while the volume is being recovered there is no one whom
+        // this could hold up.
+        let urgent = actor == Actor::Statement || self.actor() == Actor::Recovery;
+        let class = if urgent { IoClass::Read } else { IoClass::Background };
         let together = self.device.write_batch(&requests, Durability::Cached, class);
         drop(requests);
         let cell = self.counters.of(actor, Purpose::Normal);
