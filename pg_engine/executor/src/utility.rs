@@ -39,7 +39,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
         }
         Utility::CreateTableAs(t) => create_table_as(t, cx),
         Utility::CreateIndex(i) => {
-            Ddl::new(cx, "CREATE INDEX")?.create_index(i)?;
+            if i.concurrently {
+                crate::ddl::concurrent::create(cx, i)?;
+            } else {
+                Ddl::new(cx, "CREATE INDEX")?.create_index(i)?;
+            }
             done("CREATE INDEX")
         }
         Utility::CreateSequence(s) => {

@@ -173,6 +173,38 @@ impl Heap<'_> {
         Ok(skipped)
     }
 
+    /// The versions of a page's rows that the snapshot sees, each with its chain's first tid: what an index that is made while
+    /// others write must lead to.
+    pub fn scan_page_roots(
+        &self,
+        block: u32,
+        snapshot: &Snapshot,
+        mut row: impl FnMut(Tid, &[u8]),
+    ) -> Result<()> {
+        let page = self.engine.pool.read(self.rel, block)?;
+        if page.kind() != slotted::KIND_HEAP {
+            return Ok(());
+        }
+        for root in 1..=slotted::count(&page) {
+            let first = tuple::resolve(&page, root);
+            let Some((_, mut header, mut payload)) = tuple::at(&page, first) else { continue };
+            if first == root && header.has(HEAP_ONLY) {
+                continue;
+            }
+            for _ in 0..slotted::MAX_SLOTS {
+                if header.visible(snapshot, &self.engine.transactions) {
+                    self.give(&header, payload, |p| row(Tid { block, slot: root }, p))?;
+                    break;
+                }
+                match self.follow(&page, &header) {
+                    Some((h, p)) => (header, payload) = (h, p),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn follow<'p>(&self, page: &'p Page, header: &Header) -> Option<(Header, &'p [u8])> {
         let (slot, next) = tuple::next_in_chain(page, header)?;
         tuple::at(page, slot).map(|(_, _, payload)| (next, payload))

@@ -267,6 +267,8 @@ pub struct CreateIndex {
     pub unique: bool,
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
+    /// CONCURRENTLY: in transactions of its own, writers going on.
+    pub concurrently: bool,
     /// Key columns, then INCLUDEd ones.
     pub keys: Vec<pg_catalog::desc::IndexKey>,
     /// Number of key columns.

@@ -188,8 +188,12 @@ impl Session {
     }
 
     fn engine_utility(&mut self, utility: &Utility) -> Result<String> {
-        if let Utility::Vacuum(_) = utility {
-            self.prevent_in_block("VACUUM")?;
+        match utility {
+            Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
+            Utility::CreateIndex(i) if i.concurrently => {
+                self.prevent_in_block("CREATE INDEX CONCURRENTLY")?
+            }
+            _ => {}
         }
         self.tx.used = true;
         let engine = self.shared.engine.clone();

@@ -167,6 +167,7 @@ pub(crate) struct IndexElement {
 
 #[derive(Clone, Debug)]
 pub(crate) struct CreateIndex {
+    pub(crate) concurrently: bool,
     pub(crate) name: Option<String>,
     pub(crate) table: NameAt,
     pub(crate) unique: bool,

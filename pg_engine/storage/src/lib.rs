@@ -29,7 +29,7 @@
 //! | TPC-B: three probes, fetches and HOT updates, one insert, commit | 22,710 |
 //!
 //! # What is missing
-//! * Emptied B-tree pages are neither merged nor used again.
+//! * B-tree pages are not merged; of emptied ones the last child of each parent stays.
 //! * Scans of an index do not read its leaves ahead, only the rows they lead to.
 //!
 //! # Errors

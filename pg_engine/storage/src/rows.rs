@@ -228,6 +228,27 @@ impl Storage {
         self.note_skipped(&open, skipped);
         Ok(())
     }
+    /// The rows that a snapshot sees, each with the tid that its index entry must have, for an index that others maintain already.
+    pub fn heap_scan_roots(
+        &self,
+        rel: RelId,
+        blocks: Range<u32>,
+        snapshot: &Snapshot,
+        mut row: impl FnMut(Tid, &[u8]),
+    ) -> Result<()> {
+        let open = self.opened(rel)?;
+        let heap = self.heap(&open)?;
+        for block in blocks.start..blocks.end.min(open.rel.blocks()) {
+            heap.scan_page_roots(block, snapshot, &mut row)?;
+        }
+        Ok(())
+    }
+    /// Snapshots taken before now must not use the index: it may lack versions that they see.
+    pub fn index_usable_from_now(&self, index: RelId) -> Result<()> {
+        let open = self.opened(index)?;
+        self.note_skipped(&open, true);
+        Ok(())
+    }
     /// A new index of the heap may leave out versions that running transactions see.
     fn note_skipped(&self, heap: &Open, skipped: bool) {
         if skipped {

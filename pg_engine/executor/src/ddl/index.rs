@@ -54,6 +54,8 @@ pub(crate) struct NewIndex<'a> {
     pub constraint: bool,
     /// The constraint is checked after the statement.
     pub deferrable: bool,
+    /// Nothing is built yet, and the index is not valid.
+    pub concurrently: bool,
 }
 
 impl Ddl<'_, '_> {
@@ -66,18 +68,7 @@ impl Ddl<'_, '_> {
                 format!("cannot create index on relation \"{}\"", relation.name),
             ));
         }
-        let name = match &i.name {
-            Some(n) => {
-                if self.name_taken(relation.schema, n, i.if_not_exists)? {
-                    return Ok(());
-                }
-                n.clone()
-            }
-            None => {
-                let parts: Vec<String> = i.keys.iter().map(|k| key_name(&relation, k)).collect();
-                self.choose_name(relation.schema, &relation.name, &parts.join("_"), "idx")?
-            }
-        };
+        let Some(name) = self.index_name(&relation, i)? else { return Ok(()) };
         let new = NewIndex {
             name: &name,
             relation: &relation,
@@ -90,9 +81,22 @@ impl Ddl<'_, '_> {
             fillfactor: i.fillfactor,
             constraint: false,
             deferrable: false,
+            concurrently: false,
         };
         self.create_index_relation(&new)?;
         Ok(())
+    }
+
+    /// The name of a new index; `None`: there is one (IF NOT EXISTS).
+    pub(super) fn index_name(&self, relation: &Relation, i: &CreateIndex) -> Result<Option<String>> {
+        match &i.name {
+            Some(n) if self.name_taken(relation.schema, n, i.if_not_exists)? => Ok(None),
+            Some(n) => Ok(Some(n.clone())),
+            None => {
+                let parts: Vec<String> = i.keys.iter().map(|k| key_name(relation, k)).collect();
+                self.choose_name(relation.schema, &relation.name, &parts.join("_"), "idx").map(Some)
+            }
+        }
     }
 
     /// Catalog rows, storage and content of an index.
@@ -140,6 +144,7 @@ impl Ddl<'_, '_> {
         };
         let mut row = row.row(self.catalog(PG_INDEX)?.def);
         row.put("indimmediate", !new.deferrable);
+        row.put("indisvalid", !new.concurrently);
         self.insert(PG_INDEX, &row)?;
         if !new.constraint {
             let address = Address::new(PG_CLASS, oid);
@@ -152,7 +157,9 @@ impl Ddl<'_, '_> {
         if self.find(PG_CLASS, &["oid"], &key)?.iter().any(|r| !r.1.bool("relhasindex")) {
             self.update(PG_CLASS, &["oid"], &key, |r| r.put("relhasindex", true))?;
         }
-        self.build_index(new, relation, relation.storage, storage)?;
+        if !new.concurrently {
+            self.build_index(new, relation, relation.storage, storage)?;
+        }
         self.step();
         Ok(oid)
     }
@@ -297,7 +304,13 @@ impl Ddl<'_, '_> {
         Ok(sorter)
     }
 
-    fn duplicate(&self, new: &NewIndex<'_>, relation: &Relation, heap: RelId, tid: Tid) -> SqlError {
+    pub(super) fn duplicate(
+        &self,
+        new: &NewIndex<'_>,
+        relation: &Relation,
+        heap: RelId,
+        tid: Tid,
+    ) -> SqlError {
         let error = SqlError::new(
             SqlState::UNIQUE_VIOLATION,
             format!("could not create unique index \"{}\"", new.name),

@@ -2,6 +2,7 @@
 
 pub(crate) mod alter;
 pub(crate) mod comment;
+pub(crate) mod concurrent;
 pub(crate) mod drop;
 mod foreign_key;
 pub(crate) mod index;

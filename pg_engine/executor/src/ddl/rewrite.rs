@@ -220,6 +220,7 @@ impl Ddl<'_, '_> {
             fillfactor: None,
             constraint: false,
             deferrable: false,
+            concurrently: false,
         };
         self.build_index(&new, relation, relation.storage, storage)?;
         self.point_to(i.oid, storage)?;

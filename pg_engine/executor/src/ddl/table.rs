@@ -370,6 +370,7 @@ impl Ddl<'_, '_> {
             fillfactor: *fillfactor,
             constraint: true,
             deferrable: *deferrable,
+            concurrently: false,
         })?;
         self.constraint_over_index(&relation, &name, *primary, &attnums, index, (*deferrable, *deferred))
     }

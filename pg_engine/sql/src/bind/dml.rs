@@ -330,6 +330,7 @@ impl Binder<'_> {
         let fits = |index: &pg_catalog::Index| {
             let keys = index.keys.get(..index.key_count).unwrap_or(&[]);
             index.unique
+                && index.valid
                 && index.predicate.is_none()
                 && keys.iter().all(|k| k.attnum != 0 && wanted.contains(&k.attnum))
                 && wanted.iter().all(|w| keys.iter().any(|k| k.attnum == *w))

@@ -624,6 +624,7 @@ impl Binder<'_> {
             relation,
             unique: create.unique,
             if_not_exists: create.if_not_exists,
+            concurrently: create.concurrently,
             keys,
             key_count,
             predicate,

@@ -208,10 +208,7 @@ fn create_table_as(
 }
 
 fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
-    if c.peek_is(0, "concurrently") {
-        // It promises not to block writers, which the build does.
-        return Ok(refuse(c, "CREATE INDEX"));
-    }
+    let concurrently = c.accept("concurrently");
     let if_not_exists = c.if_not_exists()?;
     let name = if c.peek_is(0, "on") { None } else { Some(c.ident()?) };
     c.expect("on")?;
@@ -245,6 +242,7 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
         table,
         unique,
         if_not_exists,
+        concurrently,
         elements,
         include,
         predicate,
