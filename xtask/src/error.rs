@@ -53,7 +53,7 @@ pub enum Error {
         source: pg_storage::StorageError,
     },
     /// A database error.
-    #[error("database: {0}")]
+    #[error("database: {}", told(.0))]
     Database(#[from] postgres::Error),
     /// An argument makes no sense.
     #[error("{0}")]
@@ -75,5 +75,13 @@ pub trait Context<T> {
 impl<T> Context<T> for io::Result<T> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|source| Error::Io { what: what(), source })
+    }
+}
+
+/// What a database error says, with its SQLSTATE.
+fn told(e: &postgres::Error) -> String {
+    match e.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => e.to_string(),
     }
 }

@@ -201,7 +201,9 @@ impl Index<'_> {
             check.reached.insert(block);
             let page = match self.copy(block) {
                 Ok(page) => page,
-                Err(e @ (StorageError::NoSuchRelation(_) | StorageError::Io(_))) => return Err(e),
+                Err(
+                    e @ (StorageError::NoSuchRelation(_) | StorageError::Io(_) | StorageError::Read { .. }),
+                ) => return Err(e),
                 Err(_) => {
                     (check.report)(block, TreeFault::WrongPage);
                     return Ok(None);

@@ -255,7 +255,9 @@ fn entries(
 /// A check ended early: the page that stopped it is reported as such.
 fn unfinished(rel: RelId, e: &pg_storage::StorageError, gather: &mut Gather<'_, '_>) {
     let fault = match e {
-        pg_storage::StorageError::Io(e) => Fault::Unreadable(*e),
+        pg_storage::StorageError::Io(e) | pg_storage::StorageError::Read { error: e, .. } => {
+            Fault::Unreadable(*e)
+        }
         pg_storage::StorageError::Corrupt { what, .. } => Fault::Page(what),
         _ => Fault::Failed("the relation could not be read"),
     };

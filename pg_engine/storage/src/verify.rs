@@ -147,7 +147,7 @@ impl Storage {
                 Ok(()) => {}
                 // It was dropped meanwhile.
                 Err(_) if !self.is_there(&rel) => {}
-                Err(StorageError::Io(e)) => {
+                Err(StorageError::Io(e) | StorageError::Read { error: e, .. }) => {
                     observer.problem(Problem { rel: Some(rel.id), block: None, fault: Fault::Unreadable(e) });
                 }
                 Err(StorageError::Corrupt { block, what, .. }) => {
@@ -211,7 +211,9 @@ impl Storage {
                     let mut found = Vec::new();
                     match heap.check_page(block, &mut chains, &mut |slot, f| found.push((slot, f))) {
                         // Reported already.
-                        Err(StorageError::Corrupt { .. } | StorageError::Io(_)) if self.is_there(rel) => {}
+                        Err(
+                            StorageError::Corrupt { .. } | StorageError::Io(_) | StorageError::Read { .. },
+                        ) if self.is_there(rel) => {}
                         other => other?,
                     }
                     for (slot, fault) in found {
