@@ -7,8 +7,9 @@ use pg_page::{Page, RelId, ops, slotted};
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (operations, content) = input;
     let mut page = Page::zeroed();
-    page.format(slotted::KIND_HEAP, RelId(1), 1);
-    slotted::init(&mut page);
+    let mut empty = ops::Ops::new();
+    empty.format(slotted::KIND_HEAP);
+    ops::apply(&mut page, RelId(1), 1, empty.as_bytes()).unwrap();
     let n = content.len().min(page.0.len() - 24);
     page.0[24..24 + n].copy_from_slice(&content[..n]);
     let _ = ops::apply(&mut page, RelId(1), 1, operations);
