@@ -97,7 +97,7 @@ fn restored(
 ) -> Result<(Arc<Storage>, Restored), RestoreError> {
     let image = blank();
     let summary = restore(input(bytes), archive, image.clone(), until, 4 << 20)?;
-    assert_eq!(Storage::probe(&*image).unwrap(), Probe::Intralith { version: 4, clean: true });
+    assert!(matches!(Storage::probe(&*image).unwrap(), Probe::Intralith { clean: true, .. }));
     assert_eq!(Storage::read_config(&*image).unwrap(), b"some=thing");
     let s = Storage::open(image, config()).unwrap();
     s.verify().unwrap();
