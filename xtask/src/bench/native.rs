@@ -147,6 +147,8 @@ fn measure(server: &Server, case: &[&str], seconds: u32) -> Result<(f64, f64)> {
     let time = seconds.to_string();
     let before = tree_seconds(server.child.id())?;
     let report = pgbench(server.port, &[&["-n", "-T", &time], case].concat())?;
+    // Processes that are just ending are in neither reading: let them.
+    std::thread::sleep(Duration::from_millis(500));
     let used = tree_seconds(server.child.id())? - before;
     let done = report.lines().find_map(|l| l.strip_prefix("number of transactions actually processed: "));
     let done = done.and_then(|n| n.split('/').next()?.trim().parse::<f64>().ok());
