@@ -217,7 +217,7 @@ impl Peer {
             let outcome = change_natively(&self.data, &folder, load).and_then(|()| {
                 fs::remove_file(folder.join("conf")).context(|| "remove a file".into())?;
                 fs::remove_file(folder.join("hba")).context(|| "remove a file".into())?;
-                file_system(&folder, &data, "4G")
+                file_system(&folder, &data, "8G")
             });
             let _ = fs::remove_dir_all(&folder);
             outcome?;
@@ -323,8 +323,7 @@ fn change_natively(data: &Path, folder: &Path, load: impl FnOnce(u16) -> Result<
     let conf = write(
         "conf",
         format!(
-            "hba_file = '{}'\nport = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
-             max_wal_size = '16GB'\n",
+            "hba_file = '{}'\nport = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n",
             hba.display()
         ),
     )?;
