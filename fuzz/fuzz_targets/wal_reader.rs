@@ -19,7 +19,7 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
     let from = LEN + u64::from(from) * 8;
     if seal && content.len() >= HEADER {
         // A header that passes for one at this place, so that what comes after the checksum is reached too.
-        let len = (u32::from_le_bytes(content[..4].try_into().unwrap()) as usize % 4096).max(HEADER);
+        let len = (u32::from_le_bytes(content[..4].try_into().unwrap()) as usize % (HEADER + 256)).max(HEADER);
         content.resize(len.max(content.len()), 0);
         content[..4].copy_from_slice(&(len as u32).to_le_bytes());
         content[8..16].copy_from_slice(&from.to_le_bytes());

@@ -52,7 +52,7 @@ impl Storage {
             r.kind == RelationKind::Heap
                 && !r.creator().is_some()
                 && r.activity.changed_since_analyze() > ANALYZE_THRESHOLD + live / 10
-                && (r.activity.resized_since_analyze() > ANALYZE_THRESHOLD + live / 3
+                && (r.activity.resized_since_analyze() > ANALYZE_THRESHOLD + live / 2
                     || r.activity.micros_since_analyze() > ANALYZE_PAUSE)
         });
         due.map(|r| r.id).collect()

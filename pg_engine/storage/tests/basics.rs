@@ -58,7 +58,7 @@ fn foreign_and_blank_disks() {
     assert_eq!(Storage::read_config(&*d).unwrap(), b"cfg");
     Storage::write_config(&*d, b"other").unwrap();
     assert_eq!(Storage::read_config(&*d).unwrap(), b"other");
-    assert_eq!(Storage::probe(&*d).unwrap(), Probe::Intralith { version: 5, clean: true });
+    assert!(matches!(Storage::probe(&*d).unwrap(), Probe::Intralith { clean: true, .. }));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn visibility_and_recovery() {
     assert_eq!(now(&s, rel), [b"one"]);
     s.verify().unwrap();
     s.shutdown().unwrap();
-    assert_eq!(Storage::probe(&*d).unwrap(), Probe::Intralith { version: 5, clean: true });
+    assert!(matches!(Storage::probe(&*d).unwrap(), Probe::Intralith { clean: true, .. }));
     assert_eq!(now(&open(&d), rel), [b"one"]);
 }
 

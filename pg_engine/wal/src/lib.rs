@@ -10,7 +10,8 @@
 //!
 //! ```text
 //!  0 len   u32   bytes of the record with this header, without padding
-//!  4 crc   u32   CRC-32C, begun with the volume's salt, of the body, then of bytes 8..32 and len
+//!  4 crc   u32   CRC-32C, begun with the volume's salt, of the body, then of bytes 8..32 and len; a body of 256 bytes and
+//!                more is represented by its XXH64 (little-endian), which costs a fifth
 //!  8 lsn   u64   its own position: what an earlier lap left here does not pass
 //! 16 xid   u64
 //! 24 epoch u32   grows with every opening: what an earlier, interrupted run left behind the end does not pass
@@ -43,11 +44,15 @@
 //!
 //! # What it must not know
 //! Pages, relations, transactions' states.
+//!
+//! # Dependencies
+//! `twox-hash`: XXH64 of long bodies.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod checksum;
 mod reader;
 
 use alloc::{sync::Arc, vec::Vec};
@@ -57,7 +62,6 @@ use core::{
     time::Duration,
 };
 
-use kernel_simd::crc32c;
 use pg_page::{Lsn, StorageError, Xid};
 use platform::{
     block::{BlockDevice, BlockError, Durability, IoClass},
@@ -309,12 +313,7 @@ impl Wal {
         parts: &[&[u8]],
         oldest: Option<Lsn>,
     ) -> Result<Lsn, NeedImage> {
-        let mut len = HEADER;
-        let mut crc = self.ring.salt;
-        for p in parts {
-            len += p.len();
-            crc = crc32c::extend(crc, p);
-        }
+        let len = HEADER + parts.iter().map(|p| p.len()).sum::<usize>();
         if len > MAX_RECORD {
             power::fatal("a log record is too long");
         }
@@ -324,6 +323,7 @@ impl Wal {
         header[24..28].copy_from_slice(&self.epoch.to_le_bytes());
         header[28] = kind.0;
 
+        let body = checksum::of_body(self.ring.salt, parts);
         let mut b = self.buffer.lock();
         if oldest.is_some_and(|l| self.needs_image(l)) {
             return Err(NeedImage);
@@ -334,7 +334,7 @@ impl Wal {
             power::fatal("the log ring overran its checkpoint");
         }
         header[8..16].copy_from_slice(&lsn.to_le_bytes());
-        let crc = record_crc(crc, &header);
+        let crc = checksum::of_record(body, &header);
         header[4..8].copy_from_slice(&crc.to_le_bytes());
         b.bytes.extend_from_slice(&header);
         for p in parts {
@@ -549,10 +549,6 @@ impl Wal {
     pub fn checkpoint_wanted(&self) -> bool {
         self.kick.swap(0, Ordering::Relaxed) != 0
     }
-}
-
-fn record_crc(body: u32, header: &[u8; HEADER]) -> u32 {
-    crc32c::extend(crc32c::extend(body, &header[8..]), &header[..4])
 }
 
 #[cfg(test)]

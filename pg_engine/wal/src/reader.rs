@@ -2,11 +2,10 @@
 
 use alloc::{sync::Arc, vec, vec::Vec};
 
-use kernel_simd::crc32c;
 use pg_page::{Lsn, Xid};
 use platform::block::{BlockDevice, BlockError, IoClass};
 
-use crate::{BLOCK, HEADER, MAX_RECORD, RecordKind, Ring, record_crc};
+use crate::{BLOCK, HEADER, MAX_RECORD, RecordKind, Ring, checksum};
 
 /// Bytes read ahead at a time.
 const CHUNK: u64 = 1 << 20;
@@ -164,7 +163,7 @@ impl LogReader {
         }
         let at = (self.next - self.start) as usize;
         let Some(body) = self.bytes.get(at + HEADER..at + len) else { return Ok(None) };
-        if record_crc(crc32c::extend(self.ring.salt, body), &header) != crc {
+        if checksum::of_record(checksum::of_body(self.ring.salt, &[body]), &header) != crc {
             return Ok(None);
         }
         self.epoch = epoch;
