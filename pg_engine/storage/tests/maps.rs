@@ -190,7 +190,7 @@ fn tables_are_due_for_analysis_when_they_grow() {
     assert!(!s.due_for_analyze().contains(&rel));
     let mut t = s.begin(Isolation::ReadCommitted);
     let row = [1u8; 20];
-    s.heap_insert_many(&mut t, rel, &vec![row.as_slice(); 600], &mut Vec::new()).unwrap();
+    s.heap_insert_many(&mut t, rel, &vec![row.as_slice(); 700], &mut Vec::new()).unwrap();
     assert!(!s.due_for_analyze().contains(&rel), "not before the commit");
     t.commit().unwrap();
     assert!(s.due_for_analyze().contains(&rel));
