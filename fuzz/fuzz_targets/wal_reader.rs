@@ -24,10 +24,9 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
         content[..4].copy_from_slice(&(len as u32).to_le_bytes());
         content[8..16].copy_from_slice(&from.to_le_bytes());
         content[24..28].copy_from_slice(&1u32.to_le_bytes());
-        let crc = kernel_simd::crc32c::extend(7, &content[HEADER..len]);
-        let crc = kernel_simd::crc32c::extend(crc, &content[8..HEADER]);
-        let crc = kernel_simd::crc32c::extend(crc, &content[..4]);
-        content[4..8].copy_from_slice(&crc.to_le_bytes());
+        let header: [u8; HEADER] = *content.first_chunk().unwrap();
+        let sum = pg_wal::checksum(7, &header, &content[HEADER..len]);
+        content[4..8].copy_from_slice(&sum.to_le_bytes());
     }
     let device = Arc::new(MemDevice::new(LEN, 4096));
     let at = (from % LEN) as usize;
@@ -43,6 +42,9 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
         assert!(record.body.len() < LEN as usize);
         last = record.end.0;
     }
+    let end = reader.position();
+    let claim = reader.claim_beyond().unwrap();
+    assert!(claim.is_none_or(|c| c > end) && reader.position() == end);
     if seal && bytes.len() >= HEADER {
         assert!(last > from, "a record that was sealed is not read");
     }

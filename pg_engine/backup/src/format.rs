@@ -203,6 +203,7 @@ fn header_fields(d: &mut Decoder<'_>) -> Option<Header> {
             meta_page: 0,
             meta_bytes,
             meta_crc,
+            durable: redo,
         },
     })
 }

@@ -105,15 +105,6 @@ impl From<InputError> for RestoreError {
     }
 }
 
-/// A log position as people write it.
-struct Place(Lsn);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:X}/{:X}", self.0.0 >> 32, self.0.0 & 0xffff_ffff)
-    }
-}
-
 impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,12 +113,12 @@ impl fmt::Display for RestoreError {
             Self::Archive(_) => f.write_str("this is not an archive file of the volume that was backed up"),
             Self::TooSmall(n) => write!(f, "the disk is too small, {n} bytes are needed"),
             Self::NotBlank => f.write_str("the disk is not blank"),
-            Self::LogBroken(at) => write!(f, "the log is damaged or incomplete at {}", Place(*at)),
+            Self::LogBroken(at) => write!(f, "the log is damaged or incomplete at {at}"),
             Self::EndsBefore(at) => {
-                write!(f, "the log ends at {}, before what was asked for", Place(*at))
+                write!(f, "the log ends at {at}, before what was asked for")
             }
             Self::TooEarly(at) => {
-                write!(f, "what was asked for lies before the end of the backup at {}", Place(*at))
+                write!(f, "what was asked for lies before the end of the backup at {at}")
             }
             Self::Storage(e) => e.fmt(f),
         }
@@ -302,10 +293,15 @@ pub fn restore(
     image.flush()?;
     pg_volume::write_config(&*image, &config)?;
     let ring = Ring { salt: pg_volume::new_salt(), ..original.ring };
+    // Its log is empty.
+    let durable = recovered.redo;
     for generation in [1, 2] {
         let epoch = epoch.max(recovered.epoch) + 1;
         let id = pg_volume::new_id();
-        pg_volume::write_superblock(&*image, &Superblock { generation, id, ring, epoch, ..recovered })?;
+        pg_volume::write_superblock(
+            &*image,
+            &Superblock { generation, id, ring, epoch, durable, ..recovered },
+        )?;
     }
     image.flush()?;
     Ok(Restored { contents, end, last_commit })

@@ -66,6 +66,6 @@ mod writeback;
 
 pub use ahead::Lookahead;
 pub use frame::{ReadGuard, WriteGuard};
-pub use pool::BufferPool;
-pub use redo::{KIND_PAGES, RedoBatch, collect_redo};
+pub use pool::{BufferPool, NEWER_THAN_LOG, OLDER_THAN_WRITTEN};
+pub use redo::{KIND_PAGES, RedoBatch, changed_pages, collect_redo};
 pub use stats::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};

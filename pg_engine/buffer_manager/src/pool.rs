@@ -39,6 +39,11 @@ fn stamp_of(lsn: Lsn) -> u32 {
     ((lsn.0 >> 3) as u32).max(1)
 }
 
+/// What is wrong with a page whose last write was lost.
+pub const OLDER_THAN_WRITTEN: &str = "an older version than was written to it";
+/// What is wrong with a page whose log is missing.
+pub const NEWER_THAN_LOG: &str = "a newer version than the log knows of";
+
 /// The cache of one volume.
 pub struct BufferPool {
     pub(crate) device: Arc<dyn BlockDevice>,
@@ -61,6 +66,8 @@ pub struct BufferPool {
     /// Copies on their way out go through these.
     pub(crate) copies: Mutex<Vec<Box<Page>>>,
     recovering: AtomicBool,
+    /// The greatest LSN of a page that recovery read.
+    newest: AtomicU64,
     /// Writes that failed; the pages are still dirty.
     pub(crate) write_failures: AtomicU64,
     /// When a failure was last logged, in seconds.
@@ -89,6 +96,7 @@ impl BufferPool {
             ahead: Arc::default(),
             copies: Mutex::default(),
             recovering: AtomicBool::new(false),
+            newest: AtomicU64::new(0),
             write_failures: AtomicU64::new(0),
             complained: AtomicU64::new(0),
         }
@@ -111,6 +119,10 @@ impl BufferPool {
     /// Says whether what happens from now on is recovery's doing (as far as no one else says it did it).
     pub fn set_recovering(&self, yes: bool) {
         self.recovering.store(yes, Ordering::Relaxed);
+    }
+    /// The greatest LSN of a page that was read during recovery: log up to there was durable.
+    pub fn newest_read(&self) -> Lsn {
+        Lsn(self.newest.load(Ordering::Relaxed))
     }
     pub(crate) fn actor(&self) -> Actor {
         if self.recovering.load(Ordering::Relaxed) { Actor::Recovery } else { Actor::Statement }
@@ -158,7 +170,20 @@ impl BufferPool {
             return Ok(());
         }
         let (rel, block) = (found.rel(), found.block());
-        Err(StorageError::Corrupt { rel, block, what: "an older version than was written to it" })
+        Err(StorageError::Corrupt { rel, block, what: OLDER_THAN_WRITTEN })
+    }
+
+    /// A page is written after the log that explains it. One that is newer than the log shows that log was lost.
+    fn check_age(&self, found: &Page) -> Result<()> {
+        let lsn = found.lsn();
+        if self.recovering.load(Ordering::Relaxed) {
+            // Where the log ends is not known yet; recovery will compare.
+            self.newest.fetch_max(lsn.0, Ordering::Relaxed);
+        } else if lsn > self.wal.inserted() {
+            let (rel, block) = (found.rel(), found.block());
+            return Err(StorageError::Corrupt { rel, block, what: NEWER_THAN_LOG });
+        }
+        Ok(())
     }
 
     /// Was this read as it should be?
@@ -170,6 +195,7 @@ impl BufferPool {
     ) -> Result<()> {
         outcome.map_err(|error| StorageError::Read { rel, block, error })?;
         found.check(rel, block)?;
+        self.check_age(found)?;
         self.check_stamp(page, found)
     }
 

@@ -81,6 +81,18 @@ pub(crate) fn append(
     Ok(lsn)
 }
 
+/// The pages that a record changes.
+pub fn changed_pages(body: &[u8], mut each: impl FnMut(RelId, u32)) -> Option<()> {
+    let mut d = Decoder(body);
+    for _ in 0..d.u8()? {
+        let (rel, block) = (RelId(d.u32()?), d.u32()?);
+        let len = d.raw(PAGE_HEADER - 8)?.last_chunk().map(|b| u16::from_le_bytes(*b))?;
+        d.raw(len.into())?;
+        each(rel, block);
+    }
+    Some(())
+}
+
 const MALFORMED: StorageError = StorageError::CorruptVolume("a log record is malformed");
 /// Pages that a batch reads together.
 const READ_TOGETHER: usize = 64;

@@ -85,6 +85,7 @@ fn world() -> World {
         meta_page: 0,
         meta_bytes: 0,
         meta_crc: 0,
+        durable: Lsn(64 << 20),
     };
     let bytes = u64::from(FRAMES) * 8192;
     let pool = Arc::new(BufferPool::new(device.clone(), wal, &superblock, bytes));

@@ -5,7 +5,7 @@ use platform::block::BlockError;
 
 use alloc::vec::Vec;
 
-use crate::{RelId, Tid, Xid};
+use crate::{Lsn, RelId, Tid, Xid};
 
 /// What a transaction waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,13 @@ pub enum StorageError {
     },
     /// The superblocks, metadata or log of the volume do not hold what they must.
     CorruptVolume(&'static str),
+    /// The log ends before what the device acknowledged: committed transactions are missing.
+    LogMissing {
+        /// Where it ends.
+        end: Lsn,
+        /// It was durable at least up to here.
+        durable: Lsn,
+    },
     /// The disk is not blank and not ours; it is not written.
     Foreign,
     /// The disk is blank: format it first.
@@ -186,7 +193,7 @@ impl StorageError {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Self::Io(_) | Self::Read { .. } => "58030",
-            Self::Corrupt { .. } | Self::CorruptVolume(_) => "XX001",
+            Self::Corrupt { .. } | Self::CorruptVolume(_) | Self::LogMissing { .. } => "XX001",
             Self::Foreign | Self::Blank | Self::Version(_) | Self::DeviceTooSmall => "58000",
             Self::DiskFull(_) | Self::LogFull(_) => "53100",
             Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
@@ -224,6 +231,11 @@ impl fmt::Display for StorageError {
                 write!(f, "invalid page in block {block} of relation {}: {what}", rel.0)
             }
             Self::CorruptVolume(what) => write!(f, "the volume is damaged: {what}"),
+            Self::LogMissing { end, durable } => write!(
+                f,
+                "the write-ahead log ends at {end} but was durable up to {durable}: the disk lost writes that it had acknowledged, and \
+                 committed transactions with them"
+            ),
             Self::Foreign => f.write_str("the disk holds data that is not Intralith's"),
             Self::Blank => f.write_str("the disk is blank"),
             Self::Version(v) => write!(f, "the disk has format version {v}, which this release cannot read"),

@@ -129,7 +129,7 @@ fn parse(text: &str) -> Result<Command> {
 }
 
 fn position(lsn: Lsn) -> String {
-    format!("{:X}/{:X}", lsn.0 >> 32, lsn.0 & 0xffff_ffff)
+    format!("{lsn}")
 }
 
 /// What ends a copy early.

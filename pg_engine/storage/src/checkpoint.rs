@@ -180,6 +180,7 @@ impl Storage {
             meta_page: page,
             meta_bytes: bytes.len() as u64,
             meta_crc: kernel_simd::crc32c::checksum(&bytes),
+            durable: self.wal.durable(),
             ..old
         };
         // Nothing refers to that place yet: another try may write it again.

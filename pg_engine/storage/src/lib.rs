@@ -52,6 +52,7 @@ mod storage;
 mod transaction;
 mod vacuum;
 mod verify;
+mod verify_log;
 
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use backup::{BackupStart, Ending, PageRun, commit_of};

@@ -75,6 +75,7 @@ pub(crate) fn recover(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Re
         .across_runs(config.replay);
     let mut redo = Redo::new(reader, &directory, &pool, state, prepared);
     redo.run()?;
+    redo.check_end(&superblock, config.replay)?;
     let (end, state, prepared) = redo.finish()?;
     wal.begin_at(Lsn(end.0.next_multiple_of(pg_wal::BLOCK)));
     let transactions = Arc::new(TransactionManager::new(&state));
@@ -223,6 +224,23 @@ impl<'a> Redo<'a> {
         }
     }
 
+    /// Does anything show that the log went on beyond where it now ends? Then the device lost what it had acknowledged.
+    fn check_end(&mut self, superblock: &Superblock, replay: bool) -> Result<()> {
+        let end = self.reader.position();
+        let mut durable = self.pool.newest_read();
+        // A log that is replayed may end early on purpose, and one that was closed has nothing behind its end.
+        if !replay {
+            durable = durable.max(superblock.durable);
+        }
+        if !replay && !superblock.clean {
+            match self.reader.claim_beyond() {
+                Ok(claim) => durable = durable.max(claim.unwrap_or_default()),
+                Err(e) => log::warn!("the disk behind the end of the log cannot be read: {e}"),
+            }
+        }
+        if durable > end { Err(StorageError::LogMissing { end, durable }) } else { Ok(()) }
+    }
+
     /// End of the log, and the state of transactions there.
     fn finish(mut self) -> Result<(Lsn, RecoveredState, Recovered)> {
         let doomed = self.crew.doomed();
@@ -277,11 +295,9 @@ impl Progress {
         }
         let (took, bytes) = (time::monotonic().saturating_sub(self.started), end.0 - self.from.0);
         log::info!(
-            "recovery: log from {:X}/{:X} to {:X}/{:X} redone: {} records, {} KB in {} ms; {undone} transactions undone",
-            self.from.0 >> 32,
-            self.from.0 & 0xffff_ffff,
-            end.0 >> 32,
-            end.0 & 0xffff_ffff,
+            "recovery: log from {} to {} redone: {} records, {} KB in {} ms; {undone} transactions undone",
+            self.from,
+            end,
             self.records,
             bytes >> 10,
             took.as_millis()

@@ -7,6 +7,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use core::{fmt, ops::Range, time::Duration};
 
 use pg_btree::{KeyBound, ScanDirection, TreeFault};
+use pg_buffer_manager::{NEWER_THAN_LOG, OLDER_THAN_WRITTEN};
 use pg_heap::{Behind, Chains, HeapFault};
 use pg_page::{PAGE_SIZE, Page, RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
@@ -16,7 +17,10 @@ use platform::{
     task,
 };
 
-use crate::storage::{Open, Result, Storage};
+use crate::{
+    storage::{Open, Result, Storage},
+    verify_log::LeastAges,
+};
 
 /// How often a suspicion is looked into again.
 const LOOKS: u32 = 5;
@@ -130,11 +134,14 @@ impl Storage {
         }
     }
 
-    /// Checks superblocks, metadata, the ownership of pages, every page's checksum and identity as it is on the device, heaps, the
+    /// Checks superblocks, metadata, the ownership of pages, every page's checksum and identity as it is on the device and that it is as
+    /// new as the log says (as far back as there is log), heaps, the
     /// structure of indexes and, with `entries`, that each index entry leads to a row. Others may read and write
     /// meanwhile. An error means that the check could not be completed; problems are reported, not returned.
     pub fn verify_with(&self, observer: &mut dyn Observer, entries: bool) -> Result<()> {
         self.verify_volume(observer)?;
+        let superblock = *self.current_superblock();
+        let ages = self.least_ages(&superblock, observer)?;
         for rel in self.engine.directory.all() {
             if !observer.go_on() {
                 return Ok(());
@@ -143,7 +150,7 @@ impl Storage {
             if !Arc::ptr_eq(&open.rel, &rel) {
                 continue;
             }
-            match self.verify_relation(&open, observer, entries) {
+            match self.verify_relation(&open, &ages, observer, entries) {
                 Ok(()) => {}
                 // It was dropped meanwhile.
                 Err(_) if !self.is_there(&rel) => {}
@@ -194,9 +201,15 @@ impl Storage {
         Ok(())
     }
 
-    fn verify_relation(&self, open: &Open, observer: &mut dyn Observer, entries: bool) -> Result<()> {
+    fn verify_relation(
+        &self,
+        open: &Open,
+        ages: &LeastAges,
+        observer: &mut dyn Observer,
+        entries: bool,
+    ) -> Result<()> {
         let rel = &open.rel;
-        if !self.verify_media(rel, observer)? {
+        if !self.verify_media(rel, ages, observer)? {
             return Ok(());
         }
         let problem = |block, fault| Problem { rel: Some(rel.id), block: Some(block), fault };
@@ -243,7 +256,12 @@ impl Storage {
     }
 
     /// Reads every page of a relation from the device. False: the observer ended it.
-    fn verify_media(&self, rel: &Arc<Relation>, observer: &mut dyn Observer) -> Result<bool> {
+    fn verify_media(
+        &self,
+        rel: &Arc<Relation>,
+        ages: &LeastAges,
+        observer: &mut dyn Observer,
+    ) -> Result<bool> {
         let mut block = 0;
         while block < rel.blocks() {
             if !observer.go_on() {
@@ -258,9 +276,16 @@ impl Storage {
             let mut page = Page::zeroed();
             for (b, content) in (block..).zip(bytes.chunks_exact(PAGE_SIZE)) {
                 page.0.copy_from_slice(content);
-                if (read.is_err() || page.check(rel.id, b).is_err())
+                if (read.is_err() || page.check(rel.id, b).is_err() || page.lsn() > self.wal.inserted())
                     && let Some(fault) = self.media_fault(rel, b, observer)?
                 {
+                    observer.problem(Problem { rel: Some(rel.id), block: Some(b), fault });
+                } else if read.is_ok()
+                    && page.check(rel.id, b).is_ok()
+                    && ages.is_too_old(rel.id, b, page.lsn())
+                    && self.is_there(rel)
+                {
+                    let fault = Fault::Page(OLDER_THAN_WRITTEN);
                     observer.problem(Problem { rel: Some(rel.id), block: Some(b), fault });
                 }
             }
@@ -292,6 +317,7 @@ impl Storage {
             fault = match self.device.read(at, &mut page.0, IoClass::Background) {
                 Err(e) => Fault::Unreadable(e),
                 Ok(()) => match page.check(rel.id, block) {
+                    Ok(()) if page.lsn() > self.wal.inserted() => Fault::Page(NEWER_THAN_LOG),
                     Ok(()) => return Ok(None),
                     Err(StorageError::Corrupt { what, .. }) => Fault::Page(what),
                     Err(_) => Fault::Page("checksum mismatch"),

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const MAGIC: &[u8; 8] = b"INTRALTH";
 /// Version of everything on the volume.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 pub(crate) const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
 const SUPERBLOCK_BYTES: usize = 4096;
 pub(crate) const CONFIGS: [u64; 2] = [128 << 10, 192 << 10];
@@ -58,6 +58,8 @@ pub struct Superblock {
     pub meta_bytes: u64,
     /// Its checksum.
     pub meta_crc: u32,
+    /// The log was durable at least up to here when this was written: it cannot end earlier.
+    pub durable: Lsn,
 }
 
 impl Superblock {
@@ -67,7 +69,7 @@ impl Superblock {
         e.u64(self.ring.start).u64(self.ring.len).u32(self.ring.salt).u32(self.epoch);
         e.u64(self.data_start).u32(self.data_pages).u32(u32::from(self.clean)).u64(self.redo.0);
         e.u32(self.meta_page).u32(self.meta_crc).u64(self.meta_bytes);
-        e.u64(self.id as u64).u64((self.id >> 64) as u64);
+        e.u64(self.id as u64).u64((self.id >> 64) as u64).u64(self.durable.0);
         let mut bytes = e.0;
         bytes.resize(SUPERBLOCK_BYTES, 0);
         let crc = crc32c::checksum(&bytes[16..]);
@@ -99,6 +101,7 @@ impl Superblock {
         let (data_start, data_pages, clean, redo) = (d.u64()?, d.u32()?, d.u32()? != 0, Lsn(d.u64()?));
         let (meta_page, meta_crc, meta_bytes) = (d.u32()?, d.u32()?, d.u64()?);
         let id = u128::from(d.u64()?) | u128::from(d.u64()?) << 64;
+        let durable = Lsn(d.u64()?);
         let ring = Ring { start, len, salt };
         let sane = len >= MIN_RING && len % BLOCK == 0 && apart(start, len, data_start, data_pages)?;
         sane.then_some(Self {
@@ -113,6 +116,7 @@ impl Superblock {
             meta_page,
             meta_bytes,
             meta_crc,
+            durable,
         })
     }
 }
@@ -219,6 +223,7 @@ pub fn format(device: &dyn BlockDevice, ring_bytes: Option<u64>, config: &[u8]) 
         meta_page: 0,
         meta_bytes: 0,
         meta_crc: 0,
+        durable: first,
     };
     device.flush()?;
     write_superblock(device, &s)?;

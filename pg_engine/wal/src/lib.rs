@@ -16,12 +16,17 @@
 //! 16 xid   u64
 //! 24 epoch u32   grows with every opening: what an earlier, interrupted run left behind the end does not pass
 //! 28 kind  u8
-//! 29 -     3 bytes
+//! 29 claim u24  how far behind its own position the log was durable when it was appended, in units of 8 bytes; all ones: unknown
 //! 32 body
 //! ```
 //!
 //! The log ends where a record fails these tests. The last block is written again as it fills; its earlier bytes are
 //! the same each time, so a torn write of it cannot hurt what was durable before.
+//!
+//! # Log that was lost
+//! A device that acknowledges a write and loses it leaves a hole that looks like the log's end. Whatever comes after it tells: each
+//! record claims how far the log was durable when it was appended, and what is durable cannot end earlier. Recovery looks for such
+//! a claim behind the end that it finds ([`LogReader::claim_beyond`]); the superblock and the data pages make claims too.
 //!
 //! # Durability
 //! [`Wal::flush`] makes the log durable up to a position. One task at a time writes, with FUA; those that come meanwhile wait
@@ -73,6 +78,11 @@ use platform::{
 
 pub use reader::{LogReader, Record};
 
+/// The checksum that a record's header must have, which counts whatever it has there: for tests of readers.
+pub fn checksum(salt: u32, header: &[u8; HEADER], body: &[u8]) -> u32 {
+    checksum::of_record(checksum::of_body(salt, &[body]), header)
+}
+
 /// Bytes of a record's header.
 pub const HEADER: usize = 32;
 /// Longest record.
@@ -83,6 +93,8 @@ pub const BLOCK: u64 = 4096;
 const EAGER: usize = 1 << 20;
 /// An append that finds more than this unwritten writes it.
 const SOFT_LIMIT: usize = 4 << 20;
+/// The greatest claim, in units of 8 bytes; more than is ever unwritten.
+const NO_CLAIM: u64 = (1 << 24) - 1;
 
 /// Where the ring is and how it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,6 +346,8 @@ impl Wal {
             power::fatal("the log ring overran its checkpoint");
         }
         header[8..16].copy_from_slice(&lsn.to_le_bytes());
+        let behind = lsn.saturating_sub(self.durable.load(Ordering::Acquire)) / 8;
+        header[29..32].copy_from_slice(&(behind.min(NO_CLAIM) as u32).to_le_bytes()[..3]);
         let crc = checksum::of_record(body, &header);
         header[4..8].copy_from_slice(&crc.to_le_bytes());
         b.bytes.extend_from_slice(&header);

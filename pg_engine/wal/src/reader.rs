@@ -5,12 +5,14 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use pg_page::{Lsn, Xid};
 use platform::block::{BlockDevice, BlockError, IoClass};
 
-use crate::{BLOCK, HEADER, MAX_RECORD, RecordKind, Ring, checksum};
+use crate::{BLOCK, HEADER, MAX_RECORD, NO_CLAIM, RecordKind, Ring, checksum};
 
 /// Bytes read ahead at a time.
 const CHUNK: u64 = 1 << 20;
 /// Bytes in which the search for the end looks for a record.
 const WINDOW: u64 = 128 << 10;
+/// Bytes behind the log's end in which claims are looked for: more than one write of the log writes.
+const BEHIND: u64 = 8 << 20;
 
 /// A record that passed every test.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct LogReader {
     limit: u64,
     /// The log may go on, in a later epoch, at the block after the end of an earlier one.
     across: bool,
+    class: IoClass,
 }
 
 impl LogReader {
@@ -52,6 +55,7 @@ impl LogReader {
             epoch,
             limit: from.0 + ring.len,
             across: false,
+            class: IoClass::Read,
         }
     }
 
@@ -59,6 +63,13 @@ impl LogReader {
     #[must_use]
     pub fn across_runs(mut self, across: bool) -> Self {
         self.across = across;
+        self
+    }
+
+    /// Nobody waits for this: reads with the least urgent class.
+    #[must_use]
+    pub fn at_leisure(mut self) -> Self {
+        self.class = IoClass::Background;
         self
     }
 
@@ -97,6 +108,60 @@ impl LogReader {
         Ok(bytes.chunks_exact(8).enumerate().any(|(i, b)| i != 0 && word(b) == here(i - 1)))
     }
 
+    /// To be called at the log's end: is there a record behind it that was appended when the log was durable to a position beyond
+    /// the end? Then acknowledged log is missing; gives that position. What is left of writes that were under way when the power went
+    /// claims nothing beyond the end, since none of them was acknowledged.
+    pub fn claim_beyond(&mut self) -> Result<Option<Lsn>, BlockError> {
+        let (end, epoch) = (self.next, self.epoch);
+        let last = (end + BEHIND).min(self.limit);
+        let mut found = None;
+        while found.is_none()
+            && let Some((_, header)) = self.search(last)?
+        {
+            // A run begins at the block after the end of the one before, and takes what lies between for durable.
+            let begun = end.next_multiple_of(BLOCK);
+            found = claimed(&header).filter(|c| *c > end && *c != begun).map(Lsn);
+        }
+        (self.next, self.epoch) = (end, epoch);
+        Ok(found)
+    }
+
+    /// Goes to the first record that begins at or behind the position, and before `last`, whatever run it is of. False: there is none.
+    pub fn seek(&mut self, last: Lsn) -> Result<bool, BlockError> {
+        let found = self.search(last.0)?;
+        if let Some((at, _)) = found {
+            self.next = at;
+        }
+        Ok(found.is_some())
+    }
+
+    /// Looks for a record that ends before `last`, and goes behind it: its place and header.
+    fn search(&mut self, last: u64) -> Result<Option<(u64, [u8; HEADER])>, BlockError> {
+        let mut at = self.next.next_multiple_of(8);
+        while at + HEADER as u64 <= last {
+            self.next = at;
+            if !self.fill(HEADER)? {
+                break;
+            }
+            // Most of it is no header: the position that each names tells fastest.
+            let from = (at - self.start) as usize;
+            let words = self.bytes.get(from..).unwrap_or(&[]).chunks_exact(8).skip(1);
+            let position = |b: &[u8]| b.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+            let ahead = words.enumerate().find(|(i, b)| position(b) == at + 8 * *i as u64);
+            let Some((skip, _)) = ahead else {
+                at = (self.start + self.bytes.len() as u64 - 8).max(at + 8);
+                continue;
+            };
+            at += 8 * skip as u64;
+            self.next = at;
+            if let Some((_, header, _)) = self.find_record(0)? {
+                return Ok((self.next <= last).then_some((at, header)));
+            }
+            at += 8;
+        }
+        Ok(None)
+    }
+
     /// Makes `len` bytes from `next` available. False beyond one lap of the ring.
     fn fill(&mut self, len: usize) -> Result<bool, BlockError> {
         if self.next + len as u64 > self.limit {
@@ -118,7 +183,7 @@ impl LogReader {
             let place = at % self.ring.len;
             let n = CHUNK.min(self.ring.len - place);
             let mut chunk = vec![0; n as usize];
-            self.device.read(self.ring.start + place, &mut chunk, IoClass::Read)?;
+            self.device.read(self.ring.start + place, &mut chunk, self.class)?;
             self.bytes.extend_from_slice(&chunk);
         }
         Ok(true)
@@ -170,4 +235,12 @@ impl LogReader {
         self.next += (len as u64).next_multiple_of(8);
         Ok(Some((at, header, len)))
     }
+}
+
+/// How far the log was durable when this record was appended, as far as that is known.
+fn claimed(header: &[u8; HEADER]) -> Option<u64> {
+    let [.., a, b, c] = *header;
+    let behind = u64::from(u32::from_le_bytes([a, b, c, 0]));
+    let lsn = header.get(8..).and_then(|b| b.first_chunk()).map(|b| u64::from_le_bytes(*b))?;
+    (behind != NO_CLAIM).then(|| lsn.saturating_sub(behind * 8))
 }

@@ -95,6 +95,8 @@ struct State {
     pending: Vec<Pending>,
     transfers: u64,
     log_writes: u64,
+    /// Log writes that ended after one that was lost.
+    log_after_loss: u64,
     flushes: u64,
     next_id: u64,
     /// How many faults other than a cut were met since they were set.
@@ -135,6 +137,7 @@ impl SimDisk {
                 pending: Vec::new(),
                 transfers: 0,
                 log_writes: 0,
+                log_after_loss: 0,
                 flushes: 0,
                 next_id: 0,
                 met: 0,
@@ -150,7 +153,7 @@ impl SimDisk {
     pub fn set_faults(&self, faults: Faults) {
         let mut s = self.lock();
         s.faults = faults;
-        (s.transfers, s.log_writes, s.flushes, s.met) = (0, 0, 0, 0);
+        (s.transfers, s.log_writes, s.flushes, s.met, s.log_after_loss) = (0, 0, 0, 0, 0);
     }
 
     /// Changes what is to go wrong, without counting anew.
@@ -161,6 +164,11 @@ impl SimDisk {
     /// Faults other than a power cut that were met since they were set.
     pub fn met(&self) -> u64 {
         self.lock().met
+    }
+
+    /// Log writes that ended after one that was lost, since the faults were set.
+    pub fn log_writes_after_loss(&self) -> u64 {
+        self.lock().log_after_loss
     }
 
     /// Transfers since the faults were set.
@@ -381,6 +389,11 @@ impl BlockDevice for SimDisk {
                 let i = current().map_or(0, |(w, _)| w.random() as usize % under_way.len());
                 self.end_write(under_way.swap_remove(i), durability);
             }
+        }
+        if class == IoClass::Wal {
+            let mut s = self.lock();
+            let lost = s.faults.lost_log_write.is_some_and(|n| s.log_writes > n);
+            s.log_after_loss += u64::from(lost);
         }
         outcome
     }

@@ -148,6 +148,8 @@ pub fn lives(seed: u64, plan: Plan) -> Result<Story, String> {
     let known = Arc::new(Mutex::new(Known::default()));
     let mut r = Random(seed.wrapping_mul(77) + 5);
     let mut story = Story::default();
+    // Of the life before.
+    let mut after_loss = 0;
     for life in 0..4 {
         let last = life == 3;
         let mut below = |n: u64| (n != 0 && !last).then(|| 1 + r.below(n));
@@ -164,12 +166,17 @@ pub fn lives(seed: u64, plan: Plan) -> Result<Story, String> {
         story.met += disk.met();
         let panics = report.panics.join("; ");
         match report.outcome {
-            _ if !panics.is_empty() => return Err(format!("life {life}: a task panicked: {panics}")),
+            _ if !panics.is_empty() => {
+                return Err(format!(
+                    "life {life}, {after_loss} log writes after a loss: a task panicked: {panics}"
+                ));
+            }
             Outcome::Finished(()) => {}
             Outcome::PowerCut if !last => {}
             Outcome::Fatal(_) if plan.stops() && !last => {}
-            other => return Err(format!("life {life}: {other:?}")),
+            other => return Err(format!("life {life}, {after_loss} log writes after a loss: {other:?}")),
         }
+        after_loss = disk.log_writes_after_loss();
         disk.power_cycle(s);
     }
     let k = know(&known);

@@ -177,6 +177,29 @@ fn lost_writes_are_noticed() {
     noticed(400..430, damage(Faults { lost_writes: 12, ..FINE }));
 }
 
+/// A log write that was acknowledged and never arrived, and then a power cut. What was appended after the acknowledgement tells: it
+/// is on the disk once two more log writes have ended. A loss with nothing behind it looks like the log's end.
+#[test]
+fn lost_log_writes_are_noticed() {
+    let plan = Plan { lost_log_write_below: 60, ..GOOD };
+    let (mut noticed, mut harmless, mut unnoticed) = (0, 0, 0);
+    for seed in 600..720 {
+        match lives(seed, plan) {
+            Ok(_) => harmless += 1,
+            Err(what) if what.contains("LogMissing") => noticed += 1,
+            Err(what) if what.contains("newer version than the log") => noticed += 1,
+            Err(what) => {
+                let nothing_behind =
+                    ["0", "1"].iter().any(|n| what.contains(&format!(" {n} log writes after a loss")));
+                assert!(nothing_behind, "SEED={seed}: {what}");
+                unnoticed += 1;
+            }
+        }
+    }
+    println!("{noticed} noticed, {harmless} did no harm, {unnoticed} had nothing behind them");
+    assert!(noticed > 20, "only {noticed} were noticed");
+}
+
 #[test]
 fn misdirected_writes_are_noticed() {
     noticed(500..530, damage(Faults { misdirected_writes: 12, ..FINE }));
