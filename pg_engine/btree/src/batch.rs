@@ -17,10 +17,63 @@ use crate::{
 pub struct IndexEntry<'k> {
     /// Key.
     pub key: &'k [u8],
+    /// The key is what [`carry`] made: only its first part counts in unique checks.
+    pub carries: bool,
     /// Row.
     pub tid: Tid,
     /// Check.
     pub unique: Unique,
+}
+
+/// Bytes of the length behind a carrying key.
+const LENGTH: usize = 2;
+
+/// Ends the key of an index that carries more than it compares by (INCLUDE): `key` begins with `compared` bytes that tell rows
+/// apart, and what is carried follows. Their length is put behind, so that unique checks find the border.
+///
+/// No key may be a proper prefix of another's compared part.
+pub fn carry(key: &mut Vec<u8>, compared: usize) {
+    key.extend_from_slice(&(compared as u16).to_le_bytes());
+}
+
+/// The two parts of a carrying key: what is compared, and what is carried.
+pub fn carried(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, len) = key.split_last_chunk::<LENGTH>()?;
+    rest.split_at_checked(u16::from_le_bytes(*len).into())
+}
+
+impl<'k> IndexEntry<'k> {
+    /// One whose key is all there is.
+    pub fn plain(key: &'k [u8], tid: Tid, unique: Unique) -> Self {
+        Self { key, carries: false, tid, unique }
+    }
+    /// What unique checks compare.
+    pub(crate) fn compared(&self) -> Compared<'k> {
+        match carried(self.key).filter(|_| self.carries) {
+            Some((key, _)) => Compared { key, prefix: true },
+            None => Compared { key: self.key, prefix: false },
+        }
+    }
+}
+
+/// What unique checks compare: a whole key, or what keys begin with.
+#[derive(Clone, Copy)]
+pub(crate) struct Compared<'k> {
+    pub key: &'k [u8],
+    prefix: bool,
+}
+
+impl Compared<'_> {
+    /// Has an entry with this key the same?
+    #[inline]
+    pub fn is_in(self, key: &[u8]) -> bool {
+        if self.prefix { key.starts_with(self.key) } else { key == self.key }
+    }
+    /// May entries with the same lie right of a page with this high fence?
+    #[inline]
+    pub fn reaches(self, fence: &[u8]) -> bool {
+        fence <= self.key || (self.prefix && fence.starts_with(self.key))
+    }
 }
 
 impl<'a> Index<'a> {
@@ -38,8 +91,10 @@ impl<'a> Index<'a> {
         while let Some(first) = entries.get(at) {
             if first.key.len() <= MAX_KEY {
                 self.engine.pool.wal().throttle()?;
-                let least = if first.unique == Unique::No { first.tid } else { Tid::MIN };
-                let page = self.leaf_for_write(first.key, least, 0, xid)?;
+                let page = match first.unique {
+                    Unique::No => self.leaf_for_write(first.key, first.tid, 0, xid)?,
+                    _ => self.leaf_for_write(first.compared().key, Tid::MIN, 0, xid)?,
+                };
                 let done = self.insert_run(page, entries.get(at..).unwrap_or(&[]), xid);
                 if done > 0 {
                     at += done;
@@ -47,9 +102,7 @@ impl<'a> Index<'a> {
                 }
             }
             // It needs a split, a look at the rows behind equal keys, a wait, or an error.
-            if let IndexInsert::Duplicate { tid } =
-                self.insert(work, first.key, first.tid, first.unique, heap)?
-            {
+            if let IndexInsert::Duplicate { tid } = self.insert(work, first, heap)? {
                 taken(at, tid);
             }
             at += 1;
@@ -66,16 +119,22 @@ impl<'a> Index<'a> {
         let mut done = 0;
         let mut before: Option<&IndexEntry<'_>> = None;
         for e in entries {
-            let follows = before.is_none_or(|b| b.key < e.key || (b.key == e.key && is_next(b, e)));
-            let ends = high.is_some_and(|(k, _)| k <= e.key);
+            // Where nothing is checked, the whole key counts.
+            let compared =
+                if e.unique == Unique::No { Compared { key: e.key, prefix: false } } else { e.compared() };
+            let follows = before.is_none_or(|b| match compared.is_in(b.key) {
+                true => is_next(b, e),
+                false => b.key < e.key,
+            });
+            let ends = high.is_some_and(|(k, _)| k <= e.key || compared.reaches(k));
             if e.key.len() > MAX_KEY || !follows || ends || !fill.has_room(e.key) {
                 break;
             }
             let place = match before {
-                Some(_) if fill.place == count || e.key < node.key(fill.place) => fill.place,
-                _ => node.lower_bound(e.key, Tid::MIN),
+                Some(_) if fill.place == count || compared.key < node.key(fill.place) => fill.place,
+                _ => node.lower_bound(compared.key, Tid::MIN),
             };
-            if place < count && node.key(place) == e.key {
+            if place < count && compared.is_in(node.key(place)) {
                 break;
             }
             fill.add(place, e.key, e.tid);

@@ -38,14 +38,25 @@ struct Builder<'i, 'a> {
     xid: Xid,
 }
 
+/// Which keys two live rows must not share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distinct {
+    /// None.
+    No,
+    /// Keys.
+    Whole,
+    /// Compared parts of keys that carry more ([`crate::carry`]).
+    Compared,
+}
+
 impl<'a> Index<'a> {
-    /// Fills an empty tree with what sorters hold. With `unique`, equal keys of two live rows give `Duplicate`. `pause` is
+    /// Fills an empty tree with what sorters hold. Keys of two live rows that are not `distinct` give `Duplicate`. `pause` is
     /// called now and then; its error ends the work.
     pub fn build<E: From<StorageError>>(
         &self,
         xid: Xid,
         sorters: Vec<IndexSorter>,
-        unique: bool,
+        distinct: Distinct,
         mut pause: impl FnMut() -> core::result::Result<(), E>,
     ) -> core::result::Result<IndexInsert, E> {
         let (root, level) = self.true_root()?;
@@ -57,31 +68,40 @@ impl<'a> Index<'a> {
         let leaf = Filling::new(root, NONE, &tid_bytes(Tid::MIN));
         let mut builder = Builder { index: self, levels: alloc::vec![leaf], spare: Packed::new(), xid };
         let mut merge = Merge::new(sorters)?;
-        let mut last_live: Option<Vec<u8>> = None;
-        let mut count = 0u32;
+        let mut last = Vec::new();
+        let (mut any_live, mut count) = (false, 0u32);
         while let Some(entry) = merge.current() {
             let (head, tail) = (entry.head(), entry.tail());
             let key = [head, tail];
-            if unique && entry.live() {
-                let last = last_live.get_or_insert_default();
-                if count > 0 && last.split_at_checked(key[0].len()) == Some((key[0], key[1])) {
+            if distinct != Distinct::No && entry.live() {
+                if any_live && is_repeated(&last, key, distinct) {
                     return Ok(IndexInsert::Duplicate { tid: entry.tid() });
                 }
+                any_live = true;
                 last.clear();
-                last.extend_from_slice(key[0]);
-                last.extend_from_slice(key[1]);
+                last.extend_from_slice(head);
+                last.extend_from_slice(tail);
             }
             builder.add(&key, entry.tid())?;
             merge.advance()?;
             count = count.wrapping_add(1);
             if count.is_multiple_of(8192) {
-                count = 1;
                 pause()?;
             }
         }
         builder.finish()?;
         Ok(IndexInsert::Done)
     }
+}
+
+/// Does a key, in two parts, say the same as the one before?
+fn is_repeated(last: &[u8], key: [&[u8]; 2], distinct: Distinct) -> bool {
+    if distinct == Distinct::Compared {
+        let whole = key.concat();
+        let part = |k: &'_ [u8]| crate::batch::carried(k).map(|(compared, _)| compared.len());
+        return part(last) == part(&whole) && part(last).is_some_and(|n| last.get(..n) == whole.get(..n));
+    }
+    last.split_at_checked(key[0].len()) == Some((key[0], key[1]))
 }
 
 impl Builder<'_, '_> {

@@ -10,6 +10,7 @@ use pg_transaction::Work;
 use pg_volume::Relation;
 use platform::sync::Mutex;
 
+use crate::batch::{Compared, IndexEntry};
 use crate::node::{Draft, INCOMPLETE, KIND_BTREE, KIND_META, MAX_KEY, NONE, Node, Packed};
 
 pub(crate) type Result<T> = core::result::Result<T, StorageError>;
@@ -208,11 +209,10 @@ impl<'a> Index<'a> {
     pub fn insert(
         &self,
         work: &mut Work,
-        key: &[u8],
-        tid: Tid,
-        unique: Unique,
+        entry: &IndexEntry<'_>,
         heap: Option<&Heap<'_>>,
     ) -> Result<IndexInsert> {
+        let IndexEntry { key, tid, unique, .. } = *entry;
         if key.len() > MAX_KEY {
             return Err(StorageError::KeyTooBig { size: key.len(), max: MAX_KEY });
         }
@@ -223,10 +223,11 @@ impl<'a> Index<'a> {
             self.insert_at(page, key, tid, xid)?;
             return Ok(IndexInsert::Done);
         };
+        let compared = entry.compared();
         loop {
             self.engine.pool.wal().throttle()?;
-            let first = self.leaf_for_write(key, Tid::MIN, 0, xid)?;
-            let outcome = match self.check_unique(work, &first, key, tid, heap)? {
+            let first = self.leaf_for_write(compared.key, Tid::MIN, 0, xid)?;
+            let outcome = match self.check_unique(work, &first, compared, tid, heap)? {
                 None => IndexInsert::Done,
                 Some((other, Liveness::Live)) => IndexInsert::Duplicate { tid: other },
                 Some((other, Liveness::InProgress(_))) if unique == Unique::Deferred => {
@@ -277,14 +278,14 @@ impl<'a> Index<'a> {
         &self,
         work: &Work,
         first: &WriteGuard<'_>,
-        key: &[u8],
+        compared: Compared<'_>,
         tid: Tid,
         heap: &Heap<'_>,
     ) -> Result<Option<(Tid, Liveness)>> {
         let check = |node: Node<'_>| -> Result<(Option<(Tid, Liveness)>, bool)> {
             let n = node.count();
-            let mut i = node.lower_bound(key, Tid::MIN);
-            while i < n && node.key(i) == key {
+            let mut i = node.lower_bound(compared.key, Tid::MIN);
+            while i < n && compared.is_in(node.key(i)) {
                 for other in node.item(i).tids().filter(|t| *t != tid) {
                     match heap.liveness(other, |x| work.is_own(x))? {
                         Liveness::Dead => {}
@@ -293,7 +294,8 @@ impl<'a> Index<'a> {
                 }
                 i += 1;
             }
-            Ok((None, i == n && (node.is_deleted() || node.high().is_some_and(|(k, _)| k <= key))))
+            let further = node.is_deleted() || node.high().is_some_and(|(k, _)| compared.reaches(k));
+            Ok((None, i == n && further))
         };
         let (found, mut further) = check(Node(first))?;
         if found.is_some() {

@@ -13,6 +13,10 @@
 //! Entries with equal keys share an item, a list of tids, once a page was full or built: an index of few distinct keys takes about as many
 //! bytes as its tids.
 //!
+//! # Keys that carry more
+//! An index with INCLUDE columns has keys in two parts, see [`carry`]: what is compared, and what is only carried. The tree orders
+//! by both, which no one can tell from ordering by the first alone; unique checks look at the first.
+//!
 //! # Building
 //! [`IndexSorter`]s collect entries (one for each task that scans the table), sort them by sixteen bytes of the key at a time and spill
 //! to free pages of the volume; [`Index::build`] merges them into full pages, each logged whole.
@@ -45,7 +49,8 @@ mod scan;
 mod sort;
 mod split;
 
-pub use batch::IndexEntry;
+pub use batch::{IndexEntry, carried, carry};
+pub use build::Distinct;
 pub use check::TreeFault;
 pub use index::{Index, IndexInsert, IndexState, Unique};
 pub use node::MAX_KEY;

@@ -22,7 +22,10 @@ use platform::sync::RwLock;
 
 use crate::{
     builtin::{self, *},
-    desc::{Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Relation, RelationKind},
+    desc::{
+        Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
+        RelationKind,
+    },
     reader::{CatalogReader, ColumnStatistics},
     table::{CatalogTable, Row},
     txn::{Txn, storage_error},
@@ -328,6 +331,7 @@ impl Catalog {
                 expressions = rest;
                 first
             };
+            let key_count = r.int("indnkeyatts") as usize;
             let keys = r
                 .int2s("indkey")
                 .into_iter()
@@ -344,6 +348,7 @@ impl Catalog {
                             .unwrap_or(SqlType::new(pg_types::oid::TEXT)),
                         descending: option & 1 != 0,
                         nulls_first: option & 2 != 0,
+                        carried: n >= key_count,
                     }
                 })
                 .collect();
@@ -351,8 +356,9 @@ impl Catalog {
                 oid: index_oid,
                 name: class.text("relname").to_string(),
                 storage: RelId(class.oid("relfilenode")),
+                method: IndexMethod::of(class.oid("relam")),
                 keys,
-                key_count: r.int("indnkeyatts") as usize,
+                key_count,
                 unique: r.bool("indisunique"),
                 primary: r.bool("indisprimary"),
                 predicate: r.text_option("indpred"),

@@ -41,7 +41,37 @@ pub struct Attribute {
     pub collation: Oid,
 }
 
-/// A B-tree index.
+/// How an index is organised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexMethod {
+    /// Ordered.
+    BTree,
+    /// By the hash of its one column; rows without a value are left out.
+    Hash,
+}
+
+impl IndexMethod {
+    /// `pg_am.oid`.
+    pub fn oid(self) -> Oid {
+        match self {
+            Self::BTree => pg_functions::BTREE,
+            Self::Hash => pg_functions::HASH,
+        }
+    }
+    /// `pg_am.amname`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BTree => "btree",
+            Self::Hash => "hash",
+        }
+    }
+    /// By `pg_am.oid`.
+    pub fn of(oid: Oid) -> Self {
+        if oid == pg_functions::HASH { Self::Hash } else { Self::BTree }
+    }
+}
+
+/// An index.
 #[derive(Clone, Debug)]
 pub struct Index {
     /// `pg_class.oid`.
@@ -50,6 +80,8 @@ pub struct Index {
     pub name: String,
     /// Storage.
     pub storage: pg_storage::RelId,
+    /// How it is organised.
+    pub method: IndexMethod,
     /// Key columns: attribute number (0: expression), descending, nulls first.
     pub keys: Vec<IndexKey>,
     /// Number of leading key columns; the rest are INCLUDEd.
@@ -68,6 +100,13 @@ pub struct Index {
     pub valid: bool,
 }
 
+impl Index {
+    /// Are there INCLUDEd columns?
+    pub fn carries(&self) -> bool {
+        self.keys.len() > self.key_count
+    }
+}
+
 /// One column of an index.
 #[derive(Clone, Debug)]
 pub struct IndexKey {
@@ -81,6 +120,8 @@ pub struct IndexKey {
     pub descending: bool,
     /// NULLS FIRST.
     pub nulls_first: bool,
+    /// INCLUDEd: stored behind the key, and not compared.
+    pub carried: bool,
 }
 
 /// Kinds of constraint (`pg_constraint.contype`).

@@ -40,6 +40,8 @@ pub mod txn;
 pub mod views;
 
 pub use cache::{Catalog, Reader};
-pub use desc::{Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Relation, RelationKind};
+pub use desc::{
+    Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
+};
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use txn::{DeferredCheck, Txn, storage_error};

@@ -6,7 +6,7 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{DeferredCheck, Index, Relation, storage_error};
-use pg_storage::{IndexInsert, Tid, Unique};
+use pg_storage::{IndexEntry, IndexInsert, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, Value};
 
 use crate::{
@@ -69,9 +69,8 @@ fn recheck(cx: &ExecContext<'_>, table: &Arc<Relation>, index: &Index, key: &[u8
         .heap_fetch(table.storage, tid, &snapshot, |_, payload| layout.decode(payload, &missing))
         .map_err(storage_error)?;
     let Some(row) = row.transpose()? else { return Ok(()) };
-    let found = storage
-        .index_insert(txn.storage(), index.storage, key, tid, Unique::CheckOnly)
-        .map_err(storage_error)?;
+    let entry = IndexEntry { key, carries: index.carries(), tid, unique: Unique::CheckOnly };
+    let found = storage.index_insert_entry(txn.storage(), index.storage, &entry).map_err(storage_error)?;
     drop(txn);
     match found {
         IndexInsert::Done => Ok(()),

@@ -18,7 +18,7 @@ use hashbrown::{HashMap, HashSet};
 use pg_catalog::{
     CatalogReader, Index, Relation, RelationKind,
     builtin::{PG_AUTHID, PG_CLASS},
-    keys, storage_error,
+    storage_error,
 };
 use pg_storage::{Fault, LockMode, Observer, Problem, RelId, RelationKind as StorageKind, Tid};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, tuple::TupleLayout};
@@ -26,8 +26,7 @@ use platform::task;
 
 use crate::{
     context::{ExecContext, Rt},
-    ddl::Ddl,
-    expr::{Compiled, RowRef},
+    ddl::{Ddl, entry::EntryMaker},
     node::scan,
 };
 
@@ -164,45 +163,17 @@ fn references(cx: &ExecContext<'_>, gather: &mut Gather<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes the keys of one index.
+/// An index, and what makes its entries.
 struct Keys {
     index: Arc<Index>,
-    predicate: Option<Compiled>,
-    expressions: Vec<Option<Compiled>>,
+    maker: EntryMaker,
 }
 
 impl Keys {
-    fn new(ddl: &Ddl<'_, '_>, relation: &Relation, index: &Arc<Index>) -> Result<Self> {
-        let compile = |text: &Option<String>| text.as_ref().map(|t| ddl.expression(relation, t)).transpose();
-        Ok(Self {
-            index: index.clone(),
-            predicate: compile(&index.predicate)?,
-            expressions: index
-                .keys
-                .iter()
-                .take(index.key_count)
-                .map(|k| compile(&k.expression))
-                .collect::<Result<_>>()?,
-        })
-    }
-
     /// The key of a row; `None`: the index leaves it out.
     fn of(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<Option<Vec<u8>>> {
-        let r = RowRef::Values(row);
-        if let Some(p) = &mut self.predicate
-            && !p.is_true(r, rt)?
-        {
-            return Ok(None);
-        }
         let mut key = Vec::with_capacity(16);
-        for (k, expression) in self.index.keys.iter().zip(&mut self.expressions) {
-            let v = match expression {
-                Some(e) => e.row(r, rt)?,
-                None => row.get(k.attnum as usize - 1).cloned().unwrap_or(Value::Null),
-            };
-            keys::encode_index_value(k, &v, &mut key)?;
-        }
-        Ok(Some(key))
+        Ok(self.maker.put(row, rt, &mut key)?.map(|_| key))
     }
 }
 
@@ -217,7 +188,10 @@ fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<
     let mut indexes = Vec::new();
     for index in relation.indexes.iter().filter(|i| i.valid) {
         match cx.engine.storage().relation_kind(index.storage) {
-            Ok(StorageKind::BTree { .. }) => indexes.push(Keys::new(&ddl, &relation, index)?),
+            Ok(StorageKind::BTree { .. } | StorageKind::Hash { .. }) => {
+                let maker = EntryMaker::of(&ddl, &relation, index)?;
+                indexes.push(Keys { index: index.clone(), maker });
+            }
             // Of another kind, checked by storage; or missing, which is reported already.
             Ok(_) | Err(_) => {}
         }

@@ -64,6 +64,11 @@ fn foreign_keys() {
 }
 
 #[test]
+fn include() {
+    check("include");
+}
+
+#[test]
 fn indexes() {
     check("indexes");
 }

@@ -263,6 +263,8 @@ pub struct CreateIndex {
     pub name: Option<String>,
     /// The table.
     pub relation: Arc<Relation>,
+    /// USING.
+    pub method: pg_catalog::IndexMethod,
     /// UNIQUE.
     pub unique: bool,
     /// IF NOT EXISTS.

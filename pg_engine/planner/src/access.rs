@@ -351,8 +351,9 @@ fn covers(index: &Index, table: &Table, needed: &ColumnSet, found: &Match) -> bo
     let mut set = needed.clone();
     rest.for_each(|(_, c)| set.add(c));
     let mut wanted = table.columns.iter().filter(|(c, _)| set.contains(c.id));
-    // A key's columns are read from its front: those before the last one that is wanted too.
-    let readable = index.keys.iter().take(index.key_count).take_while(|k| pg_catalog::keys::is_decodable(k));
+    // A key's columns are read from its front: those before the last one that is wanted too. The carried part is found at once.
+    let (compared, carried) = index.keys.split_at(index.key_count.min(index.keys.len()));
+    let readable = compared.iter().take_while(|k| pg_catalog::keys::is_decodable(k)).chain(carried);
     let readable: Vec<_> = readable.map(|k| (k.attnum, k.ty.oid)).collect();
     wanted.all(|(c, attnum)| *attnum > 0 && readable.contains(&(*attnum, c.ty.oid)))
 }

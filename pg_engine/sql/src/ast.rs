@@ -161,7 +161,13 @@ pub(crate) struct CreateTableAs {
 #[derive(Clone, Debug)]
 pub(crate) struct IndexElement {
     pub(crate) expr: sq::Expr,
+    /// Operator class.
+    pub(crate) class: Option<String>,
+    /// ASC or DESC is there.
+    pub(crate) ordered: bool,
     pub(crate) descending: bool,
+    /// NULLS FIRST or LAST is there.
+    pub(crate) nulls: bool,
     pub(crate) nulls_first: bool,
 }
 
@@ -172,8 +178,9 @@ pub(crate) struct CreateIndex {
     pub(crate) table: NameAt,
     pub(crate) unique: bool,
     pub(crate) if_not_exists: bool,
+    pub(crate) method: Option<String>,
     pub(crate) elements: Vec<IndexElement>,
-    pub(crate) include: Vec<sq::Ident>,
+    pub(crate) include: Vec<IndexElement>,
     pub(crate) predicate: Option<sq::Expr>,
     pub(crate) nulls_not_distinct: bool,
     pub(crate) fillfactor: Option<i32>,

@@ -58,7 +58,8 @@ pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use backup::{BackupStart, Ending, PageRun, commit_of};
 pub use checkpoint::CheckpointStats;
 pub use pg_btree::{
-    IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
+    Distinct, IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
+    carried, carry,
 };
 pub use pg_buffer_manager::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};
 pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};

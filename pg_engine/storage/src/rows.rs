@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use pg_btree::{Index, IndexEntry, IndexInsert, IndexSorter, KeyBound, ScanDirection, Unique};
+use pg_btree::{Distinct, Index, IndexEntry, IndexInsert, IndexSorter, KeyBound, ScanDirection, Unique};
 use pg_buffer_manager::Lookahead;
 use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
@@ -287,9 +287,10 @@ impl Storage {
         self.note_skipped(&shared.open, shared.skipped.load(Ordering::Acquire));
         results.into_iter().collect()
     }
-    /// Collects entries for an index of `rel` in about so many bytes of memory.
-    pub fn index_sorter(&self, rel: RelId, budget: usize) -> IndexSorter {
-        IndexSorter::new(self.engine.pool.clone(), self.engine.directory.clone(), rel, budget)
+    /// Collects entries for an index in about so many bytes of memory.
+    pub fn index_sorter(&self, index: RelId, budget: usize) -> Result<IndexSorter> {
+        self.engine.directory.get(index).ok_or(StorageError::NoSuchRelation(index))?;
+        Ok(IndexSorter::new(self.engine.pool.clone(), self.engine.directory.clone(), index, budget))
     }
     /// May a statement with this snapshot use the index? Not if the index was created after the snapshot and leaves out
     /// versions that the snapshot may see (a REPEATABLE READ transaction older than the index).
@@ -301,7 +302,7 @@ impl Storage {
             || self.opened(index)?.usable_from.load(Ordering::Acquire) <= snapshot.data().xmax.0)
     }
 
-    /// Adds an index entry.
+    /// Adds an index entry whose key carries nothing.
     pub fn index_insert(
         &self,
         txn: &mut Transaction,
@@ -310,20 +311,29 @@ impl Storage {
         tid: Tid,
         unique: Unique,
     ) -> Result<IndexInsert> {
+        self.index_insert_entry(txn, index, &IndexEntry::plain(key, tid, unique))
+    }
+    /// Adds an index entry.
+    pub fn index_insert_entry(
+        &self,
+        txn: &mut Transaction,
+        index: RelId,
+        entry: &IndexEntry<'_>,
+    ) -> Result<IndexInsert> {
         let open = self.opened(index)?;
         let index = self.index(&open)?;
         let RelationKind::BTree { heap } = open.rel.kind else {
             return Err(StorageError::WrongKind(open.rel.id));
         };
-        let done = if unique == Unique::No {
-            index.insert(&mut txn.work, key, tid, unique, None)?
+        let done = if entry.unique == Unique::No {
+            index.insert(&mut txn.work, entry, None)?
         } else {
             let heap_open = self.opened(heap)?;
-            index.insert(&mut txn.work, key, tid, unique, Some(&self.heap(&heap_open)?))?
+            index.insert(&mut txn.work, entry, Some(&self.heap(&heap_open)?))?
         };
         let me = txn.work.serial();
         if me.is_some() {
-            self.engine.transactions.serial_key_written(me, open.rel.id, key)?;
+            self.engine.transactions.serial_key_written(me, open.rel.id, entry.key)?;
         }
         Ok(done)
     }
@@ -376,11 +386,12 @@ impl Storage {
         entries: &mut dyn Iterator<Item = (Vec<u8>, Tid, bool)>,
         unique: bool,
     ) -> Result<IndexInsert> {
-        let mut sorter = self.index_sorter(index, SMALL_BUILD);
+        let mut sorter = self.index_sorter(index, SMALL_BUILD)?;
         for (key, tid, live) in entries {
             sorter.push(&key, tid, live)?;
         }
-        self.index_build_sorted(txn, index, alloc::vec![sorter], unique, || Ok::<(), StorageError>(()))
+        let distinct = if unique { Distinct::Whole } else { Distinct::No };
+        self.index_build_sorted(txn, index, alloc::vec![sorter], distinct, || Ok::<(), StorageError>(()))
     }
     /// Fills an empty index with what sorters hold, as CREATE INDEX does. `pause` is called now and then; its error ends the work.
     pub fn index_build_sorted<E: From<StorageError>>(
@@ -388,7 +399,7 @@ impl Storage {
         txn: &mut Transaction,
         index: RelId,
         sorters: Vec<IndexSorter>,
-        unique: bool,
+        distinct: Distinct,
         pause: impl FnMut() -> core::result::Result<(), E>,
     ) -> core::result::Result<IndexInsert, E> {
         let open = self.opened(index)?;
@@ -412,7 +423,7 @@ impl Storage {
                 }
             })
         });
-        let built = self.index(&open)?.build(txn.work.writing_xid(), sorters, unique, pause);
+        let built = self.index(&open)?.build(txn.work.writing_xid(), sorters, distinct, pause);
         done.store(true, Ordering::Release);
         if let Some(f) = flusher {
             let _ = f.join();

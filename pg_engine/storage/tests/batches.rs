@@ -25,7 +25,7 @@ fn add(
     let mut tids = Vec::new();
     s.heap_insert_many(&mut t, heap, &payloads, &mut tids).unwrap();
     let entries: Vec<IndexEntry<'_>> =
-        keys.iter().zip(&tids).map(|(key, tid)| IndexEntry { key, tid: *tid, unique }).collect();
+        keys.iter().zip(&tids).map(|(key, tid)| IndexEntry::plain(key, *tid, unique)).collect();
     let mut taken = Vec::new();
     s.index_insert_sorted(&mut t, index, &entries, |at, _| taken.push(at)).unwrap();
     t.commit().unwrap();

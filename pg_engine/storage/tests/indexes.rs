@@ -55,14 +55,15 @@ fn content(s: &Arc<Storage>, index: RelId, direction: ScanDirection) -> Vec<(Vec
 fn build(s: &Arc<Storage>, heap: RelId, tasks: usize, budget: usize, unique: bool) -> (RelId, IndexInsert) {
     let mut t = s.begin(Isolation::ReadCommitted);
     let index = s.create_relation(&mut t, RelationKind::BTree { heap }).unwrap();
-    let workers = (0..tasks).map(|_| Worker(s.index_sorter(heap, budget), false)).collect();
+    let workers = (0..tasks).map(|_| Worker(s.index_sorter(index, budget).unwrap(), false)).collect();
     let workers = s.heap_scan_by_workers(heap, workers, || true).unwrap();
     assert!(workers.iter().all(|w| w.1));
     if budget < 1 << 20 {
         assert!(workers.iter().any(|w| w.0.spills() > 1), "nothing was spilled");
     }
     let sorters = workers.into_iter().map(|w| w.0).collect();
-    let done = s.index_build_sorted(&mut t, index, sorters, unique, || Ok::<(), StorageError>(())).unwrap();
+    let distinct = if unique { Distinct::Whole } else { Distinct::No };
+    let done = s.index_build_sorted(&mut t, index, sorters, distinct, || Ok::<(), StorageError>(())).unwrap();
     t.commit().unwrap();
     (index, done)
 }
@@ -101,7 +102,9 @@ fn built_by_several_tasks_and_spilled() {
 fn a_stopped_scan_does_not_finish() {
     let s = open(&device());
     let (heap, _) = filled(&s, 30_000, scattered);
-    let workers = vec![Worker(s.index_sorter(heap, 16 << 20), false)];
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let index = s.create_relation(&mut t, RelationKind::BTree { heap }).unwrap();
+    let workers = vec![Worker(s.index_sorter(index, 16 << 20).unwrap(), false)];
     let workers = s.heap_scan_by_workers(heap, workers, || false).unwrap();
     assert!(workers.iter().all(|w| !w.1));
 }
@@ -262,5 +265,59 @@ fn scans_meet_pages_that_leave_the_tree() {
     });
     s.vacuum(heap).unwrap();
     assert!(content(&s, index, ScanDirection::Forward) == stays);
+    s.verify().unwrap();
+}
+
+/// A key of one byte pair with a carried string behind it.
+fn carrying(key: u8, behind: &[u8]) -> Vec<u8> {
+    let mut k = vec![key, 0];
+    k.extend_from_slice(behind);
+    carry(&mut k, 2);
+    k
+}
+
+#[test]
+fn carried_bytes_do_not_count_in_unique_checks() {
+    let d = device();
+    let s = open(&d);
+    let (heap, rows) = filled(&s, 600, scattered);
+    let tids: Vec<Tid> = rows.iter().map(|r| r.1).collect();
+    let mut t = s.begin(Isolation::ReadCommitted);
+    let index = s.create_relation(&mut t, RelationKind::BTree { heap }).unwrap();
+    let entry = |key: &'static [u8], tid, unique| IndexEntry { key, carries: true, tid, unique };
+    let key = |n: u8, i: usize| -> &'static [u8] { carrying(n, &[i as u8; 200]).leak() };
+    let insert = |t: &mut Transaction, key, tid, unique| {
+        s.index_insert_entry(t, index, &entry(key, tid, unique)).unwrap()
+    };
+    // One live key in the middle of many: whatever it carries, it is found, also from another leaf.
+    assert_eq!(insert(&mut t, key(5, 7), tids[0], Unique::Yes), IndexInsert::Done);
+    for i in 0..250 {
+        insert(&mut t, key(if i % 2 == 0 { 4 } else { 6 }, i), tids[i + 1], Unique::No);
+    }
+    t.next_command();
+    for i in [0, 7, 200] {
+        for unique in [Unique::Yes, Unique::CheckOnly] {
+            let got = insert(&mut t, key(5, i), tids[390 + i], unique);
+            assert_eq!(got, IndexInsert::Duplicate { tid: tids[0] }, "{i} {unique:?}");
+        }
+    }
+    // Many at once: the second of two with one key is a duplicate of the first.
+    let (a, b) = (key(9, 1), key(9, 2));
+    let mut taken = Vec::new();
+    let both = [entry(a, tids[500], Unique::Yes), entry(b, tids[501], Unique::Yes)];
+    s.index_insert_sorted(&mut t, index, &both, |n, tid| taken.push((n, tid))).unwrap();
+    assert_eq!(taken, [(1, tids[500])]);
+    // And so when built.
+    for (keys, want) in [([8, 9], true), ([9, 9], false)] {
+        let index = s.create_relation(&mut t, RelationKind::BTree { heap }).unwrap();
+        let mut sorter = s.index_sorter(index, 1 << 20).unwrap();
+        for (n, k) in keys.into_iter().enumerate() {
+            sorter.push(&carrying(k, &[n as u8; 30]), tids[n], true).unwrap();
+        }
+        let pause = || Ok::<(), StorageError>(());
+        let done = s.index_build_sorted(&mut t, index, vec![sorter], Distinct::Compared, pause).unwrap();
+        assert_eq!(done == IndexInsert::Done, want);
+    }
+    t.commit().unwrap();
     s.verify().unwrap();
 }

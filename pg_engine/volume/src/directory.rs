@@ -45,16 +45,29 @@ pub enum RelationKind {
         /// The heap whose rows the entries point to.
         heap: RelId,
     },
+    /// A hash index over a heap.
+    Hash {
+        /// The heap whose rows the entries point to.
+        heap: RelId,
+    },
     /// A sequence.
     Sequence,
 }
 
 impl RelationKind {
+    /// Of an index: the heap that it is over.
+    pub fn indexed(self) -> Option<RelId> {
+        match self {
+            Self::BTree { heap } | Self::Hash { heap } => Some(heap),
+            Self::Heap | Self::Sequence => None,
+        }
+    }
     fn encode(self) -> (u8, u32) {
         match self {
             Self::Heap => (1, 0),
             Self::BTree { heap } => (2, heap.0),
             Self::Sequence => (3, 0),
+            Self::Hash { heap } => (4, heap.0),
         }
     }
     fn decode(code: u8, heap: u32) -> Option<Self> {
@@ -62,6 +75,7 @@ impl RelationKind {
             1 => Some(Self::Heap),
             2 => Some(Self::BTree { heap: RelId(heap) }),
             3 => Some(Self::Sequence),
+            4 => Some(Self::Hash { heap: RelId(heap) }),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use pg_storage::RelId;
 use pg_types::{Oid, SqlType, oid, typeinfo};
 use platform::sync::OnceLock;
 
-use crate::desc::{Attribute, Index, IndexKey, Relation, RelationKind};
+use crate::desc::{Attribute, Index, IndexKey, IndexMethod, Relation, RelationKind};
 
 /// The definitions, one object a line: `t name oid rowtype shared`, then its `c name type notnull` and
 /// `i name oid unique columns`.
@@ -116,12 +116,14 @@ impl CatalogDef {
                 ty: SqlType::new(self.columns.get(c).map_or(oid::OID, |c| c.ty)),
                 descending: false,
                 nulls_first: false,
+                carried: false,
             })
             .collect();
         Some(Index {
             oid: i.oid,
             name: i.name.to_string(),
             storage: storage(i.oid)?,
+            method: IndexMethod::BTree,
             key_count: keys.len(),
             keys,
             unique: i.unique,

@@ -14,18 +14,14 @@ use core::time::Duration;
 use pg_catalog::{
     Index, Relation, RelationKind, Txn,
     builtin::{PG_CLASS, PG_INDEX},
-    keys, storage_error,
+    storage_error,
 };
 use pg_plan::utility::CreateIndex;
-use pg_storage::{IndexInsert, Isolation, LockMode, LockTag, Tid, Unique};
+use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, LockTag, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
-use super::{Ddl, index::NewIndex};
-use crate::{
-    context::ExecContext,
-    expr::{Compiled, RowRef},
-    node::scan,
-};
+use super::{Ddl, entry::EntryMaker, index::NewIndex};
+use crate::{context::ExecContext, node::scan};
 
 /// Between two looks at the locks.
 const LOOK: Duration = Duration::from_millis(2);
@@ -95,20 +91,7 @@ impl Ddl<'_, '_> {
             ));
         }
         let Some(name) = self.index_name(&relation, i)? else { return Ok(None) };
-        let new = NewIndex {
-            name: &name,
-            relation: &relation,
-            unique: i.unique,
-            primary: false,
-            keys: i.keys.clone(),
-            key_count: i.key_count,
-            predicate: i.predicate.clone(),
-            nulls_not_distinct: i.nulls_not_distinct,
-            fillfactor: i.fillfactor,
-            constraint: false,
-            deferrable: false,
-            concurrently: true,
-        };
+        let new = NewIndex::asked(&name, &relation, i);
         let index = self.create_index_relation(&new)?;
         Ok(Some((relation.oid, index)))
     }
@@ -119,7 +102,8 @@ impl Ddl<'_, '_> {
         let found = relation.indexes.iter().find(|i| i.oid == index).cloned();
         // It may have been dropped meanwhile.
         let Some(index) = found else { return Ok(()) };
-        let mut maker = Maker::new(self, &relation, &index)?;
+        let mut maker = EntryMaker::of(self, &relation, &index)?;
+        let (layout, missing) = scan::layout(&relation);
         let storage = self.cx.engine.storage();
         let snapshot = self.cx.txn.borrow_mut().latest_snapshot();
         let blocks = storage.relation_stats(relation.storage).map_err(storage_error)?.pages;
@@ -132,9 +116,15 @@ impl Ddl<'_, '_> {
                 .heap_scan_roots(relation.storage, from..to, &snapshot, |tid, p| rows.push((tid, p.to_vec())))
                 .map_err(storage_error)?;
             let mut entries = Vec::with_capacity(rows.len());
-            for (tid, payload) in &rows {
-                entries.extend(maker.entry(self, *tid, payload)?);
-            }
+            self.with_rt(|rt| {
+                for (tid, payload) in &rows {
+                    let (row, mut key) = (layout.decode(payload, &missing)?, Vec::with_capacity(16));
+                    if let Some(null) = maker.put(&row, rt, &mut key)? {
+                        entries.push((key, *tid, null));
+                    }
+                }
+                Ok(())
+            })?;
             entries.sort_unstable();
             for (key, tid, null) in entries {
                 self.add_entry(&relation, &index, &key, tid, null)?;
@@ -156,7 +146,8 @@ impl Ddl<'_, '_> {
         let unique = index.unique && (!null || index.nulls_not_distinct);
         let mut txn = self.cx.txn.borrow_mut();
         let mut insert = |unique| {
-            storage.index_insert(txn.storage(), index.storage, key, tid, unique).map_err(storage_error)
+            let entry = IndexEntry { key, carries: index.carries(), tid, unique };
+            storage.index_insert_entry(txn.storage(), index.storage, &entry).map_err(storage_error)
         };
         if !unique {
             return insert(Unique::No).map(|_| ());
@@ -165,70 +156,12 @@ impl Ddl<'_, '_> {
         let latest = txn.latest_snapshot();
         if storage.heap_fetch(relation.storage, tid, &latest, |_, _| ()).map_err(storage_error)?.is_none() {
             // The row went meanwhile: nothing to complain of, but older snapshots may look for it.
-            return storage
-                .index_insert(txn.storage(), index.storage, key, tid, Unique::No)
-                .map(|_| ())
-                .map_err(storage_error);
+            let entry = IndexEntry { key, carries: index.carries(), tid, unique: Unique::No };
+            let done = storage.index_insert_entry(txn.storage(), index.storage, &entry);
+            return done.map(|_| ()).map_err(storage_error);
         }
         drop(txn);
-        let new = NewIndex {
-            name: &index.name,
-            relation,
-            unique: true,
-            primary: false,
-            keys: index.keys.clone(),
-            key_count: index.key_count,
-            predicate: None,
-            nulls_not_distinct: index.nulls_not_distinct,
-            fillfactor: None,
-            constraint: false,
-            deferrable: false,
-            concurrently: true,
-        };
+        let new = NewIndex::like(index, relation);
         Err(self.duplicate(&new, relation, relation.storage, other))
-    }
-}
-
-/// Makes index keys of stored rows.
-struct Maker {
-    layout: pg_types::tuple::TupleLayout,
-    missing: Vec<Value>,
-    index: Arc<Index>,
-    parts: Vec<Option<Compiled>>,
-    predicate: Option<Compiled>,
-}
-
-impl Maker {
-    fn new(ddl: &Ddl<'_, '_>, relation: &Relation, index: &Arc<Index>) -> Result<Self> {
-        let (layout, missing) = scan::layout(relation);
-        let compiled = |text: &Option<alloc::string::String>| {
-            text.as_ref().map(|t| ddl.expression(relation, t)).transpose()
-        };
-        let keys = index.keys.iter().take(index.key_count);
-        let parts = keys.map(|k| compiled(&k.expression)).collect::<Result<_>>()?;
-        Ok(Self { layout, missing, index: index.clone(), parts, predicate: compiled(&index.predicate)? })
-    }
-
-    /// Key, row, whether a key column is NULL; `None`: the row is not in the index.
-    fn entry(&mut self, ddl: &Ddl<'_, '_>, tid: Tid, payload: &[u8]) -> Result<Option<(Vec<u8>, Tid, bool)>> {
-        let row = self.layout.decode(payload, &self.missing)?;
-        let r = RowRef::Values(&row);
-        ddl.with_rt(|rt| {
-            if let Some(p) = &mut self.predicate
-                && !p.is_true(r, rt)?
-            {
-                return Ok(None);
-            }
-            let (mut key, mut null) = (Vec::with_capacity(16), false);
-            for (k, part) in self.index.keys.iter().zip(&mut self.parts) {
-                let v = match part {
-                    Some(e) => e.row(r, rt)?,
-                    None => row.get(k.attnum as usize - 1).cloned().unwrap_or(Value::Null),
-                };
-                null |= v.is_null();
-                keys::encode_index_value(k, &v, &mut key)?;
-            }
-            Ok(Some((key, tid, null)))
-        })
     }
 }

@@ -8,17 +8,17 @@ use alloc::{
 };
 
 use pg_catalog::{
-    IndexKey, Relation, RelationKind,
+    Index, IndexKey, IndexMethod, Relation, RelationKind,
     builtin::{
         PG_ATTRIBUTE, PG_CLASS, PG_INDEX,
         rows::{ClassRow, EXPRESSION_SEPARATOR, IndexRow, attribute_row},
     },
     keys, storage_error,
 };
-use pg_functions::BTREE;
 use pg_plan::utility::CreateIndex;
 use pg_storage::{
-    IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind, StorageError, Tid,
+    Distinct, IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind,
+    StorageError, Tid,
 };
 use pg_types::{
     Oid, Result, SqlError, SqlState, SqlType, Value,
@@ -26,11 +26,8 @@ use pg_types::{
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
-use super::{Address, Ddl, Dependency};
-use crate::{
-    expr::{Compiled, RowRef},
-    node::scan,
-};
+use super::{Address, Ddl, Dependency, entry::EntryMaker};
+use crate::node::scan;
 
 /// Most tasks of one build.
 const MAX_TASKS: usize = 8;
@@ -40,9 +37,11 @@ const PAGES_WORTH_A_TASK: usize = 256;
 const COMPUTED_PAGES: u32 = 8;
 
 /// An index to be made.
+#[derive(Clone)]
 pub(crate) struct NewIndex<'a> {
     pub name: &'a str,
     pub relation: &'a Arc<Relation>,
+    pub method: IndexMethod,
     pub unique: bool,
     pub primary: bool,
     pub keys: Vec<IndexKey>,
@@ -58,6 +57,70 @@ pub(crate) struct NewIndex<'a> {
     pub concurrently: bool,
 }
 
+impl<'a> NewIndex<'a> {
+    /// A plain B-tree.
+    pub(crate) fn new(
+        name: &'a str,
+        relation: &'a Arc<Relation>,
+        keys: Vec<IndexKey>,
+        key_count: usize,
+    ) -> Self {
+        Self {
+            name,
+            relation,
+            method: IndexMethod::BTree,
+            unique: false,
+            primary: false,
+            keys,
+            key_count,
+            predicate: None,
+            nulls_not_distinct: false,
+            fillfactor: None,
+            constraint: false,
+            deferrable: false,
+            concurrently: false,
+        }
+    }
+    /// What CREATE INDEX asks for.
+    pub(crate) fn asked(name: &'a str, relation: &'a Arc<Relation>, i: &CreateIndex) -> Self {
+        Self {
+            method: i.method,
+            unique: i.unique,
+            predicate: i.predicate.clone(),
+            nulls_not_distinct: i.nulls_not_distinct,
+            fillfactor: i.fillfactor,
+            concurrently: i.concurrently,
+            ..Self::new(name, relation, i.keys.clone(), i.key_count)
+        }
+    }
+    /// One like another.
+    pub(crate) fn like(index: &'a Index, relation: &'a Arc<Relation>) -> Self {
+        Self {
+            method: index.method,
+            unique: index.unique,
+            primary: index.primary,
+            predicate: index.predicate.clone(),
+            nulls_not_distinct: index.nulls_not_distinct,
+            deferrable: index.deferrable,
+            ..Self::new(&index.name, relation, index.keys.clone(), index.key_count)
+        }
+    }
+    /// Its storage, over a heap.
+    pub(crate) fn storage_kind(&self, heap: RelId) -> StorageKind {
+        match self.method {
+            IndexMethod::BTree => StorageKind::BTree { heap },
+            IndexMethod::Hash => StorageKind::Hash { heap },
+        }
+    }
+    fn distinct(&self) -> Distinct {
+        match (self.unique, self.keys.len() > self.key_count) {
+            (false, _) => Distinct::No,
+            (true, false) => Distinct::Whole,
+            (true, true) => Distinct::Compared,
+        }
+    }
+}
+
 impl Ddl<'_, '_> {
     /// CREATE INDEX.
     pub(crate) fn create_index(&self, i: &CreateIndex) -> Result<()> {
@@ -69,20 +132,7 @@ impl Ddl<'_, '_> {
             ));
         }
         let Some(name) = self.index_name(&relation, i)? else { return Ok(()) };
-        let new = NewIndex {
-            name: &name,
-            relation: &relation,
-            unique: i.unique,
-            primary: false,
-            keys: i.keys.clone(),
-            key_count: i.key_count,
-            predicate: i.predicate.clone(),
-            nulls_not_distinct: i.nulls_not_distinct,
-            fillfactor: i.fillfactor,
-            constraint: false,
-            deferrable: false,
-            concurrently: false,
-        };
+        let new = NewIndex::asked(&name, &relation, i);
         self.create_index_relation(&new)?;
         Ok(())
     }
@@ -93,7 +143,7 @@ impl Ddl<'_, '_> {
             Some(n) if self.name_taken(relation.schema, n, i.if_not_exists)? => Ok(None),
             Some(n) => Ok(Some(n.clone())),
             None => {
-                let parts: Vec<String> = i.keys.iter().map(|k| key_name(relation, k)).collect();
+                let parts = column_names(relation, &i.keys);
                 self.choose_name(relation.schema, &relation.name, &parts.join("_"), "idx").map(Some)
             }
         }
@@ -104,7 +154,7 @@ impl Ddl<'_, '_> {
         let relation = new.relation;
         let storage = {
             let mut txn = self.cx.txn.borrow_mut();
-            let kind = StorageKind::BTree { heap: relation.storage };
+            let kind = new.storage_kind(relation.storage);
             self.cx.engine.storage().create_relation(txn.storage(), kind).map_err(storage_error)?
         };
         let oid = self.oid()?;
@@ -114,7 +164,7 @@ impl Ddl<'_, '_> {
             schema: relation.schema,
             row_type: 0,
             owner: relation.owner,
-            method: BTREE,
+            method: new.method.oid(),
             storage: storage.0,
             kind: b'i',
             columns: new.keys.len() as i16,
@@ -126,8 +176,7 @@ impl Ddl<'_, '_> {
         };
         self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
         let def = self.catalog(PG_ATTRIBUTE)?.def;
-        for (n, k) in new.keys.iter().enumerate() {
-            let name = key_name(relation, k);
+        for ((n, k), name) in new.keys.iter().enumerate().zip(column_names(relation, &new.keys)) {
             self.insert(PG_ATTRIBUTE, &attribute_row(def, oid, n as i16 + 1, &name, k.ty, false))?;
         }
         let expressions: Vec<&str> = new.keys.iter().filter_map(|k| k.expression.as_deref()).collect();
@@ -174,8 +223,8 @@ impl Ddl<'_, '_> {
     ) -> Result<()> {
         let plain = new.predicate.is_none() && new.keys.iter().take(new.key_count).all(|k| k.attnum > 0);
         let sorters = match plain {
-            true => self.stored_keys(new, relation, heap)?,
-            false => alloc::vec![self.computed_keys(new, relation, heap)?],
+            true => self.stored_keys(new, heap, storage)?,
+            false => alloc::vec![self.computed_keys(new, heap, storage)?],
         };
         self.cx.checkpoint()?;
         let built = {
@@ -184,7 +233,7 @@ impl Ddl<'_, '_> {
             self.cx
                 .engine
                 .storage()
-                .index_build_sorted(txn.storage(), storage, sorters, new.unique, pause)
+                .index_build_sorted(txn.storage(), storage, sorters, new.distinct(), pause)
                 .map_err(|f| f.0)?
         };
         match built {
@@ -208,18 +257,13 @@ impl Ddl<'_, '_> {
     }
 
     /// The keys of an index on columns, collected by as many tasks as there are cores and the table is worth.
-    fn stored_keys(
-        &self,
-        new: &NewIndex<'_>,
-        relation: &Arc<Relation>,
-        heap: RelId,
-    ) -> Result<Vec<IndexSorter>> {
+    fn stored_keys(&self, new: &NewIndex<'_>, heap: RelId, index: RelId) -> Result<Vec<IndexSorter>> {
         let storage = self.cx.engine.storage();
         let pages = storage.relation_stats(heap).map_err(storage_error)?.pages as usize;
         let tasks = (pages / PAGES_WORTH_A_TASK).clamp(1, platform::task::core_count().clamp(1, MAX_TASKS));
         let budget = self.build_memory() / tasks;
         let workers = (0..tasks)
-            .map(|_| StoredKeys::new(new, relation, storage.index_sorter(heap, budget)))
+            .map(|_| StoredKeys::new(new, storage.index_sorter(index, budget).map_err(storage_error)?))
             .collect::<Result<Vec<_>>>()?;
         let mut canceled = None;
         let pause = || {
@@ -240,41 +284,17 @@ impl Ddl<'_, '_> {
     }
 
     /// The keys of an index with expressions or a predicate.
-    fn computed_keys(&self, new: &NewIndex<'_>, relation: &Relation, heap: RelId) -> Result<IndexSorter> {
-        let mut predicate = match &new.predicate {
-            Some(p) => Some(self.expression(relation, p)?),
-            None => None,
-        };
-        let mut parts: Vec<Option<Compiled>> = Vec::new();
-        for k in new.keys.iter().take(new.key_count) {
-            parts.push(match &k.expression {
-                Some(e) => Some(self.expression(relation, e)?),
-                None => None,
-            });
-        }
-        let (layout, missing) = scan::layout(relation);
+    fn computed_keys(&self, new: &NewIndex<'_>, heap: RelId, index: RelId) -> Result<IndexSorter> {
+        let mut maker = EntryMaker::of_new(self, new)?;
+        let (layout, missing) = scan::layout(new.relation);
         let storage = self.cx.engine.storage();
-        let mut sorter = storage.index_sorter(heap, self.build_memory());
+        let mut sorter = storage.index_sorter(index, self.build_memory()).map_err(storage_error)?;
         let mut key = Vec::new();
         self.with_rt(|rt| {
             let mut add = |tid: Tid, payload: &[u8]| -> Result<()> {
                 let row = layout.decode(payload, &missing)?;
-                let r = RowRef::Values(&row);
-                if let Some(p) = &mut predicate
-                    && !p.is_true(r, rt)?
-                {
-                    return Ok(());
-                }
                 key.clear();
-                let mut null = false;
-                for (k, part) in new.keys.iter().zip(&mut parts) {
-                    let v = match part {
-                        Some(e) => e.row(r, rt)?,
-                        None => row.get(k.attnum as usize - 1).cloned().unwrap_or(Value::Null),
-                    };
-                    null |= v.is_null();
-                    keys::encode_index_value(k, &v, &mut key)?;
-                }
+                let Some(null) = maker.put(&row, rt, &mut key)? else { return Ok(()) };
                 sorter.push(&key, tid, !null || new.nulls_not_distinct).map_err(storage_error)
             };
             // An expression may read tables: not while a page is latched.
@@ -358,6 +378,8 @@ struct StoredKeys {
     /// Which of them each key column is.
     places: Vec<usize>,
     nulls_not_distinct: bool,
+    /// Rows without a value are left out.
+    skips_nulls: bool,
     builders: Vec<VectorBuilder>,
     tids: Vec<Tid>,
     key: Vec<u8>,
@@ -365,9 +387,10 @@ struct StoredKeys {
 }
 
 impl StoredKeys {
-    fn new(new: &NewIndex<'_>, relation: &Relation, sorter: IndexSorter) -> Result<Self> {
+    fn new(new: &NewIndex<'_>, sorter: IndexSorter) -> Result<Self> {
+        let relation = new.relation;
         let (layout, missing) = scan::layout(relation);
-        let keys: Vec<IndexKey> = new.keys.iter().take(new.key_count).cloned().collect();
+        let keys = new.keys.clone();
         let attribute = |k: &IndexKey| k.attnum as usize - 1;
         let mut wanted: Vec<usize> = keys.iter().map(attribute).collect();
         wanted.sort_unstable();
@@ -387,6 +410,7 @@ impl StoredKeys {
             wanted,
             types,
             nulls_not_distinct: new.nulls_not_distinct,
+            skips_nulls: new.method == IndexMethod::Hash,
             builders: Vec::new(),
             tids: Vec::new(),
             key: Vec::new(),
@@ -408,11 +432,15 @@ impl StoredKeys {
         let columns: Vec<_> = self.builders.drain(..).map(VectorBuilder::finish).collect();
         for (row, tid) in self.tids.drain(..).enumerate() {
             self.key.clear();
-            let mut null = false;
-            for (k, place) in self.keys.iter().zip(&self.places) {
-                let Some(column) = columns.get(*place) else { continue };
-                null |= column.is_null(row);
-                keys::encode_index_vector(k, column, row, &mut self.key)?;
+            let places = &self.places;
+            let null = keys::encode_entry(&self.keys, &mut self.key, |n, k, out| {
+                let column = places.get(n).and_then(|p| columns.get(*p));
+                let column = column.ok_or_else(|| SqlError::internal("an index column is missing"))?;
+                keys::encode_index_vector(k, column, row, out)?;
+                Ok(column.is_null(row))
+            })?;
+            if null && self.skips_nulls {
+                continue;
             }
             // Keys with a NULL differ from every other; they take no part in the unique check.
             self.sorter.push(&self.key, tid, !null || self.nulls_not_distinct).map_err(storage_error)?;
@@ -436,6 +464,18 @@ impl IndexWorker for StoredKeys {
             self.sorter.sort();
         }
     }
+}
+
+/// The names of an index's columns: a number tells those apart that would have the same.
+fn column_names(relation: &Relation, keys: &[IndexKey]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(keys.len());
+    for k in keys {
+        let base = key_name(relation, k);
+        let numbered = (1..).map(|n: usize| format!("{base}{n}"));
+        let name = core::iter::once(base.clone()).chain(numbered).find(|n| !names.contains(n));
+        names.push(name.unwrap_or_default());
+    }
+    names
 }
 
 /// A key column's name: the table's column, the function of an expression, or `expr`.

@@ -4,6 +4,7 @@ pub(crate) mod alter;
 pub(crate) mod comment;
 pub(crate) mod concurrent;
 pub(crate) mod drop;
+pub(crate) mod entry;
 mod foreign_key;
 pub(crate) mod index;
 pub(crate) mod rename;

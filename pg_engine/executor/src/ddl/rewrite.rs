@@ -203,24 +203,11 @@ impl Ddl<'_, '_> {
     }
 
     fn rebuild_index(&self, relation: &Arc<Relation>, i: &Index) -> Result<()> {
+        let new = NewIndex::like(i, relation);
         let storage = {
             let mut txn = self.cx.txn.borrow_mut();
-            let kind = StorageKind::BTree { heap: relation.storage };
+            let kind = new.storage_kind(relation.storage);
             self.cx.engine.storage().create_relation(txn.storage(), kind).map_err(storage_error)?
-        };
-        let new = NewIndex {
-            name: &i.name,
-            relation,
-            unique: i.unique,
-            primary: i.primary,
-            keys: i.keys.clone(),
-            key_count: i.key_count,
-            predicate: i.predicate.clone(),
-            nulls_not_distinct: i.nulls_not_distinct,
-            fillfactor: None,
-            constraint: false,
-            deferrable: false,
-            concurrently: false,
         };
         self.build_index(&new, relation, relation.storage, storage)?;
         self.point_to(i.oid, storage)?;

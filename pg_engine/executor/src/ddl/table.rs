@@ -353,24 +353,23 @@ impl Ddl<'_, '_> {
                 n.clone()
             }
             None if *primary => self.choose_name(relation.schema, &relation.name, "", "pkey")?,
-            None => self.choose_name(relation.schema, &relation.name, &columns.join("_"), "key")?,
+            None => {
+                let parts: Vec<&str> = columns.iter().chain(include).map(String::as_str).collect();
+                self.choose_name(relation.schema, &relation.name, &parts.join("_"), "key")?
+            }
         };
         let relation = self.current(relation.oid)?;
-        let keys =
+        let mut keys =
             columns.iter().chain(include).map(|c| column_key(&relation, c)).collect::<Result<Vec<_>>>()?;
+        keys.iter_mut().skip(columns.len()).for_each(|k| k.carried = true);
         let index = self.create_index_relation(&NewIndex {
-            name: &name,
-            relation: &relation,
             unique: true,
             primary: *primary,
-            keys,
-            key_count: columns.len(),
-            predicate: None,
             nulls_not_distinct: *nulls_not_distinct,
             fillfactor: *fillfactor,
             constraint: true,
             deferrable: *deferrable,
-            concurrently: false,
+            ..NewIndex::new(&name, &relation, keys, columns.len())
         })?;
         self.constraint_over_index(&relation, &name, *primary, &attnums, index, (*deferrable, *deferred))
     }
@@ -505,7 +504,14 @@ pub(crate) fn column_key(relation: &Relation, name: &str) -> Result<IndexKey> {
     let a = relation.live().find(|a| a.name == name).ok_or_else(|| {
         SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" named in key does not exist"))
     })?;
-    Ok(IndexKey { attnum: a.attnum, expression: None, ty: a.ty, descending: false, nulls_first: false })
+    Ok(IndexKey {
+        attnum: a.attnum,
+        expression: None,
+        ty: a.ty,
+        descending: false,
+        nulls_first: false,
+        carried: false,
+    })
 }
 
 /// Attribute numbers of columns.

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
-use pg_catalog::{Index, Relation, RelationKind, keys, storage_error};
+use pg_catalog::{Index, IndexKey, Relation, RelationKind, keys, storage_error};
 use pg_plan::{expr::Expr, physical::IndexRange};
 use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
 use pg_types::{
@@ -111,13 +111,20 @@ impl RowReader {
         Ok(())
     }
     /// A row whose columns are in an index key.
-    fn push_key(&mut self, columns: &[(pg_catalog::IndexKey, Option<usize>)], key: &[u8]) -> Result<()> {
-        let mut rest = key;
+    fn push_key(&mut self, only: &KeyReader, key: &[u8]) -> Result<()> {
+        self.take_columns(&only.columns, key)?;
+        if !only.carried.is_empty() {
+            self.take_columns(&only.carried, keys::carried_part(key)?)?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+    #[inline]
+    fn take_columns(&mut self, columns: &[(IndexKey, Option<usize>)], mut rest: &[u8]) -> Result<()> {
         for (column, place) in columns {
             let out = place.and_then(|n| self.builders.get_mut(n));
             rest = keys::take_index_value(column, rest, out)?;
         }
-        self.rows += 1;
         Ok(())
     }
     pub(super) fn finish(&mut self) -> Result<Batch> {
@@ -329,10 +336,15 @@ pub(crate) struct IndexScan {
     activity: Option<(RelationActivity, RelationActivity)>,
 }
 
+/// Columns of an index key, and which of the wanted ones each is.
+type Columns = Vec<(IndexKey, Option<usize>)>;
+
 /// Rows from index keys, where everyone sees the page that the row is on.
 struct KeyReader {
     /// The key's columns up to the last one that is wanted, with the position of its builder.
-    columns: Vec<(pg_catalog::IndexKey, Option<usize>)>,
+    columns: Columns,
+    /// The same of the columns that are carried behind it.
+    carried: Columns,
     pages: Option<pg_storage::VisiblePages>,
     /// Keys of the tids at hand: their bytes end to end, and where each ends. None: they are not known.
     bytes: Vec<u8>,
@@ -346,7 +358,7 @@ impl KeyReader {
     }
     fn add(&mut self, key: &[u8]) {
         // Nothing is read from keys to count rows.
-        if !self.columns.is_empty() {
+        if !self.columns.is_empty() || !self.carried.is_empty() {
             self.bytes.extend_from_slice(key);
         }
         self.ends.push(self.bytes.len());
@@ -436,21 +448,31 @@ impl IndexScan {
 
     /// The columns are to be taken from the keys where that is enough.
     pub(crate) fn from_keys(mut self) -> Result<Self> {
-        let mut columns = Vec::new();
         let mut missing: Vec<usize> = (0..self.reader.stored.len()).collect();
-        for key in self.index.keys.iter().take(self.index.key_count) {
-            if missing.is_empty() {
-                break;
+        let reader = &self.reader;
+        let mut places = |keys: &[IndexKey]| {
+            let mut columns = Vec::new();
+            let mut wanted = 0;
+            for key in keys {
+                let place = missing.iter().position(|n| {
+                    reader.wanted.get(*n).is_some_and(|a| usize::try_from(key.attnum) == Ok(a + 1))
+                });
+                columns.push((key.clone(), place.map(|p| missing.swap_remove(p))));
+                wanted = if place.is_some() { columns.len() } else { wanted };
             }
-            let place = missing.iter().position(|n| {
-                self.reader.wanted.get(*n).is_some_and(|a| usize::try_from(key.attnum) == Ok(a + 1))
-            });
-            columns.push((key.clone(), place.map(|p| missing.swap_remove(p))));
-        }
+            // What lies behind the last one that is wanted need not be read.
+            columns.truncate(wanted);
+            columns
+        };
+        let (compared, behind) = self.index.keys.split_at(self.index.key_count.min(self.index.keys.len()));
+        // What can be taken from what is carried is.
+        let carried = places(behind);
+        let columns = places(compared);
         if !missing.is_empty() || self.reader.ctid.is_some() {
             return Err(SqlError::internal("an index-only scan of columns that its index does not have"));
         }
-        self.only = Some(Box::new(KeyReader { columns, pages: None, bytes: Vec::new(), ends: Vec::new() }));
+        self.only =
+            Some(Box::new(KeyReader { columns, carried, pages: None, bytes: Vec::new(), ends: Vec::new() }));
         Ok(self)
     }
 
@@ -505,7 +527,7 @@ impl IndexScan {
             if let Some(only) = &self.only {
                 let seen = only.pages.as_ref().is_some_and(|p| p.contains(tid.block));
                 if let Some(key) = only.key(self.at).filter(|_| seen) {
-                    self.reader.push_key(&only.columns, key)?;
+                    self.reader.push_key(only, key)?;
                     self.at += 1;
                     continue;
                 }

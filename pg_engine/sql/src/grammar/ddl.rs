@@ -214,19 +214,9 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
     c.expect("on")?;
     c.accept("only");
     let table = c.name()?;
-    if c.accept("using") {
-        let method = c.ident()?;
-        if method != "btree" {
-            return Err(SqlError::unsupported(format!("access method \"{method}\"")).into());
-        }
-    }
-    c.symbol(&Token::LParen)?;
-    let mut elements = Vec::from([element(c)?]);
-    while c.accept_symbol(&Token::Comma) {
-        elements.push(element(c)?);
-    }
-    c.symbol(&Token::RParen)?;
-    let include = if c.accept("include") { c.idents_in_parentheses()? } else { Vec::new() };
+    let method = if c.accept("using") { Some(c.ident()?) } else { None };
+    let elements = index_elements(c)?;
+    let include = if c.accept("include") { index_elements(c)? } else { Vec::new() };
     let mut nulls_not_distinct = false;
     if c.accept("nulls") {
         nulls_not_distinct = c.accept("not");
@@ -243,6 +233,7 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
         unique,
         if_not_exists,
         concurrently,
+        method,
         elements,
         include,
         predicate,
@@ -252,26 +243,34 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
     Ok(utility(Ast::CreateIndex(Box::new(ast)), "CREATE INDEX"))
 }
 
+/// The columns of an index, in parentheses.
+pub(super) fn index_elements(c: &mut Cursor<'_>) -> Parsed<Vec<IndexElement>> {
+    c.symbol(&Token::LParen)?;
+    let mut elements = Vec::from([element(c)?]);
+    while c.accept_symbol(&Token::Comma) {
+        elements.push(element(c)?);
+    }
+    c.symbol(&Token::RParen)?;
+    Ok(elements)
+}
+
 fn element(c: &mut Cursor<'_>) -> Parsed<IndexElement> {
     let expr = c.parser.parse_subexpr(60)?;
-    // An operator class by name: only the type's default one exists, under its usual names.
-    if let Some(word) = c.peek_word()
-        && !matches!(word.as_str(), "asc" | "desc" | "nulls")
-    {
-        return Err(SqlError::unsupported(format!("operator class \"{word}\"")).into());
-    }
+    let class = match c.peek_word() {
+        Some(word) if !matches!(word.as_str(), "asc" | "desc" | "nulls") => Some(c.ident()?),
+        _ => None,
+    };
     let descending = c.accept("desc");
-    if !descending {
-        c.accept("asc");
-    }
+    let ordered = c.accept("asc") || descending;
     let mut nulls_first = descending;
-    if c.accept("nulls") {
+    let nulls = c.accept("nulls");
+    if nulls {
         nulls_first = c.accept("first");
         if !nulls_first {
             c.expect("last")?;
         }
     }
-    Ok(IndexElement { expr, descending, nulls_first })
+    Ok(IndexElement { expr, class, ordered, descending, nulls, nulls_first })
 }
 
 fn create_view(c: &mut Cursor<'_>, or_replace: bool) -> Parsed<Statement> {

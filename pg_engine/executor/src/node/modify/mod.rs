@@ -12,7 +12,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_catalog::{Index, Relation, keys, storage_error};
+use pg_catalog::{Index, IndexMethod, Relation, keys, storage_error};
 use pg_plan::physical;
 use pg_storage::{IndexEntry, IndexInsert, Tid, Touched, Unique};
 use pg_types::{
@@ -89,15 +89,15 @@ impl Target {
         let mut key_columns = Vec::new();
         for (n, index) in relation.indexes.iter().enumerate() {
             let exprs = t.index_exprs.get(n);
-            let mut parts = Vec::with_capacity(index.key_count);
+            let mut parts = Vec::with_capacity(index.keys.len());
             let plain = index.predicate.is_none() && index.keys.iter().all(|k| k.attnum > 0);
             let is_key = index.unique && plain && !index.deferrable;
-            for (k, key) in index.keys.iter().take(index.key_count).enumerate() {
+            for (k, key) in index.keys.iter().enumerate() {
                 if key.attnum > 0 {
                     let p = position(key.attnum)?;
                     indexed.iter_mut().for_each(|l| l.push(p));
                     parts.push(KeyPart::Column(p));
-                    key_columns.extend(is_key.then_some(p));
+                    key_columns.extend((is_key && !key.carried).then_some(p));
                 } else {
                     let e = exprs.and_then(|e| e.0.get(k)).and_then(Option::as_ref);
                     let e = e.ok_or_else(|| SqlError::internal("index expression was not bound"))?;
@@ -324,18 +324,22 @@ impl Target {
             return Ok(None);
         }
         self.key.clear();
-        let mut null = false;
-        for (part, key) in state.parts.iter_mut().zip(&state.index.keys) {
+        let parts = &mut state.parts;
+        let null = keys::encode_entry(&state.index.keys, &mut self.key, |n, key, out| {
             let computed;
-            let v = match part {
-                KeyPart::Column(p) => row.get(*p).unwrap_or(&Value::Null),
-                KeyPart::Expr(e) => {
+            let v = match parts.get_mut(n) {
+                Some(KeyPart::Column(p)) => row.get(*p).unwrap_or(&Value::Null),
+                Some(KeyPart::Expr(e)) => {
                     computed = e.row(RowRef::Values(row), rt)?;
                     &computed
                 }
+                None => &Value::Null,
             };
-            null |= v.is_null();
-            keys::encode_index_value(key, v, &mut self.key)?;
+            keys::encode_index_value(key, v, out)?;
+            Ok(v.is_null())
+        })?;
+        if null && state.index.method == IndexMethod::Hash {
+            return Ok(None);
         }
         Ok(Some(null))
     }
@@ -364,7 +368,8 @@ impl Target {
         let index = &state.index;
         let unique = check_of(index, null);
         let mut txn = rt.cx.txn.borrow_mut();
-        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, tid, unique) {
+        let entry = IndexEntry { key: &self.key, carries: index.carries(), tid, unique };
+        match rt.storage().index_insert_entry(txn.storage(), index.storage, &entry) {
             Ok(IndexInsert::Done) => Ok(None),
             Ok(IndexInsert::Duplicate { .. }) if unique == Unique::Deferred => {
                 let key = self.key.clone();
@@ -386,8 +391,9 @@ impl Target {
             return Ok(None);
         }
         let mut txn = rt.cx.txn.borrow_mut();
-        match rt.storage().index_insert(txn.storage(), index.storage, &self.key, Tid::NONE, Unique::CheckOnly)
-        {
+        let carries = index.carries();
+        let entry = IndexEntry { key: &self.key, carries, tid: Tid::NONE, unique: Unique::CheckOnly };
+        match rt.storage().index_insert_entry(txn.storage(), index.storage, &entry) {
             Ok(IndexInsert::Done) => Ok(None),
             Ok(IndexInsert::Duplicate { tid }) => Ok(Some(tid)),
             Err(e) => Err(storage_error(e)),
@@ -414,7 +420,8 @@ impl Target {
     pub(crate) fn unique_violation(&mut self, n: usize, row: &[Value], rt: &Rt<'_, '_>) -> SqlError {
         let Some(state) = self.indexes.get_mut(n) else { return SqlError::internal("no such index") };
         let (mut names, mut values) = (String::new(), String::new());
-        for (k, (part, key)) in state.parts.iter_mut().zip(&state.index.keys).enumerate() {
+        let compared = state.parts.iter_mut().zip(&state.index.keys).take(state.index.key_count);
+        for (k, (part, key)) in compared.enumerate() {
             if k > 0 {
                 names.push_str(", ");
                 values.push_str(", ");
@@ -518,16 +525,19 @@ impl Target {
         let index = state.index.clone();
         let mut arena = core::mem::take(&mut self.key);
         arena.clear();
-        // Each row's key: where it ends in the arena, and its check.
+        // Each row's key: where it ends in the arena, and its check; None: the row is left out.
+        let carries = index.carries();
         let mut keys = Vec::with_capacity(rows.len());
         for &row in &rows {
-            let row = row as usize;
-            let mut null = false;
-            for (c, k) in columns.iter().zip(&index.keys) {
-                null |= c.is_null(row);
-                keys::encode_index_vector(k, c, row, &mut arena)?;
-            }
-            keys.push((arena.len(), check_of(&index, null)));
+            let null = keys::encode_entry(&index.keys, &mut arena, |n, k, out| {
+                let c = columns.get(n).ok_or_else(|| SqlError::internal("too few columns to index"))?;
+                keys::encode_index_vector(k, c, row as usize, out)?;
+                Ok(c.is_null(row as usize))
+            })?;
+            keys.push((
+                arena.len(),
+                (!null || index.method != IndexMethod::Hash).then(|| check_of(&index, null)),
+            ));
         }
         let mut start = 0;
         let mut entries: Vec<(IndexEntry<'_>, usize)> = Vec::with_capacity(rows.len());
@@ -535,7 +545,9 @@ impl Target {
             let tid = tids.get(row as usize).copied().unwrap_or(Tid::NONE);
             let key = arena.get(start..end).unwrap_or(&[]);
             start = end;
-            entries.push((IndexEntry { key, tid, unique }, row as usize));
+            if let Some(unique) = unique {
+                entries.push((IndexEntry { key, carries, tid, unique }, row as usize));
+            }
         }
         if !entries.is_sorted_by(|(a, _), (b, _)| a.key <= b.key) {
             entries.sort_by(|(a, _), (b, _)| a.key.cmp(b.key));
@@ -554,7 +566,7 @@ impl Target {
         };
         let mut txn = rt.cx.txn.borrow_mut();
         let done = match sorted.as_slice() {
-            [e] => rt.storage().index_insert(txn.storage(), index.storage, e.key, e.tid, e.unique).map(|i| {
+            [e] => rt.storage().index_insert_entry(txn.storage(), index.storage, e).map(|i| {
                 if let IndexInsert::Duplicate { tid } = i {
                     taken(0, tid);
                 }
