@@ -24,7 +24,7 @@ use crate::{
     builtin::{self, *},
     desc::{
         Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
-        RelationKind,
+        RelationKind, Toast,
     },
     reader::{CatalogReader, ColumnStatistics},
     table::{CatalogTable, Row},
@@ -211,6 +211,7 @@ impl Catalog {
         let kind = match class.char("relkind") {
             b'i' => RelationKind::Index,
             b'S' => RelationKind::Sequence,
+            b't' => RelationKind::Toast,
             b'v' if crate::views::is_computed(class.text("relname"), schema) => RelationKind::Virtual,
             b'v' => RelationKind::View,
             _ => RelationKind::Table,
@@ -222,16 +223,24 @@ impl Catalog {
             _ => None,
         };
         let attributes = self.load_attributes(snapshot, oid)?;
+        let option = |name: &str| {
+            class.array("reloptions").iter().find_map(|o| match o {
+                Value::Text(o) => o.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok(),
+                _ => None,
+            })
+        };
         if kind == RelationKind::Table {
             // Storage knows no options: whoever writes to the table has loaded it.
-            let option = class.array("reloptions").iter().find_map(|o| match o {
-                Value::Text(o) => o.strip_prefix("fillfactor=")?.parse().ok(),
-                _ => None,
-            });
-            let _ = self.storage.set_fill_factor(RelId(class.oid("relfilenode")), option);
+            let fill_factor = option("fillfactor").and_then(|f| u8::try_from(f).ok());
+            let _ = self.storage.set_fill_factor(RelId(class.oid("relfilenode")), fill_factor);
+        }
+        let toast = self.load_toast(snapshot, class.oid("reltoastrelid"))?;
+        if let Some(t) = &toast {
+            // Chunks are not updated: nothing is kept free for it.
+            let _ = self.storage.set_fill_factor(t.heap, Some(100));
         }
         let indexes = match kind {
-            RelationKind::Table => self.load_indexes(snapshot, oid, &attributes)?,
+            RelationKind::Table | RelationKind::Toast => self.load_indexes(snapshot, oid, &attributes)?,
             _ => Vec::new(),
         };
         Ok(Some(Arc::new(Relation {
@@ -245,12 +254,33 @@ impl Catalog {
             attributes,
             indexes,
             constraints: self.load_constraints(snapshot, oid)?,
+            toast,
+            toast_target: option("toast_tuple_target"),
             view,
             foreign_keys: self.load_foreign_keys(snapshot, "conrelid", &class)?,
             referenced_by: self.load_foreign_keys(snapshot, "confrelid", &class)?,
             row_estimate: f64::from(class.float("reltuples")),
             page_estimate: class.int("relpages") as u32,
         })))
+    }
+
+    /// Where the chunks of large values are.
+    fn load_toast(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Toast>> {
+        if oid == 0 {
+            return Ok(None);
+        }
+        let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(oid)])? else {
+            return Ok(None);
+        };
+        let Some(row) = self.find_one(snapshot, PG_INDEX, &["indrelid"], &[Value::Oid(oid)])? else {
+            return Ok(None);
+        };
+        let index_oid = row.oid("indexrelid");
+        let Some(index) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(index_oid)])? else {
+            return Ok(None);
+        };
+        let storage = |r: &Row| RelId(r.oid("relfilenode"));
+        Ok(Some(Toast { oid, heap: storage(&class), index_oid, index: storage(&index) }))
     }
 
     fn load_attributes(&self, snapshot: &Snapshot, oid: Oid) -> Result<Vec<Attribute>> {
@@ -280,6 +310,8 @@ impl Catalog {
                 },
                 dropped: r.bool("attisdropped"),
                 collation: r.oid("attcollation"),
+                storage: r.char("attstorage"),
+                compression: r.char("attcompression"),
             })
             .collect();
         list.sort_by_key(|a| a.attnum);
@@ -605,7 +637,7 @@ impl CatalogReader for Reader<'_> {
         self.through(get, |s| self.catalog.load_statistics(s, relation, attnum), put)
     }
     fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)> {
-        if relation.kind != RelationKind::Table {
+        if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
             return None;
         }
         let s = self.catalog.storage.relation_stats(relation.storage).ok()?;

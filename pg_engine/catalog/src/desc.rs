@@ -12,6 +12,8 @@ pub enum RelationKind {
     Index,
     Sequence,
     View,
+    /// Large values of a table, in chunks.
+    Toast,
     /// Rows computed by the engine (statistics views' sources, settings), not stored.
     Virtual,
 }
@@ -39,6 +41,23 @@ pub struct Attribute {
     pub dropped: bool,
     /// Collation.
     pub collation: Oid,
+    /// `attstorage`: `p` PLAIN, `e` EXTERNAL, `x` EXTENDED, `m` MAIN.
+    pub storage: u8,
+    /// `attcompression`: `l` LZ4, 0 the default.
+    pub compression: u8,
+}
+
+/// Where a table's large values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Toast {
+    /// `pg_class.oid` of the relation of chunks.
+    pub oid: Oid,
+    /// Its storage.
+    pub heap: pg_storage::RelId,
+    /// `pg_class.oid` of its index.
+    pub index_oid: Oid,
+    /// The index's storage.
+    pub index: pg_storage::RelId,
 }
 
 /// How an index is organised.
@@ -209,6 +228,10 @@ pub struct Relation {
     pub foreign_keys: Vec<Arc<ForeignKey>>,
     /// Foreign keys that refer to this table.
     pub referenced_by: Vec<Arc<ForeignKey>>,
+    /// Where its large values go; `None`: it has no columns that could be large.
+    pub toast: Option<Toast>,
+    /// `toast_tuple_target`, if set.
+    pub toast_target: Option<u32>,
     /// A view's query text.
     pub view: Option<String>,
     /// Rows and pages as of the last ANALYZE or VACUUM (−1: never).

@@ -42,6 +42,7 @@ pub mod views;
 pub use cache::{Catalog, Reader};
 pub use desc::{
     Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
+    Toast,
 };
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use txn::{DeferredCheck, Txn, storage_error};

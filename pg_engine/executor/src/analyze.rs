@@ -12,7 +12,7 @@ use pg_functions::registry;
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, Value};
 
-use crate::{context::ExecContext, ddl::Ddl, keys, node::scan};
+use crate::{context::ExecContext, ddl::Ddl, keys, large::RowFormat};
 
 /// Rows sampled.
 const SAMPLE: usize = 30_000;
@@ -61,13 +61,13 @@ impl Lcg {
 pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContext<'_>) -> Result<()> {
     let ddl = Ddl::new(cx, "ANALYZE")?;
     let relation = ddl.relock(relation, LockMode::ShareUpdateExclusive)?;
-    let (layout, missing) = scan::layout(&relation);
+    let format = RowFormat::of(&relation);
     let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
     // Reservoir sampling keeps (position, row), from pages that were chosen at random if there are many.
     let mut sample: Vec<(u64, Vec<Value>)> = Vec::new();
     let mut seen = 0u64;
     let mut random = Lcg(u64::from(relation.oid) ^ 0x5bd1_e995);
-    let mut failure = None;
+    let mut page = Vec::new();
     let snapshot = cx.txn.borrow_mut().snapshot();
     let blocks = chosen(stats.pages, &mut random);
     let scanned: u32 = blocks.iter().map(|b| b.end - b.start).sum();
@@ -79,26 +79,24 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
             let row = |_, payload: &[u8]| {
                 let position = seen;
                 seen += 1;
-                let slot = if sample.len() < SAMPLE {
-                    None
+                let slot = if sample.len() + page.len() < SAMPLE {
+                    usize::MAX
                 } else {
                     let k = random.below(seen) as usize;
                     if k >= SAMPLE {
                         return;
                     }
-                    Some(k)
+                    k
                 };
-                match layout.decode(payload, &missing) {
-                    Err(e) => failure = Some(e),
-                    Ok(row) => match slot.and_then(|k| sample.get_mut(k)) {
-                        Some(s) => *s = (position, row),
-                        None => sample.push((position, row)),
-                    },
-                }
+                page.push((slot, position, format.take(payload)));
             };
             let more = heap.next_page(row).map_err(storage_error)?;
-            if let Some(e) = failure.take() {
-                return Err(e);
+            for (slot, position, taken) in page.drain(..) {
+                let row = format.complete_narrow(taken?, MAX_WIDTH, cx)?;
+                match sample.get_mut(slot) {
+                    Some(s) => *s = (position, row),
+                    None => sample.push((position, row)),
+                }
             }
             if !more {
                 break;

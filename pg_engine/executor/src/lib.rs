@@ -39,6 +39,7 @@ mod expr;
 mod foreign_key;
 mod host;
 mod keys;
+mod large;
 mod node;
 mod prepared;
 pub mod session;

@@ -9,10 +9,7 @@ use pg_catalog::{DeferredCheck, Index, Relation, storage_error};
 use pg_storage::{IndexEntry, IndexInsert, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, Value};
 
-use crate::{
-    context::ExecContext,
-    node::{modify::unique_violation, scan},
-};
+use crate::{context::ExecContext, large::RowFormat, node::modify::unique_violation};
 
 /// A row whose key was taken.
 pub(crate) struct Recheck {
@@ -64,17 +61,17 @@ fn recheck(cx: &ExecContext<'_>, table: &Arc<Relation>, index: &Index, key: &[u8
     let storage = cx.engine.storage();
     let mut txn = cx.txn.borrow_mut();
     let snapshot = txn.latest_snapshot();
-    let (layout, missing) = scan::layout(table);
+    let format = RowFormat::of(table);
     let row = storage
-        .heap_fetch(table.storage, tid, &snapshot, |_, payload| layout.decode(payload, &missing))
+        .heap_fetch(table.storage, tid, &snapshot, |_, payload| format.take(payload))
         .map_err(storage_error)?;
-    let Some(row) = row.transpose()? else { return Ok(()) };
+    let Some(taken) = row.transpose()? else { return Ok(()) };
     let entry = IndexEntry { key, carries: index.carries(), tid, unique: Unique::CheckOnly };
     let found = storage.index_insert_entry(txn.storage(), index.storage, &entry).map_err(storage_error)?;
     drop(txn);
     match found {
         IndexInsert::Done => Ok(()),
-        IndexInsert::Duplicate { .. } => Err(violation(cx, table, index, &row)),
+        IndexInsert::Duplicate { .. } => Err(violation(cx, table, index, &format.complete(taken, cx)?)),
     }
 }
 

@@ -11,7 +11,7 @@ use pg_plan::{
     Utility,
     utility::{CreateTable, CreateTableAs, Lock, Vacuum, VacuumTarget},
 };
-use pg_storage::LockMode;
+use pg_storage::{LockMode, RelId, VacuumStats};
 use pg_types::{Result, SqlError, SqlState};
 
 use crate::{
@@ -194,7 +194,7 @@ fn targets(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<Vec<(Arc<Relat
 
 fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
     for (relation, columns) in targets(&v.targets, cx)? {
-        if relation.kind != RelationKind::Table {
+        if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
             let text = format!(
                 "skipping \"{}\" --- cannot vacuum non-tables or special system tables",
                 relation.name
@@ -210,12 +210,11 @@ fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
             ddl.rebuild_indexes(relation.oid)?;
             None
         } else {
-            let mut error = None;
-            let done = cx.engine.storage().vacuum_until(relation.storage, || {
-                error = cx.checkpoint().err();
-                error.is_none()
-            });
-            Some(error.map_or_else(|| done.map_err(storage_error), Err)?)
+            let stats = vacuum_heap(relation.storage, cx)?;
+            if let Some(toast) = relation.toast {
+                vacuum_heap(toast.heap, cx)?;
+            }
+            Some(stats)
         };
         if v.verbose
             && let Some(s) = stats
@@ -238,6 +237,16 @@ fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
         }
     }
     done("VACUUM")
+}
+
+/// Removes what is dead in a heap.
+fn vacuum_heap(heap: RelId, cx: &ExecContext<'_>) -> Result<VacuumStats> {
+    let mut error = None;
+    let done = cx.engine.storage().vacuum_until(heap, || {
+        error = cx.checkpoint().err();
+        error.is_none()
+    });
+    error.map_or_else(|| done.map_err(storage_error), Err)
 }
 
 fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {

@@ -21,13 +21,13 @@ use pg_catalog::{
     storage_error,
 };
 use pg_storage::{Fault, LockMode, Observer, Problem, RelId, RelationKind as StorageKind, Tid};
-use pg_types::{Oid, Result, SqlError, SqlState, Value, tuple::TupleLayout};
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use platform::task;
 
 use crate::{
     context::{ExecContext, Rt},
     ddl::{Ddl, entry::EntryMaker},
-    node::scan,
+    large::RowFormat,
 };
 
 /// Most problems that are listed; a volume with more is lost anyway.
@@ -181,7 +181,9 @@ impl Keys {
 fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<()> {
     cx.engine.lock(&mut cx.txn.borrow_mut(), oid, LockMode::AccessShare)?;
     let Some(relation) = cx.reader()?.relation_by_oid(oid)? else { return Ok(()) };
-    if relation.kind != RelationKind::Table || relation.indexes.is_empty() {
+    if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast)
+        || (relation.indexes.is_empty() && relation.toast.is_none())
+    {
         return Ok(());
     }
     let ddl = Ddl::reading(cx);
@@ -196,12 +198,12 @@ fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<
             Ok(_) | Err(_) => {}
         }
     }
-    let (layout, missing) = scan::layout(&relation);
+    let format = RowFormat::of(&relation);
     ddl.with_rt(|rt| {
         for keys in &mut indexes {
-            entries(&relation, keys, (&layout, &missing), rt, gather)?;
+            entries(&relation, keys, &format, rt, gather)?;
         }
-        rows_in_indexes(&relation, &mut indexes, (&layout, &missing), rt, gather)
+        check_rows(&relation, &mut indexes, &format, rt, gather)
     })
 }
 
@@ -209,14 +211,18 @@ fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<
 fn entries(
     relation: &Relation,
     keys: &mut Keys,
-    (layout, missing): (&TupleLayout, &[Value]),
+    format: &RowFormat,
     rt: &Rt<'_, '_>,
     gather: &mut Gather<'_, '_>,
 ) -> Result<()> {
     let index = keys.index.storage;
     let checked = rt.storage().verify_entries(index, relation.storage, gather, &mut |key, version| {
-        // What cannot be decoded or computed matches nothing.
-        let row = layout.decode(version, missing);
+        // What cannot be decoded or computed matches nothing; but the large values of a version that no one sees any more may
+        // be gone before it.
+        let row = format.decode(version, rt.cx);
+        if row.is_err() && pg_types::tuple::is_wrapped(version) {
+            return true;
+        }
         row.and_then(|row| keys.of(&row, rt)).is_ok_and(|k| k.as_deref() == Some(key))
     });
     gather.finished()?;
@@ -238,11 +244,11 @@ fn unfinished(rel: RelId, e: &pg_storage::StorageError, gather: &mut Gather<'_, 
     gather.at(rel, fault);
 }
 
-/// Every row that a snapshot sees has its entries.
-fn rows_in_indexes(
+/// Every row that a snapshot sees can be read, with its large values, and has its entries.
+fn check_rows(
     relation: &Relation,
     indexes: &mut [Keys],
-    (layout, missing): (&TupleLayout, &[Value]),
+    format: &RowFormat,
     rt: &Rt<'_, '_>,
     gather: &mut Gather<'_, '_>,
 ) -> Result<()> {
@@ -261,9 +267,16 @@ fn rows_in_indexes(
             unfinished(relation.storage, &e, gather);
         }
         for (tid, payload) in &page {
-            let Ok(row) = layout.decode(payload, missing) else {
-                gather.at(relation.storage, Fault::Failed("a row cannot be decoded"));
-                continue;
+            let row = match format.decode(payload, rt.cx) {
+                Ok(row) => row,
+                Err(e) if e.state() == SqlState::DATA_CORRUPTED && pg_types::tuple::is_wrapped(payload) => {
+                    gather.at(relation.storage, Fault::Failed("a large value of a row cannot be read"));
+                    continue;
+                }
+                Err(_) => {
+                    gather.at(relation.storage, Fault::Failed("a row cannot be decoded"));
+                    continue;
+                }
             };
             for keys in indexes.iter_mut() {
                 let index = keys.index.storage;

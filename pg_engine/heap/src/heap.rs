@@ -432,6 +432,28 @@ impl<'a> Heap<'a> {
         Ok(RowOutcome::Done { tid, hot: false })
     }
 
+    /// Removes a row that this command itself has added, for good: later commands must not see it either. Does nothing to any
+    /// other row.
+    pub fn take_back(&self, work: &mut Work, tid: Tid) -> Result<()> {
+        let xid = work.writing_xid();
+        self.pool().wal().throttle()?;
+        let mut guard = self.pool().write(self.rel, tid.block)?;
+        let Some((at, old, _)) = tuple::at(&guard, tid.slot) else { return Ok(()) };
+        if !work.is_own(old.xmin) || old.is_doomed() {
+            return Ok(());
+        }
+        self.keep_locks(work, tid, &old, xid, None);
+        let flags = old.flags & !XMAX_FLAGS | KEYS_CHANGED;
+        let mut ops = Ops::new();
+        write_xmax(&mut ops, at, &Header { xmax: xid, cmax: work.command(), flags, ..old });
+        self.change(xid, &mut [(&mut guard, &ops)]);
+        note_doom(&mut guard, xid);
+        self.rel.live.fetch_sub(1, Ordering::Relaxed);
+        self.rel.dead.fetch_add(1, Ordering::Relaxed);
+        work.count(self.rel.id, 0, 1);
+        Ok(())
+    }
+
     /// Locks a row version until the transaction (or savepoint level) ends, and the versions that others have made of it
     /// meanwhile without standing in the way.
     pub fn lock(&self, work: &mut Work, tid: Tid, mode: RowLock, policy: WaitPolicy) -> Result<RowOutcome> {

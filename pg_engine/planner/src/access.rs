@@ -93,7 +93,7 @@ impl Planner<'_> {
                 e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
             }
         };
-        if table.relation.kind != RelationKind::Table {
+        if !is_heap(&table.relation) {
             return Ok(best);
         }
         let mut best_cost = sort(&best);
@@ -290,7 +290,7 @@ impl Planner<'_> {
         outer: &ColumnSet,
         needed: &ColumnSet,
     ) -> Result<Option<(Sub, Vec<(u32, Expr)>)>> {
-        if table.relation.kind != RelationKind::Table || table.relation.indexes.is_empty() {
+        if !is_heap(&table.relation) || table.relation.indexes.is_empty() {
             return Ok(None);
         }
         let own = ColumnSet::of(table.columns.iter().map(|(c, _)| c.id));
@@ -538,4 +538,8 @@ fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> V
         });
     }
     order
+}
+
+fn is_heap(relation: &pg_catalog::Relation) -> bool {
+    matches!(relation.kind, RelationKind::Table | RelationKind::Toast)
 }

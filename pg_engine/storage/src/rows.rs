@@ -130,6 +130,23 @@ impl Storage {
         self.check_written(txn, rel, Some(tid))?;
         Ok(outcome)
     }
+    /// Removes a row that this very command added: no one has seen it.
+    pub fn heap_take_back(&self, txn: &mut Transaction, rel: RelId, tid: Tid) -> Result<()> {
+        self.heap(&*self.opened(rel)?)?.take_back(&mut txn.work, tid)
+    }
+    /// A number for a large value in a heap of such, never 0 and always the next one. `last` finds the greatest in use; it is
+    /// asked once after the volume was opened.
+    pub fn next_value_id(&self, heap: RelId, last: impl FnOnce() -> Result<u32>) -> Result<u32> {
+        let open = self.opened(heap)?;
+        if open.next_value.load(Ordering::Acquire) == 0 {
+            let next = last()?.wrapping_add(1).max(1);
+            let _ = open.next_value.compare_exchange(0, next, Ordering::AcqRel, Ordering::Acquire);
+        }
+        let step = |n: u32| Some(n.wrapping_add(1).max(1));
+        open.next_value
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, step)
+            .map_err(|_| StorageError::NoSuchRelation(heap))
+    }
     /// Locks a row version until the transaction or savepoint level ends. Needs no transaction id and writes nothing, unless the
     /// transaction holds very many.
     pub fn heap_lock(

@@ -48,6 +48,8 @@ pub(crate) struct Open {
     pub wanted: AtomicBool,
     /// Snapshots with an older xmin must not use this index; of a heap: a new index of it.
     pub usable_from: AtomicU64,
+    /// Of a heap of large values: the next value's id; 0: not known yet.
+    pub next_value: AtomicU32,
 }
 
 impl Open {
@@ -236,6 +238,7 @@ impl Storage {
             gate: RwLock::new(()),
             wanted: AtomicBool::new(false),
             usable_from: AtomicU64::new(0),
+            next_value: AtomicU32::new(0),
         });
         Ok(self.open.write().entry(rel).or_insert(fresh).clone())
     }

@@ -84,6 +84,8 @@ impl CatalogDef {
                 missing: None,
                 dropped: false,
                 collation: typeinfo::get(c.ty).map_or(0, |t| t.collation),
+                storage: typeinfo::get(c.ty).map_or(b'p', |t| t.storage),
+                compression: 0,
             })
             .collect();
         let indexes =
@@ -99,6 +101,8 @@ impl CatalogDef {
             attributes,
             indexes,
             constraints: Vec::new(),
+            toast: None,
+            toast_target: None,
             view: None,
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),

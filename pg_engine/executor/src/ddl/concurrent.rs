@@ -21,7 +21,7 @@ use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, LockTag, Tid, Uni
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::{Ddl, entry::EntryMaker, index::NewIndex};
-use crate::{context::ExecContext, node::scan};
+use crate::{context::ExecContext, large::RowFormat};
 
 /// Between two looks at the locks.
 const LOOK: Duration = Duration::from_millis(2);
@@ -103,7 +103,7 @@ impl Ddl<'_, '_> {
         // It may have been dropped meanwhile.
         let Some(index) = found else { return Ok(()) };
         let mut maker = EntryMaker::of(self, &relation, &index)?;
-        let (layout, missing) = scan::layout(&relation);
+        let format = RowFormat::of(&relation);
         let storage = self.cx.engine.storage();
         let snapshot = self.cx.txn.borrow_mut().latest_snapshot();
         let blocks = storage.relation_stats(relation.storage).map_err(storage_error)?.pages;
@@ -118,7 +118,7 @@ impl Ddl<'_, '_> {
             let mut entries = Vec::with_capacity(rows.len());
             self.with_rt(|rt| {
                 for (tid, payload) in &rows {
-                    let (row, mut key) = (layout.decode(payload, &missing)?, Vec::with_capacity(16));
+                    let (row, mut key) = (format.decode(payload, rt.cx)?, Vec::with_capacity(16));
                     if let Some(null) = maker.put(&row, rt, &mut key)? {
                         entries.push((key, *tid, null));
                     }

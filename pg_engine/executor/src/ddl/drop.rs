@@ -66,11 +66,12 @@ impl Ddl<'_, '_> {
         };
         if kind_word(r.kind) != word {
             let article = if word == "index" { "an" } else { "a" };
-            return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{}\" is not {article} {word}", r.name),
-            )
-            .hint(format!(
+            let error =
+                SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not {article} {word}", r.name));
+            if r.kind == RelationKind::Toast {
+                return Err(error);
+            }
+            return Err(error.hint(format!(
                 "Use DROP {} to remove {} {}.",
                 kind_word(r.kind).to_uppercase(),
                 match r.kind {

@@ -17,17 +17,17 @@ use pg_catalog::{
 };
 use pg_plan::utility::CreateIndex;
 use pg_storage::{
-    Distinct, IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind,
+    Distinct, IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind, Storage,
     StorageError, Tid,
 };
 use pg_types::{
     Oid, Result, SqlError, SqlState, SqlType, Value,
-    tuple::TupleLayout,
+    tuple::is_wrapped,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
 use super::{Address, Ddl, Dependency, entry::EntryMaker};
-use crate::node::scan;
+use crate::large::{BATCH_BYTES, RowFormat};
 
 /// Most tasks of one build.
 const MAX_TASKS: usize = 8;
@@ -263,7 +263,9 @@ impl Ddl<'_, '_> {
         let tasks = (pages / PAGES_WORTH_A_TASK).clamp(1, platform::task::core_count().clamp(1, MAX_TASKS));
         let budget = self.build_memory() / tasks;
         let workers = (0..tasks)
-            .map(|_| StoredKeys::new(new, storage.index_sorter(index, budget).map_err(storage_error)?))
+            .map(|_| {
+                StoredKeys::new(new, storage.index_sorter(index, budget).map_err(storage_error)?, storage)
+            })
             .collect::<Result<Vec<_>>>()?;
         let mut canceled = None;
         let pause = || {
@@ -286,13 +288,13 @@ impl Ddl<'_, '_> {
     /// The keys of an index with expressions or a predicate.
     fn computed_keys(&self, new: &NewIndex<'_>, heap: RelId, index: RelId) -> Result<IndexSorter> {
         let mut maker = EntryMaker::of_new(self, new)?;
-        let (layout, missing) = scan::layout(new.relation);
+        let format = RowFormat::of(new.relation);
         let storage = self.cx.engine.storage();
         let mut sorter = storage.index_sorter(index, self.build_memory()).map_err(storage_error)?;
         let mut key = Vec::new();
         self.with_rt(|rt| {
             let mut add = |tid: Tid, payload: &[u8]| -> Result<()> {
-                let row = layout.decode(payload, &missing)?;
+                let row = format.decode(payload, rt.cx)?;
                 key.clear();
                 let Some(null) = maker.put(&row, rt, &mut key)? else { return Ok(()) };
                 sorter.push(&key, tid, !null || new.nulls_not_distinct).map_err(storage_error)
@@ -337,9 +339,10 @@ impl Ddl<'_, '_> {
         )
         .table(relation.schema_name.clone(), relation.name.clone())
         .constraint(new.name);
-        let (layout, missing) = scan::layout(relation);
-        let row = self.cx.engine.storage().heap_fetch_version(heap, tid, |p| layout.decode(p, &missing));
-        let Ok(Some(Ok(row))) = row else { return error };
+        let format = RowFormat::of(relation);
+        let row = self.cx.engine.storage().heap_fetch_version(heap, tid, |p| format.take(p));
+        let Ok(Some(Ok(taken))) = row else { return error };
+        let Ok(row) = format.complete(taken, self.cx) else { return error };
         let mut names = Vec::new();
         let mut values = Vec::new();
         for k in new.keys.iter().take(new.key_count) {
@@ -369,8 +372,10 @@ impl From<StorageError> for Failure {
 /// Collects the keys of stored columns, a batch at a time.
 struct StoredKeys {
     sorter: IndexSorter,
-    layout: TupleLayout,
-    missing: Vec<Value>,
+    format: RowFormat,
+    storage: Arc<Storage>,
+    /// Rows with large values, whose pages must be let go first.
+    waiting: Vec<(Tid, Vec<u8>)>,
     keys: Vec<IndexKey>,
     /// Attribute indexes, ascending, and the type of each.
     wanted: Vec<usize>,
@@ -382,14 +387,15 @@ struct StoredKeys {
     skips_nulls: bool,
     builders: Vec<VectorBuilder>,
     tids: Vec<Tid>,
+    /// Bytes of large values in the batch.
+    fetched: usize,
     key: Vec<u8>,
     failure: Option<SqlError>,
 }
 
 impl StoredKeys {
-    fn new(new: &NewIndex<'_>, sorter: IndexSorter) -> Result<Self> {
+    fn new(new: &NewIndex<'_>, sorter: IndexSorter, storage: &Arc<Storage>) -> Result<Self> {
         let relation = new.relation;
-        let (layout, missing) = scan::layout(relation);
         let keys = new.keys.clone();
         let attribute = |k: &IndexKey| k.attnum as usize - 1;
         let mut wanted: Vec<usize> = keys.iter().map(attribute).collect();
@@ -404,8 +410,9 @@ impl StoredKeys {
         Ok(Self {
             places: keys.iter().map(place).collect(),
             sorter,
-            layout,
-            missing,
+            format: RowFormat::of(relation),
+            storage: storage.clone(),
+            waiting: Vec::new(),
             keys,
             wanted,
             types,
@@ -413,22 +420,48 @@ impl StoredKeys {
             skips_nulls: new.method == IndexMethod::Hash,
             builders: Vec::new(),
             tids: Vec::new(),
+            fetched: 0,
             key: Vec::new(),
             failure: None,
         })
     }
 
     fn decode(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
-        if self.builders.is_empty() {
-            self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, BATCH_ROWS)));
+        if is_wrapped(payload) {
+            self.waiting.push((tid, payload.to_vec()));
+            return Ok(());
         }
-        self.layout.decode_into(payload, &self.wanted, &self.missing, &mut self.builders)?;
+        self.start();
+        self.format.layout.decode_into(payload, &self.wanted, &self.format.missing, &mut self.builders)?;
         self.tids.push(tid);
         if self.tids.len() < BATCH_ROWS { Ok(()) } else { self.flush() }
     }
 
+    fn start(&mut self) {
+        if self.builders.is_empty() {
+            self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, BATCH_ROWS)));
+        }
+    }
+
+    /// Takes up the rows that wait; no page is latched.
+    fn settle(&mut self) -> Result<()> {
+        for (tid, payload) in core::mem::take(&mut self.waiting) {
+            self.start();
+            let mut pause = || Ok(());
+            let means = (&self.storage, &mut pause as pg_toast::Pause<'_>);
+            let fetched = self.format.decode_into(&payload, &self.wanted, &[], &mut self.builders, means)?;
+            self.tids.push(tid);
+            self.fetched += fetched;
+            if self.tids.len() >= BATCH_ROWS || self.fetched >= BATCH_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes keys of the rows at hand.
     fn flush(&mut self) -> Result<()> {
+        self.fetched = 0;
         let columns: Vec<_> = self.builders.drain(..).map(VectorBuilder::finish).collect();
         for (row, tid) in self.tids.drain(..).enumerate() {
             self.key.clear();
@@ -456,11 +489,14 @@ impl IndexWorker for StoredKeys {
         }
     }
     fn goes_on(&mut self) -> bool {
+        if self.failure.is_none() && !self.waiting.is_empty() {
+            self.failure = self.settle().err();
+        }
         self.failure.is_none()
     }
     fn finish(&mut self) {
         if self.failure.is_none() {
-            self.failure = self.flush().err();
+            self.failure = self.settle().and_then(|()| self.flush()).err();
             self.sorter.sort();
         }
     }

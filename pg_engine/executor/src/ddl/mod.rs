@@ -12,6 +12,7 @@ pub(crate) mod rewrite;
 pub(crate) mod role;
 pub(crate) mod sequence;
 pub(crate) mod table;
+mod toast;
 pub(crate) mod view;
 
 use alloc::{
@@ -47,6 +48,7 @@ pub(crate) fn kind_word(kind: RelationKind) -> &'static str {
         RelationKind::Index => "index",
         RelationKind::Sequence => "sequence",
         RelationKind::View => "view",
+        RelationKind::Toast => "toast table",
     }
 }
 

@@ -10,13 +10,13 @@ use pg_catalog::{
 };
 use pg_plan::utility::Truncate;
 use pg_storage::{LockMode, RelId, RelationKind as StorageKind};
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, tuple::TupleLayout};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value};
 
 use super::{Ddl, index::NewIndex};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
-    node::scan,
+    large::{RowFormat, Taken},
 };
 
 /// Rows inserted at a time.
@@ -30,17 +30,16 @@ impl Ddl<'_, '_> {
         relation: &Relation,
         mut f: impl FnMut(&[Value], &Rt<'_, '_>) -> Result<()>,
     ) -> Result<()> {
-        let (layout, missing) = scan::layout(relation);
+        let format = RowFormat::of(relation);
         self.with_rt(|rt| {
             let mut scan =
                 rt.storage().heap_scan(relation.storage, rt.snapshot, None).map_err(storage_error)?;
-            let mut rows: Vec<Result<Vec<Value>>> = Vec::new();
+            let mut rows: Vec<Result<Taken>> = Vec::new();
             loop {
-                let more = scan
-                    .next_page(|_, payload| rows.push(layout.decode(payload, &missing)))
-                    .map_err(storage_error)?;
+                let more =
+                    scan.next_page(|_, payload| rows.push(format.take(payload))).map_err(storage_error)?;
                 for row in rows.drain(..) {
-                    f(&row?, rt)?;
+                    f(&format.complete(row?, self.cx)?, rt)?;
                 }
                 self.cx.checkpoint()?;
                 if !more {
@@ -128,7 +127,8 @@ impl Ddl<'_, '_> {
         mut map: impl FnMut(&mut Vec<Value>, &Rt<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         let heap = self.new_heap()?;
-        let layout = TupleLayout::new(new_types);
+        let (renewed, old_toast) = self.renew_toast(old)?;
+        let format = RowFormat::with_types(&renewed, new_types);
         let mut pending: Vec<Vec<u8>> = Vec::new();
         let flush = |pending: &mut Vec<Vec<u8>>| -> Result<()> {
             let payloads: Vec<&[u8]> = pending.iter().map(Vec::as_slice).collect();
@@ -151,7 +151,13 @@ impl Ddl<'_, '_> {
             }
             map(&mut row, rt)?;
             let mut payload = Vec::with_capacity(64);
-            layout.encode(&row, &mut payload)?;
+            format.layout.encode(&row, &mut payload)?;
+            if format.is_large(payload.len()) {
+                let whole = core::mem::take(&mut payload);
+                let mut txn = self.cx.txn.borrow_mut();
+                let means = (self.cx.engine.storage(), txn.storage());
+                format.shrink(&whole, &mut payload, means, &mut || self.cx.checkpoint())?;
+            }
             pending.push(payload);
             if pending.len() >= CHUNK {
                 flush(&mut pending)?;
@@ -161,6 +167,7 @@ impl Ddl<'_, '_> {
         flush(&mut pending)?;
         self.point_to(old.oid, heap)?;
         self.drop_storage(old.storage)?;
+        self.drop_toast_storage(old_toast)?;
         // Every row has a value for every column now.
         for a in old.attributes.iter().filter(|a| a.missing.is_some()) {
             let key = [Value::Oid(old.oid), Value::Int2(a.attnum)];
@@ -251,6 +258,8 @@ impl Ddl<'_, '_> {
             // The same catalog row changes twice: the second change must see the first.
             self.step();
             self.drop_storage(relation.storage)?;
+            let (_, old_toast) = self.renew_toast(&relation)?;
+            self.drop_toast_storage(old_toast)?;
             self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| {
                 r.put("reltuples", -1.0f32);
                 r.put("relpages", 0i32);

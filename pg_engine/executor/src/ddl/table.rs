@@ -169,6 +169,7 @@ impl Ddl<'_, '_> {
             self.column_extras(oid, schema, &schema_name, &t.name.name, n as i16 + 1, c)?;
         }
         self.step();
+        self.ensure_toast(oid)?;
         self.create_constraints(oid, &t.constraints)?;
         Ok(Some(oid))
     }

@@ -203,9 +203,11 @@ fn size(cx: &ExecContext<'_>, r: &Arc<Relation>, what: &str) -> i64 {
     let pages = |rel| cx.engine.storage().relation_stats(rel).map_or(0, |s| i64::from(s.pages));
     let own = if r.storage.0 == 0 { 0 } else { pages(r.storage) };
     let indexes: i64 = r.indexes.iter().map(|i| pages(i.storage)).sum();
+    let toast = r.toast.map_or(0, |t| pages(t.heap) + pages(t.index));
     8192 * match what {
         "pg_indexes_size" => indexes,
-        "pg_total_relation_size" => own + indexes,
+        "pg_table_size" => own + toast,
+        "pg_total_relation_size" => own + toast + indexes,
         _ => own,
     }
 }

@@ -11,14 +11,14 @@ use pg_plan::{
     physical::{Attnum, Node, Physical},
 };
 use pg_storage::Tid;
-use pg_types::{Batch, Result, SqlError, Value, tuple::TupleLayout};
+use pg_types::{Batch, Result, SqlError, Value};
 use platform::sync::Mutex;
 
 use super::{
     Compiler, Exec, Operator,
-    scan::{self, CTID, IndexScan, RowReader},
+    scan::{CTID, IndexScan, RowReader},
 };
-use crate::{context::Rt, expr::Compiled};
+use crate::{context::Rt, expr::Compiled, large::RowFormat};
 
 /// The versions that the scans of a recheck yield, by position in the list of tables; `None`: no row (an outer join's).
 type Versions = Arc<Mutex<Vec<Option<Tid>>>>;
@@ -43,14 +43,12 @@ impl Substitutes<'_> {
             }
             _ => return Err(SqlError::internal("a recheck of what is no scan")),
         };
-        let (layout, missing) = scan::layout(relation);
         Ok(Some(Box::new(Substitute {
             relation: relation.clone(),
             reader: RowReader::new(relation, columns)?,
             filter: c.option(filter.as_ref())?,
             index,
-            layout,
-            missing,
+            format: RowFormat::of(relation),
             versions,
             slot,
             done: false,
@@ -65,8 +63,7 @@ struct Substitute {
     filter: Option<Compiled>,
     /// The range of the index must hold for the row too.
     index: Option<(Arc<Index>, IndexScan)>,
-    layout: TupleLayout,
-    missing: Vec<Value>,
+    format: RowFormat,
     versions: Versions,
     slot: usize,
     done: bool,
@@ -76,7 +73,7 @@ impl Substitute {
     /// Is the row within the range that the index scan would read?
     fn in_range(&mut self, payload: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
         let Some((index, scan)) = &mut self.index else { return Ok(true) };
-        let row = self.layout.decode(payload, &self.missing)?;
+        let row = self.format.decode(payload, rt.cx)?;
         let mut key = Vec::new();
         for k in index.keys.iter().take(index.key_count) {
             let v = usize::try_from(k.attnum - 1).ok().and_then(|i| row.get(i)).unwrap_or(&Value::Null);
@@ -104,6 +101,7 @@ impl Operator for Substitute {
         }
         self.reader.start(1);
         self.reader.push(tid, &payload)?;
+        self.reader.settle(rt)?;
         let b = self.reader.finish()?;
         let Some(f) = &mut self.filter else { return Ok(Some(b)) };
         let kept = f.filter(&b, None, rt)?;

@@ -8,12 +8,16 @@ use pg_plan::{expr::Expr, physical::IndexRange};
 use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
-    tuple::TupleLayout,
+    tuple::is_wrapped,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
 use super::{Compiler, Operator};
-use crate::{context::Rt, expr::Compiled};
+use crate::{
+    context::Rt,
+    expr::Compiled,
+    large::{BATCH_BYTES, RowFormat},
+};
 
 /// System columns.
 pub(super) const CTID: i16 = -1;
@@ -23,9 +27,13 @@ const WORTH_PREFETCH: usize = 4;
 
 /// How stored rows of a table become columns.
 pub(crate) struct RowReader {
-    pub(crate) layout: TupleLayout,
-    /// Values of columns that a row is too old to have, by attribute.
-    pub(crate) missing: Vec<Value>,
+    format: RowFormat,
+    /// Attribute indexes of columns whose large values no one looks at.
+    lazy: Vec<usize>,
+    /// Rows of the page at hand that must wait until it is let go, in order.
+    waiting: VecDeque<(Tid, Vec<u8>)>,
+    /// Bytes of large values in the batch.
+    fetched: usize,
     /// Output position and attribute index of stored columns, ascending by attribute.
     stored: Vec<(usize, usize)>,
     wanted: Vec<usize>,
@@ -38,21 +46,9 @@ pub(crate) struct RowReader {
     rows: usize,
 }
 
-/// The layout of a table's rows, dropped columns included.
-pub(crate) fn layout(relation: &Relation) -> (TupleLayout, Vec<Value>) {
-    let types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
-    let missing = if relation.attributes.iter().any(|a| a.missing.is_some()) {
-        relation.attributes.iter().map(|a| a.missing.clone().unwrap_or(Value::Null)).collect()
-    } else {
-        Vec::new()
-    };
-    (TupleLayout::new(&types), missing)
-}
-
 impl RowReader {
     /// For these columns by attribute number.
     pub(crate) fn new(relation: &Relation, columns: &[i16]) -> Result<Self> {
-        let (layout, missing) = layout(relation);
         let mut stored = Vec::new();
         let (mut ctid, mut tableoid) = (None, None);
         for (position, &attnum) in columns.iter().enumerate() {
@@ -80,8 +76,10 @@ impl RowReader {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            layout,
-            missing,
+            format: RowFormat::of(relation),
+            lazy: Vec::new(),
+            waiting: VecDeque::new(),
+            fetched: 0,
             stored,
             wanted,
             types,
@@ -99,16 +97,55 @@ impl RowReader {
         self.builders.extend(self.types.iter().map(|t| VectorBuilder::with_capacity(*t, capacity)));
         self.tids.clear();
         self.rows = 0;
+        self.fetched = 0;
     }
+    /// Adds a row, whose page is latched. After the page has been let go, [`RowReader::settle`] must follow.
+    #[inline]
     pub(super) fn push(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
         if !self.wanted.is_empty() {
-            self.layout.decode_into(payload, &self.wanted, &self.missing, &mut self.builders)?;
+            if is_wrapped(payload) || !self.waiting.is_empty() {
+                self.waiting.push_back((tid, payload.to_vec()));
+                return Ok(());
+            }
+            let (layout, missing) = (&self.format.layout, &self.format.missing);
+            layout.decode_into(payload, &self.wanted, missing, &mut self.builders)?;
         }
+        self.count(tid);
+        Ok(())
+    }
+    /// Adds the rows that had to wait; false: the batch is full, and some may be left for the next.
+    #[inline]
+    pub(super) fn settle(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.waiting.is_empty() { Ok(true) } else { self.settle_waiting(rt) }
+    }
+    #[cold]
+    fn settle_waiting(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        let mut pause = || rt.cx.checkpoint();
+        while self.fetched < BATCH_BYTES
+            && let Some((tid, payload)) = self.waiting.pop_front()
+        {
+            let (wanted, lazy) = (&self.wanted, &self.lazy);
+            let means = (rt.storage(), &mut pause as pg_toast::Pause<'_>);
+            self.fetched += self.format.decode_into(&payload, wanted, lazy, &mut self.builders, means)?;
+            self.count(tid);
+        }
+        Ok(self.fetched < BATCH_BYTES)
+    }
+    fn is_full(&self) -> bool {
+        self.fetched >= BATCH_BYTES
+    }
+    /// Large values of these attributes are not looked at: something of their type may stand for them.
+    pub(super) fn set_lazy(&mut self, attributes: &[usize]) {
+        self.lazy = attributes.to_vec();
+    }
+    fn reset(&mut self) {
+        self.waiting.clear();
+    }
+    fn count(&mut self, tid: Tid) {
         if self.ctid.is_some() {
             self.tids.push(tid_value(tid));
         }
         self.rows += 1;
-        Ok(())
     }
     /// A row whose columns are in an index key.
     fn push_key(&mut self, only: &KeyReader, key: &[u8]) -> Result<()> {
@@ -172,7 +209,7 @@ pub(crate) fn seq_scan(
     types: &[SqlType],
 ) -> Result<Box<dyn Operator>> {
     Ok(match relation.kind {
-        RelationKind::Table => Box::new(SeqScan {
+        RelationKind::Table | RelationKind::Toast => Box::new(SeqScan {
             storage: relation.storage,
             reader: RowReader::new(relation, columns)?,
             filter,
@@ -222,7 +259,8 @@ impl Operator for SeqScan {
             self.reader.start(BATCH_ROWS);
             let reader = &mut self.reader;
             let mut failure = None;
-            while reader.rows < BATCH_ROWS {
+            let mut room = reader.settle(rt)?;
+            while room && reader.rows < BATCH_ROWS {
                 let more = scan.next_page(|tid, payload| {
                     if failure.is_none() {
                         failure = reader.push(tid, payload).err();
@@ -235,6 +273,7 @@ impl Operator for SeqScan {
                     self.done = true;
                     break;
                 }
+                room = reader.settle(rt)?;
             }
             if let Some(a) = &self.activity {
                 a.seq_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
@@ -261,6 +300,7 @@ impl Operator for SeqScan {
     fn reset(&mut self) {
         self.scan = None;
         self.done = false;
+        self.reader.reset();
         self.filter.iter_mut().for_each(Compiled::reset);
     }
     fn filtered(&self) -> u64 {
@@ -522,7 +562,8 @@ impl IndexScan {
         if soon.len() >= WORTH_PREFETCH {
             rt.storage().heap_prefetch(self.heap, soon).map_err(storage_error)?;
         }
-        while self.at < self.tids.len() && self.reader.rows < limit {
+        let mut room = self.reader.settle(rt)?;
+        while room && self.at < self.tids.len() && self.reader.rows < limit {
             let tid = self.tids[self.at];
             if let Some(only) = &self.only {
                 let seen = only.pages.as_ref().is_some_and(|p| p.contains(tid.block));
@@ -542,6 +583,7 @@ impl IndexScan {
             if let Some(r) = row {
                 r?;
             }
+            room = self.reader.settle(rt)?;
         }
         Ok(())
     }
@@ -674,10 +716,10 @@ impl IndexScan {
         let stretches = self.plan_stretches(rt)?;
         let mut scan = rt.storage().heap_scan(self.heap, rt.snapshot, None).map_err(storage_error)?;
         let mut found: Vec<(Vec<u8>, Tid)> = Vec::new();
-        let (layout, missing) = (&self.reader.layout, &self.reader.missing);
+        let format = &self.reader.format;
         let keys = self.index.keys.iter().take(self.index.key_count);
-        let mut add = |tid, payload: &[u8]| -> Result<()> {
-            let row = layout.decode(payload, missing)?;
+        let mut add = |tid, taken| -> Result<()> {
+            let row = format.complete(taken, rt.cx)?;
             let mut key = Vec::new();
             for k in keys.clone() {
                 let v = row.get(k.attnum as usize - 1).unwrap_or(&Value::Null);
@@ -688,19 +730,12 @@ impl IndexScan {
             }
             Ok(())
         };
-        let mut failure = None;
-        while scan
-            .next_page(|tid, payload| {
-                if failure.is_none() {
-                    failure = add(tid, payload).err();
-                }
-            })
-            .map_err(storage_error)?
-        {
+        let mut page = Vec::new();
+        while scan.next_page(|tid, payload| page.push((tid, format.take(payload)))).map_err(storage_error)? {
+            for (tid, taken) in page.drain(..) {
+                add(tid, taken?)?;
+            }
             rt.cx.checkpoint()?;
-        }
-        if let Some(e) = failure {
-            return Err(e);
         }
         found.sort_unstable();
         if self.backward {
@@ -797,11 +832,11 @@ impl Operator for IndexScan {
             self.reader.start(limit.min(64));
             loop {
                 self.fetch(rt, limit)?;
-                if self.reader.rows >= limit || !self.more(rt)? {
+                if self.reader.is_full() || self.reader.rows >= limit || !self.more(rt)? {
                     break;
                 }
             }
-            let at_end = self.reader.rows < limit;
+            let at_end = self.reader.rows < limit && !self.reader.is_full();
             if let Some(b) = self.yield_rows(rt)? {
                 return Ok(Some(b));
             }
@@ -818,6 +853,7 @@ impl Operator for IndexScan {
             only.clear();
             only.pages = None;
         }
+        self.reader.reset();
         self.tids.clear();
         self.at = 0;
         self.target = 32;

@@ -280,7 +280,7 @@ impl Binder<'_> {
         }
         let relation = self.relation(&name)?;
         match relation.kind {
-            RelationKind::Table | RelationKind::Virtual | RelationKind::Sequence => {}
+            RelationKind::Table | RelationKind::Toast | RelationKind::Virtual | RelationKind::Sequence => {}
             RelationKind::View => return self.view(&relation, alias),
             RelationKind::Index => {
                 return Err(SqlError::new(

@@ -22,7 +22,7 @@ impl Binder<'_> {
     pub(super) fn target_relation(&mut self, name: &NameAt, verb: &str) -> Result<Arc<Relation>> {
         let relation = self.relation(name)?;
         let wrong = |what: &str| {
-            SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot {verb} {what} \"{}\"", relation.name))
+            SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot change {what} \"{}\"", relation.name))
         };
         match relation.kind {
             RelationKind::Table
@@ -40,8 +40,9 @@ impl Binder<'_> {
                 format!("cannot open relation \"{}\"", relation.name),
             )
             .detail("This operation is not supported for indexes.")),
-            RelationKind::Sequence => Err(wrong("change sequence")),
-            RelationKind::Virtual => Err(wrong("change system view")),
+            RelationKind::Toast => Err(wrong("TOAST relation")),
+            RelationKind::Sequence => Err(wrong("sequence")),
+            RelationKind::Virtual => Err(wrong("system view")),
         }
     }
 

@@ -25,6 +25,8 @@ fn attribute(n: usize, name: &str, ty: SqlType) -> Attribute {
         missing: None,
         dropped: false,
         collation: 0,
+        storage: b'p',
+        compression: 0,
     }
 }
 
@@ -40,6 +42,8 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         attributes: columns.iter().enumerate().map(|(i, (n, t))| attribute(i + 1, n, *t)).collect(),
         indexes: Vec::new(),
         constraints: Vec::new(),
+        toast: None,
+        toast_target: None,
         view: None,
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),

@@ -10,7 +10,7 @@ use pg_storage::*;
 use crate::{
     ddl::object_key,
     known::{Known, know},
-    workload::{ACCOUNTS, Client, balance},
+    workload::{ACCOUNTS, Client, balance, pointer},
 };
 
 /// Rows a new snapshot sees.
@@ -58,8 +58,14 @@ impl Client {
         for (_, row) in &churn {
             let op = u64::from_be_bytes(row[..8].try_into().unwrap());
             kinds.entry(op).or_default().push(row[8]);
-            assert!(row[9..].iter().all(|b| *b == row[8]));
+            assert!(self.is_whole(row).unwrap());
         }
+        // The chunks that are there are those of the values that rows point to.
+        let wanted: BTreeSet<u32> = churn.iter().filter_map(|(_, row)| pointer(row)).map(|p| p.id).collect();
+        let chunks = visible(s, tables.large);
+        let id = |row: &[u8]| u32::from_le_bytes(row[2..6].try_into().unwrap());
+        let there: BTreeSet<u32> = chunks.iter().map(|(_, row)| id(row)).collect();
+        assert_eq!(there, wanted, "large values");
         for (op, mut k) in kinds {
             k.sort_unstable();
             assert_eq!(k, b"ac", "rows of churn {op:x}");
@@ -79,7 +85,8 @@ impl Client {
         let mut k = know(known);
         let mut relations: BTreeSet<RelId> = s.relations().into_iter().map(|r| r.0).collect();
         let t = tables;
-        for fixed in [t.accounts, t.accounts_key, t.history, t.history_key, t.churn, t.churn_key, t.objects] {
+        let fixed = [t.accounts, t.accounts_key, t.history, t.history_key, t.churn, t.churn_key, t.objects];
+        for fixed in fixed.into_iter().chain([t.large, t.large_key]) {
             assert!(relations.remove(&fixed), "relation {} is gone", fixed.0);
         }
         for (_, o) in &objects {

@@ -16,6 +16,9 @@ pub struct Tables {
     pub history_key: RelId,
     pub churn: RelId,
     pub churn_key: RelId,
+    /// Large values of churn.
+    pub large: RelId,
+    pub large_key: RelId,
     /// Objects that DDL made: a row each.
     pub objects: RelId,
 }

@@ -122,7 +122,7 @@ fn keep(client: &Client, mut r: Random) {
             s.relations().into_iter().filter(|r| r.1 == RelationKind::Heap).map(|r| r.0).collect();
         let _ = match r.below(4) {
             0 => s.checkpoint(),
-            1 => s.vacuum(tables.churn).map(|_| ()),
+            1 => s.vacuum(tables.churn).and_then(|_| s.vacuum(tables.large)).map(|_| ()),
             2 => s.vacuum(tables.accounts).map(|_| ()),
             _ => s.vacuum(heaps[r.below(heaps.len() as u64) as usize]).map(|_| ()),
         };

@@ -6,6 +6,8 @@ use std::{
 };
 
 use pg_storage::*;
+use pg_toast::{Place, ToastError, chunks};
+use pg_types::tuple::External;
 use platform::task;
 
 use crate::known::{Known, Tables, know};
@@ -48,6 +50,23 @@ pub fn balance(payload: &[u8]) -> (u32, i64) {
     )
 }
 
+/// Marks a row of churn whose bytes lie elsewhere.
+const ELSEWHERE: u8 = 0xee;
+
+/// The value that a row of churn points to.
+pub fn pointer(row: &[u8]) -> Option<External> {
+    let number = |i: usize| u32::from_le_bytes(row[i..i + 4].try_into().unwrap());
+    let is_pointer = row.len() == 18 && row[9] == ELSEWHERE;
+    is_pointer.then(|| External { id: number(10), raw: number(14), stored: number(14), compressed: false })
+}
+
+fn storage_error(e: ToastError) -> StorageError {
+    match e {
+        ToastError::Storage(e) => e,
+        e => panic!("large value: {e}"),
+    }
+}
+
 /// Makes the tables, unless an earlier life did so and died before it could tell.
 pub fn create(s: &Arc<Storage>, known: &Mutex<Known>) -> Result<Tables, StorageError> {
     let made = know(known).making;
@@ -62,12 +81,14 @@ pub fn create(s: &Arc<Storage>, known: &Mutex<Known>) -> Result<Tables, StorageE
         Ok((heap, s.create_relation(&mut t, RelationKind::BTree { heap })?))
     };
     let ((accounts, accounts_key), (history, history_key), (churn, churn_key)) = (pair()?, pair()?, pair()?);
+    let (large, large_key) = pair()?;
     let objects = s.create_relation(&mut t, RelationKind::Heap)?;
     for id in 0..ACCOUNTS {
         let tid = s.heap_insert(&mut t, accounts, &account(id, 0))?;
         s.index_insert(&mut t, accounts_key, &id.to_be_bytes(), tid, Unique::Yes)?;
     }
-    let tables = Tables { accounts, accounts_key, history, history_key, churn, churn_key, objects };
+    let tables =
+        Tables { accounts, accounts_key, history, history_key, churn, churn_key, large, large_key, objects };
     know(known).making = Some(tables);
     t.commit()?;
     Ok(tables)
@@ -211,22 +232,66 @@ impl Client {
         assert!(self.s.prepared().is_empty());
     }
 
+    pub fn place(&self) -> Place {
+        Place { heap: self.tables.large, index: self.tables.large_key }
+    }
+
+    /// Writes a large value; gives what its row holds.
+    fn put_large(&self, t: &mut Transaction, key: &[u8], len: usize) -> Result<Vec<u8>, StorageError> {
+        let value = vec![key[8]; len];
+        let id = chunks::write(&self.s, t, self.place(), &value, &mut || Ok(())).map_err(storage_error)?;
+        let mut row = key.to_vec();
+        row.push(ELSEWHERE);
+        row.extend_from_slice(&id.to_le_bytes());
+        row.extend_from_slice(&(len as u32).to_le_bytes());
+        Ok(row)
+    }
+
+    /// Are the bytes of a row of churn, or of its large value, what they were made of?
+    pub fn is_whole(&self, row: &[u8]) -> Result<bool, StorageError> {
+        match pointer(row) {
+            None => Ok(row[9..].iter().all(|b| *b == row[8])),
+            Some(p) => {
+                let value = chunks::read(&self.s, self.place(), &p, &mut || Ok(())).map_err(storage_error)?;
+                Ok(value.iter().all(|b| *b == row[8]))
+            }
+        }
+    }
+
     /// Rows of an operation: 'a' and 'c' stay, 'b' is rolled back to a savepoint.
     fn churn(&self, r: &mut Random, op: u64) -> Result<bool, StorageError> {
         let Self { s, tables, .. } = self;
         let mut t = s.begin(Isolation::ReadCommitted);
-        let put = |t: &mut Transaction, kind: u8, len: usize| {
+        let put = |t: &mut Transaction, kind: u8, len: usize, elsewhere: bool| {
             let mut key = op.to_be_bytes().to_vec();
             key.push(kind);
-            let mut row = key.clone();
-            row.resize(9 + len, kind);
+            let row = match elsewhere {
+                true => self.put_large(t, &key, len)?,
+                false => {
+                    let mut row = key.clone();
+                    row.resize(9 + len, kind);
+                    row
+                }
+            };
             let tid = s.heap_insert(t, tables.churn, &row)?;
-            s.index_insert(t, tables.churn_key, &key, tid, Unique::Yes)
+            s.index_insert(t, tables.churn_key, &key, tid, Unique::Yes)?;
+            Ok::<_, StorageError>((tid, row))
         };
-        let len = if r.one_in(12) { 9000 + r.below(12_000) } else { r.below(4000) } as usize;
-        put(&mut t, b'a', len)?;
+        let elsewhere = r.one_in(3);
+        let len = if elsewhere || r.one_in(12) { 9000 + r.below(12_000) } else { r.below(4000) } as usize;
+        let (tid, row) = put(&mut t, b'a', len, elsewhere)?;
+        if let Some(old) = pointer(&row).filter(|_| r.one_in(2)) {
+            // Another value takes its place.
+            t.next_command();
+            let new = self.put_large(&mut t, &row[..9], len / 2)?;
+            let done = s.heap_update(&mut t, tables.churn, tid, &new, Touched::Nothing)?;
+            if let RowOutcome::Done { tid, hot: false } = done {
+                s.index_insert(&mut t, tables.churn_key, &row[..9], tid, Unique::No)?;
+            }
+            chunks::delete(s, &mut t, self.place(), old.id, &mut || Ok(())).map_err(storage_error)?;
+        }
         let savepoint = t.begin_sub();
-        put(&mut t, b'b', 30)?;
+        put(&mut t, b'b', 30, elsewhere)?;
         if r.one_in(3) {
             let scratch = s.create_relation(&mut t, RelationKind::Heap)?;
             s.heap_insert(&mut t, scratch, &[7; 3000])?;
@@ -235,7 +300,7 @@ impl Client {
             }
         }
         t.rollback_to(savepoint)?;
-        put(&mut t, b'c', 50)?;
+        put(&mut t, b'c', 50, false)?;
         t.release_sub(savepoint)?;
         self.commit(t, op, !r.one_in(3))?;
         Ok(true)
@@ -255,10 +320,12 @@ impl Client {
         assert_eq!((accounts, sum), (ACCOUNTS, 0), "accounts and their sum in a snapshot");
         let mut scan = s.heap_scan(tables.churn, &snapshot, None)?;
         let mut kinds = [0, 0];
-        while scan.next_page(|_, row| {
-            assert!(row[9..].iter().all(|b| *b == row[8]), "a torn row");
+        let mut rows = Vec::new();
+        while scan.next_page(|_, row| rows.push(row.to_vec()))? {}
+        for row in &rows {
+            assert!(self.is_whole(row)?, "a torn row");
             kinds[usize::from(row[8] == b'c')] += 1;
-        })? {}
+        }
         assert_eq!(kinds[0], kinds[1], "rows of churn in a snapshot");
         t.commit()
     }

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, holds_array, nested};
+use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, holds_array, is_wrapped, nested, wrap};
 use crate::{
-    error::Result,
+    error::{Result, SqlError},
     numeric::Numeric,
     oid,
     value::{Interval, TimeTz, Value},
@@ -70,6 +70,9 @@ impl<'a> Reader<'a> {
     pub fn remaining(&self) -> usize {
         self.data.len()
     }
+    pub fn rest(&self) -> &'a [u8] {
+        self.data
+    }
     pub fn finish(&self) -> Result<()> {
         if self.data.is_empty() { Ok(()) } else { Err(corrupt("stored value has bytes left over")) }
     }
@@ -97,7 +100,7 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 impl Field {
     /// Appends the field to a column.
     #[inline]
-    fn push(&self, bytes: &[u8], out: &mut VectorBuilder) -> Result<()> {
+    pub(super) fn push(&self, bytes: &[u8], out: &mut VectorBuilder) -> Result<()> {
         match self.class {
             Physical::Int4 => out.push_i32(i32::from_le_bytes(fixed(bytes)?)),
             Physical::Int8 => out.push_i64(i64::from_le_bytes(fixed(bytes)?)),
@@ -164,10 +167,10 @@ fn load_numeric(bytes: &[u8]) -> Result<Numeric> {
 }
 
 /// A tuple's count and NULL bitmap.
-struct Header<'a> {
-    count: usize,
+pub(super) struct Header<'a> {
+    pub count: usize,
     nulls: &'a [u8],
-    fields: &'a [u8],
+    pub fields: &'a [u8],
 }
 
 impl<'a> Header<'a> {
@@ -177,15 +180,35 @@ impl<'a> Header<'a> {
         let word = u16::from_le_bytes(r.array()?);
         let count = usize::from(word & !HAS_NULLS);
         if count > columns {
-            return Err(corrupt("stored row has more fields than its table has columns"));
+            // The bit of wrapped rows makes for a large number too, so that other rows pay nothing for it.
+            return Err(if is_wrapped(tuple) { wrap::unresolved() } else { too_many() });
         }
         let nulls = if word & HAS_NULLS != 0 { r.take(count.div_ceil(8))? } else { &[] };
         Ok(Self { count, nulls, fields: r.data })
     }
+    /// Of any tuple; true: a wrapped one.
+    pub(super) fn read_any(tuple: &'a [u8], columns: usize) -> Result<(Self, bool)> {
+        if !is_wrapped(tuple) {
+            return Ok((Self::read(tuple, columns)?, false));
+        }
+        let mut r = Reader::new(tuple);
+        let word = u16::from_le_bytes(r.array()?);
+        let count = wrap::count_of(word);
+        if count > columns {
+            return Err(too_many());
+        }
+        let nulls = if word & HAS_NULLS != 0 { r.take(count.div_ceil(8))? } else { &[] };
+        Ok((Self { count, nulls, fields: r.data }, true))
+    }
     #[inline]
-    fn is_null(&self, i: usize) -> bool {
+    pub(super) fn is_null(&self, i: usize) -> bool {
         self.nulls.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 != 0)
     }
+}
+
+#[cold]
+fn too_many() -> SqlError {
+    corrupt("stored row has more fields than its table has columns")
 }
 
 impl TupleLayout {

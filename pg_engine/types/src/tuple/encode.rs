@@ -121,7 +121,7 @@ fn mismatch(field: &Field) -> SqlError {
 }
 
 /// Writes count and NULL bitmap.
-fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
+pub(super) fn header(count: usize, nulls: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&(count as u16).to_le_bytes());
     let mut any = false;

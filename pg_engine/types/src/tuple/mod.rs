@@ -17,6 +17,9 @@ mod encode;
 mod nested;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wrap;
+
+pub use wrap::{External, MAX_VALUE, Stored, is_wrapped};
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -31,6 +34,8 @@ use crate::{
 pub const MAX_FIELDS: usize = 1_600;
 
 const HAS_NULLS: u16 = 1 << 15;
+/// Variable-length fields carry a tag ([`wrap`]).
+const WRAPPED: u16 = 1 << 14;
 /// Width of a variable-length field.
 const VARIABLE: u16 = 0;
 

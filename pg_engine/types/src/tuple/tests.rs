@@ -155,3 +155,69 @@ fn a_balance_row_is_compact() {
     TupleLayout::new(&types).encode(&row, &mut tuple).unwrap();
     assert_eq!(tuple.len(), 2 + 12 + 1 + 84);
 }
+
+/// Some way to store a value of so many bytes.
+fn any_wrapping() -> impl Strategy<Value = Option<Stored<'static>>> {
+    let block = proptest::collection::vec(any::<u8>(), 0..300);
+    prop_oneof![
+        3 => Just(None),
+        1 => (0..=MAX_VALUE as u32, block).prop_map(|(raw, b)| Some(Stored::Compressed { raw, block: b.into() })),
+        1 => (any::<u32>(), 0..=MAX_VALUE as u32, any::<bool>()).prop_map(|(id, raw, compressed)| {
+            let stored = if compressed { raw / 2 } else { raw };
+            Some(Stored::External(External { id, raw, stored, compressed }))
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn wrapped_rows_keep_their_fields(
+        row in proptest::collection::vec((any_typed(), any_wrapping()), 1..12),
+        flip in any::<(usize, u8)>(),
+        cut in any::<usize>(),
+    ) {
+        let (typed, wrapping): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+        let (types, values): (Vec<_>, Vec<_>) = typed.into_iter().unzip();
+        let layout = TupleLayout::new(&types);
+        let mut plain = Vec::new();
+        layout.encode(&values, &mut plain).unwrap();
+        let mut fields = layout.fields(&plain).unwrap();
+        prop_assert_eq!(&layout.decode_fields(&fields, &[]).unwrap(), &values);
+        let mut same = Vec::new();
+        layout.assemble(&fields, &mut same).unwrap();
+        prop_assert_eq!(&same, &plain);
+
+        for (i, w) in wrapping.into_iter().enumerate() {
+            if let Some(w) = w.filter(|_| layout.is_variable(i) && fields[i] != Stored::Null) {
+                fields[i] = w;
+            }
+        }
+        let wrapped = fields.iter().any(Stored::is_wrapped);
+        let mut tuple = Vec::new();
+        layout.assemble(&fields, &mut tuple).unwrap();
+        prop_assert_eq!(is_wrapped(&tuple), wrapped);
+        prop_assert_eq!(&layout.fields(&tuple).unwrap(), &fields);
+        prop_assert_eq!(layout.decode(&tuple, &[]).is_err(), wrapped);
+
+        // With something in the place of what cannot be read, the other columns are as they were.
+        for (i, f) in fields.iter_mut().enumerate() {
+            if f.is_wrapped() {
+                *f = layout.placeholder(i);
+            }
+        }
+        let decoded = layout.decode_fields(&fields, &[]).unwrap();
+        let read: Vec<_> = layout.fields(&tuple).unwrap().iter().map(Stored::is_wrapped).collect();
+        for (i, wrapped) in read.iter().enumerate() {
+            prop_assert!(*wrapped || decoded[i] == values[i]);
+        }
+
+        let _ = layout.fields(&tuple[..cut % (tuple.len() + 1)]);
+        let i = flip.0 % tuple.len();
+        tuple[i] ^= flip.1;
+        if let Ok(fields) = layout.fields(&tuple) {
+            prop_assert!(layout.assemble(&fields, &mut Vec::new()).is_ok());
+            let _ = layout.decode_fields(&fields, &[]);
+        }
+        let _ = layout.decode(&tuple, &[]);
+    }
+}

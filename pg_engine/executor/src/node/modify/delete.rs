@@ -53,6 +53,7 @@ impl Delete {
             };
             match outcome {
                 RowOutcome::Done { .. } => {
+                    self.target.delete_large(tid, rt)?;
                     if let Some(guard) = &mut self.target.guard {
                         guard.deleted(self.row.get(1..=self.target.live.len()).unwrap_or(&[]), rt)?;
                     }

@@ -130,10 +130,10 @@ impl Insert {
     /// Inserts; false when another transaction took an arbiter's key in between (the row is taken back).
     fn try_insert(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<bool> {
         let rel = self.target.relation.storage;
-        let payload = self.target.encode(row)?;
+        let written = self.target.prepare(row, rt)?;
         let tid = {
             let mut txn = rt.cx.txn.borrow_mut();
-            rt.storage().heap_insert(txn.storage(), rel, payload).map_err(storage_error)?
+            rt.storage().heap_insert(txn.storage(), rel, self.target.payload()).map_err(storage_error)?
         };
         for n in 0..self.target.relation.indexes.len() {
             if self.target.index_row_in(n, row, tid, rt)?.is_some() {
@@ -141,8 +141,11 @@ impl Insert {
                 if !arbiter {
                     return Err(self.target.unique_violation(n, row, rt));
                 }
-                let mut txn = rt.cx.txn.borrow_mut();
-                rt.storage().heap_delete(txn.storage(), rel, tid).map_err(storage_error)?;
+                {
+                    let mut txn = rt.cx.txn.borrow_mut();
+                    rt.storage().heap_take_back(txn.storage(), rel, tid).map_err(storage_error)?;
+                }
+                self.target.format.take_back(&written, rt.cx)?;
                 return Ok(false);
             }
         }
@@ -156,24 +159,41 @@ impl Insert {
     fn resolve(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_, '_>) -> Result<bool> {
         let isolation = rt.cx.txn.borrow().isolation();
         let rel = self.target.relation.storage;
-        let visible = || rt.storage().heap_fetch(rel, tid, rt.snapshot, |_, _| ()).map_err(storage_error);
-        if isolation.uses_one_snapshot() && visible()?.is_none() {
+        // The index leads to the first version of a chain.
+        let visible = rt.storage().heap_fetch(rel, tid, rt.snapshot, |tid, _| tid).map_err(storage_error)?;
+        if isolation.uses_one_snapshot() && visible.is_none() {
             return Err(serialization_failure("update"));
         }
+        let mut tid = visible.unwrap_or(tid);
+        loop {
+            match self.resolve_version(tid, excluded, rt)? {
+                RowOutcome::Done { .. } => return Ok(true),
+                RowOutcome::SelfModified => return Err(affected_twice()),
+                RowOutcome::ConcurrentlyUpdated { .. } | RowOutcome::ConcurrentlyDeleted
+                    if isolation.uses_one_snapshot() =>
+                {
+                    return Err(serialization_failure("update"));
+                }
+                RowOutcome::ConcurrentlyUpdated { latest } => tid = latest,
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Does what ON CONFLICT says to exactly the version at `tid`.
+    fn resolve_version(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_, '_>) -> Result<RowOutcome> {
+        let rel = self.target.relation.storage;
+        let done = RowOutcome::Done { tid, hot: false };
         let Some((assignments, condition)) = self.on_conflict.as_mut().and_then(|o| o.update.as_mut()) else {
-            return Ok(true);
+            return Ok(done);
         };
-        let old = rt
-            .storage()
-            .heap_fetch_version(rel, tid, |payload| self.target.decode(payload))
-            .map_err(storage_error)?;
-        let Some(old) = old.transpose()? else { return Ok(false) };
+        let Some(old) = self.target.version(tid, rt)? else { return Ok(RowOutcome::ConcurrentlyDeleted) };
         let mut both = old.clone();
         both.extend_from_slice(excluded);
         if let Some(c) = condition
             && !c.is_true(RowRef::Values(&both), rt)?
         {
-            return Ok(true);
+            return Ok(done);
         }
         let mut new = old.clone();
         for (position, e) in assignments {
@@ -186,39 +206,39 @@ impl Insert {
         self.target.check(&new, rt)?;
         let changed = old.iter().zip(&new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
         let touched = self.target.touched(changed);
+        let changes = self.target.prepare_update(tid, &new, |p| old.get(p) == new.get(p), rt)?;
         let outcome = {
-            let payload = self.target.encode(&new)?;
             let mut txn = rt.cx.txn.borrow_mut();
+            let payload = self.target.payload();
             rt.storage().heap_update(txn.storage(), rel, tid, payload, touched).map_err(storage_error)?
         };
-        match outcome {
-            RowOutcome::Done { tid, hot } => {
-                if !hot {
-                    self.target.index_row(&new, tid, rt)?;
-                }
-                if let Some(guard) = &mut self.target.guard {
-                    guard.updated(&old, &new, rt)?;
-                }
-                self.affected += 1;
-                self.return_row(&new, &new, rt)?;
-                Ok(true)
-            }
-            RowOutcome::SelfModified => Err(SqlError::new(
-                SqlState::CARDINALITY_VIOLATION,
-                "ON CONFLICT DO UPDATE command cannot affect row a second time",
-            )
-            .hint(
-                "Ensure that no rows proposed for insertion within the same command have duplicate constrained \
-                 values.",
-            )),
-            RowOutcome::ConcurrentlyUpdated { .. } | RowOutcome::ConcurrentlyDeleted
-                if isolation.uses_one_snapshot() =>
-            {
-                Err(serialization_failure("update"))
-            }
-            _ => Ok(false),
+        if !changes.is_empty() {
+            self.target.settle(changes, matches!(outcome, RowOutcome::Done { .. }), rt)?;
         }
+        if let RowOutcome::Done { tid, hot } = outcome {
+            if !hot {
+                self.target.index_row(&new, tid, rt)?;
+            }
+            if let Some(guard) = &mut self.target.guard {
+                guard.updated(&old, &new, rt)?;
+            }
+            self.affected += 1;
+            self.return_row(&new, &new, rt)?;
+        }
+        Ok(outcome)
     }
+}
+
+/// ON CONFLICT met a row that the same command has put there.
+fn affected_twice() -> SqlError {
+    SqlError::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate constrained \
+         values.",
+    )
 }
 
 impl Operator for Insert {

@@ -16,14 +16,17 @@ use pg_catalog::{Index, IndexMethod, Relation, keys, storage_error};
 use pg_plan::physical;
 use pg_storage::{IndexEntry, IndexInsert, Tid, Touched, Unique};
 use pg_types::{
-    Batch, Result, SqlError, SqlState, SqlType, Value, Vector, tuple::TupleLayout, vector::VectorBuilder,
+    Batch, Result, SqlError, SqlState, SqlType, Value, Vector,
+    tuple::{Stored, is_wrapped},
+    vector::VectorBuilder,
 };
 
-use super::{Compiler, scan};
+use super::Compiler;
 use crate::{
     context::{ExecContext, Rt},
     expr::{Compiled, RowRef},
     foreign_key::Guard,
+    large::RowFormat,
     unique::Recheck,
 };
 
@@ -46,8 +49,7 @@ struct IndexState {
 /// A table being changed.
 pub(crate) struct Target {
     pub(crate) relation: Arc<Relation>,
-    pub(crate) layout: TupleLayout,
-    pub(crate) missing: Vec<Value>,
+    pub(crate) format: RowFormat,
     /// Attribute index of each live column.
     pub(crate) live: Vec<usize>,
     checks: Vec<(String, Compiled)>,
@@ -66,6 +68,20 @@ pub(crate) struct Target {
     payload: Vec<u8>,
 }
 
+/// What an update does to large values.
+#[derive(Default)]
+pub(crate) struct LargeChanges {
+    written: Vec<u32>,
+    replaced: Vec<u32>,
+}
+
+impl LargeChanges {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.replaced.is_empty()
+    }
+}
+
 /// "could not serialize access due to concurrent ...".
 pub(crate) fn serialization_failure(what: &str) -> SqlError {
     SqlError::new(
@@ -77,7 +93,7 @@ pub(crate) fn serialization_failure(what: &str) -> SqlError {
 impl Target {
     pub(crate) fn new(t: &physical::Target, c: &mut Compiler<'_>) -> Result<Self> {
         let relation = t.relation.clone();
-        let (layout, missing) = scan::layout(&relation);
+        let format = RowFormat::of(&relation);
         let live: Vec<usize> =
             relation.attributes.iter().enumerate().filter(|(_, a)| !a.dropped).map(|(i, _)| i).collect();
         let position = |attnum: i16| {
@@ -131,8 +147,7 @@ impl Target {
             rechecks: Vec::new(),
             guard: Guard::new(&relation),
             relation,
-            layout,
-            missing,
+            format,
             live,
             checks,
             generated,
@@ -269,11 +284,94 @@ impl Target {
         out
     }
 
+    /// Puts the payload of a new row of live columns into the reused buffer; its large values are written.
+    pub(crate) fn prepare(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<Vec<u32>> {
+        self.encode(row)?;
+        if !self.format.is_large(self.payload.len()) {
+            return Ok(Vec::new());
+        }
+        let whole = core::mem::take(&mut self.payload);
+        let mut txn = rt.cx.txn.borrow_mut();
+        let means = (rt.storage(), txn.storage());
+        self.format.shrink(&whole, &mut self.payload, means, &mut || rt.cx.checkpoint())
+    }
+
+    /// As [`Target::prepare`], for the version that is to replace the one at `tid`. Large values of columns that `kept` names stay
+    /// where they are.
+    pub(crate) fn prepare_update(
+        &mut self,
+        tid: Tid,
+        row: &[Value],
+        kept: impl Fn(usize) -> bool,
+        rt: &Rt<'_, '_>,
+    ) -> Result<LargeChanges> {
+        let mut changes = LargeChanges::default();
+        let old = match self.format.has_place() {
+            false => None,
+            true => rt
+                .storage()
+                .heap_fetch_version(self.relation.storage, tid, |p| is_wrapped(p).then(|| p.to_vec()))
+                .map_err(storage_error)?
+                .flatten(),
+        };
+        let Some(old) = old else {
+            changes.written = self.prepare(row, rt)?;
+            return Ok(changes);
+        };
+        self.encode(row)?;
+        let whole = core::mem::take(&mut self.payload);
+        let mut fields = self.format.layout.fields(&whole)?;
+        for (a, stored) in self.format.layout.fields(&old)?.into_iter().enumerate() {
+            if !stored.is_wrapped() {
+                continue;
+            }
+            let position = self.live.iter().position(|l| *l == a);
+            match (position.is_some_and(&kept), fields.get_mut(a), stored) {
+                (true, Some(field), stored) => *field = stored,
+                (_, _, Stored::External(e)) => changes.replaced.push(e.id),
+                _ => {}
+            }
+        }
+        let mut txn = rt.cx.txn.borrow_mut();
+        let means = (rt.storage(), txn.storage());
+        changes.written =
+            self.format.shrink_fields(fields, &mut self.payload, means, &mut || rt.cx.checkpoint())?;
+        Ok(changes)
+    }
+
+    /// What [`Target::prepare`] made.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// After an update: its large changes take effect, or are undone because it was not made.
+    pub(crate) fn settle(&self, changes: LargeChanges, done: bool, rt: &Rt<'_, '_>) -> Result<()> {
+        match done {
+            true => changes.replaced.iter().try_for_each(|id| self.format.delete(*id, rt.cx)),
+            false => self.format.take_back(&changes.written, rt.cx),
+        }
+    }
+
+    /// Deletes the large values of a version that was just deleted.
+    pub(crate) fn delete_large(&self, tid: Tid, rt: &Rt<'_, '_>) -> Result<()> {
+        if !self.format.has_place() {
+            return Ok(());
+        }
+        let old = rt
+            .storage()
+            .heap_fetch_version(self.relation.storage, tid, |p| self.format.externals(p))
+            .map_err(storage_error)?;
+        for (_, e) in old.transpose()?.unwrap_or_default() {
+            self.format.delete(e.id, rt.cx)?;
+        }
+        Ok(())
+    }
+
     /// The payload of a row of live columns, in the reused buffer.
-    pub(crate) fn encode(&mut self, row: &[Value]) -> Result<&[u8]> {
+    fn encode(&mut self, row: &[Value]) -> Result<()> {
         self.payload.clear();
         if self.live.len() == self.relation.attributes.len() {
-            self.layout.encode(row, &mut self.payload)?;
+            self.format.layout.encode(row, &mut self.payload)?;
         } else {
             let mut all = alloc::vec![Value::Null; self.relation.attributes.len()];
             for (v, &a) in row.iter().zip(&self.live) {
@@ -281,18 +379,28 @@ impl Target {
                     *slot = v.clone();
                 }
             }
-            self.layout.encode(&all, &mut self.payload)?;
+            self.format.layout.encode(&all, &mut self.payload)?;
         }
-        Ok(&self.payload)
+        Ok(())
     }
 
-    /// The live columns of a stored row.
-    pub(crate) fn decode(&self, payload: &[u8]) -> Result<Vec<Value>> {
-        let all = self.layout.decode(payload, &self.missing)?;
-        if self.live.len() == self.relation.attributes.len() {
-            return Ok(all);
+    /// The live columns of exactly the version at `tid`; `None` if there is none.
+    pub(crate) fn version(&self, tid: Tid, rt: &Rt<'_, '_>) -> Result<Option<Vec<Value>>> {
+        let taken = rt
+            .storage()
+            .heap_fetch_version(self.relation.storage, tid, |payload| self.format.take(payload))
+            .map_err(storage_error)?;
+        match taken.transpose()? {
+            None => Ok(None),
+            Some(taken) => Ok(Some(self.live_of(self.format.complete(taken, rt.cx)?))),
         }
-        Ok(self.live.iter().map(|&a| all.get(a).cloned().unwrap_or(Value::Null)).collect())
+    }
+
+    fn live_of(&self, all: Vec<Value>) -> Vec<Value> {
+        if self.live.len() == self.relation.attributes.len() {
+            return all;
+        }
+        self.live.iter().map(|&a| all.get(a).cloned().unwrap_or(Value::Null)).collect()
     }
 
     /// What an update to these live positions touches.
@@ -466,7 +574,14 @@ impl Target {
         arena.clear();
         let mut ends = Vec::with_capacity(b.rows);
         for row in 0..b.rows {
-            self.layout.encode_row(&columns, row, &mut arena)?;
+            let start = arena.len();
+            self.format.layout.encode_row(&columns, row, &mut arena)?;
+            if self.format.is_large(arena.len() - start) {
+                let whole = arena.split_off(start);
+                let mut txn = rt.cx.txn.borrow_mut();
+                let means = (rt.storage(), txn.storage());
+                self.format.shrink(&whole, &mut arena, means, &mut || rt.cx.checkpoint())?;
+            }
             ends.push(arena.len());
         }
         let mut tids = Vec::with_capacity(b.rows);

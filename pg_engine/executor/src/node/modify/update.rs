@@ -84,7 +84,9 @@ impl Update {
                 let changed = old.zip(&self.new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
                 self.target.touched(changed)
             };
-            let payload = self.target.encode(&self.new)?;
+            let (row, new) = (&self.row, &self.new);
+            let changes = self.target.prepare_update(tid, new, |p| row.get(p + 1) == new.get(p), rt)?;
+            let payload = self.target.payload();
             let (outcome, isolation) = {
                 let mut txn = rt.cx.txn.borrow_mut();
                 let isolation = txn.isolation();
@@ -94,6 +96,9 @@ impl Update {
                     isolation,
                 )
             };
+            if !changes.is_empty() {
+                self.target.settle(changes, matches!(outcome, RowOutcome::Done { .. }), rt)?;
+            }
             match outcome {
                 RowOutcome::Done { tid, hot } => {
                     if !hot {
@@ -149,11 +154,7 @@ pub(super) fn follow(
     recheck: Option<&mut Compiled>,
     rt: &Rt<'_, '_>,
 ) -> Result<bool> {
-    let version = rt
-        .storage()
-        .heap_fetch_version(target.relation.storage, latest, |payload| target.decode(payload))
-        .map_err(storage_error)?;
-    let Some(version) = version.transpose()? else { return Ok(false) };
+    let Some(version) = target.version(latest, rt)? else { return Ok(false) };
     let mut slots = row.iter_mut();
     if let Some(ctid) = slots.next() {
         *ctid = crate::node::scan::tid_value(latest);
