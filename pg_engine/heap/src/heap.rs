@@ -88,7 +88,8 @@ pub struct Engine {
     pub transactions: Arc<TransactionManager>,
 }
 
-/// A page with so many replaced versions is pruned by the next update although it has room: chains stay short.
+/// A page with so many replaced versions, and half as many as it has slots, is pruned by the next update although it has
+/// room: chains stay short, and looking at every row of the page pays.
 const MANY_DOOMED: u16 = 12;
 
 /// What is kept in memory for a heap between calls.
@@ -550,7 +551,7 @@ impl<'a> Heap<'a> {
                 Err(outcome) => return Ok(outcome),
             };
             let mut at = at;
-            let crowded = slotted::gap(&guard) < need || guard.hint() >= MANY_DOOMED;
+            let crowded = slotted::gap(&guard) < need || guard.hint() >= MANY_DOOMED.max(slotted::count(&guard) / 2);
             if crowded && self.prune_page(&mut guard, xid) > 0 {
                 // Items have moved.
                 match tuple::at(&guard, tid.slot) {

@@ -220,10 +220,17 @@ impl Session {
     fn finish_portal(&mut self, name: &str, portal: Portal) {
         match portal.run {
             Run::Query(query) if name.is_empty() => {
+                let plan = query.plan.clone();
                 let (cursor, params) = query.recycle();
                 self.spare_params = params;
                 if let Some(stored) = self.stored_mut(&portal.statement) {
                     stored.cursor = cursor;
+                    // Catalogs may have changed: the next run begins with what this one found.
+                    if let Prepared::Query(kept) = &mut stored.prepared
+                        && !Arc::ptr_eq(kept, &plan)
+                    {
+                        *kept = plan;
+                    }
                 }
             }
             // COMMIT closed the portals; this one went with them.

@@ -19,8 +19,8 @@ use crate::{
     statement::{Plan, Prepared, Stamp},
 };
 
-/// Operators kept ready.
-const CURSORS: usize = 8;
+/// Operators kept ready. A statement has several shapes: `x + 1` and `x + -1` are two.
+const CURSORS: usize = 32;
 /// Shapes remembered as not worth trying.
 const REFUSED: usize = 32;
 

@@ -111,9 +111,10 @@ impl Encoder {
     fn write_field(&self, _column: usize, force: bool, out: &mut Vec<u8>) {
         let Style { delimiter, quote, escape, .. } = self.style;
         if self.style.format == CopyFormat::Csv {
-            let special = |b: &u8| *b == delimiter || *b == quote || *b == b'\n' || *b == b'\r';
+            let special = |b: u8| b == delimiter || b == quote || b == b'\n' || b == b'\r';
             let alone = self.columns.len() == 1 && self.field == b"\\.";
-            if !(force || alone || self.field == self.style.null || self.field.iter().any(special)) {
+            let clean = || find(&self.field, [delimiter, quote], special).is_none();
+            if !(force || alone || self.field == self.style.null) && clean() {
                 out.extend_from_slice(&self.field);
                 return;
             }
@@ -128,7 +129,8 @@ impl Encoder {
             return;
         }
         let mut rest = self.field.as_slice();
-        while let Some(at) = rest.iter().position(|b| *b == delimiter || *b == b'\\' || (8..14).contains(b)) {
+        let special = |b: u8| b == delimiter || b == b'\\' || (8..14).contains(&b);
+        while let Some(at) = find(rest, [delimiter, b'\\'], special) {
             let (plain, tail) = rest.split_at(at);
             out.extend_from_slice(plain);
             let Some((b, tail)) = tail.split_first() else { break };
@@ -145,5 +147,45 @@ impl Encoder {
             out.extend_from_slice(&[b'\\', letter]);
         }
         out.extend_from_slice(rest);
+    }
+}
+
+/// Where the first byte for which `special` holds is; that must be one of `two` or below 14. Eight bytes at a time: most
+/// text has none.
+fn find(bytes: &[u8], two: [u8; 2], special: impl Fn(u8) -> bool) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let words = two.map(|b| u64::from(b) * ONES);
+    let mut chunks = bytes.chunks_exact(8);
+    let mut at = 0;
+    for chunk in &mut chunks {
+        let word = chunk.first_chunk().map_or(0, |c| u64::from_ne_bytes(*c));
+        // A byte less than n (below 128) lends from the bit above it. Bytes behind it may be flagged wrongly: no harm.
+        let low = |word: u64, n: u64| word.wrapping_sub(n * ONES) & !word;
+        let flags = low(word, 14) | low(word ^ words[0], 1) | low(word ^ words[1], 1);
+        if flags & (ONES << 7) != 0
+            && let Some(n) = chunk.iter().position(|b| special(*b))
+        {
+            return Some(at + n);
+        }
+        at += 8;
+    }
+    chunks.remainder().iter().position(|b| special(*b)).map(|n| at + n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn finds_what_a_plain_search_finds(
+            bytes in proptest::collection::vec(prop_oneof![0u8..20, Just(b'\\'), any::<u8>(), Just(b'x')], 0..60),
+            delimiter: u8,
+        ) {
+            let special = |b: u8| b == delimiter || b == b'\\' || (8..14).contains(&b);
+            let plain = bytes.iter().position(|b| special(*b));
+            prop_assert_eq!(find(&bytes, [delimiter, b'\\'], special), plain);
+        }
     }
 }
