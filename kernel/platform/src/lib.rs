@@ -34,8 +34,23 @@ pub mod net;
 
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 mod hosted;
+#[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated", loom)))]
+pub use hosted::sync;
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
-pub use hosted::{entropy, file, memory, power, sync, task, time};
+pub use hosted::{entropy, file, memory, power, task, time};
+
+#[cfg(loom)]
+mod modelled;
+#[cfg(loom)]
+pub use modelled::sync;
+
+/// Atomics: the ordinary ones, or those that loom watches.
+pub mod atomic {
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::*;
+    #[cfg(loom)]
+    pub use loom::sync::atomic::*;
+}
 
 #[cfg(intralith_platform = "metal")]
 mod metal;

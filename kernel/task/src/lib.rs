@@ -13,7 +13,8 @@
 //! # Invariants
 //! * A task's control block and stack are never freed, only reused ([`Task`] is `'static`). Waking a task that has
 //!   moved on is therefore harmless: every wait re-checks its condition, and wake-ups may be spurious.
-//! * A wake-up is never lost: see [`park`] for the argument.
+//! * A wake-up is never lost: see [`park`] for the argument. The words it rests on, and wait queues over them, are tried under
+//!   every interleaving (`tests/loom`); run queues and timers are used under a lock.
 //! * Spin locks are held for a bounded number of instructions and never across a switch.
 //! * Nothing here allocates in an interrupt handler; handlers do not run Rust code except for fatal exceptions.
 //! * The core may change at any call that may wait, and only there.
@@ -44,6 +45,7 @@ pub mod panic;
 mod run_queue;
 mod scheduler;
 pub mod smp;
+mod state;
 mod switch;
 pub mod sync;
 mod task;

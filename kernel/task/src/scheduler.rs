@@ -5,8 +5,9 @@
 //! A waker does: make the condition true, find the task, [`unpark`]. `unpark` turns *running* into *notified*, and
 //! `park` (whose last step runs after the task is off its stack, in [`finish_switch`]) turns *notified* back into a
 //! place on the run queue. Both are read-modify-writes of the one state word, so either the waker sees *parked* and
-//! queues the task, or the parking sees *notified* and does. Seeing *queued* or *notified*, the waker has nothing to
-//! do: the task has yet to run and will check its condition after a later read-modify-write of the same word.
+//! queues the task, or the parking sees *notified* and does. Seeing *queued* or *notified*, the waker writes the same
+//! again and has nothing else to do: the task has yet to run and will check its condition after a later
+//! read-modify-write of the same word. `tests/loom` tries all of this ([`crate::state`]).
 //!
 //! Halting: a core sets its bit in [`IDLE`], then looks at its queue and pending interrupts once more with interrupts
 //! off, then `sti; hlt`. Whoever queues a task for it queues first and reads [`IDLE`] second (both sequentially
@@ -17,8 +18,9 @@ use crate::{
     emulation::{self, Translations},
     irq,
     run_queue::RunQueue,
+    state::{HaltedCores, RUNNING},
     switch,
-    task::{self, FREE, NOTIFIED, PARKED, QUEUED, RUNNING, Task, current},
+    task::{self, Task, current},
     time,
     timers::{self, Timers},
 };
@@ -74,7 +76,7 @@ static SCHEDULERS: [AtomicPtr<Scheduler>; MAX_CORES] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CORES];
 static CORES: AtomicUsize = AtomicUsize::new(0);
 /// Cores that halt or are about to. Whoever clears a bit sends the wake-up.
-static IDLE: [AtomicU64; MAX_CORES / 64] = [const { AtomicU64::new(0) }; MAX_CORES / 64];
+static IDLE: [HaltedCores; MAX_CORES / 64] = [const { HaltedCores::new() }; MAX_CORES / 64];
 
 fn mine() -> &'static Scheduler {
     let p = core_local::current().scheduler.load(Ordering::Relaxed) as *const Scheduler;
@@ -162,8 +164,8 @@ fn poll_for_work(s: &Scheduler) -> bool {
 
 fn halt(s: &Scheduler) {
     let local = core_local::current();
-    let (word, bit) = (&IDLE[s.index / 64], 1u64 << (s.index % 64));
-    word.fetch_or(bit, Ordering::SeqCst);
+    let idle = &IDLE[s.index / 64];
+    idle.enter(s.index);
     arm_timer(s);
     x86_64::instructions::interrupts::disable();
     let busy = local.attention.load(Ordering::SeqCst) != 0 || s.queue.len() > 0 || anyone_overloaded(s);
@@ -172,7 +174,7 @@ fn halt(s: &Scheduler) {
     } else {
         x86_64::instructions::interrupts::enable_and_hlt();
     }
-    word.fetch_and(!bit, Ordering::SeqCst);
+    idle.leave(s.index);
 }
 
 /// Whether another core has more queued than it will get to next.
@@ -193,24 +195,15 @@ const HELP_AT: usize = 4;
 
 /// Wakes one halted core, if there is one.
 fn wake_idle_core() {
-    for (w, word) in IDLE.iter().enumerate() {
-        let mut bits = word.load(Ordering::SeqCst);
-        while bits != 0 {
-            let bit = bits & bits.wrapping_neg();
-            if word.fetch_and(!bit, Ordering::SeqCst) & bit != 0 {
-                apic::wake(w * 64 + bit.trailing_zeros() as usize);
-                return;
-            }
-            bits &= !bit;
-        }
+    if let Some(core) = IDLE.iter().enumerate().find_map(|(w, idle)| Some(w * 64 + idle.take_any()?)) {
+        apic::wake(core);
     }
 }
 
 fn wake_core(index: usize) {
     let Some(local) = core_local::of(index) else { return };
     local.attention.store(1, Ordering::SeqCst);
-    let bit = 1 << (index % 64);
-    if IDLE[index / 64].fetch_and(!bit, Ordering::SeqCst) & bit != 0 {
+    if IDLE[index / 64].take(index) {
         apic::wake(index);
     }
 }
@@ -244,8 +237,7 @@ fn switch_to(s: &'static Scheduler, from: &'static Task, to: &'static Task, afte
     let local = core_local::current();
     local.task.store(core::ptr::from_ref(to) as usize, Ordering::Relaxed);
     if !core::ptr::eq(to, s.idle_task) {
-        // A read-modify-write: what a waker did before it saw "queued" is visible to the task from here on.
-        to.state.swap(RUNNING, Ordering::SeqCst);
+        to.state.run();
         if !to.pinned() {
             to.home.store(s.index as u32, Ordering::Relaxed);
         }
@@ -265,13 +257,11 @@ pub(crate) fn finish_switch() {
     match s.after.get() {
         After::Nothing => {}
         After::Queue => {
-            task.state.store(QUEUED, Ordering::SeqCst);
+            task.state.queue();
             enqueue(task);
         }
         After::Park => {
-            if task.state.compare_exchange(RUNNING, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-                // Notified in the meantime.
-                task.state.store(QUEUED, Ordering::SeqCst);
+            if task.state.park() {
                 enqueue(task);
             }
         }
@@ -294,7 +284,7 @@ fn leave(after: After) {
 /// May also return for no reason: callers loop over their condition.
 pub fn park() {
     let task = current();
-    if task.state.compare_exchange(NOTIFIED, RUNNING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+    if task.state.take_notice() {
         return;
     }
     leave(After::Park);
@@ -318,21 +308,8 @@ pub fn park_until(deadline: u64) {
 
 /// Wakes a task from [`park`], now or when it next parks. Any context but an interrupt handler may call this.
 pub fn unpark(task: &'static Task) {
-    let mut state = task.state.load(Ordering::SeqCst);
-    loop {
-        let next = match state {
-            RUNNING => NOTIFIED,
-            PARKED => QUEUED,
-            // "Queued" must be confirmed by a write, so that the task's own write comes after what we did before.
-            QUEUED => QUEUED,
-            NOTIFIED | FREE => return,
-            _ => return,
-        };
-        match task.state.compare_exchange_weak(state, next, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(PARKED) => return enqueue(task),
-            Ok(_) => return,
-            Err(now) => state = now,
-        }
+    if task.state.wake() {
+        enqueue(task);
     }
 }
 

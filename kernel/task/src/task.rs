@@ -3,27 +3,18 @@
 use crate::{
     WaitQueue,
     panic::{self, PanicInfo},
-    scheduler, switch,
+    scheduler,
+    state::{FREE, TaskState},
+    switch,
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     cell::UnsafeCell,
     fmt,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering},
 };
 use kernel_memory::{core_local, stack::Stack};
 use spin::Mutex;
-
-/// Not started, or ended: its block waits to be used again.
-pub(crate) const FREE: u8 = 0;
-/// On a core (or about to be).
-pub(crate) const RUNNING: u8 = 1;
-/// On a core, and woken since: the next park returns at once.
-pub(crate) const NOTIFIED: u8 = 2;
-/// Off every core and every queue until woken.
-pub(crate) const PARKED: u8 = 3;
-/// On a run queue.
-pub(crate) const QUEUED: u8 = 4;
 
 /// What a task runs.
 type Entry = Box<dyn FnOnce() + Send>;
@@ -31,7 +22,7 @@ type Entry = Box<dyn FnOnce() + Send>;
 /// A task's control block. Blocks live for ever and are reused, so a stale `&'static Task` is never dangling: at
 /// worst it wakes a task that did not ask for it.
 pub struct Task {
-    pub(crate) state: AtomicU8,
+    pub(crate) state: TaskState,
     pinned: AtomicBool,
     /// Core it is pinned to, or last ran on.
     pub(crate) home: AtomicU32,
@@ -69,7 +60,7 @@ impl Task {
     /// A block whose stack is `stack`, or the stack that is running now when `None` (a core's own context).
     pub(crate) fn new(stack: Option<Stack>, name: &str, state: u8) -> Self {
         Self {
-            state: AtomicU8::new(state),
+            state: TaskState::new(state),
             pinned: AtomicBool::new(false),
             home: AtomicU32::new(0),
             stack_pointer: UnsafeCell::new(0),
@@ -94,7 +85,7 @@ impl Task {
 
     #[cfg(test)]
     pub(crate) fn for_test(pinned: bool) -> &'static Self {
-        let task = Box::leak(Box::new(Self::new(None, "test", QUEUED)));
+        let task = Box::leak(Box::new(Self::new(None, "test", crate::state::QUEUED)));
         task.pinned.store(pinned, Ordering::Relaxed);
         task
     }
@@ -216,7 +207,7 @@ fn start<T: Send + 'static>(
         *task.stack_pointer.get() = switch::prepare(top, task_main);
     }
     LIVE.fetch_add(1, Ordering::Relaxed);
-    task.state.store(QUEUED, Ordering::SeqCst);
+    task.state.queue();
     scheduler::enqueue(task);
     JoinHandle { shared, task }
 }
@@ -232,7 +223,7 @@ fn free_task() -> &'static Task {
 
 /// Puts an ended task back. Runs on another stack than the task's.
 pub(crate) fn recycle(task: &'static Task) {
-    task.state.store(FREE, Ordering::SeqCst);
+    task.state.free();
     LIVE.fetch_sub(1, Ordering::Relaxed);
     POOL.lock().push(task);
 }

@@ -8,9 +8,16 @@ use crate::{
 use core::{
     fmt,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     time::Duration,
 };
+
+#[cfg(loom)]
+use crate::lock::Mutex;
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+#[cfg(not(loom))]
 use spin::Mutex;
 
 /// A waiting task, on its own stack.
@@ -51,11 +58,14 @@ impl Default for WaitQueue {
 
 impl WaitQueue {
     /// No one waits.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self {
-            list: Mutex::new(List { head: ptr::null_mut(), tail: ptr::null_mut() }),
-            len: AtomicUsize::new(0),
-        }
+        Self { list: Mutex::new(List::EMPTY), len: AtomicUsize::new(0) }
+    }
+    /// The same for models, whose words cannot be made at compile time.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self { list: Mutex::new(List::EMPTY), len: AtomicUsize::new(0) }
     }
 
     /// Tasks waiting now.
@@ -108,6 +118,7 @@ impl WaitQueue {
             // Counted before the condition is read: a waker that changes the condition and then finds no one counted
             // changed it before we look.
             self.len.fetch_add(1, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
             if !still() {
                 self.len.fetch_sub(1, Ordering::SeqCst);
                 return false;
@@ -165,6 +176,8 @@ impl WaitQueue {
 }
 
 impl List {
+    const EMPTY: Self = Self { head: ptr::null_mut(), tail: ptr::null_mut() };
+
     /// # Safety
     /// The node is on no list and stays where it is until it is taken off this one.
     unsafe fn push(&mut self, node: NonNull<Node>) {

@@ -46,6 +46,7 @@
 //!
 //! # Locks
 //! `state` (flush leadership) before `buffer` (append); `space` before `holds`. All are leaves: no other lock is taken under them.
+//! Appending, flushing and beginning a checkpoint are tried under every interleaving (`tests/loom`).
 //!
 //! # What it must not know
 //! Pages, relations, transactions' states.
@@ -61,14 +62,11 @@ mod checksum;
 mod reader;
 
 use alloc::{sync::Arc, vec::Vec};
-use core::{
-    mem,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
-};
+use core::{mem, time::Duration};
 
 use pg_page::{Lsn, StorageError, Xid};
 use platform::{
+    atomic::{AtomicBool, AtomicU64, Ordering},
     block::{BlockDevice, BlockError, Durability, IoClass},
     bug::{Bug, planted},
     power,
