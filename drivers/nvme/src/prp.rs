@@ -184,6 +184,58 @@ mod tests {
         }
     }
 
+    /// Entries, lists and data pointer of a buffer in one piece of memory, or in pages all over it; a controller finds every byte.
+    fn check(start: u64, len: usize, scattered: bool) {
+        let mut runs: Vec<(u64, usize)> = Vec::new();
+        let (mut at, mut left) = (start, len);
+        while left > 0 {
+            let n = ((PAGE - at % PAGE) as usize).min(left);
+            let page = if scattered { 0x900_0000 - (at / PAGE) * 3 * PAGE } else { at / PAGE * PAGE };
+            runs.push((page + at % PAGE, n));
+            (at, left) = (at + n as u64, left - n);
+        }
+        let mut list = Vec::new();
+        if scattered {
+            entries(runs.iter().copied(), &mut list).unwrap();
+        } else {
+            entries([(start, len)].into_iter(), &mut list).unwrap();
+        }
+        assert_eq!(list.len(), pages(start, len));
+        let (base, needed) = (0x4000_0000, lists(list.len()));
+        let mut memory = vec![vec![u64::MAX; LIST_ENTRIES]; needed];
+        let dp = build(&list, |i| base + i as u64 * PAGE, |p, i, v| memory[p][i] = v);
+        assert_eq!(walk(dp, len, &memory, base), runs, "{len} bytes at {start}");
+        // No list page is asked for that is not needed.
+        assert!(memory.iter().all(|l| l[0] != u64::MAX));
+    }
+
+    /// Every place in a page where a buffer may start, with every length near the borders of pages and of list pages.
+    #[test]
+    fn every_start_and_every_length_near_a_border() {
+        let ends = [-8i64, -4, -1, 0, 1, 4, 8];
+        for start in (0..PAGE).step_by(4) {
+            for (pages, end) in (0..5i64).flat_map(|p| ends.map(|e| (p, e))) {
+                let len = pages * PAGE as i64 + end;
+                if len > 0 {
+                    check(0x10_0000 + start, len as usize, pages % 2 == 0);
+                }
+                // And as many bytes as end there.
+                let len = len - start as i64;
+                if len > 0 {
+                    check(0x10_0000 + start, len as usize, pages % 2 == 1);
+                }
+            }
+        }
+        for start in [0, 4, 512, 2048, 4088, 4092] {
+            for (pages, end) in [510i64, 511, 512, 513, 514, 1022, 1023, 1024, 1025]
+                .into_iter()
+                .flat_map(|p| ends.map(|e| (p, e)))
+            {
+                check(0x10_0000 + start, (pages * PAGE as i64 + end) as usize, end % 2 == 0);
+            }
+        }
+    }
+
     #[test]
     fn what_cannot_be_named_is_refused() {
         let mut list = Vec::new();

@@ -551,7 +551,8 @@ impl<'a> Heap<'a> {
                 Err(outcome) => return Ok(outcome),
             };
             let mut at = at;
-            let crowded = slotted::gap(&guard) < need || guard.hint() >= MANY_DOOMED.max(slotted::count(&guard) / 2);
+            let crowded =
+                slotted::gap(&guard) < need || guard.hint() >= MANY_DOOMED.max(slotted::count(&guard) / 2);
             if crowded && self.prune_page(&mut guard, xid) > 0 {
                 // Items have moved.
                 match tuple::at(&guard, tid.slot) {

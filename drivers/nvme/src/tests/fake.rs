@@ -96,7 +96,7 @@ impl Drop for Pages {
     }
 }
 
-fn peek32(at: u64) -> u32 {
+pub fn peek32(at: u64) -> u32 {
     // SAFETY: tests hand in addresses of live DMA memory.
     unsafe { (at as *const u32).read_volatile() }
 }
@@ -104,7 +104,7 @@ fn peek64(at: u64) -> u64 {
     // SAFETY: as in `peek32`.
     unsafe { (at as *const u64).read_volatile() }
 }
-fn poke32(at: u64, value: u32) {
+pub fn poke32(at: u64, value: u32) {
     // SAFETY: as in `peek32`.
     unsafe { (at as *mut u32).write_volatile(value) }
 }

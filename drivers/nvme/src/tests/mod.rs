@@ -1,6 +1,7 @@
 //! The driver against a controller made of code.
 
 mod fake;
+mod rings;
 
 use crate::{NvmeDisk, NvmeError, Options, spec::io};
 use alloc::{sync::Arc, vec, vec::Vec};
