@@ -8,6 +8,7 @@
 //! The tests make their objects in the database they are given and drop them first, so they can be run again.
 #![forbid(unsafe_code)]
 
+mod interrupts;
 mod isolation;
 mod pgbench;
 mod programs;
@@ -89,11 +90,12 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tests: Vec<Test> = [protocol::TESTS, rust::TESTS, programs::TESTS, isolation::TESTS, pgbench::TESTS]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect();
+    let tests: Vec<Test> =
+        [protocol::TESTS, rust::TESTS, programs::TESTS, interrupts::TESTS, isolation::TESTS, pgbench::TESTS]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
     let (mut failed, mut skipped, mut passed) = (0, 0, 0);
     for (name, test) in tests {
         if arguments.filter.as_ref().is_some_and(|f| !name.contains(f.as_str())) {

@@ -225,6 +225,12 @@ impl Call {
         let mut b = VectorBuilder::with_capacity(self.ty, batch.rows);
         let mut values = core::mem::take(&mut self.values);
         for_rows(batch.rows, sel, |i| {
+            // A function may take its time, and a batch has many rows.
+            if i.is_multiple_of(16)
+                && let Some(e) = rt.cx.session.interrupted()
+            {
+                return Err(e);
+            }
             b.push_nulls(i - b.len());
             if strict && args.iter().any(|a| a.is_null(i)) {
                 b.push_null();
