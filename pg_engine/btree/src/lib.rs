@@ -55,4 +55,4 @@ pub use check::TreeFault;
 pub use index::{Index, IndexInsert, IndexState, Unique};
 pub use node::MAX_KEY;
 pub use scan::{Cursor, KeyBound, ScanDirection};
-pub use sort::IndexSorter;
+pub use sort::{IndexSorter, Merge, Merged};

@@ -76,13 +76,23 @@ pub struct IndexSorter {
     bytes: Vec<u8>,
     budget: usize,
     spilled: Vec<Spilled>,
+    count: u64,
 }
 
 impl IndexSorter {
     /// One for an index of `rel` that holds about `budget` bytes in memory.
     pub fn new(pool: Arc<BufferPool>, directory: Arc<Directory>, rel: RelId, budget: usize) -> Self {
         let budget = budget.max(MIN_BUDGET);
-        Self { pool, directory, rel, entries: Vec::new(), bytes: Vec::new(), budget, spilled: Vec::new() }
+        Self {
+            pool,
+            directory,
+            rel,
+            entries: Vec::new(),
+            bytes: Vec::new(),
+            budget,
+            spilled: Vec::new(),
+            count: 0,
+        }
     }
 
     /// Adds an entry. `live`: it takes part in the unique check.
@@ -100,10 +110,20 @@ impl IndexSorter {
             }
         };
         let word = tid.to_u64() << 16 | (key.len() as u64) << 1 | u64::from(live);
+        self.count += 1;
         self.entries.push(Entry { head, word, at: self.bytes.len() as u32 });
         self.bytes.extend_from_slice(key.get(HEAD..).unwrap_or(&[]));
         let held = self.entries.len() * size_of::<Entry>() + self.bytes.len();
         if held > self.budget || self.bytes.len() > u32::MAX as usize / 2 { self.spill() } else { Ok(()) }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+    /// None?
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Puts what is in memory in order. To be called by the task that filled it; merging does it otherwise.
@@ -237,14 +257,14 @@ impl Source {
 }
 
 /// The entries of several sorters in order.
-pub(crate) struct Merge {
+pub struct Merge {
     sources: Vec<Source>,
     /// The source with the least entry.
     least: usize,
 }
 
 /// An entry as merging gives it.
-pub(crate) struct Merged<'m> {
+pub struct Merged<'m> {
     entry: Entry,
     bytes: [u8; HEAD],
     rest: &'m [u8],
@@ -259,15 +279,18 @@ impl Merged<'_> {
     pub fn tail(&self) -> &[u8] {
         self.rest
     }
+    /// The row.
     pub fn tid(&self) -> Tid {
         Tid::from_u64(self.entry.word >> 16)
     }
+    /// Does it take part in the unique check?
     pub fn live(&self) -> bool {
         self.entry.word & 1 != 0
     }
 }
 
 impl Merge {
+    /// Sorts what is not sorted yet, and stands at the first entry.
     pub fn new(sorters: Vec<IndexSorter>) -> Result<Self> {
         let mut sources = Vec::new();
         for mut sorter in sorters {
@@ -300,11 +323,13 @@ impl Merge {
         }
         self.least = best.map_or(0, |b| b.0);
     }
+    /// The entry that it stands at; `None`: it is at the end.
     #[inline]
     pub fn current(&self) -> Option<Merged<'_>> {
         let (entry, rest) = self.sources.get(self.least)?.current()?;
         Some(Merged { entry, bytes: entry.head.to_be_bytes(), rest })
     }
+    /// Goes on to the next.
     #[inline]
     pub fn advance(&mut self) -> Result<()> {
         if let Some(s) = self.sources.get_mut(self.least) {

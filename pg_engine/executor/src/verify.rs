@@ -16,11 +16,11 @@ use alloc::{
 
 use hashbrown::{HashMap, HashSet};
 use pg_catalog::{
-    CatalogReader, Index, Relation, RelationKind,
+    CatalogReader, Index, IndexMethod, Relation, RelationKind,
     builtin::{PG_AUTHID, PG_CLASS},
     storage_error,
 };
-use pg_storage::{Fault, LockMode, Observer, Problem, RelId, RelationKind as StorageKind, Tid};
+use pg_storage::{Fault, LockMode, Observer, Problem, RelId, Tid};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use platform::task;
 
@@ -189,13 +189,10 @@ fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<
     let ddl = Ddl::reading(cx);
     let mut indexes = Vec::new();
     for index in relation.indexes.iter().filter(|i| i.valid) {
-        match cx.engine.storage().relation_kind(index.storage) {
-            Ok(StorageKind::BTree { .. } | StorageKind::Hash { .. }) => {
-                let maker = EntryMaker::of(&ddl, &relation, index)?;
-                indexes.push(Keys { index: index.clone(), maker });
-            }
-            // Of another kind, checked by storage; or missing, which is reported already.
-            Ok(_) | Err(_) => {}
+        // One of another kind is found by storage; one that is missing is reported already.
+        if cx.engine.storage().relation_kind(index.storage).is_ok_and(|k| k.indexed().is_some()) {
+            let maker = EntryMaker::of(&ddl, &relation, index)?;
+            indexes.push(Keys { index: index.clone(), maker });
         }
     }
     let format = RowFormat::of(&relation);
@@ -223,7 +220,11 @@ fn entries(
         if row.is_err() && pg_types::tuple::is_wrapped(version) {
             return true;
         }
-        row.and_then(|row| keys.of(&row, rt)).is_ok_and(|k| k.as_deref() == Some(key))
+        let of_row = row.and_then(|row| keys.of(&row, rt));
+        of_row.ok().flatten().is_some_and(|k| match keys.index.method {
+            IndexMethod::BTree => k == key,
+            IndexMethod::Hash => pg_storage::index_hash(&k).to_be_bytes() == key,
+        })
     });
     gather.finished()?;
     if let Err(e) = checked {
@@ -261,7 +262,7 @@ fn check_rows(
         gather.finished()?;
         page.clear();
         let read = storage.verify_rows(relation.storage, block, &snapshot, |tid, payload| {
-            page.push((tid, payload.to_vec()))
+            page.push((tid, payload.to_vec()));
         });
         if let Err(e) = read {
             unfinished(relation.storage, &e, gather);

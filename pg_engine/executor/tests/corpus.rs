@@ -72,3 +72,8 @@ fn include() {
 fn indexes() {
     check("indexes");
 }
+
+#[test]
+fn hash() {
+    check("hash");
+}

@@ -86,6 +86,8 @@ pub enum Node {
         only: bool,
         /// Columns to yield.
         columns: Vec<Attnum>,
+        /// Of a hash index: its key, over the columns. It finds rows whose key has the same hash; those with another are left out.
+        key: Option<Expr>,
         /// What the range does not guarantee.
         filter: Option<Expr>,
     },

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{Index, Relation, RelationKind};
+use pg_catalog::{Index, IndexMethod, Relation, RelationKind};
 use pg_functions::{CastMethod, registry};
 use pg_plan::{
     expr::{Call, ColumnId, Expr},
@@ -56,6 +56,8 @@ struct Match {
     certain: Vec<usize>,
     /// The index leaves rows out.
     partial: bool,
+    /// Of a hash index: what it has the hash of.
+    hashed: Option<Expr>,
 }
 
 /// An index's keys in terms of a statement's columns, and which conditions its predicate answers.
@@ -100,7 +102,11 @@ impl Planner<'_> {
         for index in table.relation.indexes.iter().filter(|i| i.valid) {
             let Some(bound) = self.bound(index, table)? else { continue };
             let found = match_index(index, &bound, table);
-            let only = self.settings.enable_indexonlyscan && covers(index, table, needed, &found);
+            let ordered = index.method == IndexMethod::BTree;
+            if !ordered && found.used.is_empty() {
+                continue;
+            }
+            let only = ordered && self.settings.enable_indexonlyscan && covers(index, table, needed, &found);
             for backward in [false, true] {
                 let mut order = index_order(index, &bound, &found, backward);
                 let useful = !wanted.is_empty() && gives(&order, wanted, &found);
@@ -212,7 +218,8 @@ impl Planner<'_> {
         // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
         let touched = fetched.min(pages.max(1.0));
         let page_cost = if pages < settings.effective_cache_size { 0.25 } else { settings.random_page_cost };
-        let descent = libm_log2(rows) * settings.cpu_operator_cost + 0.25;
+        let steps = if found.hashed.is_some() { 1.0 } else { libm_log2(rows) };
+        let descent = steps * settings.cpu_operator_cost + 0.25;
         let per_row = settings.cpu_tuple_cost
             + settings.cpu_index_tuple_cost
             + settings.cpu_operator_cost * (1 + rest.len()) as f64;
@@ -231,7 +238,13 @@ impl Planner<'_> {
         if !settings.enable_indexscan {
             total += 1.0e10;
         }
-        let (columns, filter) = self.yielded(table, needed, &rest)?;
+        let mut needed = needed.clone();
+        found.hashed.iter().for_each(|key| needed.add(key));
+        let (columns, filter) = self.yielded(table, &needed, &rest)?;
+        let mut key = found.hashed.clone();
+        if let Some(key) = &mut key {
+            to_positions(key, &columns.iter().map(|(c, _)| c.id).collect::<Vec<_>>())?;
+        }
         let types = columns.iter().map(|(c, _)| c.ty).collect::<Vec<_>>();
         let out = if point { out.min(1.0) } else { out };
         let estimate = Estimate { startup: descent, total, rows: out, width: total_width(&types) };
@@ -245,6 +258,7 @@ impl Planner<'_> {
             backward,
             only,
             columns: columns.iter().map(|(_, a)| *a).collect(),
+            key,
             filter,
         };
         let columns = columns.iter().map(|(c, _)| c.id).collect();
@@ -367,6 +381,7 @@ fn match_index(index: &Index, bound: &Bound, table: &Table) -> Match {
         constant: Vec::new(),
         certain: bound.certain.clone(),
         partial: index.predicate.is_some(),
+        hashed: bound.keys.first().filter(|_| index.method == IndexMethod::Hash).cloned(),
     };
     for (key, e) in index.keys.iter().zip(&bound.keys) {
         let usable = |c: &Expr| usable(c, e, key.ty.oid);
@@ -381,6 +396,9 @@ fn match_index(index: &Index, bound: &Bound, table: &Table) -> Match {
             continue;
         }
         for (i, usage) in uses {
+            if index.method == IndexMethod::Hash && !matches!(usage, Use::AnyOf(_)) {
+                continue;
+            }
             match usage {
                 Use::Compare(s @ (1 | 2), bound) if found.range.upper.is_none() && free(&found.range) => {
                     found.range.upper = Some((bound, s == 2));
@@ -526,6 +544,9 @@ fn gives(order: &[OrderKey], wanted: &[OrderKey], found: &Match) -> bool {
 /// The order in which an index scan yields rows, after its equality columns.
 fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> Vec<OrderKey> {
     let mut order = Vec::new();
+    if index.method == IndexMethod::Hash {
+        return order;
+    }
     if found.range.any_of.is_some() && backward {
         return order;
     }

@@ -43,6 +43,7 @@ mod api;
 mod backup;
 mod checkpoint;
 mod crew;
+mod indexes;
 mod maps;
 mod prepared;
 mod recovery;
@@ -57,11 +58,12 @@ mod verify_log;
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
 pub use backup::{BackupStart, Ending, PageRun, commit_of};
 pub use checkpoint::CheckpointStats;
+pub use indexes::IndexSorter;
 pub use pg_btree::{
-    Distinct, IndexEntry, IndexInsert, IndexSorter, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique,
-    carried, carry,
+    Distinct, IndexEntry, IndexInsert, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique, carried, carry,
 };
 pub use pg_buffer_manager::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};
+pub use pg_hash_index::{HashFault, hash as index_hash};
 pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
 pub use pg_transaction::{

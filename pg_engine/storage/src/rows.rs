@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use pg_btree::{Distinct, Index, IndexEntry, IndexInsert, IndexSorter, KeyBound, ScanDirection, Unique};
+use pg_btree::{Distinct, Index, IndexEntry, IndexInsert, KeyBound, ScanDirection, Unique};
 use pg_buffer_manager::Lookahead;
 use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
@@ -16,6 +16,7 @@ use pg_volume::RelationKind;
 
 use crate::{
     api::RelationStats,
+    indexes::{AnyIndex, IndexSorter, build_hashed, insert_hashed},
     storage::{Open, Result, Storage},
     transaction::Transaction,
 };
@@ -306,8 +307,9 @@ impl Storage {
     }
     /// Collects entries for an index in about so many bytes of memory.
     pub fn index_sorter(&self, index: RelId, budget: usize) -> Result<IndexSorter> {
-        self.engine.directory.get(index).ok_or(StorageError::NoSuchRelation(index))?;
-        Ok(IndexSorter::new(self.engine.pool.clone(), self.engine.directory.clone(), index, budget))
+        let rel = self.engine.directory.get(index).ok_or(StorageError::NoSuchRelation(index))?;
+        let (pool, directory) = (self.engine.pool.clone(), self.engine.directory.clone());
+        Ok(IndexSorter::new(pg_btree::IndexSorter::new(pool, directory, index, budget), rel.kind))
     }
     /// May a statement with this snapshot use the index? Not if the index was created after the snapshot and leaves out
     /// versions that the snapshot may see (a REPEATABLE READ transaction older than the index).
@@ -338,15 +340,13 @@ impl Storage {
         entry: &IndexEntry<'_>,
     ) -> Result<IndexInsert> {
         let open = self.opened(index)?;
-        let index = self.index(&open)?;
-        let RelationKind::BTree { heap } = open.rel.kind else {
-            return Err(StorageError::WrongKind(open.rel.id));
-        };
-        let done = if entry.unique == Unique::No {
-            index.insert(&mut txn.work, entry, None)?
-        } else {
-            let heap_open = self.opened(heap)?;
-            index.insert(&mut txn.work, entry, Some(&self.heap(&heap_open)?))?
+        let done = match (self.any_index(&open)?, open.rel.kind.indexed()) {
+            (AnyIndex::BTree(tree), Some(heap)) if entry.unique != Unique::No => {
+                let heap_open = self.opened(heap)?;
+                tree.insert(&mut txn.work, entry, Some(&self.heap(&heap_open)?))?
+            }
+            (AnyIndex::BTree(tree), _) => tree.insert(&mut txn.work, entry, None)?,
+            (AnyIndex::Hash(hash), _) => insert_hashed(&hash, txn, entry)?,
         };
         let me = txn.work.serial();
         if me.is_some() {
@@ -364,12 +364,18 @@ impl Storage {
         taken: impl FnMut(usize, Tid),
     ) -> Result<()> {
         let open = self.opened(index)?;
-        let index = self.index(&open)?;
-        let RelationKind::BTree { heap } = open.rel.kind else {
+        let Some(heap) = open.rel.kind.indexed() else {
             return Err(StorageError::WrongKind(open.rel.id));
         };
-        let heap_open = self.opened(heap)?;
-        index.insert_sorted(&mut txn.work, entries, Some(&self.heap(&heap_open)?), taken)?;
+        match self.any_index(&open)? {
+            AnyIndex::BTree(tree) => {
+                let heap_open = self.opened(heap)?;
+                tree.insert_sorted(&mut txn.work, entries, Some(&self.heap(&heap_open)?), taken)?;
+            }
+            AnyIndex::Hash(hash) => {
+                entries.iter().try_for_each(|e| insert_hashed(&hash, txn, e).map(|_| ()))?;
+            }
+        }
         let me = txn.work.serial();
         if me.is_some() {
             for e in entries {
@@ -378,9 +384,13 @@ impl Storage {
         }
         Ok(())
     }
-    /// Appends the tids of all entries with exactly this key.
+    /// Appends the tids of all entries with exactly this key; of a hash index, with a key of the same hash.
     pub fn index_lookup(&self, index: RelId, key: &[u8], tids: &mut Vec<Tid>) -> Result<()> {
-        self.index(&*self.opened(index)?)?.lookup(key, tids)
+        let open = self.opened(index)?;
+        match self.any_index(&open)? {
+            AnyIndex::BTree(tree) => tree.lookup(key, tids),
+            AnyIndex::Hash(hash) => hash.lookup(pg_hash_index::hash(key), tids),
+        }
     }
     /// Starts a range scan between two bounds, the lower one first whatever the direction.
     pub fn index_scan(
@@ -420,7 +430,7 @@ impl Storage {
         pause: impl FnMut() -> core::result::Result<(), E>,
     ) -> core::result::Result<IndexInsert, E> {
         let open = self.opened(index)?;
-        if let RelationKind::BTree { heap } = open.rel.kind {
+        if let Some(heap) = open.rel.kind.indexed() {
             open.usable_from.store(self.opened(heap)?.usable_from.load(Ordering::Acquire), Ordering::Release);
         }
         // The log is written while the tree is built.
@@ -440,7 +450,13 @@ impl Storage {
                 }
             })
         });
-        let built = self.index(&open)?.build(txn.work.writing_xid(), sorters, distinct, pause);
+        let xid = txn.work.writing_xid();
+        let built = match self.any_index(&open)? {
+            AnyIndex::BTree(tree) => {
+                tree.build(xid, sorters.into_iter().map(|s| s.inner).collect(), distinct, pause)
+            }
+            AnyIndex::Hash(hash) => build_hashed(&hash, xid, sorters, pause).map(|()| IndexInsert::Done),
+        };
         done.store(true, Ordering::Release);
         if let Some(f) = flusher {
             let _ = f.join();

@@ -40,6 +40,7 @@ pub(crate) struct Open {
     pub rel: Arc<Relation>,
     pub heap: HeapState,
     pub index: pg_btree::IndexState,
+    pub hash: pg_hash_index::HashState,
     pub sequence: Mutex<SequenceState>,
     /// Held shared by a vacuum, exclusively to remove the relation. Vacuum takes no lock on the table, which it does
     /// not know; this keeps it from a relation whose pages are about to belong to another.
@@ -234,6 +235,7 @@ impl Storage {
             rel: relation,
             heap: HeapState::default(),
             index: pg_btree::IndexState::default(),
+            hash: pg_hash_index::HashState::default(),
             sequence: Mutex::new(SequenceState::default()),
             gate: RwLock::new(()),
             wanted: AtomicBool::new(false),

@@ -124,11 +124,11 @@ impl Storage {
         // Who writes to it later has an id from there on.
         rel.vacuumed.store(self.engine.transactions.fresh_horizon().0, Ordering::Release);
         txn.work.innermost().created.push(rel.id);
-        if matches!(kind, RelationKind::BTree { .. }) {
+        if kind.indexed().is_some() {
             let open = self.opened(rel.id)?;
-            self.index(&open)?.create(xid)?;
+            self.any_index(&open)?.create(xid)?;
         }
-        if let RelationKind::BTree { heap } = kind
+        if let Some(heap) = kind.indexed()
             && let Ok(open) = self.opened(heap)
         {
             // A vacuum under way does not know of the new index; later ones do and keep away from it.

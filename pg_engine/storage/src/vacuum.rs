@@ -30,7 +30,7 @@ const MANY_ABORTED: usize = 20_000;
 const PAGES_AT_A_TIME: u32 = 64;
 
 impl Storage {
-    /// Removes dead row versions and their index entries (of every B-tree over the heap). Does nothing while an index of the heap
+    /// Removes dead row versions and their index entries (of every index over the heap). Does nothing while an index of the heap
     /// is being created, and stops with [`StorageError::Canceled`] when someone wants to drop the heap or create an index.
     pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
         self.vacuum_until(rel, || true)
@@ -80,7 +80,7 @@ impl Storage {
             .directory
             .all()
             .iter()
-            .filter(|r| r.kind == (RelationKind::BTree { heap: rel }))
+            .filter(|r| r.kind.indexed() == Some(rel))
             .filter_map(|r| self.opened(r.id).ok())
             .collect();
         if indexes.iter().any(|i| i.rel.creator().is_some()) {
@@ -97,7 +97,7 @@ impl Storage {
             for index in &indexes {
                 let _gate = index.gate.read();
                 if self.engine.directory.get(index.rel.id).is_some() {
-                    found.stats.index_entries_removed += self.index(index)?.remove(&found.dead)?;
+                    found.stats.index_entries_removed += self.any_index(index)?.remove(&found.dead)?;
                 }
                 give_way(&open)?;
             }

@@ -8,6 +8,7 @@ use core::{fmt, ops::Range, time::Duration};
 
 use pg_btree::{KeyBound, ScanDirection, TreeFault};
 use pg_buffer_manager::{NEWER_THAN_LOG, OLDER_THAN_WRITTEN};
+use pg_hash_index::HashFault;
 use pg_heap::{Behind, Chains, HeapFault};
 use pg_page::{PAGE_SIZE, Page, RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
@@ -17,6 +18,7 @@ use platform::{
     task,
 };
 
+use crate::indexes::AnyIndex;
 use crate::{
     storage::{Open, Result, Storage},
     verify_log::LeastAges,
@@ -46,8 +48,10 @@ pub enum Fault {
     NoHeap,
     /// In a heap page's slot.
     Heap(u16, HeapFault),
-    /// In an index page.
+    /// In a page of a tree.
     Tree(TreeFault),
+    /// In a page of a hash index.
+    Hash(HashFault),
     /// An index entry leads to no row.
     EntryWithoutRow(Tid),
     /// An index entry leads to a row whose key is another, or that the index should leave out.
@@ -76,6 +80,7 @@ impl fmt::Display for Fault {
             Self::NoHeap => f.write_str("an index of a relation that is not there"),
             Self::Heap(slot, what) => write!(f, "slot {slot}: {what}"),
             Self::Tree(what) => write!(f, "{what}"),
+            Self::Hash(what) => write!(f, "{what}"),
             Self::EntryWithoutRow(tid) => write!(f, "an index entry leads to no row at {tid}"),
             Self::EntryOfOtherKey(tid) => write!(f, "an index entry does not match the row at {tid}"),
             Self::RowWithoutEntry(tid) => write!(f, "the row at {tid} has no index entry"),
@@ -234,13 +239,24 @@ impl Storage {
                     }
                 }
             }
-            RelationKind::BTree { heap } => {
+            RelationKind::BTree { heap } | RelationKind::Hash { heap } => {
                 let mut found = Vec::new();
-                self.index(open)?.check(&mut |block, f| found.push((block, f)), &mut || observer.go_on())?;
+                match self.any_index(open)? {
+                    AnyIndex::BTree(tree) => {
+                        tree.check(&mut |block, f| found.push((block, Fault::Tree(f))), &mut || {
+                            observer.go_on()
+                        })?;
+                    }
+                    AnyIndex::Hash(hash) => {
+                        hash.check(&mut |block, f| found.push((block, Fault::Hash(f))), &mut || {
+                            observer.go_on()
+                        })?;
+                    }
+                }
                 let sound = found.is_empty();
                 for (block, fault) in found {
                     if self.is_there(rel) {
-                        observer.problem(problem(block, Fault::Tree(fault)));
+                        observer.problem(problem(block, fault));
                     }
                 }
                 if self.engine.directory.get(heap).is_none() && self.is_there(rel) && !rel.creator().is_some()
@@ -333,7 +349,7 @@ impl Storage {
     }
 
     /// Checks every entry of an index: that it leads to a row, and that `matches(key, version)` holds for one of the
-    /// row's versions.
+    /// row's versions. Of a hash index the key is the big-endian [`crate::index_hash`] of the key.
     pub fn verify_entries(
         &self,
         index: RelId,
@@ -342,18 +358,35 @@ impl Storage {
         matches: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<()> {
         let open = self.opened(index)?;
-        let tree = self.index(&open)?;
-        let mut cursor = tree.scan(KeyBound::Unbounded, KeyBound::Unbounded, ScanDirection::Forward);
-        let mut entries: Vec<(Vec<u8>, Tid)> = Vec::new();
-        loop {
-            entries.clear();
-            if !observer.go_on() || !tree.next(&mut cursor, |key, tid| entries.push((key.to_vec(), tid)))? {
-                return Ok(());
+        let mut check = |key: &[u8], tid: Tid, observer: &mut dyn Observer| -> Result<()> {
+            if let Some(fault) = self.entry_fault(&open, heap, key, tid, matches)? {
+                observer.problem(Problem { rel: Some(index), block: None, fault });
             }
-            for (key, tid) in &entries {
-                if let Some(fault) = self.entry_fault(&open, heap, key, *tid, matches)? {
-                    observer.problem(Problem { rel: Some(index), block: None, fault });
+            Ok(())
+        };
+        match self.any_index(&open)? {
+            AnyIndex::BTree(tree) => {
+                let mut cursor = tree.scan(KeyBound::Unbounded, KeyBound::Unbounded, ScanDirection::Forward);
+                let mut entries: Vec<(Vec<u8>, Tid)> = Vec::new();
+                loop {
+                    entries.clear();
+                    let more = observer.go_on()
+                        && tree.next(&mut cursor, |key, tid| entries.push((key.to_vec(), tid)))?;
+                    if !more {
+                        return Ok(());
+                    }
+                    entries.iter().try_for_each(|(key, tid)| check(key, *tid, observer))?;
                 }
+            }
+            AnyIndex::Hash(hash) => {
+                let mut bucket = 0;
+                while observer.go_on()
+                    && let Some(entries) = hash.entries_of(bucket)?
+                {
+                    entries.iter().try_for_each(|(h, tid)| check(&h.to_be_bytes(), *tid, observer))?;
+                    bucket += 1;
+                }
+                Ok(())
             }
         }
     }
@@ -377,7 +410,7 @@ impl Storage {
                 Behind::Versions => Some(Fault::EntryOfOtherKey(tid)),
                 Behind::Nothing => Some(Fault::EntryWithoutRow(tid)),
             };
-            if !self.index(index)?.contains(key, tid)? {
+            if !self.has_entry(index, key, tid)? {
                 // Vacuum took the entry away, and then the row.
                 return Ok(None);
             }
@@ -386,9 +419,19 @@ impl Storage {
         Ok(fault)
     }
 
+    /// Is there an entry as `verify_entries` shows it?
+    fn has_entry(&self, index: &Open, key: &[u8], tid: Tid) -> Result<bool> {
+        match self.any_index(index)? {
+            AnyIndex::BTree(tree) => tree.contains(key, tid),
+            AnyIndex::Hash(hash) => {
+                hash.contains(key.first_chunk().map_or(0, |b| u64::from_be_bytes(*b)), tid)
+            }
+        }
+    }
+
     /// Is the entry in the index?
     pub fn index_contains(&self, index: RelId, key: &[u8], tid: Tid) -> Result<bool> {
-        self.index(&*self.opened(index)?)?.contains(key, tid)
+        self.any_index(&*self.opened(index)?)?.contains(key, tid)
     }
 
     /// Gives the version that the snapshot sees of each row on a page, with the tid its index entries have. `row` may call into the storage.
@@ -416,7 +459,7 @@ impl Fault {
             Self::Owner(_) => "pages with two owners",
             Self::NoHeap => "index of a relation that is not there",
             Self::Heap(..) => "heap page is damaged",
-            Self::Tree(_) => "index page is damaged",
+            Self::Tree(_) | Self::Hash(_) => "index page is damaged",
             Self::EntryWithoutRow(_) => "index entry without a row",
             Self::EntryOfOtherKey(_) => "index entry of another key",
             Self::RowWithoutEntry(_) => "row without an index entry",

@@ -565,6 +565,8 @@ pub struct IndexRow<'a> {
     pub oid: Oid,
     /// `indrelid`.
     pub table: Oid,
+    /// How it is organised.
+    pub method: IndexMethod,
     /// Columns.
     pub keys: &'a [IndexKey],
     /// Key columns among them.
@@ -591,8 +593,9 @@ impl IndexRow<'_> {
         let key_columns = || self.keys.iter().take(self.key_count);
         let collations: Vec<Oid> =
             key_columns().map(|k| typeinfo::get(k.ty.oid).map_or(0, |t| t.collation)).collect();
-        let classes: Vec<Oid> =
-            key_columns().map(|k| registry().default_class(BTREE, k.ty.oid).map_or(0, |c| c.oid)).collect();
+        let classes: Vec<Oid> = key_columns()
+            .map(|k| registry().default_class(self.method.oid(), k.ty.oid).map_or(0, |c| c.oid))
+            .collect();
         let options: Vec<i16> =
             key_columns().map(|k| i16::from(k.descending) | i16::from(k.nulls_first) << 1).collect();
         let text = |t: &Option<String>| t.as_deref().map_or(Value::Null, Value::text);
@@ -685,6 +688,7 @@ pub fn self_description(storage: &dyn Fn(Oid) -> Option<RelId>) -> SelfDescripti
             let row = IndexRow {
                 oid: i.oid,
                 table: c.oid,
+                method: i.method,
                 keys: &i.keys,
                 key_count: i.key_count,
                 unique: i.unique,

@@ -8,13 +8,14 @@ use alloc::{
 };
 
 use pg_catalog::{
-    Attribute, CatalogReader, ConstraintKind, Relation, RelationKind,
+    Attribute, CatalogReader, ConstraintKind, Index, Relation, RelationKind,
     builtin::{
-        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_STATISTIC, PG_TYPE,
+        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_STATISTIC, PG_TYPE,
         rows::attribute_row,
     },
     table::array,
 };
+use pg_functions::registry;
 use pg_plan::utility::{AlterAction, AlterTable, ColumnDef};
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, tuple::MAX_FIELDS};
@@ -457,16 +458,41 @@ impl Ddl<'_, '_> {
         })?;
         self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
         for i in &relation.indexes {
-            for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
+            for (n, k) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
                 let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
                 self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
                     r.put("atttypid", ty.oid);
                     r.put("atttypmod", ty.typmod);
                 })?;
+                if !k.carried {
+                    self.set_index_class(i, n, ty)?;
+                }
             }
         }
         self.step();
         self.rebuild_indexes(relation.oid)
+    }
+
+    /// An index column has another type from now on.
+    fn set_index_class(&self, index: &Index, column: usize, ty: SqlType) -> Result<()> {
+        let Some(class) = registry().default_class(index.method.oid(), ty.oid) else {
+            let text = format!(
+                "data type {} has no default operator class for access method \"{}\"",
+                pg_types::typeinfo::display(SqlType::new(ty.oid)),
+                index.method.name()
+            );
+            return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
+        };
+        self.update(PG_INDEX, &["indexrelid"], &[Value::Oid(index.oid)], |r| {
+            let classes = r.array("indclass").iter();
+            let mut classes: Vec<Oid> = classes.map(|c| if let Value::Oid(o) = c { *o } else { 0 }).collect();
+            if let Some(c) = classes.get_mut(column) {
+                *c = class.oid;
+            }
+            r.put("indclass", pg_catalog::table::oid_vector(&classes));
+        })?;
+        self.step();
+        Ok(())
     }
 
     fn refuse_view_dependents(&self, relation: &Relation, a: &Attribute) -> Result<()> {

@@ -183,6 +183,7 @@ impl Ddl<'_, '_> {
         let row = IndexRow {
             oid,
             table: relation.oid,
+            method: new.method,
             keys: &new.keys,
             key_count: new.key_count,
             unique: new.unique,

@@ -113,6 +113,7 @@ impl Ddl<'_, '_> {
         let row = IndexRow {
             oid: index_oid,
             table: toast,
+            method: pg_catalog::IndexMethod::BTree,
             keys: &keys,
             key_count: keys.len(),
             unique: true,

@@ -54,11 +54,12 @@ pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
         range.map(|n| index_column(relation, index, n, true)).collect::<Vec<_>>().join(", ")
     };
     let mut out = format!(
-        "CREATE {}INDEX {} ON {}.{} USING btree ({})",
+        "CREATE {}INDEX {} ON {}.{} USING {} ({})",
         if index.unique { "UNIQUE " } else { "" },
         quote_identifier(&index.name),
         quote_identifier(&relation.schema_name),
         quote_identifier(&relation.name),
+        index.method.name(),
         columns(0..index.key_count)
     );
     if index.keys.len() > index.key_count {
@@ -73,8 +74,11 @@ pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
     out
 }
 
+/// What stands alone does so: a column, or what has parentheses.
 fn parenthesised(e: &str) -> String {
-    if e.starts_with('(') && e.ends_with(')') { e.to_string() } else { format!("({e})") }
+    let column = e.starts_with('"') && e.ends_with('"') && !e.contains(' ')
+        || e.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if column || (e.starts_with('(') && e.ends_with(')')) { e.to_string() } else { format!("({e})") }
 }
 
 /// A constraint's text.

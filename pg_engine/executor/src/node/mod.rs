@@ -159,9 +159,13 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let filter = c.option(filter.as_ref())?;
             scan::seq_scan(relation, columns, filter, &plan.types)?
         }
-        Node::IndexScan { relation, index, range, backward, only, columns, filter, .. } => {
+        Node::IndexScan { relation, index, range, backward, only, columns, key, filter, .. } => {
             let scan = scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
-            boxed(if *only { scan.from_keys()? } else { scan })
+            boxed(match key {
+                Some(key) => scan.by_hash(Compiled::new(key, c)?),
+                None if *only => scan.by_keys()?,
+                None => scan,
+            })
         }
         Node::FunctionScan { function, args, ordinality, .. } => {
             boxed(misc::FunctionScan::new(function, c.exprs(args)?, *ordinality, &plan.types))

@@ -349,7 +349,7 @@ impl Operator for ComputedScan {
     }
 }
 
-/// Rows found through a B-tree.
+/// Rows found through an index.
 pub(crate) struct IndexScan {
     heap: RelId,
     index: Arc<Index>,
@@ -371,6 +371,8 @@ pub(crate) struct IndexScan {
     key: Vec<u8>,
     filtered: u64,
     only: Option<Box<KeyReader>>,
+    /// Of a hash index.
+    hashed: Option<Box<Hashed>>,
     heap_fetches: u64,
     /// What is done with the index and the table.
     activity: Option<(RelationActivity, RelationActivity)>,
@@ -407,6 +409,31 @@ impl KeyReader {
         let end = *self.ends.get(n)?;
         let start = n.checked_sub(1).and_then(|n| self.ends.get(n)).map_or(0, |e| *e);
         self.bytes.get(start..end)
+    }
+}
+
+/// What tells rows that were looked up by hash from others that have the same.
+struct Hashed {
+    /// A row's key.
+    key: Compiled,
+    /// The keys that are looked up, encoded, in order.
+    wanted: Vec<Vec<u8>>,
+}
+
+impl Hashed {
+    /// The rows among these with a key that was looked up.
+    fn keep(&mut self, index: &Index, b: &Batch, rt: &Rt<'_, '_>) -> Result<Vec<u32>> {
+        let v = self.key.vector(b, None, rt)?;
+        let Some(column) = index.keys.first() else { return Ok(Vec::new()) };
+        let (mut kept, mut key) = (Vec::with_capacity(b.rows), Vec::new());
+        for row in 0..b.rows {
+            key.clear();
+            keys::encode_index_vector(column, &v, row, &mut key)?;
+            if self.wanted.binary_search(&key).is_ok() {
+                kept.push(row as u32);
+            }
+        }
+        Ok(kept)
     }
 }
 
@@ -481,13 +508,20 @@ impl IndexScan {
             key: Vec::new(),
             filtered: 0,
             only: None,
+            hashed: None,
             heap_fetches: 0,
             activity: None,
         })
     }
 
+    /// The index has hashes only: rows must have one of the keys that are looked up.
+    pub(crate) fn by_hash(mut self, key: Compiled) -> Self {
+        self.hashed = Some(Box::new(Hashed { key, wanted: Vec::new() }));
+        self
+    }
+
     /// The columns are to be taken from the keys where that is enough.
-    pub(crate) fn from_keys(mut self) -> Result<Self> {
+    pub(crate) fn by_keys(mut self) -> Result<Self> {
         let mut missing: Vec<usize> = (0..self.reader.stored.len()).collect();
         let reader = &self.reader;
         let mut places = |keys: &[IndexKey]| {
@@ -618,7 +652,16 @@ impl IndexScan {
         if let Some((_, heap)) = &self.activity {
             heap.index_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
         }
-        let b = self.reader.finish()?;
+        let mut b = self.reader.finish()?;
+        if let Some(hashed) = &mut self.hashed {
+            let kept = hashed.keep(&self.index, &b, rt)?;
+            if kept.len() < b.rows {
+                b = b.with_selection(kept).compact();
+            }
+            if b.rows == 0 {
+                return Ok(None);
+            }
+        }
         let Some(f) = &mut self.filter else { return Ok(Some(b)) };
         let kept = f.filter(&b, None, rt)?;
         self.filtered += (b.rows - kept.len()) as u64;
@@ -745,6 +788,10 @@ impl IndexScan {
         if let Some(only) = &mut self.only {
             only.clear();
         }
+        if let Some(hashed) = &mut self.hashed {
+            hashed.wanted = stretches.into_iter().map(|s| s.from).collect();
+            hashed.wanted.sort_unstable();
+        }
         (self.stretches, self.by_scan) = (Some(VecDeque::new()), true);
         Ok(())
     }
@@ -754,6 +801,29 @@ impl IndexScan {
         Ok(self.plan_stretches(rt)?.iter().any(|s| s.covers(key)))
     }
 
+    /// The tids of all keys at once, in the order of the table.
+    fn more_by_hash(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        let Some(stretches) = self.stretches.as_mut().filter(|s| !s.is_empty()) else { return Ok(false) };
+        let wanted: Vec<Vec<u8>> = stretches.drain(..).map(|s| s.from).collect();
+        for key in &wanted {
+            rt.cx.checkpoint()?;
+            if Storage::watches(rt.snapshot) {
+                rt.storage().index_reading(self.index.storage, rt.snapshot, key, Some(key));
+            }
+            rt.storage().index_lookup(self.index.storage, key, &mut self.tids).map_err(storage_error)?;
+        }
+        // Two keys may have one hash.
+        if wanted.len() > 1 {
+            self.tids.sort_unstable();
+            self.tids.dedup();
+        }
+        if let Some(hashed) = &mut self.hashed {
+            hashed.wanted = wanted;
+            hashed.wanted.sort_unstable();
+        }
+        Ok(!self.tids.is_empty())
+    }
+
     /// More tids; false at the end of all stretches.
     fn more(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         self.tids.clear();
@@ -761,6 +831,9 @@ impl IndexScan {
         self.start_only(rt)?;
         if let Some(only) = &mut self.only {
             only.clear();
+        }
+        if self.hashed.is_some() {
+            return self.more_by_hash(rt);
         }
         loop {
             if let Some(scan) = &mut self.scan {
@@ -857,6 +930,7 @@ impl Operator for IndexScan {
         self.tids.clear();
         self.at = 0;
         self.target = 32;
+        self.hashed.iter_mut().for_each(|h| h.key.reset());
         let r = &mut self.range;
         r.equal.iter_mut().chain(&mut r.any_of).chain(&mut self.filter).for_each(Compiled::reset);
         r.lower.iter_mut().chain(&mut r.upper).for_each(|(e, _)| e.reset());

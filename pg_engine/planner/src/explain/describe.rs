@@ -136,7 +136,7 @@ impl Describer<'_> {
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
                 Ok((item, names))
             }
-            Node::IndexScan { relation, index, alias, range, backward, only, columns, filter } => {
+            Node::IndexScan { relation, index, alias, range, backward, only, columns, filter, .. } => {
                 let kind = match (*only, *backward) {
                     (false, false) => "Index Scan",
                     (false, true) => "Index Scan Backward",

@@ -944,7 +944,7 @@ fn index_method(create: &ast::CreateIndex) -> Result<IndexMethod> {
         (create.elements.len() > 1, "multicolumn indexes"),
     ];
     match lacks.iter().find(|l| l.0) {
-        None => Err(SqlError::unsupported("access method \"hash\"")),
+        None => Ok(method),
         Some((_, what)) => Err(method_lacks(method, what)),
     }
 }

@@ -10,7 +10,7 @@ use pg_storage::*;
 use crate::{
     ddl::object_key,
     known::{Known, know},
-    workload::{ACCOUNTS, Client, balance, pointer},
+    workload::{ACCOUNTS, Client, GROUPED, balance, group_key, pointer},
 };
 
 /// Rows a new snapshot sees.
@@ -55,8 +55,12 @@ impl Client {
         assert!(balances.values().all(|b| *b == 0), "balances do not follow from the history: {balances:?}");
         let churn = visible(s, tables.churn);
         let mut kinds: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        let mut grouped = BTreeSet::new();
         for (_, row) in &churn {
             let op = u64::from_be_bytes(row[..8].try_into().unwrap());
+            if row[8] == b'c' && row.len() == 9 + GROUPED {
+                grouped.insert(op);
+            }
             kinds.entry(op).or_default().push(row[8]);
             assert!(self.is_whole(row).unwrap());
         }
@@ -76,7 +80,34 @@ impl Client {
         check_index(s, tables.accounts_key, tables.accounts, &accounts, 4);
         check_index(s, tables.history_key, tables.history, &history, 8);
         check_index(s, tables.churn_key, tables.churn, &churn, 9);
+        self.check_groups(&grouped);
         self.check_objects();
+    }
+
+    /// Of each group all rows are there, and by its key exactly those that have it.
+    fn check_groups(&self, grouped: &BTreeSet<u64>) {
+        let Self { s, tables, .. } = self;
+        let mut groups: BTreeMap<u64, (u16, u16)> = BTreeMap::new();
+        let mut keys: BTreeMap<Vec<u8>, Vec<Tid>> = BTreeMap::new();
+        for (tid, row) in visible(s, tables.groups) {
+            let group = groups.entry(u64::from_be_bytes(row[1..9].try_into().unwrap())).or_default();
+            *group = (u16::from_be_bytes(row[9..11].try_into().unwrap()), group.1 + 1);
+            keys.entry(group_key(&row).to_vec()).or_default().push(tid);
+        }
+        let parts: Vec<_> = groups.iter().filter(|(_, (of, n))| of != n).collect();
+        assert!(parts.is_empty(), "parts of groups: {parts:x?}");
+        assert!(groups.keys().eq(grouped), "groups and the operations that made them");
+        let snapshot = s.begin(Isolation::ReadCommitted).snapshot();
+        for (key, want) in keys {
+            let mut tids = Vec::new();
+            s.index_lookup(tables.groups_key, &key, &mut tids).unwrap();
+            let same = |tid: &Tid| {
+                let found = s.heap_fetch(tables.groups, *tid, &snapshot, |_, row| group_key(row) == key);
+                found.unwrap() == Some(true)
+            };
+            tids.retain(same);
+            assert_eq!(tids, want, "rows by the key of a group");
+        }
     }
 
     fn check_objects(&self) {
@@ -86,7 +117,7 @@ impl Client {
         let mut relations: BTreeSet<RelId> = s.relations().into_iter().map(|r| r.0).collect();
         let t = tables;
         let fixed = [t.accounts, t.accounts_key, t.history, t.history_key, t.churn, t.churn_key, t.objects];
-        for fixed in fixed.into_iter().chain([t.large, t.large_key]) {
+        for fixed in fixed.into_iter().chain([t.large, t.large_key, t.groups, t.groups_key]) {
             assert!(relations.remove(&fixed), "relation {} is gone", fixed.0);
         }
         for (_, o) in &objects {

@@ -49,7 +49,10 @@ fn fresh(
     rows: u32,
 ) -> Result<(RelId, RelId), StorageError> {
     let heap = s.create_relation(t, RelationKind::Heap)?;
-    let index = s.create_relation(t, RelationKind::BTree { heap })?;
+    let hashed = r.one_in(3);
+    let kind = if hashed { RelationKind::Hash { heap } } else { RelationKind::BTree { heap } };
+    let index = s.create_relation(t, kind)?;
+    let unique = if hashed { Unique::No } else { Unique::Yes };
     let built = r.one_in(2);
     for n in 0..rows {
         let mut row = object_key(n).to_vec();
@@ -57,14 +60,14 @@ fn fresh(
         row.resize(4 + len, n as u8);
         let tid = s.heap_insert(t, heap, &row)?;
         if !built {
-            s.index_insert(t, index, &object_key(n), tid, Unique::Yes)?;
+            s.index_insert(t, index, &object_key(n), tid, unique)?;
         }
     }
     if built {
         let mut entries = Vec::new();
         s.heap_scan_for_index(heap, |tid, row| entries.push((row[..4].to_vec(), tid, true)))?;
         entries.sort();
-        assert_eq!(s.index_build(t, index, &mut entries.into_iter(), true)?, IndexInsert::Done);
+        assert_eq!(s.index_build(t, index, &mut entries.into_iter(), !hashed)?, IndexInsert::Done);
     }
     Ok((heap, index))
 }

@@ -19,6 +19,9 @@ pub struct Tables {
     /// Large values of churn.
     pub large: RelId,
     pub large_key: RelId,
+    /// Groups of rows, all or none of each, and a hash index.
+    pub groups: RelId,
+    pub groups_key: RelId,
     /// Objects that DDL made: a row each.
     pub objects: RelId,
 }

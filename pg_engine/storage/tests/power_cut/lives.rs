@@ -120,9 +120,10 @@ fn keep(client: &Client, mut r: Random) {
         task::sleep(Duration::from_micros(500 + r.below(6000)));
         let heaps: Vec<RelId> =
             s.relations().into_iter().filter(|r| r.1 == RelationKind::Heap).map(|r| r.0).collect();
-        let _ = match r.below(4) {
+        let _ = match r.below(5) {
             0 => s.checkpoint(),
             1 => s.vacuum(tables.churn).and_then(|_| s.vacuum(tables.large)).map(|_| ()),
+            4 => s.vacuum(tables.groups).map(|_| ()),
             2 => s.vacuum(tables.accounts).map(|_| ()),
             _ => s.vacuum(heaps[r.below(heaps.len() as u64) as usize]).map(|_| ()),
         };

@@ -43,6 +43,22 @@ fn account(id: u32, balance: i64) -> Vec<u8> {
     v
 }
 
+/// Length of a row of churn that says that there is a group.
+pub const GROUPED: usize = 51;
+
+/// Operation, number, how many there are, whether all have one key.
+fn group_row(op: u64, n: u16, rows: u16, same: bool) -> Vec<u8> {
+    let mut row = vec![u8::from(same)];
+    row.extend_from_slice(&op.to_be_bytes());
+    row.extend_from_slice(&rows.to_be_bytes());
+    row.extend_from_slice(&n.to_be_bytes());
+    row
+}
+
+pub fn group_key(row: &[u8]) -> &[u8] {
+    if row[0] == 1 { &row[..9] } else { row }
+}
+
 pub fn balance(payload: &[u8]) -> (u32, i64) {
     (
         u32::from_be_bytes(payload[..4].try_into().unwrap()),
@@ -83,12 +99,25 @@ pub fn create(s: &Arc<Storage>, known: &Mutex<Known>) -> Result<Tables, StorageE
     let ((accounts, accounts_key), (history, history_key), (churn, churn_key)) = (pair()?, pair()?, pair()?);
     let (large, large_key) = pair()?;
     let objects = s.create_relation(&mut t, RelationKind::Heap)?;
+    let groups = s.create_relation(&mut t, RelationKind::Heap)?;
+    let groups_key = s.create_relation(&mut t, RelationKind::Hash { heap: groups })?;
     for id in 0..ACCOUNTS {
         let tid = s.heap_insert(&mut t, accounts, &account(id, 0))?;
         s.index_insert(&mut t, accounts_key, &id.to_be_bytes(), tid, Unique::Yes)?;
     }
-    let tables =
-        Tables { accounts, accounts_key, history, history_key, churn, churn_key, large, large_key, objects };
+    let tables = Tables {
+        accounts,
+        accounts_key,
+        history,
+        history_key,
+        churn,
+        churn_key,
+        large,
+        large_key,
+        groups,
+        groups_key,
+        objects,
+    };
     know(known).making = Some(tables);
     t.commit()?;
     Ok(tables)
@@ -290,8 +319,15 @@ impl Client {
             }
             chunks::delete(s, &mut t, self.place(), old.id, &mut || Ok(())).map_err(storage_error)?;
         }
+        let grouped = r.one_in(3);
+        if grouped {
+            self.group(&mut t, r, op)?;
+        }
         let savepoint = t.begin_sub();
         put(&mut t, b'b', 30, elsewhere)?;
+        if r.one_in(8) {
+            self.group(&mut t, r, !op)?;
+        }
         if r.one_in(3) {
             let scratch = s.create_relation(&mut t, RelationKind::Heap)?;
             s.heap_insert(&mut t, scratch, &[7; 3000])?;
@@ -300,10 +336,22 @@ impl Client {
             }
         }
         t.rollback_to(savepoint)?;
-        put(&mut t, b'c', 50, false)?;
+        put(&mut t, b'c', if grouped { GROUPED } else { 50 }, false)?;
         t.release_sub(savepoint)?;
         self.commit(t, op, !r.one_in(3))?;
         Ok(true)
+    }
+
+    /// Many small rows, some with one key: buckets of the hash index get several pages and are split.
+    fn group(&self, t: &mut Transaction, r: &mut Random, op: u64) -> Result<(), StorageError> {
+        let Self { s, tables, .. } = self;
+        let (rows, same) = (20 + r.below(280) as u16, r.one_in(2));
+        for n in 0..rows {
+            let row = group_row(op, n, rows, same);
+            let tid = s.heap_insert(t, tables.groups, &row)?;
+            s.index_insert(t, tables.groups_key, group_key(&row), tid, Unique::No)?;
+        }
+        Ok(())
     }
 
     /// What a snapshot shows adds up, whatever others are doing.
