@@ -66,6 +66,14 @@ pub trait Stream: Send + Sync {
     fn patience(&self) -> Duration {
         Duration::ZERO
     }
+    /// Takes what arrives within [`Self::patience`], which may pass without anything.
+    fn read_patiently(&self, buf: &mut [u8]) -> Result<ReadOutcome, NetError> {
+        if self.wait_readable(Some(self.patience()))? {
+            self.try_read(buf)
+        } else {
+            Ok(ReadOutcome::WouldBlock)
+        }
+    }
     /// The other side's address.
     fn peer_addr(&self) -> SocketAddr;
     /// Sends what is queued, then FIN. Further writes fail; the stream is freed when dropped.

@@ -78,6 +78,17 @@ enum Phase {
     Closed,
 }
 
+/// How reading went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// There may be more at once.
+    More,
+    /// Nothing more for now.
+    Idle,
+    /// The connection is over.
+    Over,
+}
+
 struct Inner {
     input: Input,
     out: Encoder,
@@ -152,34 +163,46 @@ impl Connection {
         self.shared.registry.remove(self.handle().pid);
     }
 
-    /// Reads and handles what there is. False: the connection is over.
-    fn serve(&self, inner: &mut Inner) -> bool {
+    /// May the connection go on? One that is interrupted for good is told.
+    fn goes_on(&self, inner: &mut Inner) -> bool {
+        if matches!(inner.phase, Phase::Closed) {
+            return false;
+        }
+        let Some(reason) = self.handle().interrupts.pending().filter(|r| r.is_fatal()) else { return true };
+        inner.out.discard_partial();
+        inner.out.report(Severity::Fatal, &reason.error());
+        let _ = self.stream.write_all(inner.out.bytes());
+        false
+    }
+
+    /// Reads and handles what there is.
+    fn serve(&self, inner: &mut Inner) -> Flow {
         loop {
-            if matches!(inner.phase, Phase::Closed) {
-                return false;
+            if !self.goes_on(inner) {
+                return Flow::Over;
             }
-            if let Some(reason) = self.handle().interrupts.pending().filter(|r| r.is_fatal()) {
-                inner.out.discard_partial();
-                inner.out.report(Severity::Fatal, &reason.error());
-                let _ = self.stream.write_all(inner.out.bytes());
-                return false;
+            let read = self.stream.try_read(inner.input.room());
+            match self.receive(inner, read) {
+                Flow::More => {}
+                flow => return flow,
             }
-            let room = inner.input.room();
-            let size = room.len();
-            let n = match self.stream.try_read(room) {
-                Ok(ReadOutcome::Data(n)) => n.min(size),
-                Ok(ReadOutcome::WouldBlock) => return true,
-                Ok(ReadOutcome::Eof) | Err(_) => return false,
-            };
-            inner.input.end += n;
-            let open = self.consume(inner).is_ok_and(|open| open);
-            if !open {
-                return false;
-            }
+        }
+    }
+
+    /// Handles what was read into the input's room.
+    fn receive(&self, inner: &mut Inner, read: Result<ReadOutcome, NetError>) -> Flow {
+        let size = inner.input.room().len();
+        let n = match read {
+            Ok(ReadOutcome::Data(n)) => n.min(size),
+            Ok(ReadOutcome::WouldBlock) => return Flow::Idle,
+            Ok(ReadOutcome::Eof) | Err(_) => return Flow::Over,
+        };
+        inner.input.end += n;
+        match self.consume(inner) {
             // A short read took all there was; the hook covers what comes later.
-            if n < size {
-                return true;
-            }
+            Ok(true) if n < size => Flow::Idle,
+            Ok(true) => Flow::More,
+            Ok(false) | Err(_) => Flow::Over,
         }
     }
 
@@ -253,20 +276,20 @@ impl ReadyHook for Connection {
 impl Connection {
     /// Serves, and stays for the next request where that is cheaper than being called again. False: it is over.
     fn converse(&self, inner: &mut Inner) -> bool {
-        let patience = self.stream.patience();
-        loop {
-            if !self.serve(inner) {
-                return false;
-            }
-            if patience.is_zero() || !self.shared.stay() {
-                return true;
-            }
-            let more = self.stream.wait_readable(Some(patience)).is_ok_and(|more| more);
+        let patient = !self.stream.patience().is_zero();
+        let mut flow = self.serve(inner);
+        while flow == Flow::Idle && patient && self.goes_on(inner) && self.shared.stay() {
+            let read = self.stream.read_patiently(inner.input.room());
             self.shared.leave();
-            if !more {
-                return true;
+            if read == Ok(ReadOutcome::WouldBlock) {
+                break;
+            }
+            flow = self.receive(inner, read);
+            if flow == Flow::More {
+                flow = self.serve(inner);
             }
         }
+        flow != Flow::Over
     }
 }
 

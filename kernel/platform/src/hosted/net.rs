@@ -15,7 +15,10 @@ use std::{
 };
 
 use mio::{Events, Interest, Poll, Registry, Token, Waker, unix::SourceFd};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, recv},
+};
 
 use crate::net::{Listener, NetError, ReadOutcome, ReadyHook, Stream};
 
@@ -33,6 +36,19 @@ fn error(e: &std::io::Error) -> NetError {
         ErrorKind::TimedOut => NetError::TimedOut,
         ErrorKind::OutOfMemory => NetError::Exhausted,
         _ => NetError::Reset,
+    }
+}
+
+/// What a read of at least one byte came to.
+fn outcome_of(mut read: impl FnMut() -> std::io::Result<usize>) -> Result<ReadOutcome, NetError> {
+    loop {
+        match read() {
+            Ok(0) => return Ok(ReadOutcome::Eof),
+            Ok(n) => return Ok(ReadOutcome::Data(n)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(ReadOutcome::WouldBlock),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(error(&e)),
+        }
     }
 }
 
@@ -90,6 +106,9 @@ impl TcpStream {
         let reactor = reactor()?;
         // Answers are small and complete: never hold them back.
         socket.set_nodelay(true).map_err(|e| error(&e))?;
+        // A patient read is one system call.
+        socket.set_nonblocking(false).map_err(|e| error(&e))?;
+        socket.set_read_timeout(Some(PATIENCE)).map_err(|e| error(&e))?;
         let mut streams = lock(&reactor.streams);
         let token = streams.next;
         streams.next += 1;
@@ -110,22 +129,6 @@ impl TcpStream {
             hook.ready();
         }
     }
-
-    /// Waits until the socket is ready for `what`, has ended or failed. False: the time limit passed.
-    fn wait(&self, limit: Option<Duration>, what: PollFlags) -> bool {
-        let deadline = limit.map(|l| Instant::now() + l);
-        loop {
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            // A limit that does not fit is no limit.
-            let time = left.and_then(|l| Timespec::try_from(l).ok());
-            match poll(&mut [PollFd::new(&self.socket, what)], time.as_ref()) {
-                Ok(0) if left.is_some() => return false,
-                Err(rustix::io::Errno::INTR) | Ok(0) => {}
-                // An error shows when the socket is used.
-                Ok(_) | Err(_) => return true,
-            }
-        }
-    }
 }
 
 impl Stream for TcpStream {
@@ -133,19 +136,26 @@ impl Stream for TcpStream {
         if buf.is_empty() {
             return Ok(ReadOutcome::WouldBlock);
         }
-        loop {
-            match (&self.socket).read(buf) {
-                Ok(0) => return Ok(ReadOutcome::Eof),
-                Ok(n) => return Ok(ReadOutcome::Data(n)),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(ReadOutcome::WouldBlock),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(error(&e)),
-            }
-        }
+        outcome_of(|| Ok(recv(&self.socket, &mut *buf, RecvFlags::DONTWAIT)?.0))
+    }
+
+    fn read_patiently(&self, buf: &mut [u8]) -> Result<ReadOutcome, NetError> {
+        outcome_of(|| (&self.socket).read(buf))
     }
 
     fn wait_readable(&self, limit: Option<Duration>) -> Result<bool, NetError> {
-        Ok(self.wait(limit, PollFlags::IN))
+        let deadline = limit.map(|l| Instant::now() + l);
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            // A limit that does not fit is no limit.
+            let time = left.and_then(|l| Timespec::try_from(l).ok());
+            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], time.as_ref()) {
+                Ok(0) if left.is_some() => return Ok(false),
+                Err(rustix::io::Errno::INTR) | Ok(0) => {}
+                // An error shows when the socket is used.
+                Ok(_) | Err(_) => return Ok(true),
+            }
+        }
     }
 
     fn write_all(&self, mut data: &[u8]) -> Result<(), NetError> {
@@ -153,9 +163,6 @@ impl Stream for TcpStream {
             match (&self.socket).write(data) {
                 Ok(0) => return Err(NetError::Reset),
                 Ok(n) => data = data.get(n..).unwrap_or_default(),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.wait(None, PollFlags::OUT);
-                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(error(&e)),
             }
