@@ -230,13 +230,12 @@ impl Peer {
         tools::run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&self.data).arg(to))
     }
 
-    /// Boots it with a data disk of the caller's, on its own copy of the root disk, which is made when there is none.
+    /// Boots it with a data disk of the caller's, on a fresh copy of the root disk: only the data go through what the caller
+    /// does to them.
     pub fn boot_with(&self, data: Disk) -> Result<RunningPeer> {
         let root = tools::scratch("powercut")?.join(format!("peer-root-{}.img", std::process::id()));
-        if !root.exists() {
-            let mut copy = Command::new("cp");
-            tools::run(copy.args(["--sparse=always", "--reflink=auto"]).arg(&self.root).arg(&root))?;
-        }
+        let mut copy = Command::new("cp");
+        tools::run(copy.args(["--sparse=always", "--reflink=auto"]).arg(&self.root).arg(&root))?;
         let shape = Shape { processors: 2, memory: "1G".into(), tuned: true };
         self.start([root.clone(), root], data, shape)
     }
@@ -275,7 +274,12 @@ impl Peer {
             let boot = guest.started().elapsed();
             match answered {
                 Ok(_) => return Ok(RunningPeer { guest, port, boot, disks, shape }),
-                Err(e) if boot > limit => return Err(Error::Guest(format!("(peer) answers no query: {e}"))),
+                Err(e) if boot > limit => {
+                    let lines: Vec<String> =
+                        std::iter::from_fn(|| guest.serial_line(Duration::from_millis(1)).ok()).collect();
+                    let last = lines.get(lines.len().saturating_sub(40)..).unwrap_or(&[]).join("\n");
+                    return Err(Error::Guest(format!("(peer) answers no query: {e}; it said:\n{last}")));
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
         }

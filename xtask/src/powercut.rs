@@ -53,6 +53,10 @@ const ACCOUNTS: i32 = 500;
 const BOOT_LIMIT: Duration = Duration::from_secs(240);
 /// The same for a guest whose disk lies: it may have lost what a volume needs.
 const HASTY_LIMIT: Duration = Duration::from_secs(40);
+/// How long a cut waits for the disk to hold something back.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for the peer, which takes seconds for a checkpoint.
+const PEER_PATIENCE: Duration = Duration::from_secs(40);
 
 const SETUP: &str = "
     CREATE TABLE accounts (id int PRIMARY KEY, owner int NOT NULL, balance bigint NOT NULL);
@@ -354,7 +358,8 @@ fn rounds(arguments: &PowercutArguments, machine: &Machine, image: &Path) -> Res
         let load = Load::start(port, password, &known, random.below(u64::MAX))?;
         std::thread::sleep(Duration::from_millis(300 + random.below(1200)));
         // Three cuts in four while the disk holds something back, the others at any moment.
-        let deadline = Instant::now() + Duration::from_secs(u64::from(random.below(4) != 0) * 2);
+        let patience = if arguments.peer { PEER_PATIENCE } else { PATIENCE };
+        let deadline = Instant::now() + patience * u32::from(random.below(4) != 0);
         let least = 1 + random.below(100) as usize;
         while Instant::now() < deadline && server.disk().in_doubt() < least {
             std::thread::sleep(Duration::from_micros(200));

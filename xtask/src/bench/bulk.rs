@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Context, Result},
-    kernel_build, peer,
+    peer,
 };
 
 /// Rows that are copied.
@@ -83,7 +83,7 @@ fn medians(rounds: &[[f64; 5]]) -> [f64; 5] {
 
 /// Measures all of it.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let image = fresh_image("bulk.img")?;
     let (mut appliance, password, _) = boot(&Shape::usual(&kernel, &image))?;
     let port = appliance.port();

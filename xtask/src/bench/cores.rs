@@ -6,7 +6,7 @@ use super::{
     BenchArguments, Shape, boot, fresh_image,
     subject::{Subject, median, rate},
 };
-use crate::{error::Result, kernel_build};
+use crate::error::Result;
 
 const CASES: [(&str, &[&str]); 2] = [
     ("select-only prepared, 8 clients", &["-S", "-M", "prepared", "-c", "8"]),
@@ -15,7 +15,7 @@ const CASES: [(&str, &[&str]); 2] = [
 
 /// Measures the appliance; says how many processors the host has, since more virtual ones show nothing.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let host = std::thread::available_parallelism().map_or(0, usize::from);
     println!("the host has {host} processors, which run the clients too");
     for processors in [1, 2, 4] {
@@ -34,5 +34,5 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
         }
         appliance.shut_down(Duration::from_secs(60))?;
     }
-    Ok(())
+    super::native::scaling(arguments)
 }

@@ -6,7 +6,7 @@ use super::{
     BenchArguments, Shape, boot, fresh_image,
     subject::{Subject, alternate, median, rate},
 };
-use crate::{error::Result, kernel_build, peer, test::clients, tools};
+use crate::{error::Result, peer, test::clients, tools};
 
 /// Memory of both machines.
 const MEMORY: &str = "256M";
@@ -44,7 +44,7 @@ fn prepare(kernel: &Path, image: &Path) -> Result<()> {
 
 /// Measures both cases.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let image = fresh_image("large.img")?;
     prepare(&kernel, &image)?;
     let (mut appliance, password, _) = boot(&Shape { memory: MEMORY, ..Shape::usual(&kernel, &image) })?;

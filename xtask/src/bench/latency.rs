@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Context, Error, Result},
-    kernel_build, peer, tools,
+    peer, tools,
 };
 
 const CASES: [(&str, &[&str]); 2] =
@@ -70,7 +70,7 @@ fn measure(subject: &Subject<'_>, case: &[&str], seconds: u32) -> Result<Latency
 
 /// Measures both cases.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let image = fresh_image("latency.img")?;
     let (mut appliance, password, _) = boot(&Shape::usual(&kernel, &image))?;
     let port = appliance.port();

@@ -12,7 +12,11 @@ mod recovery;
 mod subject;
 mod transactions;
 
-use std::{path::Path, thread::sleep, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use qemu_machine::Disk;
@@ -46,6 +50,22 @@ pub struct BenchArguments {
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// A kernel to measure instead of building one
+    #[arg(long)]
+    kernel: Option<PathBuf>,
+    /// A hosted server to measure instead of building one
+    #[arg(long)]
+    server: Option<PathBuf>,
+}
+
+impl BenchArguments {
+    fn kernel(&self) -> Result<PathBuf> {
+        self.kernel.clone().map_or_else(|| kernel_build::build_kernel(kernel_build::Profile::Release), Ok)
+    }
+
+    fn server(&self) -> Result<PathBuf> {
+        self.server.clone().map_or_else(crate::run::build_hosted, Ok)
+    }
 }
 
 /// What can be measured.
@@ -63,7 +83,7 @@ enum Group {
     Large,
     /// Recovery after the machine was killed
     Recovery,
-    /// Throughput with one, two and four processors
+    /// Throughput with more and more processors, of the appliance and of the hosted server
     Cores,
     /// The hosted server against a PostgreSQL 15 of this machine
     Native,
@@ -103,7 +123,7 @@ fn boot(shape: &Shape<'_>) -> Result<(Appliance, String, Duration)> {
 }
 
 /// A blank image of its own for a measurement.
-fn fresh_image(name: &str) -> Result<std::path::PathBuf> {
+fn fresh_image(name: &str) -> Result<PathBuf> {
     let image = tools::scratch("bench")?.join(name);
     let _ = std::fs::remove_file(&image);
     Ok(image)
@@ -133,7 +153,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
 
 /// What an installation costs before it does anything.
 fn size(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let image = fresh_image("size.img")?;
     let shape = Shape::usual(&kernel, &image);
     let size = std::fs::metadata(&kernel).context(|| format!("stat {}", kernel.display()))?.len();

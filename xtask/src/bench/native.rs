@@ -1,8 +1,9 @@
 //! The hosted server against a PostgreSQL 15 of this machine: the same durability, the same files' device.
 
 use std::{
+    ffi::OsStr,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -23,6 +24,11 @@ const CASES: [(&str, &[&str]); 5] = [
     ("TPC-B simple, 1 client", &["-c", "1"]),
     ("TPC-B simple, 8 clients", &["-c", "8"]),
     ("TPC-B prepared, 8 clients", &["-M", "prepared", "-c", "8"]),
+];
+
+const SCALING: [(&str, &[&str]); 2] = [
+    ("select-only prepared, 32 clients", &["-S", "-M", "prepared", "-c", "32"]),
+    ("TPC-B prepared, 32 clients", &["-M", "prepared", "-c", "32"]),
 ];
 
 /// A server process, killed when dropped.
@@ -65,13 +71,18 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn start_hosted() -> Result<Server> {
-    let binary = host::build_hosted()?;
+/// On so many of the first processors, or on any.
+fn start_hosted(binary: &Path, processors: Option<usize>) -> Result<Server> {
     let folder = folder("hosted")?;
     let port = tools::free_port()?;
     let listen = format!("127.0.0.1:{port}");
     let mut command =
-        host::hosted_command(&binary, &listen, &folder.join("disk.img"), &folder.join("password"));
+        host::hosted_command(binary, &listen, &folder.join("disk.img"), &folder.join("password"));
+    if let Some(n) = processors {
+        let alone = command;
+        command = pinned(&format!("0-{}", n - 1), alone.get_program());
+        command.args(alone.get_args());
+    }
     command.args(["--auth", "trust", "--buffer-pool", "256M", "--size", "8G"]).stdout(Stdio::null());
     let child = command.spawn().context(|| format!("start {}", binary.display()))?;
     let server = Server { child, port, folder };
@@ -156,9 +167,47 @@ fn measure(server: &Server, case: &[&str], seconds: u32) -> Result<(f64, f64)> {
     Ok((rate(&report)?, used * 1e6 / done))
 }
 
+/// A command that runs on these processors only. It becomes the program, so that its process is the program's.
+fn pinned(processors: &str, program: &OsStr) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", processors]).arg(program);
+    command
+}
+
+/// The hosted server on one, two, four and eight processors, as far as there are as many again for the clients.
+pub fn scaling(arguments: &BenchArguments) -> Result<()> {
+    let host = std::thread::available_parallelism().map_or(0, usize::from);
+    let binary = arguments.server()?;
+    let pgbench = tools::require(tools::PGBENCH)?;
+    for processors in [1, 2, 4, 8].into_iter().filter(|n| n * 2 <= host) {
+        let server = start_hosted(&binary, Some(processors))?;
+        let rest = format!("{processors}-{}", host - 1);
+        let clients = |list: &[&str]| {
+            let mut command = pinned(&rest, pgbench.as_os_str());
+            command
+                .args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", USER])
+                .args(list)
+                .arg(USER);
+            tools::capture(command.env("PGSSLMODE", "disable").stdin(Stdio::null()))
+        };
+        clients(&["-i", "-q", "-s", &arguments.scale.to_string()])?;
+        let threads = (host - processors).min(8).to_string();
+        for (name, case) in SCALING.iter().filter(|c| c.0.contains(&arguments.only)) {
+            let time = arguments.seconds.to_string();
+            let mut rates = Vec::new();
+            for _ in 0..arguments.rounds.max(1) {
+                let report = clients(&[&["-n", "-T", &time, "-j", &threads], *case].concat())?;
+                rates.push(rate(&report)?);
+            }
+            println!("hosted, {processors} processors: {name:<34} {:>10.0} tps", median(&mut rates));
+        }
+    }
+    Ok(())
+}
+
 /// Measures all cases, server after server in each round.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let (ours, theirs) = (start_hosted()?, start_postgres()?);
+    let (ours, theirs) = (start_hosted(&arguments.server()?, None)?, start_postgres()?);
     let scale = arguments.scale.to_string();
     for server in [&ours, &theirs] {
         pgbench(server.port, &["-i", "-q", "-s", &scale])?;

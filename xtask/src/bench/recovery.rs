@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    kernel_build,
     peer::{self, Peer},
 };
 
@@ -64,14 +63,14 @@ impl Recovered {
     }
 }
 
-fn ours(rounds: u32) -> Result<Recovered> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+fn ours(arguments: &BenchArguments) -> Result<Recovered> {
+    let kernel = arguments.kernel()?;
     let image = fresh_image("recovery.img")?;
     let shape = Shape::usual(&kernel, &image);
     let (mut appliance, ..) = boot(&shape)?;
     appliance.shut_down(Duration::from_secs(30))?;
     let mut clean = Vec::new();
-    for _ in 0..rounds.max(2) {
+    for _ in 0..arguments.rounds.max(2) {
         let (mut appliance, _, elapsed) = boot(&shape)?;
         clean.push(elapsed.as_secs_f64());
         appliance.shut_down(Duration::from_secs(30))?;
@@ -113,7 +112,7 @@ fn theirs(built: &Peer) -> Result<Recovered> {
 /// Measures one recovery of each.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
     println!("recovery");
-    let ours = ours(arguments.rounds)?;
+    let ours = ours(arguments)?;
     ours.print("Intralith");
     if arguments.peer {
         let theirs = theirs(&peer::build()?)?;

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     error::Result,
-    kernel_build,
     peer::{self, Peer},
 };
 
@@ -56,7 +55,7 @@ fn measure(subject: &Subject<'_>, case: &Case, seconds: u32) -> Result<f64> {
 
 /// Measures all cases.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
-    let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
+    let kernel = arguments.kernel()?;
     let image = fresh_image("transactions.img")?;
     let shape = Shape::usual(&kernel, &image);
     let (mut appliance, password, _) = boot(&shape)?;
