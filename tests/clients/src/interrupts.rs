@@ -87,9 +87,8 @@ fn computing(url: &Url) -> Outcome {
     for sql in [
         "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b",
         "SELECT count(*) FROM (SELECT g FROM generate_series(1, 100000000) g ORDER BY md5(g::text)) s",
-        "SELECT count(*) FROM generate_series(1, 30000000) a JOIN generate_series(1, 30000000) b USING (a)"
-            .replace("b USING (a)", "b(a) USING (a)")
-            .as_str(),
+        // Few keys to keep, many rows to look up: what a small machine's memory has room for.
+        "SELECT count(*) FROM generate_series(1, 300000000) a JOIN generate_series(1, 10000) b(a) USING (a)",
         "SELECT count(DISTINCT g % 1000003) FROM generate_series(1, 300000000) g",
         "SELECT g % 1000003, count(*) FROM generate_series(1, 300000000) g GROUP BY 1 HAVING count(*) < 0",
         "SELECT sum(x) FROM (SELECT sum(g) OVER (ORDER BY g) AS x FROM generate_series(1, 100000000) g) s",
