@@ -1,6 +1,7 @@
 //! `cargo xtask sim`: the storage engine under power cuts and disk faults, seed by seed.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -55,6 +56,19 @@ struct Done {
     failures: Vec<String>,
     /// Commits, losses and faults, as the test sums them up.
     summary: String,
+    /// How often what was done and what went wrong.
+    tally: Vec<(String, u64)>,
+}
+
+/// What a line like `tally: 3 cuts, 5 reads failed` says.
+fn parse_tally(line: &str) -> Vec<(String, u64)> {
+    let all = line.strip_prefix("tally: ").unwrap_or_default();
+    all.split(", ")
+        .filter_map(|one| {
+            let (n, what) = one.split_once(' ')?;
+            Some((what.to_owned(), n.parse().ok()?))
+        })
+        .collect()
 }
 
 fn run_seeds(program: &Path, seeds: &Range<u64>) -> Result<Done> {
@@ -70,7 +84,8 @@ fn run_seeds(program: &Path, seeds: &Range<u64>) -> Result<Done> {
     if failures.is_empty() && !output.status.success() {
         failures.push(format!("SEED={}..{}: {}\n{text}", seeds.start, seeds.end, output.status));
     }
-    Ok(Done { failures, summary: find("acknowledged,").pop().unwrap_or_default() })
+    let tally = text.lines().find(|l| l.starts_with("tally: ")).map(parse_tally).unwrap_or_default();
+    Ok(Done { failures, summary: find("acknowledged,").pop().unwrap_or_default(), tally })
 }
 
 /// Runs the seeds on all processors; fails with those that do.
@@ -86,6 +101,7 @@ pub fn run(arguments: &SimArguments) -> Result<()> {
     let processors = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let jobs = arguments.jobs.unwrap_or(processors).max(1);
     let state = Mutex::new((first, 0u64, Vec::<String>::new()));
+    let tally = Mutex::new(BTreeMap::<String, u64>::new());
     let lock = || state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let start = Instant::now();
     let job = || -> Result<()> {
@@ -100,6 +116,11 @@ pub fn run(arguments: &SimArguments) -> Result<()> {
                 return Ok(());
             }
             let done = run_seeds(&program, &seeds)?;
+            let mut all = tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            for (what, n) in done.tally {
+                *all.entry(what).or_default() += n;
+            }
+            drop(all);
             let mut s = lock();
             s.1 += seeds.end - seeds.start;
             let (passed, seconds) = (s.1, start.elapsed().as_secs());
@@ -123,11 +144,27 @@ pub fn run(arguments: &SimArguments) -> Result<()> {
             .into_iter()
             .try_for_each(|t| t.join().unwrap_or_else(|_| Err(Error::Failed("a job died".into()))))
     })?;
+    let all = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for (what, n) in all {
+        println!("{n:>12} {what}");
+    }
     let failed = lock().2.clone();
     if failed.is_empty() {
         println!("{} seeds passed in {} s", arguments.seeds, start.elapsed().as_secs());
         Ok(())
     } else {
         Err(Error::Failed(format!("{} seeds failed: {}", failed.len(), failed.join(", "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_read_back() {
+        let all = parse_tally("tally: 3 power cuts, 12 reads failed");
+        assert_eq!(all, [("power cuts".to_owned(), 3), ("reads failed".to_owned(), 12)]);
+        assert_eq!(parse_tally("tally: "), []);
     }
 }

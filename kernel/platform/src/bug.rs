@@ -24,6 +24,12 @@ pub enum Bug {
     ForgottenUndo,
     /// A checkpoint lets recovery begin at its end and not at its start.
     EarlyRedoStart,
+    /// A page that is read is not compared with what was last written to it.
+    LostWriteUnnoticed,
+    /// A page that is read is not checked at all.
+    PageUnchecked,
+    /// A backup ends without the log of the time when its pages were copied.
+    BackupWithoutItsLog,
 }
 
 /// Is this mistake to be made?

@@ -81,7 +81,7 @@ impl Storage {
         for (b, content) in (block..).zip(bytes.chunks_exact(PAGE_SIZE)) {
             let Some(physical) = rel.physical(b) else { continue };
             page.0.copy_from_slice(content);
-            if !read || page.check(rel.id, b).is_err() {
+            if !read || !self.engine.pool.is_as_written(&page, (rel.id, b, physical)) {
                 match self.copy_page(rel, b)? {
                     Some(copy) => page = copy,
                     None => continue,

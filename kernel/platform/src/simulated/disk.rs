@@ -4,7 +4,7 @@
 //! [`Durability::Fua`]. When the power is cut, each write that is not durable is dropped, let through, or torn: of its
 //! sectors some arrive and some do not. Which of these happens follows from the seed given to [`SimDisk::power_cycle`].
 
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec, vec::Vec};
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -47,24 +47,29 @@ pub struct Faults {
     pub lying_atomic: bool,
 }
 
+impl Faults {
+    /// Nothing does.
+    pub const NONE: Self = Self {
+        sector: 512,
+        cut_after: None,
+        read_errors: 0,
+        misreads: 0,
+        bad_places: 0,
+        write_errors: 0,
+        log_error: None,
+        flush_error: None,
+        lost_writes: 0,
+        misdirected_writes: 0,
+        lost_log_write: None,
+        slow: false,
+        lying_cache: false,
+        lying_atomic: false,
+    };
+}
+
 impl Default for Faults {
     fn default() -> Self {
-        Self {
-            sector: 512,
-            cut_after: None,
-            read_errors: 0,
-            misreads: 0,
-            bad_places: 0,
-            write_errors: 0,
-            log_error: None,
-            flush_error: None,
-            lost_writes: 0,
-            misdirected_writes: 0,
-            lost_log_write: None,
-            slow: false,
-            lying_cache: false,
-            lying_atomic: false,
-        }
+        Self::NONE
     }
 }
 
@@ -101,9 +106,18 @@ struct State {
     next_id: u64,
     /// How many faults other than a cut were met since they were set.
     met: u64,
+    /// What happened in all its time, by name.
+    tally: BTreeMap<&'static str, u64>,
 }
 
 impl State {
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
+    }
+    fn meet(&mut self, what: &'static str) {
+        self.met += 1;
+        self.count(what);
+    }
     fn settle(&mut self, which: impl Fn(&Pending) -> bool) {
         let mut kept = Vec::new();
         for p in self.pending.drain(..) {
@@ -141,6 +155,7 @@ impl SimDisk {
                 flushes: 0,
                 next_id: 0,
                 met: 0,
+                tally: BTreeMap::new(),
             }),
         }
     }
@@ -166,6 +181,11 @@ impl SimDisk {
         self.lock().met
     }
 
+    /// What happened to it in all its time: power cuts, what they did to writes, and every fault.
+    pub fn tally(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().tally.clone()
+    }
+
     /// Log writes that ended after one that was lost, since the faults were set.
     pub fn log_writes_after_loss(&self) -> u64 {
         self.lock().log_after_loss
@@ -186,13 +206,15 @@ impl SimDisk {
         };
         let sector = s.faults.sector;
         let atomic = self.geometry.atomic_write as usize;
+        let (mut dropped, mut torn) = (0, 0);
         for p in core::mem::take(&mut s.pending) {
             let whole = !s.faults.lying_atomic && p.data.len() <= atomic && p.offset % p.data.len() == 0;
             match random() % 3 {
-                0 => continue,
+                0 => dropped += 1,
                 1 => s.durable[p.offset..p.offset + p.data.len()].copy_from_slice(&p.data),
-                _ if whole => continue,
+                _ if whole => dropped += 1,
                 _ => {
+                    torn += 1;
                     for (i, part) in p.data.chunks(sector).enumerate() {
                         if random() % 2 == 0 {
                             let at = p.offset + i * sector;
@@ -202,6 +224,8 @@ impl SimDisk {
                 }
             }
         }
+        *s.tally.entry("writes dropped by a cut").or_default() += dropped;
+        *s.tally.entry("writes torn by a cut").or_default() += torn;
         let State { current, durable, .. } = &mut *s;
         current.copy_from_slice(durable);
         s.faults = Faults::default();
@@ -223,6 +247,9 @@ impl SimDisk {
         let mut s = self.lock();
         s.transfers += 1;
         let cut = s.faults.cut_after.is_some_and(|n| s.transfers >= n);
+        if cut && current().is_some_and(|(w, _)| !w.is_stopped()) {
+            s.count("power cuts");
+        }
         drop(s);
         let Some((world, _)) = current() else { return Ok(()) };
         if world.is_stopped() {
@@ -258,7 +285,7 @@ impl SimDisk {
                 f if f.lost_log_write == number => Fate::Lost,
                 _ => return Fate::At(offset),
             };
-            s.met += 1;
+            s.meet(if matches!(fate, Fate::Lost) { "log writes lost" } else { "log writes failed" });
             return fate;
         }
         if data.len() != PAGE {
@@ -276,7 +303,11 @@ impl SimDisk {
         } else {
             return Fate::At(offset);
         };
-        s.met += 1;
+        s.meet(match fate {
+            Fate::At(_) => "page writes misdirected",
+            Fate::Lost => "page writes lost",
+            Fate::Fails => "page writes failed",
+        });
         fate
     }
 
@@ -332,7 +363,7 @@ impl BlockDevice for SimDisk {
             && world.random() % misread == 0
         {
             let r = world.random();
-            s.met += 1;
+            s.meet("pages misread");
             if r % 2 == 0 {
                 let last = s.current.len() / PAGE - 1;
                 let elsewhere = (r as usize >> 8) % last * PAGE;
@@ -346,7 +377,7 @@ impl BlockDevice for SimDisk {
             rate != 0 && class == IoClass::Read && current().is_some_and(|(w, _)| w.random() % rate == 0);
         let permanent = bad != 0 && buf.len() == PAGE && digest(offset, &[]).is_multiple_of(bad);
         if transient || permanent {
-            self.lock().met += 1;
+            self.lock().meet("reads failed");
             return Err(BlockError::Media);
         }
         Ok(())
@@ -403,7 +434,7 @@ impl BlockDevice for SimDisk {
             let mut s = self.lock();
             s.flushes += 1;
             if s.faults.flush_error == Some(s.flushes) {
-                s.met += 1;
+                s.meet("flushes failed");
                 return Err(BlockError::Media);
             }
             s.pending.iter().filter(|p| p.ended).map(|p| p.id).collect()
@@ -413,6 +444,7 @@ impl BlockDevice for SimDisk {
             && let Some((world, _)) = current()
             && world.random() % 4 == 0
         {
+            self.lock().count("flushes delayed");
             task::sleep(Duration::from_millis(1 + world.random() % 20));
         }
         let mut s = self.lock();

@@ -6,10 +6,11 @@ use std::{
 };
 
 use pg_storage::*;
+use platform::{block::BlockDevice, memory_device::MemDevice};
 
 use crate::{
     ddl::object_key,
-    known::{Known, know},
+    known::{Backup, Known, know},
     workload::{ACCOUNTS, Client, GROUPED, balance, group_key, pointer},
 };
 
@@ -37,7 +38,16 @@ fn check_index(s: &Arc<Storage>, index: RelId, heap: RelId, rows: &[(Tid, Vec<u8
 impl Client {
     /// Checks everything. No one else is at work. `cut`: the machine died since the last check.
     pub fn check(&self, cut: bool) {
-        let Self { s, tables, known } = self;
+        let present = self.consistent();
+        let prepared: Vec<u64> = self.s.prepared().iter().map(|p| p.name.parse().unwrap()).collect();
+        know(&self.known).compare(&present, &prepared, cut);
+        self.check_objects();
+        know(&self.known).did("checks of everything");
+    }
+
+    /// Checks that everything fits together. Gives the operations that are there.
+    fn consistent(&self) -> BTreeSet<u64> {
+        let Self { s, tables, .. } = self;
         s.verify().unwrap();
         let accounts = visible(s, tables.accounts);
         assert_eq!(accounts.len(), ACCOUNTS as usize);
@@ -75,13 +85,49 @@ impl Client {
             assert_eq!(k, b"ac", "rows of churn {op:x}");
             present.insert(op);
         }
-        let prepared: Vec<u64> = s.prepared().iter().map(|p| p.name.parse().unwrap()).collect();
-        know(known).compare(&present, &prepared, cut);
         check_index(s, tables.accounts_key, tables.accounts, &accounts, 4);
         check_index(s, tables.history_key, tables.history, &history, 8);
         check_index(s, tables.churn_key, tables.churn, &churn, 9);
         self.check_groups(&grouped);
-        self.check_objects();
+        present
+    }
+
+    /// Takes a backup while others work. What a bad disk or a log that went on too fast keeps it from is no one's loss.
+    pub fn back_up(&self) -> Result<(), StorageError> {
+        let must = know(&self.known).durable();
+        let mut bytes = Vec::new();
+        let done = pg_backup::back_up(&self.s, "", &mut |frame: &[u8]| {
+            bytes.extend_from_slice(frame);
+            Ok::<(), ()>(())
+        });
+        let mut k = know(&self.known);
+        match done {
+            Ok(_) => {
+                let may = k.committing();
+                k.did("backups");
+                k.backups.push(Backup { bytes, must, may });
+                Ok(())
+            }
+            Err(pg_backup::BackupError::Storage(e)) => Err(e),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Restores the last backup to another disk.
+    pub fn restore(&self) {
+        let Some(backup) = know(&self.known).backups.pop() else { return };
+        let image: Arc<dyn BlockDevice> = Arc::new(MemDevice::new(20 << 20, 4096));
+        let input: Arc<dyn pg_backup::Input> = Arc::new(backup.bytes.into_boxed_slice());
+        pg_backup::restore(input, &[], image.clone(), pg_backup::Until::End, 1 << 20).unwrap();
+        let config = StorageConfig { background_tasks: false, ..StorageConfig::default() };
+        let s = Storage::open(image, StorageConfig { buffer_pool_bytes: 64 * 8192, ..config }).unwrap();
+        let restored = Self { s, known: Arc::default(), tables: self.tables };
+        let present = restored.consistent();
+        let lost: Vec<_> = backup.must.difference(&present).collect();
+        assert!(lost.is_empty(), "acknowledged before the backup and not in it: {lost:x?}");
+        let odd: Vec<_> = present.difference(&backup.may).collect();
+        assert!(odd.is_empty(), "in the backup and not asked for: {odd:x?}");
+        know(&self.known).did("backups restored");
     }
 
     /// Of each group all rows are there, and by its key exactly those that have it.
@@ -168,6 +214,7 @@ impl Client {
         }
         know(known).extra.push(index);
         t.commit().unwrap();
+        know(known).did("indexes built");
         let index = extra(s, &know(known)).expect("the index that was just made");
         let snapshot = s.begin(Isolation::ReadCommitted).snapshot();
         for (tid, row) in visible(s, tables.accounts) {

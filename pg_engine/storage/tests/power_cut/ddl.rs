@@ -111,7 +111,9 @@ impl Client {
         know(&self.known).object_may_be(name, state);
         t.set_async_commit(r.one_in(3));
         t.commit()?;
-        know(&self.known).object_is(name, state);
+        let mut k = know(&self.known);
+        k.did("DDL transactions");
+        k.object_is(name, state);
         Ok(())
     }
 

@@ -58,6 +58,19 @@ pub struct Known {
     pub runs: u64,
     /// Asynchronous commits that a cut took.
     pub lost: usize,
+    /// How often what was done, by name.
+    pub tally: BTreeMap<&'static str, u64>,
+    /// Backups that were completed.
+    pub backups: Vec<Backup>,
+}
+
+/// A backup, and what must and may be in it.
+pub struct Backup {
+    pub bytes: Vec<u8>,
+    /// Operations that were durable when it began.
+    pub must: BTreeSet<u64>,
+    /// Operations that had asked for their commit when it ended.
+    pub may: BTreeSet<u64>,
 }
 
 /// The power may have gone while someone held it.
@@ -69,6 +82,22 @@ impl Known {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+    /// Something was done.
+    pub fn did(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
+    }
+    /// Operations whose commit the disk has.
+    pub fn durable(&self) -> BTreeSet<u64> {
+        self.commits
+            .iter()
+            .filter(|(_, c)| c.awaited && c.acknowledged.is_some())
+            .map(|(op, _)| *op)
+            .collect()
+    }
+    /// Operations that asked for their commit.
+    pub fn committing(&self) -> BTreeSet<u64> {
+        self.commits.keys().copied().collect()
     }
     /// A commit is about to be asked for.
     pub fn asked(&mut self, op: u64, awaited: bool) {

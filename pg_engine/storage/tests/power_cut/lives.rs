@@ -1,6 +1,7 @@
 //! Several lives of one machine: start, recover, check, work, and die.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -47,6 +48,19 @@ impl Plan {
     }
     fn stops(&self) -> bool {
         self.log_error_below + self.flush_error_below != 0
+    }
+
+    /// Is what ended a life what had to end it? Damage may, by being noticed; nothing else may.
+    pub fn may_end_with(&self, wrong: &str) -> bool {
+        if self.lost_log_write_below != 0 {
+            // A loss with nothing behind it looks like the log's end: the next two log writes tell.
+            let nothing_behind =
+                ["0", "1"].iter().any(|n| wrong.contains(&format!(" {n} log writes after a loss")));
+            return nothing_behind
+                || ["LogMissing", "newer version than the log"].iter().any(|what| wrong.contains(what));
+        }
+        let named = wrong.contains("Corrupt") || wrong.contains("Media");
+        self.damages() && named && !wrong.contains("gone")
     }
 }
 
@@ -106,10 +120,19 @@ fn machine(
         w.join().unwrap();
     }
     keeper.join().unwrap();
-    disk.change_faults(|f| *f = Faults { cut_after: f.cut_after, sector: f.sector, ..Faults::default() });
+    disk.change_faults(|f| {
+        *f = Faults {
+            cut_after: f.cut_after,
+            sector: f.sector,
+            lost_log_write: f.lost_log_write,
+            ..Faults::NONE
+        };
+    });
+    client.check(false);
+    know(&client.known).did("lives to the end");
     if last {
-        client.check(false);
         client.s.shutdown().unwrap();
+        client.restore();
     }
 }
 
@@ -120,13 +143,17 @@ fn keep(client: &Client, mut r: Random) {
         task::sleep(Duration::from_micros(500 + r.below(6000)));
         let heaps: Vec<RelId> =
             s.relations().into_iter().filter(|r| r.1 == RelationKind::Heap).map(|r| r.0).collect();
-        let _ = match r.below(5) {
-            0 => s.checkpoint(),
-            1 => s.vacuum(tables.churn).and_then(|_| s.vacuum(tables.large)).map(|_| ()),
-            4 => s.vacuum(tables.groups).map(|_| ()),
-            2 => s.vacuum(tables.accounts).map(|_| ()),
-            _ => s.vacuum(heaps[r.below(heaps.len() as u64) as usize]).map(|_| ()),
+        let (what, done) = match r.below(6) {
+            0 => ("checkpoints", s.checkpoint()),
+            1 => ("vacuums", s.vacuum(tables.churn).and_then(|_| s.vacuum(tables.large)).map(|_| ())),
+            2 => ("vacuums", s.vacuum(tables.accounts).map(|_| ())),
+            3 => ("vacuums", s.vacuum(tables.groups).map(|_| ())),
+            4 => ("vacuums", s.vacuum(heaps[r.below(heaps.len() as u64) as usize]).map(|_| ())),
+            _ => ("backups", client.back_up()),
         };
+        if done.is_ok() {
+            know(&client.known).did(what);
+        }
     }
 }
 
@@ -141,10 +168,14 @@ pub struct Story {
     pub lost: usize,
     /// Faults that were met while clients worked.
     pub met: u64,
+    /// How often what was done, and what the disk did, by name.
+    pub tally: BTreeMap<&'static str, u64>,
+    /// What ended it early.
+    pub wrong: Option<String>,
 }
 
-/// Four lives of one machine. Gives what happened, or what went wrong.
-pub fn lives(seed: u64, plan: Plan) -> Result<Story, String> {
+/// Four lives of one machine, or fewer if something goes wrong.
+pub fn lives(seed: u64, plan: Plan) -> Story {
     let disk = Arc::new(SimDisk::new(20 << 20, plan.atomic));
     let known = Arc::new(Mutex::new(Known::default()));
     let mut r = Random(seed.wrapping_mul(77) + 5);
@@ -166,21 +197,23 @@ pub fn lives(seed: u64, plan: Plan) -> Result<Story, String> {
         story.hashes.push(report.hash);
         story.met += disk.met();
         let panics = report.panics.join("; ");
-        match report.outcome {
-            _ if !panics.is_empty() => {
-                return Err(format!(
-                    "life {life}, {after_loss} log writes after a loss: a task panicked: {panics}"
-                ));
-            }
-            Outcome::Finished(()) => {}
-            Outcome::PowerCut if !last => {}
-            Outcome::Fatal(_) if plan.stops() && !last => {}
-            other => return Err(format!("life {life}, {after_loss} log writes after a loss: {other:?}")),
+        let wrong = match report.outcome {
+            _ if !panics.is_empty() => Some(format!("a task panicked: {panics}")),
+            Outcome::Finished(()) => None,
+            Outcome::PowerCut if !last => None,
+            Outcome::Fatal(_) if plan.stops() && !last => None,
+            other => Some(format!("{other:?}")),
+        };
+        if let Some(wrong) = wrong {
+            story.wrong = Some(format!("life {life}, {after_loss} log writes after a loss: {wrong}"));
+            break;
         }
         after_loss = disk.log_writes_after_loss();
         disk.power_cycle(s);
     }
     let k = know(&known);
     (story.acknowledged, story.lost) = (k.count(), k.lost);
-    Ok(story)
+    story.tally = disk.tally();
+    story.tally.extend(k.tally.iter().map(|(what, n)| (*what, *n)));
+    story
 }

@@ -217,13 +217,18 @@ impl Client {
             return self.in_two_phases(r, t, op);
         }
         self.commit(t, op, !r.one_in(3))?;
+        know(&self.known).did("transfers");
         Ok(true)
     }
 
     /// Prepares, lets others go on, and then ends the transaction or leaves it to the next life.
     fn in_two_phases(&self, r: &mut Random, t: Transaction, op: u64) -> Result<bool, StorageError> {
         self.s.prepare(t, &op.to_string(), b"")?;
-        know(&self.known).prepared.insert(op);
+        {
+            let mut k = know(&self.known);
+            k.did("transfers prepared");
+            k.prepared.insert(op);
+        }
         task::sleep(Duration::from_micros(r.below(300)));
         self.finish(op, !r.one_in(4))
     }
@@ -273,6 +278,7 @@ impl Client {
         row.push(ELSEWHERE);
         row.extend_from_slice(&id.to_le_bytes());
         row.extend_from_slice(&(len as u32).to_le_bytes());
+        know(&self.known).did("large values");
         Ok(row)
     }
 
@@ -318,6 +324,7 @@ impl Client {
                 s.index_insert(&mut t, tables.churn_key, &row[..9], tid, Unique::No)?;
             }
             chunks::delete(s, &mut t, self.place(), old.id, &mut || Ok(())).map_err(storage_error)?;
+            know(&self.known).did("large values replaced");
         }
         let grouped = r.one_in(3);
         if grouped {
@@ -339,6 +346,7 @@ impl Client {
         put(&mut t, b'c', if grouped { GROUPED } else { 50 }, false)?;
         t.release_sub(savepoint)?;
         self.commit(t, op, !r.one_in(3))?;
+        know(&self.known).did("churns");
         Ok(true)
     }
 
@@ -351,6 +359,7 @@ impl Client {
             let tid = s.heap_insert(t, tables.groups, &row)?;
             s.index_insert(t, tables.groups_key, group_key(&row), tid, Unique::No)?;
         }
+        know(&self.known).did("groups in the hash index");
         Ok(())
     }
 
@@ -375,7 +384,9 @@ impl Client {
             kinds[usize::from(row[8] == b'c')] += 1;
         }
         assert_eq!(kinds[0], kinds[1], "rows of churn in a snapshot");
-        t.commit()
+        t.commit()?;
+        know(&self.known).did("audits");
+        Ok(())
     }
 
     /// Fifteen operations. `bad_pages`: reading may meet damage, which must be noticed.
@@ -384,20 +395,17 @@ impl Client {
         for i in 0..OPERATIONS {
             let op = (run << 32) | (worker << 16) | i;
             let done = match r.below(8) {
-                0 | 1 => self.churn(&mut r, op | 1 << 60).map(|done| (done, op | 1 << 60)),
-                2 | 3 => {
-                    let done = if r.one_in(2) { self.ddl(&mut r, worker, op) } else { self.audit() };
-                    match done {
-                        Ok(()) => continue,
-                        Err(e) => Err(e),
-                    }
-                }
-                _ => self.transfer(&mut r, op).map(|done| (done, op)),
+                0 | 1 => self.churn(&mut r, op | 1 << 60),
+                2 | 3 if r.one_in(2) => self.ddl(&mut r, worker, op).map(|()| true),
+                2 | 3 => self.audit().map(|()| true),
+                _ => self.transfer(&mut r, op),
             };
             match done {
-                Ok((true, _)) => continue,
-                Ok((false, op)) => {
-                    know(&self.known).undone(op);
+                Ok(true) => {}
+                Ok(false) => {
+                    let mut k = know(&self.known);
+                    k.did("transfers rolled back");
+                    k.undone(op);
                 }
                 // Only this operation fails, and nothing of it stays.
                 Err(
@@ -415,6 +423,7 @@ impl Client {
 
     fn failed(&self, op: u64) {
         let mut k = know(&self.known);
+        k.did("operations failed");
         for op in [op, op | 1 << 60] {
             k.undone(op);
         }
