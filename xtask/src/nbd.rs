@@ -416,10 +416,11 @@ mod tests {
     #[test]
     fn unreadable_ranges() {
         let mut disk = disk("unreadable.img");
-        disk.set_unreadable(vec![1024..2048]);
+        disk.set_unreadable(vec![1024..2048, 4096..4608]);
         let mut data = [0; 512];
         assert_eq!(answer(&mut disk, 0, false, 512, &mut data).unwrap(), Some(0));
         assert_eq!(answer(&mut disk, 0, false, 1536, &mut data).unwrap(), Some(5));
+        assert_eq!(answer(&mut disk, 0, false, 4096, &mut data).unwrap(), Some(5));
         assert_eq!(answer(&mut disk, 1, false, 1536, &mut data).unwrap(), Some(0));
     }
 

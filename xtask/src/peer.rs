@@ -130,7 +130,11 @@ fn configure(tree: &Path) -> Result<()> {
     write("etc/initramfs-tools/modules", "virtio_pci\nvirtio_blk\nvirtio_net\nnvme\next4\n")?;
     write("etc/initramfs-tools/conf.d/small", "MODULES=list\nCOMPRESS=gzip\n")?;
     write("etc/hostname", "peer\n")?;
-    write("etc/fstab", "/dev/vda / ext4 noatime 0 1\n/dev/nvme0n1 /var/lib/postgresql ext4 noatime 0 2\n")?;
+    write(
+        "etc/fstab",
+        "/dev/vda / ext4 noatime 0 1\n\
+         /dev/nvme0n1 /var/lib/postgresql ext4 noatime,x-systemd.device-timeout=600 0 2\n",
+    )?;
     write("etc/systemd/network/all.network", "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n")?;
     write("etc/postgresql-common/createcluster.d/peer.conf", "create_main_cluster = false\n")
 }
@@ -252,7 +256,10 @@ impl Peer {
         let boot = Boot::Kernel {
             image: self.kernel.clone(),
             initrd: Some(self.initrd.clone()),
-            command_line: format!("root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 {extra}"),
+            // An emulated machine under load may not have found its data disk after systemd's 90 seconds.
+            command_line: format!(
+                "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 systemd.default_device_timeout_sec=600 {extra}"
+            ),
         };
         let control = std::env::temp_dir().join(format!("intralith-peer-{}.qmp", std::process::id()));
         let mut machine = Machine::new(qemu, boot, control);

@@ -106,7 +106,9 @@ pub fn write(
     let mut rest = data.chunks(CHUNK).peekable();
     while rest.peek().is_some() {
         pause()?;
-        (rows.clear(), keys.clear(), at.clear());
+        rows.clear();
+        keys.clear();
+        at.clear();
         for chunk in rest.by_ref().take(BATCH) {
             let (id_bytes, seq_bytes) = (id.to_le_bytes(), (seq as i32).to_le_bytes());
             let fields = [&id_bytes[..], &seq_bytes[..], chunk].map(|b| Stored::Plain(b.into()));

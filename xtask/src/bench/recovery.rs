@@ -81,7 +81,7 @@ fn ours(arguments: &BenchArguments) -> Result<Recovered> {
     drop(appliance);
     let (mut appliance, _, elapsed) = boot(&shape)?;
     let log = appliance.tail();
-    let said = log.lines().filter(|l| l.contains("recover")).next_back().unwrap_or_default();
+    let said = log.lines().rfind(|l| l.contains("recover")).unwrap_or_default();
     appliance.shut_down(Duration::from_secs(60))?;
     let seconds = elapsed.as_secs_f64() - median(&mut clean);
     Ok(Recovered { megabytes: written / 1e6, seconds, said: said.into() })
@@ -103,7 +103,7 @@ fn theirs(built: &Peer) -> Result<Recovered> {
     let log: String = connect(running.port)?
         .query_one("SELECT pg_read_file('/var/log/postgresql/postgresql-15-main.log')", &[])?
         .get(0);
-    let said = log.lines().filter(|l| l.contains("redo done")).next_back();
+    let said = log.lines().rfind(|l| l.contains("redo done"));
     let said = said.ok_or_else(|| Error::Failed("the peer had nothing to recover".into()))?;
     let seconds = running.boot.as_secs_f64() - clean;
     Ok(Recovered { megabytes: written / 1e6, seconds, said: said.into() })

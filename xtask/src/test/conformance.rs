@@ -89,7 +89,7 @@ pub fn isolation() -> Result<()> {
         match (passes(tester, &folder, name, server.port)?, wanting) {
             (true, None) => {}
             (true, Some(_)) => {
-                wrong.push(format!("{name} passes and must leave the list of those that do not"))
+                wrong.push(format!("{name} passes and must leave the list of those that do not"));
             }
             (false, Some((_, what))) => println!("{name} needs {what}"),
             (false, None) => wrong.push(format!("{name} differs from PostgreSQL")),
