@@ -109,18 +109,16 @@ fn unit() -> Result<()> {
 }
 
 fn simulated() -> Result<()> {
-    let mut command = tools::cargo();
-    command.args([
-        "test",
-        "--quiet",
-        "--package",
-        "pg_storage",
-        "--test",
-        "power_cut",
-        "--test",
-        "histories",
-        "--target-dir",
-    ]);
-    command.arg(tools::target().join("simulated"));
-    tools::run(command.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))
+    const TESTS: [&[&str]; 3] = [
+        &["platform", "--lib"],
+        &["pg_storage", "--test", "power_cut", "--test", "histories"],
+        &["pg_backup", "--test", "simulated"],
+    ];
+    for test in TESTS {
+        let mut command = tools::cargo();
+        command.args(["test", "--quiet", "--package"]).args(test);
+        command.arg("--target-dir").arg(tools::target().join("simulated"));
+        tools::run(command.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))?;
+    }
+    Ok(())
 }
