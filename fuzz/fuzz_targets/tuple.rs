@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pg_types::{SqlType, Value, VectorBuilder, oid, tuple::TupleLayout};
+use pg_types::{
+    SqlType, Value, VectorBuilder, oid,
+    tuple::{Stored, TupleLayout, is_wrapped},
+};
 
 const TYPES: [u32; 24] = [
     oid::BOOL,
@@ -42,6 +45,24 @@ fuzz_target!(|input: (&[u8], &[u8])| {
     // Each way to read a row finds the same, or the same nothing.
     let batch = layout.decode_into(tuple, &wanted, &[], &mut builders);
     assert_eq!(batch.is_ok(), whole.is_ok(), "{whole:?} {batch:?}");
+    // Taken apart, with pointers to large values or without, a row can be put together again.
+    let parts = layout.fields(tuple);
+    if whole.is_ok() {
+        assert!(parts.is_ok() && !is_wrapped(tuple), "{parts:?}");
+    }
+    if let Ok(mut fields) = parts {
+        let mut again = Vec::new();
+        layout.assemble(&fields, &mut again).expect("fields of a row");
+        assert_eq!(layout.fields(&again).expect("a row that was just put together"), fields);
+        for (i, f) in fields.iter_mut().enumerate().filter(|(_, f)| f.is_wrapped()) {
+            *f = layout.placeholder(i);
+        }
+        let _ = layout.decode_fields(&fields, &[]);
+        for (i, f) in fields.iter_mut().enumerate() {
+            *f = if *f == Stored::Null { Stored::Null } else { layout.placeholder(i) };
+        }
+        layout.decode_fields(&fields, &[]).expect("what stands for values can be read");
+    }
     for column in 0..types.len() {
         let one = layout.column(tuple, column, &[]);
         if let Ok(values) = &whole {

@@ -203,6 +203,7 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
             ));
         }
     }
+    catalog.apply_all_options()?;
     Ok(catalog)
 }
 

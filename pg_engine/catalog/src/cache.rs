@@ -16,7 +16,7 @@ use core::{
 };
 
 use hashbrown::HashMap;
-use pg_storage::{Isolation, RelId, Snapshot, Storage};
+use pg_storage::{Isolation, RelId, Snapshot, Storage, Upkeep};
 use pg_types::{Oid, Result, SqlError, SqlType, Value};
 use platform::sync::RwLock;
 
@@ -223,21 +223,9 @@ impl Catalog {
             _ => None,
         };
         let attributes = self.load_attributes(snapshot, oid)?;
-        let option = |name: &str| {
-            class.array("reloptions").iter().find_map(|o| match o {
-                Value::Text(o) => o.strip_prefix(name)?.strip_prefix('=')?.parse::<u32>().ok(),
-                _ => None,
-            })
-        };
-        if kind == RelationKind::Table {
-            // Storage knows no options: whoever writes to the table has loaded it.
-            let fill_factor = option("fillfactor").and_then(|f| u8::try_from(f).ok());
-            let _ = self.storage.set_fill_factor(RelId(class.oid("relfilenode")), fill_factor);
-        }
         let toast = self.load_toast(snapshot, class.oid("reltoastrelid"))?;
-        if let Some(t) = &toast {
-            // Chunks are not updated: nothing is kept free for it.
-            let _ = self.storage.set_fill_factor(t.heap, Some(100));
+        if kind == RelationKind::Table {
+            self.apply_options(&class, toast.as_ref());
         }
         let indexes = match kind {
             RelationKind::Table | RelationKind::Toast => self.load_indexes(snapshot, oid, &attributes)?,
@@ -255,13 +243,39 @@ impl Catalog {
             indexes,
             constraints: self.load_constraints(snapshot, oid)?,
             toast,
-            toast_target: option("toast_tuple_target"),
+            toast_target: option(&class, "toast_tuple_target"),
             view,
             foreign_keys: self.load_foreign_keys(snapshot, "conrelid", &class)?,
             referenced_by: self.load_foreign_keys(snapshot, "confrelid", &class)?,
             row_estimate: f64::from(class.float("reltuples")),
             page_estimate: class.int("relpages") as u32,
         })))
+    }
+
+    /// Storage knows no options: whoever writes to a table has loaded it.
+    fn apply_options(&self, class: &Row, toast: Option<&Toast>) {
+        let heap = RelId(class.oid("relfilenode"));
+        let fill_factor = option::<u8>(class, "fillfactor");
+        let _ = self.storage.set_fill_factor(heap, fill_factor);
+        let upkeep = upkeep(class);
+        let _ = self.storage.set_upkeep(heap, upkeep);
+        if let Some(t) = toast {
+            // Chunks are not updated: nothing is kept free for it.
+            let _ = self.storage.set_fill_factor(t.heap, Some(100));
+            let _ = self.storage.set_upkeep(t.heap, upkeep);
+        }
+    }
+
+    /// Makes the storage follow the options of all tables, which its background tasks should know before someone loads them.
+    pub(crate) fn apply_all_options(&self) -> Result<()> {
+        let snapshot = self.latest();
+        for (_, class) in self.table(PG_CLASS)?.scan(&self.storage, &snapshot)? {
+            if class.char("relkind") == b'r' && !class.array("reloptions").is_empty() {
+                let toast = self.load_toast(&snapshot, class.oid("reltoastrelid"))?;
+                self.apply_options(&class, toast.as_ref());
+            }
+        }
+        Ok(())
     }
 
     /// Where the chunks of large values are.
@@ -511,6 +525,39 @@ impl Catalog {
         reader.path.extend(named);
         Ok(reader)
     }
+}
+
+/// A number among a relation's `reloptions`.
+fn option<T: core::str::FromStr>(class: &Row, name: &str) -> Option<T> {
+    option_text(class, name)?.parse().ok()
+}
+
+fn option_text<'r>(class: &'r Row, name: &str) -> Option<&'r str> {
+    class.array("reloptions").iter().find_map(|o| match o {
+        Value::Text(o) => o.strip_prefix(name)?.strip_prefix('='),
+        _ => None,
+    })
+}
+
+/// When a table is vacuumed and analysed by itself.
+fn upkeep(class: &Row) -> Upkeep {
+    const CHANGED: (u32, f64) = (50, 0.1);
+    let mut upkeep = Upkeep::default();
+    let limit = |kind: &str, (threshold, scale): (u32, f64)| {
+        let given = option::<i64>(class, &format!("autovacuum_{kind}_threshold"));
+        let threshold = given.map_or(threshold, |n| u32::try_from(n).unwrap_or(0));
+        (threshold, option(class, &format!("autovacuum_{kind}_scale_factor")).unwrap_or(scale))
+    };
+    let off = |text: &str| pg_types::io::parse_boolean(text) == Some(false);
+    upkeep.enabled = !option_text(class, "autovacuum_enabled").is_some_and(off);
+    upkeep.dead = limit("vacuum", upkeep.dead);
+    upkeep.added = upkeep.added.map(|l| limit("vacuum_insert", l));
+    if option::<i64>(class, "autovacuum_vacuum_insert_threshold").is_some_and(|n| n < 0) {
+        upkeep.added = None;
+    }
+    let changed = limit("analyze", CHANGED);
+    upkeep.changed = (changed != CHANGED).then_some(changed);
+    upkeep
 }
 
 /// A column's type; dropped columns keep their old type's layout through `attlen` and `attstorage`, so it is stored.

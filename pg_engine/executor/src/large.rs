@@ -10,8 +10,8 @@ use pg_storage::{Storage, Transaction};
 use pg_toast::{Pause, Place, Rules, Strategy, ToastError, block, chunks, shrink::shrink};
 use pg_types::{
     Result, SqlError, SqlState, SqlType, Value,
-    tuple::{External, Stored, TupleLayout, is_wrapped},
-    vector::VectorBuilder,
+    tuple::{External, MAX_VALUE, Stored, TupleLayout, is_wrapped},
+    vector::{Physical, VectorBuilder},
 };
 
 use crate::context::ExecContext;
@@ -24,6 +24,7 @@ pub(crate) struct RowFormat {
     pub(crate) layout: TupleLayout,
     /// Values of columns that a row is too old to have, by attribute.
     pub(crate) missing: Vec<Value>,
+    types: Vec<SqlType>,
     place: Option<Place>,
     rules: Rules,
 }
@@ -61,6 +62,7 @@ impl RowFormat {
         let strategies = relation.attributes.iter().map(|a| Strategy::from_code(a.storage)).collect();
         Self {
             layout: TupleLayout::new(&types),
+            types,
             missing,
             place: relation.toast.map(|t| Place { heap: t.heap, index: t.index }),
             rules: Rules {
@@ -73,11 +75,16 @@ impl RowFormat {
     pub(crate) fn with_types(relation: &Relation, types: &[SqlType]) -> Self {
         let mut format = Self::of(relation);
         format.layout = TupleLayout::new(types);
-        // Columns beyond those of the relation are new.
-        for ty in types.iter().skip(format.rules.strategies.len()) {
-            let code = pg_types::typeinfo::get(ty.oid).map_or(b'x', |t| t.storage);
-            format.rules.strategies.push(Strategy::from_code(code));
+        format.types = types.to_vec();
+        let of =
+            |ty: &SqlType| Strategy::from_code(pg_types::typeinfo::get(ty.oid).map_or(b'x', |t| t.storage));
+        for ((strategy, a), ty) in format.rules.strategies.iter_mut().zip(&relation.attributes).zip(types) {
+            if a.ty.oid != ty.oid {
+                *strategy = of(ty);
+            }
         }
+        // Columns beyond those of the relation are new.
+        format.rules.strategies.extend(types.iter().skip(relation.attributes.len()).map(of));
         format.missing = Vec::new();
         format
     }
@@ -222,6 +229,14 @@ impl RowFormat {
         (storage, txn): (&Arc<Storage>, &mut Transaction),
         pause: Pause<'_>,
     ) -> Result<Vec<u32>> {
+        for field in &fields {
+            if let Stored::Plain(b) = field
+                && b.len() > MAX_VALUE
+            {
+                let text = alloc::format!("invalid memory alloc request size {}", b.len() + 4);
+                return Err(SqlError::internal(text));
+            }
+        }
         let mut written = Vec::new();
         match self.place {
             None => shrink(&self.layout, &mut fields, &self.rules, None).map_err(toast_error)?,
@@ -236,6 +251,50 @@ impl RowFormat {
         }
         self.layout.assemble(&fields, out)?;
         Ok(written)
+    }
+
+    /// Bytes that a column takes as it is stored, as PostgreSQL counts.
+    pub(crate) fn stored_size(&self, payload: &[u8], column: usize) -> Result<Value> {
+        // The header of a value, and what tells of a compressed one.
+        const HEADER: usize = 4;
+        let Some(ty) = self.types.get(column).map(|t| t.oid) else { return Ok(Value::Null) };
+        let mut fields = self.layout.fields(payload)?;
+        let size = match fields.get(column) {
+            None => match self.missing.get(column) {
+                None | Some(Value::Null) => return Ok(Value::Null),
+                Some(v) => pg_types::size::stored(ty, v),
+            },
+            Some(Stored::Null) => return Ok(Value::Null),
+            Some(Stored::Compressed { block, .. }) => block.len() + 2 * HEADER,
+            Some(Stored::External(e)) => e.stored as usize + if e.compressed { HEADER } else { 0 },
+            Some(Stored::Plain(b)) => {
+                if matches!(Physical::of(ty), Physical::Text | Physical::Bytea) {
+                    let text = b.len();
+                    return Ok(Value::Int4((text + if text < 127 { 1 } else { HEADER }) as i32));
+                }
+                // Only this one is looked at.
+                for (i, f) in fields.iter_mut().enumerate().filter(|(i, _)| *i != column) {
+                    *f = if f.is_wrapped() {
+                        self.layout.placeholder(i)
+                    } else {
+                        core::mem::replace(f, Stored::Null)
+                    };
+                }
+                let row = self.layout.decode_fields(&fields, &[])?;
+                row.get(column).map_or(0, |v| pg_types::size::stored(ty, v))
+            }
+        };
+        Ok(Value::Int4(i32::try_from(size).unwrap_or(i32::MAX)))
+    }
+    /// How a column's value is compressed.
+    pub(crate) fn stored_method(&self, payload: &[u8], column: usize) -> Result<Value> {
+        let fields = self.layout.fields(payload)?;
+        Ok(match fields.get(column) {
+            Some(Stored::Compressed { .. } | Stored::External(External { compressed: true, .. })) => {
+                Value::text("lz4")
+            }
+            _ => Value::Null,
+        })
     }
 
     /// The values that a stored row keeps elsewhere, by column.

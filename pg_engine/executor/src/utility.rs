@@ -148,7 +148,7 @@ fn create_table_as(t: &CreateTableAs, cx: &ExecContext<'_>) -> Result<Outcome> {
         if_not_exists: t.if_not_exists,
         columns: t.columns.clone(),
         constraints: Vec::new(),
-        fillfactor: t.fillfactor,
+        options: t.options.clone(),
         unlogged: false,
     };
     let Some(oid) = ddl.create_table(&table)? else { return done("CREATE TABLE AS") };

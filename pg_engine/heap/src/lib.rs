@@ -27,7 +27,8 @@
 //! version inherits the locks of the old one, and who locks a version that another is replacing locks the successors too.
 //!
 //! # Large rows
-//! A payload that does not fit on a page lies in a chain of overflow pages of the same relation. Vacuum frees chains that no row refers to.
+//! Who stores rows keeps them small (`pg_toast`). A payload that does not fit on a page all the same (a row of very many columns, a
+//! catalog's) lies in a chain of overflow pages of the same relation. Vacuum frees chains that no row refers to.
 //!
 //! # Lock order
 //! Pages by block number, ascending. A relation's free-space lock is a leaf.

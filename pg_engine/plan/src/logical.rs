@@ -137,7 +137,7 @@ pub enum Logical {
     /// One row, no columns (`SELECT 1`).
     OneRow,
     /// A stored table. `columns[i]` is attribute number `attnums[i]` (negative: system columns ctid −1, xmin −2,
-    /// tableoid −6, ...).
+    /// tableoid −6, ...; [`stored_size`] and [`stored_method`] of a column).
     Scan {
         /// The table.
         relation: Arc<Relation>,
@@ -318,5 +318,35 @@ impl WindowSpec {
             && self.order.iter().zip(&other.order).all(|(a, b)| {
                 a.descending == b.descending && a.nulls_first == b.nulls_first && a.expr.same(&b.expr)
             })
+    }
+}
+
+/// Attribute number that stands for the bytes that a column takes as it is stored (`pg_column_size`).
+pub const fn stored_size(attnum: i16) -> i16 {
+    -10_000 - attnum
+}
+
+/// Attribute number that stands for how a column's value is compressed (`pg_column_compression`).
+pub const fn stored_method(attnum: i16) -> i16 {
+    -20_000 - attnum
+}
+
+/// What of a column's storage an attribute number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredFact {
+    /// [`stored_size`] of this attribute.
+    Size(i16),
+    /// [`stored_method`] of this attribute.
+    Method(i16),
+}
+
+impl StoredFact {
+    /// From an attribute number; `None`: it stands for none.
+    pub fn of(attnum: i16) -> Option<Self> {
+        match attnum {
+            -12_000..=-10_001 => Some(Self::Size(-10_000 - attnum)),
+            -22_000..=-20_001 => Some(Self::Method(-20_000 - attnum)),
+            _ => None,
+        }
     }
 }

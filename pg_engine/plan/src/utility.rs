@@ -109,6 +109,8 @@ pub struct ColumnDef {
     pub sequence: Option<OwnedSequence>,
     /// Collation.
     pub collation: Oid,
+    /// `attcompression`: `l` LZ4, 0 the default.
+    pub compression: u8,
 }
 
 /// A serial or identity column's sequence. The executor picks its name (`table_column_seq`) and, for serial, makes the
@@ -233,8 +235,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnDef>,
     /// Table and column constraints in order.
     pub constraints: Vec<ConstraintDef>,
-    /// WITH (fillfactor = n).
-    pub fillfactor: Option<i32>,
+    /// WITH (...): names and values.
+    pub options: Vec<(String, String)>,
     /// UNLOGGED.
     pub unlogged: bool,
 }
@@ -252,8 +254,8 @@ pub struct CreateTableAs {
     pub query: Query,
     /// WITH NO DATA: false.
     pub with_data: bool,
-    /// WITH (fillfactor = n).
-    pub fillfactor: Option<i32>,
+    /// WITH (...): names and values.
+    pub options: Vec<(String, String)>,
 }
 
 /// CREATE INDEX.
@@ -417,8 +419,18 @@ pub enum AlterAction {
         if_exists: bool,
     },
     Owner(String),
-    SetFillfactor(i32),
-    ResetFillfactor,
+    /// `attstorage`'s letter.
+    SetStorage {
+        column: String,
+        storage: u8,
+    },
+    /// `attcompression`'s letter.
+    SetCompression {
+        column: String,
+        compression: u8,
+    },
+    SetOptions(Vec<(String, String)>),
+    ResetOptions(Vec<String>),
     SetSchema(String),
 }
 

@@ -38,7 +38,7 @@ impl Default for ServerConfig {
             authentication: Authentication::Scram,
             max_connections: 100,
             authentication_timeout: Duration::from_secs(60),
-            max_message: 256 << 20,
+            max_message: (1 << 30) - 1,
             idle_workers: 1,
             shards: 0,
             settings: alloc::vec::Vec::new(),

@@ -103,6 +103,8 @@ pub(crate) struct Column {
     pub(crate) ty: sq::DataType,
     pub(crate) type_at: u32,
     pub(crate) collation: Option<sq::ObjectName>,
+    /// `attcompression`.
+    pub(crate) compression: u8,
     pub(crate) options: Vec<(Option<String>, ColumnOption)>,
 }
 
@@ -145,7 +147,7 @@ pub(crate) struct CreateTable {
     pub(crate) unlogged: bool,
     pub(crate) columns: Vec<Column>,
     pub(crate) constraints: Vec<NamedConstraint>,
-    pub(crate) fillfactor: Option<i32>,
+    pub(crate) options: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -155,7 +157,7 @@ pub(crate) struct CreateTableAs {
     pub(crate) columns: Vec<sq::Ident>,
     pub(crate) query: Box<sq::Query>,
     pub(crate) with_data: bool,
-    pub(crate) fillfactor: Option<i32>,
+    pub(crate) options: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]

@@ -66,3 +66,29 @@ pub struct SequenceOptions {
     /// Starts again after the last value.
     pub cycle: bool,
 }
+
+/// When a heap is vacuumed and analysed by itself: after so many rows, and that share of the live ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Upkeep {
+    /// Is it?
+    pub enabled: bool,
+    /// Dead rows that call for vacuum.
+    pub dead: (u32, f64),
+    /// Added rows that do; `None`: no number of them does.
+    pub added: Option<(u32, f64)>,
+    /// Changed rows that call for new statistics; `None`: as is good for most tables.
+    pub changed: Option<(u32, f64)>,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self { enabled: true, dead: (50, 0.2), added: Some((1000, 0.2)), changed: None }
+    }
+}
+
+impl Upkeep {
+    /// Do so many rows, of which so many are live, pass a limit?
+    pub(crate) fn passed(rows: u64, live: u64, (threshold, scale): (u32, f64)) -> bool {
+        rows as f64 > f64::from(threshold) + scale * live as f64
+    }
+}

@@ -55,7 +55,7 @@ mod vacuum;
 mod verify;
 mod verify_log;
 
-pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig};
+pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig, Upkeep};
 pub use backup::{BackupStart, Ending, PageRun, commit_of};
 pub use checkpoint::CheckpointStats;
 pub use indexes::IndexSorter;

@@ -23,7 +23,7 @@ use platform::{
 };
 
 use crate::{
-    api::{FormatOptions, StorageConfig},
+    api::{FormatOptions, StorageConfig, Upkeep},
     checkpoint::{self, CheckpointCounts, Checkpoints},
     prepared::Prepared,
     recovery::recover,
@@ -49,6 +49,8 @@ pub(crate) struct Open {
     pub wanted: AtomicBool,
     /// Snapshots with an older xmin must not use this index; of a heap: a new index of it.
     pub usable_from: AtomicU64,
+    /// When it is vacuumed and analysed.
+    pub upkeep: Mutex<Upkeep>,
     /// Of a heap of large values: the next value's id; 0: not known yet.
     pub next_value: AtomicU32,
 }
@@ -240,6 +242,7 @@ impl Storage {
             gate: RwLock::new(()),
             wanted: AtomicBool::new(false),
             usable_from: AtomicU64::new(0),
+            upkeep: Mutex::new(Upkeep::default()),
             next_value: AtomicU32::new(0),
         });
         Ok(self.open.write().entry(rel).or_insert(fresh).clone())

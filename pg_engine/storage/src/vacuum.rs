@@ -4,7 +4,10 @@ use alloc::{
     sync::{Arc, Weak},
     vec::Vec,
 };
-use core::{sync::atomic::Ordering, time::Duration};
+use core::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use pg_buffer_manager::Lookahead;
 use pg_heap::VacuumStats;
@@ -12,14 +15,13 @@ use pg_page::{RelId, StorageError, Xid};
 use pg_volume::RelationKind;
 use platform::task;
 
-use crate::storage::{Open, Result, Storage};
+use crate::{
+    api::Upkeep,
+    storage::{Open, Result, Storage},
+};
 
 /// How often the background task looks for work.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Fewer dead versions than this are left alone.
-const THRESHOLD: i64 = 50;
-/// Fewer added rows than this are no reason either: their pages become visible to everyone some other time.
-const INSERT_THRESHOLD: i64 = 1000;
 /// Fewer changed rows than this need no new statistics.
 const ANALYZE_THRESHOLD: u64 = 50;
 /// Rows that only change make no new statistics necessary more often than so many microseconds; a table that grows does.
@@ -48,14 +50,32 @@ impl Storage {
     pub fn due_for_analyze(&self) -> Vec<RelId> {
         let all = self.engine.directory.all();
         let due = all.iter().filter(|r| {
+            if r.kind != RelationKind::Heap || r.creator().is_some() {
+                return false;
+            }
             let live = r.live.load(Ordering::Relaxed).max(0) as u64;
-            r.kind == RelationKind::Heap
-                && !r.creator().is_some()
-                && r.activity.changed_since_analyze() > ANALYZE_THRESHOLD + live / 10
-                && (r.activity.resized_since_analyze() > ANALYZE_THRESHOLD + live / 2
-                    || r.activity.micros_since_analyze() > ANALYZE_PAUSE)
+            let (changed, upkeep) = (r.activity.changed_since_analyze(), self.upkeep(r.id));
+            upkeep.enabled
+                && match upkeep.changed {
+                    Some(limit) => Upkeep::passed(changed, live, limit),
+                    None => {
+                        changed > ANALYZE_THRESHOLD + live / 10
+                            && (r.activity.resized_since_analyze() > ANALYZE_THRESHOLD + live / 2
+                                || r.activity.micros_since_analyze() > ANALYZE_PAUSE)
+                    }
+                }
         });
         due.map(|r| r.id).collect()
+    }
+
+    /// When a heap is to be vacuumed and analysed by itself. Kept in memory only.
+    pub fn set_upkeep(&self, rel: RelId, upkeep: Upkeep) -> Result<()> {
+        *self.opened(rel)?.upkeep.lock() = upkeep;
+        Ok(())
+    }
+
+    fn upkeep(&self, rel: RelId) -> Upkeep {
+        self.opened_already(rel).map_or_else(Upkeep::default, |o| *o.upkeep.lock())
     }
 
     /// A heap was analysed.
@@ -119,13 +139,15 @@ pub(crate) fn background(storage: &Weak<Storage>) {
         let least = heaps().min_by_key(|r| r.vacuumed.load(Ordering::Acquire)).map(|r| r.id);
         let crowded = s.engine.transactions.remembered() > MANY_ABORTED;
         for rel in &all {
-            let (live, dead) = (rel.live.load(Ordering::Relaxed), rel.dead.load(Ordering::Relaxed));
-            let scale = live.max(0) / 5;
-            let added = i64::try_from(rel.activity.inserted_since_vacuum()).unwrap_or(i64::MAX);
-            let due = dead >= THRESHOLD + scale
-                || added > INSERT_THRESHOLD + scale
-                || (crowded && least == Some(rel.id));
-            if rel.kind != RelationKind::Heap || rel.creator().is_some() || !due {
+            if rel.kind != RelationKind::Heap || rel.creator().is_some() {
+                continue;
+            }
+            let count = |n: &AtomicI64| n.load(Ordering::Relaxed).max(0) as u64;
+            let (live, dead, upkeep) = (count(&rel.live), count(&rel.dead), s.upkeep(rel.id));
+            let added = rel.activity.inserted_since_vacuum();
+            let wanted = Upkeep::passed(dead, live, upkeep.dead)
+                || upkeep.added.is_some_and(|limit| Upkeep::passed(added, live, limit));
+            if !(wanted && upkeep.enabled) && !(crowded && least == Some(rel.id)) {
                 continue;
             }
             let mut pages = 0;

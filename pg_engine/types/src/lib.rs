@@ -52,6 +52,7 @@ pub mod io;
 pub mod key;
 pub mod numeric;
 pub mod oid;
+pub mod size;
 pub mod tuple;
 pub mod typeinfo;
 pub mod value;

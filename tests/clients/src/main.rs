@@ -10,6 +10,7 @@
 
 mod interrupts;
 mod isolation;
+mod large;
 mod pgbench;
 mod programs;
 mod protocol;
@@ -90,12 +91,19 @@ fn main() -> ExitCode {
             }
         };
     }
-    let tests: Vec<Test> =
-        [protocol::TESTS, rust::TESTS, programs::TESTS, interrupts::TESTS, isolation::TESTS, pgbench::TESTS]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+    let tests: Vec<Test> = [
+        protocol::TESTS,
+        rust::TESTS,
+        large::TESTS,
+        programs::TESTS,
+        interrupts::TESTS,
+        isolation::TESTS,
+        pgbench::TESTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect();
     let (mut failed, mut skipped, mut passed) = (0, 0, 0);
     for (name, test) in tests {
         if arguments.filter.as_ref().is_some_and(|f| !name.contains(f.as_str())) {

@@ -13,12 +13,12 @@ use pg_catalog::{
         PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_STATISTIC, PG_TYPE,
         rows::attribute_row,
     },
-    table::array,
+    table::{Row, array},
 };
 use pg_functions::registry;
 use pg_plan::utility::{AlterAction, AlterTable, ColumnDef};
 use pg_storage::LockMode;
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, tuple::MAX_FIELDS};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, tuple::MAX_FIELDS, typeinfo};
 
 use super::{Address, Ddl};
 use crate::expr::{Compiled, RowRef};
@@ -28,6 +28,16 @@ fn no_column(relation: &Relation, column: &str) -> SqlError {
         SqlState::UNDEFINED_COLUMN,
         format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
     )
+}
+
+/// Is this entry of `reloptions` the parameter?
+fn is_option(entry: &str, name: &str) -> bool {
+    entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
+}
+
+/// May values of the type be compressed and moved out?
+fn is_toastable(ty: SqlType) -> bool {
+    typeinfo::get(ty.oid).is_none_or(|t| t.storage != b'p')
 }
 
 fn column<'r>(relation: &'r Relation, name: &str) -> Result<&'r Attribute> {
@@ -150,6 +160,7 @@ impl Ddl<'_, '_> {
                     generated: 0,
                     sequence: Some(sequence.clone()),
                     collation: a.collation,
+                    compression: a.compression,
                 };
                 self.column_extras(
                     relation.oid,
@@ -171,16 +182,61 @@ impl Ddl<'_, '_> {
                 })?;
                 Ok(())
             }
-            AlterAction::SetFillfactor(f) => self.set_options(relation.oid, Some(*f)),
-            AlterAction::ResetFillfactor => self.set_options(relation.oid, None),
+            AlterAction::SetStorage { column: name, storage } => {
+                self.set_storage(relation, column(relation, name)?, *storage)
+            }
+            AlterAction::SetCompression { column: name, compression } => {
+                self.set_compression(relation, column(relation, name)?, *compression)
+            }
+            AlterAction::SetOptions(options) => self.change_options(relation.oid, |list| {
+                list.retain(|o| !options.iter().any(|(n, _)| is_option(o, n)));
+                list.extend(options.iter().map(|(n, v)| format!("{n}={v}")));
+            }),
+            AlterAction::ResetOptions(names) => {
+                self.change_options(relation.oid, |l| l.retain(|o| !names.iter().any(|n| is_option(o, n))))
+            }
             AlterAction::SetSchema(name) => self.set_schema(relation, name),
         }
     }
 
-    fn set_options(&self, relation: Oid, fillfactor: Option<i32>) -> Result<()> {
-        let v = fillfactor
-            .map_or(Value::Null, |f| array(oid::TEXT, alloc::vec![Value::text(&format!("fillfactor={f}"))]));
-        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation)], |r| r.put("reloptions", v.clone()))?;
+    fn change_options(&self, relation: Oid, change: impl Fn(&mut Vec<String>)) -> Result<()> {
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation)], |r| {
+            let text = |v: &Value| if let Value::Text(t) = v { Some(t.to_string()) } else { None };
+            let mut list: Vec<String> = r.array("reloptions").iter().filter_map(text).collect();
+            change(&mut list);
+            let list: Vec<Value> = list.iter().map(|o| Value::text(o)).collect();
+            r.put("reloptions", if list.is_empty() { Value::Null } else { array(oid::TEXT, list) });
+        })?;
+        Ok(())
+    }
+
+    /// SET STORAGE: for rows written from now on.
+    fn set_storage(&self, relation: &Relation, a: &Attribute, storage: u8) -> Result<()> {
+        if storage != b'p' && !is_toastable(a.ty) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("column data type {} can only have storage PLAIN", typeinfo::display(a.ty)),
+            ));
+        }
+        self.update_column(relation, a, |r| r.put("attstorage", storage))?;
+        self.step();
+        self.ensure_toast(relation.oid)
+    }
+
+    /// SET COMPRESSION: for values written from now on.
+    fn set_compression(&self, relation: &Relation, a: &Attribute, compression: u8) -> Result<()> {
+        if compression != 0 && !is_toastable(a.ty) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("column data type {} does not support compression", typeinfo::display(a.ty)),
+            ));
+        }
+        self.update_column(relation, a, |r| r.put("attcompression", compression))
+    }
+
+    fn update_column(&self, relation: &Relation, a: &Attribute, change: impl Fn(&mut Row)) -> Result<()> {
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, change)?;
         Ok(())
     }
 
@@ -322,6 +378,7 @@ impl Ddl<'_, '_> {
         self.create_attribute(relation.oid, attnum, c)?;
         self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relnatts", attnum))?;
         self.step();
+        self.ensure_toast(relation.oid)?;
         self.column_extras(relation.oid, relation.schema, &relation.schema_name, &relation.name, attnum, c)?;
         self.step();
         if empty {
@@ -338,6 +395,7 @@ impl Ddl<'_, '_> {
         if volatile {
             let mut value = self.new_value(&new, c, default.as_deref())?;
             let sequence = self.owned_sequence(relation.oid, attnum)?;
+            let relation = &Arc::new(Relation { toast: new.toast, ..(**relation).clone() });
             self.rewrite(relation, &types, |row, rt| {
                 row.push(Value::Null);
                 let v = match (&mut value, sequence) {
@@ -428,6 +486,8 @@ impl Ddl<'_, '_> {
         if let Some(t) = types.get_mut(at) {
             *t = ty;
         }
+        self.ensure_toast_for(relation, &types)?;
+        let relation = &self.current(relation.oid)?;
         self.rewrite(relation, &types, |row, rt| {
             let v = e.row(RowRef::Values(row), rt)?;
             if v.is_null() && a.not_null {

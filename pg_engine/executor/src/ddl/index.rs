@@ -201,6 +201,11 @@ impl Ddl<'_, '_> {
             for k in new.keys.iter().filter(|k| k.attnum > 0) {
                 self.depend(address, Address::column(relation.oid, k.attnum), Dependency::Auto)?;
             }
+            for text in new.keys.iter().filter_map(|k| k.expression.as_ref()).chain(&new.predicate) {
+                for attnum in self.columns_in(relation, text)? {
+                    self.depend(address, Address::column(relation.oid, attnum), Dependency::Auto)?;
+                }
+            }
             self.depend(address, Address::new(PG_CLASS, relation.oid), Dependency::Auto)?;
         }
         let key = [Value::Oid(relation.oid)];
@@ -212,6 +217,22 @@ impl Ddl<'_, '_> {
         }
         self.step();
         Ok(oid)
+    }
+
+    /// The columns that an expression names.
+    fn columns_in(&self, relation: &Relation, text: &str) -> Result<Vec<i16>> {
+        let e = self.cx.session.bind_expression(&self.reader()?, relation, text)?;
+        let mut found = Vec::new();
+        e.any(&mut |e| {
+            if let pg_plan::expr::Expr::Column(c, _) = e
+                && let Ok(attnum) = i16::try_from(*c + 1)
+                && !found.contains(&attnum)
+            {
+                found.push(attnum);
+            }
+            false
+        });
+        Ok(found)
     }
 
     /// Fills an index from its table.

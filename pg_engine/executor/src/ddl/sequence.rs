@@ -101,6 +101,7 @@ fn columns() -> [ColumnDef; 3] {
             generated: 0,
             sequence: None,
             collation: 0,
+            compression: 0,
         }
     })
 }
@@ -140,7 +141,7 @@ impl Ddl<'_, '_> {
             kind: b'S',
             columns: &columns(),
             storage: storage.0,
-            fillfactor: None,
+            options: alloc::vec::Vec::new(),
             persistence: b'p',
         })?;
         let mut row = self.row(PG_SEQUENCE)?.set("seqrelid", oid);

@@ -30,7 +30,8 @@ pub(crate) struct NewRelation<'a> {
     pub kind: u8,
     pub columns: &'a [ColumnDef],
     pub storage: u32,
-    pub fillfactor: Option<i32>,
+    /// `pg_class.reloptions`.
+    pub options: Vec<String>,
     pub persistence: u8,
 }
 
@@ -55,7 +56,7 @@ impl Ddl<'_, '_> {
             has_index: false,
             shared: false,
             persistence: new.persistence,
-            options: new.fillfactor.map(|f| format!("fillfactor={f}")).into_iter().collect(),
+            options: new.options.clone(),
         };
         self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
         self.depend(Address::new(PG_CLASS, oid), Address::new(PG_NAMESPACE, new.schema), Dependency::Normal)?;
@@ -85,6 +86,7 @@ impl Ddl<'_, '_> {
         if c.collation != 0 {
             row.put("attcollation", c.collation);
         }
+        row.put("attcompression", c.compression);
         row.put("attgenerated", c.generated);
         row.put("attidentity", c.sequence.as_ref().map_or(0, |s| s.identity));
         self.insert(PG_ATTRIBUTE, &row)
@@ -160,7 +162,7 @@ impl Ddl<'_, '_> {
             kind: b'r',
             columns: &t.columns,
             storage: storage.0,
-            fillfactor: t.fillfactor,
+            options: t.options.iter().map(|(n, v)| format!("{n}={v}")).collect(),
             persistence: if t.unlogged { b'u' } else { b'p' },
         })?;
         self.step();

@@ -65,7 +65,24 @@ impl Ddl<'_, '_> {
     /// Gives a table that needs one a relation for its large values. The catalogs show the table as it is now.
     pub(crate) fn ensure_toast(&self, table: Oid) -> Result<()> {
         let relation = self.current(table)?;
-        if relation.kind != RelationKind::Table || relation.toast.is_some() || !could_be_large(&relation) {
+        self.make_toast(&relation)
+    }
+
+    /// As [`Ddl::ensure_toast`], for a table whose columns are about to have these types.
+    pub(crate) fn ensure_toast_for(&self, relation: &Relation, types: &[SqlType]) -> Result<()> {
+        let mut future = relation.clone();
+        for (a, ty) in future.attributes.iter_mut().zip(types) {
+            if a.ty != *ty {
+                a.storage = typeinfo::get(ty.oid).map_or(b'x', |t| t.storage);
+                a.ty = *ty;
+            }
+        }
+        self.make_toast(&future)
+    }
+
+    fn make_toast(&self, relation: &Relation) -> Result<()> {
+        let table = relation.oid;
+        if relation.kind != RelationKind::Table || relation.toast.is_some() || !could_be_large(relation) {
             return Ok(());
         }
         let heap = self.new_storage(StorageKind::Heap)?;

@@ -30,7 +30,7 @@ impl Ddl<'_, '_> {
                 kind: b'v',
                 columns: &v.columns,
                 storage: 0,
-                fillfactor: None,
+                options: alloc::vec::Vec::new(),
                 persistence: b'p',
             })?,
         };

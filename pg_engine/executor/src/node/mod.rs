@@ -29,14 +29,23 @@ pub(crate) struct Compiler<'a> {
     slots: u32,
     /// Scans that yield given rows.
     substitutes: Option<&'a recheck::Substitutes<'a>>,
+    /// A scan, by its place in memory, and the attribute indexes of its columns that no one looks at.
+    unread: Option<(*const Physical, Vec<usize>)>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(slots: u32) -> Self {
-        Self { slots, substitutes: None }
+        Self { slots, substitutes: None, unread: None }
     }
     fn for_recheck(substitutes: &'a recheck::Substitutes<'a>) -> Self {
-        Self { slots: 0, substitutes: Some(substitutes) }
+        Self { slots: 0, substitutes: Some(substitutes), unread: None }
+    }
+    /// Of this scan, if these columns are its.
+    fn unread_of(&self, plan: &Physical) -> &[usize] {
+        match &self.unread {
+            Some((scan, columns)) if core::ptr::eq(*scan, plan) => columns,
+            _ => &[],
+        }
     }
     pub(crate) fn note_slot(&mut self, n: u32) {
         self.slots = self.slots.max(n.saturating_add(1));
@@ -157,10 +166,11 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::OneRow => boxed(misc::OneRow::default()),
         Node::SeqScan { relation, columns, filter, .. } => {
             let filter = c.option(filter.as_ref())?;
-            scan::seq_scan(relation, columns, filter, &plan.types)?
+            scan::seq_scan(relation, columns, filter, &plan.types, c.unread_of(plan))?
         }
         Node::IndexScan { relation, index, range, backward, only, columns, key, filter, .. } => {
-            let scan = scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
+            let mut scan = scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
+            scan.set_lazy(c.unread_of(plan));
             boxed(match key {
                 Some(key) => scan.by_hash(Compiled::new(key, c)?),
                 None if *only => scan.by_keys()?,

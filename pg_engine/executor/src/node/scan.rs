@@ -4,7 +4,7 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use pg_catalog::{Index, IndexKey, Relation, RelationKind, keys, storage_error};
-use pg_plan::{expr::Expr, physical::IndexRange};
+use pg_plan::{expr::Expr, logical::StoredFact, physical::IndexRange};
 use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
@@ -34,6 +34,8 @@ pub(crate) struct RowReader {
     waiting: VecDeque<(Tid, Vec<u8>)>,
     /// Bytes of large values in the batch.
     fetched: usize,
+    /// Output position of what is told of a column's storage, and the values so far.
+    facts: Vec<(usize, StoredFact, VectorBuilder)>,
     /// Output position and attribute index of stored columns, ascending by attribute.
     stored: Vec<(usize, usize)>,
     wanted: Vec<usize>,
@@ -51,7 +53,12 @@ impl RowReader {
     pub(crate) fn new(relation: &Relation, columns: &[i16]) -> Result<Self> {
         let mut stored = Vec::new();
         let (mut ctid, mut tableoid) = (None, None);
+        let mut facts = Vec::new();
         for (position, &attnum) in columns.iter().enumerate() {
+            if let Some(fact) = StoredFact::of(attnum) {
+                facts.push((position, fact, VectorBuilder::with_capacity(oid::INT4, 0)));
+                continue;
+            }
             match attnum {
                 1.. => stored.push((position, attnum as usize - 1)),
                 CTID => ctid = Some(position),
@@ -80,6 +87,7 @@ impl RowReader {
             lazy: Vec::new(),
             waiting: VecDeque::new(),
             fetched: 0,
+            facts,
             stored,
             wanted,
             types,
@@ -98,6 +106,10 @@ impl RowReader {
         self.tids.clear();
         self.rows = 0;
         self.fetched = 0;
+        for (_, fact, out) in &mut self.facts {
+            let ty = if matches!(fact, StoredFact::Size(_)) { oid::INT4 } else { oid::TEXT };
+            *out = VectorBuilder::with_capacity(ty, capacity);
+        }
     }
     /// Adds a row, whose page is latched. After the page has been let go, [`RowReader::settle`] must follow.
     #[inline]
@@ -110,8 +122,7 @@ impl RowReader {
             let (layout, missing) = (&self.format.layout, &self.format.missing);
             layout.decode_into(payload, &self.wanted, missing, &mut self.builders)?;
         }
-        self.count(tid);
-        Ok(())
+        self.count(tid, payload)
     }
     /// Adds the rows that had to wait; false: the batch is full, and some may be left for the next.
     #[inline]
@@ -127,25 +138,40 @@ impl RowReader {
             let (wanted, lazy) = (&self.wanted, &self.lazy);
             let means = (rt.storage(), &mut pause as pg_toast::Pause<'_>);
             self.fetched += self.format.decode_into(&payload, wanted, lazy, &mut self.builders, means)?;
-            self.count(tid);
+            self.count(tid, &payload)?;
         }
         Ok(self.fetched < BATCH_BYTES)
+    }
+    #[cold]
+    fn note_facts(&mut self, payload: &[u8]) -> Result<()> {
+        for (_, fact, out) in &mut self.facts {
+            let v = match *fact {
+                StoredFact::Size(a) => self.format.stored_size(payload, a as usize - 1)?,
+                StoredFact::Method(a) => self.format.stored_method(payload, a as usize - 1)?,
+            };
+            out.push(&v)?;
+        }
+        Ok(())
     }
     fn is_full(&self) -> bool {
         self.fetched >= BATCH_BYTES
     }
     /// Large values of these attributes are not looked at: something of their type may stand for them.
-    pub(super) fn set_lazy(&mut self, attributes: &[usize]) {
+    fn set_lazy(&mut self, attributes: &[usize]) {
         self.lazy = attributes.to_vec();
     }
     fn reset(&mut self) {
         self.waiting.clear();
     }
-    fn count(&mut self, tid: Tid) {
+    fn count(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
+        if !self.facts.is_empty() {
+            self.note_facts(payload)?;
+        }
         if self.ctid.is_some() {
             self.tids.push(tid_value(tid));
         }
         self.rows += 1;
+        Ok(())
     }
     /// A row whose columns are in an index key.
     fn push_key(&mut self, only: &KeyReader, key: &[u8]) -> Result<()> {
@@ -165,12 +191,20 @@ impl RowReader {
         Ok(())
     }
     pub(super) fn finish(&mut self) -> Result<Batch> {
-        let width =
-            self.stored.len() + usize::from(self.ctid.is_some()) + usize::from(self.tableoid.is_some());
+        let width = self.stored.len()
+            + self.facts.len()
+            + usize::from(self.ctid.is_some())
+            + usize::from(self.tableoid.is_some());
         let mut columns: Vec<Option<Arc<Vector>>> = alloc::vec![None; width];
         for (b, &(position, _)) in self.builders.drain(..).zip(&self.stored) {
             if let Some(c) = columns.get_mut(position) {
                 *c = Some(Arc::new(b.finish()));
+            }
+        }
+        for (position, _, out) in &mut self.facts {
+            let out = core::mem::replace(out, VectorBuilder::with_capacity(oid::INT4, 0));
+            if let Some(c) = columns.get_mut(*position) {
+                *c = Some(Arc::new(out.finish()));
             }
         }
         if let Some(c) = self.ctid.and_then(|p| columns.get_mut(p)) {
@@ -207,17 +241,22 @@ pub(crate) fn seq_scan(
     columns: &[i16],
     filter: Option<Compiled>,
     types: &[SqlType],
+    unread: &[usize],
 ) -> Result<Box<dyn Operator>> {
     Ok(match relation.kind {
-        RelationKind::Table | RelationKind::Toast => Box::new(SeqScan {
-            storage: relation.storage,
-            reader: RowReader::new(relation, columns)?,
-            filter,
-            scan: None,
-            activity: None,
-            done: false,
-            filtered: 0,
-        }),
+        RelationKind::Table | RelationKind::Toast => {
+            let mut reader = RowReader::new(relation, columns)?;
+            reader.set_lazy(unread);
+            Box::new(SeqScan {
+                storage: relation.storage,
+                reader,
+                filter,
+                scan: None,
+                activity: None,
+                done: false,
+                filtered: 0,
+            })
+        }
         RelationKind::Virtual | RelationKind::Sequence => Box::new(ComputedScan {
             relation: relation.clone(),
             columns: columns.to_vec(),
@@ -518,6 +557,11 @@ impl IndexScan {
     pub(crate) fn by_hash(mut self, key: Compiled) -> Self {
         self.hashed = Some(Box::new(Hashed { key, wanted: Vec::new() }));
         self
+    }
+
+    /// See [`RowReader::set_lazy`].
+    pub(super) fn set_lazy(&mut self, attributes: &[usize]) {
+        self.reader.set_lazy(attributes);
     }
 
     /// The columns are to be taken from the keys where that is enough.

@@ -350,6 +350,13 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .stable()
         .nullable()
         .imp(row!(|v: &Value| crate::output::natural_type(v))),
+    // Of a stored column the binder has the scan tell: what is here is for values at hand.
+    def(1269, "pg_column_size", &[ANY], INT4)
+        .stable()
+        .imp(row!(|v: &Value| pg_types::size::in_memory(crate::output::natural_type(v), v) as i32)),
+    def(2121, "pg_column_compression", &[ANY], TEXT)
+        .stable()
+        .imp(Implementation::Row(|_, _| Ok(Value::Null))),
     def(3432, "gen_random_uuid", &[], UUID).volatile().imp(row!(ctx; || random_uuid(ctx))),
     def(440, "num_nonnulls", &[ANY], INT4).nullable().variadic(ANY).imp(Implementation::Row(|_, args| {
         Ok(Value::Int4(args.iter().filter(|v| !v.is_null()).count() as i32))
@@ -366,9 +373,6 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         0 => Some(1),
         _ => None,
     })),
-    def(1269, "pg_column_size", &[ANY], INT4)
-        .stable()
-        .imp(row!(|v: &Value| (!v.is_null()).then(|| v.memory() as i32))),
     def(5071, "xid", &[XID8], XID).imp(row!(|x: i64| x as u32)),
     def(2795, "tidlarger", &[TID, TID], TID).imp(row!(|a: &Value, b: &Value| if crate::order::compare(a, b)
         .is_lt()

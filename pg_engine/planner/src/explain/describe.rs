@@ -10,7 +10,7 @@ use pg_catalog::{CatalogReader, Index, Relation};
 use pg_functions::Function;
 use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
-    logical::{JoinKind, SetOp, SortKey},
+    logical::{JoinKind, SetOp, SortKey, StoredFact},
     physical::{IndexRange, Node, Physical, Target},
     statement::{ExplainOptions, Planned},
 };
@@ -342,6 +342,13 @@ impl Describer<'_> {
 
     fn attribute(&self, relation: &Relation, alias: &str, attnum: i16) -> String {
         const SYSTEM: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+        if let Some(fact) = StoredFact::of(attnum) {
+            let (function, attnum) = match fact {
+                StoredFact::Size(a) => ("pg_column_size", a),
+                StoredFact::Method(a) => ("pg_column_compression", a),
+            };
+            return format!("{function}({})", self.attribute(relation, alias, attnum));
+        }
         let name = if attnum < 0 {
             SYSTEM.get((-attnum - 1) as usize).copied().unwrap_or("?")
         } else {

@@ -217,6 +217,14 @@ pub static TABLE: &[Definition] = &[
     reported(def("DateStyle", Kind::DateStyle, "ISO, MDY", User, LOCALE, "How dates are written and read.")),
     def("default_table_access_method", Enum(&["heap"]), "heap", User, STATEMENT, "Storage of new tables."),
     def("default_tablespace", Enum(&[""]), "", User, STATEMENT, "Tablespace of new tables."),
+    def(
+        "default_toast_compression",
+        Enum(&["lz4"]),
+        "lz4",
+        User,
+        STATEMENT,
+        "How large values are compressed.",
+    ),
     def("default_transaction_deferrable", Bool, "off", User, STATEMENT, "New transactions are deferrable."),
     def(
         "default_transaction_isolation",

@@ -111,6 +111,14 @@ impl Binder<'_> {
             .at(position));
         }
         let mut bound = Vec::with_capacity(args.exprs.len());
+        if let ("pg_column_size" | "pg_column_compression", [arg]) = (name.as_str(), args.exprs.as_slice()) {
+            let used = self.used.clone();
+            let arg = self.expr(arg)?;
+            if let Some(fact) = self.stored_fact(&arg, name == "pg_column_compression", &used) {
+                return Ok(fact);
+            }
+            return self.call(&name, alloc::vec![arg], position);
+        }
         for e in &args.exprs {
             bound.push(self.expr(e)?);
         }

@@ -515,7 +515,12 @@ impl Binder<'_> {
         let relation = self.target_relation(&name, verb)?;
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
         let (plan, entry) = self.scan(&relation, shown);
-        let base = entry.scan.and_then(|s| self.scans.get(s)).map_or(0, |s| s.base);
+        let mut base = 0;
+        if let Some(scan) = entry.scan.and_then(|s| self.scans.get_mut(s)) {
+            base = scan.base;
+            // Its columns are given, and these are not among them.
+            scan.tells = false;
+        }
         let alias = entry.alias.clone();
         self.enter(entry, None)?;
         let live = relation.live().count() as u32;

@@ -6,7 +6,7 @@ use pg_catalog::{Relation, RelationKind};
 use pg_functions::FunctionKind;
 use pg_plan::{
     expr::Expr,
-    logical::{Column, JoinKind, Logical},
+    logical::{self, Column, JoinKind, Logical},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -300,9 +300,10 @@ impl Binder<'_> {
     pub(super) fn scan(&mut self, relation: &Arc<Relation>, alias: Option<&str>) -> (Logical, Entry) {
         let base = self.next_column;
         let live = relation.live().count() as u32;
-        self.next_column += live + SYSTEM.len() as u32;
+        self.next_column += 3 * live + SYSTEM.len() as u32;
         let index = self.scans.len();
-        self.scans.push(Scan { relation: relation.clone(), base });
+        let tells = matches!(relation.kind, RelationKind::Table | RelationKind::Toast);
+        self.scans.push(Scan { relation: relation.clone(), base, tells });
         let columns = relation
             .live()
             .enumerate()
@@ -350,6 +351,19 @@ impl Binder<'_> {
                         columns.push((column, *attnum));
                     }
                 }
+                let facts = base + live + SYSTEM.len() as u32;
+                for (i, a) in relation.live().enumerate() {
+                    let (size, method) = (facts + i as u32, facts + live + i as u32);
+                    for (id, ty, attnum) in [
+                        (size, oid::INT4, logical::stored_size(a.attnum)),
+                        (method, oid::TEXT, logical::stored_method(a.attnum)),
+                    ] {
+                        if self.is_used(id) {
+                            let column = Column { id, name: String::new(), ty: SqlType::new(ty) };
+                            columns.push((column, attnum));
+                        }
+                    }
+                }
             }
             Logical::Join { left, right, .. } => {
                 self.fill_scans(left);
@@ -358,6 +372,26 @@ impl Binder<'_> {
             Logical::Filter(input, _) => self.fill_scans(input),
             _ => {}
         }
+    }
+
+    /// `pg_column_size` (`method` false) or `pg_column_compression` of a stored column, told by its scan. The column itself need
+    /// not be read for it: `used` says which columns were in use before the argument was bound.
+    pub(super) fn stored_fact(&mut self, arg: &Expr, method: bool, used: &[bool]) -> Option<Expr> {
+        let Expr::Column(id, _) = arg else { return None };
+        let (scan, live) = self.scans.iter().find_map(|s| {
+            let live = s.relation.live().count() as u32;
+            (s.tells && (s.base..s.base + live).contains(id)).then_some((s.base, live))
+        })?;
+        let ty = if method { oid::TEXT } else { oid::INT4 };
+        let facts = scan + live + SYSTEM.len() as u32 + if method { live } else { 0 };
+        let fact = facts + (id - scan);
+        if !used.get(*id as usize).copied().unwrap_or(false)
+            && let Some(u) = self.used.get_mut(*id as usize)
+        {
+            *u = false;
+        }
+        self.use_column(fact);
+        Some(Expr::Column(fact, SqlType::new(ty)))
     }
 
     fn is_used(&self, id: u32) -> bool {

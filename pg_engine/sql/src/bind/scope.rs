@@ -106,6 +106,8 @@ pub(crate) struct Visible {
 pub(crate) struct Scan {
     pub(crate) relation: Arc<Relation>,
     pub(crate) base: ColumnId,
+    /// It can tell how its columns are stored: two more ids for each of them follow.
+    pub(crate) tells: bool,
 }
 
 /// System columns: name, attribute number, type.

@@ -77,7 +77,7 @@ impl Binder<'_> {
                     columns: Vec::new(),
                     query: query.clone(),
                     with_data: true,
-                    fillfactor: None,
+                    options: Vec::new(),
                 };
                 Utility::CreateTableAs(self.create_table_as(&create)?)
             }
@@ -317,7 +317,14 @@ impl Binder<'_> {
             generated: 0,
             sequence: None,
             collation,
+            compression: column.compression,
         };
+        if column.compression != 0 && typeinfo::get(ty.oid).is_none_or(|t| t.storage == b'p') {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("column data type {} does not support compression", typeinfo::display(ty)),
+            ));
+        }
         if let Some(integer) = serial {
             let options = u::SequenceOptions { ty: Some(integer), ..u::SequenceOptions::default() };
             def.sequence = Some(u::OwnedSequence { identity: 0, options });
@@ -446,7 +453,7 @@ impl Binder<'_> {
             if_not_exists: create.if_not_exists,
             columns,
             constraints,
-            fillfactor: create.fillfactor,
+            options: create.options.clone(),
             unlogged: create.unlogged,
         })
     }
@@ -535,7 +542,7 @@ impl Binder<'_> {
             columns,
             query,
             with_data: create.with_data,
-            fillfactor: create.fillfactor,
+            options: create.options.clone(),
         })
     }
 
@@ -566,6 +573,7 @@ impl Binder<'_> {
                 generated: 0,
                 sequence: None,
                 collation: typeinfo::get(column.ty.oid).map_or(0, |t| t.collation),
+                compression: 0,
             });
         }
         Ok(defs)

@@ -312,6 +312,58 @@ impl Cursor<'_> {
         cascade
     }
 
+    /// `WITH (fillfactor = 90, ...)` of a table: the parentheses. Names and values as `pg_class.reloptions` has them.
+    pub(crate) fn table_options(&mut self) -> Parsed<Vec<(String, String)>> {
+        self.symbol(&Token::LParen)?;
+        let mut options: Vec<(String, String)> = Vec::new();
+        loop {
+            let name = self.option_name()?;
+            if options.iter().any(|o| o.0 == name) {
+                return Err(SqlError::new(
+                    pg_types::SqlState::INVALID_PARAMETER_VALUE,
+                    format!("parameter \"{name}\" specified more than once"),
+                )
+                .into());
+            }
+            let value = match self.accept_symbol(&Token::Eq) {
+                true => self.option_value()?,
+                false => String::from("true"),
+            };
+            let value = super::reloptions::check(&name, &value)?;
+            options.push((name, value));
+            if !self.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        self.symbol(&Token::RParen)?;
+        Ok(options)
+    }
+
+    /// `RESET (fillfactor, ...)`: the parentheses.
+    pub(crate) fn option_names(&mut self) -> Parsed<Vec<String>> {
+        self.symbol(&Token::LParen)?;
+        let mut names = Vec::new();
+        loop {
+            let name = self.option_name()?;
+            super::reloptions::check_name(&name)?;
+            names.push(name);
+            if !self.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        self.symbol(&Token::RParen)?;
+        Ok(names)
+    }
+
+    fn option_name(&mut self) -> Parsed<String> {
+        let mut name = self.any_word()?;
+        if self.accept_symbol(&Token::Period) {
+            name.push('.');
+            name.push_str(&self.any_word()?);
+        }
+        Ok(name)
+    }
+
     /// `WITH (fillfactor = 90)`: the parentheses.
     pub(crate) fn storage_options(&mut self, least: i64) -> Parsed<Option<i32>> {
         self.symbol(&Token::LParen)?;

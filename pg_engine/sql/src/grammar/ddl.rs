@@ -152,9 +152,9 @@ fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
     if c.peek_is(0, "inherits") || c.peek_is(0, "partition") || c.peek_is(0, "using") {
         return Ok(refuse(c, "CREATE TABLE with"));
     }
-    let mut fillfactor = None;
+    let mut options = Vec::new();
     if c.accept("with") {
-        fillfactor = c.storage_options(10)?;
+        options = c.table_options()?;
     } else {
         c.accept_all(&["without", "oids"]);
     }
@@ -164,7 +164,7 @@ fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
-    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, fillfactor };
+    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options };
     Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
 }
 
@@ -189,7 +189,7 @@ fn create_table_as(
     if_not_exists: bool,
     columns: Vec<sqlparser::ast::Ident>,
 ) -> Parsed<Statement> {
-    let fillfactor = if c.accept("with") { c.storage_options(10)? } else { None };
+    let options = if c.accept("with") { c.table_options()? } else { Vec::new() };
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
@@ -203,7 +203,7 @@ fn create_table_as(
         with_data = !c.accept("no");
         c.expect("data")?;
     }
-    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, fillfactor };
+    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, options };
     Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"))
 }
 
@@ -562,17 +562,11 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     }
     if c.peek_is(0, "set") && c.parser.peek_nth_token_ref(1).token == Token::LParen {
         c.parser.advance_token();
-        return match c.storage_options(10)? {
-            Some(fillfactor) => ready(Plan::SetFillfactor(fillfactor)),
-            None => c.unexpected(),
-        };
+        return ready(Plan::SetOptions(c.table_options()?));
     }
     if c.peek_is(0, "reset") {
         c.parser.advance_token();
-        c.symbol(&Token::LParen)?;
-        c.expect("fillfactor")?;
-        c.symbol(&Token::RParen)?;
-        return ready(Plan::ResetFillfactor);
+        return ready(Plan::ResetOptions(c.option_names()?));
     }
     match c.peek_word().as_deref() {
         Some(
@@ -628,6 +622,28 @@ fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
         }
         let using = if c.accept("using") { Some(c.parser.parse_expr()?) } else { None };
         return Ok(AlterAction::SetType(column, ty, at, using));
+    }
+    if c.accept_all(&["set", "storage"]) {
+        let at = c.here();
+        let word = c.any_word()?;
+        let storage = match word.as_str() {
+            "plain" => b'p',
+            "external" => b'e',
+            "extended" => b'x',
+            "main" => b'm',
+            _ => {
+                return Err(SqlError::new(
+                    pg_types::SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid storage type \"{word}\""),
+                )
+                .at(at)
+                .into());
+            }
+        };
+        return ready(Plan::SetStorage { column: name, storage });
+    }
+    if c.accept_all(&["set", "compression"]) {
+        return ready(Plan::SetCompression { column: name, compression: table::compression(c)? });
     }
     match c.peek_word() {
         Some(word) if word == "set" || word == "reset" => {

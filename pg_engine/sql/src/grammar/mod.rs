@@ -4,6 +4,7 @@
 mod copy;
 mod cursor;
 mod ddl;
+mod reloptions;
 mod session;
 mod table;
 

@@ -20,10 +20,14 @@ pub(super) fn column(c: &mut Cursor<'_>) -> Parsed<Column> {
     let name = c.ident_at()?;
     let type_at = c.here();
     let ty = c.parser.parse_data_type()?;
-    let mut column = Column { name, ty, type_at, collation: None, options: Vec::new() };
+    let mut column = Column { name, ty, type_at, collation: None, compression: 0, options: Vec::new() };
     loop {
         if c.accept("collate") {
             column.collation = Some(c.parser.parse_object_name(false)?);
+            continue;
+        }
+        if c.accept("compression") {
+            column.compression = compression(c)?;
             continue;
         }
         let name = if c.accept("constraint") { Some(c.ident()?) } else { None };
@@ -34,6 +38,21 @@ pub(super) fn column(c: &mut Cursor<'_>) -> Parsed<Column> {
         }
     }
     Ok(column)
+}
+
+/// A compression method: `attcompression`.
+pub(super) fn compression(c: &mut Cursor<'_>) -> Parsed<u8> {
+    let name = c.any_word()?;
+    match name.as_str() {
+        "default" => Ok(0),
+        "lz4" => Ok(b'l'),
+        "pglz" => Err(SqlError::unsupported("compression method pglz").into()),
+        _ => Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid compression method \"{name}\""),
+        )
+        .into()),
+    }
 }
 
 fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {

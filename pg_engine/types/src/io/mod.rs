@@ -57,6 +57,11 @@ fn unsupported_type(ty: SqlType) -> SqlError {
     SqlError::unsupported(format!("type {}", typeinfo::display(ty)))
 }
 
+/// A boolean in any way that SQL writes it.
+pub fn parse_boolean(text: &str) -> Option<bool> {
+    scalar::parse_bool(text).ok()
+}
+
 /// Reads a value of type `ty` from its text form and applies the modifier.
 pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value> {
     Ok(match ty.oid {

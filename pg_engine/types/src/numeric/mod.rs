@@ -118,6 +118,10 @@ impl Numeric {
         Ok(Self(Repr::Big(Box::new(d))))
     }
     /// The digits of a finite number.
+    /// How many digits to the base 10,000 it has, without zeros at either end; `None`: it is not finite.
+    pub fn base_10000_digits(&self) -> Option<usize> {
+        self.digits().map(|d| d.digits.len())
+    }
     pub(crate) fn digits(&self) -> Option<Digits> {
         match &self.0 {
             Repr::Small { scale, mantissa } => {

@@ -1,7 +1,8 @@
 //! The payload of a stored row.
 //!
 //! ```text
-//! u16   number of fields, little-endian; bit 15: some field is NULL
+//! u16   number of fields, little-endian; bit 15: some field is NULL; bit 14: variable-length fields have a tag, because some
+//!       large value is compressed or lies elsewhere
 //! [u8]  NULL bitmap, one bit per field (only when bit 15 is set); a NULL field has no bytes below
 //! ...   the fields, end to end, unaligned:
 //!         fixed width (bool, integers, oid, floats, date and time types, interval, uuid, "char", tid): little-endian

@@ -13,6 +13,11 @@ use crate::{
 /// In a list of row numbers: a row of NULLs ([`Vector::take`]), as outer joins need.
 pub const NO_ROW: u32 = u32::MAX;
 
+#[cold]
+fn too_much() -> ! {
+    panic!("a batch has 4 GiB of values in one column")
+}
+
 impl Default for VarColumn {
     fn default() -> Self {
         Self::with_capacity(0, 0)
@@ -49,8 +54,10 @@ impl VarColumn {
     }
     /// Ends the value whose bytes were appended to `bytes` since the last end.
     pub fn close(&mut self) {
-        // A batch never comes near 4 GiB of text: single values stop at 1 GiB and builders are flushed by size.
-        self.offsets.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        // Scans end their batches by size, and what is gathered is charged for: an expression that makes gigabytes of a batch is
+        // ended by this rather than by wrong values.
+        let Ok(end) = u32::try_from(self.bytes.len()) else { too_much() };
+        self.offsets.push(end);
     }
 }
 

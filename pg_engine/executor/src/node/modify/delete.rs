@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
-use pg_plan::physical;
+use pg_plan::{expr::Expr, physical};
 use pg_storage::RowOutcome;
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
-use super::{Returned, Target, serialization_failure, update::follow};
+use super::{Returned, Target, serialization_failure, unread::unread, update::follow};
 use crate::{
     context::Rt,
     expr::Compiled,
@@ -27,6 +27,8 @@ pub(crate) struct Delete {
 
 impl Delete {
     pub(crate) fn new(d: &physical::Delete, c: &mut Compiler<'_>, types: &[SqlType]) -> Result<Self> {
+        let seen: Vec<&Expr> = d.recheck.iter().collect();
+        c.unread = unread(&d.target, &d.source, &seen).map(|(scan, l)| (core::ptr::from_ref(scan), l));
         Ok(Self {
             target: Target::new(&d.target, c)?,
             source: Exec::new(&d.source, c)?,

@@ -2,6 +2,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod insert;
+mod unread;
 pub(crate) mod update;
 
 use alloc::{

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
-use pg_plan::physical;
-use pg_storage::{RowOutcome, Touched};
+use pg_plan::{expr::Expr, physical};
+use pg_storage::{RowOutcome, Tid, Touched};
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
-use super::{Returned, Target, serialization_failure};
+use super::{Returned, Target, serialization_failure, unread::unread};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
@@ -21,6 +21,10 @@ pub(crate) struct Update {
     /// (live position, new value over the source's columns).
     assignments: Vec<(usize, Compiled)>,
     recheck: Option<Compiled>,
+    /// Live positions of columns that get new values.
+    set: Vec<usize>,
+    /// Of columns of which no one looks at large values: something else stands for these.
+    unread: Vec<usize>,
     /// The assigned columns are not indexed, whatever their values.
     never_indexed: bool,
     returned: Returned,
@@ -41,6 +45,14 @@ impl Update {
             .collect::<Result<Vec<_>>>()?;
         let generated =
             u.target.generated.iter().map(|(a, _)| target.position(*a)).collect::<Result<Vec<_>>>()?;
+        let seen: Vec<&Expr> = u.assignments.iter().map(|(_, e)| e).chain(&u.recheck).collect();
+        let unread = unread(&u.target, &u.source, &seen);
+        let unread_positions = match &unread {
+            Some((_, l)) => (0..target.live.len()).filter(|p| l.contains(&target.live[*p])).collect(),
+            None => Vec::new(),
+        };
+        c.unread = unread.map(|(scan, l)| (core::ptr::from_ref(scan), l));
+        let set: Vec<usize> = assignments.iter().map(|a| a.0).chain(generated.iter().copied()).collect();
         let never_indexed =
             !target.touches_index(assignments.iter().map(|a| a.0).chain(generated.iter().copied()));
         Ok(Self {
@@ -48,6 +60,8 @@ impl Update {
             recheck: c.option(u.recheck.as_ref())?,
             target,
             assignments,
+            set,
+            unread: unread_positions,
             never_indexed,
             returned: Returned::new(types),
             output: None,
@@ -76,7 +90,9 @@ impl Update {
                 }
             }
             self.target.generate(&mut self.new, rt)?;
-            self.target.check(&self.new, rt)?;
+            if let Err(e) = self.target.check(&self.new, rt) {
+                return Err(self.failed_check(tid, e, rt));
+            }
             let touched = if self.never_indexed {
                 Touched::Nothing
             } else {
@@ -84,8 +100,9 @@ impl Update {
                 let changed = old.zip(&self.new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
                 self.target.touched(changed)
             };
-            let (row, new) = (&self.row, &self.new);
-            let changes = self.target.prepare_update(tid, new, |p| row.get(p + 1) == new.get(p), rt)?;
+            let (row, new, set, unread) = (&self.row, &self.new, &self.set, &self.unread);
+            let same = |p: usize| !unread.contains(&p) && row.get(p + 1) == new.get(p);
+            let changes = self.target.prepare_update(tid, new, |p| !set.contains(&p) || same(p), rt)?;
             let payload = self.target.payload();
             let (outcome, isolation) = {
                 let mut txn = rt.cx.txn.borrow_mut();
@@ -130,6 +147,21 @@ impl Update {
                 }
             }
         }
+    }
+
+    /// The error of a check that failed shows the row: with the values that were not fetched.
+    #[cold]
+    fn failed_check(&mut self, tid: Tid, e: SqlError, rt: &Rt<'_, '_>) -> SqlError {
+        if self.unread.is_empty() {
+            return e;
+        }
+        let Ok(Some(old)) = self.target.version(tid, rt) else { return e };
+        for p in self.unread.iter().filter(|p| !self.set.contains(p)) {
+            if let (Some(slot), Some(v)) = (self.new.get_mut(*p), old.get(*p)) {
+                *slot = v.clone();
+            }
+        }
+        self.target.check(&self.new, rt).err().unwrap_or(e)
     }
 
     fn run(&mut self, rt: &Rt<'_, '_>) -> Result<()> {

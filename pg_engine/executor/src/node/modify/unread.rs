@@ -1,0 +1,87 @@
+//! Which columns an UPDATE or DELETE does not look at: large values in them are not fetched, and an update hands the pointer to them
+//! on to the new version.
+
+use alloc::vec::Vec;
+
+use pg_plan::{
+    expr::Expr,
+    physical::{Node, Physical, Target},
+};
+
+use crate::node::scan::CTID;
+
+/// Live positions of the columns that something looks at; `None`: that cannot be told.
+struct Seen<'t> {
+    target: &'t Target,
+    positions: Option<Vec<usize>>,
+}
+
+impl Seen<'_> {
+    /// Notes an expression's columns; `position` tells which column of the table one is.
+    fn expr(&mut self, e: &Expr, position: &dyn Fn(usize) -> Option<usize>) {
+        // What a subplan looks at is not all in its arguments.
+        let unclear = e.any(&mut |e| match e {
+            Expr::SubPlan(_) | Expr::CurrentOf(_) => true,
+            Expr::Column(c, _) => {
+                if let (Some(list), Some(p)) = (&mut self.positions, position(*c as usize)) {
+                    list.push(p);
+                }
+                false
+            }
+            _ => false,
+        });
+        if unclear {
+            self.positions = None;
+        }
+    }
+    /// Notes a column by attribute number.
+    fn attribute(&mut self, attnum: i16) {
+        let live = self.target.relation.live().position(|a| a.attnum == attnum);
+        if let (Some(list), Some(p)) = (&mut self.positions, live) {
+            list.push(p);
+        }
+    }
+}
+
+/// Of an UPDATE or DELETE with this source: the scan of the table and the attribute indexes of columns that no one looks at.
+/// `over_source`: expressions over the source's columns.
+pub(super) fn unread<'p>(
+    target: &Target,
+    source: &'p Physical,
+    over_source: &[&Expr],
+) -> Option<(&'p Physical, Vec<usize>)> {
+    let relation = &target.relation;
+    relation.toast?;
+    let (columns, filter) = match &source.node {
+        Node::SeqScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
+        Node::IndexScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
+        _ => return None,
+    };
+    // The source is a scan that yields the ctid and the columns in order.
+    let (first, rest) = columns.split_first()?;
+    if *first != CTID || !rest.iter().copied().eq(relation.live().map(|a| a.attnum)) {
+        return None;
+    }
+    let width = rest.len();
+    let mut seen = Seen { target, positions: Some(Vec::new()) };
+    let of_source = |c: usize| c.checked_sub(1);
+    let of_table = Some;
+    let of_both = |c: usize| if c < width { Some(c) } else { (c - width).checked_sub(1) };
+    filter.iter().for_each(|e| seen.expr(e, &of_source));
+    over_source.iter().for_each(|e| seen.expr(e, &of_source));
+    target.checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
+    target.generated.iter().for_each(|(_, e)| seen.expr(e, &of_table));
+    for (keys, predicate) in &target.index_exprs {
+        keys.iter().flatten().chain(predicate).for_each(|e| seen.expr(e, &of_table));
+    }
+    target.returning.iter().flatten().for_each(|e| seen.expr(e, &of_both));
+    for key in relation.indexes.iter().flat_map(|i| &i.keys) {
+        seen.attribute(key.attnum);
+    }
+    let own = relation.foreign_keys.iter().flat_map(|k| &k.columns);
+    let others = relation.referenced_by.iter().flat_map(|k| &k.referenced_columns);
+    own.chain(others).for_each(|a| seen.attribute(*a));
+    let seen = seen.positions?;
+    let unread = relation.live().enumerate().filter(|(p, _)| !seen.contains(p));
+    Some((source, unread.map(|(_, a)| a.attnum as usize - 1).collect()))
+}
