@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn pages_are_chosen_all_over_the_table() {
         let mut random = Lcg(1);
-        assert_eq!(chosen(7, &mut random), [0..7]);
+        assert!(chosen(7, &mut random).into_iter().eq(core::iter::once(0..7)));
         let blocks = chosen(300_000, &mut random);
         assert_eq!(blocks.len(), SAMPLE);
         assert!(blocks.windows(2).all(|w| w[0].end <= w[1].start));

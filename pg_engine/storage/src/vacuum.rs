@@ -147,7 +147,8 @@ pub(crate) fn background(storage: &Weak<Storage>) {
             let added = rel.activity.inserted_since_vacuum();
             let wanted = Upkeep::passed(dead, live, upkeep.dead)
                 || upkeep.added.is_some_and(|limit| Upkeep::passed(added, live, limit));
-            if !(wanted && upkeep.enabled) && !(crowded && least == Some(rel.id)) {
+            let due = wanted && upkeep.enabled || crowded && least == Some(rel.id);
+            if !due {
                 continue;
             }
             let mut pages = 0;

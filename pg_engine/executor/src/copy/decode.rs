@@ -199,41 +199,38 @@ impl Decoder {
     /// Length of the first line without its end, and with it.
     fn find_line(&mut self, input: &[u8]) -> Result<Option<(usize, usize)>> {
         let csv = self.style.format == CopyFormat::Csv;
-        let mut i = self.scanned;
-        while let Some(rest) = input.get(i..) {
-            let ends_at = if csv { self.skip_csv(rest) } else { self.skip_text(rest) };
-            let Some(n) = ends_at else {
-                self.scanned = input.len();
-                return Ok(None);
-            };
-            i += n;
-            match (input.get(i), self.eol) {
-                (Some(b'\n'), Eol::Unknown | Eol::Lf) => {
-                    self.eol = Eol::Lf;
-                    return Ok(Some((i, i + 1)));
-                }
-                (Some(b'\n'), Eol::CrLf | Eol::Cr) => return Err(self.stray("newline", "\\n")),
-                (Some(b'\r'), Eol::Unknown | Eol::CrLf | Eol::Cr) => match (input.get(i + 1), self.eol) {
-                    (Some(b'\n'), Eol::Unknown | Eol::CrLf) => {
-                        self.eol = Eol::CrLf;
-                        return Ok(Some((i, i + 2)));
-                    }
-                    (Some(_), Eol::Unknown | Eol::Cr) => {
-                        self.eol = Eol::Cr;
-                        return Ok(Some((i, i + 1)));
-                    }
-                    (_, Eol::Cr) => return Ok(Some((i, i + 1))),
-                    (Some(_), _) => return Err(self.stray("carriage return", "\\r")),
-                    (None, _) => {
-                        self.scanned = i;
-                        return Ok(None);
-                    }
-                },
-                (Some(b'\r'), Eol::Lf) => return Err(self.stray("carriage return", "\\r")),
-                _ => break,
+        let Some(rest) = input.get(self.scanned..) else { return Ok(None) };
+        let ends_at = if csv { self.skip_csv(rest) } else { self.skip_text(rest) };
+        let Some(n) = ends_at else {
+            self.scanned = input.len();
+            return Ok(None);
+        };
+        let i = self.scanned + n;
+        match (input.get(i), self.eol) {
+            (Some(b'\n'), Eol::Unknown | Eol::Lf) => {
+                self.eol = Eol::Lf;
+                Ok(Some((i, i + 1)))
             }
+            (Some(b'\n'), Eol::CrLf | Eol::Cr) => Err(self.stray("newline", "\\n")),
+            (Some(b'\r'), Eol::Unknown | Eol::CrLf | Eol::Cr) => match (input.get(i + 1), self.eol) {
+                (Some(b'\n'), Eol::Unknown | Eol::CrLf) => {
+                    self.eol = Eol::CrLf;
+                    Ok(Some((i, i + 2)))
+                }
+                (Some(_), Eol::Unknown | Eol::Cr) => {
+                    self.eol = Eol::Cr;
+                    Ok(Some((i, i + 1)))
+                }
+                (_, Eol::Cr) => Ok(Some((i, i + 1))),
+                (Some(_), _) => Err(self.stray("carriage return", "\\r")),
+                (None, _) => {
+                    self.scanned = i;
+                    Ok(None)
+                }
+            },
+            (Some(b'\r'), Eol::Lf) => Err(self.stray("carriage return", "\\r")),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     /// Where the next end of line stands that is not escaped.

@@ -169,7 +169,8 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             scan::seq_scan(relation, columns, filter, &plan.types, c.unread_of(plan))?
         }
         Node::IndexScan { relation, index, range, backward, only, columns, key, filter, .. } => {
-            let mut scan = scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
+            let mut scan =
+                scan::IndexScan::new(relation, index, range, *backward, columns, filter.as_ref(), c)?;
             scan.set_lazy(c.unread_of(plan));
             boxed(match key {
                 Some(key) => scan.by_hash(Compiled::new(key, c)?),
