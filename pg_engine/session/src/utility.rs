@@ -191,7 +191,7 @@ impl Session {
         match utility {
             Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
             Utility::CreateIndex(i) if i.concurrently => {
-                self.prevent_in_block("CREATE INDEX CONCURRENTLY")?
+                self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
             }
             _ => {}
         }
