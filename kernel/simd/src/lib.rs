@@ -11,3 +11,4 @@ extern crate alloc;
 
 pub mod crc32c;
 pub mod emulation;
+pub mod lookup;
