@@ -142,6 +142,8 @@ impl Status {
         match self.kind() {
             (0, 0x01 | 0x02 | 0x0b | 0x13 | 0x80) => BlockError::InvalidRequest,
             (0, 0x07) => BlockError::Timeout,
+            // Capacity exceeded: a namespace that is thinly provisioned.
+            (0, 0x81) => BlockError::NoSpace,
             _ => BlockError::Media,
         }
     }

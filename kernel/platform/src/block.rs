@@ -57,6 +57,8 @@ pub enum BlockError {
     Timeout,
     /// The device is gone or has failed for good.
     Gone,
+    /// The device has less room than it says, and none left for this range: a sparse file, a thin volume.
+    NoSpace,
 }
 
 impl fmt::Display for BlockError {
@@ -66,6 +68,7 @@ impl fmt::Display for BlockError {
             Self::Media => "media error",
             Self::Timeout => "device timeout",
             Self::Gone => "device gone",
+            Self::NoSpace => "no space left behind the device",
         })
     }
 }
@@ -146,6 +149,11 @@ pub trait BlockDevice: Send + Sync {
     fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError>;
     /// Makes the range read as zeroes (durable after flush).
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError>;
+    /// Makes sure that later writes to the range find room, on devices that have less of it than they say and can tell. What the
+    /// range holds does not change.
+    fn reserve(&self, _offset: u64, _len: u64) -> Result<(), BlockError> {
+        Ok(())
+    }
 }
 
 /// A byte range of a device as a device of its own.
@@ -225,5 +233,8 @@ impl BlockDevice for Partition {
     }
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError> {
         self.device.write_zeroes(self.at(offset, len)?, len)
+    }
+    fn reserve(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.device.reserve(self.at(offset, len)?, len)
     }
 }

@@ -26,6 +26,8 @@ pub enum Fault {
     Lose(Range<u64>),
     /// What is written to the range goes to another place, so many bytes further on.
     Misdirect(Range<u64>, u64),
+    /// There is no room left for the range.
+    NoRoom(Range<u64>),
 }
 
 /// A device in front of another.
@@ -94,6 +96,7 @@ impl BlockDevice for FaultyDevice {
     ) -> Result<(), BlockError> {
         let wrong = self.find(|f| match f {
             Fault::Write(range, e) if touches(range, offset, data.len()) => Some(Err(*e)),
+            Fault::NoRoom(range) if touches(range, offset, data.len()) => Some(Err(BlockError::NoSpace)),
             Fault::Lose(range) if touches(range, offset, data.len()) => Some(Ok(None)),
             Fault::Misdirect(range, by) if touches(range, offset, data.len()) => Some(Ok(Some(offset + by))),
             _ => None,
@@ -117,5 +120,12 @@ impl BlockDevice for FaultyDevice {
     }
     fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError> {
         self.inner.write_zeroes(offset, len)
+    }
+    fn reserve(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        let fails = |f: &Fault| match f {
+            Fault::NoRoom(range) if touches(range, offset, len as usize) => Some(BlockError::NoSpace),
+            _ => None,
+        };
+        self.find(fails).map_or_else(|| self.inner.reserve(offset, len), Err)
     }
 }

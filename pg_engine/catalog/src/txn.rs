@@ -24,6 +24,7 @@ fn reason(e: BlockError) -> &'static str {
         BlockError::Media => "Input/output error",
         BlockError::Timeout => "Connection timed out",
         BlockError::Gone => "No such device",
+        BlockError::NoSpace => "No space left on device",
     }
 }
 
@@ -32,6 +33,9 @@ fn message(e: &StorageError) -> String {
     match e {
         StorageError::DiskFull(rel) => {
             format!("could not extend file \"{}\": No space left on device", file(*rel))
+        }
+        StorageError::Io(BlockError::NoSpace) => {
+            String::from("could not write to the volume: No space left on device")
         }
         StorageError::Read { rel, block, error } => {
             format!("could not read block {block} in file \"{}\": {}", file(*rel), reason(*error))
@@ -56,7 +60,7 @@ pub fn storage_error(e: StorageError) -> SqlError {
         StorageError::ReadWriteDependency(d) => {
             error.detail(format!("Reason code: {d}")).hint("The transaction might succeed if retried.")
         }
-        StorageError::DiskFull(_) => error.hint("Check free disk space."),
+        StorageError::DiskFull(_) | StorageError::Io(BlockError::NoSpace) => error.hint("Check free disk space."),
         StorageError::LogFull(why) => error.detail(why).hint(
             "Reading works. Writing will go on by itself once the log can be freed; the server log says more.",
         ),

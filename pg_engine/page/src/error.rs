@@ -192,10 +192,10 @@ impl StorageError {
     /// The SQLSTATE of this error.
     pub fn sqlstate(&self) -> &'static str {
         match self {
+            Self::DiskFull(_) | Self::LogFull(_) | Self::Io(BlockError::NoSpace) => "53100",
             Self::Io(_) | Self::Read { .. } => "58030",
             Self::Corrupt { .. } | Self::CorruptVolume(_) | Self::LogMissing { .. } => "XX001",
             Self::Foreign | Self::Blank | Self::Version(_) | Self::DeviceTooSmall => "58000",
-            Self::DiskFull(_) | Self::LogFull(_) => "53100",
             Self::NoSuchRelation(_) | Self::WrongKind(_) => "XX000",
             Self::RelationTooLarge(_)
             | Self::RowTooBig { .. }

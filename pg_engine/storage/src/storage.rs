@@ -143,6 +143,11 @@ impl Storage {
             Probe::Intralith { .. } => {}
         }
         let this = Arc::new(recover(device, config)?);
+        let ring = this.current_superblock().ring;
+        if let Err(e) = this.device.reserve(ring.start, ring.len) {
+            // A log that cannot be written stops the machine. Reading works until then.
+            log::warn!("the disk may not have room for the whole write-ahead log: {e}");
+        }
         // Who replays this log later must know that what had not ended by here never will.
         if this.wal.append(crate::recovery::KIND_RUN, Xid::NONE, &[], None).is_err() {
             platform::power::fatal("a record without pages was refused");

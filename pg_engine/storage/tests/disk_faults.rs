@@ -82,6 +82,36 @@ fn numbers(s: &Arc<Storage>, heap: RelId) -> Vec<u32> {
     rows(s, heap).unwrap().into_iter().map(|r| r.1).collect()
 }
 
+/// A disk that is larger than what lies behind it: the host's file system is full.
+#[test]
+fn a_thin_disk_without_room_says_so_before_anything_is_promised() {
+    let (device, s) = volume(DATA + (16 << 20), 2 << 20, false);
+    let t = table(&s).unwrap();
+    let (before, error) = fill(&s, t, 0, 1000);
+    assert_eq!(error, None);
+    device.set(&[Fault::NoRoom(DATA + (3 << 20)..DATA + (16 << 20))]);
+    let (end, error) = fill(&s, t, before, 100_000);
+    let Some(StorageError::DiskFull(rel)) = error else { panic!("{error:?}") };
+    assert!(rel == t.0 || rel == t.1);
+    assert!(device.met() > 0);
+    // Everything that was acknowledged can be written out, read, and found again.
+    s.checkpoint().unwrap();
+    assert_eq!(numbers(&s, t.0), (0..end).collect::<Vec<_>>());
+    // The same step fails again, and goes on when there is room.
+    let (_, error) = fill(&s, t, end, 1000);
+    assert!(matches!(error, Some(StorageError::DiskFull(_))), "{error:?}");
+    device.set(&[]);
+    let (last, error) = fill(&s, t, 1_000_000, 2000);
+    assert_eq!((last, error), (1_002_000, None));
+    s.verify().unwrap();
+    drop(s);
+    let s = open(&device, 2 << 20, false);
+    let all = numbers(&s, t.0);
+    assert_eq!(all.iter().filter(|n| **n < end).count(), end as usize);
+    assert_eq!(all.iter().filter(|n| **n >= 1_000_000).count(), 2000);
+    s.verify().unwrap();
+}
+
 #[test]
 fn a_full_volume_goes_on_and_space_comes_back() {
     let (device, s) = volume(DATA + (6 << 20), 2 << 20, false);

@@ -136,6 +136,12 @@ fn extent_of(block: u32) -> (u32, u32, u32) {
     }
 }
 
+/// How many pages the extent has that begins with this block, if one does.
+pub fn extent_beginning(block: u32) -> Option<u32> {
+    let (_, first, pages) = extent_of(block);
+    (block == first).then_some(pages)
+}
+
 /// Pages of extent number `i`.
 fn extent_len(i: u32) -> u32 {
     match i {

@@ -43,6 +43,7 @@ mod visibility;
 pub use activity::{Activity, Runs};
 pub use directory::{
     Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
+    extent_beginning,
 };
 pub use layout::{
     CONFIG_MAX, CRASH_BYTES, CRASH_START, Superblock, format, metadata_read, metadata_write, new_id,

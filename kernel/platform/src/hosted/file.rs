@@ -8,12 +8,12 @@ use core::{
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, IoSlice, IoSliceMut},
-    os::unix::fs::{FileExt, FileTypeExt},
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt},
     path::Path,
 };
 
 use rustix::{
-    fs::{Advice, fadvise},
+    fs::{Advice, FallocateFlags, fadvise, fallocate},
     io::{Errno, ReadWriteFlags, preadv, pwritev2},
 };
 
@@ -40,13 +40,16 @@ impl core::fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 /// A regular file or a raw device node, locked against other users for as long as this lives. The page cache plays the
-/// volatile cache: [`BlockDevice::flush`] is `fdatasync`.
+/// volatile cache: [`BlockDevice::flush`] is `fdatasync`. A file that was removed takes its content with it when this process
+/// ends, so nothing counts as durable any more: the device is gone.
 #[derive(Debug)]
 pub struct FileDevice {
     file: File,
     capacity: u64,
     /// Bytes of class Background since one of its writers made them reach the disk.
     behind: AtomicU64,
+    /// It may be removed: a node of a device may too, and the device stays.
+    regular: bool,
     /// A sync failed: the kernel says so once and forgets what it could not write, so nothing counts as durable any more.
     failed: AtomicBool,
 }
@@ -56,6 +59,18 @@ const BLOCK: u64 = 512;
 const MAX_BUFFERS: usize = 256;
 /// Background bytes that may pile up in the page cache.
 const BEHIND: u64 = 1 << 20;
+
+/// What a write that failed is called.
+fn refused(e: Errno) -> BlockError {
+    match e {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => BlockError::NoSpace,
+        _ => BlockError::Media,
+    }
+}
+
+fn errno(e: &io::Error) -> Errno {
+    Errno::from_io_error(e).unwrap_or(Errno::IO)
+}
 
 /// Splits a batch into runs of neighbours. Items are offset and length.
 fn runs(items: &[(u64, usize)]) -> Vec<Range<usize>> {
@@ -88,6 +103,7 @@ impl FileDevice {
         Ok(Self {
             file,
             capacity: bytes / BLOCK * BLOCK,
+            regular: metadata.is_file(),
             behind: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         })
@@ -141,9 +157,15 @@ impl FileDevice {
         Ok(())
     }
 
-    fn fail(&self) -> BlockError {
+    /// Is there still a name for what is made durable?
+    fn check_present(&self) -> Result<(), BlockError> {
+        let gone = self.regular && self.file.metadata().map_or(true, |m| m.nlink() == 0);
+        if gone { Err(BlockError::Gone) } else { Ok(()) }
+    }
+
+    fn fail(&self, e: Errno) -> BlockError {
         self.failed.store(true, Ordering::Release);
-        BlockError::Media
+        refused(e)
     }
 
     /// The one who writes in the background waits for it, so that a commit's write finds the disk idle.
@@ -217,6 +239,9 @@ impl BlockDevice for FileDevice {
         if durable && self.failed.load(Ordering::Acquire) {
             return Err(BlockError::Media);
         }
+        if durable {
+            self.check_present()?;
+        }
         // One range: only that has to reach the disk. Not every file system can; then, and for many, all is synced.
         let mut narrow = durable && runs.len() == 1;
         for run in runs {
@@ -226,10 +251,10 @@ impl BlockDevice for FileDevice {
                 Ok(()) => {}
                 Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if narrow => {
                     narrow = false;
-                    self.write_run(run, ReadWriteFlags::empty()).map_err(|_| BlockError::Media)?;
+                    self.write_run(run, ReadWriteFlags::empty()).map_err(refused)?;
                 }
-                Err(_) if durable => return Err(self.fail()),
-                Err(_) => return Err(BlockError::Media),
+                Err(e) if durable => return Err(self.fail(e)),
+                Err(e) => return Err(refused(e)),
             }
         }
         if durable && !narrow {
@@ -245,8 +270,9 @@ impl BlockDevice for FileDevice {
         if self.failed.load(Ordering::Acquire) {
             return Err(BlockError::Media);
         }
+        self.check_present()?;
         self.behind.store(0, Ordering::Relaxed);
-        self.file.sync_data().map_err(|_| self.fail())
+        self.file.sync_data().map_err(|e| self.fail(errno(&e)))
     }
 
     fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError> {
@@ -261,10 +287,25 @@ impl BlockDevice for FileDevice {
         while done < len {
             let n = (len - done).min(ZEROES.len() as u64);
             let chunk = ZEROES.get(..n as usize).unwrap_or(ZEROES);
-            self.file.write_all_at(chunk, offset + done).map_err(|_| BlockError::Media)?;
+            self.file.write_all_at(chunk, offset + done).map_err(|e| refused(errno(&e)))?;
             done += n;
         }
         Ok(())
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.check(offset, len)?;
+        if !self.regular || len == 0 {
+            return Ok(());
+        }
+        loop {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len) {
+                Err(Errno::INTR) => {}
+                Err(e) if refused(e) == BlockError::NoSpace => return Err(BlockError::NoSpace),
+                // Not every file system can, and writing may work all the same.
+                Ok(()) | Err(_) => return Ok(()),
+            }
+        }
     }
 }
 
@@ -306,5 +347,35 @@ mod tests {
         assert_eq!(device.read(100, &mut buf, IoClass::Read), Err(BlockError::InvalidRequest));
         drop(device);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_or_removed_is_noticed() {
+        let path = std::env::temp_dir().join(std::format!("platform-gone-{}", std::process::id()));
+        std::fs::write(&path, vec![5; 64 << 10]).unwrap();
+        let device = FileDevice::open(&path).unwrap();
+        device.reserve(0, 64 << 10).unwrap();
+        let mut buf = [0; 512];
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(8192).unwrap();
+        assert_eq!(device.read(8192, &mut buf, IoClass::Read), Err(BlockError::Media));
+        device.read(0, &mut buf, IoClass::Read).unwrap();
+        let mut reads = [0; 3].map(|_| [0; 4096]);
+        let mut offset = 0;
+        let mut batch: Vec<_> = reads
+            .iter_mut()
+            .map(|r| {
+                offset += 4096;
+                ReadRequest::new(offset - 4096, r)
+            })
+            .collect();
+        device.read_batch(&mut batch, IoClass::ReadAhead);
+        let outcomes: Vec<_> = batch.iter().map(|r| r.outcome).collect();
+        assert_eq!(outcomes, [Ok(()), Ok(()), Err(BlockError::Media)]);
+
+        std::fs::remove_file(&path).unwrap();
+        device.read(0, &mut buf, IoClass::Read).unwrap();
+        device.write(0, &buf, Durability::Cached, IoClass::Background).unwrap();
+        assert_eq!(device.flush(), Err(BlockError::Gone));
+        assert_eq!(device.write(0, &buf, Durability::Fua, IoClass::Wal), Err(BlockError::Gone));
     }
 }
