@@ -3,6 +3,8 @@
 use alloc::{collections::BTreeSet, vec, vec::Vec};
 use core::cmp::Reverse;
 
+use kernel_simd::lookup;
+
 use crate::{
     bits,
     layout::{BLOCK, Layout, Work},
@@ -52,6 +54,11 @@ impl Readers {
         let at = place as usize;
         let (Some(&from), Some(&to)) = (self.begins.get(at), self.begins.get(at + 1)) else { return &[] };
         self.readers.get(from as usize..to as usize).unwrap_or(&[])
+    }
+
+    /// Asks for the cache line that says where a place's readers are.
+    pub fn prefetch(&self, place: u32) {
+        lookup::prefetch(&self.begins, place as usize);
     }
 
     /// Bytes of memory.

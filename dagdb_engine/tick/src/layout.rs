@@ -93,6 +93,21 @@ impl Layout {
         (sources, arity)
     }
 
+    /// Asks for the cache lines that evaluating a place will touch.
+    pub fn prefetch(&self, place: u32) {
+        let Some(segment) = self.segment_of(place) else { return };
+        let (Work::Same { arity, wires_at, .. } | Work::Own { arity, wires_at }) = segment.work else {
+            return;
+        };
+        let offset = (place - segment.first) as usize;
+        let (block, at) = (offset / BLOCK, offset % BLOCK);
+        let len = segment.block_len(block);
+        for slot in 0..arity {
+            self.wires.prefetch(wires_at + block * BLOCK * arity + slot * len + at);
+        }
+        self.tables.prefetch(place);
+    }
+
     /// The source of the back edge of a register.
     pub fn back_of(&self, place: u32) -> Option<u32> {
         let at = self.backs.binary_search_by_key(&place, |b| b.0).ok()?;

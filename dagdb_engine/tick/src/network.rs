@@ -217,6 +217,9 @@ impl Network {
         };
         for &reader in readers.of(place) {
             self.enqueue(reader);
+            // By the time its turn comes, what it needs has arrived.
+            self.layout.prefetch(reader);
+            readers.prefetch(reader);
         }
         if !self.overlay.is_empty() {
             let overlaid: Vec<u32> = self.overlay.readers(place).collect();
@@ -310,6 +313,11 @@ impl Network {
             }
             self.queue = Queue::Ranks(ranks);
         }
+    }
+
+    /// Makes the next tick evaluate everything, whatever has changed.
+    pub fn invalidate(&mut self) {
+        self.queue = Queue::All;
     }
 
     /// Indexes who reads whom, so that ticks evaluate only what changed. Takes 4 bytes an edge and 4 a node, and about as

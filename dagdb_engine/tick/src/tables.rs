@@ -66,6 +66,15 @@ impl Tables {
         })
     }
 
+    /// Asks for the cache line of a place's table.
+    pub fn prefetch(&self, place: u32) {
+        match self {
+            Self::Bytes { codes, .. } => lookup::prefetch(codes, place as usize),
+            Self::Words { codes, .. } => lookup::prefetch(codes, place as usize),
+            Self::Own(tables) => lookup::prefetch(tables, place as usize),
+        }
+    }
+
     /// Gives a place another table, if there is a number left for it.
     pub fn set(&mut self, place: u32, lut: Lut) -> bool {
         let at = place as usize;

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod cores;
+mod dagdb;
 mod large;
 mod latency;
 mod native;
@@ -87,6 +88,8 @@ enum Group {
     Cores,
     /// The hosted server against a PostgreSQL 15 of this machine
     Native,
+    /// The graph engine's evaluation, natively; `--only goals` measures the cases with a goal
+    Dagdb,
 }
 
 /// How to boot a machine under measurement.
@@ -145,6 +148,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
             Group::Recovery => recovery::run(arguments)?,
             Group::Cores => cores::run(arguments)?,
             Group::Native => native::run(arguments)?,
+            Group::Dagdb => dagdb::run(arguments)?,
         }
         println!();
     }
