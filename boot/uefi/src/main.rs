@@ -41,6 +41,7 @@ const MAX_COMMAND_LINE: usize = 4096;
 const MAX_REGIONS: usize = 1024;
 const PAGE: usize = 4096;
 
+// SAFETY: as `enter_kernel` in the assembly beside this file is defined: these arguments by the C convention, and no way back.
 unsafe extern "C" {
     fn enter_kernel(root: u64, entry: u64, info: *mut c_void) -> !;
 }
@@ -72,6 +73,7 @@ fn say(text: fmt::Arguments<'_>) {
     });
 }
 
+// SAFETY: nothing else in the image has this name; the image's entry calls it as firmware called the entry.
 #[unsafe(no_mangle)]
 extern "efiapi" fn efi_main(handle: Handle, table: *const c_void) -> Status {
     // SAFETY: the arguments that firmware gave the image, set before anything else is used.

@@ -23,6 +23,7 @@ unsafe impl Hal for KernelHal {
         (phys, base)
     }
 
+    // SAFETY: what is not in `RINGS`, or not any more, is left alone; the caller uses the rest no longer.
     unsafe fn dma_dealloc(phys: PhysAddr, _: NonNull<u8>, _: usize) -> i32 {
         let mut rings = RINGS.lock();
         match rings.iter().position(|b| b.phys().as_u64() == phys) {
@@ -34,6 +35,7 @@ unsafe impl Hal for KernelHal {
         }
     }
 
+    // SAFETY: the caller names the registers of a device, and uses them as such.
     unsafe fn mmio_phys_to_virt(phys: PhysAddr, size: usize) -> NonNull<u8> {
         // Only the transports of `virtio-drivers` ask for this, and ours is used instead; mapped for ever all the same.
         let region = kernel_memory::PhysAddr::try_new(phys).ok().and_then(|p| map_mmio(p, size).ok());
@@ -42,9 +44,12 @@ unsafe impl Hal for KernelHal {
         base
     }
 
+    // SAFETY: what this crate shares lies in one `DmaBuffer` each, whose frames are contiguous, so that the first byte's address
+    // stands for all of it; the caller keeps it until `unshare`.
     unsafe fn share(buffer: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
         virt_to_phys(buffer.as_ptr().cast::<u8>()).map_or(0, |p| p.as_u64())
     }
 
+    // SAFETY: nothing was made in `share` that would have to go.
     unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
 }

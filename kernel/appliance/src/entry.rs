@@ -18,6 +18,7 @@ const COMMAND_LINE: usize = intralith_config::MAX_TEXT;
 /// Most memory regions taken over from firmware.
 const MAX_REGIONS: usize = 1024;
 
+// SAFETY: the linker script defines them. Only their addresses are used.
 unsafe extern "C" {
     static __image_start: u8;
     static __symbols_start: u8;
@@ -101,6 +102,7 @@ struct StartMemory {
 const START_MAGIC: u32 = 0x336e_c578;
 const E820_RAM: u32 = 1;
 
+// SAFETY: nothing else has this name; `boot.s` calls it once, on the boot core, with this argument by the C convention.
 #[unsafe(no_mangle)]
 extern "C" fn pvh_start(at: u64) -> ! {
     // SAFETY: the boot protocol passes the address of its start information, below 4 GiB, which the boot tables map
@@ -137,6 +139,7 @@ extern "C" fn pvh_start(at: u64) -> ! {
 }
 
 /// The UEFI loader's way in. Its boot information is copied: its memory becomes usable.
+// SAFETY: as for `pvh_start`.
 #[unsafe(no_mangle)]
 extern "C" fn uefi_start(info: &'static BootInfo) -> ! {
     let regions: Vec<MemoryRegion> = info.memory_regions.iter().take(MAX_REGIONS).copied().collect();

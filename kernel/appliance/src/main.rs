@@ -40,6 +40,8 @@ static LOGGER: driver_serial::SerialLogger = driver_serial::SerialLogger {
 
 static BOOT_CORE: CoreLocal = CoreLocal::new(0, 0);
 
+// SAFETY: the linker script defines the symbols, of which only the addresses are used, and `boot.s` the function, with these
+// arguments by the C convention.
 unsafe extern "C" {
     static __text_start: u8;
     static __text_end: u8;

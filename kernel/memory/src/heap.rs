@@ -222,6 +222,7 @@ unsafe impl GlobalAlloc for KernelHeap {
         cache.lists[class].pop().cast()
     }
 
+    // SAFETY: the caller hands back what `alloc` gave for this layout, and uses it no more.
     #[inline]
     unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
         if early_range(p as usize) {
@@ -241,6 +242,7 @@ unsafe impl GlobalAlloc for KernelHeap {
         }
     }
 
+    // SAFETY: as for `dealloc` of the old object and `alloc` of the new one, which holds the same bytes.
     unsafe fn realloc(&self, p: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's contract: a valid layout with the new size.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };

@@ -40,6 +40,7 @@ static DEADLINE_MODE: AtomicBool = AtomicBool::new(false);
 static TIMER_PER_TICK: AtomicU64 = AtomicU64::new(0);
 
 /// Address of the end-of-interrupt register for the assembly stubs; zero in x2APIC mode.
+// SAFETY: nothing else has this name; the stubs read a word, which this is.
 #[unsafe(no_mangle)]
 static KERNEL_TASK_EOI: AtomicUsize = AtomicUsize::new(0);
 

@@ -134,6 +134,7 @@ kernel_task_after_fault:
 "#
 );
 
+// SAFETY: defined above. Only their addresses are used, and only the processor goes there.
 unsafe extern "C" {
     static kernel_task_stubs: u8;
     fn kernel_task_spurious();
@@ -256,6 +257,8 @@ const NAMES: [&str; 22] = [
 
 static FAULTED: AtomicBool = AtomicBool::new(false);
 
+// SAFETY: nothing else has this name; the stub passes the frame that it has just built on its own stack, which lives until this
+// returns and which nothing else refers to.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_task_exception_handler(frame: &mut Frame) {
     if frame.vector == 2 && panic::crashing() {

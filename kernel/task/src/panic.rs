@@ -198,6 +198,7 @@ fn print_frame(out: &mut Report, n: usize, address: u64) {
 }
 
 /// Where an exception handler returns to: see [`crate::exceptions`].
+// SAFETY: nothing else has this name; the stub calls it on an aligned stack and does not expect it back.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_task_crash_after_fault() -> ! {
     let mut out = Report(());

@@ -19,6 +19,7 @@ use kernel_memory::{
 
 global_asm!(include_str!("trampoline.s"), options(att_syntax));
 
+// SAFETY: `trampoline.s` defines them. Only their addresses are used.
 unsafe extern "C" {
     static kernel_task_trampoline: u8;
     static kernel_task_trampoline_end: u8;

@@ -53,6 +53,7 @@ kernel_task_start:
 "#
 );
 
+// SAFETY: defined above, with these arguments by the C convention; `kernel_task_start` is never called, only returned to.
 unsafe extern "C" {
     fn kernel_task_switch(save: *mut usize, load: usize);
     fn kernel_task_start();
