@@ -7,15 +7,30 @@ use core::{
     sync::atomic::{Ordering, fence},
 };
 use kernel_memory::{DmaBuffer, MemoryError};
-use virtio_drivers::queue::VirtQueue;
+use virtio_drivers::{Hal, queue::VirtQueue};
 
 /// Entries of a network queue, which is also the number of buffers.
 pub(crate) const QUEUE: usize = 256;
 
-/// A ring whose descriptors each carry one whole buffer of a pool.
-pub(crate) struct BufferRing<const N: usize> {
-    queue: VirtQueue<KernelHal, N>,
-    memory: DmaBuffer,
+/// Memory for buffers that stays where it is.
+pub(crate) trait Memory: Sized {
+    fn new(len: usize) -> Result<Self, MemoryError>;
+    fn start(&self) -> *mut u8;
+}
+
+impl Memory for DmaBuffer {
+    fn new(len: usize) -> Result<Self, MemoryError> {
+        Self::new(len)
+    }
+    fn start(&self) -> *mut u8 {
+        self.as_ptr()
+    }
+}
+
+/// A ring whose descriptors each carry one whole buffer of a pool. Tests bring a memory of their own.
+pub(crate) struct BufferRing<const N: usize, H: Hal = KernelHal, M: Memory = DmaBuffer> {
+    queue: VirtQueue<H, N>,
+    memory: M,
     each: usize,
     /// For each token in flight: which buffer, and how much of it the device was given.
     tokens: Box<[(u16, u32); N]>,
@@ -55,15 +70,9 @@ pub(crate) enum Writer {
     Device,
 }
 
-impl<const N: usize> BufferRing<N> {
-    pub fn new(queue: VirtQueue<KernelHal, N>, each: usize) -> Result<Self, MemoryError> {
-        Ok(Self {
-            queue,
-            memory: DmaBuffer::new(N * each)?,
-            each,
-            tokens: Box::new([(0, 0); N]),
-            free: Free::full(),
-        })
+impl<const N: usize, H: Hal, M: Memory> BufferRing<N, H, M> {
+    pub fn new(queue: VirtQueue<H, N>, each: usize) -> Result<Self, MemoryError> {
+        Ok(Self { queue, memory: M::new(N * each)?, each, tokens: Box::new([(0, 0); N]), free: Free::full() })
     }
 
     /// A buffer that the device does not have.
@@ -83,7 +92,7 @@ impl<const N: usize> BufferRing<N> {
     /// The first `len` bytes of a buffer that the caller took (or got back) and has not submitted.
     pub fn bytes(&mut self, buffer: u16, len: usize) -> &mut [u8] {
         assert!(usize::from(buffer) < N && len <= self.each, "no such buffer");
-        let start = self.memory.as_ptr().wrapping_add(usize::from(buffer) * self.each);
+        let start = self.memory.start().wrapping_add(usize::from(buffer) * self.each);
         // SAFETY: the range is inside the memory (checked above). Buffers are disjoint, the device only has those in
         // flight, and `&mut self` makes this the only reference into the memory.
         unsafe { slice::from_raw_parts_mut(start, len) }
@@ -92,7 +101,7 @@ impl<const N: usize> BufferRing<N> {
     /// Hands the first `len` bytes of a taken buffer to the device.
     pub fn submit(&mut self, buffer: u16, len: usize, writer: Writer) -> bool {
         assert!(usize::from(buffer) < N && len <= self.each, "no such buffer");
-        let start = self.memory.as_ptr().wrapping_add(usize::from(buffer) * self.each);
+        let start = self.memory.start().wrapping_add(usize::from(buffer) * self.each);
         // SAFETY: as in `bytes`; the slice is only used for its address.
         let bytes = unsafe { slice::from_raw_parts_mut(start, len) };
         // SAFETY: the buffer was taken, so nobody touches it until `reclaim` pops its token; the memory lives as long
@@ -119,7 +128,7 @@ impl<const N: usize> BufferRing<N> {
     pub fn reclaim(&mut self, writer: Writer) -> Option<(u16, usize)> {
         let token = self.queue.peek_used()?;
         let (buffer, len) = *self.tokens.get(usize::from(token))?;
-        let start = self.memory.as_ptr().wrapping_add(usize::from(buffer) * self.each);
+        let start = self.memory.start().wrapping_add(usize::from(buffer) * self.each);
         // SAFETY: as in `submit`: the same range, only used for its address.
         let bytes = unsafe { slice::from_raw_parts_mut(start, len as usize) };
         // SAFETY: these are the buffers that `submit` added under this token.

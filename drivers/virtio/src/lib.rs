@@ -31,6 +31,8 @@ extern crate alloc;
 extern crate std;
 
 mod buffers;
+#[cfg(test)]
+mod buffers_tests;
 mod hal;
 pub mod net;
 pub mod rng;

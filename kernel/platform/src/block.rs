@@ -118,13 +118,17 @@ pub trait BlockDevice: Send + Sync {
         }
     }
     /// Writes `data` at `offset`. On error the range's content is unspecified.
+    ///
+    /// A device implements this or [`BlockDevice::write_batch`]: each is made of the other.
     fn write(
         &self,
         offset: u64,
         data: &[u8],
         durability: Durability,
         class: IoClass,
-    ) -> Result<(), BlockError>;
+    ) -> Result<(), BlockError> {
+        self.write_batch(&[WriteRequest { offset, data }], durability, class)
+    }
     /// Writes a batch with as much concurrency as the device has; order is unspecified. Returns the first error after
     /// all have ended. Neighbours that follow each other in the batch may become one transfer, but never so that a write
     /// that is atomic by itself ([`Geometry::atomic_write`]) is so no longer.

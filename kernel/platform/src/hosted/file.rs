@@ -214,16 +214,6 @@ impl BlockDevice for FileDevice {
         }
     }
 
-    fn write(
-        &self,
-        offset: u64,
-        data: &[u8],
-        durability: Durability,
-        class: IoClass,
-    ) -> Result<(), BlockError> {
-        self.write_batch(&[WriteRequest { offset, data }], durability, class)
-    }
-
     fn write_batch(
         &self,
         writes: &[WriteRequest<'_>],

@@ -382,15 +382,6 @@ impl BlockDevice for SimDisk {
         }
         Ok(())
     }
-    fn write(
-        &self,
-        offset: u64,
-        data: &[u8],
-        durability: Durability,
-        class: IoClass,
-    ) -> Result<(), BlockError> {
-        self.write_batch(&[WriteRequest { offset, data }], durability, class)
-    }
     fn write_batch(
         &self,
         writes: &[WriteRequest<'_>],
