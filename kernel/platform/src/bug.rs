@@ -28,6 +28,8 @@ pub enum Bug {
     LostWriteUnnoticed,
     /// A page that is read is not checked at all.
     PageUnchecked,
+    /// A long bucket of a hash index is split without a mark that entries are still to come.
+    SplitWithoutMark,
     /// A backup ends without the log of the time when its pages were copied.
     BackupWithoutItsLog,
 }

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use pg_buffer_manager::WriteGuard;
 use pg_page::{StorageError, Xid, ops::Ops};
+use platform::bug::{Bug, planted};
 
 use crate::{
     index::{HashIndex, Result},
@@ -91,7 +92,7 @@ impl<'a> HashIndex<'a> {
         if !whole {
             marks_ops(&mut source_ops, SPLITTING);
         }
-        let marks = if whole { 0 } else { FILLING };
+        let marks = if whole || planted(Bug::SplitWithoutMark) { 0 } else { FILLING };
         let draft = Draft { depth: depth + 1, marks, role: PRIMARY, bucket: n, next: NONE, entries: &moved };
         let target_ops = draft.ops();
         let mut directory = pool.write(self.rel, self.directory_of(n)?)?;

@@ -42,7 +42,10 @@ impl Client {
         let prepared: Vec<u64> = self.s.prepared().iter().map(|p| p.name.parse().unwrap()).collect();
         know(&self.known).compare(&present, &prepared, cut);
         self.check_objects();
-        know(&self.known).did("checks of everything");
+        let pages = self.s.relation_stats(self.tables.groups_key).unwrap().pages;
+        let mut k = know(&self.known);
+        k.did("checks of everything");
+        *k.tally.entry("pages of hash indexes checked").or_default() += u64::from(pages);
     }
 
     /// Checks that everything fits together. Gives the operations that are there.
@@ -121,7 +124,7 @@ impl Client {
         pg_backup::restore(input, &[], image.clone(), pg_backup::Until::End, 1 << 20).unwrap();
         let config = StorageConfig { background_tasks: false, ..StorageConfig::default() };
         let s = Storage::open(image, StorageConfig { buffer_pool_bytes: 64 * 8192, ..config }).unwrap();
-        let restored = Self { s, known: Arc::default(), tables: self.tables };
+        let restored = Self { s, known: Arc::default(), ..self.clone() };
         let present = restored.consistent();
         let lost: Vec<_> = backup.must.difference(&present).collect();
         assert!(lost.is_empty(), "acknowledged before the backup and not in it: {lost:x?}");
@@ -157,7 +160,7 @@ impl Client {
     }
 
     fn check_objects(&self) {
-        let Self { s, tables, known } = self;
+        let Self { s, tables, known, .. } = self;
         let objects = self.objects(&mut s.begin(Isolation::ReadCommitted)).unwrap();
         let mut k = know(known);
         let mut relations: BTreeSet<RelId> = s.relations().into_iter().map(|r| r.0).collect();
@@ -194,7 +197,7 @@ impl Client {
     /// CREATE INDEX over rows that are there, and DROP of the one before; all or nothing. Done while no one writes; what it holds is
     /// checked at once, and goes stale after that, which is no one's loss.
     pub fn rebuild(&self) {
-        let Self { s, tables, known } = self;
+        let Self { s, tables, known, .. } = self;
         let before = extra(s, &know(known));
         // The numbers of those that were lost are given out again.
         know(known).extra.retain(|r| Some(*r) == before);

@@ -38,6 +38,8 @@ pub struct Plan {
     pub log_error_below: u64,
     pub flush_error_below: u64,
     pub lost_log_write_below: u64,
+    /// Groups are many and long: buckets of the hash index have several pages, and are split over several log records.
+    pub long_groups: bool,
     /// Planted in the engine.
     pub bug: Option<Bug>,
 }
@@ -64,14 +66,8 @@ impl Plan {
     }
 }
 
-fn machine(
-    disk: &Arc<SimDisk>,
-    known: Arc<Mutex<Known>>,
-    seed: u64,
-    work: Faults,
-    last: bool,
-    damages: bool,
-) {
+fn machine(disk: &Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, work: Faults, last: bool, plan: &Plan) {
+    let (long_groups, damages) = (plan.long_groups, plan.damages());
     let device: Arc<dyn BlockDevice> = disk.clone();
     if Storage::probe(&*device).unwrap() == Probe::Blank {
         assert!(know(&known).tables.is_none(), "a volume that was in use is blank");
@@ -93,14 +89,14 @@ fn machine(
     };
     let client = match tables {
         Some(tables) => {
-            let client = Client { s, known, tables };
+            let client = Client { s, known, tables, long_groups };
             client.check(true);
             client
         }
         None => {
             let tables = create(&s, &known).unwrap();
             know(&known).tables = Some(tables);
-            Client { s, known, tables }
+            Client { s, known, tables, long_groups }
         }
     };
     client.finish_all(&mut Random(seed ^ 0xbeef));
@@ -191,9 +187,9 @@ pub fn lives(seed: u64, plan: Plan) -> Story {
         disk.set_faults(Faults { cut_after, ..plan.disk });
         let work = if plan.only_last && !last { plan.disk } else { plan.work };
         let work = Faults { log_error: log.0, flush_error: log.1, lost_log_write: log.2, ..work };
-        let (d, k, damages) = (disk.clone(), known.clone(), plan.damages());
+        let (d, k) = (disk.clone(), known.clone());
         let s = seed + life * 1000;
-        let report: Report<()> = simulate_with(s, plan.bug, move || machine(&d, k, s, work, last, damages));
+        let report: Report<()> = simulate_with(s, plan.bug, move || machine(&d, k, s, work, last, &plan));
         story.hashes.push(report.hash);
         story.met += disk.met();
         let panics = report.panics.join("; ");

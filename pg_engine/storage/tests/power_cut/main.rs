@@ -29,6 +29,7 @@ const GOOD: Plan = Plan {
     log_error_below: 0,
     flush_error_below: 0,
     lost_log_write_below: 0,
+    long_groups: false,
     bug: None,
 };
 
@@ -43,7 +44,7 @@ const fn damage(work: Faults) -> Plan {
 
 /// Seeds take turns. All but the last four a volume must bear without losing anything or being wrong once; what the last four
 /// damage must be noticed before anyone is told anything wrong.
-const PLANS: [Plan; 12] = [
+const PLANS: [Plan; 13] = [
     GOOD,
     Plan { atomic: 4096, disk: Faults { sector: 4096, ..FINE }, ..GOOD },
     Plan { atomic: 8192, ..GOOD },
@@ -52,12 +53,14 @@ const PLANS: [Plan; 12] = [
     during_work(Faults { bad_places: 10, slow: true, ..FINE }),
     Plan { log_error_below: 40, atomic: 4096, ..GOOD },
     Plan { flush_error_below: 6, work: Faults { write_errors: 40, ..FINE }, ..GOOD },
+    LONG_GROUPS,
     MISREADS,
     LOST_WRITES,
     MISDIRECTED_WRITES,
     LOST_LOG_WRITE,
 ];
 
+const LONG_GROUPS: Plan = Plan { long_groups: true, ..GOOD };
 const MISREADS: Plan = damage(Faults { misreads: 60, ..FINE });
 const LOST_WRITES: Plan = damage(Faults { lost_writes: 40, ..FINE });
 const MISDIRECTED_WRITES: Plan = damage(Faults { misdirected_writes: 40, ..FINE });
@@ -151,7 +154,7 @@ impl Sum {
 
 #[test]
 fn a_seed_runs_the_same_twice() {
-    for seed in [3, 4, 7, 9] {
+    for seed in [3, 4, 7, 8, 10] {
         let plan = PLANS[seed as usize];
         assert_eq!(lives(seed, plan), lives(seed, plan), "seed {seed}");
     }
@@ -271,4 +274,9 @@ fn planted_trust_in_reads_is_caught() {
 #[test]
 fn planted_backup_without_its_log_is_caught() {
     caught(Bug::BackupWithoutItsLog, GOOD);
+}
+
+#[test]
+fn planted_split_without_a_mark_is_caught() {
+    caught(Bug::SplitWithoutMark, LONG_GROUPS);
 }

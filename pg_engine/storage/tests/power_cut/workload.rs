@@ -34,6 +34,7 @@ pub struct Client {
     pub s: Arc<Storage>,
     pub known: Arc<Mutex<Known>>,
     pub tables: Tables,
+    pub long_groups: bool,
 }
 
 fn account(id: u32, balance: i64) -> Vec<u8> {
@@ -326,7 +327,7 @@ impl Client {
             chunks::delete(s, &mut t, self.place(), old.id, &mut || Ok(())).map_err(storage_error)?;
             know(&self.known).did("large values replaced");
         }
-        let grouped = r.one_in(3);
+        let grouped = self.long_groups || r.one_in(3);
         if grouped {
             self.group(&mut t, r, op)?;
         }
@@ -353,7 +354,7 @@ impl Client {
     /// Many small rows, some with one key: buckets of the hash index get several pages and are split.
     fn group(&self, t: &mut Transaction, r: &mut Random, op: u64) -> Result<(), StorageError> {
         let Self { s, tables, .. } = self;
-        let (rows, same) = (20 + r.below(280) as u16, r.one_in(2));
+        let (rows, same) = (20 + r.below(if self.long_groups { 800 } else { 280 }) as u16, r.one_in(2));
         for n in 0..rows {
             let row = group_row(op, n, rows, same);
             let tid = s.heap_insert(t, tables.groups, &row)?;
