@@ -210,7 +210,7 @@ proptest! {
     ) {
         for command in [
             Command::Nodes { rank, predicate: predicate.clone() },
-            Command::Eval { predicate: predicate, ranks: rank.map(|r| (r, 0)) },
+            Command::Eval { predicate, ranks: rank.map(|r| (r, 0)) },
             Command::SetLut { node: 1, lut: Lut(lut) },
             Command::Save { format: Format::Json, path: path.clone() },
             Command::Save { format: Format::Snapshot { compressed: true }, path: path.clone() },
