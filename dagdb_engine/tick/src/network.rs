@@ -445,8 +445,8 @@ impl Network {
     }
 
     fn cone(&mut self, go_on: &dyn Fn() -> bool, undo: &mut Vec<(u32, u8)>, done: &mut Ticked) -> Cone {
-        // Beyond that, evaluating everything in order is faster.
-        let limit = self.node_count() as u64 / 16 + 64;
+        // Beyond that, evaluating everything in order is faster: a node of a cone costs about a hundred of a full pass.
+        let limit = self.node_count() as u64 / 256 + 64;
         let mut evaluated = 0u64;
         let outcome = loop {
             let Some(place) = self.queue.pop() else { break Cone::Settled };

@@ -291,16 +291,11 @@ fn apply<const W: usize>(table: u64, arity: usize, inputs: [&[u64; W]; INPUTS]) 
         0 => [(table & 1).wrapping_neg(); W],
         1 | 2 => leaf(table & 0xf, x, y),
         3 => select(inputs[2], &leaf(table & 0xf, x, y), &leaf(table >> 4 & 0xf, x, y)),
-        4 => half(&leaves(x, y), table, inputs),
-        5 => {
-            let leaves = leaves(x, y);
-            select(inputs[4], &half(&leaves, table, inputs), &half(&leaves, table >> 16, inputs))
-        }
+        4 => half(table, inputs),
+        5 => select(inputs[4], &half(table, inputs), &half(table >> 16, inputs)),
         _ => {
-            let leaves = leaves(x, y);
-            let low = select(inputs[4], &half(&leaves, table, inputs), &half(&leaves, table >> 16, inputs));
-            let high =
-                select(inputs[4], &half(&leaves, table >> 32, inputs), &half(&leaves, table >> 48, inputs));
+            let low = select(inputs[4], &half(table, inputs), &half(table >> 16, inputs));
+            let high = select(inputs[4], &half(table >> 32, inputs), &half(table >> 48, inputs));
             select(inputs[5], &low, &high)
         }
     }
@@ -308,10 +303,11 @@ fn apply<const W: usize>(table: u64, arity: usize, inputs: [&[u64; W]; INPUTS]) 
 
 /// Sixteen bits of a table: four inputs.
 #[inline(always)]
-fn half<const W: usize>(leaves: &[[u64; W]; 16], table: u64, inputs: [&[u64; W]; INPUTS]) -> [u64; W] {
-    let leaf = |n: u32| &leaves[(table >> (4 * n) & 0xf) as usize];
-    let low = select(inputs[2], leaf(0), leaf(1));
-    let high = select(inputs[2], leaf(2), leaf(3));
+fn half<const W: usize>(table: u64, inputs: [&[u64; W]; INPUTS]) -> [u64; W] {
+    let [x, y, ..] = inputs;
+    let leaf = |n: u32| leaf(table >> (4 * n) & 0xf, x, y);
+    let low = select(inputs[2], &leaf(0), &leaf(1));
+    let high = select(inputs[2], &leaf(2), &leaf(3));
     select(inputs[3], &low, &high)
 }
 
@@ -329,23 +325,6 @@ fn leaf<const W: usize>(nibble: u64, x: &[u64; W], y: &[u64; W]) -> [u64; W] {
         let low = t0 ^ (x[i] & t1);
         low ^ (y[i] & (low ^ t2 ^ (x[i] & t3)))
     })
-}
-
-/// All sixteen functions of two inputs, by their tables.
-#[inline(always)]
-fn leaves<const W: usize>(x: &[u64; W], y: &[u64; W]) -> [[u64; W]; 16] {
-    let mut all = [[0; W]; 16];
-    for i in 0..W {
-        let (x, y) = (x[i], y[i]);
-        let minterms = [!(x | y), x & !y, y & !x, x & y];
-        let mut n = 1;
-        while n < 16usize {
-            let lowest = n.trailing_zeros() as usize;
-            all[n][i] = all[n & (n - 1)][i] | minterms[lowest];
-            n += 1;
-        }
-    }
-    all
 }
 
 /// The kernels for x86-64's vector extensions.
