@@ -187,7 +187,7 @@ fn what_changes_nothing_is_counted_and_not_computed() {
 #[test]
 fn a_cone_is_all_that_is_evaluated() {
     // A chain of a thousand copies beside many others.
-    let mut graph = Graph::with_nodes(20_000).unwrap();
+    let mut graph = Graph::with_nodes(400_000).unwrap();
     for id in 0..1_000 {
         graph.ranks_mut()[id] = 1_000 - id as u64;
         graph.luts_mut()[id] = Lut::IDENTITY;
