@@ -52,7 +52,7 @@ impl Aig {
         let mut product = vec![0; a.len() + b.len()];
         for (i, &b) in b.iter().enumerate() {
             let row: Vec<u32> = a.iter().map(|&a| self.and(a, b)).collect();
-            let sum = self.add(&product[i..i + a.len()].to_vec(), &row);
+            let sum = self.add(&product[i..i + a.len()], &row);
             product[i..i + sum.len()].copy_from_slice(&sum);
         }
         product
