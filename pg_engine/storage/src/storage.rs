@@ -47,6 +47,9 @@ pub(crate) struct Open {
     pub gate: RwLock<()>,
     /// Someone wants the gate: vacuum gives way.
     pub wanted: AtomicBool,
+    /// A vacuum is at work. Two at a time would be wrong: the places that one frees, and that are used again at once, are still on the
+    /// other's list of those whose index entries must go.
+    pub vacuuming: AtomicBool,
     /// Snapshots with an older xmin must not use this index; of a heap: a new index of it.
     pub usable_from: AtomicU64,
     /// When it is vacuumed and analysed.
@@ -246,6 +249,7 @@ impl Storage {
             sequence: Mutex::new(SequenceState::default()),
             gate: RwLock::new(()),
             wanted: AtomicBool::new(false),
+            vacuuming: AtomicBool::new(false),
             usable_from: AtomicU64::new(0),
             upkeep: Mutex::new(Upkeep::default()),
             next_value: AtomicU32::new(0),

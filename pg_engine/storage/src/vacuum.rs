@@ -5,7 +5,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -22,6 +22,8 @@ use crate::{
 
 /// How often the background task looks for work.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often who waits for another vacuum looks whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Fewer changed rows than this need no new statistics.
 const ANALYZE_THRESHOLD: u64 = 50;
 /// Rows that only change make no new statistics necessary more often than so many microseconds; a table that grows does.
@@ -31,16 +33,41 @@ const MANY_ABORTED: usize = 20_000;
 /// Pages between pauses in the background.
 const PAGES_AT_A_TIME: u32 = 64;
 
+/// The one vacuum of a heap.
+struct Turn<'a>(&'a AtomicBool);
+
+impl<'a> Turn<'a> {
+    /// None: another one is at work.
+    fn begin(vacuuming: &'a AtomicBool) -> Option<Self> {
+        (!vacuuming.swap(true, Ordering::AcqRel)).then_some(Self(vacuuming))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 impl Storage {
     /// Removes dead row versions and their index entries (of every index over the heap). Does nothing while an index of the heap
-    /// is being created, and stops with [`StorageError::Canceled`] when someone wants to drop the heap or create an index.
+    /// is being created, and stops with [`StorageError::Canceled`] when someone wants to drop the heap or create an index. Waits for
+    /// another vacuum of the heap to end.
     pub fn vacuum(&self, rel: RelId) -> Result<VacuumStats> {
         self.vacuum_until(rel, || true)
     }
 
     /// As [`Storage::vacuum`]; ends with [`StorageError::Canceled`] when `go_on`, which is asked page by page, says so. What was
     /// done until then remains.
-    pub fn vacuum_until(&self, rel: RelId, go_on: impl FnMut() -> bool) -> Result<VacuumStats> {
+    pub fn vacuum_until(&self, rel: RelId, mut go_on: impl FnMut() -> bool) -> Result<VacuumStats> {
+        let open = self.opened(rel)?;
+        let _turn = loop {
+            match Turn::begin(&open.vacuuming) {
+                Some(turn) => break turn,
+                None if go_on() => task::sleep(LOOK_AGAIN),
+                None => return Err(StorageError::Canceled),
+            }
+        };
         let stats = self.vacuum_paced(rel, go_on)?;
         self.activity(rel)?.vacuumed(false);
         Ok(stats)
@@ -85,6 +112,7 @@ impl Storage {
         }
     }
 
+    /// The caller has the turn.
     fn vacuum_paced(&self, rel: RelId, mut go_on: impl FnMut() -> bool) -> Result<VacuumStats> {
         self.check_open()?;
         let open = self.opened(rel)?;
@@ -151,6 +179,8 @@ pub(crate) fn background(storage: &Weak<Storage>) {
             if !due {
                 continue;
             }
+            let Ok(open) = s.opened(rel.id) else { continue };
+            let Some(_turn) = Turn::begin(&open.vacuuming) else { continue };
             let mut pages = 0;
             let done = s.vacuum_paced(rel.id, || {
                 pages += 1;

@@ -111,7 +111,7 @@ fn unit() -> Result<()> {
 fn simulated() -> Result<()> {
     const TESTS: [&[&str]; 3] = [
         &["platform", "--lib"],
-        &["pg_storage", "--test", "power_cut", "--test", "histories"],
+        &["pg_storage", "--test", "power_cut", "--test", "histories", "--test", "hash_schedules"],
         &["pg_backup", "--test", "simulated"],
     ];
     for test in TESTS {
