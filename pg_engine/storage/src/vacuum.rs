@@ -39,7 +39,8 @@ struct Turn<'a>(&'a AtomicBool);
 impl<'a> Turn<'a> {
     /// None: another one is at work.
     fn begin(vacuuming: &'a AtomicBool) -> Option<Self> {
-        (!vacuuming.swap(true, Ordering::AcqRel)).then_some(Self(vacuuming))
+        // Not `then_some`: what it would make and drop is the other one's turn.
+        (!vacuuming.swap(true, Ordering::AcqRel)).then(|| Self(vacuuming))
     }
 }
 
