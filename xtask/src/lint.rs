@@ -32,6 +32,12 @@ pub fn run() -> Result<()> {
         }
     }
     tools::run(tools::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // What the simulated platform alone builds.
+    let mut simulated = tools::cargo();
+    simulated.args(["clippy", "--package", "platform", "--package", "pg_storage", "--package", "pg_backup"]);
+    simulated.arg("--target-dir").arg(tools::target().join("simulated")).args(["--lib", "--tests"]);
+    simulated.args(["--", "-D", "warnings"]);
+    tools::run(simulated.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))?;
     kernel_build::clippy()?;
     unsafe_report()
 }

@@ -100,7 +100,9 @@ fn a_map_is_coloured_by_arc_consistency() {
                 let other = |c: usize| colours[n][(colour + c) % 3];
                 let node = Node { rank: 2, ..Node::default() };
                 let support = add(&mut graph, node);
-                graph.apply(&Edit::Compose { how: Compose::Or(other(1), other(2)), target: support }).unwrap();
+                graph
+                    .apply(&Edit::Compose { how: Compose::Or(other(1), other(2)), target: support })
+                    .unwrap();
                 inputs.push(support);
                 supports += 1;
             }

@@ -51,7 +51,7 @@ fn config() -> StorageConfig {
 fn put(s: &Arc<Storage>, (heap, index): (RelId, RelId), n: u32) -> Result<(), StorageError> {
     let mut t = s.begin(Isolation::ReadCommitted);
     let mut row = n.to_be_bytes().to_vec();
-    row.resize(if n % 9 == 0 { 12_000 } else { 100 + n as usize % 700 }, 3);
+    row.resize(if n.is_multiple_of(9) { 12_000 } else { 100 + n as usize % 700 }, 3);
     let tid = s.heap_insert(&mut t, heap, &row)?;
     s.index_insert(&mut t, index, &n.to_be_bytes(), tid, Unique::Yes)?;
     t.commit()
@@ -151,10 +151,9 @@ fn lives(seed: u64) -> usize {
         disk.power_cycle(seed + u64::from(life));
     }
     let count = know(&known).backups.len();
-    let k = known.clone();
     let report: Report<()> = simulate_with(seed, None, move || {
-        let (heap, _) = know(&k).tables.unwrap();
-        let backups = core::mem::take(&mut know(&k).backups);
+        let (heap, _) = know(&known).tables.unwrap();
+        let backups = core::mem::take(&mut know(&known).backups);
         for (bytes, before, after) in backups {
             let image: Arc<dyn BlockDevice> = Arc::new(MemDevice::new(CAPACITY, 4096));
             let backup: Arc<dyn Input> = Arc::new(bytes.into_boxed_slice());

@@ -235,7 +235,7 @@ impl SimDisk {
     fn check(&self, offset: u64, len: usize) -> Result<(), BlockError> {
         let block = u64::from(self.geometry.block_size);
         let fits = offset.checked_add(len as u64).is_some_and(|end| end <= self.geometry.capacity);
-        if fits && offset % block == 0 && len as u64 % block == 0 {
+        if fits && offset.is_multiple_of(block) && (len as u64).is_multiple_of(block) {
             Ok(())
         } else {
             Err(BlockError::InvalidRequest)

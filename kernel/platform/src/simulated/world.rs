@@ -198,7 +198,7 @@ impl World {
     pub fn preempt(&self, me: usize) {
         let mut s = self.lock();
         s.now += Duration::from_nanos(200);
-        if s.next_random() % 4 == 0 {
+        if s.next_random().is_multiple_of(4) {
             s = self.switch(s, me);
         }
         Self::unwind_if_stopped(s);
