@@ -10,8 +10,10 @@ use crate::{
     sort::{IndexSorter, Merge},
 };
 
-/// Bytes of a leaf that are filled, and of a page above.
-const FILL: [usize; 2] = [Draft::ROOM / 10 * 9, Draft::ROOM / 10 * 7];
+/// Percent of a leaf that are filled.
+const FILL: u8 = 90;
+/// Bytes of a page above that are filled.
+const FILL_ABOVE: usize = Draft::ROOM / 10 * 7;
 
 /// The page of a level that is being filled.
 struct Filling {
@@ -35,6 +37,8 @@ struct Builder<'i, 'a> {
     levels: Vec<Filling>,
     /// Working storage of a turn.
     spare: Packed,
+    /// Bytes of a leaf that are filled.
+    fill: usize,
     xid: Xid,
 }
 
@@ -50,13 +54,13 @@ pub enum Distinct {
 }
 
 impl<'a> Index<'a> {
-    /// Fills an empty tree with what sorters hold. Keys of two live rows that are not `distinct` give `Duplicate`. `pause` is
+    /// Fills an empty tree with what sorters hold, leaves up to `fill` percent. Keys of two live rows that are not `distinct` give `Duplicate`. `pause` is
     /// called now and then; its error ends the work.
     pub fn build<E: From<StorageError>>(
         &self,
         xid: Xid,
         sorters: Vec<IndexSorter>,
-        distinct: Distinct,
+        (distinct, fill): (Distinct, Option<u8>),
         mut pause: impl FnMut() -> core::result::Result<(), E>,
     ) -> core::result::Result<IndexInsert, E> {
         let (root, level) = self.true_root()?;
@@ -66,7 +70,8 @@ impl<'a> Index<'a> {
         }
         drop(page);
         let leaf = Filling::new(root, NONE, &tid_bytes(Tid::MIN));
-        let mut builder = Builder { index: self, levels: alloc::vec![leaf], spare: Packed::new(), xid };
+        let fill = Draft::ROOM * usize::from(fill.unwrap_or(FILL).clamp(10, 100)) / 100;
+        let mut builder = Builder { index: self, levels: alloc::vec![leaf], spare: Packed::new(), fill, xid };
         let mut merge = Merge::new(sorters)?;
         let mut last = Vec::new();
         let (mut any_live, mut count) = (false, 0u32);
@@ -109,17 +114,17 @@ impl Builder<'_, '_> {
     fn add(&mut self, key: &[&[u8]], tid: Tid) -> Result<()> {
         let Some(leaf) = self.levels.first_mut() else { return Ok(()) };
         // A list does not grow beyond the page: what comes then is an item that can move.
-        if leaf.items.size() + 8 > FILL[0] {
+        if leaf.items.size() + 8 > self.fill {
             leaf.items.break_list();
         }
         leaf.items.push(key, tid);
-        if leaf.items.size() > FILL[0] && leaf.items.count() > 2 { self.turn(0) } else { Ok(()) }
+        if leaf.items.size() > self.fill && leaf.items.count() > 2 { self.turn(0) } else { Ok(()) }
     }
 
     fn add_link(&mut self, level: usize, fence: &[u8], child: u32) -> Result<()> {
         let Some(filling) = self.levels.get_mut(level) else { return Ok(()) };
         filling.items.push_link(fence, child);
-        if filling.items.size() > FILL[1] && filling.items.count() > 2 { self.turn(level) } else { Ok(()) }
+        if filling.items.size() > FILL_ABOVE && filling.items.count() > 2 { self.turn(level) } else { Ok(()) }
     }
 
     /// Ends a level's page: the last item goes to a new one, and more of them until the fence fits.

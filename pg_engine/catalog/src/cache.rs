@@ -362,6 +362,10 @@ impl Catalog {
     ) -> Result<Vec<Arc<Index>>> {
         let mut list = Vec::new();
         for r in self.find(snapshot, PG_INDEX, &["indrelid"], &[Value::Oid(oid)])? {
+            // One that is being dropped: no one looks at it any more.
+            if !r.bool("indislive") {
+                continue;
+            }
             let index_oid = r.oid("indexrelid");
             let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(index_oid)])? else {
                 continue;
@@ -410,6 +414,7 @@ impl Catalog {
                 predicate: r.text_option("indpred"),
                 deferrable: !r.bool("indimmediate"),
                 nulls_not_distinct: r.bool("indnullsnotdistinct"),
+                fill_factor: option(&class, "fillfactor"),
                 valid: r.bool("indisvalid"),
             }));
         }

@@ -115,11 +115,17 @@ pub struct Index {
     pub deferrable: bool,
     /// NULLS NOT DISTINCT.
     pub nulls_not_distinct: bool,
+    /// `fillfactor`: percent of a page that are filled when the index is built.
+    pub fill_factor: Option<u8>,
     /// Usable by queries (`indisvalid`).
     pub valid: bool,
 }
 
 impl Index {
+    /// How many of the key columns are expressions.
+    pub fn expressions(&self) -> usize {
+        self.keys.iter().take(self.key_count).filter(|k| k.attnum == 0).count()
+    }
     /// Are there INCLUDEd columns?
     pub fn carries(&self) -> bool {
         self.keys.len() > self.key_count

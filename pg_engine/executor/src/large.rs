@@ -88,6 +88,10 @@ impl RowFormat {
         format.missing = Vec::new();
         format
     }
+    /// Where its rows' values lie that are not in them.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place
+    }
     /// Can its rows have values that lie elsewhere?
     pub(crate) fn has_place(&self) -> bool {
         self.place.is_some()
@@ -184,6 +188,27 @@ impl RowFormat {
         }
         self.layout.decode_fields_into(&fields, wanted, &self.missing, out)?;
         Ok(fetched)
+    }
+
+    /// As [`RowFormat::decode_into`] of a row with large values, if none of those must be fetched; false: one must, and nothing was
+    /// appended. Its page may be latched.
+    pub(crate) fn decode_near(
+        &self,
+        payload: &[u8],
+        wanted: &[usize],
+        lazy: &[usize],
+        out: &mut [VectorBuilder],
+    ) -> Result<bool> {
+        let mut fields = self.layout.fields(payload)?;
+        for &column in wanted {
+            let Some(field) = fields.get_mut(column).filter(|f| f.is_wrapped()) else { continue };
+            if !lazy.contains(&column) {
+                return Ok(false);
+            }
+            *field = self.layout.placeholder(column);
+        }
+        self.layout.decode_fields_into(&fields, wanted, &self.missing, out)?;
+        Ok(true)
     }
 
     /// Makes a field plain.

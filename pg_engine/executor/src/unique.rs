@@ -25,6 +25,10 @@ pub(crate) fn settle(cx: &ExecContext<'_>, table: &Arc<Relation>, rechecks: Vec<
     for r in rechecks {
         cx.checkpoint()?;
         let constraint = table.constraints.iter().find(|c| c.index == r.index.oid);
+        // An index that will replace the constraint's: that one is looked at.
+        if constraint.is_none() && !r.index.valid {
+            continue;
+        }
         let later = constraint
             .filter(|c| cx.txn.borrow().is_deferred(c.oid, c.deferrable, c.deferred))
             .map(|c| c.oid);

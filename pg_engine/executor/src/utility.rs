@@ -85,7 +85,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
         }
         Utility::Drop(d) => {
             let tag = drop_tag(d.kind);
-            Ddl::new(cx, tag)?.drop_statement(d)?;
+            if d.concurrently {
+                crate::ddl::concurrent::drop(cx, d)?;
+            } else {
+                Ddl::new(cx, tag)?.drop_statement(d)?;
+            }
             done(tag)
         }
         Utility::Truncate(t) => {
@@ -101,8 +105,12 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             analyze_all(targets, cx)?;
             done("ANALYZE")
         }
-        Utility::Reindex(relation) => {
-            Ddl::new(cx, "REINDEX")?.reindex(relation)?;
+        Utility::Reindex { relation, concurrently } => {
+            if *concurrently {
+                crate::ddl::concurrent::reindex(cx, relation)?;
+            } else {
+                Ddl::new(cx, "REINDEX")?.reindex(relation)?;
+            }
             done("REINDEX")
         }
         Utility::Lock(l) => lock(l, cx),

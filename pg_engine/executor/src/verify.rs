@@ -2,7 +2,8 @@
 //!
 //! Storage checks pages, trees and the ownership of space. What only the catalogs can tell is checked here: that every relation
 //! on the volume belongs to a catalog row and the other way round, that every index entry has the key of a version of its
-//! row, and that every row that a snapshot sees has its entry in every index, predicates and expressions counted in.
+//! row, that every row that a snapshot sees has its entry in every index, predicates and expressions counted in, and that its large
+//! values can be read, while no chunk of one is left that no row points to.
 //!
 //! A row's entry is written before its transaction commits, and vacuum removes neither while a snapshot sees the row: a
 //! row that is seen and has no entry is a problem for certain.
@@ -20,8 +21,9 @@ use pg_catalog::{
     builtin::{PG_AUTHID, PG_CLASS},
     storage_error,
 };
-use pg_storage::{Fault, LockMode, Observer, Problem, RelId, Tid};
-use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use pg_storage::{Fault, LockMode, Observer, Problem, RelId, Snapshot, Tid};
+use pg_toast::chunks;
+use pg_types::{Oid, Result, SqlError, SqlState, Value, tuple::External};
 use platform::task;
 
 use crate::{
@@ -257,6 +259,7 @@ fn check_rows(
     let snapshot = rt.cx.engine.catalog().latest();
     let pages = storage.relation_stats(relation.storage).map_err(storage_error)?.pages;
     let mut page: Vec<(Tid, Vec<u8>)> = Vec::new();
+    let mut values: Vec<Kept> = Vec::new();
     for block in 0..pages {
         gather.go_on();
         gather.finished()?;
@@ -268,10 +271,12 @@ fn check_rows(
             unfinished(relation.storage, &e, gather);
         }
         for (tid, payload) in &page {
+            let kept = |e: &External| Kept { id: e.id, missing: u64::from(e.stored) };
+            values.extend(format.externals(payload).unwrap_or_default().iter().map(|(_, e)| kept(e)));
             let row = match format.decode(payload, rt.cx) {
                 Ok(row) => row,
                 Err(e) if e.state() == SqlState::DATA_CORRUPTED && pg_types::tuple::is_wrapped(payload) => {
-                    gather.at(relation.storage, Fault::Failed("a large value of a row cannot be read"));
+                    gather.at(relation.storage, Fault::Large("a large value of a row cannot be read"));
                     continue;
                 }
                 Err(_) => {
@@ -292,6 +297,60 @@ fn check_rows(
                 }
             }
         }
+    }
+    match format.place() {
+        Some(place) => check_chunks(place.heap, values, &snapshot, rt, gather),
+        None => Ok(()),
+    }
+}
+
+/// A large value that a row points to.
+struct Kept {
+    id: u32,
+    /// Bytes that were not found so far.
+    missing: u64,
+}
+
+/// Every chunk that the snapshot sees is of a value that one row points to that it sees, and the chunks of each add up. `values`:
+/// what rows point to.
+fn check_chunks(
+    heap: RelId,
+    mut values: Vec<Kept>,
+    snapshot: &Snapshot,
+    rt: &Rt<'_, '_>,
+    gather: &mut Gather<'_, '_>,
+) -> Result<()> {
+    values.sort_unstable_by_key(|v| v.id);
+    if values.windows(2).any(|w| w.first().map(|v| v.id) == w.last().map(|v| v.id)) {
+        gather.at(heap, Fault::Large("two rows point to the same large value"));
+    }
+    let storage = rt.storage();
+    let pages = storage.relation_stats(heap).map_err(storage_error)?.pages;
+    for block in 0..pages {
+        gather.go_on();
+        gather.finished()?;
+        let mut wrong = None;
+        let read = storage.verify_rows(heap, block, snapshot, |_, row| {
+            let Some((id, bytes)) = chunks::value_of(row) else {
+                wrong = Some("a chunk of a large value cannot be decoded");
+                return;
+            };
+            let value = values.binary_search_by_key(&id, |v| v.id).ok().and_then(|n| values.get_mut(n));
+            match value.map(|v| (v.missing.checked_sub(bytes as u64), v)) {
+                None => wrong = Some("a chunk of a large value that no row points to"),
+                Some((None, _)) => wrong = Some("a large value has more chunks than its row says"),
+                Some((Some(rest), v)) => v.missing = rest,
+            }
+        });
+        if let Err(e) = read {
+            unfinished(heap, &e, gather);
+        }
+        if let Some(what) = wrong {
+            gather.problem(Problem { rel: Some(heap), block: Some(block), fault: Fault::Large(what) });
+        }
+    }
+    for _ in values.iter().filter(|v| v.missing > 0) {
+        gather.at(heap, Fault::Large("chunks of a large value are missing"));
     }
     Ok(())
 }

@@ -73,6 +73,12 @@ fn indexes() {
     check("indexes");
 }
 
+/// Conflict targets with expressions and predicates, storage parameters of indexes, what CONCURRENTLY refuses.
+#[test]
+fn inference() {
+    check("inference");
+}
+
 #[test]
 fn hash() {
     check("hash");

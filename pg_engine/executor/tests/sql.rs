@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use common::Db;
 
 #[test]
@@ -116,4 +118,155 @@ fn index_only_scans_give_what_the_table_gives() {
          WHERE relname = 't'",
     );
     assert_eq!(seen, ["3000|1|3|2997|1|t"]);
+}
+
+/// Large values that a statement does not look at are not read; that is seen from the scans of their index.
+#[test]
+fn what_no_one_looks_at_is_not_read() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (id int PRIMARY KEY, n int, big text)");
+    db.run("ALTER TABLE t ALTER big SET STORAGE EXTERNAL");
+    db.run("INSERT INTO t SELECT i, i, repeat('x', 100000) FROM generate_series(1, 3) i");
+    let chunks = 100_000_u64.div_ceil(1990);
+    let mut last = 0;
+    let mut read = |db: &mut Db| {
+        let rows = db.query(
+            "SELECT idx_tup_fetch FROM pg_stat_all_tables WHERE relid = (SELECT reltoastrelid FROM pg_class WHERE relname = 't')",
+        );
+        let now: u64 = rows[0].parse().unwrap();
+        now - std::mem::replace(&mut last, now)
+    };
+    read(&mut db);
+    db.run("UPDATE t SET n = n + 1");
+    db.run("UPDATE t SET n = n + 1 WHERE id = 2");
+    db.run("UPDATE t SET id = id + 10 WHERE n > 0 RETURNING id");
+    assert_eq!(
+        db.query("SELECT id, n, pg_column_size(big) FROM t ORDER BY id"),
+        ["11|2|100000", "12|4|100000", "13|4|100000"]
+    );
+    assert_eq!(db.query("SELECT count(*) FROM t WHERE n = 4"), ["2"]);
+    assert_eq!(read(&mut db), 0);
+    assert_eq!(db.query("SELECT length(big) FROM t WHERE id = 11"), ["100000"]);
+    assert_eq!(read(&mut db), chunks);
+    // A value is looked up to be deleted, and not besides.
+    db.run("DELETE FROM t WHERE id = 11");
+    assert_eq!(read(&mut db), chunks);
+    db.run("UPDATE t SET big = NULL WHERE id = 12");
+    assert_eq!(read(&mut db), chunks);
+    assert!(db.query("SELECT * FROM intralith_verify").is_empty());
+}
+
+/// The check of the volume finds chunks that are missing and chunks that belong to no row.
+#[test]
+fn verify_looks_after_large_values() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (id int PRIMARY KEY, big text)");
+    db.run("ALTER TABLE t ALTER big SET STORAGE EXTERNAL");
+    db.run("INSERT INTO t SELECT i, repeat('x', 10000) FROM generate_series(1, 2) i");
+    assert!(db.query("SELECT * FROM intralith_verify").is_empty());
+    let of = |db: &mut Db, sql: &str| db.query(sql)[0].clone();
+    let toast = of(&mut db, "SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 't'");
+    let file = "SELECT relfilenode FROM pg_class WHERE oid =";
+    let heap = of(&mut db, &format!("{file} 't'::regclass"));
+    let chunks = of(&mut db, &format!("{file} '{toast}'::regclass"));
+    let row = of(&mut db, "SELECT ctid FROM t WHERE id = 1");
+    let chunk =
+        of(&mut db, &format!("SELECT ctid FROM {toast} WHERE chunk_seq = 3 ORDER BY chunk_id DESC LIMIT 1"));
+    let remove = |db: &Db, file: &str, tid: &str| {
+        let (block, slot) = tid.trim_matches(['(', ')']).split_once(',').unwrap();
+        let tid = pg_storage::Tid { block: block.parse().unwrap(), slot: slot.parse().unwrap() };
+        let storage = db.engine.storage();
+        let mut txn = storage.begin(pg_storage::Isolation::ReadCommitted);
+        storage.heap_delete(&mut txn, pg_storage::RelId(file.parse().unwrap()), tid).unwrap();
+        txn.commit().unwrap();
+    };
+    remove(&db, &heap, &row);
+    let found = db.query("SELECT relation, problem FROM intralith_verify").join("; ");
+    assert!(found.contains("a chunk of a large value that no row points to"), "{found}");
+    assert!(!found.contains("cannot be read"), "{found}");
+    remove(&db, &chunks, &chunk);
+    let found = db.query("SELECT relation, problem FROM intralith_verify").join("; ");
+    assert!(found.contains("chunks of a large value are missing"), "{found}");
+}
+
+/// Changes rows until told to stop; a key may be taken by another writer. Gives the number of changes.
+fn change_rows(mut db: Db, seed: u64, stop: &AtomicBool, changes: &AtomicU64) {
+    let mut random = seed;
+    while !stop.load(Ordering::Relaxed) {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let id = (random >> 33) % 400;
+        let sql = match (random >> 20) % 6 {
+            0 => format!("DELETE FROM t WHERE id = {id}"),
+            1 | 2 => format!(
+                "INSERT INTO t VALUES ({id}, {}, 'v{id}') ON CONFLICT (id) DO UPDATE SET n = t.n + 1",
+                id % 50
+            ),
+            3 => format!("UPDATE t SET v = v || '.' WHERE id = {id} AND length(v) < 20"),
+            4 => format!("UPDATE t SET n = n + 1 WHERE n = {}", id % 50),
+            _ => format!("SELECT count(*) FROM t WHERE n = {}", id % 50),
+        };
+        match db.try_run(&sql) {
+            Ok(_) => changes.fetch_add(1, Ordering::Relaxed),
+            // Two that insert the same key at the same moment, or update in opposite orders.
+            Err(e) if ["23505", "40P01"].contains(&e.state().as_str()) => continue,
+            Err(e) => panic!("{sql}: {e:?}"),
+        };
+    }
+}
+
+/// Indexes are made, made anew and dropped while others write; afterwards every index has what its table has.
+#[test]
+fn indexes_come_and_go_while_others_write() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (id int PRIMARY KEY, n int, v text)");
+    db.run("INSERT INTO t SELECT i, i % 50, 'v' || i FROM generate_series(0, 399) i");
+    db.run("CREATE INDEX t_v ON t USING hash (v)");
+    let (stop, changes) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for seed in 1..=3 {
+            let engine = db.engine.clone();
+            let (stop, changes) = (&stop, &changes);
+            scope.spawn(move || change_rows(Db::on(engine), seed, stop, changes));
+        }
+        let guard = Stop(&stop);
+        for round in 0..6 {
+            db.run("CREATE INDEX CONCURRENTLY t_n ON t (n, id)");
+            db.run("CREATE UNIQUE INDEX CONCURRENTLY t_twice ON t ((id * 2)) WHERE n >= 0");
+            db.run("REINDEX TABLE CONCURRENTLY t");
+            db.run("REINDEX INDEX CONCURRENTLY t_n");
+            if round < 5 {
+                db.run("DROP INDEX CONCURRENTLY t_n");
+                db.run("DROP INDEX CONCURRENTLY t_twice");
+            }
+            // The writers come to work between.
+            let before = changes.load(Ordering::Relaxed);
+            for _ in 0..1000 {
+                if changes.load(Ordering::Relaxed) > before + 30 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        drop(guard);
+    });
+    assert!(changes.load(Ordering::Relaxed) > 100);
+    let indexes = db.query(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = 't'::regclass ORDER BY 1",
+    );
+    assert_eq!(indexes, ["t_n|t", "t_pkey|t", "t_twice|t", "t_v|t"]);
+    assert_eq!(db.query("SELECT * FROM intralith_verify"), [""; 0]);
+    // By an index and without one.
+    let by = |db: &mut Db, sql: &str| db.query(sql).join(",");
+    let some = by(&mut db, "SELECT id FROM t WHERE n = 7 ORDER BY id");
+    assert_eq!(some, by(&mut db, "SELECT id FROM t WHERE n + 0 = 7 ORDER BY id"));
+    assert_eq!(db.error("INSERT INTO t SELECT min(id), 0, '' FROM t").split(':').next(), Some("23505"));
+}
+
+/// Ends the writers, whatever happens.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -62,6 +62,11 @@ pub(crate) fn invalid(message: impl Into<alloc::borrow::Cow<'static, str>>) -> S
 pub(crate) fn too_large() -> SqlError {
     SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
 }
+/// A value longer than any can be.
+#[cold]
+pub(crate) fn alloc_request(bytes: usize) -> SqlError {
+    SqlError::internal(format!("invalid memory alloc request size {bytes}"))
+}
 #[cold]
 pub(crate) fn cancelled() -> SqlError {
     SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")

@@ -13,21 +13,24 @@ use crate::{
     },
 };
 
-/// Entries of a bucket, on average, at most.
-const FILL: u64 = CAPACITY as u64 / 4 * 3;
+/// Percent of a bucket's page that are filled on average, at most.
+const FILL: u8 = 75;
 
 impl HashIndex<'_> {
-    /// Fills an empty index with `count` entries, which `next` gives in order of their hashes.
+    /// Fills an empty index with `count` entries, which `next` gives in order of their hashes. `fill`: percent of a bucket's page that
+    /// are to be filled on average, at most.
     pub fn build<E: From<StorageError>>(
         &self,
         xid: Xid,
         count: u64,
+        fill: Option<u8>,
         mut next: impl FnMut() -> core::result::Result<Option<Entry>, E>,
     ) -> core::result::Result<(), E> {
         if self.true_buckets()? != 1 || Bucket(&*self.read_primary(0)?).count() != 0 {
             return Err(StorageError::Unsupported("bulk loading into an index that is not empty").into());
         }
-        let wanted = count.div_ceil(FILL).max(1).next_power_of_two();
+        let per_bucket = (CAPACITY as u64 * u64::from(fill.unwrap_or(FILL)) / 100).max(1);
+        let wanted = count.div_ceil(per_bucket).max(1).next_power_of_two();
         let level = wanted.min(1 << MAX_BUCKETS.ilog2()).ilog2() as u8;
         let buckets = 1u32 << level;
         let mut primaries = alloc::vec![0; buckets as usize];

@@ -81,8 +81,10 @@ pub struct InsertBody {
 /// ON CONFLICT.
 #[derive(Clone, Debug)]
 pub struct OnConflictBody {
-    /// See `physical::OnConflict`.
+    /// Arbiter indexes (positions in `relation.indexes`); empty: any unique index (DO NOTHING only).
     pub arbiters: Vec<usize>,
+    /// A conflict target without a constraint's name: of the arbiters, those with a predicate count only if this implies it.
+    pub inferred: Option<Vec<Expr>>,
     /// Ids of the excluded row's columns.
     pub excluded: Vec<ColumnId>,
     /// See `physical::OnConflict`.

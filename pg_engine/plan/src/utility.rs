@@ -66,7 +66,12 @@ pub enum Utility {
         owner: String,
     },
     /// REINDEX of a table's indexes or of one index.
-    Reindex(Arc<Relation>),
+    Reindex {
+        /// The table or index.
+        relation: Arc<Relation>,
+        /// CONCURRENTLY.
+        concurrently: bool,
+    },
     Checkpoint,
     Prepare(Prepare),
     Execute(Execute),
@@ -475,6 +480,8 @@ pub struct Drop {
     pub if_exists: bool,
     /// CASCADE.
     pub cascade: bool,
+    /// DROP INDEX CONCURRENTLY.
+    pub concurrently: bool,
 }
 
 /// TRUNCATE.

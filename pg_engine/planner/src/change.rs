@@ -7,7 +7,7 @@ use pg_plan::{
     physical::{Attnum, Delete, Estimate, Insert, Node, OnConflict, Physical, Target, Update},
     statement::{DeleteBody, InsertBody, OnConflictBody, TargetBody, UpdateBody},
 };
-use pg_types::{Result, SqlType};
+use pg_types::{Result, SqlError, SqlState, SqlType};
 
 use crate::{build::Planner, pushdown::output};
 
@@ -15,14 +15,30 @@ impl Planner<'_> {
     pub(crate) fn insert(&mut self, body: InsertBody) -> Result<Physical> {
         let columns = body.target.columns.clone();
         let source = self.query(body.source)?;
-        let on_conflict = body.on_conflict.map(|c| self.on_conflict(c, &columns)).transpose()?;
+        let on_conflict =
+            body.on_conflict.map(|c| self.on_conflict(c, &body.target, &columns)).transpose()?;
         let target = self.target(body.target, &columns, &[])?;
         let (types, estimate) = returned(&target, source.plan.estimate);
         let insert = Insert { target, source: source.plan, on_conflict };
         Ok(Physical { node: Node::Insert(Box::new(insert)), types, estimate })
     }
 
-    fn on_conflict(&mut self, body: OnConflictBody, columns: &[ColumnId]) -> Result<OnConflict> {
+    fn on_conflict(
+        &mut self,
+        mut body: OnConflictBody,
+        target: &TargetBody,
+        columns: &[ColumnId],
+    ) -> Result<OnConflict> {
+        if let Some(given) = &body.inferred {
+            let predicate = |n: &usize| target.index_exprs.get(*n).and_then(|i| i.1.as_ref());
+            body.arbiters.retain(|n| predicate(n).is_none_or(|p| crate::implied::implied(p, given)));
+            if body.arbiters.is_empty() {
+                return Err(SqlError::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+                ));
+            }
+        }
         let mut both = columns.to_vec();
         both.extend(&body.excluded);
         let update = match body.update {

@@ -97,7 +97,7 @@ impl Session {
                 self.shapes.keep_cursor(cursor);
             }
         }
-        self.commit_implicit()?;
+        self.commit_said(out)?;
         Ok(Some(()))
     }
 

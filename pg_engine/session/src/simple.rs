@@ -44,7 +44,7 @@ impl Session {
             if let Some(plan) = self.shared.plans.get(text, &[], &stamp) {
                 self.begin_statement(Some(plan.parsed.source()));
                 self.run_plan(&plan, out)?;
-                self.commit_implicit()?;
+                self.commit_said(out)?;
                 return Ok(None);
             }
         }
@@ -71,12 +71,17 @@ impl Session {
                 return Ok(Some(()));
             }
             if !self.tx.pipeline {
-                self.commit_implicit()?;
+                self.commit_said(out)?;
             }
         }
         self.tx.pipeline = false;
-        self.commit_implicit()?;
+        self.commit_said(out)?;
         Ok(None)
+    }
+
+    /// Commits, as [`Session::commit_implicit`], what was just said to be complete; it is not, if that fails.
+    pub(crate) fn commit_said(&mut self, out: &mut Encoder) -> Result<()> {
+        self.commit_implicit().inspect_err(|_| out.withdraw_command_complete())
     }
 
     fn simple_statement(&mut self, statement: &ParsedStatement, out: &mut Encoder) -> Result<()> {

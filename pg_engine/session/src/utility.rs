@@ -193,6 +193,8 @@ impl Session {
             Utility::CreateIndex(i) if i.concurrently => {
                 self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
             }
+            Utility::Drop(d) if d.concurrently => self.prevent_in_block("DROP INDEX CONCURRENTLY")?,
+            Utility::Reindex { concurrently: true, .. } => self.prevent_in_block("REINDEX CONCURRENTLY")?,
             _ => {}
         }
         self.tx.used = true;

@@ -14,7 +14,7 @@ pub(crate) enum Ast {
     Query(Box<sq::Query>),
     /// SELECT ... INTO.
     SelectInto(Box<sq::Query>, NameAt),
-    Insert(Box<sq::Insert>, Option<Box<sq::With>>, Overriding),
+    Insert(Box<sq::Insert>, Option<Box<sq::With>>, InsertClauses),
     Update(Box<sq::Update>, Option<Box<sq::With>>),
     Delete(Box<sq::Delete>, Option<Box<sq::With>>),
     Explain(ExplainOptions, Box<Ast>),
@@ -41,6 +41,7 @@ pub(crate) enum Ast {
     Reindex {
         name: NameAt,
         index: bool,
+        concurrently: bool,
     },
     Lock {
         tables: Vec<NameAt>,
@@ -65,6 +66,20 @@ pub(crate) enum Ast {
     },
     /// Recognised, not supported.
     Unsupported(String),
+}
+
+/// What `sqlparser` does not know of INSERT.
+#[derive(Clone, Debug)]
+pub(crate) struct InsertClauses {
+    pub(crate) overriding: Overriding,
+    pub(crate) conflict: Option<Box<ConflictTarget>>,
+}
+
+/// ON CONFLICT (elements) WHERE predicate.
+#[derive(Clone, Debug)]
+pub(crate) struct ConflictTarget {
+    pub(crate) elements: Vec<IndexElement>,
+    pub(crate) predicate: Option<sq::Expr>,
 }
 
 /// OVERRIDING { SYSTEM | USER } VALUE.

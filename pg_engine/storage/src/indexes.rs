@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pg_btree::{Index, IndexInsert, Merge, Unique};
+use pg_btree::{Distinct, Index, IndexInsert, Merge, Unique};
 use pg_hash_index::HashIndex;
 use pg_page::{StorageError, Tid, Xid};
 use pg_volume::RelationKind;
@@ -74,12 +74,13 @@ pub(crate) fn build_hashed<E: From<StorageError>>(
     index: &HashIndex<'_>,
     xid: Xid,
     sorters: Vec<IndexSorter>,
+    fill_factor: Option<u8>,
     mut pause: impl FnMut() -> core::result::Result<(), E>,
 ) -> core::result::Result<(), E> {
     let count = sorters.iter().map(|s| s.inner.len()).sum();
     let mut merge = Merge::new(sorters.into_iter().map(|s| s.inner).collect())?;
     let mut given = 0u32;
-    index.build(xid, count, || {
+    index.build(xid, count, fill_factor, || {
         given = given.wrapping_add(1);
         if given.is_multiple_of(8192) {
             pause()?;
@@ -90,6 +91,21 @@ pub(crate) fn build_hashed<E: From<StorageError>>(
         merge.advance()?;
         Ok(Some(next))
     })
+}
+
+/// How an index is built.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexBuild {
+    /// Which keys two live rows must not share.
+    pub distinct: Distinct,
+    /// Percent of a page that are filled; `None`: what is usual.
+    pub fill_factor: Option<u8>,
+}
+
+impl From<Distinct> for IndexBuild {
+    fn from(distinct: Distinct) -> Self {
+        Self { distinct, fill_factor: None }
+    }
 }
 
 /// Collects the entries of an index that is to be built, in any order. `Send`.

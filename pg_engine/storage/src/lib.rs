@@ -58,7 +58,7 @@ mod verify_log;
 pub use api::{FormatOptions, RelationStats, SequenceOptions, StorageConfig, Upkeep};
 pub use backup::{BackupStart, Ending, PageRun, commit_of};
 pub use checkpoint::CheckpointStats;
-pub use indexes::IndexSorter;
+pub use indexes::{IndexBuild, IndexSorter};
 pub use pg_btree::{
     Distinct, IndexEntry, IndexInsert, KeyBound, MAX_KEY, ScanDirection, TreeFault, Unique, carried, carry,
 };

@@ -16,7 +16,7 @@ use pg_volume::RelationKind;
 
 use crate::{
     api::RelationStats,
-    indexes::{AnyIndex, IndexSorter, build_hashed, insert_hashed},
+    indexes::{AnyIndex, IndexBuild, IndexSorter, build_hashed, insert_hashed},
     storage::{Open, Result, Storage},
     transaction::Transaction,
 };
@@ -426,9 +426,10 @@ impl Storage {
         txn: &mut Transaction,
         index: RelId,
         sorters: Vec<IndexSorter>,
-        distinct: Distinct,
+        how: impl Into<IndexBuild>,
         pause: impl FnMut() -> core::result::Result<(), E>,
     ) -> core::result::Result<IndexInsert, E> {
+        let how = how.into();
         let open = self.opened(index)?;
         if let Some(heap) = open.rel.kind.indexed() {
             open.usable_from.store(self.opened(heap)?.usable_from.load(Ordering::Acquire), Ordering::Release);
@@ -452,10 +453,15 @@ impl Storage {
         });
         let xid = txn.work.writing_xid();
         let built = match self.any_index(&open)? {
-            AnyIndex::BTree(tree) => {
-                tree.build(xid, sorters.into_iter().map(|s| s.inner).collect(), distinct, pause)
+            AnyIndex::BTree(tree) => tree.build(
+                xid,
+                sorters.into_iter().map(|s| s.inner).collect(),
+                (how.distinct, how.fill_factor),
+                pause,
+            ),
+            AnyIndex::Hash(hash) => {
+                build_hashed(&hash, xid, sorters, how.fill_factor, pause).map(|()| IndexInsert::Done)
             }
-            AnyIndex::Hash(hash) => build_hashed(&hash, xid, sorters, pause).map(|()| IndexInsert::Done),
         };
         done.store(true, Ordering::Release);
         if let Some(f) = flusher {

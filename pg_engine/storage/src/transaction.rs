@@ -75,6 +75,10 @@ impl Storage {
             ended: false,
         }
     }
+    /// By which name a transaction appears among the locks ([`Storage::locks`]).
+    pub fn owner(&self, txn: &Transaction) -> pg_transaction::OwnerId {
+        txn.work.owner()
+    }
     /// Makes waiting transactions look at their cancel flags.
     pub fn wake_canceled(&self) {
         self.engine.transactions.wake_canceled();

@@ -58,6 +58,8 @@ pub enum Fault {
     EntryOfOtherKey(Tid),
     /// A row is missing from an index.
     RowWithoutEntry(Tid),
+    /// A large value, or what it is kept as, is not what it should be.
+    Large(&'static str),
     /// A relation of the volume that no catalog row names.
     Unnamed,
     /// A catalog row names a relation that is not on the volume.
@@ -73,7 +75,7 @@ impl fmt::Display for Fault {
             Self::Configuration => f.write_str("a copy of the configuration is damaged"),
             Self::Metadata => f.write_str("the metadata snapshot is damaged"),
             Self::Unreadable(e) => write!(f, "the page cannot be read: {e}"),
-            Self::Page(what) => f.write_str(what),
+            Self::Page(what) | Self::Large(what) => f.write_str(what),
             Self::Owner(OwnerFault::Lost) => f.write_str("pages that are neither free nor in use"),
             Self::Owner(OwnerFault::Shared(_)) => f.write_str("pages with two owners"),
             Self::Owner(OwnerFault::Outside(_)) => f.write_str("pages beyond the end of the volume"),
@@ -454,7 +456,7 @@ impl Fault {
             Self::Configuration => "configuration is damaged",
             Self::Metadata => "metadata is damaged",
             Self::Unreadable(_) => "page cannot be read",
-            Self::Page(what) | Self::Failed(what) => what,
+            Self::Page(what) | Self::Large(what) | Self::Failed(what) => what,
             Self::Owner(OwnerFault::Lost) => "pages without an owner",
             Self::Owner(_) => "pages with two owners",
             Self::NoHeap => "index of a relation that is not there",

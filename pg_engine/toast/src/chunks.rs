@@ -1,6 +1,7 @@
 //! Values as rows of chunks.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::sync::atomic::Ordering;
 
 use pg_storage::{IndexEntry, KeyBound, RowOutcome, ScanDirection, Storage, Tid, Transaction, Unique};
 use pg_types::{
@@ -198,7 +199,15 @@ pub fn read_stored(
             }
         }
     }
+    count(storage, place, seq as usize)?;
     if out.len() == total { Ok(out) } else { Err(fault(seq, Fault::Missing)) }
+}
+
+/// A value's chunks were looked for, and so many found: statistics count that as a scan of the index.
+fn count(storage: &Storage, place: Place, found: usize) -> Result<()> {
+    storage.activity(place.index)?.index_scans.fetch_add(1, Ordering::Relaxed);
+    storage.activity(place.heap)?.index_rows.fetch_add(found as u64, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Appends a chunk's data if it is the one with this id and number and has so many bytes.
@@ -218,6 +227,13 @@ fn append_chunk(
     right
 }
 
+/// The value that a chunk's row belongs to, and how many bytes of it the row has.
+pub fn value_of(row: &[u8]) -> Option<(u32, usize)> {
+    let fields = layout().fields(row).ok()?;
+    let [Stored::Plain(id), Stored::Plain(_), Stored::Plain(data)] = fields.as_slice() else { return None };
+    Some((u32::from_le_bytes(id.as_ref().try_into().ok()?), data.len()))
+}
+
 /// Reads a value.
 pub fn read(storage: &Arc<Storage>, place: Place, value: &External, pause: Pause<'_>) -> Result<Vec<u8>> {
     let stored = read_stored(storage, place, value, pause)?;
@@ -232,7 +248,9 @@ pub fn delete(
     id: u32,
     pause: Pause<'_>,
 ) -> Result<()> {
-    for (seq, tid) in tids(storage, place, id, usize::MAX)?.into_iter().enumerate() {
+    let tids = tids(storage, place, id, usize::MAX)?;
+    count(storage, place, tids.len())?;
+    for (seq, tid) in tids.into_iter().enumerate() {
         if seq % BATCH == 0 {
             pause()?;
         }

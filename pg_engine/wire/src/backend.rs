@@ -75,12 +75,14 @@ pub struct Encoder {
     buf: Vec<u8>,
     /// End of the last complete message.
     complete: usize,
+    /// Where the last CommandComplete that waits began.
+    command: Option<usize>,
 }
 
 impl Encoder {
     /// Empty; allocates on first use.
     pub const fn new() -> Self {
-        Self { buf: Vec::new(), complete: 0 }
+        Self { buf: Vec::new(), complete: 0, command: None }
     }
     /// What waits to be sent.
     pub fn bytes(&self) -> &[u8] {
@@ -98,6 +100,16 @@ impl Encoder {
     pub fn clear(&mut self) {
         self.buf.clear();
         self.complete = 0;
+        self.command = None;
+    }
+    /// Takes back the CommandComplete that was said last: the statement failed after all, when its transaction ended.
+    pub fn withdraw_command_complete(&mut self) {
+        let Some(start) = self.command.take() else { return };
+        let length = self.buf.get(start + 1..).and_then(|b| b.first_chunk()).map(|b| u32::from_be_bytes(*b));
+        if length.is_some_and(|n| start + 1 + n as usize == self.buf.len()) {
+            self.buf.truncate(start);
+            self.complete = start;
+        }
     }
     /// Takes back a message that was begun and not ended.
     pub fn discard_partial(&mut self) {
@@ -296,12 +308,14 @@ impl Encoder {
 
     /// CommandComplete with a tag as it stands.
     pub fn command_complete(&mut self, tag: &str) {
+        self.command = Some(self.buf.len());
         let m = self.begin(b'C');
         self.str(tag);
         self.end(m);
     }
     /// CommandComplete with a row count: `SELECT 5`, `INSERT 0 1`.
     pub fn command_complete_rows(&mut self, command: &str, rows: u64) {
+        self.command = Some(self.buf.len());
         let m = self.begin(b'C');
         self.buf.extend_from_slice(command.as_bytes());
         self.buf.push(b' ');

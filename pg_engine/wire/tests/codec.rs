@@ -178,3 +178,21 @@ fn rows_and_reports_have_the_documented_layout() {
     e.report(Severity::Error, &SqlError::new(SqlState::SYNTAX_ERROR, "no").hint("h").at(7));
     assert_eq!(e.bytes(), b"E\0\0\0\x24SERROR\0VERROR\0C42601\0Mno\0Hh\0P7\0\0");
 }
+
+#[test]
+fn a_command_that_failed_after_all_is_not_complete() {
+    let mut out = Encoder::new();
+    out.command_complete("BEGIN");
+    let before = out.bytes().to_vec();
+    out.command_complete_rows("INSERT 0", 12);
+    out.withdraw_command_complete();
+    assert_eq!(out.bytes(), before);
+    // Only the last message is taken back, and once.
+    out.withdraw_command_complete();
+    assert_eq!(out.bytes(), before);
+    out.command_complete("COMMIT");
+    out.empty_query();
+    let all = out.bytes().to_vec();
+    out.withdraw_command_complete();
+    assert_eq!(out.bytes(), all);
+}

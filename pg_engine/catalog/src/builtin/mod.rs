@@ -135,6 +135,7 @@ impl CatalogDef {
             predicate: None,
             deferrable: false,
             nulls_not_distinct: false,
+            fill_factor: None,
             valid: true,
         })
     }

@@ -1,5 +1,6 @@
-//! CREATE INDEX CONCURRENTLY: an index is made while others write to the table.
+//! CREATE INDEX, DROP INDEX and REINDEX CONCURRENTLY: others write to the table meanwhile.
 //!
+//! To create one:
 //! 1. The catalogs get the index, not valid, over an empty tree; that is committed. Writers maintain it from then on.
 //! 2. Transactions that began to write before, and may not know of it, are waited for.
 //! 3. The rows that a snapshot sees then get their entries, into the live tree. Rows that come later have theirs
@@ -7,20 +8,27 @@
 //! 4. The index becomes valid. Snapshots older than step 3 do not use it: it may lack versions that they see.
 //!
 //! When step 3 fails the index stays, not valid: DROP INDEX removes it.
+//!
+//! To drop one, it first becomes not valid: no one begins to read it. When those who did are gone it is no longer *live*: writers
+//! leave it alone. When those who did not know that are gone, so are its catalog rows and its storage.
+//!
+//! REINDEX creates another index like the old one (`_ccnew`), steps 1 to 3. Then the two change storage, so that all that depends on
+//! the old one goes on with the new tree, and the other one is dropped as above with the old tree.
 
 use alloc::{format, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use pg_catalog::{
     Index, Relation, RelationKind, Txn,
-    builtin::{PG_CLASS, PG_INDEX},
+    builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_INDEX},
     storage_error,
+    table::Row,
 };
-use pg_plan::utility::CreateIndex;
+use pg_plan::utility::{CreateIndex, Drop};
 use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, LockTag, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
-use super::{Ddl, entry::EntryMaker, index::NewIndex};
+use super::{Address, Ddl, entry::EntryMaker, index::NewIndex};
 use crate::{context::ExecContext, large::RowFormat};
 
 /// Between two looks at the locks.
@@ -47,34 +55,112 @@ fn separately<T>(cx: &ExecContext<'_>, f: impl FnOnce(&ExecContext<'_>) -> Resul
 pub(crate) fn create(cx: &ExecContext<'_>, i: &CreateIndex) -> Result<()> {
     let made = separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.announce_index(i))?;
     let Some((table, index)) = made else { return Ok(()) };
-    wait_for_writers(cx, table)?;
+    wait_for(cx, table, writes)?;
     separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.fill_index(table, index))?;
+    separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.mark_index(table, index, |r| r.put("indisvalid", true)))
+}
+
+/// DROP INDEX CONCURRENTLY, outside any transaction block.
+pub(crate) fn drop(cx: &ExecContext<'_>, d: &Drop) -> Result<()> {
+    const STATEMENT: &str = "DROP INDEX";
+    let [name] = d.names.as_slice() else {
+        return Err(lacks("DROP INDEX CONCURRENTLY does not support dropping multiple objects"));
+    };
+    if d.cascade {
+        return Err(lacks("DROP INDEX CONCURRENTLY does not support CASCADE"));
+    }
+    let found = separately(cx, |cx| {
+        let ddl = Ddl::new(cx, STATEMENT)?;
+        let Some(index) = ddl.drop_target(d, name)? else { return Ok(None) };
+        ddl.refuse_part(index, &[])?;
+        ddl.refuse_needed(index)?;
+        Ok(Some((ddl.table_of(index.object)?, index.object)))
+    })?;
+    match found {
+        Some((table, index)) => retire(cx, STATEMENT, table, index),
+        None => Ok(()),
+    }
+}
+
+/// Drops an index that nothing depends on while others use it.
+fn retire(cx: &ExecContext<'_>, statement: &'static str, table: Oid, index: Oid) -> Result<()> {
+    separately(cx, |cx| Ddl::new(cx, statement)?.mark_index(table, index, |r| r.put("indisvalid", false)))?;
+    wait_for(cx, table, |_| true)?;
     separately(cx, |cx| {
-        let ddl = Ddl::new(cx, "CREATE INDEX")?;
+        Ddl::new(cx, statement)?.mark_index(table, index, |r| {
+            r.put("indisready", false);
+            r.put("indislive", false);
+        })
+    })?;
+    wait_for(cx, table, |_| true)?;
+    separately(cx, |cx| {
+        let ddl = Ddl::new(cx, statement)?;
         ddl.lock(table, LockMode::ShareUpdateExclusive)?;
-        ddl.update(PG_INDEX, &["indexrelid"], &[Value::Oid(index)], |r| r.put("indisvalid", true))?;
-        // Plans made for the table do not know of the index.
-        ddl.update(PG_CLASS, &["oid"], &[Value::Oid(table)], |r| r.put("relhasindex", true))?;
-        ddl.step();
-        Ok(())
+        ddl.drop_objects(&[Address::new(PG_CLASS, index)], false)
     })
 }
 
-/// Waits for the transactions that write to a table now.
-fn wait_for_writers(cx: &ExecContext<'_>, table: Oid) -> Result<()> {
+/// REINDEX CONCURRENTLY of a table or an index, outside any transaction block.
+pub(crate) fn reindex(cx: &ExecContext<'_>, relation: &Arc<Relation>) -> Result<()> {
+    const STATEMENT: &str = "REINDEX";
+    if relation.oid < FIRST_NORMAL_OID {
+        return Err(lacks("cannot reindex system catalogs concurrently"));
+    }
+    let (table, indexes) = separately(cx, |cx| {
+        let ddl = Ddl::new(cx, STATEMENT)?;
+        if relation.kind == RelationKind::Index {
+            return Ok((ddl.table_of(relation.oid)?, alloc::vec![relation.oid]));
+        }
+        let table = ddl.current(relation.oid)?;
+        let (valid, invalid): (Vec<_>, Vec<_>) = table.indexes.iter().partition(|i| i.valid);
+        for i in invalid {
+            let text = format!(
+                "cannot reindex invalid index \"{}.{}\" concurrently, skipping",
+                table.schema_name, i.name
+            );
+            cx.session.notice("WARNING", SqlError::new(SqlState::INDEX_CORRUPTED, text));
+        }
+        Ok((table.oid, valid.iter().map(|i| i.oid).collect()))
+    })?;
+    if indexes.is_empty() {
+        let text = format!("table \"{}\" has no indexes that can be reindexed concurrently", relation.name);
+        cx.session.notice("NOTICE", SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text));
+    }
+    for index in indexes {
+        let made = separately(cx, |cx| Ddl::new(cx, STATEMENT)?.announce_successor(table, index))?;
+        // It may have been dropped meanwhile.
+        let Some(new) = made else { continue };
+        wait_for(cx, table, writes)?;
+        separately(cx, |cx| Ddl::new(cx, STATEMENT)?.fill_index(table, new))?;
+        separately(cx, |cx| Ddl::new(cx, STATEMENT)?.exchange(table, index, new))?;
+        retire(cx, STATEMENT, table, new)?;
+    }
+    Ok(())
+}
+
+fn lacks(what: &'static str) -> SqlError {
+    SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, what)
+}
+
+/// Is it held by those who write?
+fn writes(mode: LockMode) -> bool {
+    use LockMode::{AccessExclusive, Exclusive, RowExclusive, ShareRowExclusive};
+    matches!(mode, RowExclusive | ShareRowExclusive | Exclusive | AccessExclusive)
+}
+
+/// Waits for the transactions that have one of these locks on a table now.
+fn wait_for(cx: &ExecContext<'_>, table: Oid, modes: impl Fn(LockMode) -> bool) -> Result<()> {
     let storage = cx.engine.storage();
-    let writers = || -> Vec<_> {
-        use LockMode::{AccessExclusive, Exclusive, RowExclusive, ShareRowExclusive};
-        let writes =
-            |m: LockMode| matches!(m, RowExclusive | ShareRowExclusive | Exclusive | AccessExclusive);
+    let me = storage.owner(cx.txn.borrow_mut().storage());
+    let holders = || -> Vec<_> {
         let held = storage.locks().into_iter().filter(|l| l.tag == LockTag::Object(table) && l.granted);
-        held.filter(|l| writes(l.mode)).map(|l| l.owner).collect()
+        held.filter(|l| modes(l.mode) && l.owner != me).map(|l| l.owner).collect()
     };
-    let mut before = writers();
+    let mut before = holders();
     while !before.is_empty() {
         cx.checkpoint()?;
         platform::task::sleep(LOOK);
-        let now = writers();
+        let now = holders();
         before.retain(|o| now.contains(o));
     }
     Ok(())
@@ -94,6 +180,47 @@ impl Ddl<'_, '_> {
         let new = NewIndex::asked(&name, &relation, i);
         let index = self.create_index_relation(&new)?;
         Ok(Some((relation.oid, index)))
+    }
+
+    /// The table of an index.
+    fn table_of(&self, index: Oid) -> Result<Oid> {
+        let rows = self.find(PG_INDEX, &["indexrelid"], &[Value::Oid(index)])?;
+        let row = rows.first().ok_or_else(|| SqlError::internal("an index without a row in pg_index"))?;
+        Ok(row.1.oid("indrelid"))
+    }
+
+    /// Changes an index's row, and lets those who use the table know.
+    fn mark_index(&self, table: Oid, index: Oid, change: impl Fn(&mut Row)) -> Result<()> {
+        self.lock(table, LockMode::ShareUpdateExclusive)?;
+        self.update(PG_INDEX, &["indexrelid"], &[Value::Oid(index)], change)?;
+        // Plans made for the table do not know of the change.
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(table)], |r| r.put("relhasindex", true))?;
+        self.step();
+        Ok(())
+    }
+
+    /// Step 1 of REINDEX. `None`: the index is gone.
+    fn announce_successor(&self, table: Oid, index: Oid) -> Result<Option<Oid>> {
+        self.lock(table, LockMode::ShareUpdateExclusive)?;
+        let relation = self.current(table)?;
+        let Some(old) = relation.indexes.iter().find(|i| i.oid == index) else { return Ok(None) };
+        let name = self.choose_name(relation.schema, &old.name, "", "ccnew")?;
+        let mut new = NewIndex::like(old, &relation);
+        (new.name, new.concurrently, new.primary) = (&name, true, false);
+        self.create_index_relation(&new).map(Some)
+    }
+
+    /// An index and its successor change storage. The one that was there is valid from now on, the other one is not.
+    fn exchange(&self, table: Oid, old: Oid, new: Oid) -> Result<()> {
+        self.lock(table, LockMode::ShareUpdateExclusive)?;
+        let relation = self.current(table)?;
+        let storage = |oid: Oid| relation.indexes.iter().find(|i| i.oid == oid).map(|i| i.storage);
+        if let (Some(before), Some(after)) = (storage(old), storage(new)) {
+            self.point_to(old, after)?;
+            self.point_to(new, before)?;
+            self.mark_index(table, old, |r| r.put("indisvalid", true))?;
+        }
+        Ok(())
     }
 
     /// Step 3.
@@ -160,7 +287,7 @@ impl Ddl<'_, '_> {
             let done = storage.index_insert_entry(txn.storage(), index.storage, &entry);
             return done.map(|_| ()).map_err(storage_error);
         }
-        drop(txn);
+        core::mem::drop(txn);
         let new = NewIndex::like(index, relation);
         Err(self.duplicate(&new, relation, relation.storage, other))
     }

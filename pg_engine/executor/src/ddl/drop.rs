@@ -29,7 +29,7 @@ impl Ddl<'_, '_> {
         self.drop_objects(&targets, d.cascade)
     }
 
-    fn drop_target(&self, d: &Drop, name: &ObjectName) -> Result<Option<Address>> {
+    pub(super) fn drop_target(&self, d: &Drop, name: &ObjectName) -> Result<Option<Address>> {
         if d.kind == ObjectKind::Schema {
             return match self.reader()?.schema(&name.name)? {
                 Some(oid) if oid < FIRST_NORMAL_OID && oid != PUBLIC => Err(SqlError::new(
@@ -169,7 +169,7 @@ impl Ddl<'_, '_> {
     }
 
     /// A part of another object (the index of a constraint, the sequence of an identity column) cannot go alone.
-    fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
+    pub(super) fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
         let key = [Value::Oid(a.class), Value::Oid(a.object)];
         for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
             if row.char("deptype") != b'i' || row.int("objsubid") != i64::from(a.sub) {
@@ -220,6 +220,13 @@ impl Ddl<'_, '_> {
             }
         }
         Ok(a)
+    }
+
+    /// An object that others depend on cannot go.
+    pub(super) fn refuse_needed(&self, a: Address) -> Result<()> {
+        let needed = self.dependents(a)?.into_iter().filter(|d| d.1 == b'n');
+        let blocking: Vec<(Address, Address)> = needed.map(|d| (d.0, a)).collect();
+        if blocking.is_empty() { Ok(()) } else { Err(self.blocked(&[a], &blocking)?) }
     }
 
     fn blocked(&self, targets: &[Address], blocking: &[(Address, Address)]) -> Result<SqlError> {

@@ -17,8 +17,8 @@ use pg_catalog::{
 };
 use pg_plan::utility::CreateIndex;
 use pg_storage::{
-    Distinct, IndexInsert, IndexSorter, IndexWorker, LockMode, RelId, RelationKind as StorageKind, Storage,
-    StorageError, Tid,
+    Distinct, IndexBuild, IndexInsert, IndexSorter, IndexWorker, LockMode, RelId,
+    RelationKind as StorageKind, Storage, StorageError, Tid,
 };
 use pg_types::{
     Oid, Result, SqlError, SqlState, SqlType, Value,
@@ -102,6 +102,7 @@ impl<'a> NewIndex<'a> {
             predicate: index.predicate.clone(),
             nulls_not_distinct: index.nulls_not_distinct,
             deferrable: index.deferrable,
+            fillfactor: index.fill_factor.map(i32::from),
             ..Self::new(&index.name, relation, index.keys.clone(), index.key_count)
         }
     }
@@ -112,12 +113,13 @@ impl<'a> NewIndex<'a> {
             IndexMethod::Hash => StorageKind::Hash { heap },
         }
     }
-    fn distinct(&self) -> Distinct {
-        match (self.unique, self.keys.len() > self.key_count) {
+    fn build(&self) -> IndexBuild {
+        let distinct = match (self.unique, self.keys.len() > self.key_count) {
             (false, _) => Distinct::No,
             (true, false) => Distinct::Whole,
             (true, true) => Distinct::Compared,
-        }
+        };
+        IndexBuild { distinct, fill_factor: self.fillfactor.and_then(|f| u8::try_from(f).ok()) }
     }
 }
 
@@ -255,7 +257,7 @@ impl Ddl<'_, '_> {
             self.cx
                 .engine
                 .storage()
-                .index_build_sorted(txn.storage(), storage, sorters, new.distinct(), pause)
+                .index_build_sorted(txn.storage(), storage, sorters, new.build(), pause)
                 .map_err(|f| f.0)?
         };
         match built {

@@ -112,7 +112,7 @@ impl Ddl<'_, '_> {
         self.cx.engine.storage().drop_relation(txn.storage(), rel).map_err(storage_error)
     }
 
-    fn point_to(&self, oid: Oid, rel: RelId) -> Result<()> {
+    pub(super) fn point_to(&self, oid: Oid, rel: RelId) -> Result<()> {
         self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relfilenode", rel.0))?;
         // The row may be changed once more by the same statement.
         self.step();

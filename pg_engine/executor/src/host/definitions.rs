@@ -68,10 +68,16 @@ pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
     if index.nulls_not_distinct {
         out.push_str(" NULLS NOT DISTINCT");
     }
+    out.push_str(&storage_parameters(index));
     if let Some(p) = &index.predicate {
         out.push_str(&format!(" WHERE {}", parenthesised(p)));
     }
     out
+}
+
+/// WITH (...), if there is anything to say.
+fn storage_parameters(index: &Index) -> String {
+    index.fill_factor.map_or_else(String::new, |f| format!(" WITH (fillfactor='{f}')"))
 }
 
 /// What stands alone does so: a column, or what has parentheses.

@@ -116,13 +116,24 @@ impl RowReader {
     pub(super) fn push(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
         if !self.wanted.is_empty() {
             if is_wrapped(payload) || !self.waiting.is_empty() {
-                self.waiting.push_back((tid, payload.to_vec()));
-                return Ok(());
+                return self.push_wrapped(tid, payload);
             }
             let (layout, missing) = (&self.format.layout, &self.format.missing);
             layout.decode_into(payload, &self.wanted, missing, &mut self.builders)?;
         }
         self.count(tid, payload)
+    }
+    /// A row with large values: it waits only if one of those is wanted, or others wait before it.
+    #[cold]
+    fn push_wrapped(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
+        if self.waiting.is_empty()
+            && is_wrapped(payload)
+            && self.format.decode_near(payload, &self.wanted, &self.lazy, &mut self.builders)?
+        {
+            return self.count(tid, payload);
+        }
+        self.waiting.push_back((tid, payload.to_vec()));
+        Ok(())
     }
     /// Adds the rows that had to wait; false: the batch is full, and some may be left for the next.
     #[inline]

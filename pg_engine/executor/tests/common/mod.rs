@@ -232,12 +232,16 @@ impl Db {
         self.engine.commit(txn)
     }
     fn run_in(&mut self, txn: &mut Txn, sql: &str) -> Result<Answer> {
+        let version = self.engine.catalog_version();
         match self.plan(txn, sql, &[])? {
             Statement::Query(q) => {
                 let reader = self.engine.reader(txn, &self.session)?;
                 let planned = Arc::new(pg_planner::plan(q, &*reader, &Default::default())?);
                 drop(reader);
-                self.engine.lock_plan(txn, &planned, self.engine.catalog_version())?;
+                if !self.engine.lock_plan(txn, &planned, version)? {
+                    // Definitions changed before the lock was there.
+                    return self.run_in(txn, sql);
+                }
                 let cx = ExecContext::new(&self.engine, &self.session, txn, &[]);
                 let mut cursor = Cursor::new(&planned)?;
                 cursor.open(&cx)?;

@@ -6,7 +6,7 @@ use base64::Engine;
 use pg_types::{Result, SqlError, SqlState, oid::*};
 use sha2::Digest;
 
-use super::text::{MAX_BYTES, negative_length};
+use super::text::{MAX_BYTES, check_length, negative_length};
 use crate::{call::row, def::Function, errors::invalid, table::def};
 
 fn part(s: &[u8], start: i32, count: Option<i32>) -> Result<&[u8]> {
@@ -289,7 +289,8 @@ pub(crate) static FUNCTIONS: &[Function] =
         def(1810, "bit_length", &[BYTEA], INT4).imp(row!(|s: &[u8]| s.len() as i32 * 8)),
         def(6163, "bit_count", &[BYTEA], INT8)
             .imp(row!(|s: &[u8]| s.iter().map(|b| i64::from(b.count_ones())).sum::<i64>())),
-        def(2011, "byteacat", &[BYTEA, BYTEA], BYTEA).imp(row!(|a: &[u8], b: &[u8]| [a, b].concat())),
+        def(2011, "byteacat", &[BYTEA, BYTEA], BYTEA)
+            .imp(row!(|a: &[u8], b: &[u8]| check_length(a.len() + b.len()).map(|()| [a, b].concat()))),
         def(2086, "substr", &[BYTEA, INT4], BYTEA).imp(row!(|s: &[u8], start: i32| part(s, start, None))),
         def(2085, "substr", &[BYTEA, INT4, INT4], BYTEA).imp(row!(|s: &[u8], start: i32, n: i32| part(
             s,

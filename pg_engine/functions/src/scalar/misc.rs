@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use pg_types::{Result, SqlError, SqlState, Value, oid::*};
 
-use super::keywords::is_reserved;
+use super::{keywords::is_reserved, text::join};
 use crate::{
     call::{mismatch, row},
     def::{EvalContext, Function, Implementation},
@@ -328,10 +328,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(3540, "format", &[TEXT], TEXT).stable().nullable().imp(Implementation::Row(format)),
     def(2003, "textanycat", &[TEXT, ANYNONARRAY], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &str, b: &Value| [a, &text(ctx, b)].concat())),
+        .imp(row!(ctx; |a: &str, b: &Value| join(a, &text(ctx, b)))),
     def(2004, "anytextcat", &[ANYNONARRAY, TEXT], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &Value, b: &str| [&text(ctx, a), b].concat())),
+        .imp(row!(ctx; |a: &Value, b: &str| join(&text(ctx, a), b))),
     def(1282, "quote_ident", &[TEXT], TEXT).imp(row!(|s: &str| quote_ident(s))),
     def(1283, "quote_literal", &[TEXT], TEXT).imp(row!(|s: &str| quote_literal(s))),
     def(1285, "quote_literal", &[ANYELEMENT], TEXT).stable().imp(row!(ctx; |v: &Value| any_literal(ctx, v))),

@@ -2,12 +2,12 @@
 
 use alloc::{string::String, vec::Vec};
 
-use pg_types::{Result, SqlError, SqlState, Value, io::typmod, oid::*};
+use pg_types::{Result, SqlError, SqlState, Value, io::typmod, oid::*, tuple::MAX_VALUE};
 
 use crate::{
     call::row,
     def::Function,
-    errors::{invalid, too_large},
+    errors::{alloc_request, invalid, too_large},
     kernel::{self, bytes2},
     order::trim_blanks,
     table::def,
@@ -140,6 +140,18 @@ fn right(s: &str, n: i32) -> &str {
         n.unsigned_abs() as usize
     };
     s.get(byte_of(s, skip)..).unwrap_or_default()
+}
+
+/// `a || b`.
+pub(super) fn join(a: &str, b: &str) -> Result<String> {
+    check_length(a.len() + b.len())?;
+    Ok([a, b].concat())
+}
+
+/// A value of so many bytes can be.
+pub(super) fn check_length(bytes: usize) -> Result<()> {
+    const HEADER: usize = 4;
+    if bytes + HEADER > MAX_VALUE { Err(alloc_request(bytes + HEADER)) } else { Ok(()) }
 }
 
 fn repeat(s: &str, n: i32) -> Result<String> {
@@ -332,7 +344,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1374, "octet_length", &[TEXT], INT4).imp(length!(|s| s.len() as i32)),
     def(1375, "octet_length", &[BPCHAR], INT4).imp(length!(|s| s.len() as i32)),
     def(1811, "bit_length", &[TEXT], INT4).imp(length!(|s| s.len() as i32 * 8)),
-    def(1258, "textcat", &[TEXT, TEXT], TEXT).imp(row!(|a: &str, b: &str| [a, b].concat())),
+    def(1258, "textcat", &[TEXT, TEXT], TEXT).imp(row!(|a: &str, b: &str| join(a, b))),
     def(870, "lower", &[TEXT], TEXT).imp(row!(|s: &str| lower(s))),
     def(871, "upper", &[TEXT], TEXT).imp(row!(|s: &str| upper(s))),
     def(872, "initcap", &[TEXT], TEXT).imp(row!(|s: &str| initcap(s))),

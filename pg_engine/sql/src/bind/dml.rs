@@ -6,7 +6,7 @@ use pg_catalog::{Attribute, Relation};
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{Column, JoinKind, Logical},
-    statement::{Body, DeleteBody, InsertBody, OnConflictBody, Query, UpdateBody},
+    statement::{Body, DeleteBody, InsertBody, OnConflictBody, Query, TargetBody, UpdateBody},
 };
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -19,10 +19,35 @@ use super::{
     table::null,
 };
 use crate::{
-    ast::{NameAt, Overriding},
+    ast::{ConflictTarget, InsertClauses, NameAt, Overriding},
     dialect::DEFAULT_MARKER,
     grammar,
 };
+
+/// A valid unique index whose columns, expressions apart, are exactly these?
+fn is_over_columns(index: &pg_catalog::Index, wanted: &[i16]) -> bool {
+    let keys = || index.keys.iter().take(index.key_count).filter(|k| k.attnum != 0);
+    index.unique
+        && index.valid
+        && keys().all(|k| wanted.contains(&k.attnum))
+        && wanted.iter().all(|w| keys().any(|k| k.attnum == *w))
+}
+
+fn found_arbiters(found: impl Iterator<Item = usize>) -> Result<Vec<usize>> {
+    let found: Vec<usize> = found.collect();
+    if found.is_empty() {
+        return Err(SqlError::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+        ));
+    }
+    Ok(found)
+}
+
+fn refused_in_target(what: &str) -> SqlError {
+    let text = format!("{what} not allowed in ON CONFLICT clause");
+    SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text)
+}
 
 /// `DEFAULT` in VALUES or SET.
 fn is_default(e: &sq::Expr) -> bool {
@@ -41,13 +66,13 @@ impl Binder<'_> {
         &mut self,
         insert: &sq::Insert,
         with: Option<&sq::With>,
-        overriding: Overriding,
+        clauses: &InsertClauses,
     ) -> Result<Query> {
         let ((body, columns, origins), _) = self.enclosed(|b| {
             if let Some(with) = with {
                 b.with(with)?;
             }
-            b.insert_here(insert, overriding)
+            b.insert_here(insert, clauses)
         })?;
         self.finish(Body::Insert(body), columns, origins)
     }
@@ -55,7 +80,7 @@ impl Binder<'_> {
     fn insert_here(
         &mut self,
         insert: &sq::Insert,
-        overriding: Overriding,
+        clauses: &InsertClauses,
     ) -> Result<(InsertBody, Vec<Column>, Vec<(pg_types::Oid, i16)>)> {
         let sq::TableObject::TableName(name) = &insert.table else {
             return Err(SqlError::unsupported("INSERT into this"));
@@ -88,14 +113,15 @@ impl Binder<'_> {
         if !explicit {
             listed = (0..relation.live().count()).collect();
         }
-        let source = self.insert_source(insert, &relation, &listed, explicit, overriding)?;
+        let source = self.insert_source(insert, &relation, &listed, explicit, clauses.overriding)?;
         let ids = self.column_ids(&relation);
         let mut target = self.target_body(&relation, ids.clone())?;
         let alias = insert.table_alias.as_ref().map_or(relation.name.as_str(), |a| &a.alias.value);
         let on_conflict = match &insert.on {
             None => None,
             Some(sq::OnInsert::OnConflict(conflict)) => {
-                Some(self.on_conflict(conflict, &relation, alias, &ids)?)
+                let given = clauses.conflict.as_deref();
+                Some(self.on_conflict((conflict, given), &target, alias)?)
             }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"ON\"")),
         };
@@ -254,15 +280,24 @@ impl Binder<'_> {
 
     fn on_conflict(
         &mut self,
-        conflict: &sq::OnConflict,
-        relation: &Arc<Relation>,
+        (conflict, given): (&sq::OnConflict, Option<&ConflictTarget>),
+        target: &TargetBody,
         alias: &str,
-        ids: &[ColumnId],
     ) -> Result<OnConflictBody> {
-        let arbiters = match &conflict.conflict_target {
-            None => Vec::new(),
-            Some(sq::ConflictTarget::Columns(columns)) => self.arbiters(relation, columns)?,
-            Some(sq::ConflictTarget::OnConstraint(name)) => {
+        let (relation, ids) = (&target.relation, target.columns.as_slice());
+        let mut inferred = None;
+        let arbiters = match (&conflict.conflict_target, given) {
+            (_, Some(given)) => {
+                let (found, predicate) = self.arbiters_by_expressions(target, alias, given)?;
+                inferred = Some(predicate);
+                found
+            }
+            (None, None) => Vec::new(),
+            (Some(sq::ConflictTarget::Columns(columns)), None) => {
+                inferred = Some(Vec::new());
+                self.arbiters(relation, columns)?
+            }
+            (Some(sq::ConflictTarget::OnConstraint(name)), None) => {
                 let name = grammar::name_of(name)?;
                 let found = relation.constraints.iter().find(|c| c.name == name.name.name);
                 let index = found.and_then(|c| relation.indexes.iter().position(|i| i.oid == c.index));
@@ -311,7 +346,7 @@ impl Binder<'_> {
                 Some((assignments, filter))
             }
         };
-        Ok(OnConflictBody { arbiters, excluded, update })
+        Ok(OnConflictBody { arbiters, inferred, excluded, update })
     }
 
     /// The unique indexes over exactly these columns.
@@ -328,22 +363,57 @@ impl Binder<'_> {
             wanted.push(attribute.attnum);
         }
         let fits = |index: &pg_catalog::Index| {
-            let keys = index.keys.get(..index.key_count).unwrap_or(&[]);
-            index.unique
-                && index.valid
-                && index.predicate.is_none()
-                && keys.iter().all(|k| k.attnum != 0 && wanted.contains(&k.attnum))
-                && wanted.iter().all(|w| keys.iter().any(|k| k.attnum == *w))
+            index.predicate.is_none() && is_over_columns(index, &wanted) && index.expressions() == 0
         };
-        let found: Vec<usize> =
-            relation.indexes.iter().enumerate().filter(|(_, i)| fits(i)).map(|(n, _)| n).collect();
-        if found.is_empty() {
-            return Err(SqlError::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-            ));
+        found_arbiters(relation.indexes.iter().enumerate().filter(|(_, i)| fits(i)).map(|(n, _)| n))
+    }
+
+    /// The unique indexes over exactly these columns and expressions, and what the target's WHERE says. Predicates of indexes
+    /// are the planner's to compare with that.
+    fn arbiters_by_expressions(
+        &mut self,
+        target: &TargetBody,
+        alias: &str,
+        given: &ConflictTarget,
+    ) -> Result<(Vec<usize>, Vec<Expr>)> {
+        let relation = &target.relation;
+        let (mut columns, mut expressions) = (Vec::new(), Vec::new());
+        for element in &given.elements {
+            if element.ordered {
+                return Err(refused_in_target("ASC/DESC is"));
+            }
+            if element.nulls {
+                return Err(refused_in_target("NULLS FIRST/LAST is"));
+            }
+            if element.class.is_some() {
+                return Err(SqlError::unsupported("an operator class in ON CONFLICT"));
+            }
+            let entry = self.row_entry(relation, alias, &target.columns);
+            match self.over_entry(&element.expr, entry, Place::IndexExpression, None)? {
+                Expr::Column(id, _) => {
+                    let live = target.columns.iter().position(|c| *c == id);
+                    columns.extend(live.and_then(|n| relation.live().nth(n)).map(|a| a.attnum));
+                }
+                e => expressions.push(e),
+            }
         }
-        Ok(found)
+        let entry = self.row_entry(relation, alias, &target.columns);
+        let predicate = match &given.predicate {
+            Some(e) => {
+                Some(self.over_entry(e, entry, Place::IndexPredicate, Some(SqlType::new(oid::BOOL)))?)
+            }
+            None => None,
+        };
+        let fits = |n: usize, index: &pg_catalog::Index| {
+            let own = target.index_exprs.get(n).map_or(&[][..], |e| &e.0);
+            let own = || own.iter().take(index.key_count).flatten();
+            is_over_columns(index, &columns)
+                && own().all(|o| expressions.iter().any(|e| e.same(o)))
+                && expressions.iter().all(|e| own().any(|o| e.same(o)))
+        };
+        let all = relation.indexes.iter().enumerate();
+        let found = found_arbiters(all.filter(|(n, i)| fits(*n, i)).map(|(n, _)| n))?;
+        Ok((found, predicate.into_iter().collect()))
     }
 
     /// SET.

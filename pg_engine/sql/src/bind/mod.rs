@@ -179,8 +179,8 @@ impl<'a> Binder<'a> {
     fn statement(&mut self, ast: &Ast) -> Result<Statement> {
         Ok(match ast {
             Ast::Query(query) => Statement::Query(self.top_query(query)?),
-            Ast::Insert(insert, with, overriding) => {
-                Statement::Query(self.insert(insert, with.as_deref(), *overriding)?)
+            Ast::Insert(insert, with, clauses) => {
+                Statement::Query(self.insert(insert, with.as_deref(), clauses)?)
             }
             Ast::Update(update, with) => Statement::Query(self.update(update, with.as_deref())?),
             Ast::Delete(delete, with) => Statement::Query(self.delete(delete, with.as_deref())?),

@@ -116,7 +116,7 @@ impl Binder<'_> {
                 verbose: options.verbose,
             }),
             Ast::Analyze(targets) => Utility::Analyze(self.vacuum_targets(targets)?),
-            Ast::Reindex { name, index } => {
+            Ast::Reindex { name, index, concurrently } => {
                 let relation = self.relation(name)?;
                 let (wanted, what) = match index {
                     true => (RelationKind::Index, "an index"),
@@ -126,7 +126,7 @@ impl Binder<'_> {
                     let message = format!("\"{}\" is not {what}", relation.name);
                     return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
-                Utility::Reindex(relation)
+                Utility::Reindex { relation, concurrently: *concurrently }
             }
             Ast::Lock { tables, mode, nowait } => {
                 let mut relations = Vec::with_capacity(tables.len());

@@ -25,6 +25,8 @@ pub(crate) struct Cursor<'a> {
     pub(crate) parser: Parser<'a>,
     pub(crate) text: &'a str,
     pub(crate) overriding: Vec<(usize, Overriding)>,
+    /// Conflict targets that were taken out, by the byte where they began.
+    pub(crate) conflicts: Vec<(usize, Vec<TokenWithSpan>)>,
 }
 
 /// Schema and name of a grammar's name.

@@ -45,15 +45,31 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
 
 fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
+    let mut concurrently = false;
+    if c.accept_symbol(&Token::LParen) {
+        loop {
+            match c.any_word()?.as_str() {
+                "concurrently" => concurrently = c.option_flag()?,
+                "verbose" => return Err(SqlError::unsupported("REINDEX (VERBOSE)").into()),
+                "tablespace" => return Err(SqlError::unsupported("REINDEX (TABLESPACE)").into()),
+                other => {
+                    let text = format!("unrecognized REINDEX option \"{other}\"");
+                    return Err(SqlError::new(pg_types::SqlState::SYNTAX_ERROR, text).into());
+                }
+            }
+            if !c.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        c.symbol(&Token::RParen)?;
+    }
     let index = c.accept("index");
     if !index && !c.accept("table") {
         return Ok(refuse(c, "REINDEX"));
     }
-    if c.peek_is(0, "concurrently") {
-        return Ok(refuse(c, "REINDEX"));
-    }
+    concurrently |= c.accept("concurrently");
     let name = c.name()?;
-    Ok(utility(Ast::Reindex { name, index }, "REINDEX"))
+    Ok(utility(Ast::Reindex { name, index, concurrently }, "REINDEX"))
 }
 
 /// Names the construct by its first words and skips the rest.
@@ -222,7 +238,7 @@ fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
         nulls_not_distinct = c.accept("not");
         c.expect("distinct")?;
     }
-    let fillfactor = if c.accept("with") { c.storage_options(50)? } else { None };
+    let fillfactor = if c.accept("with") { c.storage_options(10)? } else { None };
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
@@ -377,9 +393,7 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if kind == ObjectKind::Database {
         return Ok(refuse(c, "DROP DATABASE"));
     }
-    if kind == ObjectKind::Index && c.peek_is(0, "concurrently") {
-        return Ok(refuse(c, "DROP INDEX"));
-    }
+    let concurrently = kind == ObjectKind::Index && c.accept("concurrently");
     let if_exists = c.if_exists()?;
     let names: Vec<ObjectName> = c.names()?.into_iter().map(|n| n.name).collect();
     let cascade = c.cascade();
@@ -396,7 +410,7 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
                 ObjectKind::View => "DROP VIEW",
                 _ => "DROP SCHEMA",
             };
-            ready(Utility::Drop(Drop { kind, names, if_exists, cascade }), tag)
+            ready(Utility::Drop(Drop { kind, names, if_exists, cascade, concurrently }), tag)
         }
     })
 }

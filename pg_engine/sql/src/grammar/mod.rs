@@ -1,6 +1,7 @@
 //! The grammar of statements: a thin layer over `sqlparser`'s parser, which is used as the cursor over the tokens and
 //! for expressions, types, queries, INSERT, UPDATE and DELETE.
 
+mod conflict;
 mod copy;
 mod cursor;
 mod ddl;
@@ -21,7 +22,7 @@ use sqlparser::{
 
 use crate::{
     api::StatementKind,
-    ast::{Ast, NameAt, Overriding},
+    ast::{Ast, InsertClauses, NameAt, Overriding},
     dialect::Postgres,
     lexer,
 };
@@ -62,11 +63,12 @@ pub(crate) struct Item {
 pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let mut tokens = lexer::tokenize(text)?;
     let overriding = take_overriding(&mut tokens);
+    let conflicts = conflict::take_targets(&mut tokens);
     spell_out_table(&mut tokens);
     mark_row_locks(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
-    let mut cursor = Cursor { parser, text, overriding };
+    let mut cursor = Cursor { parser, text, overriding, conflicts };
     let mut items = Vec::new();
     loop {
         while cursor.parser.consume_token(&Token::SemiColon) {}
@@ -91,7 +93,7 @@ pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
     let tokens = lexer::tokenize(text)?;
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
-    let mut cursor = Cursor { parser, text, overriding: Vec::new() };
+    let mut cursor = Cursor { parser, text, overriding: Vec::new(), conflicts: Vec::new() };
     let parsed = cursor.parser.parse_expr().map_err(Fail::from);
     match parsed.and_then(|e| cursor.end_of_statement().map(|()| e)) {
         Ok(expr) => Ok(expr),
@@ -327,7 +329,10 @@ fn change(statement: sq::Statement, with: Option<Box<sq::With>>, c: &mut Cursor<
             let to = byte(c.parser.get_current_token().span.end);
             let overriding = c.overriding.iter().find(|(at, _)| (from..to).contains(at)).map(|(_, o)| *o);
             let overriding = overriding.unwrap_or(Overriding::None);
-            (Ast::Insert(Box::new(insert), with, overriding), StatementKind::Insert, "INSERT")
+            let conflict = c.conflicts.iter().find(|(at, _)| (from..to).contains(at));
+            let conflict = conflict.map(|(_, tokens)| conflict::target(c.text, tokens)).transpose()?;
+            let clauses = InsertClauses { overriding, conflict: conflict.map(Box::new) };
+            (Ast::Insert(Box::new(insert), with, clauses), StatementKind::Insert, "INSERT")
         }
         sq::Statement::Update(update) => {
             (Ast::Update(Box::new(update), with), StatementKind::Update, "UPDATE")

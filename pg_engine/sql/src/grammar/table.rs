@@ -185,7 +185,7 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
             }
         }
         if c.accept("with") {
-            fillfactor = c.storage_options(50)?;
+            fillfactor = c.storage_options(10)?;
         }
         if c.accept_all(&["using", "index", "tablespace"]) {
             tablespace(c)?;

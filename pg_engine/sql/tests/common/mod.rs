@@ -72,6 +72,7 @@ fn index(oid: Oid, name: &str, attnum: i16, ty: Oid, unique: bool) -> Arc<Index>
         predicate: None,
         deferrable: false,
         nulls_not_distinct: false,
+        fill_factor: None,
         valid: true,
     })
 }

@@ -52,22 +52,37 @@ pub(super) fn unread<'p>(
 ) -> Option<(&'p Physical, Vec<usize>)> {
     let relation = &target.relation;
     relation.toast?;
-    let (columns, filter) = match &source.node {
+    // A projection may put the columns in order.
+    let (scan, order) = match &source.node {
+        Node::Project(input, list) => (&**input, Some(list.as_slice())),
+        _ => (source, None),
+    };
+    let (columns, filter) = match &scan.node {
         Node::SeqScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
         Node::IndexScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
         _ => return None,
     };
-    // The source is a scan that yields the ctid and the columns in order.
-    let (first, rest) = columns.split_first()?;
-    if *first != CTID || !rest.iter().copied().eq(relation.live().map(|a| a.attnum)) {
-        return None;
-    }
-    let width = rest.len();
+    let live: Vec<i16> = relation.live().map(|a| a.attnum).collect();
+    let width = live.len();
+    let of_scan = |c: usize| columns.get(c).and_then(|a| live.iter().position(|l| l == a));
     let mut seen = Seen { target, positions: Some(Vec::new()) };
-    let of_source = |c: usize| c.checked_sub(1);
+    // The source yields the ctid and the columns in order, and perhaps more.
+    for (n, attnum) in core::iter::once(CTID).chain(live.iter().copied()).enumerate() {
+        let place = match order.map(|list| list.get(n)) {
+            None => n,
+            Some(Some(Expr::Column(c, _))) => *c as usize,
+            Some(_) => return None,
+        };
+        if columns.get(place) != Some(&attnum) {
+            return None;
+        }
+    }
+    order.iter().flat_map(|list| list.iter().skip(width + 1)).for_each(|e| seen.expr(e, &of_scan));
+    let of_source = |c: usize| c.checked_sub(1).filter(|c| *c < width);
     let of_table = Some;
-    let of_both = |c: usize| if c < width { Some(c) } else { (c - width).checked_sub(1) };
-    filter.iter().for_each(|e| seen.expr(e, &of_source));
+    let of_both =
+        |c: usize| if c < width { Some(c) } else { (c - width).checked_sub(1).filter(|c| *c < width) };
+    filter.iter().for_each(|e| seen.expr(e, &of_scan));
     over_source.iter().for_each(|e| seen.expr(e, &of_source));
     target.checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
     target.generated.iter().for_each(|(_, e)| seen.expr(e, &of_table));
@@ -83,5 +98,5 @@ pub(super) fn unread<'p>(
     own.chain(others).for_each(|a| seen.attribute(*a));
     let seen = seen.positions?;
     let unread = relation.live().enumerate().filter(|(p, _)| !seen.contains(p));
-    Some((source, unread.map(|(_, a)| a.attnum as usize - 1).collect()))
+    Some((scan, unread.map(|(_, a)| a.attnum as usize - 1).collect()))
 }
