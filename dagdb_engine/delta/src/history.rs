@@ -1,6 +1,6 @@
 //! Histories: written frame by frame, read at any tick.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use kernel_simd::crc32c;
 
@@ -182,6 +182,6 @@ impl<'a> History<'a> {
 
     /// A history of nothing, for tests and for new chains.
     pub fn none(interval: u32) -> Vec<u8> {
-        vec![encode_header(interval.max(1))].concat()
+        encode_header(interval.max(1)).to_vec()
     }
 }

@@ -2,8 +2,11 @@
 
 use alloc::{sync::Arc, vec, vec::Vec};
 
-use dagdb_graph::{INPUTS, NodeId};
-use kernel_simd::lookup::{Path, WIDE, Wide, combine, combine_wide};
+use dagdb_graph::{INPUTS, Lut, NodeId};
+use kernel_simd::{
+    lookup::{Path, WIDE, Wide, combine, combine_wide},
+    program::{Program, Scratch},
+};
 use spin::Mutex;
 
 use crate::{
@@ -81,6 +84,19 @@ impl Scenarios {
     }
 }
 
+/// The table that all nodes of a segment share.
+struct Shared {
+    table: u64,
+    program: Program,
+    scratch: Scratch,
+}
+
+impl Shared {
+    fn new(lut: Lut, arity: usize) -> Self {
+        Self { table: lut.0, program: Program::new(lut.0, arity), scratch: Scratch::default() }
+    }
+}
+
 /// The values of a node in the scenarios that are evaluated together.
 trait Lanes: Copy + Send + 'static {
     const WORDS: usize;
@@ -88,6 +104,8 @@ trait Lanes: Copy + Send + 'static {
     fn from_words(words: &[u64]) -> Self;
     fn word(&self, at: usize) -> u64;
     fn apply(path: Path, table: u64, inputs: &[&Self], into: &mut Self);
+    /// The same, of a table that many nodes share.
+    fn run(path: Path, own: &mut Shared, inputs: &[&Self], into: &mut Self);
 }
 
 impl Lanes for u64 {
@@ -113,6 +131,11 @@ impl Lanes for u64 {
         }
         *into = combine(table, words.get(..inputs.len()).unwrap_or(&words));
     }
+
+    #[inline]
+    fn run(path: Path, shared: &mut Shared, inputs: &[&Self], into: &mut Self) {
+        Self::apply(path, shared.table, inputs, into);
+    }
 }
 
 impl Lanes for Wide {
@@ -133,6 +156,11 @@ impl Lanes for Wide {
     #[inline]
     fn apply(path: Path, table: u64, inputs: &[&Self], into: &mut Self) {
         combine_wide(path, table, inputs, into);
+    }
+
+    #[inline]
+    fn run(path: Path, shared: &mut Shared, inputs: &[&Self], into: &mut Self) {
+        shared.program.apply(path, inputs, &mut shared.scratch, into);
     }
 }
 
@@ -170,7 +198,7 @@ impl Question {
     fn segment<L: Lanes>(&self, segment: &Segment, lanes: &mut [L], go_on: &dyn Fn() -> bool) -> Option<()> {
         let (done, rest) = lanes.split_at_mut_checked(segment.first as usize)?;
         let into = rest.get_mut(..segment.len as usize)?;
-        let (arity, own) = match segment.work {
+        let (arity, mut shared) = match segment.work {
             Work::Hold => {
                 for (place, lane) in (segment.first..).zip(into) {
                     *lane = L::all(bits::get(&self.states, place));
@@ -183,7 +211,7 @@ impl Question {
                 }
                 return Some(());
             }
-            Work::Same { arity, lut, .. } => (arity, Some(lut)),
+            Work::Same { arity, lut, .. } => (arity, Some(Shared::new(lut, arity))),
             Work::Own { arity, .. } => (arity, None),
         };
         for (part, into) in into.chunks_mut(SLICE).enumerate() {
@@ -192,13 +220,16 @@ impl Question {
             }
             let first = segment.first + (part * SLICE) as u32;
             for (place, lane) in (first..).zip(into) {
-                let table = own.unwrap_or_else(|| self.layout.tables.get(place)).0;
                 let (sources, _) = self.layout.sources_of(segment, place);
                 let mut inputs = [done.first()?; INPUTS];
                 for (input, &source) in inputs.iter_mut().zip(&sources).take(arity) {
                     *input = done.get(source as usize)?;
                 }
-                L::apply(self.path, table, inputs.get(..arity)?, lane);
+                let inputs = inputs.get(..arity)?;
+                match &mut shared {
+                    Some(shared) => L::run(self.path, shared, inputs, lane),
+                    None => L::apply(self.path, self.layout.tables.get(place).0, inputs, lane),
+                }
             }
         }
         go_on().then_some(())

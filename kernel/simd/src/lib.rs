@@ -12,3 +12,4 @@ extern crate alloc;
 pub mod crc32c;
 pub mod emulation;
 pub mod lookup;
+pub mod program;

@@ -64,7 +64,7 @@ impl Path {
     }
 
     /// This path, or the widest available one below it.
-    fn or_less(self) -> Self {
+    pub(crate) fn or_less(self) -> Self {
         self.min(Self::best())
     }
 }
