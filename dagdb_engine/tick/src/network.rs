@@ -142,6 +142,69 @@ impl Network {
         (id.index() < self.node_count()).then(|| self.truth_at(self.place_of(id)))
     }
 
+    /// The registers that a node feeds.
+    pub fn registers_of(&self, source: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let place = self.place_of(source);
+        self.latches().filter(move |l| l.1 == place).filter_map(|l| self.id_of(l.0))
+    }
+
+    /// Calls for the nodes with ranks from `low` to `high` and values that `truths` wants, in no order. Takes as long as there
+    /// are nodes of those ranks: within a rank, nodes are neighbours and their values neighbouring bits.
+    pub fn for_each_at(
+        &self,
+        (low, high): (u64, u64),
+        truths: &dyn Fn(u8) -> bool,
+        then: &mut dyn FnMut(NodeId, u64),
+    ) {
+        let mut visit = |place: u32, rank: u64| {
+            if truths(self.truth_at(place)) {
+                self.id_of(place).into_iter().for_each(|id| then(id, rank));
+            }
+        };
+        let (zero, one) = (truths(0), truths(1));
+        for s in self.layout.segments.iter().filter(|s| (low..=high).contains(&s.rank)) {
+            let mut place = s.first;
+            while place < s.first + s.len {
+                // Words without a bit that could be wanted are passed over.
+                let word = self.states.get(place as usize / 64).copied().unwrap_or(0);
+                let skip = match (zero, one) {
+                    (false, true) => word == 0,
+                    (true, false) => word == u64::MAX,
+                    _ => false,
+                };
+                if skip && self.codes.is_empty() && place.is_multiple_of(64) {
+                    place += 64;
+                    continue;
+                }
+                if self.overlay.row(place).is_none() {
+                    visit(place, s.rank);
+                }
+                place += 1;
+            }
+        }
+        for (place, row) in self.overlay.rows().filter(|(_, row)| (low..=high).contains(&row.rank)) {
+            visit(place, row.rank);
+        }
+    }
+
+    /// Calls for the nodes whose values are not what they were in an older state of this network.
+    pub fn for_each_change(&self, older: &Self, then: &mut dyn FnMut(NodeId)) {
+        let same_places = Arc::ptr_eq(&self.layout, &older.layout);
+        if !same_places || !self.codes.is_empty() || !older.codes.is_empty() {
+            let ids = (0..self.node_count() as u32).map(NodeId);
+            ids.filter(|&id| self.truth(id) != older.truth(id)).for_each(then);
+            return;
+        }
+        for (n, &word) in self.states.iter().enumerate() {
+            let mut changed = word ^ older.states.get(n).copied().unwrap_or(0);
+            while changed != 0 {
+                let place = n as u32 * 64 + changed.trailing_zeros();
+                changed &= changed - 1;
+                self.id_of(place).into_iter().for_each(&mut *then);
+            }
+        }
+    }
+
     /// The occupied ranks, highest first, with how many nodes they have, as of the latest [`Self::compact`].
     pub fn ranks(&self) -> Vec<(u64, u64)> {
         let mut ranks: Vec<(u64, u64)> = Vec::new();

@@ -87,6 +87,10 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
                 );
             }
             PG_DATABASE => rows.push(database_row(def, FIRST_DATABASE, initial.database)),
+            DAGDB_GRAPH => {
+                let heap = storage.create_relation(t, RelationKind::Heap).map_err(storage_error)?;
+                rows.push(graph_row(def, MAIN_GRAPH, "main", FIRST_ROLE, heap));
+            }
             _ => {}
         }
         fill(storage, t, def, &map, &rows)?;

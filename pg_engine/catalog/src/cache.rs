@@ -229,6 +229,7 @@ impl Catalog {
         }
         let indexes = match kind {
             RelationKind::Table | RelationKind::Toast => self.load_indexes(snapshot, oid, &attributes)?,
+            RelationKind::Virtual => crate::views::ways_in(oid, &attributes),
             _ => Vec::new(),
         };
         Ok(Some(Arc::new(Relation {
@@ -631,6 +632,19 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Of the largest graph: which one a statement is about is known when it runs.
+    fn graph_size(&self, relation: Oid) -> Option<(u64, Option<f64>)> {
+        /// Nodes, or edges, that are as much work to look at as a page.
+        const A_PAGE: u64 = 512;
+        let rows =
+            self.catalog.table(DAGDB_GRAPH).ok()?.scan(&self.catalog.storage, &self.snapshot()).ok()?;
+        let nodes = rows.iter().map(|(_, r)| r.int("graphnodes")).max()?.max(0) as u64;
+        let rows = if relation == DAGDB_EDGES { nodes.saturating_mul(3) } else { nodes };
+        Some((rows.div_ceil(A_PAGE), Some(rows as f64)))
+    }
+}
+
 impl CatalogReader for Reader<'_> {
     fn relation(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Relation>>> {
         let oid = match schema {
@@ -689,6 +703,9 @@ impl CatalogReader for Reader<'_> {
         self.through(get, |s| self.catalog.load_statistics(s, relation, attnum), put)
     }
     fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)> {
+        if matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES) {
+            return self.graph_size(relation.oid);
+        }
         if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
             return None;
         }

@@ -1,12 +1,14 @@
 //! Built-in views: names, numbers and columns as in PostgreSQL, queries our own; and the relations whose rows the engine
 //! computes.
 
-use alloc::vec::Vec;
+use alloc::{string::ToString, sync::Arc, vec::Vec};
 
+use pg_storage::RelId;
 use pg_types::Oid;
 
 use crate::{
     builtin::{rows::*, *},
+    desc::{Attribute, Index, IndexKey, IndexMethod},
     table::Row,
 };
 
@@ -25,6 +27,8 @@ const COMPUTED: &[&str] = &[
     "pg_stat_wal",
     "pg_stat_io",
     "pg_buffercache",
+    "dagdb_nodes",
+    "dagdb_edges",
 ];
 
 /// `pg_authid` rows that every database has.
@@ -46,6 +50,51 @@ pub(crate) const PREDEFINED_ROLES: &[(Oid, &str)] = &[
 /// Is this a relation whose rows are computed?
 pub(crate) fn is_computed(name: &str, schema: Oid) -> bool {
     schema == PG_CATALOG && COMPUTED.contains(&name)
+}
+
+/// Ways into a computed relation, as indexes: what the planner may look up instead of reading all of it. In the order of
+/// their columns, as from a B-tree.
+pub(crate) fn ways_in(relation: Oid, attributes: &[Attribute]) -> Vec<Arc<Index>> {
+    let index = |oid, name: &str, columns: &[&str], unique| {
+        let key = |column: &&str| {
+            let a = attributes.iter().find(|a| a.name == **column)?;
+            Some(IndexKey {
+                attnum: a.attnum,
+                expression: None,
+                ty: a.ty,
+                descending: false,
+                nulls_first: false,
+                carried: false,
+            })
+        };
+        let keys: Vec<IndexKey> = columns.iter().filter_map(key).collect();
+        Arc::new(Index {
+            oid,
+            name: name.to_string(),
+            storage: RelId(0),
+            method: IndexMethod::BTree,
+            key_count: keys.len(),
+            keys,
+            unique,
+            primary: false,
+            predicate: None,
+            deferrable: false,
+            nulls_not_distinct: false,
+            valid: true,
+            fill_factor: None,
+        })
+    };
+    match relation {
+        DAGDB_NODES => Vec::from([
+            index(9977, "dagdb_nodes_id", &["id"], true),
+            index(9978, "dagdb_nodes_rank_truth", &["rank", "truth"], false),
+        ]),
+        DAGDB_EDGES => Vec::from([
+            index(9979, "dagdb_edges_target", &["target"], false),
+            index(9980, "dagdb_edges_source", &["source"], false),
+        ]),
+        _ => Vec::new(),
+    }
 }
 
 /// The views' queries.

@@ -64,6 +64,7 @@ pub struct Outcome {
 pub struct Engine {
     storage: Arc<Storage>,
     catalog: Catalog,
+    graphs: dagdb_store::Cache,
 }
 
 impl Engine {
@@ -83,11 +84,15 @@ impl Engine {
     /// Starts the engine on a bootstrapped volume. Builtin catalog rows made by another release are brought up to date.
     pub fn open(storage: Arc<Storage>) -> Result<Arc<Self>> {
         let catalog = bootstrap::open(&storage)?;
-        Ok(Arc::new(Self { storage, catalog }))
+        Ok(Arc::new(Self { storage, catalog, graphs: dagdb_store::Cache::new() }))
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
+    }
+    /// The graphs at hand.
+    pub(crate) fn graphs(&self) -> &dagdb_store::Cache {
+        &self.graphs
     }
     /// The catalogs.
     pub fn catalog(&self) -> &Catalog {

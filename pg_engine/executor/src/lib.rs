@@ -21,7 +21,7 @@
 //! SQL text (the [`Session`] binds stored expressions), how plans are chosen, the wire protocol.
 //!
 //! # Dependencies
-//! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
+//! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `dagdb_graph`, `dagdb_tick`, `dagdb_store` (graphs), `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
 //! `hashbrown` and `foldhash` (hash tables without std), `memchr` (COPY looks for delimiters sixteen bytes at a time), `log`.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ mod ddl;
 pub mod engine;
 mod expr;
 mod foreign_key;
+mod graph;
 mod host;
 mod keys;
 mod large;

@@ -18,7 +18,7 @@ use alloc::{
 use hashbrown::{HashMap, HashSet};
 use pg_catalog::{
     CatalogReader, Index, IndexMethod, Relation, RelationKind,
-    builtin::{PG_AUTHID, PG_CLASS},
+    builtin::{DAGDB_GRAPH, PG_AUTHID, PG_CLASS},
     storage_error,
 };
 use pg_storage::{Fault, LockMode, Observer, Problem, RelId, Snapshot, Tid};
@@ -124,6 +124,11 @@ impl Classes {
             if row.char("relkind") == b'r' {
                 classes.tables.push((row.oid("oid"), storage));
             }
+        }
+        for row in catalog.find(&snapshot, DAGDB_GRAPH, &[], &[])? {
+            let storage = RelId(row.oid("graphheap"));
+            classes.names.insert(storage, format!("graph {}", row.text("graphname")));
+            classes.named.insert(storage);
         }
         for (oid, storage) in catalog.system_storage() {
             classes.named.insert(storage);

@@ -1,11 +1,11 @@
 //! What the tables compute, called as the executor calls it: answers are PostgreSQL 15's.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_types::{Oid, Result, SqlError, SqlType, Value, Vector, format::FormatSettings, io, oid::*};
 use proptest::prelude::*;
 
-use crate::{EvalContext, Host, Implementation, Rows, cast, registry};
+use crate::{EvalContext, Host, Implementation, Rows, SetReturning, cast, registry};
 
 struct TestHost(FormatSettings);
 
@@ -27,6 +27,9 @@ impl Host for TestHost {
     }
     fn random(&self, buf: &mut [u8]) {
         buf.fill(1);
+    }
+    fn rows(&self, function: Oid, _args: &[Value]) -> Result<Box<dyn SetReturning>> {
+        Err(SqlError::internal(alloc::format!("no rows of {function}")))
     }
     fn call(&self, _function: Oid, _args: &[Value]) -> Result<Value> {
         Err(SqlError::unsupported("a session"))

@@ -21,6 +21,8 @@ pub trait Host {
     /// Calls a function whose implementation needs the catalog, sequences or the session
     /// ([`Implementation::Host`]), by its oid.
     fn call(&self, function: Oid, args: &[Value]) -> Result<Value>;
+    /// The same for functions that yield rows and need the session.
+    fn rows(&self, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>>;
     /// True when the statement was cancelled; long loops ask now and then.
     fn cancelled(&self) -> bool;
 }

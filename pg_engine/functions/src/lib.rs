@@ -27,7 +27,7 @@ pub mod registry;
 #[cfg(test)]
 mod registry_tests;
 mod scalar;
-mod set;
+pub mod set;
 mod table;
 mod tables;
 pub mod types;

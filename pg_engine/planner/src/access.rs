@@ -95,7 +95,7 @@ impl Planner<'_> {
                 e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
             }
         };
-        if !is_heap(&table.relation) {
+        if !has_indexes(&table.relation) {
             return Ok(best);
         }
         let mut best_cost = sort(&best);
@@ -106,7 +106,11 @@ impl Planner<'_> {
             if !ordered && found.used.is_empty() {
                 continue;
             }
-            let only = ordered && self.settings.enable_indexonlyscan && covers(index, table, needed, &found);
+            let stored = table.relation.kind != RelationKind::Virtual;
+            let only = ordered
+                && stored
+                && self.settings.enable_indexonlyscan
+                && covers(index, table, needed, &found);
             for backward in [false, true] {
                 let mut order = index_order(index, &bound, &found, backward);
                 let useful = !wanted.is_empty() && gives(&order, wanted, &found);
@@ -304,7 +308,7 @@ impl Planner<'_> {
         outer: &ColumnSet,
         needed: &ColumnSet,
     ) -> Result<Option<(Sub, Vec<(u32, Expr)>)>> {
-        if !is_heap(&table.relation) || table.relation.indexes.is_empty() {
+        if !has_indexes(&table.relation) || table.relation.indexes.is_empty() {
             return Ok(None);
         }
         let own = ColumnSet::of(table.columns.iter().map(|(c, _)| c.id));
@@ -561,6 +565,7 @@ fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> V
     order
 }
 
-fn is_heap(relation: &pg_catalog::Relation) -> bool {
-    matches!(relation.kind, RelationKind::Table | RelationKind::Toast)
+/// Computed relations may have ways in that look like indexes.
+fn has_indexes(relation: &pg_catalog::Relation) -> bool {
+    matches!(relation.kind, RelationKind::Table | RelationKind::Toast | RelationKind::Virtual)
 }

@@ -1,8 +1,8 @@
 //! Constant folding: immutable functions of constants, and the algebra of AND, OR, NOT.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
-use pg_functions::{EvalContext, Function, FunctionKind, Host, Implementation, Volatility};
+use pg_functions::{EvalContext, Function, FunctionKind, Host, Implementation, SetReturning, Volatility};
 use pg_plan::expr::Expr;
 use pg_types::{Oid, Result, SqlError, SqlType, Value, format::FormatSettings, oid};
 
@@ -27,6 +27,9 @@ impl Host for NoSession {
     }
     fn random(&self, buf: &mut [u8]) {
         buf.fill(0);
+    }
+    fn rows(&self, _function: Oid, _args: &[Value]) -> Result<Box<dyn SetReturning>> {
+        Err(SqlError::internal("rows without a session"))
     }
     fn call(&self, _function: Oid, _args: &[Value]) -> Result<Value> {
         Err(SqlError::internal("no session while planning"))

@@ -8,6 +8,7 @@
 //! The tests make their objects in the database they are given and drop them first, so they can be run again.
 #![forbid(unsafe_code)]
 
+mod graph;
 mod interrupts;
 mod isolation;
 mod large;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         rust::TESTS,
         large::TESTS,
         programs::TESTS,
+        graph::TESTS,
         interrupts::TESTS,
         isolation::TESTS,
         pgbench::TESTS,

@@ -149,6 +149,14 @@ pub const PG_TOAST: Oid = 99;
 pub const PUBLIC: Oid = 2200;
 /// Of information_schema.
 pub const INFORMATION_SCHEMA: Oid = 13207;
+/// `dagdb_graph`: the graphs there are.
+pub const DAGDB_GRAPH: Oid = 9970;
+/// The graph `main`, which a new database has.
+pub const MAIN_GRAPH: Oid = 9974;
+/// `dagdb_nodes`: the current graph's nodes.
+pub const DAGDB_NODES: Oid = 9975;
+/// `dagdb_edges`: the current graph's edges.
+pub const DAGDB_EDGES: Oid = 9976;
 /// The first role, made with the volume.
 pub const FIRST_ROLE: Oid = 10;
 /// The first database.
@@ -237,7 +245,7 @@ mod tests {
 
     #[test]
     fn definitions_are_complete() {
-        assert_eq!(catalogs().len(), 64);
+        assert_eq!(catalogs().len(), 65);
         let class = catalog(PG_CLASS).unwrap();
         assert_eq!(class.columns.len(), 33);
         assert_eq!(class.column("relkind"), Some(16));

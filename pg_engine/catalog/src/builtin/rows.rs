@@ -726,6 +726,18 @@ pub fn role_row(
         .set("rolpassword", verifier.map_or(Value::Null, Value::text))
 }
 
+/// The row of a new graph without nodes.
+pub fn graph_row(def: &'static CatalogDef, oid: Oid, name: &str, owner: Oid, heap: RelId) -> Row {
+    Row::new(def)
+        .set("oid", oid)
+        .set("graphname", name)
+        .set("graphowner", owner)
+        .set("graphheap", heap.0)
+        .set("graphnodes", 0i64)
+        .set("graphticks", 0i64)
+        .set("graphversion", 0i64)
+}
+
 /// The row of a database.
 pub fn database_row(def: &'static CatalogDef, oid: Oid, name: &str) -> Row {
     Row::new(def)

@@ -5,13 +5,14 @@ mod sequences;
 mod session;
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     sync::Arc,
 };
 
 use pg_catalog::{CatalogReader, Reader, Relation, builtin};
-use pg_functions::{Host, registry};
+use pg_functions::{Host, SetReturning, registry};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
 
 use crate::{context::ExecContext, text};
@@ -40,6 +41,9 @@ impl Host for ExecContext<'_> {
     }
     fn call(&self, function: Oid, args: &[Value]) -> Result<Value> {
         call(self, function, args)
+    }
+    fn rows(&self, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+        crate::graph::rows(self, function, args)
     }
     fn cancelled(&self) -> bool {
         self.session.interrupted().is_some()
@@ -87,6 +91,9 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
         return Ok(v);
     }
     if let Some(v) = session::call(cx, f.name, args)? {
+        return Ok(v);
+    }
+    if let Some(v) = crate::graph::call(cx, f.name, args)? {
         return Ok(v);
     }
     let reader = cx.reader()?;

@@ -22,7 +22,7 @@ use pg_plan::{
 };
 use pg_types::{Batch, Result, SqlType};
 
-use crate::{context::Rt, expr::Compiled};
+use crate::{context::Rt, expr::Compiled, graph};
 
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
@@ -164,9 +164,18 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
     let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
     Ok(match &plan.node {
         Node::OneRow => boxed(misc::OneRow::default()),
+        Node::SeqScan { relation, columns, filter, .. } if graph::is_graph(relation) => {
+            boxed(graph::GraphScan::new(relation, None, columns, &plan.types, filter.as_ref(), c)?)
+        }
         Node::SeqScan { relation, columns, filter, .. } => {
             let filter = c.option(filter.as_ref())?;
             scan::seq_scan(relation, columns, filter, &plan.types, c.unread_of(plan))?
+        }
+        Node::IndexScan { relation, index, range, backward, columns, filter, .. }
+            if graph::is_graph(relation) =>
+        {
+            let range = Some((index, range, *backward));
+            boxed(graph::GraphScan::new(relation, range, columns, &plan.types, filter.as_ref(), c)?)
         }
         Node::IndexScan { relation, index, range, backward, only, columns, key, filter, .. } => {
             let mut scan =

@@ -1,5 +1,7 @@
 //! Set-returning functions.
 
+pub mod graph;
+
 use alloc::boxed::Box;
 
 use pg_types::{

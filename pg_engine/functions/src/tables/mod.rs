@@ -38,4 +38,5 @@ static SCALAR: &[&[Function]] = &[
     scalar::session::FUNCTIONS,
     scalar::text::FUNCTIONS,
     set::FUNCTIONS,
+    set::graph::FUNCTIONS,
 ];

@@ -6,7 +6,10 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_catalog::{CatalogReader, Index, Relation};
+use pg_catalog::{
+    CatalogReader, Index, Relation,
+    builtin::{DAGDB_EDGES, DAGDB_NODES},
+};
 use pg_functions::Function;
 use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
@@ -130,14 +133,17 @@ impl Describer<'_> {
                 Ok(names)
             }),
             Node::SeqScan { relation, alias, columns, filter } => {
-                let mut item = self.item(plan, "Seq Scan");
+                let graph = matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES);
+                let mut item = self.item(plan, if graph { "Graph Scan" } else { "Seq Scan" });
                 self.on(&mut item, relation, alias);
                 let names = self.column_names(relation, alias, columns);
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
                 Ok((item, names))
             }
             Node::IndexScan { relation, index, alias, range, backward, only, columns, filter, .. } => {
+                let graph = matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES);
                 let kind = match (*only, *backward) {
+                    _ if graph => "Graph Index Scan",
                     (false, false) => "Index Scan",
                     (false, true) => "Index Scan Backward",
                     (true, false) => "Index Only Scan",

@@ -1,0 +1,176 @@
+//! A graph, where its pieces are, and how changes of it are written.
+
+use alloc::{collections::BTreeSet, sync::Arc, vec, vec::Vec};
+
+use dagdb_graph::{Graph, Node, NodeId, View};
+use dagdb_tick::Network;
+use pg_storage::{RelId, RowOutcome, Snapshot, Storage, Tid, Touched, Transaction};
+
+use crate::{
+    Damage, StoreError,
+    format::{self, Piece, STRUCTURE_NODES, VALUE_NODES},
+};
+
+/// Rows given to the storage at a time.
+const BATCH: usize = 64;
+
+/// A graph as a snapshot sees it. Clones share what is large.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The graph.
+    pub network: Network,
+    structure: Arc<Vec<Tid>>,
+    values: Arc<Vec<Tid>>,
+}
+
+/// Lets others run; false: the work is to end.
+pub type GoOn<'a> = &'a mut dyn FnMut() -> bool;
+
+impl Stored {
+    /// Writes a new graph into its empty heap.
+    pub fn create(
+        graph: &Graph,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        heap: RelId,
+        go_on: GoOn<'_>,
+    ) -> Result<Self, StoreError> {
+        let mut new = Self {
+            network: Network::new(graph),
+            structure: Arc::new(Vec::new()),
+            values: Arc::new(Vec::new()),
+        };
+        new.append(graph, storage, txn, heap, go_on)?;
+        Ok(new)
+    }
+
+    /// Reads a graph of so many nodes.
+    pub fn load(
+        storage: &Arc<Storage>,
+        heap: RelId,
+        snapshot: &Snapshot,
+        nodes: u64,
+        go_on: GoOn<'_>,
+    ) -> Result<Self, StoreError> {
+        let damaged = |what| StoreError::Damaged { heap, what };
+        let count = usize::try_from(nodes).map_err(|_| damaged(Damage::Format))?;
+        let mut graph = Graph::with_nodes(count).map_err(|e| damaged(Damage::Rule(e)))?;
+        let mut structure = vec![Tid::NONE; count.div_ceil(STRUCTURE_NODES)];
+        let mut values = vec![Tid::NONE; count.div_ceil(VALUE_NODES)];
+        let mut scan = storage.heap_scan(heap, snapshot, None)?;
+        let mut wrong = None;
+        loop {
+            let more = scan.next_page(|tid, row| {
+                let place = match format::fill(row, &mut graph) {
+                    Some(Piece::Structure(n)) => structure.get_mut(n as usize),
+                    Some(Piece::Values(n)) => values.get_mut(n as usize),
+                    None => None,
+                };
+                match place {
+                    Some(place) if *place == Tid::NONE => *place = tid,
+                    Some(_) => wrong = Some(Damage::Twice),
+                    None => wrong = Some(Damage::Format),
+                }
+            })?;
+            if let Some(what) = wrong {
+                return Err(damaged(what));
+            }
+            if !more {
+                break;
+            }
+            if !go_on() {
+                return Err(StoreError::Cancelled);
+            }
+        }
+        if structure.contains(&Tid::NONE) || values.contains(&Tid::NONE) {
+            return Err(damaged(Damage::Missing));
+        }
+        graph.validate().map_err(|e| damaged(Damage::Rule(e)))?;
+        Ok(Self { network: Network::new(&graph), structure: Arc::new(structure), values: Arc::new(values) })
+    }
+
+    /// Writes nodes that the heap does not have yet: `graph` is all of it, and its pieces so far are full.
+    fn append(
+        &mut self,
+        graph: &Graph,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        heap: RelId,
+        go_on: GoOn<'_>,
+    ) -> Result<(), StoreError> {
+        let total = (graph.len().div_ceil(STRUCTURE_NODES), graph.len().div_ceil(VALUE_NODES));
+        let mut rows: Vec<Vec<u8>> = Vec::new();
+        for (pieces, of) in [(total.0, true), (total.1, false)] {
+            let mut tids = Vec::with_capacity(pieces);
+            for number in 0..pieces as u32 {
+                let mut row = Vec::new();
+                let piece = if of { Piece::Structure(number) } else { Piece::Values(number) };
+                encode(piece, graph, &mut row);
+                rows.push(row);
+                if rows.len() == BATCH || number as usize + 1 == pieces {
+                    let slices: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+                    storage.heap_insert_many(txn, heap, &slices, &mut tids)?;
+                    rows.clear();
+                    if !go_on() {
+                        return Err(StoreError::Cancelled);
+                    }
+                }
+            }
+            *(if of { &mut self.structure } else { &mut self.values }) = Arc::new(tids);
+        }
+        Ok(())
+    }
+
+    /// Writes the pieces that hold these nodes anew: of `shaped` ones structure, of `valued` ones values. New nodes are in both.
+    pub fn save(
+        &mut self,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        heap: RelId,
+        shaped: impl Iterator<Item = NodeId>,
+        valued: impl Iterator<Item = NodeId>,
+    ) -> Result<(), StoreError> {
+        let mut pieces: BTreeSet<Piece> =
+            shaped.map(|id| Piece::Structure((id.index() / STRUCTURE_NODES) as u32)).collect();
+        pieces.extend(valued.map(|id| Piece::Values((id.index() / VALUE_NODES) as u32)));
+        let mut row = Vec::new();
+        for piece in pieces {
+            row.clear();
+            encode(piece, &self.network, &mut row);
+            let (tids, number) = match piece {
+                Piece::Structure(n) => (Arc::make_mut(&mut self.structure), n as usize),
+                Piece::Values(n) => (Arc::make_mut(&mut self.values), n as usize),
+            };
+            if let Some(tid) = tids.get_mut(number) {
+                match storage.heap_update(txn, heap, *tid, &row, Touched::Nothing)? {
+                    RowOutcome::Done { tid: new, .. } => *tid = new,
+                    _ => return Err(StoreError::Changed),
+                }
+            } else if tids.len() == number {
+                tids.push(storage.heap_insert(txn, heap, &row)?);
+            } else {
+                return Err(StoreError::Damaged { heap, what: Damage::Missing });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        let tids = self.structure.len() + self.values.len();
+        self.network.memory().total() + tids * size_of::<Tid>()
+    }
+}
+
+fn encode(piece: Piece, graph: &impl View, out: &mut Vec<u8>) {
+    let first = piece.first();
+    let end = graph.node_count().min(first + piece.capacity());
+    let nodes = (first.min(end)..end).map(|id| graph.node(NodeId(id as u32)).unwrap_or_default());
+    match piece {
+        Piece::Structure(number) => format::put_structure(number, nodes, out),
+        Piece::Values(number) => {
+            let values: Vec<u8> = nodes.map(|n: Node| n.truth).collect();
+            format::put_values(number, &values, out);
+        }
+    }
+}

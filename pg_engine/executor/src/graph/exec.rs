@@ -1,0 +1,197 @@
+//! `dagdb_exec`: commands of the graph language.
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+use dagdb_graph::{Compose, Edit, Node, NodeId, View};
+use dagdb_language::{Command, Gate, Predicate, SyntaxError, parse};
+use dagdb_tick::Network;
+use pg_types::{Result, SqlError, SqlState, Value};
+
+use super::{
+    edit::edit,
+    functions::{node_row, reach, status, tick, tick_network, validate},
+    lut_value, node_id, read_now,
+};
+use crate::context::ExecContext;
+
+/// Nodes between questions whether to go on.
+const SLICE: u32 = 4096;
+
+type Rows = Vec<Vec<Value>>;
+
+fn syntax_error(e: &SyntaxError) -> SqlError {
+    let state = e.sqlstate().as_bytes().try_into().map_or(SqlState::SYNTAX_ERROR, SqlState);
+    let error = SqlError::new(state, format!("{e}"));
+    match e.expected() {
+        Some(expected) => error.detail(format!("At byte {} of the command; expected {expected}.", e.at + 1)),
+        None => error.detail(format!("At byte {} of the command.", e.at + 1)),
+    }
+}
+
+/// A row that is only a message.
+fn message(text: String) -> Rows {
+    vec![vec![Value::Null, Value::Null, Value::Null, Value::Null, Value::Text(text.into())]]
+}
+
+fn id(node: u64) -> Result<NodeId> {
+    node_id(i64::try_from(node).unwrap_or(i64::MAX))
+}
+
+/// Nodes with a row each.
+fn node_rows(nodes: impl Iterator<Item = (NodeId, Node)>) -> Rows {
+    nodes
+        .map(|(id, node)| {
+            let mut row = node_row(id, &node);
+            row.push(Value::Null);
+            row
+        })
+        .collect()
+}
+
+/// The nodes that a test of rank and a predicate leave.
+fn select(
+    cx: &ExecContext<'_>,
+    network: &Network,
+    ranks: impl Fn(u64) -> bool,
+    predicate: Option<&Predicate>,
+) -> Result<Rows> {
+    let mut found = Vec::new();
+    for id in 0..network.node_count() as u32 {
+        if id % SLICE == 0 {
+            cx.checkpoint()?;
+        }
+        let Some(node) = network.node(NodeId(id)) else { continue };
+        let wanted = predicate.is_none_or(|p| p.matches(node.truth, node.rank, node.kind.code()));
+        if wanted && ranks(node.rank) {
+            found.push((NodeId(id), node));
+        }
+    }
+    Ok(node_rows(found.into_iter()))
+}
+
+/// Runs a command; the rows of `dagdb_exec`.
+pub(super) fn exec(cx: &ExecContext<'_>, text: &str) -> Result<Rows> {
+    let command = parse(text).map_err(|e| syntax_error(&e))?;
+    let one = |verb: &str, e: Edit| edit(cx, verb, &[e]);
+    Ok(match &command {
+        Command::Status => message(status(&*read_now(cx)?)),
+        Command::GraphInfo => message(info(cx, &read_now(cx)?.network)?),
+        Command::Validate => message(validate(cx)?),
+        Command::Tick(n) => message(tick(cx, i64::try_from(*n).unwrap_or(i64::MAX))?),
+        Command::Eval { predicate, ranks } => {
+            tick_network(cx, 1, |_, _| ())?;
+            let (low, high) = ranks.map_or((0, 0), |(a, b)| (a.min(b), a.max(b)));
+            select(cx, &read_now(cx)?.network, |r| (low..=high).contains(&r), predicate.as_ref())?
+        }
+        Command::Nodes { rank, predicate } => {
+            let wanted = |r| rank.is_none_or(|rank| rank == r);
+            select(cx, &read_now(cx)?.network, wanted, predicate.as_ref())?
+        }
+        Command::Select { truth, ranks } => {
+            let stored = read_now(cx)?;
+            let all = select(cx, &stored.network, |r| (ranks.low..=ranks.high).contains(&r), None)?;
+            let wanted = Value::Int2(i16::from(*truth));
+            all.into_iter().filter(|row| row.get(2) == Some(&wanted)).collect()
+        }
+        Command::Traverse { from, depth } => {
+            let stored = read_now(cx)?;
+            let reached = reach(cx, &stored.network, id(*from)?, Some(*depth), false)?;
+            node_rows(reached.into_iter().filter_map(|(id, _)| Some((id, stored.network.node(id)?))))
+        }
+        Command::BfsDepths { from, backward } => depths(cx, *from, None, *backward)?,
+        Command::Ancestry { from, depth } => depths(cx, *from, Some(*depth), true)?,
+        Command::GetTruth { node } => {
+            let stored = read_now(cx)?;
+            let found = stored.network.existing(id(*node)?).map_err(super::graph_error)?;
+            message(format!("OK GET node={node} truth={}", found.truth))
+        }
+        Command::SetTruth { node, truth } => {
+            one("SET", Edit::SetTruth(id(*node)?, *truth))?;
+            message(format!("OK SET node={node} truth={truth}"))
+        }
+        Command::SetRank { node, rank } => {
+            one("SET", Edit::SetRank(id(*node)?, *rank))?;
+            message(format!("OK SET node={node} rank={rank}"))
+        }
+        Command::SetLut { node, lut } => {
+            one("SET", Edit::SetLut(id(*node)?, *lut))?;
+            message(format!("OK SET node={node} lut=0x{:016X}", lut.0))
+        }
+        Command::Connect { back, from, to } => {
+            let (source, target) = (id(*from)?, id(*to)?);
+            let (what, e) = match back {
+                false => ("CONNECT", Edit::Connect { source, target }),
+                true => ("CONNECT BACK", Edit::ConnectBack { source, target }),
+            };
+            one(what, e)?;
+            message(format!("OK {what} from={from} to={to}"))
+        }
+        Command::Clear { back: false, node } => {
+            one("CLEAR", Edit::Clear(id(*node)?))?;
+            message(format!("OK CLEAR node={node} edges"))
+        }
+        Command::Clear { back: true, node } => {
+            one("CLEAR", Edit::ClearBack(id(*node)?))?;
+            message(format!("OK CLEAR node={node} back_edges"))
+        }
+        Command::Compose { gate, first, second, into } => compose(cx, *gate, *first, *second, *into)?,
+        other => return Err(refused(other)),
+    })
+}
+
+fn depths(cx: &ExecContext<'_>, from: u64, limit: Option<u64>, backward: bool) -> Result<Rows> {
+    let stored = read_now(cx)?;
+    let reached = reach(cx, &stored.network, id(from)?, limit, backward)?;
+    Ok(reached
+        .into_iter()
+        .filter_map(|(id, depth)| {
+            let mut row = node_row(id, &stored.network.node(id)?);
+            row.push(Value::Text(format!("depth={depth}").into()));
+            Some(row)
+        })
+        .collect())
+}
+
+fn compose(cx: &ExecContext<'_>, gate: Gate, first: u64, second: Option<u64>, into: u64) -> Result<Rows> {
+    let a = id(first)?;
+    let b = second.map(id).transpose()?.unwrap_or(a);
+    let (name, how) = match gate {
+        Gate::And => ("AND", Compose::And(a, b)),
+        Gate::Or => ("OR", Compose::Or(a, b)),
+        Gate::Xor => ("XOR", Compose::Xor(a, b)),
+        Gate::Not => ("NOT", Compose::Not(a)),
+    };
+    edit(cx, "COMPOSE", &[Edit::Compose { how, target: id(into)? }])?;
+    let Value::Text(lut) = lut_value(how.lut()) else { return Ok(Vec::new()) };
+    let second = second.map_or_else(String::new, |s| format!(" src2={s}"));
+    Ok(message(format!("OK COMPOSE op={name} src1={first}{second} dst={into} lut={lut}")))
+}
+
+/// Numbers of nodes by rank.
+fn info(cx: &ExecContext<'_>, network: &Network) -> Result<String> {
+    let mut ranks = alloc::collections::BTreeMap::new();
+    let mut set = 0u64;
+    for id in 0..network.node_count() as u32 {
+        if id % SLICE == 0 {
+            cx.checkpoint()?;
+        }
+        if let Some(node) = network.node(NodeId(id)) {
+            *ranks.entry(node.rank).or_insert(0u64) += 1;
+            set += u64::from(node.truth == 1);
+        }
+    }
+    let mut text = format!("OK GRAPH nodes={} true={set}", network.node_count());
+    for (rank, count) in ranks.iter().take(64) {
+        text.push_str(&format!(" r{rank}={count}"));
+    }
+    if ranks.len() > 64 {
+        text.push_str(&format!(" and {} further ranks", ranks.len() - 64));
+    }
+    Ok(text)
+}
+
+fn refused(command: &Command) -> SqlError {
+    let text = format!("{command}");
+    let verb: Vec<&str> = text.split(' ').take(1).collect();
+    SqlError::unsupported(format!("graph command {}", verb.concat()))
+}

@@ -1,0 +1,256 @@
+//! The functions whose names begin with `dagdb_`.
+
+use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec, vec::Vec};
+
+use dagdb_graph::{Edit, Node, NodeId, View};
+use dagdb_store::Stored;
+use dagdb_tick::{Alone, Network, TickError, Ticked};
+use pg_functions::{
+    EvalContext, SetReturning,
+    set::graph::{ANCESTRY, BFS_DEPTHS, EXEC, RANK, TRAVERSE},
+};
+use pg_types::{Batch, Oid, Result, SqlError, SqlState, SqlType, Value, oid, vector::BATCH_ROWS};
+
+use super::{
+    change, create, current, drop_graph,
+    edit::{edit, inputs, truth},
+    go_on, graph_error, interrupted, lut, node_id, rank, rank_value, read_now,
+};
+use crate::context::ExecContext;
+
+fn int(args: &[Value], n: usize) -> i64 {
+    match args.get(n) {
+        Some(Value::Int8(i)) => *i,
+        Some(Value::Int4(i)) => i64::from(*i),
+        Some(Value::Int2(i)) => i64::from(*i),
+        _ => 0,
+    }
+}
+
+fn text(args: &[Value], n: usize) -> &str {
+    match args.get(n) {
+        Some(Value::Text(s)) => s,
+        _ => "",
+    }
+}
+
+fn node(args: &[Value], n: usize) -> Result<NodeId> {
+    node_id(int(args, n))
+}
+
+fn rank_at(args: &[Value], n: usize) -> Result<u64> {
+    match args.get(n) {
+        Some(Value::Numeric(r)) => rank(r),
+        _ => Ok(0),
+    }
+}
+
+/// Computes a function that yields one value; `None`: it is not about graphs.
+pub(crate) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
+    let Some(name) = function.strip_prefix("dagdb_") else { return Ok(None) };
+    let one = |e: Edit| edit(cx, &format!("{function}()"), &[e]);
+    Ok(Some(match name {
+        "status" => Value::Text(status(&*read_now(cx)?).into()),
+        "tick" => Value::Text(tick(cx, int(args, 0))?.into()),
+        "validate" => Value::Text(validate(cx)?.into()),
+        "create_graph" => {
+            create(cx, text(args, 0), int(args, 1))?;
+            Value::Null
+        }
+        "drop_graph" => {
+            drop_graph(cx, text(args, 0))?;
+            Value::Null
+        }
+        "add_node" => {
+            if args.iter().take(2).any(Value::is_null) {
+                return Ok(Some(Value::Null));
+            }
+            let node = Node {
+                rank: rank_at(args, 0)?,
+                lut: lut(text(args, 1))?,
+                inputs: inputs(args.get(2))?,
+                ..Node::default()
+            };
+            one(Edit::Add(node))?.map_or(Value::Null, |id| Value::Int8(i64::from(id.0)))
+        }
+        "connect" => done(one(Edit::Connect { source: node(args, 0)?, target: node(args, 1)? })?),
+        "connect_back" => done(one(Edit::ConnectBack { source: node(args, 0)?, target: node(args, 1)? })?),
+        "set_truth" => done(one(Edit::SetTruth(node(args, 0)?, truth(int(args, 1))?))?),
+        "set_rank" => done(one(Edit::SetRank(node(args, 0)?, rank_at(args, 1)?))?),
+        "set_lut" => done(one(Edit::SetLut(node(args, 0)?, lut(text(args, 1))?))?),
+        "clear" => done(one(Edit::Clear(node(args, 0)?))?),
+        "clear_back" => done(one(Edit::ClearBack(node(args, 0)?))?),
+        _ => return Ok(None),
+    }))
+}
+
+/// `void`.
+fn done(_: Option<NodeId>) -> Value {
+    Value::text("")
+}
+
+pub(super) fn status(stored: &Stored) -> String {
+    let network = &stored.network;
+    let ranks = network.ranks();
+    format!(
+        "OK STATUS nodes={} ticks={} backend={:?} ranks={} maxRank={} memory={}",
+        network.node_count(),
+        network.ticks(),
+        network.path(),
+        ranks.len(),
+        ranks.first().map_or(0, |r| r.0),
+        stored.memory(),
+    )
+}
+
+/// Checks the graph's invariants anew.
+pub(super) fn validate(cx: &ExecContext<'_>) -> Result<String> {
+    let stored = read_now(cx)?;
+    stored.network.to_graph().and_then(|g| g.validate()).map_err(graph_error)?;
+    Ok(format!("OK VALIDATE nodes={}", stored.network.node_count()))
+}
+
+pub(super) fn tick(cx: &ExecContext<'_>, count: i64) -> Result<String> {
+    let count = u64::try_from(count).ok().filter(|&n| n > 0).ok_or_else(|| {
+        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "the number of ticks must be greater than zero")
+    })?;
+    let begun = platform::time::monotonic();
+    tick_network(cx, count, |network, ticked| {
+        let elapsed = platform::time::monotonic().saturating_sub(begun).as_secs_f64() * 1e3;
+        format!("OK TICK {} elapsed={elapsed:.3}ms total={}", ticked.ticks, network.ticks())
+    })
+}
+
+/// Ticks; `then` says what to answer.
+pub(super) fn tick_network<T>(
+    cx: &ExecContext<'_>,
+    count: u64,
+    then: impl FnOnce(&Network, &Ticked) -> T,
+) -> Result<T> {
+    change(cx, "dagdb_tick()", |stored, changed| {
+        let ticked = stored.network.tick(count, &Alone, &|| go_on(cx));
+        let ticked = ticked.map_err(|TickError::Cancelled { .. }| interrupted(cx))?;
+        changed.valued = true;
+        Ok(then(&stored.network, &ticked))
+    })
+}
+
+fn depth(args: &[Value], n: usize) -> Result<u64> {
+    u64::try_from(int(args, n))
+        .map_err(|_| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "the depth must not be negative"))
+}
+
+/// Rows that are all at hand.
+struct Rows {
+    types: Vec<SqlType>,
+    rows: VecDeque<Vec<Value>>,
+}
+
+impl SetReturning for Rows {
+    fn next(&mut self, _ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let some: Vec<Vec<Value>> = self.rows.drain(..self.rows.len().min(BATCH_ROWS)).collect();
+        Batch::from_rows(&self.types, &some).map(Some)
+    }
+}
+
+/// Starts a function that yields rows.
+pub(crate) fn rows(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let types = |t: &[Oid]| t.iter().map(|&t| SqlType::new(t)).collect();
+    let node_types = [oid::INT8, oid::NUMERIC, oid::INT2, oid::INT2, oid::INT8];
+    let (types, rows) = match function {
+        EXEC => {
+            let mut types: Vec<SqlType> = types(node_types.get(..4).unwrap_or(&[]));
+            types.push(SqlType::new(oid::TEXT));
+            (types, super::exec::exec(cx, text(args, 0))?.into())
+        }
+        RANK => {
+            let wanted = rank_at(args, 0)?;
+            let stored = read_now(cx)?;
+            let network = &stored.network;
+            let ids = (0..network.node_count() as u32).map(NodeId);
+            let rows =
+                ids.filter_map(|id| network.node(id).filter(|n| n.rank == wanted).map(|n| node_row(id, &n)));
+            (types(node_types.get(..4).unwrap_or(&[])), rows.collect())
+        }
+        TRAVERSE => {
+            let (from, depth) = (node(args, 0)?, depth(args, 1)?);
+            let stored = read_now(cx)?;
+            let reached = reach(cx, &stored.network, from, Some(depth), false)?;
+            let rows = reached.into_iter().filter_map(|(id, depth)| {
+                let mut row = node_row(id, &stored.network.node(id)?);
+                row.push(Value::Int8(depth as i64));
+                Some(row)
+            });
+            (types(&node_types), rows.collect())
+        }
+        ANCESTRY | BFS_DEPTHS => {
+            let backward = function == ANCESTRY || matches!(args.get(1), Some(Value::Bool(true)));
+            let limit = if function == ANCESTRY { Some(depth(args, 1)?) } else { None };
+            let stored = read_now(cx)?;
+            let reached = reach(cx, &stored.network, node(args, 0)?, limit, backward)?;
+            let rows =
+                reached.into_iter().map(|(id, d)| vec![Value::Int8(i64::from(id.0)), Value::Int8(d as i64)]);
+            (types(&[oid::INT8, oid::INT8]), rows.collect())
+        }
+        _ => {
+            return Err(SqlError::unsupported(format!(
+                "function with number {function} on graph {}",
+                current(cx)
+            )));
+        }
+    };
+    Ok(Box::new(Rows { types, rows }))
+}
+
+pub(super) fn node_row(id: NodeId, node: &Node) -> Vec<Value> {
+    vec![
+        Value::Int8(i64::from(id.0)),
+        rank_value(node.rank),
+        Value::Int2(i16::from(node.truth)),
+        Value::Int2(i16::from(node.kind.code())),
+    ]
+}
+
+/// Breadth first from a node, along its inputs and, unless `backward`, to its readers too; with distances.
+pub(super) fn reach(
+    cx: &ExecContext<'_>,
+    network: &Network,
+    from: NodeId,
+    limit: Option<u64>,
+    backward: bool,
+) -> Result<Vec<(NodeId, u64)>> {
+    network.existing(from).map_err(graph_error)?;
+    let mut seen = vec![false; network.node_count()];
+    let mut reached = vec![(from, 0)];
+    if let Some(s) = seen.get_mut(from.index()) {
+        *s = true;
+    }
+    let mut at = 0;
+    while let Some(&(id, depth)) = reached.get(at) {
+        at += 1;
+        if at % 4096 == 0 {
+            cx.checkpoint()?;
+        }
+        if limit.is_some_and(|l| depth >= l) {
+            break;
+        }
+        let mut visit = |next: NodeId| {
+            if let Some(s) = seen.get_mut(next.index())
+                && !*s
+            {
+                *s = true;
+                reached.push((next, depth + 1));
+            }
+        };
+        if let Some(node) = network.node(id) {
+            node.sources().for_each(&mut visit);
+        }
+        if !backward {
+            network.for_each_reader(id, &mut visit);
+        }
+    }
+    Ok(reached)
+}

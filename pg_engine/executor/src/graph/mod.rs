@@ -1,0 +1,288 @@
+//! Graphs as SQL sees them: rows of `dagdb_graph` name them, `dagdb_store` keeps what they are.
+//!
+//! Statements look at and change the *current* graph, which the setting `dagdb.graph` names (`main` unless it is set). Readers
+//! use their statement's snapshot. A writer locks the graph until its transaction ends, works on a copy (which shares what is
+//! large), writes the pieces that differ and a new version number into the graph's row.
+
+mod edit;
+mod exec;
+mod functions;
+mod scan;
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use dagdb_graph::{GraphError, Lut, NodeId};
+use dagdb_store::{StoreError, Stored};
+use pg_catalog::{
+    builtin::{DAGDB_GRAPH, rows::graph_row},
+    storage_error,
+    table::{CatalogTable, Row},
+};
+use pg_storage::{LockMode, RelId, RelationKind, Snapshot, Tid};
+use pg_types::{Oid, Result, SqlError, SqlState, Value, numeric::Numeric};
+
+use crate::context::ExecContext;
+
+pub(crate) use functions::{call, rows};
+pub(crate) use scan::{GraphScan, is_graph};
+
+/// The setting that names the current graph.
+const CURRENT: &str = "dagdb.graph";
+/// The current graph unless the setting says otherwise.
+const MAIN: &str = "main";
+/// The longest name, as of any object.
+const NAME_BYTES: usize = 63;
+
+/// A graph's row.
+struct Entry {
+    oid: Oid,
+    heap: RelId,
+    nodes: u64,
+    version: i64,
+    tid: Tid,
+    row: Row,
+}
+
+/// A graph's error as clients see it.
+fn graph_error(e: GraphError) -> SqlError {
+    let state = match e {
+        GraphError::NoSuchNode { .. } | GraphError::SourceOutOfRange { .. } => {
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE
+        }
+        GraphError::NoFreeInput { .. } | GraphError::TooManyNodes { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+        GraphError::DuplicateSource { .. } => SqlState::UNIQUE_VIOLATION,
+        GraphError::UnknownKind { .. } => SqlState::INVALID_PARAMETER_VALUE,
+        GraphError::RankOrder { .. }
+        | GraphError::SelfLoop { .. }
+        | GraphError::InputOfRegister { .. }
+        | GraphError::RegisterWithInputs { .. }
+        | GraphError::SecondBackEdge { .. } => SqlState::CHECK_VIOLATION,
+    };
+    SqlError::new(state, format!("{e}"))
+}
+
+/// The store's error; one that ended the work because the caller asked for it is what the caller says.
+fn store_error(e: StoreError, cx: &ExecContext<'_>) -> SqlError {
+    match e {
+        StoreError::Storage(e) => storage_error(e),
+        StoreError::Changed => SqlError::new(SqlState::SERIALIZATION_FAILURE, format!("{e}")),
+        StoreError::Damaged { .. } => SqlError::new(SqlState::DATA_CORRUPTED, format!("{e}")),
+        StoreError::Cancelled => interrupted(cx),
+    }
+}
+
+fn interrupted(cx: &ExecContext<'_>) -> SqlError {
+    cx.session
+        .interrupted()
+        .unwrap_or_else(|| SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+}
+
+fn no_such_graph(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_OBJECT, format!("graph \"{name}\" does not exist"))
+}
+
+/// The current graph's name.
+fn current(cx: &ExecContext<'_>) -> String {
+    cx.session.setting(CURRENT).filter(|name| !name.is_empty()).unwrap_or_else(|| MAIN.into())
+}
+
+fn table<'a>(cx: &'a ExecContext<'_>) -> Result<&'a Arc<CatalogTable>> {
+    cx.engine.catalog().table(DAGDB_GRAPH)
+}
+
+fn find(cx: &ExecContext<'_>, snapshot: &Snapshot, name: &str) -> Result<Option<Entry>> {
+    let found = table(cx)?.find(cx.engine.storage(), snapshot, &["graphname"], &[Value::text(name)])?;
+    Ok(found.into_iter().next().map(|(tid, row)| Entry {
+        oid: row.oid("oid"),
+        heap: RelId(row.oid("graphheap")),
+        nodes: row.int("graphnodes").max(0) as u64,
+        version: row.int("graphversion"),
+        tid,
+        row,
+    }))
+}
+
+/// Lets others run; says whether the statement is to go on.
+fn go_on(cx: &ExecContext<'_>) -> bool {
+    platform::task::checkpoint();
+    cx.session.interrupted().is_none()
+}
+
+fn load(cx: &ExecContext<'_>, entry: &Entry, snapshot: &Snapshot) -> Result<Arc<Stored>> {
+    let cache = cx.engine.graphs();
+    if let Some(stored) = cache.get(entry.heap, entry.version) {
+        return Ok(stored);
+    }
+    let storage = cx.engine.storage();
+    let mut stored = Stored::load(storage, entry.heap, snapshot, entry.nodes, &mut || go_on(cx))
+        .map_err(|e| store_error(e, cx))?;
+    stored.network.index_readers();
+    stored.network.set_ticks(entry.row.int("graphticks").max(0) as u64);
+    let stored = Arc::new(stored);
+    cache.put(entry.heap, entry.version, stored.clone());
+    Ok(stored)
+}
+
+/// The current graph as a snapshot sees it.
+fn read(cx: &ExecContext<'_>, snapshot: &Snapshot) -> Result<Arc<Stored>> {
+    let name = current(cx);
+    let entry = find(cx, snapshot, &name)?.ok_or_else(|| no_such_graph(&name))?;
+    load(cx, &entry, snapshot)
+}
+
+/// The current graph as a function sees it that is called now: with what this statement's earlier calls changed.
+fn read_now(cx: &ExecContext<'_>) -> Result<Arc<Stored>> {
+    let snapshot = cx.txn.borrow_mut().snapshot();
+    read(cx, &snapshot)
+}
+
+/// What a change did.
+#[derive(Default)]
+struct Changed {
+    /// Nodes with another row than before, new ones among them.
+    shaped: Vec<NodeId>,
+    /// Values may have changed.
+    valued: bool,
+}
+
+/// Changes the current graph. If `work` fails nothing has changed.
+fn change<T>(
+    cx: &ExecContext<'_>,
+    command: &str,
+    work: impl FnOnce(&mut Stored, &mut Changed) -> Result<T>,
+) -> Result<T> {
+    let name = current(cx);
+    let (entry, snapshot) = lock(cx, command, &name, LockMode::ShareUpdateExclusive)?;
+    let old = load(cx, &entry, &snapshot)?;
+    let mut new = Stored::clone(&old);
+    let mut changed = Changed::default();
+    let value = work(&mut new, &mut changed)?;
+    let ticks = new.network.ticks() as i64;
+    if changed.shaped.is_empty() && !changed.valued && ticks == entry.row.int("graphticks") {
+        return Ok(value);
+    }
+    let mut valued = Vec::new();
+    if changed.valued {
+        new.network.for_each_change(&old.network, &mut |id| valued.push(id));
+    }
+    let nodes = dagdb_graph::View::node_count(&new.network) as i64;
+    let mut version = [0; 8];
+    platform::entropy::fill(&mut version);
+    let version = i64::from_le_bytes(version);
+    let storage = cx.engine.storage();
+    let mut txn = cx.txn.borrow_mut();
+    new.save(storage, txn.storage(), entry.heap, changed.shaped.into_iter(), valued.into_iter())
+        .map_err(|e| store_error(e, cx))?;
+    let row =
+        entry.row.clone().set("graphnodes", nodes).set("graphticks", ticks).set("graphversion", version);
+    let updated = table(cx)?.update(storage, txn.storage(), entry.tid, &entry.row, &row);
+    updated.map_err(|e| match e.state() {
+        // Of the row: someone changed the graph after this transaction's snapshot was taken.
+        SqlState::INTERNAL_ERROR => store_error(StoreError::Changed, cx),
+        _ => e,
+    })?;
+    txn.storage().next_command();
+    cx.engine.graphs().put(entry.heap, version, Arc::new(new));
+    Ok(value)
+}
+
+/// Locks a graph until the transaction ends; gives its row as it is then.
+fn lock(cx: &ExecContext<'_>, command: &str, name: &str, mode: LockMode) -> Result<(Entry, Snapshot)> {
+    let mut txn = cx.txn.borrow_mut();
+    txn.check_writable(command)?;
+    let snapshot = txn.snapshot();
+    let entry = find(cx, &snapshot, name)?.ok_or_else(|| no_such_graph(name))?;
+    cx.engine.lock(&mut txn, entry.oid, mode)?;
+    let snapshot = txn.snapshot();
+    let entry = find(cx, &snapshot, name)?.ok_or_else(|| no_such_graph(name))?;
+    Ok((entry, snapshot))
+}
+
+/// A new graph of so many nodes, all of rank 0 and false.
+fn create(cx: &ExecContext<'_>, name: &str, nodes: i64) -> Result<()> {
+    let mut txn = cx.txn.borrow_mut();
+    txn.check_writable("dagdb_create_graph()")?;
+    if name.is_empty() || name.len() > NAME_BYTES {
+        let text = format!("a graph's name has 1 to {NAME_BYTES} bytes");
+        return Err(SqlError::new(SqlState::INVALID_NAME, text));
+    }
+    let nodes = u32::try_from(nodes).map_err(|_| {
+        SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("a graph cannot have {nodes} nodes"))
+    })?;
+    let snapshot = txn.snapshot();
+    if find(cx, &snapshot, name)?.is_some() {
+        return Err(duplicate(name));
+    }
+    // What the graph and its pieces take while they are written.
+    let needed = (nodes as usize).saturating_mul(2 * dagdb_store::BYTES_A_NODE);
+    if needed > cx.session.memory_limit() {
+        return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
+            .detail(format!("A graph of {nodes} nodes needs {needed} bytes.")));
+    }
+    let storage = cx.engine.storage();
+    let heap = storage.create_relation(txn.storage(), RelationKind::Heap).map_err(storage_error)?;
+    let table = table(cx)?;
+    let row = graph_row(table.def, cx.engine.catalog().new_oid()?, name, cx.session.user(), heap);
+    let row = row.set("graphnodes", i64::from(nodes));
+    table.insert(storage, txn.storage(), &row).map_err(|e| match e.state() {
+        SqlState::UNIQUE_VIOLATION => duplicate(name),
+        _ => e,
+    })?;
+    let graph = dagdb_graph::Graph::with_nodes(nodes as usize).map_err(graph_error)?;
+    Stored::create(&graph, storage, txn.storage(), heap, &mut || go_on(cx))
+        .map_err(|e| store_error(e, cx))?;
+    txn.storage().next_command();
+    Ok(())
+}
+
+fn duplicate(name: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_OBJECT, format!("graph \"{name}\" already exists"))
+}
+
+fn drop_graph(cx: &ExecContext<'_>, name: &str) -> Result<()> {
+    let (entry, _) = lock(cx, "dagdb_drop_graph()", name, LockMode::AccessExclusive)?;
+    let storage = cx.engine.storage();
+    let mut txn = cx.txn.borrow_mut();
+    table(cx)?.delete(storage, txn.storage(), entry.tid)?;
+    storage.drop_relation(txn.storage(), entry.heap).map_err(storage_error)?;
+    txn.storage().next_command();
+    Ok(())
+}
+
+/// A node's id, from SQL.
+fn node_id(n: i64) -> Result<NodeId> {
+    u32::try_from(n)
+        .map(NodeId)
+        .map_err(|_| SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("node {n} does not exist")))
+}
+
+/// A rank, from SQL.
+fn rank(n: &Numeric) -> Result<u64> {
+    n.to_i128().and_then(|r| u64::try_from(r).ok()).ok_or_else(|| {
+        SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("rank {n} is out of range"))
+            .detail("Ranks are whole numbers from 0 to 18446744073709551615.")
+    })
+}
+
+/// A rank, for SQL.
+fn rank_value(rank: u64) -> Value {
+    Value::Numeric(Numeric::from(i128::from(rank)))
+}
+
+/// A table, by a name or as 16 hexadecimal digits after `0x`.
+fn lut(text: &str) -> Result<Lut> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let hex = digits.filter(|d| (1..=16).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_hexdigit()));
+    match hex {
+        Some(d) => u64::from_str_radix(d, 16).ok().map(Lut),
+        None => Lut::from_name(text),
+    }
+    .ok_or_else(|| {
+        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("lookup table \"{text}\" is not known"))
+            .hint("Use a name such as AND6, OR3 or MAJ6, or 0x and up to 16 hexadecimal digits.")
+    })
+}
+
+fn lut_value(lut: Lut) -> Value {
+    Value::Text(format!("0x{:016X}", lut.0).into())
+}
