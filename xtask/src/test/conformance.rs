@@ -30,7 +30,6 @@ const WANTING: [(&str, &str); 19] = [
     ("partition-concurrent-attach", "partitions"),
     ("partition-key-update-2", "partitions"),
     ("plpgsql-toast", "PL/pgSQL"),
-    ("predicate-hash", "hash indexes"),
     ("reindex-concurrently-toast", "relations of large values with names of their own"),
     ("ri-trigger", "CREATE FUNCTION"),
     ("serializable-parallel-3", "the storage parameter parallel_workers"),
