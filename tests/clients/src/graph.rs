@@ -147,11 +147,15 @@ fn transactions(url: &Url) -> Outcome {
 fn sessions(url: &Url) -> Outcome {
     let mut c = with_graph(url, "client_sessions")?;
     small(&mut c)?;
-    let threads: Vec<_> = (0..300)
-        .map(|_| {
-            let text = url.text.clone();
+    // They are opened one by one and work at the same time.
+    let mut clients = Vec::new();
+    for _ in 0..300 {
+        clients.push(Client::connect(&url.text, NoTls)?);
+    }
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|mut c| {
             thread::spawn(move || -> Result<usize, postgres::Error> {
-                let mut c = Client::connect(&text, NoTls)?;
                 c.batch_execute("SET dagdb.graph = 'client_sessions'; SELECT * FROM dagdb_exec('STATUS')")?;
                 c.batch_execute("SELECT * FROM dagdb_exec('TICK 100')")?;
                 Ok(c.query("SELECT * FROM dagdb_exec('NODES AT RANK 2')", &[])?.len())
