@@ -37,6 +37,19 @@ fn graphs_are_there_after_a_restart() {
     assert_eq!(db.query("SELECT truth FROM dagdb_nodes WHERE id = 20"), ["0"]);
 }
 
+/// Graphs beyond the size up to which they are sorted anew after every edit.
+#[test]
+fn a_false_node_added_to_a_large_graph_is_there_after_a_restart() {
+    let mut db = Db::new();
+    db.run("SELECT dagdb_add_node(1) FROM generate_series(1, 4500)");
+    let mut db = reopened(db);
+    db.run("SELECT dagdb_add_node(0, 'OR6', ARRAY[1])");
+    let before = db.query(NODES);
+    let mut db = reopened(db);
+    assert_eq!(db.query(NODES), before);
+    assert_eq!(before.len(), 4501);
+}
+
 #[test]
 fn small_edits_give_what_one_that_begins_anew_gives() {
     let mut db = Db::new();

@@ -11,7 +11,7 @@ mod scan;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use dagdb_graph::{GraphError, Lut, NodeId};
+use dagdb_graph::{GraphError, Lut, NodeId, View};
 use dagdb_store::{StoreError, Stored};
 use pg_catalog::{
     builtin::{DAGDB_GRAPH, rows::graph_row},
@@ -161,14 +161,14 @@ fn change<T>(
     if changed.shaped.is_empty() && !changed.valued && ticks == entry.row.int("graphticks") {
         return Ok(value);
     }
-    let mut valued = Vec::new();
+    // The pieces of values say how many nodes they have: a new node is in them whatever its value.
+    let count = old.network.node_count();
+    let mut valued: Vec<NodeId> = changed.shaped.iter().copied().filter(|id| id.index() >= count).collect();
     if changed.valued {
         new.network.for_each_change(&old.network, &mut |id| valued.push(id));
     }
-    let nodes = dagdb_graph::View::node_count(&new.network) as i64;
-    let mut version = [0; 8];
-    platform::entropy::fill(&mut version);
-    let version = i64::from_le_bytes(version);
+    let nodes = new.network.node_count() as i64;
+    let version = new_version();
     let storage = cx.engine.storage();
     let mut txn = cx.txn.borrow_mut();
     new.save(storage, txn.storage(), entry.heap, changed.shaped.into_iter(), valued.into_iter())
@@ -184,6 +184,13 @@ fn change<T>(
     txn.storage().next_command();
     cx.engine.graphs().put(entry.heap, version, Arc::new(new));
     Ok(value)
+}
+
+/// A version that no graph had before.
+fn new_version() -> i64 {
+    let mut version = [0; 8];
+    platform::entropy::fill(&mut version);
+    i64::from_le_bytes(version)
 }
 
 /// Locks a graph until the transaction ends; gives its row as it is then.
@@ -223,7 +230,7 @@ fn create(cx: &ExecContext<'_>, name: &str, nodes: i64) -> Result<()> {
     let heap = storage.create_relation(txn.storage(), RelationKind::Heap).map_err(storage_error)?;
     let table = table(cx)?;
     let row = graph_row(table.def, cx.engine.catalog().new_oid()?, name, cx.session.user(), heap);
-    let row = row.set("graphnodes", i64::from(nodes));
+    let row = row.set("graphnodes", i64::from(nodes)).set("graphversion", new_version());
     table.insert(storage, txn.storage(), &row).map_err(|e| match e.state() {
         SqlState::UNIQUE_VIOLATION => duplicate(name),
         _ => e,
@@ -246,6 +253,8 @@ fn drop_graph(cx: &ExecContext<'_>, name: &str) -> Result<()> {
     table(cx)?.delete(storage, txn.storage(), entry.tid)?;
     storage.drop_relation(txn.storage(), entry.heap).map_err(storage_error)?;
     txn.storage().next_command();
+    // If this is rolled back, it is read again.
+    cx.engine.graphs().remove(entry.heap);
     Ok(())
 }
 
