@@ -88,6 +88,11 @@ impl Storage {
     pub fn lock(&self, txn: &mut Transaction, tag: LockTag, mode: LockMode, wait: bool) -> Result<bool> {
         txn.work.lock(tag, mode, wait)
     }
+    /// Waits for those who now hold a lock that conflicts with `mode`, without taking it.
+    pub fn wait_for_holders(&self, txn: &Transaction, tag: LockTag, mode: LockMode) -> Result<()> {
+        let work = &txn.work;
+        self.engine.transactions.wait_for_holders(work.owner(), tag, mode, work.wait_options())
+    }
     /// Takes a lock for the session, until it gives it back. False: others hold it and `wait` was not given.
     pub fn lock_for_session(
         &self,

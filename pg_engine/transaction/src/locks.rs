@@ -194,6 +194,14 @@ impl LockTable {
         self.partition(tag).lock().get(&tag).map_or_else(Vec::new, |e| e.in_the_way(me, mode))
     }
 
+    /// Who holds a lock that conflicts with `mode`.
+    fn holders(&self, me: OwnerId, tag: LockTag, mode: LockMode) -> Vec<OwnerId> {
+        let p = self.partition(tag).lock();
+        let granted = p.get(&tag).map_or(&[][..], |e| &e.granted);
+        let conflicting = granted.iter().filter(|g| g.owner != me && g.modes & mode.conflicts() != 0);
+        conflicting.map(|g| g.owner).collect()
+    }
+
     fn leave_queue(&self, me: OwnerId, tag: LockTag) {
         let mut p = self.partition(tag).lock();
         if let Some(e) = p.get_mut(&tag) {
@@ -309,6 +317,25 @@ impl TransactionManager {
     /// Every lock on objects and every advisory lock.
     pub fn all_locks(&self) -> Vec<LockInfo> {
         self.locks.all()
+    }
+
+    /// Waits until those who now hold a lock that conflicts with `mode` have let it go. Those who come meanwhile do not count.
+    pub fn wait_for_holders(
+        &self,
+        me: OwnerId,
+        tag: LockTag,
+        mode: LockMode,
+        options: &WaitOptions,
+    ) -> Result<(), StorageError> {
+        let mut before = self.locks.holders(me, tag, mode);
+        while !before.is_empty() {
+            self.waits.wait(me, tag.waits_for(mode), options, || {
+                let now = self.locks.holders(me, tag, mode);
+                before.retain(|o| now.contains(o));
+                before.clone()
+            })?;
+        }
+        Ok(())
     }
 
     /// Takes a lock. Without `wait`, false if others stand in the way.

@@ -29,6 +29,8 @@ impl Hosted {
         let binary = run::build_hosted()?;
         let port = tools::free_port()?;
         let mut command = run::hosted_command(&binary, &format!("127.0.0.1:{port}"), disk, password_file);
+        // The tests make statements panic on purpose; backtraces of those would bury what fails.
+        command.env("RUST_BACKTRACE", "0");
         let child = command.args(extra).spawn().context(|| format!("start {}", binary.display()))?;
         Ok(Self { child, port })
     }

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use super::{check, clients::Hosted};
@@ -85,7 +86,10 @@ pub fn isolation() -> Result<()> {
     let mut wrong = Vec::new();
     for name in &names {
         let wanting = WANTING.iter().find(|w| w.0 == name);
-        match (passes(tester, &folder, name, server.port)?, wanting) {
+        let start = Instant::now();
+        let passed = passes(tester, &folder, name, server.port)?;
+        println!("{name}: {:.1} s", start.elapsed().as_secs_f64());
+        match (passed, wanting) {
             (true, None) => {}
             (true, Some(_)) => {
                 wrong.push(format!("{name} passes and must leave the list of those that do not"));

@@ -84,14 +84,15 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
         let word = if outcome.is_ok() { "passed" } else { "FAILED" };
         if let Err(e) = outcome {
             println!("--- {} failed: {e}", suite.name);
-            failed.push(suite.name);
+            failed.push(format!("{}: {e}", suite.name));
         }
         lines.push(format!("{:<12} {word} in {seconds:.1} s", suite.name));
         println!("--- {} {word}", suite.name);
     }
     println!("\n{}", lines.join("\n"));
     println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
-    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", failed.join(", ")))) }
+    // The reasons again, where the eye looks first after a long run.
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", failed.join("\n")))) }
 }
 
 /// Fails with `message` unless `condition` holds.

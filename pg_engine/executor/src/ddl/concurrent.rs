@@ -16,7 +16,6 @@
 //! the old one goes on with the new tree, and the other one is dropped as above with the old tree.
 
 use alloc::{format, sync::Arc, vec::Vec};
-use core::time::Duration;
 
 use pg_catalog::{
     Index, Relation, RelationKind, Txn,
@@ -31,8 +30,6 @@ use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use super::{Address, Ddl, entry::EntryMaker, index::NewIndex};
 use crate::{context::ExecContext, large::RowFormat};
 
-/// Between two looks at the locks.
-const LOOK: Duration = Duration::from_millis(2);
 /// Pages read at a time.
 const PAGES: u32 = 16;
 
@@ -55,7 +52,7 @@ fn separately<T>(cx: &ExecContext<'_>, f: impl FnOnce(&ExecContext<'_>) -> Resul
 pub(crate) fn create(cx: &ExecContext<'_>, i: &CreateIndex) -> Result<()> {
     let made = separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.announce_index(i))?;
     let Some((table, index)) = made else { return Ok(()) };
-    wait_for(cx, table, writes)?;
+    wait_for(cx, table, LockMode::Share)?;
     separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.fill_index(table, index))?;
     separately(cx, |cx| Ddl::new(cx, "CREATE INDEX")?.mark_index(table, index, |r| r.put("indisvalid", true)))
 }
@@ -85,14 +82,14 @@ pub(crate) fn drop(cx: &ExecContext<'_>, d: &Drop) -> Result<()> {
 /// Drops an index that nothing depends on while others use it.
 fn retire(cx: &ExecContext<'_>, statement: &'static str, table: Oid, index: Oid) -> Result<()> {
     separately(cx, |cx| Ddl::new(cx, statement)?.mark_index(table, index, |r| r.put("indisvalid", false)))?;
-    wait_for(cx, table, |_| true)?;
+    wait_for(cx, table, LockMode::AccessExclusive)?;
     separately(cx, |cx| {
         Ddl::new(cx, statement)?.mark_index(table, index, |r| {
             r.put("indisready", false);
             r.put("indislive", false);
         })
     })?;
-    wait_for(cx, table, |_| true)?;
+    wait_for(cx, table, LockMode::AccessExclusive)?;
     separately(cx, |cx| {
         let ddl = Ddl::new(cx, statement)?;
         ddl.lock(table, LockMode::ShareUpdateExclusive)?;
@@ -130,7 +127,7 @@ pub(crate) fn reindex(cx: &ExecContext<'_>, relation: &Arc<Relation>) -> Result<
         let made = separately(cx, |cx| Ddl::new(cx, STATEMENT)?.announce_successor(table, index))?;
         // It may have been dropped meanwhile.
         let Some(new) = made else { continue };
-        wait_for(cx, table, writes)?;
+        wait_for(cx, table, LockMode::Share)?;
         separately(cx, |cx| Ddl::new(cx, STATEMENT)?.fill_index(table, new))?;
         separately(cx, |cx| Ddl::new(cx, STATEMENT)?.exchange(table, index, new))?;
         retire(cx, STATEMENT, table, new)?;
@@ -142,28 +139,10 @@ fn lacks(what: &'static str) -> SqlError {
     SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, what)
 }
 
-/// Is it held by those who write?
-fn writes(mode: LockMode) -> bool {
-    use LockMode::{AccessExclusive, Exclusive, RowExclusive, ShareRowExclusive};
-    matches!(mode, RowExclusive | ShareRowExclusive | Exclusive | AccessExclusive)
-}
-
-/// Waits for the transactions that have one of these locks on a table now.
-fn wait_for(cx: &ExecContext<'_>, table: Oid, modes: impl Fn(LockMode) -> bool) -> Result<()> {
-    let storage = cx.engine.storage();
-    let me = storage.owner(cx.txn.borrow_mut().storage());
-    let holders = || -> Vec<_> {
-        let held = storage.locks().into_iter().filter(|l| l.tag == LockTag::Object(table) && l.granted);
-        held.filter(|l| modes(l.mode) && l.owner != me).map(|l| l.owner).collect()
-    };
-    let mut before = holders();
-    while !before.is_empty() {
-        cx.checkpoint()?;
-        platform::task::sleep(LOOK);
-        let now = holders();
-        before.retain(|o| now.contains(o));
-    }
-    Ok(())
+/// Waits for the transactions that have a lock on a table now that conflicts with `mode`.
+fn wait_for(cx: &ExecContext<'_>, table: Oid, mode: LockMode) -> Result<()> {
+    let (storage, mut txn) = (cx.engine.storage(), cx.txn.borrow_mut());
+    storage.wait_for_holders(txn.storage(), LockTag::Object(table), mode).map_err(storage_error)
 }
 
 impl Ddl<'_, '_> {
