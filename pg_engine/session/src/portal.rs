@@ -12,7 +12,7 @@ use crate::{
     rows,
     session::Session,
     sql_cursor::CursorState,
-    statement::{Plan, no_transaction},
+    statement::{CATALOG_TURNS, Plan, never_still, no_transaction},
 };
 
 /// Formats of a portal's result columns.
@@ -239,8 +239,7 @@ impl Session {
     pub(crate) fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
         let engine = self.shared.engine.clone();
         let mut force = false;
-        // Each turn means that someone changed catalogs just then; they cannot do so for ever before we are served.
-        for _ in 0..1000 {
+        for _ in 0..CATALOG_TURNS {
             let plan = self.fresh(&query.plan, force)?;
             if !Arc::ptr_eq(&plan, &query.plan) {
                 query.plan = plan;
@@ -264,7 +263,7 @@ impl Session {
             query.open = true;
             return Ok(());
         }
-        Err(SqlError::internal("the catalogs never stood still"))
+        Err(never_still())
     }
 
     fn drive_query(

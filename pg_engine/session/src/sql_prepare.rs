@@ -16,7 +16,7 @@ use pg_wire::Encoder;
 use crate::{
     portal::{Formats, Progress, Run},
     session::Session,
-    statement::{Plan, Prepared, Stored, no_transaction},
+    statement::{CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
 };
 
 impl Session {
@@ -67,8 +67,17 @@ impl Session {
     ) -> Result<Vec<Vec<Option<String>>>> {
         let plan = self.prepared_plan(execute)?;
         let params = self.execute_params(execute, &plan)?;
-        let plan = self.fresh(&plan, false)?;
-        self.explain_planned(&plan.planned, options, &params, 0.0)
+        let engine = self.shared.engine.clone();
+        let mut force = false;
+        for _ in 0..CATALOG_TURNS {
+            let plan = self.fresh(&plan, force)?;
+            let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+            if engine.lock_plan(txn, &plan.planned, plan.stamp.version)? {
+                return self.explain_planned(&plan.planned, options, &params, 0.0);
+            }
+            force = true;
+        }
+        Err(never_still())
     }
 
     /// Evaluates the arguments and turns them into the parameters' types.

@@ -241,6 +241,14 @@ pub fn no_transaction() -> SqlError {
     SqlError::internal("no transaction is open")
 }
 
+/// How often a statement is planned again because the catalogs changed just then. They cannot do so for ever before it is served.
+pub const CATALOG_TURNS: usize = 1000;
+
+/// The catalogs changed [`CATALOG_TURNS`] times in a row.
+pub fn never_still() -> SqlError {
+    SqlError::internal("the catalogs never stood still")
+}
+
 /// A bound statement.
 pub enum Bound {
     /// A query, planned.

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_executor::{Cursor, ExecContext, NodeStats};
-use pg_plan::statement::{ExplainOptions, Modes, Planned, Query, ResultColumn, Statement, Utility};
+use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
 use pg_types::{Result, SqlError, SqlState, Value, oid};
@@ -14,7 +14,7 @@ use crate::{
     portal::{Formats, Progress, Run, text_column},
     session::Session,
     settings::Scope,
-    statement::no_transaction,
+    statement::{CATALOG_TURNS, never_still, no_transaction},
     transaction::{level_by_name, level_name},
 };
 
@@ -108,8 +108,8 @@ impl Session {
             None => expect_utility(self.bind(&parsed, &[])?)?,
         };
         match bound {
-            Statement::Explain(query, options) => {
-                let lines = self.explain(query, &options)?;
+            Statement::Explain(..) => {
+                let lines = self.explain(&parsed)?;
                 *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
                 self.drive(run, formats, limit, out)
             }
@@ -205,18 +205,28 @@ impl Session {
         Ok(outcome.tag)
     }
 
-    fn explain(&mut self, query: Query, options: &ExplainOptions) -> Result<Vec<Vec<Option<String>>>> {
-        let started = platform::time::monotonic();
+    /// Lines of EXPLAIN. As if the statement was to run, its tables are locked.
+    fn explain(&mut self, parsed: &ParsedStatement) -> Result<Vec<Vec<Option<String>>>> {
         let engine = self.shared.engine.clone();
-        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        let reader = engine.reader(txn, &self.env)?;
-        let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
-        let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
-        drop(reader);
-        self.explain_planned(&planned, options, &[], planning)
+        for _ in 0..CATALOG_TURNS {
+            let version = engine.catalog_version();
+            let Statement::Explain(query, options) = expect_utility(self.bind(parsed, &[])?)? else {
+                return Err(SqlError::internal("EXPLAIN became another statement"));
+            };
+            let started = platform::time::monotonic();
+            let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+            let reader = engine.reader(txn, &self.env)?;
+            let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
+            let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
+            drop(reader);
+            if engine.lock_plan(txn, &planned, version)? {
+                return self.explain_planned(&planned, &options, &[], planning);
+            }
+        }
+        Err(never_still())
     }
 
-    /// Lines of EXPLAIN for a plan.
+    /// Lines of EXPLAIN for a plan whose tables are locked.
     pub(crate) fn explain_planned(
         &mut self,
         planned: &Arc<Planned>,
@@ -230,9 +240,6 @@ impl Session {
         if options.analyze {
             self.tx.used = true;
             let started = platform::time::monotonic();
-            if !engine.lock_plan(txn, planned, engine.catalog_version())? {
-                return Err(SqlError::internal("the catalogs changed while the statement was explained"));
-            }
             let mut cursor = Cursor::new(planned)?;
             cursor.instrument();
             let cx = ExecContext::new(&engine, &self.env, txn, params);

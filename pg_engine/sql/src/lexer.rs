@@ -15,8 +15,9 @@ use crate::keywords;
 
 /// Longest identifier in bytes; longer ones are cut.
 pub(crate) const MAX_IDENTIFIER: usize = 63;
-/// Operators in a row at one level of parentheses: the grammar makes a tree as deep as the row is long.
-const MAX_CHAIN: u32 = 600;
+/// Depth of the tree that the grammar makes of an expression: it leans left, one level an operator. What walks the tree by recursion
+/// takes up to 850 bytes of stack a level.
+const MAX_TREE: u32 = 1500;
 /// Parentheses and brackets inside each other.
 const MAX_NESTING: u32 = 400;
 
@@ -30,43 +31,77 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
     let mut lexer =
         Lexer { text, bytes: text.as_bytes(), at: 0, chars: 0, ascii: text.is_ascii(), counted: 0 };
     let mut tokens = Vec::with_capacity(text.len() / 5 + 4);
-    let mut chains: Vec<u32> = Vec::new();
-    let mut chain = 0u32;
+    let mut outer: Vec<Depth> = Vec::new();
+    let mut depth = Depth::default();
     while let Some(token) = lexer.next()? {
         match &token.token {
             Token::LParen | Token::LBracket => {
-                if chains.len() as u32 >= MAX_NESTING {
+                if outer.len() as u32 >= MAX_NESTING {
                     return Err(too_complex());
                 }
-                chains.push(chain);
-                chain = 0;
+                outer.push(core::mem::take(&mut depth));
             }
-            Token::RParen | Token::RBracket => chain = chains.pop().unwrap_or(0),
-            Token::Comma | Token::SemiColon => chain = 0,
+            Token::RParen | Token::RBracket => {
+                let inner = core::mem::replace(&mut depth, outer.pop().unwrap_or_default());
+                depth.operand(inner.whole());
+            }
+            Token::Comma | Token::SemiColon => depth.next(),
             Token::Word(w) => match w.keyword {
-                Keyword::AND | Keyword::OR | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => {
-                    chain += 1;
-                }
-                Keyword::IS
+                Keyword::AND | Keyword::OR => depth.junction(),
+                Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::IS
                 | Keyword::LIKE
                 | Keyword::ILIKE
                 | Keyword::IN
                 | Keyword::BETWEEN
-                | Keyword::AT => {
-                    chain += 1;
+                | Keyword::AT => depth.operators += 1,
+                Keyword::SELECT | Keyword::WHERE | Keyword::FROM | Keyword::WHEN | Keyword::THEN => {
+                    depth.next()
                 }
-                Keyword::SELECT | Keyword::WHERE | Keyword::FROM | Keyword::WHEN | Keyword::THEN => chain = 0,
                 _ => {}
             },
             Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
-            _ => chain += 1,
+            _ => depth.operators += 1,
         }
-        if chain > MAX_CHAIN {
+        if depth.whole() > MAX_TREE {
             return Err(too_complex());
         }
         tokens.push(token);
     }
     Ok(tokens)
+}
+
+/// How deep the tree of what was read so far gets at most, at one level of parentheses.
+#[derive(Default)]
+struct Depth {
+    /// Of expressions that are complete.
+    before: u32,
+    /// Of the row of ANDs and ORs, up to the last of them.
+    junctions: u32,
+    /// Of the row of other operators behind it.
+    operators: u32,
+}
+
+impl Depth {
+    fn whole(&self) -> u32 {
+        self.before.max(self.junctions).max(self.operators)
+    }
+
+    fn junction(&mut self) {
+        (self.junctions, self.operators) = (self.junctions.max(self.operators) + 1, 0);
+    }
+
+    /// An operand in parentheses.
+    fn operand(&mut self, depth: u32) {
+        self.operators = self.operators.max(depth + 1);
+    }
+
+    /// Another expression begins.
+    fn next(&mut self) {
+        *self = Self { before: self.whole(), ..Self::default() };
+    }
 }
 
 struct Lexer<'a> {

@@ -69,6 +69,36 @@ fn nesting_is_limited() {
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }
 
+/// Programs put many conditions into a statement, also such as lie in each other.
+#[test]
+fn long_conditions_bind() {
+    let text = |word: &str, n: usize| {
+        let terms: Vec<String> = (0..n).map(|i| format!("(a = {i} and name <> '{i}' || 'x')")).collect();
+        terms.join(word)
+    };
+    let run = move || {
+        for word in [" or ", " and "] {
+            let long = text(word, 1400);
+            common::bind(&format!("select * from t where {long}")).unwrap();
+            common::bind(&format!("select case when not ({long}) then 1 end, array[{long}], row({long})"))
+                .unwrap_err();
+            common::bind(&format!("select case when not ({long}) then 1 end from t where (select {long})"))
+                .unwrap();
+            let inside = format!(
+                "select * from t where ((({}) or {}) or {})",
+                text(word, 600),
+                text(word, 600),
+                text(word, 600)
+            );
+            for text in [format!("select * from t where {}", text(word, 1502)), inside] {
+                let e = common::bind(&text).unwrap_err();
+                assert_eq!(e.state().as_str(), "54001");
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+}
+
 #[test]
 fn parameters_are_inferred() {
     let types = |text: &str| match common::bind(text).unwrap() {

@@ -144,3 +144,27 @@ fn a_deadlock_tells_who_waits_for_whom() {
         other => panic!("no deadlock: {other:?}"),
     }
 }
+
+/// A wait for the holders of a lock is one like others: seen by all, timed, and over when those who held it then are gone.
+#[test]
+fn holders_of_a_lock_are_waited_for() {
+    let s = storage();
+    let tag = LockTag::Object(77);
+    let (mut a, mut b, mut late) = (begin(&s), begin(&s), begin(&s));
+    a.set_process(11);
+    b.set_process(22);
+    s.wait_for_holders(&b, tag, LockMode::Share).unwrap();
+    assert!(s.lock(&mut a, tag, LockMode::RowExclusive, false).unwrap());
+    b.set_lock_timeout(Some(Duration::from_millis(5)));
+    assert!(matches!(s.wait_for_holders(&b, tag, LockMode::Share), Err(StorageError::LockTimeout)));
+    s.wait_for_holders(&b, tag, LockMode::RowShare).unwrap();
+    b.set_lock_timeout(None);
+    let s2 = s.clone();
+    let waiter = thread::spawn(move || s2.wait_for_holders(&b, tag, LockMode::Share));
+    while s.blocking_processes(22) != [11] {
+        thread::yield_now();
+    }
+    assert!(s.lock(&mut late, tag, LockMode::RowExclusive, false).unwrap());
+    drop(a);
+    waiter.join().unwrap().unwrap();
+}

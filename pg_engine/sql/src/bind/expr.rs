@@ -12,9 +12,24 @@ use crate::{dialect::DEFAULT_MARKER, grammar::position};
 
 const BOOL: SqlType = SqlType::new(oid::BOOL);
 
-/// Where an expression begins.
-pub(super) fn start(expr: &sq::Expr) -> u32 {
-    position(expr.span().start)
+/// Where an expression begins. `span` walks the whole tree by recursion; long rows of operators are spared that.
+pub(super) fn start(mut expr: &sq::Expr) -> u32 {
+    loop {
+        expr = match expr {
+            sq::Expr::BinaryOp { left, .. } => left,
+            sq::Expr::Nested(inner) => inner,
+            sq::Expr::Function(f) => return position(f.name.span().start),
+            other => return position(other.span().start),
+        };
+    }
+}
+
+/// Where it ends.
+fn end(mut expr: &sq::Expr) -> sqlparser::tokenizer::Location {
+    while let sq::Expr::BinaryOp { right, .. } = expr {
+        expr = right;
+    }
+    expr.span().end
 }
 
 impl Binder<'_> {
@@ -186,7 +201,7 @@ impl Binder<'_> {
 
     /// Position of the operator behind an operand.
     pub(super) fn operator_at(&self, left: &sq::Expr) -> u32 {
-        let end = left.span().end;
+        let end = end(left);
         let from = (end.line as usize).saturating_sub(1);
         let skipped = self
             .source
