@@ -27,6 +27,8 @@ pub struct CopyIn {
     decoder: Decoder,
     cursor: Cursor,
     rows: u64,
+    /// It has a WHERE.
+    filtered: bool,
 }
 
 /// Rows of a COPY TO are sent in messages of about this size.
@@ -133,6 +135,7 @@ impl Session {
         });
         let row = row.collect();
         let mut source = Logical::Project(Box::new(Logical::Values { rows: Vec::new(), columns: fed }), row);
+        let filtered = filter.is_some();
         if let Some(filter) = filter {
             source = Logical::Filter(Box::new(source), filter);
         }
@@ -154,7 +157,8 @@ impl Session {
         }
         let decoder = Decoder::new(&name, file, options);
         out.copy_in_response(decoder.is_binary(), decoder.columns());
-        self.copy = Some(Box::new(CopyIn { rest: None, decoder, cursor: Cursor::new(&planned)?, rows: 0 }));
+        self.copy =
+            Some(Box::new(CopyIn { rest: None, decoder, cursor: Cursor::new(&planned)?, rows: 0, filtered }));
         Ok(Progress::Copying)
     }
 
@@ -196,7 +200,7 @@ impl Session {
 
     /// Stores the rows that a piece of the file completes; `None`: the file ends.
     fn copy_piece(&mut self, copy: &mut CopyIn, data: Option<&[u8]>) -> Result<()> {
-        let CopyIn { decoder, cursor, rows, .. } = copy;
+        let CopyIn { decoder, cursor, rows, filtered, .. } = copy;
         if let Some(reason) = self.env.interrupts().pending() {
             return Err(reason.error());
         }
@@ -216,7 +220,9 @@ impl Session {
         }
         .map_err(|mut e| {
             if e.fields().context.is_none() {
-                e.fields_mut().context = Some(decoder.place());
+                // With a WHERE, the rows stored are not those of the file.
+                let row = e.fields().row.filter(|_| !*filtered);
+                e.fields_mut().context = Some(decoder.place(row));
             }
             e
         })

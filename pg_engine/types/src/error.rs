@@ -169,6 +169,8 @@ pub struct Fields {
     pub data_type: Option<String>,
     /// See `schema`.
     pub constraint: Option<String>,
+    /// Which row of the batch that was to be stored. For those who know where it came from; clients do not see it.
+    pub row: Option<usize>,
 }
 
 /// An error report as a client sees it. Two words wide, so that `Result`s stay small.
@@ -252,6 +254,12 @@ impl SqlError {
     #[must_use]
     pub fn constraint(mut self, name: impl Into<String>) -> Self {
         self.0.fields.constraint = Some(name.into());
+        self
+    }
+    /// Tells which row of the batch it is about.
+    #[must_use]
+    pub fn row(mut self, row: usize) -> Self {
+        self.0.fields.row = Some(row);
         self
     }
 }

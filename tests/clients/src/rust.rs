@@ -275,6 +275,20 @@ fn copy(url: &Url) -> Outcome {
     w.write_all(b"1\tx\nz\ty\n")?;
     let e = w.finish().err().ok_or_else(|| Failure::Failed("no error".into()))?;
     equal("code", code(&e), "22P02")?;
+    // Rows that cannot be stored are told by their lines.
+    c.batch_execute(
+        "CREATE UNIQUE INDEX ON client_copy (id); ALTER TABLE client_copy ADD CHECK (name <> 'wrong')",
+    )?;
+    for (lines, code_of_it, line) in
+        [("-5\ta\n17\tb\n-6\tc\n", "23505", 2), ("-5\twrong\n-6\tb\n-7\tc\n", "23514", 1)]
+    {
+        let mut w = c.copy_in("COPY client_copy FROM STDIN")?;
+        w.write_all(lines.as_bytes())?;
+        let e = w.finish().err().ok_or_else(|| Failure::Failed("no error".into()))?;
+        equal("code", code(&e), code_of_it)?;
+        let place = e.as_db_error().and_then(|d| d.where_()).unwrap_or_default();
+        check("line", place.starts_with(&format!("COPY client_copy, line {line}")))?;
+    }
     let count: i64 = c.query_one("SELECT count(*) FROM client_copy", &[])?.get(0);
     equal("rows after failures", count, 5002)?;
     c.batch_execute("DROP TABLE client_copy")?;

@@ -38,6 +38,9 @@ pub struct Decoder {
     /// The line that is being looked for has backslashes or quotes.
     escapes: bool,
     line: u64,
+    /// Where the rows of the batch being made stand, and those of the last one.
+    lines: Vec<u64>,
+    emitted: Vec<u64>,
     header_left: bool,
     binary_started: bool,
     ended: bool,
@@ -69,6 +72,8 @@ impl Decoder {
             escaped: false,
             escapes: false,
             line: 0,
+            lines: Vec::with_capacity(BATCH_ROWS),
+            emitted: Vec::with_capacity(BATCH_ROWS),
             binary_started: false,
             ended: false,
             rows: 0,
@@ -153,10 +158,17 @@ impl Decoder {
         if self.rows > 0 { self.emit(sink) } else { Ok(()) }
     }
 
+    fn row_done(&mut self) {
+        self.lines.push(self.line);
+        self.rows += 1;
+    }
+
     fn emit(&mut self, sink: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
         let fresh = self.columns.iter().map(|c| VectorBuilder::with_capacity(c.ty, BATCH_ROWS)).collect();
         let built = core::mem::replace(&mut self.builders, fresh);
         let rows = core::mem::take(&mut self.rows);
+        core::mem::swap(&mut self.lines, &mut self.emitted);
+        self.lines.clear();
         sink(Batch::new(built.into_iter().map(VectorBuilder::finish).collect(), rows))
     }
 
@@ -186,7 +198,7 @@ impl Decoder {
             }
             Ok(binary::Row::Read(n)) => {
                 self.line += 1;
-                self.rows += 1;
+                self.row_done();
                 Ok(Some(n))
             }
             Err(e) => {
@@ -372,7 +384,7 @@ impl Decoder {
             let e = bad_format("extra data after last expected column");
             return Err(self.at_line(e, Some(line.as_bytes())));
         }
-        self.rows += 1;
+        self.row_done();
         Ok(())
     }
 
@@ -424,7 +436,7 @@ impl Decoder {
                 return Err(self.at_column(e, column, bytes));
             }
         }
-        self.rows += 1;
+        self.row_done();
         Ok(())
     }
 
@@ -530,9 +542,10 @@ impl Decoder {
         )
     }
 
-    /// Where the last row read stands, for errors met when it is stored.
-    pub fn place(&self) -> String {
-        format!("COPY {}, line {}", self.table, self.line)
+    /// Where a row of the last batch stands, for errors met when it is stored; if it is not known which one, the last row read.
+    pub fn place(&self, row: Option<usize>) -> String {
+        let line = row.and_then(|row| self.emitted.get(row)).unwrap_or(&self.line);
+        format!("COPY {}, line {line}", self.table)
     }
 }
 

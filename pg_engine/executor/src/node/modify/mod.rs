@@ -227,9 +227,9 @@ impl Target {
                 && let Some(row) = (0..b.rows).find(|&i| c.is_null(i))
             {
                 // The first failing row of the first failing column; rows before it may fail on a later column.
-                return match (0..row).find_map(|i| self.check(&b.row_values(i), rt).err()) {
+                return match (0..row).find_map(|i| Some(self.check(&b.row_values(i), rt).err()?.row(i))) {
                     Some(e) => Err(e),
-                    None => Err(self.not_null_violation(a, &b.row_values(row), rt.cx)),
+                    None => Err(self.not_null_violation(a, &b.row_values(row), rt.cx).row(row)),
                 };
             }
         }
@@ -240,7 +240,7 @@ impl Target {
             let all_same = v.is_constant();
             let rows = if all_same { 0..b.rows.min(1) } else { 0..b.rows };
             if let Some(row) = rows.into_iter().find(failed) {
-                return Err(self.check_violation(n, &b.row_values(row), rt.cx));
+                return Err(self.check_violation(n, &b.row_values(row), rt.cx).row(row));
             }
         }
         Ok(())
@@ -612,7 +612,7 @@ impl Target {
             duplicate = duplicate.into_iter().chain(row.map(|row| (row, n))).min();
         }
         if let Some((row, n)) = duplicate {
-            return Err(self.unique_violation(n, &b.row_values(row), rt));
+            return Err(self.unique_violation(n, &b.row_values(row), rt).row(row));
         }
         if let Some(guard) = &mut self.guard {
             guard.inserted_batch(b, rt)?;
