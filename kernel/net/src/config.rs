@@ -89,6 +89,8 @@ impl Config {
 pub(crate) const ACK_HOLD: Duration = Duration::from_millis(1);
 /// A handshake that takes longer is given up.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+/// A handshake younger than this makes way for no other.
+pub(crate) const HANDSHAKE_GRACE: Duration = Duration::from_millis(500);
 /// A connection nobody holds any more has this long to deliver what is queued and to say goodbye.
 pub(crate) const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
 /// Silence after which a keep-alive probe goes out.

@@ -2,8 +2,8 @@
 
 use crate::{
     config::{
-        ACK_HOLD, BURST, Config, DHCP_RETRY, HANDSHAKE_LIMIT, Ipv4Config, KEEP_ALIVE, ORPHAN_LIMIT,
-        PEER_LIMIT, POOL_LIMIT, REFUSAL_RECEIVE, REFUSAL_SEND, ROOM_RETRY,
+        ACK_HOLD, BURST, Config, DHCP_RETRY, HANDSHAKE_GRACE, HANDSHAKE_LIMIT, Ipv4Config, KEEP_ALIVE,
+        ORPHAN_LIMIT, PEER_LIMIT, POOL_LIMIT, REFUSAL_RECEIVE, REFUSAL_SEND, ROOM_RETRY,
     },
     device::{Wire, capabilities},
     nic::{NicInfo, NicTx, RxChecksum, RxFrame},
@@ -427,7 +427,10 @@ impl Stack {
             self.stats.overflowed += 1;
             return Opened::Ignored;
         }
-        self.cap_half_open(now);
+        if !self.cap_half_open(now) {
+            self.stats.overflowed += 1;
+            return Opened::Ignored;
+        }
         let Some((mut end, refused)) = self.endpoint() else {
             self.stats.overflowed += 1;
             return Opened::Reset;
@@ -463,15 +466,22 @@ impl Stack {
         Opened::Slot(id.slot)
     }
 
-    /// Drops the oldest handshake when there are too many: a flood of them must not lock others out.
-    fn cap_half_open(&mut self, now: Instant) {
+    /// Makes room for one more handshake: a flood of them must not lock others out, so the oldest makes way. False: it is so young
+    /// that its peer most likely answers yet. Many clients come in the same instant when a service starts; the newcomer's SYN
+    /// comes again in a second.
+    fn cap_half_open(&mut self, now: Instant) -> bool {
         while self.half_open.len() >= self.config.limits.half_open.max(1) {
-            let Some(id) = self.half_open.pop_front() else { return };
-            if self.table.get(id).is_some_and(|c| c.phase == Phase::HalfOpen) {
+            let Some(&id) = self.half_open.front() else { break };
+            if let Some(oldest) = self.table.get(id).filter(|c| c.phase == Phase::HalfOpen) {
+                if oldest.deadline.is_some_and(|end| now + (HANDSHAKE_LIMIT - HANDSHAKE_GRACE).into() < end) {
+                    return false;
+                }
                 self.stats.overflowed += 1;
                 self.abort(now, id.slot);
             }
+            self.half_open.pop_front();
         }
+        true
     }
 
     /// A closed socket with buffers: reused, or new if memory allows, or a tiny one for a refusal.

@@ -203,6 +203,21 @@ fn a_flood_of_handshakes_locks_nobody_out() {
     assert_eq!(sim.server.stats().open, 1, "half-open ones timed out");
 }
 
+/// A pool of clients that starts: more than may be half open come at the same moment, and none is turned away.
+#[test]
+fn clients_of_the_same_instant_all_get_in() {
+    let mut sim = Sim::new(Limits { half_open: 16, ..Limits::default() }, Faults::default(), 1);
+    let clients: Vec<_> = (0..50).map(|_| sim.connect()).collect();
+    let mut accepted = 0;
+    sim.until("all are in", |sim| {
+        accepted += usize::from(sim.accept().is_some());
+        accepted == clients.len()
+    });
+    for c in clients {
+        assert!(sim.socket(c).may_send());
+    }
+}
+
 #[test]
 fn ping_is_answered() {
     let mut sim = Sim::new(Limits::default(), Faults::default(), 1);
