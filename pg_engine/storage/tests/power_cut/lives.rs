@@ -58,8 +58,9 @@ impl Plan {
             // A loss with nothing behind it looks like the log's end: the next two log writes tell.
             let nothing_behind =
                 ["0", "1"].iter().any(|n| wrong.contains(&format!(" {n} log writes after a loss")));
-            return nothing_behind
-                || ["LogMissing", "newer version than the log"].iter().any(|what| wrong.contains(what));
+            // The last word: a backup from before the loss cannot be brought further than to the hole, and says so.
+            let words = ["LogMissing", "newer version than the log", "LogBroken"];
+            return nothing_behind || words.iter().any(|what| wrong.contains(what));
         }
         let named = wrong.contains("Corrupt") || wrong.contains("Media");
         self.damages() && named && !wrong.contains("gone")
