@@ -13,3 +13,4 @@ pub mod crc32c;
 pub mod emulation;
 pub mod lookup;
 pub mod program;
+pub mod vector;

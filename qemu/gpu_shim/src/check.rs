@@ -1,0 +1,382 @@
+//! Compares a device with the definitions of `compute_protocol`: what tests run, and what tells whether a device at hand can be trusted.
+
+use compute_protocol::{
+    Column, Kind, Metric, Term,
+    distance::{distance, rank},
+    graph::{self, Form, NONE, SLOTS, Step},
+    reduce::{self, CHUNK, Partial, Values, Wanted},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::executor::{Executor, Failure, Rows, Search};
+
+/// A small generator of numbers.
+pub struct Random(u64);
+
+impl Random {
+    /// The same sequence for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next one.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// One below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        (self.next() >> 11) % n.max(1)
+    }
+
+    /// One between -1 and 1.
+    pub fn signed(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+/// How sources of a made-up graph lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// Anywhere in the graph.
+    Uniform,
+    /// At most so far away.
+    Local(u32),
+    /// In earlier steps; those of the first step are none.
+    Earlier,
+}
+
+/// A graph that was made up.
+pub struct Example {
+    /// By place.
+    pub tables: Vec<u64>,
+    /// By slot and place.
+    pub sources: Vec<u32>,
+    /// The schedule.
+    pub steps: Vec<Step>,
+}
+
+impl Example {
+    /// Of so many nodes in so many steps of about the same size.
+    pub fn new(nodes: u32, steps: u32, sources: Sources, random: &mut Random) -> Self {
+        let tables = (0..nodes).map(|_| random.next()).collect();
+        let size = nodes.div_ceil(steps.max(1)).max(1);
+        let mut all = Vec::with_capacity(nodes as usize * SLOTS);
+        for _ in 0..SLOTS {
+            for place in 0..nodes {
+                all.push(match sources {
+                    Sources::Uniform => random.below(u64::from(nodes)) as u32,
+                    Sources::Local(reach) => {
+                        let low = place.saturating_sub(reach);
+                        low + random.below(u64::from((place + reach).min(nodes - 1) - low + 1)) as u32
+                    }
+                    Sources::Earlier if place < size => NONE,
+                    Sources::Earlier => random.below(u64::from(place / size * size)) as u32,
+                });
+            }
+        }
+        let steps = (0..nodes).step_by(size as usize);
+        let steps = steps.map(|first| Step { first, count: size.min(nodes - first) }).collect();
+        Self { tables, sources: all, steps }
+    }
+
+    /// As it is uploaded.
+    pub fn form(&self) -> Form<'_> {
+        Form { tables: &self.tables, sources: &self.sources, steps: &self.steps }
+    }
+}
+
+/// What did not come out as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Wrong {
+    /// A job was not done.
+    #[error("{0}: {1}")]
+    Failed(String, Failure),
+    /// A result differs.
+    #[error("{0}: another result than defined")]
+    Differs(String),
+}
+
+fn done<T>(what: &str, result: Result<T, Failure>) -> Result<T, Wrong> {
+    result.map_err(|f| Wrong::Failed(what.to_owned(), f))
+}
+
+fn same(what: String, is: bool) -> Result<(), Wrong> {
+    if is { Ok(()) } else { Err(Wrong::Differs(what)) }
+}
+
+/// Runs everything; `large` adds graphs of a million nodes. Returns how many comparisons there were.
+pub fn all(device: &mut dyn Executor, seed: u64, large: bool) -> Result<usize, Wrong> {
+    let mut random = Random::new(seed);
+    let mut count = refusals(device)?;
+    count += graphs(device, &mut random, large)?;
+    count += look_ups(device, &mut random)?;
+    count += reductions(device, &mut random)?;
+    count += tops(device, &mut random)?;
+    count += neighbours(device, &mut random)?;
+    Ok(count)
+}
+
+fn refusals(device: &mut dyn Executor) -> Result<usize, Wrong> {
+    let refused = |what: &str, got: Result<(), Failure>, want: Failure| {
+        same(format!("{what}: {got:?} where {want:?} is due"), got == Err(want))
+    };
+    done("create", device.create(1, 64))?;
+    refused("a second table", device.create(1, 64), Failure::Identity)?;
+    refused("too large a table", device.create(2, 1 << 60), Failure::Memory)?;
+    refused("writing behind the end", device.write(1, 60, &[0; 8]), Failure::Bounds)?;
+    refused("writing far behind", device.write(1, u64::MAX - 3, &[0; 8]), Failure::Bounds)?;
+    refused("reading nothing that is", device.read(7, 0, &mut [0; 8]), Failure::Identity)?;
+    refused("ticking a table", device.tick(1, 1), Failure::Identity)?;
+    let column = Column { table: 1, kind: Kind::I64 };
+    let rows = Rows { column, count: 9, filter: &[] };
+    refused("too many rows", device.reduce(rows, Wanted::default()).map(|_| ()), Failure::Bounds)?;
+    let example = Example::new(9, 1, Sources::Uniform, &mut Random::new(1));
+    let form = Form { sources: &[9; 54], ..example.form() };
+    refused("a source that is not", device.graph(3, &form), Failure::Bounds)?;
+    done("forget", device.forget(1))?;
+    refused("forgetting twice", device.forget(1), Failure::Identity)?;
+    Ok(9)
+}
+
+fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result<usize, Wrong> {
+    let mut cases = vec![
+        (1, 1, Sources::Uniform),
+        (31, 3, Sources::Uniform),
+        (64, 1, Sources::Local(5)),
+        (1000, 7, Sources::Earlier),
+        (5000, 1, Sources::Uniform),
+        (70_001, 1, Sources::Local(4096)),
+        (100_000, 5, Sources::Local(300)),
+        (100_003, 9, Sources::Earlier),
+        (200_000, 2, Sources::Uniform),
+    ];
+    if large {
+        cases.push((1_200_007, 1, Sources::Uniform));
+        cases.push((1_500_000, 3, Sources::Earlier));
+        cases.push((1_100_000, 2, Sources::Uniform));
+    }
+    for &(nodes, steps, sources) in &cases {
+        let what = format!("{nodes} nodes, {steps} steps, {sources:?}");
+        let mut example = Example::new(nodes, steps, sources, random);
+        // Some slots are empty, and the last places may be in no step.
+        for _ in 0..nodes / 10 {
+            let at = random.below(example.sources.len() as u64) as usize;
+            example.sources[at] = NONE;
+        }
+        if nodes > 100 && random.below(2) == 0 {
+            let last = example.steps.len() - 1;
+            example.steps[last].count -= 33;
+        }
+        let mut states: Vec<u32> = (0..graph::words(nodes as usize)).map(|_| random.next() as u32).collect();
+        if nodes % 32 != 0
+            && let Some(last) = states.last_mut()
+        {
+            *last &= (1 << (nodes % 32)) - 1;
+        }
+        done(&what, device.graph(5, &example.form()))?;
+        done(&what, device.write_state(5, &states))?;
+        let mut got = vec![0; states.len()];
+        done(&what, device.read_state(5, &mut got))?;
+        same(format!("{what}, as written"), got == states)?;
+        for ticks in [1, 3, 4] {
+            if large && nodes > 1_000_000 && ticks == 4 {
+                continue;
+            }
+            done(&what, device.tick(5, ticks))?;
+            for _ in 0..ticks {
+                graph::tick(&example.form(), &mut states);
+            }
+            done(&what, device.read_state(5, &mut got))?;
+            same(format!("{what}, {ticks} ticks more"), got == states)?;
+        }
+        done(&what, device.forget(5))?;
+    }
+    Ok(cases.len() * 4)
+}
+
+fn look_ups(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
+    let rows = 10_007u64;
+    let tables: Vec<u64> = (0..rows).map(|_| random.next()).collect();
+    let indexes: Vec<u8> = (0..rows.next_multiple_of(8)).map(|_| random.next() as u8).collect();
+    done("look-ups", device.create(1, rows * 8))?;
+    done("look-ups", device.create(2, rows.next_multiple_of(8)))?;
+    done("look-ups", device.write(1, 0, tables.as_bytes()))?;
+    done("look-ups", device.write(2, 0, &indexes))?;
+    let mut got = vec![0; rows.div_ceil(32) as usize];
+    done("look-ups", device.look_up(1, 2, rows, &mut got))?;
+    let mut want = vec![0u32; got.len()];
+    for (i, (table, index)) in tables.iter().zip(&indexes).enumerate() {
+        want[i / 32] |= ((table >> (index & 63) & 1) as u32) << (i % 32);
+    }
+    for id in [1, 2] {
+        done("look-ups", device.forget(id))?;
+    }
+    same("look-ups".to_owned(), got == want)?;
+    Ok(1)
+}
+
+/// The bits of an element that is ordinary, or one of those that need care.
+fn element(kind: Kind, random: &mut Random) -> u64 {
+    let small = random.below(2000) as i64 - 1000;
+    match (kind, random.below(16)) {
+        (_, 0) => random.next(),
+        (Kind::F32, 1) => u64::from([0u32, 1 << 31, 0x7fc0_0000, 0xff80_0000, 1][random.below(5) as usize]),
+        (Kind::F64, 1) => [0u64, 1 << 63, 0x7ff8 << 48, 0xfff0 << 48, 1][random.below(5) as usize],
+        (Kind::I32 | Kind::I64, _) => small as u64,
+        (Kind::F32, _) => u64::from((small as f32 / 7.0).to_bits()),
+        (Kind::F64, _) => (small as f64 / 7.0).to_bits(),
+    }
+}
+
+/// A column's bytes; the numbers alone are such that sums are numbers too.
+fn column(kind: Kind, rows: usize, any: bool, random: &mut Random) -> Vec<u64> {
+    let mut words = vec![0u64; (rows * kind.width() as usize).div_ceil(8)];
+    for chunk in words.as_mut_bytes().chunks_exact_mut(kind.width() as usize).take(rows) {
+        let bits = if any || !kind.is_float() {
+            element(kind, random)
+        } else if kind == Kind::F32 {
+            u64::from((random.signed() * 100.0).to_bits())
+        } else {
+            (f64::from(random.signed()) / 3.0).to_bits()
+        };
+        let width = chunk.len();
+        chunk.copy_from_slice(bits.to_le_bytes().get(..width).unwrap_or(&[]));
+    }
+    words
+}
+
+fn values(kind: Kind, words: &[u64], rows: usize) -> Option<Values<'_>> {
+    let bytes = words.as_bytes().get(..rows * kind.width() as usize)?;
+    Some(match kind {
+        Kind::I32 => Values::I32(<[i32]>::ref_from_bytes(bytes).ok()?),
+        Kind::I64 => Values::I64(<[i64]>::ref_from_bytes(bytes).ok()?),
+        Kind::F32 => Values::F32(<[f32]>::ref_from_bytes(bytes).ok()?),
+        Kind::F64 => Values::F64(<[f64]>::ref_from_bytes(bytes).ok()?),
+    })
+}
+
+fn reduction(values: &Values<'_>, mask: &[bool], wanted: Wanted) -> Partial {
+    let chunks = mask.chunks(CHUNK).enumerate();
+    reduce::combine(
+        chunks.map(|(n, mask)| reduce::chunk(&values.part(n * CHUNK, CHUNK), Some(mask), wanted)).collect(),
+    )
+}
+
+fn reductions(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
+    let mut count = 0;
+    for (n, rows) in [0usize, 1, 1000, CHUNK, 3 * CHUNK + 12_345].into_iter().enumerate() {
+        for kind in Kind::ALL {
+            let other = Kind::ALL[random.below(4) as usize];
+            let of =
+                [(kind, column(kind, rows, n % 2 == 0, random)), (other, column(other, rows, true, random))];
+            for (id, (_, words)) in (1..).zip(&of) {
+                let what = "columns";
+                done(what, device.create(id, words.len() as u64 * 8))?;
+                done(what, device.write(id, 0, words.as_bytes()))?;
+            }
+            for terms in 0..3 {
+                let filter: Vec<Term> = (0..terms)
+                    .map(|n| {
+                        let (table, kind) = if n == 0 { (2, other) } else { (1, kind) };
+                        let (a, b) = (kind.key(element(kind, random)), kind.key(element(kind, random)));
+                        let column = Column { table, kind };
+                        Term { column, least: a.min(b), greatest: a.max(b), negated: random.below(2) == 0 }
+                    })
+                    .collect();
+                let wanted = Wanted { sum: terms != 2, extremes: terms != 0 };
+                let what = format!("{rows} rows of {kind:?}, {wanted:?}, {terms} terms on {other:?}");
+                let target = Column { table: 1, kind };
+                let got = device.reduce(Rows { column: target, count: rows as u64, filter: &filter }, wanted);
+                if got == Err(Failure::Unsupported) {
+                    continue;
+                }
+                let got = done(&what, got)?;
+                let mut mask = vec![true; rows];
+                let lost = || Wrong::Differs(what.clone());
+                for term in &filter {
+                    let of = &of[term.column.table as usize - 1];
+                    let values = values(of.0, &of.1, rows).ok_or_else(lost)?;
+                    reduce::filter(&values, term.least, term.greatest, term.negated, &mut mask);
+                }
+                let want = reduction(&values(kind, &of[0].1, rows).ok_or_else(lost)?, &mask, wanted);
+                let equal = got.float.to_bits() == want.float.to_bits()
+                    && Partial { float: 0.0, ..got } == Partial { float: 0.0, ..want };
+                same(format!("{what}: {got:?}, not {want:?}"), equal)?;
+                count += 1;
+            }
+            for id in [1, 2] {
+                done("columns", device.forget(id))?;
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn tops(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
+    let rows = 150_000;
+    for kind in Kind::ALL {
+        let words = column(kind, rows, true, random);
+        done("top", device.create(1, words.len() as u64 * 8))?;
+        done("top", device.write(1, 0, words.as_bytes()))?;
+        for greatest in [false, true] {
+            let target = Column { table: 1, kind };
+            let found = device.top(Rows { column: target, count: rows as u64, filter: &[] }, 50, greatest);
+            if found == Err(Failure::Unsupported) {
+                continue;
+            }
+            let found = done("top", found)?;
+            let mut keys = Vec::new();
+            if let Some(values) = values(kind, &words, rows) {
+                values.for_each_key(|key| keys.push((keys.len() as u64, key)));
+            }
+            keys.sort_by_key(|&(row, key)| (if greatest { !key } else { key }, row));
+            keys.truncate(50);
+            same(format!("top of {kind:?}"), found == keys)?;
+        }
+        done("top", device.forget(1))?;
+    }
+    Ok(8)
+}
+
+fn neighbours(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
+    let cases = [(5000u64, 33usize, 7usize, 10usize), (300, 128, 70, 3), (20, 5, 3, 50), (40_000, 16, 5, 20)];
+    let mut count = 0;
+    for (rows, dimensions, queries, wanted) in cases {
+        for metric in Metric::ALL {
+            let what = format!("nearest of {rows} rows of {dimensions} by {metric:?}");
+            let mut vector = |n: usize| -> Vec<f32> {
+                let of = |r: &mut Random| {
+                    if metric == Metric::Hamming { f32::from_bits(r.next() as u32) } else { r.signed() }
+                };
+                (0..n).map(|_| of(random)).collect()
+            };
+            let mut vectors = vector(rows as usize * dimensions);
+            let asked = vector(queries * dimensions);
+            // Some rows are the same.
+            vectors.copy_within(0..dimensions, 3 * dimensions);
+            done(&what, device.create(1, (vectors.len() as u64 * 4).next_multiple_of(8)))?;
+            done(&what, device.write(1, 0, vectors.as_bytes()))?;
+            let search = Search { table: 1, dimensions, rows, queries: &asked, neighbours: wanted, metric };
+            let found = device.nearest(&search);
+            done(&what, device.forget(1))?;
+            if found == Err(Failure::Unsupported) {
+                continue;
+            }
+            for (query, found) in asked.chunks(dimensions).zip(done(&what, found)?) {
+                let mut all: Vec<(u64, f64)> = (0..)
+                    .zip(vectors.chunks(dimensions))
+                    .map(|(row, v)| (row, distance(metric, query, v)))
+                    .collect();
+                all.sort_by_key(|&(row, distance)| rank(distance, row));
+                all.truncate(wanted);
+                same(format!("{what}: {found:?}, not {all:?}"), found == all)?;
+            }
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,356 @@
+//! Graphs of lookup tables on a device.
+
+use compute_protocol::graph::{Form, Step, words};
+use zerocopy::IntoBytes;
+
+use super::{
+    Hardware, launch,
+    plan::{self, Map, Region, Segment, Work},
+    shaders,
+};
+use crate::executor::Failure;
+
+/// Launches of one submission.
+const LAUNCHES: usize = 4096;
+
+/// A kernel with what it is bound to.
+struct Launch {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    workgroups: u32,
+}
+
+/// What happens in a tick, in order.
+enum Action {
+    Launch(Launch),
+    /// Words of the second state go to the first.
+    Copy {
+        word: u32,
+        words: u32,
+    },
+}
+
+/// A graph on the device.
+pub struct Graph {
+    nodes: usize,
+    regions: Vec<Region>,
+    words: u32,
+    states: [wgpu::Buffer; 2],
+    /// What a tick does when the first state is the present one, and when the second is. The latter is empty unless a tick's
+    /// result is the other state.
+    actions: [Vec<Action>; 2],
+    present: usize,
+    bytes: u64,
+}
+
+/// How a step's values reach the state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// They are written where they are read.
+    InPlace,
+    /// Into the other state, which is copied or becomes the present one.
+    Other,
+}
+
+/// Uploads and binds segments.
+struct Builder<'a> {
+    hardware: &'a mut Hardware,
+    states: [wgpu::Buffer; 2],
+    bytes: u64,
+    limit: u64,
+}
+
+impl Builder<'_> {
+    fn upload<T: IntoBytes + zerocopy::Immutable>(&mut self, all: &[T]) -> Result<wgpu::Buffer, Failure> {
+        let bytes = all.as_bytes();
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.limit {
+            return Err(Failure::Memory);
+        }
+        self.hardware.upload(bytes)
+    }
+
+    fn bound(
+        &mut self,
+        source: String,
+        in_place: bool,
+        (into, from): (&wgpu::Buffer, &wgpu::Buffer),
+        rest: [&wgpu::Buffer; 3],
+        workgroups: u32,
+    ) -> Launch {
+        let pipeline = self.hardware.pipeline(source);
+        let mut buffers = vec![(0, into, None)];
+        if !in_place {
+            buffers.push((1, from, None));
+        }
+        buffers.extend((2..).zip(rest).map(|(n, b)| (n, b, None)));
+        let group = self.hardware.bind(&pipeline, &buffers);
+        Launch { pipeline, group, workgroups }
+    }
+
+    /// The launches of a segment: those that pick, and those that evaluate, for each state being the present one.
+    fn segment(
+        &mut self,
+        segment: Segment,
+        target: Target,
+        swaps: bool,
+    ) -> Result<[Vec<Launch>; 4], Failure> {
+        let lanes = self.hardware.lanes;
+        let tables = self.upload(&segment.tables)?;
+        let mut launches = [const { Vec::new() }; 4];
+        let presents: &[usize] = if swaps { &[0, 1] } else { &[0] };
+        match segment.work {
+            Work::Direct { sources } => {
+                let at_a_time = shaders::at_a_time(lanes);
+                let sources = self.upload(&sources)?;
+                let block: plan::Block = [0, 0, segment.word, 0, segment.groups, 0, 0, 0];
+                let block = self.upload(&[block])?;
+                for &present in presents {
+                    let (into, from, in_place) = self.ends(target, present);
+                    let text = shaders::direct(lanes, in_place);
+                    let workgroups = segment.groups.div_ceil(at_a_time);
+                    let launch =
+                        self.bound(text, in_place, (&into, &from), [&tables, &sources, &block], workgroups);
+                    launches[2 + present].push(launch);
+                }
+            }
+            Work::Window { positions, blocks, exchange } => {
+                let positions = self.upload(&positions)?;
+                let count = blocks.len() as u32;
+                let blocks = self.upload(&blocks)?;
+                let rest = [&tables, &positions, &blocks];
+                if let Some(exchange) = exchange {
+                    let stream = self.hardware.storage(u64::from(exchange.words) * 4)?;
+                    self.bytes += u64::from(exchange.words) * 4;
+                    let tiles = exchange.tiles.len() as u32;
+                    let picks = [
+                        self.upload(&exchange.targets)?,
+                        self.upload(&exchange.offsets)?,
+                        self.upload(&exchange.tiles)?,
+                    ];
+                    let [targets, offsets, list] = &picks;
+                    let state = self.states[0].clone();
+                    let text = shaders::exchange(lanes);
+                    launches[0].push(self.bound(
+                        text,
+                        false,
+                        (&stream, &state),
+                        [targets, offsets, list],
+                        tiles,
+                    ));
+                    // The picked bits are a state of their own: nothing is read where it is written.
+                    launches[2].push(self.bound(
+                        shaders::window(lanes, false),
+                        false,
+                        (&state, &stream),
+                        rest,
+                        count,
+                    ));
+                } else {
+                    for &present in presents {
+                        let (into, from, in_place) = self.ends(target, present);
+                        let text = shaders::window(lanes, in_place);
+                        launches[2 + present].push(self.bound(text, in_place, (&into, &from), rest, count));
+                    }
+                }
+            }
+        }
+        Ok(launches)
+    }
+
+    /// Where values go, where they come from, and whether that is one.
+    fn ends(&self, target: Target, present: usize) -> (wgpu::Buffer, wgpu::Buffer, bool) {
+        let [first, second] = &self.states;
+        let (from, other) = if present == 0 { (first, second) } else { (second, first) };
+        match target {
+            Target::InPlace => (from.clone(), from.clone(), true),
+            Target::Other => (other.clone(), from.clone(), false),
+        }
+    }
+}
+
+impl Graph {
+    /// With all states 0, within so many bytes.
+    pub fn build(
+        hardware: &mut Hardware,
+        form: &Form<'_>,
+        limit: u64,
+        threads: usize,
+    ) -> Result<Self, Failure> {
+        let map = Map::of(form).ok_or(Failure::Memory)?;
+        let state_bytes = u64::from(map.words) * 4;
+        let binding = hardware.limits.max_storage_buffer_binding_size;
+        if state_bytes > binding {
+            return Err(Failure::Memory);
+        }
+        let states = [hardware.storage(state_bytes)?, hardware.storage(state_bytes)?];
+        // The widest form takes 24 bytes a node.
+        let most = (binding / 32).min(1 << 26) as u32 / 64 * 64;
+        let mut builder = Builder { hardware, states, bytes: 2 * state_bytes, limit };
+        let mut actions = [Vec::new(), Vec::new()];
+        for (step, region) in form.steps.iter().zip(&map.regions) {
+            let reads_itself = plan::reads_itself(form, *step);
+            builder.step(form, &map, *step, region, reads_itself, most, threads, &mut actions)?;
+        }
+        if let [first, second] = &actions
+            && second.len() != first.len()
+        {
+            actions[1].clear();
+        }
+        let Builder { states, bytes, .. } = builder;
+        hardware.wait()?;
+        Ok(Self {
+            nodes: form.nodes(),
+            regions: map.regions,
+            words: map.words,
+            states,
+            actions,
+            present: 0,
+            bytes,
+        })
+    }
+
+    /// Bytes of the device's memory.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Sets all states.
+    pub fn write(&mut self, hardware: &Hardware, states: &[u32]) -> Result<(), Failure> {
+        if states.len() != words(self.nodes) {
+            return Err(Failure::Bounds);
+        }
+        let mut own = vec![0; self.words as usize];
+        for region in &self.regions {
+            let to = region.word as usize * 32;
+            copy_bits(&mut own, to, states, region.first as usize, region.count as usize);
+        }
+        for state in &self.states {
+            hardware.write(state, 0, own.as_bytes());
+        }
+        self.present = 0;
+        hardware.queue.submit([]);
+        hardware.wait()
+    }
+
+    /// Gets all states.
+    pub fn read(&self, hardware: &Hardware, into: &mut [u32]) -> Result<(), Failure> {
+        if into.len() != words(self.nodes) {
+            return Err(Failure::Bounds);
+        }
+        let mut own = vec![0u32; self.words as usize];
+        if let Some(state) = self.states.get(self.present) {
+            hardware.fetch(hardware.encoder(), (state, 0), own.as_mut_bytes())?;
+        }
+        into.fill(0);
+        for region in &self.regions {
+            let from = region.word as usize * 32;
+            copy_bits(into, region.first as usize, &own, from, region.count as usize);
+        }
+        Ok(())
+    }
+
+    /// Runs the schedule.
+    pub fn tick(&mut self, hardware: &Hardware, ticks: u32) -> Result<(), Failure> {
+        let swaps = !self.actions[1].is_empty();
+        let mut left = ticks;
+        while left > 0 {
+            let now = left.min((LAUNCHES / self.actions[0].len().max(1)).max(1) as u32);
+            let mut encoder = hardware.encoder();
+            let mut pass: Option<wgpu::ComputePass<'static>> = None;
+            for _ in 0..now {
+                for action in self.actions.get(self.present).unwrap_or(&self.actions[0]) {
+                    match action {
+                        Action::Launch(l) => {
+                            let pass = pass.get_or_insert_with(|| {
+                                encoder
+                                    .begin_compute_pass(&wgpu::ComputePassDescriptor::default())
+                                    .forget_lifetime()
+                            });
+                            launch(pass, &l.pipeline, &l.group, l.workgroups);
+                        }
+                        Action::Copy { word, words } => {
+                            drop(pass.take());
+                            let (at, bytes) = (u64::from(*word) * 4, u64::from(*words) * 4);
+                            let [first, second] = &self.states;
+                            encoder.copy_buffer_to_buffer(second, at, first, at, Some(bytes));
+                        }
+                    }
+                }
+                if swaps {
+                    self.present ^= 1;
+                }
+            }
+            drop(pass);
+            hardware.queue.submit([encoder.finish()]);
+            left -= now;
+        }
+        hardware.wait()
+    }
+}
+
+impl Builder<'_> {
+    fn step(
+        &mut self,
+        form: &Form<'_>,
+        map: &Map,
+        step: Step,
+        region: &Region,
+        reads_itself: bool,
+        most: u32,
+        threads: usize,
+        actions: &mut [Vec<Action>; 2],
+    ) -> Result<(), Failure> {
+        let target = if reads_itself { Target::Other } else { Target::InPlace };
+        // A schedule of one step needs no copy: the states change places.
+        let swaps = reads_itself && form.steps.len() == 1;
+        let (mut picks, mut picked, mut evaluations, mut swapped) = (vec![], vec![], vec![], vec![]);
+        let mut copies = Vec::new();
+        let mut first = step.first;
+        while first < step.end() {
+            let count = most.min(step.end() - first);
+            let word = region.word + (first - step.first) / 32;
+            let segment = plan::segment(form, map, first..first + count, word, threads);
+            let picks_bits = matches!(&segment.work, Work::Window { exchange: Some(_), .. });
+            let [a, b, c, d] = self.segment(segment, target, swaps)?;
+            picks.extend(a.into_iter().chain(b));
+            if picks_bits {
+                picked.extend(c);
+            } else {
+                evaluations.extend(c);
+                swapped.extend(d);
+                if reads_itself {
+                    copies.push(Action::Copy { word, words: count.div_ceil(64) * 2 });
+                }
+            }
+            first += count;
+        }
+        let [actions, other] = actions;
+        if swaps && picks.is_empty() {
+            actions.extend(evaluations.into_iter().map(Action::Launch));
+            other.extend(swapped.into_iter().map(Action::Launch));
+            return Ok(());
+        }
+        // What reads the state comes before what writes to it.
+        actions.extend(picks.into_iter().chain(evaluations).chain(picked).map(Action::Launch));
+        actions.extend(copies);
+        Ok(())
+    }
+}
+
+/// Copies bits between words.
+fn copy_bits(to: &mut [u32], mut to_bit: usize, from: &[u32], mut from_bit: usize, mut count: usize) {
+    while count > 0 {
+        let now = count.min(32 - to_bit % 32);
+        let (at, shift) = (from_bit / 32, from_bit % 32);
+        let half = |n: usize| u64::from(from.get(at + n).copied().unwrap_or(0));
+        let bits = ((half(0) | half(1) << 32) >> shift) as u32;
+        let mask = (((1u64 << now) - 1) as u32) << (to_bit % 32);
+        if let Some(word) = to.get_mut(to_bit / 32) {
+            *word = *word & !mask | bits << (to_bit % 32) & mask;
+        }
+        to_bit += now;
+        from_bit += now;
+        count -= now;
+    }
+}

@@ -1,0 +1,467 @@
+//! A GPU, or whatever else Vulkan or Metal offers, as a device.
+
+mod graph;
+mod plan;
+mod reduce;
+mod search;
+mod shaders;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use compute_protocol::{
+    Kind,
+    answer::Device as Description,
+    graph::Form,
+    reduce::{Partial, Wanted},
+};
+use thiserror::Error;
+use zerocopy::IntoBytes;
+
+use crate::{
+    executor::{Executor, Failure, Neighbour, Rows, Search},
+    processor::Processor,
+};
+
+/// Why there is no device.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Nothing was found, or not so many.
+    #[error("there is no device {0}")]
+    None(usize),
+    /// It did not start.
+    #[error("the device did not start: {0}")]
+    Start(#[from] wgpu::RequestDeviceError),
+    /// It gave a wrong answer to the first question.
+    #[error("the device does not compute as it should")]
+    Wrong,
+}
+
+/// The longest that a submission may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Bytes moved at a time.
+const PIECE: usize = 64 << 20;
+/// Workgroups of one dimension; kernels know it.
+const ROW: u32 = 32_768;
+
+/// A table, in pages.
+struct Table {
+    bytes: u64,
+    pages: Vec<wgpu::Buffer>,
+    /// The greatest magnitude of its components, as single precision, if it was asked for since the last write.
+    magnitude: Option<f64>,
+}
+
+/// A GPU.
+pub struct Gpu {
+    hardware: Hardware,
+    tables: HashMap<u32, Table>,
+    graphs: HashMap<u32, graph::Graph>,
+    memory: u64,
+    used: u64,
+}
+
+/// What jobs need of the device.
+struct Hardware {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    has_f64: bool,
+    /// Whether subgroups are 32 wide and in order.
+    lanes: bool,
+    /// Whether sums come out as the processor's.
+    exact_sums: bool,
+    /// Bytes of a table's page.
+    page: u64,
+    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    failed: Arc<AtomicBool>,
+}
+
+/// What there is, in order of their numbers.
+pub fn list() -> Vec<wgpu::AdapterInfo> {
+    adapters().iter().map(wgpu::Adapter::get_info).collect()
+}
+
+fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL;
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut all = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    // Real ones first.
+    all.sort_by_key(|a| a.get_info().device_type == wgpu::DeviceType::Cpu);
+    all
+}
+
+impl Gpu {
+    /// The device of this number, with so much memory for tables and graphs.
+    pub fn open(number: usize, memory: u64) -> Result<Self, OpenError> {
+        let adapter = adapters().into_iter().nth(number).ok_or(OpenError::None(number))?;
+        let optional = wgpu::Features::SHADER_F64 | wgpu::Features::SUBGROUP;
+        let features = adapter.features() & optional;
+        let limits = adapter.limits();
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: None,
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        }))?;
+        let failed = Arc::new(AtomicBool::new(false));
+        let (on_error, on_loss) = (Arc::clone(&failed), Arc::clone(&failed));
+        device.on_uncaptured_error(Arc::new(move |error| {
+            eprintln!("gpu_shim: {error}");
+            on_error.store(true, Ordering::Relaxed);
+        }));
+        device.set_device_lost_callback(move |_, _| on_loss.store(true, Ordering::Relaxed));
+        let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let hardware = Hardware {
+            device,
+            queue,
+            info: adapter.get_info(),
+            has_f64: features.contains(wgpu::Features::SHADER_F64),
+            lanes: false,
+            exact_sums: false,
+            // A power of two, so that rows do not straddle pages.
+            page: (1 << 30).min(1 << binding.max(1 << 20).ilog2()),
+            limits,
+            pipelines: HashMap::new(),
+            failed,
+        };
+        let mut gpu = Self { hardware, tables: HashMap::new(), graphs: HashMap::new(), memory, used: 0 };
+        if features.contains(wgpu::Features::SUBGROUP) {
+            gpu.hardware.lanes = gpu.hardware.probe().map_err(|_| OpenError::Wrong)?;
+        }
+        gpu.hardware.exact_sums = gpu.check_sums().map_err(|_| OpenError::Wrong)?;
+        Ok(gpu)
+    }
+
+    /// The form of kernels in use and the bytes of a page.
+    pub fn details(&self) -> String {
+        let h = &self.hardware;
+        format!(
+            "{:?}, {} kernels, pages of {} MiB, bindings of {} MiB, double precision {}, sums as defined {}",
+            h.info.backend,
+            if h.lanes { "lane" } else { "word" },
+            h.page >> 20,
+            h.limits.max_storage_buffer_binding_size >> 20,
+            h.has_f64,
+            h.exact_sums
+        )
+    }
+
+    fn take(&mut self, bytes: u64) -> Result<(), Failure> {
+        if bytes > self.memory.saturating_sub(self.used) {
+            return Err(Failure::Memory);
+        }
+        self.used += bytes;
+        Ok(())
+    }
+
+    fn is_free(&self, id: u32) -> Result<(), Failure> {
+        if self.tables.contains_key(&id) || self.graphs.contains_key(&id) {
+            Err(Failure::Identity)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn table(&self, id: u32) -> Result<&Table, Failure> {
+        self.tables.get(&id).ok_or(Failure::Identity)
+    }
+
+    /// The pieces of a range of a table: buffer, offset in it, and length.
+    fn range(&self, id: u32, offset: u64, length: u64) -> Result<Vec<(wgpu::Buffer, u64, u64)>, Failure> {
+        let table = self.table(id)?;
+        if offset.checked_add(length).is_none_or(|end| end > table.bytes) {
+            return Err(Failure::Bounds);
+        }
+        let (mut at, end) = (offset, offset + length);
+        let mut pieces = Vec::new();
+        while at < end {
+            let within = at % self.hardware.page;
+            let count = (end - at).min(self.hardware.page - within).min(PIECE as u64);
+            let buffer = table.pages.get((at / self.hardware.page) as usize).ok_or(Failure::Bounds)?;
+            pieces.push((buffer.clone(), within, count));
+            at += count;
+        }
+        Ok(pieces)
+    }
+
+    /// A column's rows are all there.
+    fn check_column(&self, table: u32, kind: Kind, rows: u64) -> Result<(), Failure> {
+        let bytes = rows.checked_mul(kind.width()).ok_or(Failure::Bounds)?;
+        if bytes > self.table(table)?.bytes { Err(Failure::Bounds) } else { Ok(()) }
+    }
+}
+
+impl Hardware {
+    fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer, Failure> {
+        if bytes > self.limits.max_buffer_size {
+            return Err(Failure::Memory);
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let size = bytes.max(16).next_multiple_of(16);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(buffer),
+            Some(_) => Err(Failure::Memory),
+        }
+    }
+
+    /// For kernels, and copies either way.
+    fn storage(&self, bytes: u64) -> Result<wgpu::Buffer, Failure> {
+        use wgpu::BufferUsages as U;
+        self.buffer(bytes, U::STORAGE | U::COPY_DST | U::COPY_SRC)
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<wgpu::Buffer, Failure> {
+        let buffer = self.storage(bytes.len() as u64)?;
+        self.write(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
+    fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) {
+        for (n, piece) in bytes.chunks(PIECE).enumerate() {
+            self.queue.write_buffer(buffer, offset + (n * PIECE) as u64, piece);
+            if piece.len() == PIECE {
+                self.queue.submit([]);
+                let _ = self.device.poll(wgpu::PollType::Poll);
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<(), Failure> {
+        let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+        let polled = self.device.poll(poll);
+        if polled.is_err() || self.failed.load(Ordering::Relaxed) { Err(Failure::Lost) } else { Ok(()) }
+    }
+
+    /// Runs what `encoder` has and then copies a range of a buffer here.
+    fn fetch(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        (buffer, offset): (&wgpu::Buffer, u64),
+        into: &mut [u8],
+    ) -> Result<(), Failure> {
+        use wgpu::BufferUsages as U;
+        let bytes = into.len() as u64;
+        let staging = self.buffer(bytes, U::MAP_READ | U::COPY_DST)?;
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, Some(bytes));
+        self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = sender.send(result);
+        });
+        self.wait()?;
+        receiver.try_recv().map_err(|_| Failure::Lost)?.map_err(|_| Failure::Lost)?;
+        let view = staging.get_mapped_range(..bytes).map_err(|_| Failure::Lost)?;
+        into.copy_from_slice(&view);
+        Ok(())
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None })
+    }
+
+    /// The pipeline of a kernel, which is made once.
+    fn pipeline(&mut self, source: String) -> wgpu::ComputePipeline {
+        if let Some(pipeline) = self.pipelines.get(&source) {
+            return pipeline.clone();
+        }
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: None,
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
+        });
+        let compilation_options = wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options,
+            cache: None,
+        });
+        // Kernels depend on few choices, but a guest makes them.
+        if self.pipelines.len() >= 512 {
+            self.pipelines.clear();
+        }
+        self.pipelines.insert(source, pipeline.clone());
+        pipeline
+    }
+
+    /// Binds buffers, of which each may be a part: offset and length.
+    fn bind(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        buffers: &[(u32, &wgpu::Buffer, Option<(u64, u64)>)],
+    ) -> wgpu::BindGroup {
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = buffers
+            .iter()
+            .map(|&(binding, buffer, part)| {
+                let (offset, size) = part.map_or((0, None), |(o, s)| (o, wgpu::BufferSize::new(s)));
+                let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
+                wgpu::BindGroupEntry { binding, resource }
+            })
+            .collect();
+        let layout = pipeline.get_bind_group_layout(0);
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &layout,
+            entries: &entries,
+        })
+    }
+
+    /// Whether lanes of subgroups are where kernels take them to be.
+    fn probe(&mut self) -> Result<bool, Failure> {
+        let pipeline = self.pipeline(shaders::PROBE.to_owned());
+        let out = self.storage(1024)?;
+        let group = self.bind(&pipeline, &[(0, &out, None)]);
+        let mut encoder = self.encoder();
+        dispatch(&mut encoder, &[(&pipeline, &group, 1)]);
+        let mut lanes = [0u32; 256];
+        self.fetch(encoder, (&out, 0), lanes.as_mut_bytes())?;
+        Ok(lanes.iter().all(|&l| l == 1))
+    }
+}
+
+/// Adds a pass of kernels, each with so many workgroups.
+fn dispatch(encoder: &mut wgpu::CommandEncoder, work: &[(&wgpu::ComputePipeline, &wgpu::BindGroup, u32)]) {
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    for &(pipeline, group, count) in work {
+        launch(&mut pass, pipeline, group, count);
+    }
+}
+
+fn launch(
+    pass: &mut wgpu::ComputePass<'_>,
+    pipeline: &wgpu::ComputePipeline,
+    group: &wgpu::BindGroup,
+    count: u32,
+) {
+    pass.set_pipeline(pipeline);
+    pass.set_bind_group(0, group, &[]);
+    pass.dispatch_workgroups(count.min(ROW), count.div_ceil(ROW), 1);
+}
+
+impl Executor for Gpu {
+    fn describe(&self) -> Description {
+        let info = &self.hardware.info;
+        Description {
+            name: info.name.clone(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+            is_processor: info.device_type == wgpu::DeviceType::Cpu,
+            has_f64: self.hardware.has_f64,
+            memory: self.memory,
+            used: self.used,
+        }
+    }
+
+    fn create(&mut self, table: u32, bytes: u64) -> Result<(), Failure> {
+        self.is_free(table)?;
+        self.take(bytes)?;
+        let page = self.hardware.page;
+        let pages: Result<Vec<_>, _> =
+            (0..bytes.div_ceil(page)).map(|n| self.hardware.storage(page.min(bytes - n * page))).collect();
+        match pages {
+            Ok(pages) => {
+                self.tables.insert(table, Table { bytes, pages, magnitude: None });
+                Ok(())
+            }
+            Err(failure) => {
+                self.used -= bytes;
+                Err(failure)
+            }
+        }
+    }
+
+    fn write(&mut self, table: u32, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let mut rest = bytes;
+        for (buffer, at, length) in self.range(table, offset, bytes.len() as u64)? {
+            let (piece, after) = rest.split_at_checked(length as usize).ok_or(Failure::Bounds)?;
+            self.hardware.write(&buffer, at, piece);
+            rest = after;
+        }
+        if let Some(table) = self.tables.get_mut(&table) {
+            table.magnitude = None;
+        }
+        self.hardware.queue.submit([]);
+        self.hardware.wait()
+    }
+
+    fn read(&mut self, table: u32, offset: u64, into: &mut [u8]) -> Result<(), Failure> {
+        let mut rest = into;
+        for (buffer, at, length) in self.range(table, offset, rest.len() as u64)? {
+            let (piece, after) = rest.split_at_mut_checked(length as usize).ok_or(Failure::Bounds)?;
+            self.hardware.fetch(self.hardware.encoder(), (&buffer, at), piece)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, id: u32) -> Result<(), Failure> {
+        let bytes = match (self.tables.remove(&id), self.graphs.remove(&id)) {
+            (Some(table), _) => table.bytes,
+            (_, Some(graph)) => graph.bytes(),
+            _ => return Err(Failure::Identity),
+        };
+        self.used -= bytes;
+        Ok(())
+    }
+
+    fn graph(&mut self, id: u32, form: &Form<'_>) -> Result<(), Failure> {
+        self.is_free(id)?;
+        form.validate().map_err(|_| Failure::Bounds)?;
+        let free = self.memory - self.used;
+        let graph = graph::Graph::build(&mut self.hardware, form, free, Processor::threads())?;
+        self.take(graph.bytes())?;
+        self.graphs.insert(id, graph);
+        Ok(())
+    }
+
+    fn write_state(&mut self, id: u32, states: &[u32]) -> Result<(), Failure> {
+        self.graphs.get_mut(&id).ok_or(Failure::Identity)?.write(&self.hardware, states)
+    }
+
+    fn read_state(&mut self, id: u32, into: &mut [u32]) -> Result<(), Failure> {
+        self.graphs.get(&id).ok_or(Failure::Identity)?.read(&self.hardware, into)
+    }
+
+    fn tick(&mut self, id: u32, ticks: u32) -> Result<(), Failure> {
+        self.graphs.get_mut(&id).ok_or(Failure::Identity)?.tick(&self.hardware, ticks)
+    }
+
+    fn look_up(&mut self, tables: u32, indexes: u32, rows: u64, into: &mut [u32]) -> Result<(), Failure> {
+        self.look_up_rows(tables, indexes, rows, into)
+    }
+
+    fn reduce(&mut self, rows: Rows<'_>, wanted: Wanted) -> Result<Partial, Failure> {
+        self.reduce_rows(rows, wanted)
+    }
+
+    fn top(&mut self, rows: Rows<'_>, count: usize, greatest: bool) -> Result<Vec<(u64, u64)>, Failure> {
+        let _ = (rows, count, greatest);
+        Err(Failure::Unsupported)
+    }
+
+    fn nearest(&mut self, search: &Search<'_>) -> Result<Vec<Vec<Neighbour>>, Failure> {
+        self.search(search)
+    }
+}

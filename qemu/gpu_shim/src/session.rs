@@ -1,0 +1,192 @@
+//! Commands in, replies out: the one place where messages become jobs.
+
+use std::time::Instant;
+
+use compute_protocol::{
+    Answer, Command, Envelope, Reply, Span, Status,
+    graph::{Form, Step},
+};
+use zerocopy::IntoBytes;
+
+use crate::executor::{Executor, Failure, Rows, Search};
+
+/// Memory that the guest has attached.
+pub trait Pages {
+    /// Copies a span out; false if it is not all there.
+    fn read(&self, span: Span, into: &mut [u8]) -> bool;
+
+    /// Copies bytes to a span, which is as long as they are; false if it is not all there.
+    fn write(&mut self, span: Span, from: &[u8]) -> bool;
+
+    /// Whether all of a span is there.
+    fn has(&self, span: Span) -> bool;
+}
+
+/// One guest's use of a device.
+pub struct Session {
+    executor: Box<dyn Executor>,
+    /// Time of the command at hand that bytes took to move.
+    transfer_ns: u64,
+}
+
+/// Bytes that are moved at a time.
+const PIECE: u64 = 64 << 20;
+
+impl Session {
+    /// With an executor that nobody else uses.
+    pub fn new(executor: Box<dyn Executor>) -> Self {
+        Self { executor, transfer_ns: 0 }
+    }
+
+    /// The device.
+    pub fn executor(&mut self) -> &mut dyn Executor {
+        &mut *self.executor
+    }
+
+    /// Does what a message says and returns the reply to it.
+    pub fn handle(&mut self, message: &[u8], pages: &mut dyn Pages) -> Vec<u8> {
+        let envelope = match Envelope::decode(message) {
+            Ok(envelope) => envelope,
+            Err(_) => {
+                let number =
+                    message.get(12..16).and_then(|n| n.try_into().ok()).map_or(0, u32::from_le_bytes);
+                return Reply::refusal(number, Status::Malformed).encode();
+            }
+        };
+        self.transfer_ns = 0;
+        let begun = Instant::now();
+        let (status, answer) = match self.run(envelope.command, pages) {
+            Ok(answer) => (Status::Done, answer),
+            Err(failure) => (failure.into(), Answer::Nothing),
+        };
+        let all = begun.elapsed().as_nanos() as u64;
+        let transfer_ns = self.transfer_ns;
+        let compute_ns = all.saturating_sub(transfer_ns);
+        Reply { number: envelope.number, status, compute_ns, transfer_ns, answer }.encode()
+    }
+
+    fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let begun = Instant::now();
+        let result = work(self);
+        self.transfer_ns += begun.elapsed().as_nanos() as u64;
+        result
+    }
+
+    /// The bytes of a span; none are allocated for one that is not there.
+    fn fetch<T: IntoBytes + zerocopy::FromBytes + zerocopy::FromZeros + Copy>(
+        &mut self,
+        pages: &dyn Pages,
+        span: Span,
+    ) -> Result<Vec<T>, Failure> {
+        if !pages.has(span) {
+            return Err(Failure::Bounds);
+        }
+        self.timed(|_| {
+            let count = usize::try_from(span.length).map_err(|_| Failure::Bounds)? / size_of::<T>();
+            let mut words = vec![T::new_zeroed(); count];
+            if pages.read(span, words.as_mut_bytes()) { Ok(words) } else { Err(Failure::Bounds) }
+        })
+    }
+
+    fn run(&mut self, command: Command, pages: &mut dyn Pages) -> Result<Answer, Failure> {
+        match command {
+            Command::Describe => return Ok(Answer::Device(self.executor.describe())),
+            Command::Create { table, bytes } => self.executor.create(table, bytes)?,
+            Command::Write { table, offset, from } => {
+                for (at, piece) in pieces(from) {
+                    let bytes: Vec<u32> = self.fetch(pages, piece)?;
+                    self.timed(|s| s.executor.write(table, offset + at, bytes.as_bytes()))?;
+                }
+            }
+            Command::Read { table, offset, into } => {
+                for (at, piece) in pieces(into) {
+                    self.write_to(pages, piece, |s, bytes| s.executor.read(table, offset + at, bytes))?;
+                }
+            }
+            Command::Drop { id } => self.executor.forget(id)?,
+            Command::Graph { graph, tables, sources, schedule, .. } => {
+                let tables: Vec<u64> = self.fetch(pages, tables)?;
+                let sources: Vec<u32> = self.fetch(pages, sources)?;
+                let steps: Vec<[u32; 2]> = self.fetch(pages, schedule)?;
+                let steps: Vec<Step> =
+                    steps.into_iter().map(|[first, count]| Step { first, count }).collect();
+                let form = Form { tables: &tables, sources: &sources, steps: &steps };
+                form.validate().map_err(|_| Failure::Bounds)?;
+                self.timed(|s| s.executor.graph(graph, &form))?;
+            }
+            Command::WriteState { graph, from } => {
+                let states: Vec<u32> = self.fetch(pages, from)?;
+                self.timed(|s| s.executor.write_state(graph, &states))?;
+            }
+            Command::ReadState { graph, into } => {
+                let mut states: Vec<u32> = self.fetch(pages, into)?;
+                self.timed(|s| s.executor.read_state(graph, &mut states))?;
+                self.put(pages, into, states.as_bytes())?;
+            }
+            Command::Tick { graph, ticks } => self.executor.tick(graph, ticks)?,
+            Command::LookUp { tables, indexes, rows, into } => {
+                let mut bits: Vec<u32> = self.fetch(pages, into)?;
+                self.executor.look_up(tables, indexes, rows, &mut bits)?;
+                self.put(pages, into, bits.as_bytes())?;
+            }
+            Command::Reduce { column, rows, wanted, filter } => {
+                let rows = Rows { column, count: rows, filter: &filter };
+                return self.executor.reduce(rows, wanted).map(Answer::Reduction);
+            }
+            Command::Top { column, rows, count, greatest, into, filter } => {
+                let rows = Rows { column, count: rows, filter: &filter };
+                let best = self.executor.top(rows, count as usize, greatest)?;
+                let flat: Vec<[u64; 2]> = best.iter().map(|&(row, key)| [row, key]).collect();
+                self.put(pages, Span { length: 16 * flat.len() as u64, ..into }, flat.as_bytes())?;
+                return Ok(Answer::Rows(flat.len() as u64));
+            }
+            Command::Nearest { .. } => return self.nearest(&command, pages),
+        }
+        Ok(Answer::Nothing)
+    }
+
+    fn nearest(&mut self, command: &Command, pages: &mut dyn Pages) -> Result<Answer, Failure> {
+        let &Command::Nearest { table, dimensions, rows, neighbours, metric, from, into, .. } = command
+        else {
+            return Err(Failure::Unsupported);
+        };
+        let queries: Vec<f32> = self.fetch(pages, from)?;
+        let (dimensions, neighbours) = (dimensions as usize, neighbours as usize);
+        let search = Search { table, dimensions, rows, queries: &queries, neighbours, metric };
+        let found = self.executor.nearest(&search)?;
+        let mut flat: Vec<[u64; 2]> = Vec::with_capacity(found.len() * neighbours);
+        for of in &found {
+            flat.extend(of.iter().map(|&(row, distance)| [row, distance.to_bits()]));
+            flat.resize(flat.len().next_multiple_of(neighbours.max(1)), [u64::MAX, f64::NAN.to_bits()]);
+        }
+        self.put(pages, into, flat.as_bytes())?;
+        Ok(Answer::Rows(found.iter().map(|f| f.len() as u64).sum()))
+    }
+
+    fn put(&mut self, pages: &mut dyn Pages, into: Span, bytes: &[u8]) -> Result<(), Failure> {
+        self.timed(|_| if pages.write(into, bytes) { Ok(()) } else { Err(Failure::Bounds) })
+    }
+
+    fn write_to(
+        &mut self,
+        pages: &mut dyn Pages,
+        into: Span,
+        with: impl FnOnce(&mut Self, &mut [u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if !pages.has(into) {
+            return Err(Failure::Bounds);
+        }
+        let length = usize::try_from(into.length).map_err(|_| Failure::Bounds)?;
+        let mut bytes = vec![0; length];
+        self.timed(|s| with(s, &mut bytes))?;
+        self.put(pages, into, &bytes)
+    }
+}
+
+/// A span in pieces, with where each begins.
+fn pieces(span: Span) -> impl Iterator<Item = (u64, Span)> {
+    (0..span.length.div_ceil(PIECE)).map(move |n| {
+        let at = n * PIECE;
+        (at, Span { offset: span.offset + at, length: PIECE.min(span.length - at), ..span })
+    })
+}
