@@ -3,8 +3,8 @@
 //! # The summation tree
 //! A column is cut into chunks of [`CHUNK`] rows. Within a chunk, row `i` belongs to lane `i % LANES`; a lane adds its rows in order. Then
 //! lane `l` gets lane `l + LANES / 2` added, for all of the lower half, and so on until one is left. Rows that do not pass count as -0.0, which
-//! changes no sum. All that is done in the column's own precision. The chunks' sums are then added in double precision:
-//! neighbours in pairs, again and again, an odd last one waiting for the next round. There is one NaN.
+//! changes no sum. All that is done in double precision, of single precision too: there devices differ in what they make of
+//! denormal numbers. The chunks' sums are then added likewise: neighbours in pairs, again and again, an odd last one waiting for the next round. There is one NaN.
 
 use alloc::vec::Vec;
 
@@ -198,8 +198,8 @@ pub fn chunk(values: &Values<'_>, mask: Option<&[bool]>, wanted: Wanted) -> Part
                 }
                 partial.whole = (i128::from(high) << 32) + i128::from(low);
             }
-            Values::F32(v) => partial.float = f64::from(lanes(v, mask, -0.0f32, |a, b| a + b)),
-            Values::F64(v) => partial.float = lanes(v, mask, -0.0f64, |a, b| a + b),
+            Values::F32(v) => partial.float = lanes(v, mask, f64::from),
+            Values::F64(v) => partial.float = lanes(v, mask, |x| x),
         }
     }
     if wanted.extremes {
@@ -224,20 +224,20 @@ fn selected<'a, T>(values: &'a [T], mask: Option<&'a [bool]>) -> impl Iterator<I
 }
 
 /// The tree within a chunk.
-fn lanes<T: Copy>(values: &[T], mask: Option<&[bool]>, zero: T, add: impl Fn(T, T) -> T) -> T {
-    let mut lanes = [zero; LANES];
+fn lanes<T: Copy>(values: &[T], mask: Option<&[bool]>, widened: impl Fn(T) -> f64) -> f64 {
+    let mut lanes = [-0.0f64; LANES];
     match mask {
         None => {
             for row in values.chunks(LANES) {
                 for (lane, &x) in lanes.iter_mut().zip(row) {
-                    *lane = add(*lane, x);
+                    *lane += widened(x);
                 }
             }
         }
         Some(mask) => {
             for (row, keep) in values.chunks(LANES).zip(mask.chunks(LANES)) {
                 for ((lane, &x), &keep) in lanes.iter_mut().zip(row).zip(keep) {
-                    *lane = add(*lane, if keep { x } else { zero });
+                    *lane += if keep { widened(x) } else { -0.0 };
                 }
             }
         }
@@ -246,7 +246,7 @@ fn lanes<T: Copy>(values: &[T], mask: Option<&[bool]>, zero: T, add: impl Fn(T, 
     while half > 0 {
         let (low, high) = lanes.split_at_mut(half);
         for (a, &b) in low.iter_mut().zip(high.iter()) {
-            *a = add(*a, b);
+            *a += b;
         }
         half /= 2;
     }

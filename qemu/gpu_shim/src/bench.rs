@@ -53,16 +53,22 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     (result, begun.elapsed().as_secs_f64())
 }
 
-/// The best time of several.
-fn best<T>(times: usize, mut work: impl FnMut() -> Result<T, Failure>) -> Result<(T, f64), Failure> {
-    let (first, mut least) = timed(&mut work);
-    let mut result = first?;
-    for _ in 1..times {
-        let (again, time) = timed(&mut work);
-        result = again?;
-        least = least.min(time);
+/// The time of the middle one of many, after so many that a device has reached its clock.
+fn median<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Result<(T, f64), Failure> {
+    const SECONDS: f64 = 1.5;
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    loop {
+        let (result, time) = timed(&mut work);
+        let result = result?;
+        times.push(time);
+        if times.len() >= 3 && begun.elapsed().as_secs_f64() > SECONDS {
+            times.drain(..times.len() / 2);
+            times.sort_by(f64::total_cmp);
+            let time = times.get(times.len() / 2).copied().unwrap_or(0.0);
+            return Ok((result, time));
+        }
     }
-    Ok((result, least))
 }
 
 /// Updates a second of graphs of three kinds.
@@ -98,8 +104,8 @@ pub fn graphs(devices: &mut [Named], sizes: &Sizes) -> Outcome {
             if got != want {
                 return Err(BenchError::Differs("graph"));
             }
-            let (_, time) = best(3, || device.tick(1, ticks))?;
-            let (_, moved) = best(3, || {
+            let (_, time) = median(|| device.tick(1, ticks))?;
+            let (_, moved) = median(|| {
                 device.write_state(1, &begin)?;
                 device.tick(1, 1)?;
                 device.read_state(1, &mut got)
@@ -158,8 +164,8 @@ pub fn sums(devices: &mut [Named], sizes: &Sizes) -> Outcome {
         let wanted = Wanted { sum: true, extremes: false };
         let all = Rows { column, count: sizes.rows, filter: &[] };
         let some = Rows { filter: &filter, ..all };
-        let (sum, time) = best(5, || device.reduce(all, wanted))?;
-        let (filtered, filtered_time) = best(5, || device.reduce(some, wanted))?;
+        let (sum, time) = median(|| device.reduce(all, wanted))?;
+        let (filtered, filtered_time) = median(|| device.reduce(some, wanted))?;
         let gigabytes = sizes.rows as f64 * 4.0 / 1e9;
         println!(
             "sum of {} f32: {who}: {:.3} ms resident ({:.0} GB/s), {:.1} ms with the upload; where another column is between 0 and 0.5, in the same pass: {:.3} ms ({:.0} GB/s)",
@@ -201,7 +207,7 @@ pub fn searches(devices: &mut [Named], sizes: &Sizes) -> Outcome {
                 neighbours: 10,
                 metric,
             };
-            let (found, time) = best(3, || device.nearest(&search))?;
+            let (found, time) = median(|| device.nearest(&search))?;
             let pairs = sizes.vectors as f64 * sizes.queries as f64;
             println!(
                 "nearest 10 of {} x {} for {} queries, {metric:?}: {who}: {:.2} ms resident ({:.1} G components/s), {:.1} ms with the upload",
@@ -238,7 +244,7 @@ pub fn partitioned(devices: &mut [Named], sizes: &Sizes) -> Outcome {
         let column = Column { table: 1, kind: Kind::I32 };
         let mut least = f64::INFINITY;
         let mut sum = Partial::EMPTY;
-        for _ in 0..5 {
+        for _ in 0..100 {
             let (parts, time) = timed(|| {
                 std::thread::scope(|scope| {
                     let running: Vec<_> = used

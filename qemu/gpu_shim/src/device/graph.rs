@@ -340,6 +340,13 @@ impl Builder<'_> {
 
 /// Copies bits between words.
 fn copy_bits(to: &mut [u32], mut to_bit: usize, from: &[u32], mut from_bit: usize, mut count: usize) {
+    if to_bit.is_multiple_of(32) && from_bit.is_multiple_of(32) {
+        let (at, of, words) = (to_bit / 32, from_bit / 32, count / 32);
+        if let (Some(to), Some(from)) = (to.get_mut(at..at + words), from.get(of..of + words)) {
+            to.copy_from_slice(from);
+            (to_bit, from_bit, count) = (to_bit + words * 32, from_bit + words * 32, count - words * 32);
+        }
+    }
     while count > 0 {
         let now = count.min(32 - to_bit % 32);
         let (at, shift) = (from_bit / 32, from_bit % 32);

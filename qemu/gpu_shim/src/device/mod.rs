@@ -7,6 +7,7 @@ mod search;
 mod shaders;
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::{
         Arc,
@@ -83,6 +84,19 @@ struct Hardware {
     page: u64,
     pipelines: HashMap<String, wgpu::ComputePipeline>,
     failed: Arc<AtomicBool>,
+    /// What the last fetch went through.
+    staging: RefCell<Option<wgpu::Buffer>>,
+    scratch: RefCell<[Option<wgpu::Buffer>; 5]>,
+}
+
+/// What memory between kernels is for.
+#[derive(Clone, Copy)]
+enum Scratch {
+    Partials,
+    Doubles,
+    Keys,
+    Kept,
+    Fewer,
 }
 
 /// What there is, in order of their numbers.
@@ -136,6 +150,8 @@ impl Gpu {
             limits,
             pipelines: HashMap::new(),
             failed,
+            staging: RefCell::default(),
+            scratch: RefCell::default(),
         };
         let mut gpu = Self { hardware, tables: HashMap::new(), graphs: HashMap::new(), memory, used: 0 };
         if features.contains(wgpu::Features::SUBGROUP) {
@@ -226,6 +242,10 @@ impl Hardware {
     /// For kernels, and copies either way.
     fn storage(&self, bytes: u64) -> Result<wgpu::Buffer, Failure> {
         use wgpu::BufferUsages as U;
+        // All of it is bound at once.
+        if bytes > self.limits.max_storage_buffer_binding_size {
+            return Err(Failure::Memory);
+        }
         self.buffer(bytes, U::STORAGE | U::COPY_DST | U::COPY_SRC)
     }
 
@@ -254,24 +274,68 @@ impl Hardware {
     /// Runs what `encoder` has and then copies a range of a buffer here.
     fn fetch(
         &self,
-        mut encoder: wgpu::CommandEncoder,
+        encoder: wgpu::CommandEncoder,
         (buffer, offset): (&wgpu::Buffer, u64),
         into: &mut [u8],
     ) -> Result<(), Failure> {
+        self.fetch_all(encoder, &mut [(buffer, offset, into)])
+    }
+
+    /// Runs what `encoder` has and then copies ranges of buffers here.
+    fn fetch_all(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        parts: &mut [(&wgpu::Buffer, u64, &mut [u8])],
+    ) -> Result<(), Failure> {
         use wgpu::BufferUsages as U;
-        let bytes = into.len() as u64;
-        let staging = self.buffer(bytes, U::MAP_READ | U::COPY_DST)?;
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, Some(bytes));
+        let bytes = parts.iter().map(|p| p.2.len() as u64).sum::<u64>();
+        if bytes == 0 {
+            self.queue.submit([encoder.finish()]);
+            return self.wait();
+        }
+        let kept = self.staging.borrow_mut().take().filter(|b| b.size() >= bytes);
+        let staging = match kept {
+            Some(staging) => staging,
+            None => self.buffer(bytes.next_power_of_two(), U::MAP_READ | U::COPY_DST)?,
+        };
+        let mut at = 0;
+        for (buffer, offset, into) in parts.iter() {
+            encoder.copy_buffer_to_buffer(buffer, *offset, &staging, at, Some(into.len() as u64));
+            at += into.len() as u64;
+        }
         self.queue.submit([encoder.finish()]);
         let (sender, receiver) = mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             let _ = sender.send(result);
         });
         self.wait()?;
         receiver.try_recv().map_err(|_| Failure::Lost)?.map_err(|_| Failure::Lost)?;
         let view = staging.get_mapped_range(..bytes).map_err(|_| Failure::Lost)?;
-        into.copy_from_slice(&view);
+        let mut rest: &[u8] = &view;
+        for (_, _, into) in parts {
+            let (piece, after) = rest.split_at_checked(into.len()).ok_or(Failure::Lost)?;
+            into.copy_from_slice(piece);
+            rest = after;
+        }
+        drop(view);
+        staging.unmap();
+        *self.staging.borrow_mut() = Some(staging);
         Ok(())
+    }
+
+    /// Memory for what lies between two kernels of a job, of at least so many bytes; the same again for the next job.
+    fn scratch(&self, use_of: Scratch, bytes: u64) -> Result<wgpu::Buffer, Failure> {
+        let mut all = self.scratch.borrow_mut();
+        let Some(place) = all.get_mut(use_of as usize) else { return Err(Failure::Memory) };
+        match place {
+            Some(buffer) if buffer.size() >= bytes => Ok(buffer.clone()),
+            _ => {
+                *place = None;
+                let buffer = self.storage(bytes)?;
+                *place = Some(buffer.clone());
+                Ok(buffer)
+            }
+        }
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {

@@ -8,7 +8,7 @@ use compute_protocol::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{Gpu, dispatch};
+use super::{Gpu, Scratch, dispatch};
 use crate::executor::{Executor, Failure, Rows};
 
 const KEYS: &str = "
@@ -38,6 +38,28 @@ fn plus_wide(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
 }
 ";
 
+/// A number in single precision as one in double precision, also where the device takes the least numbers for 0.
+const WIDENED: &str = "
+fn widened(bits: u32) -> f64 {
+    if (bits & 0x7f800000u) == 0u {
+        let magnitude = f64(bits & 0x7fffffu) * 1.401298464324817e-45lf;
+        return select(magnitude, -magnitude, (bits >> 31u) == 1u);
+    }
+    return f64(bitcast<f32>(bits));
+}
+";
+
+/// The four elements of an invocation in double precision; few columns have numbers that take the long way.
+const DOUBLES: &str = "
+var d0: f64; var d1: f64; var d2: f64; var d3: f64;
+if any(((cv << vec4<u32>(1u)) - vec4<u32>(1u)) < vec4<u32>(0xffffffu)) {
+    d0 = widened(cv.x); d1 = widened(cv.y); d2 = widened(cv.z); d3 = widened(cv.w);
+} else {
+    let n = bitcast<vec4<f32>>(cv);
+    d0 = f64(n.x); d1 = f64(n.y); d2 = f64(n.z); d3 = f64(n.w);
+}
+";
+
 /// The shape of a reduction: a kernel each.
 struct Shape<'a> {
     kind: Kind,
@@ -55,14 +77,13 @@ impl Shape<'_> {
             _ if !self.wanted.sum => 0,
             Kind::I32 => 2,
             Kind::I64 => 4,
-            Kind::F32 => 1,
-            Kind::F64 => 0,
+            Kind::F32 | Kind::F64 => 0,
         };
         1 + sum + if self.wanted.extremes { 4 } else { 0 }
     }
 
     fn doubles(&self) -> bool {
-        self.wanted.sum && self.kind == Kind::F64
+        self.wanted.sum && self.kind.is_float()
     }
 
     /// The four elements of an invocation as bits: those of column `name` whose first is at `row`.
@@ -118,14 +139,7 @@ impl Shape<'_> {
         }
         let _ = match (self.wanted.sum, self.kind) {
             (false, _) => Ok(()),
-            (_, Kind::F32) => {
-                let letter = ["x", "y", "z", "w"][at];
-                writeln!(
-                    text,
-                    "sum.{letter} += bitcast<f32>(select(0x80000000u, {}, passes));",
-                    Self::element("c", self.kind, at)
-                )
-            }
+            (_, Kind::F32) => writeln!(text, "if passes {{ sum{at} += d{at}; }}"),
             (_, Kind::F64) => {
                 writeln!(
                     text,
@@ -154,7 +168,10 @@ impl Shape<'_> {
                 "let key = {key}; if passes && below(key, least) {{ least = key; }} if passes && below(greatest, key) {{ greatest = key; }}"
             );
         }
-        *text += "count += select(0u, 1u, passes); }\n";
+        if !self.filter.is_empty() {
+            *text += "count += select(0u, 1u, passes);";
+        }
+        *text += "}\n";
     }
 
     fn text(&self) -> String {
@@ -162,19 +179,23 @@ impl Shape<'_> {
         t += "@group(0) @binding(0) var<storage, read> p: array<u32>;
 @group(0) @binding(1) var<storage, read_write> partials: array<u32>;\n";
         let needs_bits = self.needs_bits();
+        if self.doubles() && self.kind == Kind::F32 {
+            t += WIDENED;
+        }
         if needs_bits {
             t += "@group(0) @binding(2) var<storage, read> c: array<vec4<u32>>;\n";
         }
+        if self.doubles() && self.kind == Kind::F64 {
+            t += "@group(0) @binding(3) var<storage, read> d: array<vec2<f64>>;\n";
+        }
         if self.doubles() {
-            t += "@group(0) @binding(3) var<storage, read> d: array<vec2<f64>>;
-@group(0) @binding(4) var<storage, read_write> doubles: array<f64>;
+            t += "@group(0) @binding(4) var<storage, read_write> doubles: array<f64>;
 var<workgroup> held: array<array<f64, 4>, 256>;\n";
         }
         for n in 0..self.filter.len() {
             let _ = writeln!(t, "@group(0) @binding({}) var<storage, read> f{n}: array<vec4<u32>>;", 5 + n);
         }
-        t += "var<workgroup> sums: array<vec4<f32>, 256>;
-var<workgroup> wholes: array<vec4<u32>, 256>;
+        t += "var<workgroup> wholes: array<vec4<u32>, 256>;
 var<workgroup> keys: array<vec4<u32>, 256>;
 var<workgroup> counts: array<u32, 256>;
 @compute @workgroup_size(256)
@@ -182,7 +203,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let chunk = workgroup.x + workgroup.y * 32768u;
     if chunk * 65536u >= p[0] { return; }
     var count = 0u;
-    var sum = bitcast<vec4<f32>>(vec4<u32>(0x80000000u));
     var low = vec2<u32>(0u); var high = vec2<u32>(0u);
     var least = vec2<u32>(0xffffffffu); var greatest = vec2<u32>(0u);\n";
         if self.doubles() {
@@ -205,6 +225,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             if needs_bits {
                 Self::load(&mut t, "c", self.kind);
             }
+            if self.doubles() && self.kind == Kind::F32 {
+                t += DOUBLES;
+            }
             for (n, &kind) in self.filter.iter().enumerate() {
                 Self::load(&mut t, &format!("f{n}"), kind);
             }
@@ -225,21 +248,23 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     /// The end of a kernel: what 256 invocations have becomes one.
     fn tree(&self, t: &mut String) {
-        let floats = self.wanted.sum && self.kind == Kind::F32;
         let wholes = self.wanted.sum && !self.kind.is_float();
         let mut both = |text: &str, when: bool| {
             if when {
                 *t += text;
             }
         };
+        // Without a filter, all rows that there are.
+        both(
+            "count = select(0u, min(p[0] - chunk * 65536u, 65536u), local == 0u);\n",
+            self.filter.is_empty(),
+        );
         both("counts[local] = count;\n", true);
-        both("sums[local] = sum;\n", floats);
         both("held[local] = array<f64, 4>(sum0, sum1, sum2, sum3);\n", self.doubles());
         both("wholes[local] = vec4<u32>(low, high);\n", wholes);
         both("keys[local] = vec4<u32>(least, greatest);\n", self.wanted.extremes);
         both("for (var half = 128u; half > 0u; half >>= 1u) { workgroupBarrier(); if local < half {\n", true);
         both("counts[local] += counts[local + half];\n", true);
-        both("sums[local] = sums[local] + sums[local + half];\n", floats);
         both(
             "for (var i = 0u; i < 4u; i += 1u) { held[local][i] = held[local][i] + held[local + half][i]; }\n",
             self.doubles(),
@@ -257,7 +282,6 @@ keys[local] = vec4<u32>(select(k.xy, l.xy, below(l.xy, k.xy)), select(k.zw, l.zw
         both("} }\nif local == 0u {\n", true);
         let words = self.words();
         both(&format!("let at = (p[1] + chunk) * {words}u; partials[at] = counts[0];\n"), true);
-        both("let s = sums[0]; partials[at + 1u] = bitcast<u32>((s.x + s.z) + (s.y + s.w));\n", floats);
         both("let h = held[0]; doubles[p[1] + chunk] = (h[0] + h[2]) + (h[1] + h[3]);\n", self.doubles());
         both("let w = wholes[0]; partials[at + 1u] = w.x; partials[at + 2u] = w.y;\n", wholes);
         both("partials[at + 3u] = w.z; partials[at + 4u] = w.w;\n", wholes && self.kind == Kind::I64);
@@ -284,8 +308,7 @@ partials[at + {}u] = e.z; partials[at + {}u] = e.w;\n",
             match self.kind {
                 Kind::I32 => partial.whole = Partial::whole_of(partial.count, pair(1), None),
                 Kind::I64 => partial.whole = Partial::whole_of(partial.count, pair(1), Some(pair(3))),
-                Kind::F32 => partial.float = f64::from(f32::from_bits(word(1))),
-                Kind::F64 => partial.float = double,
+                Kind::F32 | Kind::F64 => partial.float = double,
             }
         }
         if self.wanted.extremes {
@@ -327,8 +350,9 @@ impl Gpu {
         }
         let chunks = rows.count.div_ceil(CHUNK as u64);
         let words = shape.words();
-        let partials = self.hardware.storage(chunks * words as u64 * 4)?;
-        let doubles = self.hardware.storage(if shape.doubles() { chunks * 8 } else { 8 })?;
+        let partials = self.hardware.scratch(Scratch::Partials, chunks * words as u64 * 4)?;
+        let doubles =
+            self.hardware.scratch(Scratch::Doubles, if shape.doubles() { chunks * 8 } else { 8 })?;
         let pipeline = self.hardware.pipeline(shape.text());
         let widest = kinds.iter().copied().chain([shape.kind]).map(Kind::width).max().unwrap_or(8);
         let slice = self.hardware.page / widest;
@@ -352,8 +376,10 @@ impl Gpu {
             if shape.needs_bits() {
                 buffers.push((2, &column, part));
             }
-            if shape.doubles() {
+            if shape.doubles() && shape.kind == Kind::F64 {
                 buffers.push((3, &column, part));
+            }
+            if shape.doubles() {
                 buffers.push((4, &doubles, None));
             }
             buffers.extend((5..).zip(&filters).map(|(n, (buffer, part))| (n, buffer, *part)));
@@ -362,14 +388,21 @@ impl Gpu {
         let mut encoder = self.hardware.encoder();
         let work: Vec<_> = groups.iter().map(|(group, count)| (&pipeline, group, *count)).collect();
         dispatch(&mut encoder, &work);
-        let mut got = vec![0u32; chunks as usize * words];
-        self.hardware.fetch(encoder, (&partials, 0), got.as_mut_bytes())?;
+        // Without a filter, how many rows a chunk has is no news.
+        let known = words == 1 && rows.filter.is_empty();
+        let mut got = vec![0u32; if known { 0 } else { chunks as usize * words }];
         let mut sums = vec![0f64; if shape.doubles() { chunks as usize } else { 0 }];
-        if shape.doubles() {
-            self.hardware.fetch(self.hardware.encoder(), (&doubles, 0), sums.as_mut_bytes())?;
-        }
-        let partials = got.chunks(words).enumerate();
-        let partials = partials.map(|(n, words)| shape.partial(words, sums.get(n).copied().unwrap_or(-0.0)));
+        let mut parts = [(&partials, 0, got.as_mut_bytes()), (&doubles, 0, sums.as_mut_bytes())];
+        self.hardware.fetch_all(encoder, &mut parts)?;
+        let double = |n: u64| sums.get(n as usize).copied().unwrap_or(-0.0);
+        let partials = (0..chunks).map(|n| {
+            if known {
+                let count = (rows.count - n * CHUNK as u64).min(CHUNK as u64);
+                return shape.partial(&[count as u32], double(n));
+            }
+            let at = n as usize * words;
+            shape.partial(got.get(at..at + words).unwrap_or(&[]), double(n))
+        });
         Ok(reduce::combine(partials.collect()))
     }
 
@@ -387,6 +420,9 @@ impl Gpu {
         let bits: Vec<u32> = (0..CHUNK).map(|i| next() & 0x807f_ffff | (i as u32 % 128) << 23).collect();
         let column = Column { table: TABLE, kind: Kind::F32 };
         let wanted = Wanted { sum: true, extremes: false };
+        if !self.hardware.has_f64 {
+            return Ok(false);
+        }
         let memory = std::mem::replace(&mut self.memory, u64::MAX);
         self.hardware.exact_sums = true;
         self.create(TABLE, CHUNK as u64 * 4)?;

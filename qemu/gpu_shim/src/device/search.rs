@@ -7,9 +7,9 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use compute_protocol::{Column, Kind, Metric, reduce::Wanted};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
-use super::{Gpu, dispatch};
+use super::{Gpu, Scratch, dispatch};
 use crate::{
     executor::{Failure, Neighbour, Rows, Search},
     nearest::{error_bound, first_shortlist, settle},
@@ -248,9 +248,7 @@ impl Gpu {
                         });
                         last - error_bound(search.metric, last, search.dimensions, magnitude, query)
                     });
-                    let rows = list
-                        .iter()
-                        .map(|&(_, row)| (u64::from(row), vectors.get(&row).map_or(&[][..], Vec::as_slice)));
+                    let rows = list.iter().map(|&(_, row)| (u64::from(row), vectors.get(row)));
                     settle(search.metric, query, rows, search.neighbours, beyond)
                 })
                 .collect();
@@ -315,8 +313,8 @@ impl Gpu {
         let lists: u64 = slabs.iter().map(|s| s.count.div_ceil(CHUNK)).sum();
         let most = slabs.iter().map(|s| s.count).max().unwrap_or(1);
         let of_queries = self.hardware.upload(search.queries.as_bytes())?;
-        let keys = self.hardware.storage(most * queries as u64 * 4)?;
-        let mut kept = self.hardware.storage(lists * (queries * wanted) as u64 * 8)?;
+        let keys = self.hardware.scratch(Scratch::Keys, most * queries as u64 * 4)?;
+        let mut kept = self.hardware.scratch(Scratch::Kept, lists * (queries * wanted) as u64 * 8)?;
         let (compare, first) =
             (self.hardware.pipeline(compare(search.metric)), self.hardware.pipeline(select(false)));
         let mut parameters = vec![0u32; 8 + queries];
@@ -352,16 +350,17 @@ impl Gpu {
             list += chunks;
         }
         let again = self.hardware.pipeline(select(true));
-        let mut lists = lists;
+        let (mut lists, mut spare) = (lists, Scratch::Fewer);
         while lists > 1 {
             let count = lists * wanted as u64;
             let chunks = count.div_ceil(CHUNK);
-            let fewer = self.hardware.storage(chunks * (queries * wanted) as u64 * 8)?;
+            let fewer = self.hardware.scratch(spare, chunks * (queries * wanted) as u64 * 8)?;
             let p = [count as u32, count as u32, wanted as u32, chunks as u32, 0, 0, queries as u32, 0];
             let p = self.hardware.upload(p.as_bytes())?;
             let group = self.hardware.bind(&again, &[(0, &p, None), (1, &kept, None), (2, &fewer, None)]);
             dispatch(&mut encoder, &[(&again, &group, chunks as u32 * queries as u32)]);
             (kept, lists) = (fewer, chunks);
+            spare = if matches!(spare, Scratch::Fewer) { Scratch::Kept } else { Scratch::Fewer };
         }
         let mut pairs = vec![[0u32; 2]; queries * wanted];
         self.hardware.fetch(encoder, (&kept, 0), pairs.as_mut_bytes())?;
@@ -372,39 +371,69 @@ impl Gpu {
     }
 
     /// The vectors of all candidates.
-    fn vectors(
-        &self,
-        search: &Search<'_>,
-        lists: &[Vec<(u32, u32)>],
-    ) -> Result<BTreeMap<u32, Vec<f32>>, Failure> {
-        let bytes = search.dimensions * 4;
-        let mut places: BTreeMap<u32, usize> = lists.iter().flatten().map(|&(_, row)| (row, 0)).collect();
-        for (n, (_, place)) in places.iter_mut().enumerate() {
-            *place = n * bytes;
-        }
-        if places.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let all = self.hardware.storage((places.len() * bytes) as u64)?;
+    fn vectors(&mut self, search: &Search<'_>, lists: &[Vec<(u32, u32)>]) -> Result<Vectors, Failure> {
+        let dimensions = search.dimensions;
+        let mut rows: Vec<u32> = lists.iter().flatten().map(|&(_, row)| row).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let mut all = vec![0f32; rows.len() * dimensions];
+        let gathered = self.hardware.scratch(Scratch::Keys, all.len() as u64 * 4)?;
+        let gather = self.hardware.pipeline(GATHER.to_owned());
+        let (bytes, page) = (dimensions as u64 * 4, self.hardware.page);
         let mut encoder = self.hardware.encoder();
-        for (&row, &place) in &places {
-            let mut to = place as u64;
-            for (buffer, at, count) in
-                self.range(search.table, u64::from(row) * bytes as u64, bytes as u64)?
-            {
-                encoder.copy_buffer_to_buffer(&buffer, at, &all, to, Some(count));
+        // By page, where each vector is and where it goes; those in two pages are copied one by one.
+        let mut places: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for (n, &row) in rows.iter().enumerate() {
+            let (at, mut to) = (u64::from(row) * bytes, n as u64 * bytes);
+            if at % page + bytes <= page {
+                places.entry(at / page).or_default().extend([(at % page / 4) as u32, (to / 4) as u32]);
+                continue;
+            }
+            for (buffer, at, count) in self.range(search.table, at, bytes)? {
+                encoder.copy_buffer_to_buffer(&buffer, at, &gathered, to, Some(count));
                 to += count;
             }
         }
-        let mut got = vec![0u8; places.len() * bytes];
-        self.hardware.fetch(encoder, (&all, 0), &mut got)?;
-        places
-            .into_iter()
-            .map(|(row, place)| {
-                let bytes = got.get(place..place + bytes).ok_or(Failure::Lost)?;
-                let vector = bytes.chunks_exact(4).map(|b| f32::read_from_bytes(b).unwrap_or(0.0)).collect();
-                Ok((row, vector))
-            })
-            .collect()
+        for (number, pairs) in places {
+            let buffer = self.table(search.table)?.pages.get(number as usize).ok_or(Failure::Bounds)?.clone();
+            let count = (pairs.len() / 2) as u32;
+            let mut parameters = vec![dimensions as u32, count];
+            parameters.extend(pairs);
+            let p = self.hardware.upload(parameters.as_bytes())?;
+            let group =
+                self.hardware.bind(&gather, &[(0, &p, None), (1, &buffer, None), (2, &gathered, None)]);
+            dispatch(&mut encoder, &[(&gather, &group, count)]);
+        }
+        self.hardware.fetch(encoder, (&gathered, 0), all.as_mut_bytes())?;
+        Ok(Vectors { dimensions, rows, all })
+    }
+}
+
+/// Copies vectors. Parameters: dimensions, how many, and the first words of each before and after.
+const GATHER: &str = "
+@group(0) @binding(0) var<storage, read> p: array<u32>;
+@group(0) @binding(1) var<storage, read> page: array<u32>;
+@group(0) @binding(2) var<storage, read_write> gathered: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let n = workgroup.x + workgroup.y * 32768u;
+    if n >= p[1] { return; }
+    for (var i = local; i < p[0]; i += 256u) {
+        gathered[p[3u + 2u * n] + i] = page[p[2u + 2u * n] + i];
+    }
+}";
+
+/// Vectors of some rows.
+struct Vectors {
+    dimensions: usize,
+    /// In order.
+    rows: Vec<u32>,
+    all: Vec<f32>,
+}
+
+impl Vectors {
+    fn get(&self, row: u32) -> &[f32] {
+        let n = self.rows.partition_point(|&r| r < row);
+        self.all.get(n * self.dimensions..(n + 1) * self.dimensions).unwrap_or(&[])
     }
 }
