@@ -82,8 +82,8 @@ pub fn graphs(devices: &mut [Named], sizes: &Sizes) -> Outcome {
         let example = Example::new(sizes.nodes, steps, sources, &mut Random::new(42));
         let evaluated: u64 = example.steps.iter().map(|s: &Step| u64::from(s.count)).sum();
         let mut random = Random::new(7);
-        let mut begin: Vec<u32> = (0..words(sizes.nodes as usize)).map(|_| random.next() as u32).collect();
-        if sizes.nodes % 32 != 0
+        let mut begin: Vec<u32> = (0..words(sizes.nodes as usize)).map(|_| random.number() as u32).collect();
+        if !sizes.nodes.is_multiple_of(32)
             && let Some(last) = begin.last_mut()
         {
             *last &= (1 << (sizes.nodes % 32)) - 1;

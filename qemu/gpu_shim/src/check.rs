@@ -20,7 +20,7 @@ impl Random {
     }
 
     /// The next one.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -29,12 +29,12 @@ impl Random {
 
     /// One below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n.max(1)
+        (self.number() >> 11) % n.max(1)
     }
 
     /// One between -1 and 1.
     pub fn signed(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.number() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Example {
 impl Example {
     /// Of so many nodes in so many steps of about the same size.
     pub fn new(nodes: u32, steps: u32, sources: Sources, random: &mut Random) -> Self {
-        let tables = (0..nodes).map(|_| random.next()).collect();
+        let tables = (0..nodes).map(|_| random.number()).collect();
         let size = nodes.div_ceil(steps.max(1)).max(1);
         let mut all = Vec::with_capacity(nodes as usize * SLOTS);
         for _ in 0..SLOTS {
@@ -171,8 +171,9 @@ fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result
             let last = example.steps.len() - 1;
             example.steps[last].count -= 33;
         }
-        let mut states: Vec<u32> = (0..graph::words(nodes as usize)).map(|_| random.next() as u32).collect();
-        if nodes % 32 != 0
+        let mut states: Vec<u32> =
+            (0..graph::words(nodes as usize)).map(|_| random.number() as u32).collect();
+        if !nodes.is_multiple_of(32)
             && let Some(last) = states.last_mut()
         {
             *last &= (1 << (nodes % 32)) - 1;
@@ -200,8 +201,8 @@ fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result
 
 fn look_ups(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
     let rows = 10_007u64;
-    let tables: Vec<u64> = (0..rows).map(|_| random.next()).collect();
-    let indexes: Vec<u8> = (0..rows.next_multiple_of(8)).map(|_| random.next() as u8).collect();
+    let tables: Vec<u64> = (0..rows).map(|_| random.number()).collect();
+    let indexes: Vec<u8> = (0..rows.next_multiple_of(8)).map(|_| random.number() as u8).collect();
     done("look-ups", device.create(1, rows * 8))?;
     done("look-ups", device.create(2, rows.next_multiple_of(8)))?;
     done("look-ups", device.write(1, 0, tables.as_bytes()))?;
@@ -223,7 +224,7 @@ fn look_ups(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wro
 fn element(kind: Kind, random: &mut Random) -> u64 {
     let small = random.below(2000) as i64 - 1000;
     match (kind, random.below(16)) {
-        (_, 0) => random.next(),
+        (_, 0) => random.number(),
         (Kind::F32, 1) => u64::from([0u32, 1 << 31, 0x7fc0_0000, 0xff80_0000, 1][random.below(5) as usize]),
         (Kind::F64, 1) => [0u64, 1 << 63, 0x7ff8 << 48, 0xfff0 << 48, 1][random.below(5) as usize],
         (Kind::I32 | Kind::I64, _) => small as u64,
@@ -350,7 +351,7 @@ fn neighbours(device: &mut dyn Executor, random: &mut Random) -> Result<usize, W
             let what = format!("nearest of {rows} rows of {dimensions} by {metric:?}");
             let mut vector = |n: usize| -> Vec<f32> {
                 let of = |r: &mut Random| {
-                    if metric == Metric::Hamming { f32::from_bits(r.next() as u32) } else { r.signed() }
+                    if metric == Metric::Hamming { f32::from_bits(r.number() as u32) } else { r.signed() }
                 };
                 (0..n).map(|_| of(random)).collect()
             };

@@ -189,10 +189,14 @@ pub fn segment(
     let of = Nodes { form, map, first, count: nodes.len() };
     let groups = of.count.div_ceil(GROUP);
     let tables = pieces(threads, groups, |range, into| of.tables(range, into));
-    let work =
-        windows(&of, groups, word, threads).or_else(|| exchange(&of, groups, word, threads)).unwrap_or_else(
-            || Work::Direct { sources: pieces(threads, groups, |range, into| direct(&of, range, into)) },
-        );
+    // Smaller blocks have room for what whole words waste where there are many tiles.
+    let size = block_groups(groups);
+    let sizes = [size, size / 2];
+    let work = windows(&of, groups, word, threads)
+        .or_else(|| sizes.into_iter().find_map(|size| exchange(&of, groups, size, word, threads)))
+        .unwrap_or_else(|| Work::Direct {
+            sources: pieces(threads, groups, |range, into| direct(&of, range, into)),
+        });
     Segment { word, groups: groups as u32, tables, work }
 }
 
@@ -278,12 +282,11 @@ struct Part {
     exchange: Exchange,
 }
 
-fn exchange(of: &Nodes<'_>, groups: usize, word: u32, threads: usize) -> Option<Work> {
+fn exchange(of: &Nodes<'_>, groups: usize, size: usize, word: u32, threads: usize) -> Option<Work> {
     let tiles = (of.map.words as usize).div_ceil(TILE);
     if of.count < EXCHANGE_FROM || tiles < TILES_FROM {
         return None;
     }
-    let size = block_groups(groups);
     let blocks = groups.div_ceil(size);
     let together = (blocks * tiles / 4096).clamp(1, blocks);
     let parts = parallel(threads, blocks.div_ceil(together), |n| {
@@ -365,7 +368,7 @@ fn part(
             }
             words += count;
         }
-        if words % 2 != 0 {
+        if !words.is_multiple_of(2) {
             part.exchange.targets.push(u32::MAX);
             words += 1;
         }

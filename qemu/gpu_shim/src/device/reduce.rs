@@ -86,21 +86,24 @@ impl Shape<'_> {
         self.wanted.sum && self.kind.is_float()
     }
 
-    /// The four elements of an invocation as bits: those of column `name` whose first is at `row`.
-    fn load(text: &mut String, name: &str, kind: Kind) {
+    /// The four elements of an invocation as bits, from row `row{n}` of a column on, as `{column}{n}_v` and perhaps `{column}{n}_w`.
+    fn load(text: &mut String, column: &str, kind: Kind, n: usize) {
         let _ = if kind.width() == 4 {
-            writeln!(text, "let {name}v = {name}[row >> 2u];")
+            writeln!(text, "let {column}{n}_v = {column}[row{n} >> 2u];")
         } else {
-            writeln!(text, "let {name}v = {name}[row >> 1u]; let {name}w = {name}[(row >> 1u) + 1u];")
+            writeln!(
+                text,
+                "let {column}{n}_v = {column}[row{n} >> 1u]; let {column}{n}_w = {column}[(row{n} >> 1u) + 1u];"
+            )
         };
     }
 
     fn element(name: &str, kind: Kind, at: usize) -> String {
         let letter = ["x", "y", "z", "w"][at];
         if kind.width() == 4 {
-            format!("{name}v.{letter}")
+            format!("{name}_v.{letter}")
         } else {
-            format!("{name}{}.{}", ["v", "w"][at / 2], ["xy", "zw"][at % 2])
+            format!("{name}_{}.{}", ["v", "w"][at / 2], ["xy", "zw"][at % 2])
         }
     }
 
@@ -114,11 +117,12 @@ impl Shape<'_> {
         }
     }
 
-    /// What an invocation does with one of its four elements.
-    fn take(&self, text: &mut String, at: usize) {
-        let _ = write!(text, "{{ var passes = row + {at}u < p[0];\n");
+    /// What an invocation does with one of the four elements that it has loaded as number `unrolled`.
+    fn take(&self, text: &mut String, unrolled: usize, at: usize) {
+        let own = format!("c{unrolled}");
+        let _ = writeln!(text, "{{ var passes = row{unrolled} + {at}u < p[0];");
         for (n, &kind) in self.filter.iter().enumerate() {
-            let name = format!("f{n}");
+            let name = format!("f{n}{unrolled}");
             let _ = if kind.width() == 4 {
                 // Bounds are within the kind's keys.
                 let key = Self::key(&name, kind, at).replace("wide", "");
@@ -141,20 +145,16 @@ impl Shape<'_> {
             (false, _) => Ok(()),
             (_, Kind::F32) => writeln!(text, "if passes {{ sum{at} += d{at}; }}"),
             (_, Kind::F64) => {
-                writeln!(
-                    text,
-                    "if passes {{ sum{at} += d[(row >> 1u) + {}u].{}; }}",
-                    at / 2,
-                    ["x", "y"][at % 2]
-                )
+                let from = format!("d{unrolled}_{}.{}", ["v", "w"][at / 2], ["x", "y"][at % 2]);
+                writeln!(text, "if passes {{ sum{at} += {from}; }}")
             }
             (_, Kind::I32) => writeln!(
                 text,
                 "low = plus(low, select(0u, key_i32({}), passes));",
-                Self::element("c", self.kind, at)
+                Self::element(&own, self.kind, at)
             ),
             (_, Kind::I64) => {
-                let element = Self::element("c", self.kind, at);
+                let element = Self::element(&own, self.kind, at);
                 writeln!(
                     text,
                     "low = plus(low, select(0u, {element}.x, passes)); high = plus(high, select(0u, {element}.y ^ 0x80000000u, passes));"
@@ -162,7 +162,7 @@ impl Shape<'_> {
             }
         };
         if self.wanted.extremes {
-            let key = Self::key("c", self.kind, at);
+            let key = Self::key(&own, self.kind, at);
             let _ = writeln!(
                 text,
                 "let key = {key}; if passes && below(key, least) {{ least = key; }} if passes && below(greatest, key) {{ greatest = key; }}"
@@ -219,20 +219,29 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 b + 4
             );
         }
-        t += "for (var i = 0u; i < 16u; i += 1u) {\n";
-        for unrolled in 0..4 {
-            let _ = writeln!(t, "{{ let row = chunk * 65536u + (i * 4u + {unrolled}u) * 1024u + local * 4u;");
+        // Loads come first, so that many are under way.
+        let together = if self.filter.is_empty() { 8 } else { 4 };
+        let _ = writeln!(t, "for (var i = 0u; i < {}u; i += 1u) {{", 64 / together);
+        for n in 0..together {
+            let _ =
+                writeln!(t, "let row{n} = chunk * 65536u + (i * {together}u + {n}u) * 1024u + local * 4u;");
             if needs_bits {
-                Self::load(&mut t, "c", self.kind);
+                Self::load(&mut t, "c", self.kind, n);
             }
+            if self.doubles() && self.kind == Kind::F64 {
+                Self::load(&mut t, "d", self.kind, n);
+            }
+            for (column, &kind) in self.filter.iter().enumerate() {
+                Self::load(&mut t, &format!("f{column}"), kind, n);
+            }
+        }
+        for n in 0..together {
+            t += "{\n";
             if self.doubles() && self.kind == Kind::F32 {
-                t += DOUBLES;
-            }
-            for (n, &kind) in self.filter.iter().enumerate() {
-                Self::load(&mut t, &format!("f{n}"), kind);
+                t += &DOUBLES.replace("cv", &format!("c{n}_v"));
             }
             for at in 0..4 {
-                self.take(&mut t, at);
+                self.take(&mut t, n, at);
             }
             t += "}\n";
         }
