@@ -143,10 +143,9 @@ mod tests {
         let identity = 0xaaaa_aaaa_aaaa_aaaa;
         let tables = vec![identity; 40];
         let mut sources = vec![NONE; 240];
-        for place in 1..40 {
-            sources[place] = place as u32 - 1;
+        for (source, place) in sources.iter_mut().zip(0..40u32) {
+            *source = (place + 39) % 40;
         }
-        sources[0] = 39;
         let form = Form { tables: &tables, sources: &sources, steps: &[Step { first: 0, count: 40 }] };
         form.validate().expect("a graph");
         let mut states = vec![1, 0];

@@ -230,15 +230,15 @@ pub fn searches(devices: &mut [Named], sizes: &Sizes) -> Outcome {
 
 /// A sum and a search over one device, and over all of them with a part of the rows each.
 pub fn partitioned(devices: &mut [Named], sizes: &Sizes) -> Outcome {
-    let chunk = compute_protocol::reduce::CHUNK as u64;
+    // As many rows as pieces have that columns are filled with: then it does not matter who has which.
+    let piece = 1 << 24;
     let wanted = Wanted { sum: true, extremes: true };
     let mut sums = Vec::new();
     for count in [1, devices.len()] {
-        let share = (sizes.rows / count as u64).next_multiple_of(chunk);
+        let share = (sizes.rows / count as u64).next_multiple_of(piece);
         let Some(used) = devices.get_mut(..count) else { continue };
         for (n, (_, device)) in used.iter_mut().enumerate() {
             let rows = share.min(sizes.rows - share * n as u64);
-            // Every piece has the same bytes, so it does not matter who has which.
             fill(&mut **device, 1, rows * 4, 1, |r| (r.below(2000) as i32 - 1000) as u32)?;
         }
         let column = Column { table: 1, kind: Kind::I32 };

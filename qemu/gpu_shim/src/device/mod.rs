@@ -86,7 +86,7 @@ struct Hardware {
     failed: Arc<AtomicBool>,
     /// What the last fetch went through.
     staging: RefCell<Option<wgpu::Buffer>>,
-    scratch: RefCell<[Option<wgpu::Buffer>; 5]>,
+    scratch: RefCell<[Option<wgpu::Buffer>; 6]>,
 }
 
 /// What memory between kernels is for.
@@ -97,6 +97,7 @@ enum Scratch {
     Keys,
     Kept,
     Fewer,
+    Parameters,
 }
 
 /// What there is, in order of their numbers.

@@ -60,6 +60,39 @@ if any(((cv << vec4<u32>(1u)) - vec4<u32>(1u)) < vec4<u32>(0xffffffu)) {
 }
 ";
 
+/// Chunks that [`JOIN`] makes one of: a power of two, so that they are a branch of the tree.
+const JOINED: u64 = 512;
+
+/// Adds neighbours in pairs, again and again: counts and sums.
+const JOIN: &str = "
+@group(0) @binding(0) var<storage, read> p: array<u32>;
+@group(0) @binding(1) var<storage, read> counts: array<u32>;
+@group(0) @binding(2) var<storage, read> sums: array<f64>;
+@group(0) @binding(3) var<storage, read_write> joined_counts: array<u32>;
+@group(0) @binding(4) var<storage, read_write> joined_sums: array<f64>;
+var<workgroup> c: array<u32, 512>;
+var<workgroup> s: array<f64, 512>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let number = workgroup.x + workgroup.y * 32768u;
+    if number * 512u >= p[0] { return; }
+    for (var i = local; i < 512u; i += 256u) {
+        let at = number * 512u + i;
+        c[i] = 0u;
+        s[i] = -0.0lf;
+        if at < p[0] { c[i] = counts[at]; s[i] = sums[at]; }
+    }
+    for (var apart = 1u; apart < 512u; apart *= 2u) {
+        workgroupBarrier();
+        let at = local * apart * 2u;
+        if at < 512u {
+            c[at] += c[at + apart];
+            s[at] = s[at] + s[at + apart];
+        }
+    }
+    if local == 0u { joined_counts[number] = c[0]; joined_sums[number] = s[0]; }
+}";
+
 /// The shape of a reduction: a kernel each.
 struct Shape<'a> {
     kind: Kind,
@@ -67,8 +100,9 @@ struct Shape<'a> {
     filter: &'a [Kind],
 }
 
-/// Words of parameters: rows, first chunk, two unused, and eight words a term.
-const PARAMETERS: usize = 4 + 8 * compute_protocol::limits::TERMS;
+/// Words of parameters: rows, first chunk, two unused, eight words a term; as many as a binding's offset is a multiple of.
+const PARAMETERS: usize = 64;
+const _: () = assert!(4 + 8 * compute_protocol::limits::TERMS <= PARAMETERS);
 
 impl Shape<'_> {
     /// Words that a chunk gives; a sum of doubles is kept apart.
@@ -365,23 +399,30 @@ impl Gpu {
         let pipeline = self.hardware.pipeline(shape.text());
         let widest = kinds.iter().copied().chain([shape.kind]).map(Kind::width).max().unwrap_or(8);
         let slice = self.hardware.page / widest;
-        let mut groups = Vec::new();
-        for first in (0..rows.count).step_by(slice as usize) {
-            let count = slice.min(rows.count - first);
-            let mut parameters = vec![0u32; PARAMETERS];
-            parameters[0] = count as u32;
+        // Parameters of every slice, and behind them those of what joins chunks.
+        let mut all = vec![0u32; (rows.count.div_ceil(slice) as usize + 1) * PARAMETERS];
+        for (n, parameters) in all.chunks_mut(PARAMETERS).enumerate() {
+            let first = n as u64 * slice;
+            parameters[0] =
+                if first < rows.count { slice.min(rows.count - first) as u32 } else { chunks as u32 };
             parameters[1] = (first / CHUNK as u64) as u32;
             for (place, term) in parameters.get_mut(4..).unwrap_or(&mut []).chunks_mut(8).zip(rows.filter) {
                 place.copy_from_slice(&bounds(term));
             }
-            let parameters = self.hardware.upload(parameters.as_bytes())?;
+        }
+        let parameters = self.hardware.scratch(Scratch::Parameters, all.len() as u64 * 4)?;
+        self.hardware.write(&parameters, 0, all.as_bytes());
+        let own = |n: u64| Some((n * PARAMETERS as u64 * 4, PARAMETERS as u64 * 4));
+        let mut groups = Vec::new();
+        for (n, first) in (0..).zip((0..rows.count).step_by(slice as usize)) {
+            let count = slice.min(rows.count - first);
             let (column, part) = self.column_part(rows.column, first, count)?;
             let filters: Vec<_> = rows
                 .filter
                 .iter()
                 .map(|t| self.column_part(t.column, first, count))
                 .collect::<Result<_, _>>()?;
-            let mut buffers = vec![(0, &parameters, None), (1, &partials, None)];
+            let mut buffers = vec![(0, &parameters, own(n)), (1, &partials, None)];
             if shape.needs_bits() {
                 buffers.push((2, &column, part));
             }
@@ -397,21 +438,25 @@ impl Gpu {
         let mut encoder = self.hardware.encoder();
         let work: Vec<_> = groups.iter().map(|(group, count)| (&pipeline, group, *count)).collect();
         dispatch(&mut encoder, &work);
-        // Without a filter, how many rows a chunk has is no news.
-        let known = words == 1 && rows.filter.is_empty();
-        let mut got = vec![0u32; if known { 0 } else { chunks as usize * words }];
-        let mut sums = vec![0f64; if shape.doubles() { chunks as usize } else { 0 }];
+        let (mut partials, mut doubles, mut left) = (partials, doubles, chunks);
+        if words == 1 && shape.doubles() && chunks > JOINED {
+            // What is left of the tree is done here; its lower levels are done there.
+            let joined = chunks.div_ceil(JOINED);
+            let counts = self.hardware.scratch(Scratch::Kept, joined * 4)?;
+            let sums = self.hardware.scratch(Scratch::Fewer, joined * 8)?;
+            let join = self.hardware.pipeline(JOIN.to_owned());
+            let mut buffers = vec![(0, &parameters, own(groups.len() as u64))];
+            buffers.extend((1..).zip([&partials, &doubles, &counts, &sums]).map(|(n, b)| (n, b, None)));
+            let group = self.hardware.bind(&join, &buffers);
+            dispatch(&mut encoder, &[(&join, &group, joined as u32)]);
+            (partials, doubles, left) = (counts, sums, joined);
+        }
+        let mut got = vec![0u32; left as usize * words];
+        let mut sums = vec![0f64; if shape.doubles() { left as usize } else { 0 }];
         let mut parts = [(&partials, 0, got.as_mut_bytes()), (&doubles, 0, sums.as_mut_bytes())];
         self.hardware.fetch_all(encoder, &mut parts)?;
-        let double = |n: u64| sums.get(n as usize).copied().unwrap_or(-0.0);
-        let partials = (0..chunks).map(|n| {
-            if known {
-                let count = (rows.count - n * CHUNK as u64).min(CHUNK as u64);
-                return shape.partial(&[count as u32], double(n));
-            }
-            let at = n as usize * words;
-            shape.partial(got.get(at..at + words).unwrap_or(&[]), double(n))
-        });
+        let partials = got.chunks(words).enumerate();
+        let partials = partials.map(|(n, words)| shape.partial(words, sums.get(n).copied().unwrap_or(-0.0)));
         Ok(reduce::combine(partials.collect()))
     }
 
