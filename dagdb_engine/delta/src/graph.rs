@@ -6,16 +6,24 @@ use dagdb_graph::{Graph, INPUTS, Kind, Lut, Node, NodeId};
 
 use crate::DeltaError;
 
+/// Bytes before the columns.
+const HEAD: usize = 16;
 /// Bytes of a node in all columns.
 const ROW: usize = 8 + 1 + 1 + 8 + 4 * INPUTS;
 /// Bytes of a back edge.
 const BACK: usize = 8;
 
-/// A graph's bytes: the number of nodes (u64), ranks, truths, kinds, tables and inputs, then back edges as pairs of register
-/// and source.
-pub fn encode_graph(graph: &Graph) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8 + graph.len() * ROW + graph.registers().len() * BACK);
+/// Bytes that [`encode_graph`] gives for so many nodes and registers.
+pub const fn graph_bytes(nodes: usize, registers: usize) -> usize {
+    HEAD.saturating_add(nodes.saturating_mul(ROW)).saturating_add(registers.saturating_mul(BACK))
+}
+
+/// A graph's bytes: the number of nodes (u64), the ticks it has done (u64), ranks, truths, kinds, tables and inputs, then back
+/// edges as pairs of register and source.
+pub fn encode_graph(graph: &Graph, ticks: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(graph_bytes(graph.len(), graph.registers().len()));
     out.extend((graph.len() as u64).to_le_bytes());
+    out.extend(ticks.to_le_bytes());
     graph.ranks().iter().for_each(|r| out.extend(r.to_le_bytes()));
     out.extend(graph.truths());
     out.extend(graph.kinds().iter().map(|k| k.code()));
@@ -28,18 +36,20 @@ pub fn encode_graph(graph: &Graph) -> Vec<u8> {
     out
 }
 
-/// The graph of such bytes, if they are one that keeps the invariants.
-pub fn decode_graph(bytes: &[u8]) -> Result<Graph, DeltaError> {
-    decode(bytes).filter(|graph| graph.validate().is_ok()).ok_or(DeltaError::DamagedGraph)
+/// The graph of such bytes and its ticks, if they are one that keeps the invariants.
+pub fn decode_graph(bytes: &[u8]) -> Result<(Graph, u64), DeltaError> {
+    decode(bytes).filter(|(graph, _)| graph.validate().is_ok()).ok_or(DeltaError::DamagedGraph)
 }
 
 fn number<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
 }
 
-fn decode(bytes: &[u8]) -> Option<Graph> {
+fn decode(bytes: &[u8]) -> Option<(Graph, u64)> {
     let (count, rest) = bytes.split_at_checked(8)?;
     let count = usize::try_from(u64::from_le_bytes(number(count)?)).ok()?;
+    let (ticks, rest) = rest.split_at_checked(8)?;
+    let ticks = u64::from_le_bytes(number(ticks)?);
     let (ranks, rest) = rest.split_at_checked(count.checked_mul(8)?)?;
     let (truths, rest) = rest.split_at_checked(count)?;
     let (kinds, rest) = rest.split_at_checked(count)?;
@@ -72,5 +82,5 @@ fn decode(bytes: &[u8]) -> Option<Graph> {
         let source = NodeId(u32::from_le_bytes(number(source)?));
         graph.apply(&dagdb_graph::Edit::ConnectBack { source, target }).ok()?;
     }
-    Some(graph)
+    Some((graph, ticks))
 }

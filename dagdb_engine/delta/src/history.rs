@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use kernel_simd::crc32c;
 
-use crate::frame::{DeltaError, FRAME, FrameHeader, HEADER, MAX_STATE, decode_header, encode_header, pack};
+use crate::frame::{
+    DeltaError, FRAME, FrameHeader, HEADER, MAX_STATE, Packing, decode_header, encode_header, pack,
+};
 
 /// Writes a history. What it gives out is to be appended, in order.
 #[derive(Clone, Debug)]
@@ -14,18 +16,23 @@ pub struct Recorder {
     last: Option<u64>,
     /// Frames since the last key frame, that one included.
     since_key: u32,
+    plain: bool,
 }
 
 impl Recorder {
     /// A new history with a key frame every `interval` frames, and its header.
     pub fn begin(interval: u32) -> (Self, Vec<u8>) {
         let interval = interval.max(1);
-        (Self { interval, state: Vec::new(), last: None, since_key: 0 }, encode_header(interval).to_vec())
+        (
+            Self { interval, state: Vec::new(), last: None, since_key: 0, plain: false },
+            encode_header(interval).to_vec(),
+        )
     }
 
     /// Goes on with a history.
     pub fn resume(history: &History<'_>) -> Result<Self, DeltaError> {
-        let mut recorder = Self { interval: history.interval, state: Vec::new(), last: None, since_key: 0 };
+        let mut recorder =
+            Self { interval: history.interval, state: Vec::new(), last: None, since_key: 0, plain: false };
         if let Some(last) = history.frames.last() {
             recorder.state = history.state_at(last.tick)?.map_or_else(Vec::new, |(_, state)| state);
             recorder.last = Some(last.tick);
@@ -33,6 +40,28 @@ impl Recorder {
             recorder.since_key = u32::try_from(frames).unwrap_or(u32::MAX);
         }
         Ok(recorder)
+    }
+
+    /// Goes on with a history of `frames` frames, the last of which is of tick `last` and has this state. Whoever always goes on
+    /// like that has a key frame at every multiple of the interval.
+    pub fn from_state(interval: u32, frames: u64, last: u64, state: Vec<u8>) -> Self {
+        let interval = interval.max(1);
+        let since_key = match frames % u64::from(interval) {
+            0 => interval,
+            some => some as u32,
+        };
+        Self { interval, state, last: (frames > 0).then_some(last), since_key, plain: false }
+    }
+
+    /// From now on whole states are stored as they are: faster, and longer.
+    pub fn without_packing(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
+    /// The latest state.
+    pub fn state(&self) -> &[u8] {
+        &self.state
     }
 
     /// The frame of a state at a tick, which must be after all before.
@@ -44,7 +73,9 @@ impl Recorder {
             return Err(DeltaError::TooLong { length: state.len() });
         }
         let key = self.last.is_none() || self.since_key >= self.interval || state.len() != self.state.len();
-        let (packing, payload) = if key {
+        let (packing, payload) = if key && self.plain {
+            (Packing::None, state.to_vec())
+        } else if key {
             pack(state, false)
         } else {
             let difference: Vec<u8> = state.iter().zip(&self.state).map(|(a, b)| a ^ b).collect();
@@ -68,6 +99,23 @@ impl Recorder {
     }
 }
 
+/// The tick that a frame says it is of, and whether it holds a whole state, from its first bytes: nothing is checked yet.
+pub fn peek(frame: &[u8]) -> Option<(u64, bool)> {
+    let tick = frame.get(8..16)?.try_into().ok()?;
+    Some((u64::from_le_bytes(tick), frame.get(4) == Some(&0)))
+}
+
+/// Makes `state`, that of the frame before, be what a frame holds; gives its tick. For histories that are not in one piece.
+pub fn apply(frame: &[u8], state: &mut Vec<u8>) -> Result<u64, DeltaError> {
+    let damaged = DeltaError::Damaged { at: 0 };
+    let (header, end) = FrameHeader::decode(frame, 0)?;
+    if end != frame.len() {
+        return Err(damaged);
+    }
+    header.apply(frame.get(FRAME..).unwrap_or(&[]), state).ok_or(damaged)?;
+    Ok(header.tick)
+}
+
 /// What a frame of a history says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -77,6 +125,8 @@ pub struct Frame {
     pub key: bool,
     /// Bytes in the history.
     pub length: usize,
+    /// Bytes of its state.
+    pub state: usize,
     at: usize,
 }
 
@@ -116,10 +166,16 @@ impl<'a> History<'a> {
                 return Ok((history, Some(DeltaError::Damaged { at })));
             }
             length = Some(frame.state_len);
-            history.frames.push(Frame { tick: frame.tick, key: frame.key, length: end - at, at });
+            let state = frame.state_len;
+            history.frames.push(Frame { tick: frame.tick, key: frame.key, length: end - at, state, at });
             at = end;
         }
         Ok((history, None))
+    }
+
+    /// Frames from one key frame to the next at most.
+    pub fn interval(&self) -> u32 {
+        self.interval
     }
 
     /// Its frames, by rising tick.

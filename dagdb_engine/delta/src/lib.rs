@@ -32,5 +32,5 @@ mod graph;
 mod history;
 
 pub use frame::DeltaError;
-pub use graph::{decode_graph, encode_graph};
-pub use history::{Frame, History, Recorder};
+pub use graph::{decode_graph, encode_graph, graph_bytes};
+pub use history::{Frame, History, Recorder, apply, peek};

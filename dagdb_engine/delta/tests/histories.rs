@@ -1,7 +1,7 @@
 //! Histories give back what was recorded, or say that they are damaged.
 #![allow(clippy::unwrap_used)] // a test: it fails by panicking
 
-use dagdb_delta::{DeltaError, History, Recorder, decode_graph, encode_graph};
+use dagdb_delta::{DeltaError, History, Recorder, apply, decode_graph, encode_graph, peek};
 use dagdb_graph::{Edit, Graph, Lut, NodeId};
 use proptest::prelude::*;
 
@@ -98,6 +98,31 @@ proptest! {
             let _ = history.state_at(u64::MAX);
         }
         let _ = decode_graph(&bytes);
+        let _ = apply(&bytes, &mut vec![0; 20]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn going_on_from_a_state_needs_no_history(states in states(), interval in 1u32..6, plain: bool) {
+        let (_, mut bytes) = Recorder::begin(interval);
+        let (mut last, mut state) = (0, Vec::new());
+        for (n, (tick, next)) in states.iter().enumerate() {
+            let recorder_before = state.clone();
+            let recorder = Recorder::from_state(interval, n as u64, last, state);
+            let mut recorder = if plain { recorder.without_packing() } else { recorder };
+            let frame = recorder.record(*tick, next).unwrap();
+            prop_assert_eq!(peek(&frame).map(|p| p.0), Some(*tick));
+            let mut applied = recorder_before.clone();
+            prop_assert_eq!(apply(&frame, &mut applied), Ok(*tick));
+            prop_assert_eq!(&applied, next);
+            prop_assert!(n % interval as usize != 0 || peek(&frame).is_some_and(|p| p.1));
+            bytes.extend(frame);
+            (last, state) = (*tick, recorder.state().to_vec());
+        }
+        let mut replayed = Vec::new();
+        History::open(&bytes).unwrap().replay(|tick, state| { replayed.push((tick, state.to_vec())); true }).unwrap();
+        prop_assert_eq!(replayed, states);
     }
 }
 
@@ -121,7 +146,7 @@ fn a_chain_of_graphs_is_small_and_restores() {
     let mut graphs = Vec::new();
     for tick in 0..20u32 {
         let first = bytes.len();
-        bytes.extend(recorder.record(u64::from(tick), &encode_graph(&graph)).unwrap());
+        bytes.extend(recorder.record(u64::from(tick), &encode_graph(&graph, u64::from(tick) * 3)).unwrap());
         assert!(tick == 0 || bytes.len() - first < 100, "one changed node is a few bytes");
         graphs.push(graph.clone());
         graph.apply(&Edit::SetLut(NodeId(tick * 50), Lut(u64::from(tick) + 7))).unwrap();
@@ -131,7 +156,7 @@ fn a_chain_of_graphs_is_small_and_restores() {
     let history = History::open(&bytes).unwrap();
     for (tick, graph) in (0..).zip(&graphs) {
         let (at, state) = history.state_at(tick).unwrap().unwrap();
-        assert_eq!((at, &decode_graph(&state).unwrap()), (tick, graph));
+        assert_eq!((at, decode_graph(&state).unwrap()), (tick, (graph.clone(), tick * 3)));
     }
     assert_eq!(decode_graph(b"nothing"), Err(DeltaError::DamagedGraph));
 }

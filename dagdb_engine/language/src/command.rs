@@ -44,6 +44,24 @@ pub enum Backup {
     Compact,
     /// Describe it.
     Info,
+    /// Let go of it.
+    Drop,
+}
+
+/// What to do about the recording of a graph's ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Record every tick from now on.
+    Start {
+        /// Frames from one whole state to the next, if it is said.
+        interval: Option<u32>,
+    },
+    /// No longer.
+    Stop,
+    /// Let go of what was recorded.
+    Drop,
+    /// Describe it.
+    Info,
 }
 
 /// How `COMPOSE` joins nodes.
@@ -264,6 +282,26 @@ pub enum Command {
         /// Which snapshot.
         id: String,
         /// What to ask of it.
+        command: Box<Command>,
+    },
+    /// `DROP SAVE name`
+    DropSave(String),
+    /// `RECORD START [EVERY n]`, `RECORD STOP|DROP|INFO`
+    Record(Record),
+    /// `REPLAY [FROM a] [TO b]`: what changed at each recorded tick
+    Replay {
+        /// The first tick.
+        from: Option<u64>,
+        /// The last.
+        to: Option<u64>,
+    },
+    /// `REWIND TO n`: structure and values become what they were at a recorded tick
+    Rewind(u64),
+    /// A command that only reads, and `AS OF TICK n`
+    AsOf {
+        /// Which tick.
+        tick: u64,
+        /// What to ask of the graph as it was then.
         command: Box<Command>,
     },
 }

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use dagdb_graph::Lut;
 
 use crate::{
-    Backup, Command, Comparison, Field, Format, Gate, MAX_DEPTH, Metric, Predicate, Problem, Range,
+    Backup, Command, Comparison, Field, Format, Gate, MAX_DEPTH, Metric, Predicate, Problem, Range, Record,
     SyntaxError,
     token::{Kind, Token, tokens},
 };
@@ -17,6 +17,7 @@ pub fn parse(text: &str) -> Result<Command> {
     let tokens = tokens(text)?;
     let mut parser = Parser { text, tokens: &tokens, at: 0 };
     let command = parser.command(true)?;
+    let command = parser.as_of(command)?;
     parser.symbol(";");
     match parser.peek() {
         None => Ok(command),
@@ -172,6 +173,20 @@ impl Parser<'_> {
             "COMPOSE" => self.compose()?,
             "SAVE" | "LOAD" | "EXPORT" | "IMPORT" => self.file(&verb)?,
             "BACKUP" => self.backup()?,
+            "DROP" => {
+                self.expect("SAVE")?;
+                Command::DropSave(self.name("a name")?)
+            }
+            "RECORD" => self.record()?,
+            "REPLAY" => {
+                let from = if self.keyword("FROM") { Some(self.number("a tick")?) } else { None };
+                let to = if self.keyword("TO") { Some(self.number("a tick")?) } else { None };
+                Command::Replay { from, to }
+            }
+            "REWIND" => {
+                self.expect("TO")?;
+                Command::Rewind(self.number("a tick")?)
+            }
             "SELECT" => {
                 self.expect("TRUTH")?;
                 let truth = self.truth()?;
@@ -327,9 +342,32 @@ impl Parser<'_> {
             ("RESTORE", Backup::Restore),
             ("COMPACT", Backup::Compact),
             ("INFO", Backup::Info),
+            ("DROP", Backup::Drop),
         ];
-        let action = self.choice(&actions, "INIT, APPEND, RESTORE, COMPACT or INFO")?;
+        let action = self.choice(&actions, "INIT, APPEND, RESTORE, COMPACT, INFO or DROP")?;
         Ok(Command::Backup { action, path: self.name("a folder")? })
+    }
+
+    fn record(&mut self) -> Result<Command> {
+        let start = Record::Start { interval: None };
+        let actions =
+            [("START", start), ("STOP", Record::Stop), ("DROP", Record::Drop), ("INFO", Record::Info)];
+        let mut action = self.choice(&actions, "START, STOP, DROP or INFO")?;
+        if action == start && self.keyword("EVERY") {
+            let interval = self.number_up_to(u64::from(u16::MAX), "a number of frames")?;
+            action = Record::Start { interval: Some(interval as u32) };
+        }
+        Ok(Command::Record(action))
+    }
+
+    /// `[AS OF TICK n]`
+    fn as_of(&mut self, command: Command) -> Result<Command> {
+        if !command.is_read_only() || !self.keyword("AS") {
+            return Ok(command);
+        }
+        self.expect("OF")?;
+        self.expect("TICK")?;
+        Ok(Command::AsOf { tick: self.number("a tick")?, command: Box::new(command) })
     }
 
     fn similar(&mut self) -> Result<Command> {

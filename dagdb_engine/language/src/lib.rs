@@ -25,7 +25,7 @@ mod predicate;
 mod print;
 mod token;
 
-pub use command::{Backup, Command, Format, Gate, Metric, Range};
+pub use command::{Backup, Command, Format, Gate, Metric, Range, Record};
 pub use error::{MAX_DEPTH, MAX_LENGTH, Problem, SyntaxError};
 pub use grammar::parse;
 pub use predicate::{Comparison, Field, Predicate};

@@ -2,7 +2,7 @@
 
 use core::fmt::{Display, Formatter, Result};
 
-use crate::{Backup, Command, Comparison, Field, Format, Gate, Predicate, Range};
+use crate::{Backup, Command, Comparison, Field, Format, Gate, Predicate, Range, Record};
 
 impl Display for Range {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -132,6 +132,7 @@ impl Display for Command {
                     Backup::Restore => "RESTORE",
                     Backup::Compact => "COMPACT",
                     Backup::Info => "INFO",
+                    Backup::Drop => "DROP",
                 };
                 write!(f, "BACKUP {action} {}", Quoted(path))
             }
@@ -150,6 +151,21 @@ impl Display for Command {
             Self::OpenReader => f.write_str("OPEN_READER"),
             Self::CloseReader(id) => write!(f, "CLOSE_READER {}", Quoted(id)),
             Self::ListReaders => f.write_str("LIST_READERS"),
+            Self::DropSave(name) => write!(f, "DROP SAVE {}", Quoted(name)),
+            Self::Record(Record::Start { interval }) => {
+                f.write_str("RECORD START")?;
+                interval.map_or(Ok(()), |n| write!(f, " EVERY {n}"))
+            }
+            Self::Record(Record::Stop) => f.write_str("RECORD STOP"),
+            Self::Record(Record::Drop) => f.write_str("RECORD DROP"),
+            Self::Record(Record::Info) => f.write_str("RECORD INFO"),
+            Self::Replay { from, to } => {
+                f.write_str("REPLAY")?;
+                from.map_or(Ok(()), |n| write!(f, " FROM {n}"))?;
+                to.map_or(Ok(()), |n| write!(f, " TO {n}"))
+            }
+            Self::Rewind(tick) => write!(f, "REWIND TO {tick}"),
+            Self::AsOf { tick, command } => write!(f, "{command} AS OF TICK {tick}"),
             Self::Reader { id, command } => write!(f, "READER {} {command}", Quoted(id)),
         }
     }

@@ -3,7 +3,8 @@
 
 use dagdb_graph::Lut;
 use dagdb_language::{
-    Backup, Command, Comparison, Field, Format, Gate, Metric, Predicate, Problem, Range, SyntaxError, parse,
+    Backup, Command, Comparison, Field, Format, Gate, Metric, Predicate, Problem, Range, Record, SyntaxError,
+    parse,
 };
 use proptest::prelude::*;
 
@@ -75,6 +76,23 @@ fn every_form_of_the_grammar() {
         ("OPEN_READER", Command::OpenReader),
         ("CLOSE_READER r0011aabb", Command::CloseReader("r0011aabb".into())),
         ("LIST_READERS", Command::ListReaders),
+        ("backup drop d", Command::Backup { action: Backup::Drop, path: "d".into() }),
+        ("DROP SAVE 'a b'", Command::DropSave("a b".into())),
+        ("RECORD START", Command::Record(Record::Start { interval: None })),
+        ("RECORD START EVERY 8", Command::Record(Record::Start { interval: Some(8) })),
+        ("RECORD STOP", Command::Record(Record::Stop)),
+        ("RECORD DROP", Command::Record(Record::Drop)),
+        ("RECORD INFO", Command::Record(Record::Info)),
+        ("REPLAY", Command::Replay { from: None, to: None }),
+        ("REPLAY FROM 3 TO 9", Command::Replay { from: Some(3), to: Some(9) }),
+        ("REWIND TO 3", Command::Rewind(3)),
+        (
+            "NODES AT RANK 3 WHERE truth=1 AS OF TICK 7;",
+            Command::AsOf {
+                tick: 7,
+                command: Box::new(Command::Nodes { rank: Some(3), predicate: truth_is_one() }),
+            },
+        ),
         ("READER r1 STATUS", Command::Reader { id: "r1".into(), command: Box::new(Command::Status) }),
     ];
     for (text, command) in cases {
@@ -104,7 +122,7 @@ fn and_binds_closer_than_or() {
 
 #[test]
 fn errors_say_what_and_where() {
-    let cases: [(&str, usize, &str, &str); 14] = [
+    let cases: [(&str, usize, &str, &str); 17] = [
         ("", 0, "42601", "syntax error at end of input"),
         ("FROB 1", 0, "42601", "unknown command \"FROB\""),
         ("TICK x", 5, "42601", "syntax error at or near \"x\""),
@@ -124,6 +142,9 @@ fn errors_say_what_and_where() {
         ("SELECT TRUTH 1 RANK 5-2", 20, "42601", "range \"5-2\" ends before it begins"),
         ("READER r1 TICK", 10, "42601", "command is not read-only and cannot be sent to a reader"),
         ("READER r1 READER r2 STATUS", 10, "42601", ""),
+        ("TICK 5 AS OF TICK 3", 7, "42601", "syntax error at or near \"AS\""),
+        ("STATUS AS OF TICK", 17, "42601", "syntax error at end of input"),
+        ("RECORD START EVERY 65536", 19, "22003", ""),
     ];
     for (text, at, sqlstate, message) in cases {
         let error: SyntaxError = parse(text).unwrap_err();
@@ -189,7 +210,8 @@ proptest! {
             proptest::sample::select(vec![
                 "EVAL", "NODES", "WHERE", "rank", "truth", "=", "!=", "(", ")", "AND", "OR", "NOT", "1", "0-5", "AT", "RANK",
                 "TO", "FROM", "DEPTH", "SET", "LUT", "SAVE", "LOAD", "JSON", "COMPRESSED", "'x'", "READER", "STATUS", ";", "TICK",
-                "18446744073709551616", "K", "é", "COMPOSE", "CONNECT", "BACK", "INTO",
+                "18446744073709551616", "K", "é", "COMPOSE", "CONNECT", "BACK", "INTO", "AS", "OF", "RECORD",
+                "START", "EVERY", "REPLAY",
             ]),
             0..12,
         )

@@ -7,6 +7,9 @@
 //!   the sources of the used slots and of the back edge less the node's own id (zigzag);
 //! * values: the width in bits (1, 2 or 8), the number of nodes, and the values, packed, low bits first.
 //!
+//! A chunk of a history's frame: the kind, the lane (a byte), the frame's number, the chunk's number, how many there are, and
+//! the bytes.
+//!
 //! Pages carry checksums, and the rows are theirs to protect; a decoder survives arbitrary bytes all the same.
 
 use alloc::vec::Vec;
@@ -20,8 +23,12 @@ pub const VALUE_NODES: usize = 4096;
 
 const STRUCTURE: u8 = 0x11;
 const VALUES: u8 = 0x21;
+const CHUNK: u8 = 0x31;
 const BACK: u8 = 1 << 6;
 const SAME_TABLE: u8 = 1 << 7;
+
+/// Most bytes of a frame in one row.
+pub const CHUNK_BYTES: usize = 7_900;
 
 /// Which piece a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,6 +207,41 @@ pub fn fill(row: &[u8], graph: &mut Graph) -> Option<Piece> {
     rest.0.is_empty().then_some(piece)
 }
 
+/// Part of a history's frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// The frame's lane.
+    pub lane: u8,
+    /// The frame's number.
+    pub number: u64,
+    /// Which chunk of it this is.
+    pub part: u32,
+    /// How many it has.
+    pub parts: u32,
+    /// The bytes.
+    pub data: &'a [u8],
+}
+
+/// Appends a chunk.
+pub fn put_chunk(chunk: &Chunk<'_>, out: &mut Vec<u8>) {
+    out.extend([CHUNK, chunk.lane]);
+    put_number(chunk.number, out);
+    put_number(u64::from(chunk.part), out);
+    put_number(u64::from(chunk.parts), out);
+    out.extend_from_slice(chunk.data);
+}
+
+/// The chunk that a row is; `None` if it is none.
+pub fn chunk(row: &[u8]) -> Option<Chunk<'_>> {
+    let mut rest = Rest(row);
+    if rest.byte()? != CHUNK {
+        return None;
+    }
+    let (lane, number) = (rest.byte()?, rest.number()?);
+    let (part, parts) = (u32::try_from(rest.number()?).ok()?, u32::try_from(rest.number()?).ok()?);
+    (part < parts).then_some(Chunk { lane, number, part, parts, data: rest.0 })
+}
+
 fn node(rest: &mut Rest<'_>, id: i64, before: &Node) -> Option<Node> {
     let flags = rest.byte()?;
     let kind = Kind::from_code(rest.byte()?)?;
@@ -266,6 +308,16 @@ mod tests {
             let mut graph = Graph::with_nodes(300).expect("few nodes");
             let _ = fill(&row, &mut graph);
         }
+
+        #[test]
+        fn chunks_come_back(lane: u8, number: u64, part in 0..u32::MAX, data in collection::vec(any::<u8>(), 0..50), cut: u8) {
+            let written = Chunk { lane, number, part, parts: part + 1, data: &data };
+            let mut row = Vec::new();
+            put_chunk(&written, &mut row);
+            prop_assert_eq!(chunk(&row), Some(written));
+            row.truncate(usize::from(cut));
+            let _ = chunk(&row);
+        }
     }
 
     #[test]
@@ -283,6 +335,10 @@ mod tests {
         assert!(row.len() < 8000, "{} bytes", row.len());
         let mut row = Vec::new();
         put_values(u32::MAX, &[200; VALUE_NODES], &mut row);
+        assert!(row.len() < 8000);
+        let mut row = Vec::new();
+        let (part, parts) = (u32::MAX - 1, u32::MAX);
+        put_chunk(&Chunk { lane: 255, number: u64::MAX, part, parts, data: &[7; CHUNK_BYTES] }, &mut row);
         assert!(row.len() < 8000);
     }
 }

@@ -7,6 +7,7 @@
 //! # Owns
 //! * [`format`]: how pieces are encoded.
 //! * [`Stored`]: a graph as some snapshot sees it, ready to be evaluated, with the places of its pieces.
+//! * [`Chain`]: the frames of a history (`dagdb_delta` makes them), as chunks in a heap with an index.
 //! * [`Cache`]: the graphs at hand. Whoever changes a graph gives it a new version, a random number that the caller keeps in a
 //!   row of its own in the same transaction; so whoever sees that row sees that version, and a version of a transaction that
 //!   rolled back is never asked for again.
@@ -30,13 +31,16 @@
 extern crate alloc;
 
 mod cache;
+mod chain;
 mod error;
 pub mod format;
+mod replace;
 mod stored;
 
 pub use cache::Cache;
+pub use chain::{Chain, FrameAt};
 pub use error::{Damage, StoreError};
-pub use stored::Stored;
+pub use stored::{GoOn, Stored};
 
 /// Bytes of memory that a node takes at most while its graph is read or written.
 pub const BYTES_A_NODE: usize = 64;

@@ -19,8 +19,8 @@ const BATCH: usize = 64;
 pub struct Stored {
     /// The graph.
     pub network: Network,
-    structure: Arc<Vec<Tid>>,
-    values: Arc<Vec<Tid>>,
+    pub(crate) structure: Arc<Vec<Tid>>,
+    pub(crate) values: Arc<Vec<Tid>>,
 }
 
 /// Lets others run; false: the work is to end.
@@ -42,6 +42,11 @@ impl Stored {
         };
         new.append(graph, storage, txn, heap, go_on)?;
         Ok(new)
+    }
+
+    /// A graph that is only read: it is stored in another way, or not at all.
+    pub fn detached(graph: &Graph) -> Self {
+        Self { network: Network::new(graph), structure: Arc::default(), values: Arc::default() }
     }
 
     /// Reads a graph of so many nodes.
@@ -129,12 +134,16 @@ impl Stored {
         heap: RelId,
         shaped: impl Iterator<Item = NodeId>,
         valued: impl Iterator<Item = NodeId>,
+        go_on: GoOn<'_>,
     ) -> Result<(), StoreError> {
         let mut pieces: BTreeSet<Piece> =
             shaped.map(|id| Piece::Structure((id.index() / STRUCTURE_NODES) as u32)).collect();
         pieces.extend(valued.map(|id| Piece::Values((id.index() / VALUE_NODES) as u32)));
         let mut row = Vec::new();
-        for piece in pieces {
+        for (n, piece) in pieces.into_iter().enumerate() {
+            if n % BATCH == BATCH - 1 && !go_on() {
+                return Err(StoreError::Cancelled);
+            }
             row.clear();
             encode(piece, &self.network, &mut row);
             let (tids, number) = match piece {
@@ -162,7 +171,8 @@ impl Stored {
     }
 }
 
-fn encode(piece: Piece, graph: &impl View, out: &mut Vec<u8>) {
+/// Encodes a piece of a graph.
+pub(crate) fn encode(piece: Piece, graph: &impl View, out: &mut Vec<u8>) {
     let first = piece.first();
     let end = graph.node_count().min(first + piece.capacity());
     let nodes = (first.min(end)..end).map(|id| graph.node(NodeId(id as u32)).unwrap_or_default());

@@ -114,6 +114,7 @@ pub fn search_readers(layout: &Layout, place: u32, mut then: impl FnMut(u32)) {
 pub struct PlaceSet {
     /// A bit a place, a bit for each of those words that is not zero, and so on up to one word.
     levels: Vec<Vec<u64>>,
+    len: usize,
 }
 
 impl PlaceSet {
@@ -125,7 +126,7 @@ impl PlaceSet {
             count = bits::words(count);
             levels.push(vec![0; count]);
             if count == 1 {
-                return Self { levels };
+                return Self { levels, len: 0 };
             }
         }
     }
@@ -134,15 +135,23 @@ impl PlaceSet {
     #[inline]
     pub fn insert(&mut self, place: u32) {
         let mut at = place as usize;
-        for level in &mut self.levels {
+        for (n, level) in self.levels.iter_mut().enumerate() {
             let Some(word) = level.get_mut(at >> 6) else { return };
             let was = *word;
             *word |= 1 << (at & 63);
+            if n == 0 {
+                self.len += usize::from(was != *word);
+            }
             if was != 0 {
                 return;
             }
             at >>= 6;
         }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// Takes the lowest place.
@@ -157,6 +166,7 @@ impl PlaceSet {
             at = at << 6 | word.trailing_zeros() as usize;
         }
         let place = at as u32;
+        self.len -= 1;
         for level in &mut self.levels {
             let word = level.get_mut(at >> 6)?;
             *word &= !(1 << (at & 63));
@@ -213,6 +223,16 @@ impl Queue {
         }
     }
 
+    /// How many nodes it has at least.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Places(set) => set.len(),
+            Self::Ranks(set) => set.len(),
+        }
+    }
+
     /// Whether nothing needs to be evaluated.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -246,6 +266,7 @@ mod tests {
                     None => prop_assert_eq!(set.pop(), model.pop_first()),
                 }
                 prop_assert_eq!(set.is_empty(), model.is_empty());
+                prop_assert_eq!(set.len(), model.len());
             }
             while let Some(place) = model.pop_first() {
                 prop_assert_eq!(set.pop(), Some(place));

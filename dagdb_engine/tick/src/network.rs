@@ -268,6 +268,15 @@ impl Network {
             Some(row) => row.rank,
             None => layout.segment_of(place).map_or(0, |s| s.rank),
         });
+        // With so many to begin with, a full pass is the faster way; and then nothing need be queued.
+        if self.queue.len() as u64 > self.cone_limit() {
+            self.queue = Queue::All;
+        }
+    }
+
+    /// Nodes beyond which evaluating everything in order is faster: one of a cone costs about a hundred of a full pass.
+    fn cone_limit(&self) -> u64 {
+        self.node_count() as u64 / 256 + 64
     }
 
     fn queue_readers(&mut self, place: u32) {
@@ -508,11 +517,12 @@ impl Network {
     }
 
     fn cone(&mut self, go_on: &dyn Fn() -> bool, undo: &mut Vec<(u32, u8)>, done: &mut Ticked) -> Cone {
-        // Beyond that, evaluating everything in order is faster: a node of a cone costs about a hundred of a full pass.
-        let limit = self.node_count() as u64 / 256 + 64;
+        let limit = self.cone_limit();
         let mut evaluated = 0u64;
         let outcome = loop {
-            let Some(place) = self.queue.pop() else { break Cone::Settled };
+            let Some(place) = self.queue.pop() else {
+                break if matches!(self.queue, Queue::All) { Cone::TooLarge } else { Cone::Settled };
+            };
             evaluated += 1;
             if evaluated > limit {
                 self.queue = Queue::All;

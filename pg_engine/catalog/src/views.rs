@@ -27,6 +27,7 @@ const COMPUTED: &[&str] = &[
     "pg_stat_wal",
     "pg_stat_io",
     "pg_buffercache",
+    "dagdb_progress",
     "dagdb_nodes",
     "dagdb_edges",
 ];

@@ -19,7 +19,11 @@ use pg_plan::{
 use pg_storage::{Isolation, LockMode, LockTag, Storage};
 use pg_types::{Oid, Result, Value};
 
-use crate::{context::ExecContext, session::Session};
+use crate::{
+    context::ExecContext,
+    graph::{Crew, Progress},
+    session::Session,
+};
 
 /// What a new database starts with.
 #[derive(Clone, Debug)]
@@ -60,11 +64,18 @@ pub struct Outcome {
     pub tag: String,
 }
 
+/// Bytes of a page.
+const PAGE_BYTES: usize = 8192;
+/// Bytes of graphs that are kept at hand however few pages are.
+const LEAST_GRAPHS: usize = 64 << 20;
+
 /// The engine: storage, catalogs, executor.
 pub struct Engine {
     storage: Arc<Storage>,
     catalog: Catalog,
     graphs: dagdb_store::Cache,
+    graph_crew: Crew,
+    graph_progress: Progress,
 }
 
 impl Engine {
@@ -84,7 +95,11 @@ impl Engine {
     /// Starts the engine on a bootstrapped volume. Builtin catalog rows made by another release are brought up to date.
     pub fn open(storage: Arc<Storage>) -> Result<Arc<Self>> {
         let catalog = bootstrap::open(&storage)?;
-        Ok(Arc::new(Self { storage, catalog, graphs: dagdb_store::Cache::new() }))
+        // As much as a quarter of the pages that are kept.
+        let bytes = storage.pool_stats().frames.saturating_mul(PAGE_BYTES / 4).max(LEAST_GRAPHS);
+        let graphs = dagdb_store::Cache::new(bytes);
+        let (graph_crew, graph_progress) = (Crew::new(), Progress::default());
+        Ok(Arc::new(Self { storage, catalog, graphs, graph_crew, graph_progress }))
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
@@ -93,6 +108,14 @@ impl Engine {
     /// The graphs at hand.
     pub(crate) fn graphs(&self) -> &dagdb_store::Cache {
         &self.graphs
+    }
+    /// Who helps with large ticks.
+    pub(crate) fn graph_crew(&self) -> &Crew {
+        &self.graph_crew
+    }
+    /// What is done to graphs at the moment.
+    pub(crate) fn graph_progress(&self) -> &Progress {
+        &self.graph_progress
     }
     /// The catalogs.
     pub fn catalog(&self) -> &Catalog {

@@ -21,7 +21,7 @@
 //! SQL text (the [`Session`] binds stored expressions), how plans are chosen, the wire protocol.
 //!
 //! # Dependencies
-//! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `dagdb_graph`, `dagdb_tick`, `dagdb_store` (graphs), `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
+//! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `dagdb_graph`, `dagdb_tick`, `dagdb_store`, `dagdb_delta` (graphs), `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
 //! `hashbrown` and `foldhash` (hash tables without std), `memchr` (COPY looks for delimiters sixteen bytes at a time), `log`.
 #![no_std]
 #![forbid(unsafe_code)]

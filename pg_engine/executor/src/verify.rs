@@ -3,7 +3,8 @@
 //! Storage checks pages, trees and the ownership of space. What only the catalogs can tell is checked here: that every relation
 //! on the volume belongs to a catalog row and the other way round, that every index entry has the key of a version of its
 //! row, that every row that a snapshot sees has its entry in every index, predicates and expressions counted in, and that its large
-//! values can be read, while no chunk of one is left that no row points to.
+//! values can be read, while no chunk of one is left that no row points to; and that graphs and what is kept of their past are
+//! whole.
 //!
 //! A row's entry is written before its transaction commits, and vacuum removes neither while a snapshot sees the row: a
 //! row that is seen and has no entry is a problem for certain.
@@ -18,7 +19,7 @@ use alloc::{
 use hashbrown::{HashMap, HashSet};
 use pg_catalog::{
     CatalogReader, Index, IndexMethod, Relation, RelationKind,
-    builtin::{DAGDB_GRAPH, PG_AUTHID, PG_CLASS},
+    builtin::{DAGDB_GRAPH, DAGDB_HISTORY, PG_AUTHID, PG_CLASS},
     storage_error,
 };
 use pg_storage::{Fault, LockMode, Observer, Problem, RelId, Snapshot, Tid};
@@ -80,6 +81,7 @@ pub(crate) fn rows(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
     gather.finished()?;
     let classes = Classes::read(cx)?;
     references(cx, &mut gather)?;
+    crate::graph::check(cx, &mut |heap, what| gather.at(heap, Fault::Page(what)))?;
     for (oid, _) in &classes.tables {
         gather.go_on();
         gather.finished()?;
@@ -129,6 +131,13 @@ impl Classes {
             let storage = RelId(row.oid("graphheap"));
             classes.names.insert(storage, format!("graph {}", row.text("graphname")));
             classes.named.insert(storage);
+        }
+        for row in catalog.find(&snapshot, DAGDB_HISTORY, &[], &[])? {
+            for column in ["histheap", "histindex"] {
+                let storage = RelId(row.oid(column));
+                classes.names.insert(storage, format!("history {}", row.text("histname")));
+                classes.named.insert(storage);
+            }
         }
         for (oid, storage) in catalog.system_storage() {
             classes.named.insert(storage);

@@ -204,7 +204,8 @@ fn bad_input(url: &Url) -> Outcome {
         ("SELECT dagdb_create_graph('client_too_large', 4000000000)", "53200"),
         ("SELECT dagdb_create_graph('client_bad_input')", "42710"),
         ("SELECT dagdb_drop_graph('client_none')", "42704"),
-        ("SELECT * FROM dagdb_exec('SAVE somewhere')", "0A000"),
+        ("SELECT * FROM dagdb_exec('SAVE JSON somewhere')", "0A000"),
+        ("SELECT * FROM dagdb_exec('LOAD nothing')", "42704"),
         // The second call of a statement fails, and takes the first with it.
         ("SELECT dagdb_set_truth(0, 1), dagdb_set_truth(99, 1)", "22003"),
     ] {

@@ -151,6 +151,8 @@ pub const PUBLIC: Oid = 2200;
 pub const INFORMATION_SCHEMA: Oid = 13207;
 /// `dagdb_graph`: the graphs there are.
 pub const DAGDB_GRAPH: Oid = 9970;
+/// `dagdb_history`: saves, chains of backups and recordings of graphs.
+pub const DAGDB_HISTORY: Oid = 9960;
 /// The graph `main`, which a new database has.
 pub const MAIN_GRAPH: Oid = 9974;
 /// `dagdb_nodes`: the current graph's nodes.

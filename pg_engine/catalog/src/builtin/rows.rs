@@ -736,6 +736,7 @@ pub fn graph_row(def: &'static CatalogDef, oid: Oid, name: &str, owner: Oid, hea
         .set("graphnodes", 0i64)
         .set("graphticks", 0i64)
         .set("graphversion", 0i64)
+        .set("graphshape", 0i64)
 }
 
 /// The row of a database.

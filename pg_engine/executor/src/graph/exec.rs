@@ -1,21 +1,26 @@
 //! `dagdb_exec`: commands of the graph language.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
 use dagdb_graph::{Compose, Edit, Node, NodeId, View};
-use dagdb_language::{Command, Gate, Predicate, SyntaxError, parse};
+use dagdb_language::{Command, Format, Gate, Predicate, SyntaxError, parse};
+use dagdb_store::Stored;
 use dagdb_tick::Network;
+use pg_functions::EvalContext;
 use pg_types::{Result, SqlError, SqlState, Value};
 
 use super::{
     edit::edit,
     functions::{node_row, reach, status, tick, tick_network, validate},
-    lut_value, node_id, read_now,
+    history, lut_value, node_id, read_now,
 };
 use crate::context::ExecContext;
 
 /// Nodes between questions whether to go on.
 const SLICE: u32 = 4096;
+
+/// Bytes that a row of a replay takes.
+const ROW_BYTES: usize = 192;
 
 type Rows = Vec<Vec<Value>>;
 
@@ -72,36 +77,42 @@ fn select(
 /// Runs a command; the rows of `dagdb_exec`.
 pub(super) fn exec(cx: &ExecContext<'_>, text: &str) -> Result<Rows> {
     let command = parse(text).map_err(|e| syntax_error(&e))?;
+    run(cx, &command, None)
+}
+
+/// Runs a command on the current graph, or one that only reads on another state of it.
+fn run(cx: &ExecContext<'_>, command: &Command, of: Option<&Arc<Stored>>) -> Result<Rows> {
+    let read = || of.map_or_else(|| read_now(cx), |stored| Ok(stored.clone()));
     let one = |verb: &str, e: Edit| edit(cx, verb, &[e]);
-    Ok(match &command {
-        Command::Status => message(status(&*read_now(cx)?)),
-        Command::GraphInfo => message(info(cx, &read_now(cx)?.network)?),
-        Command::Validate => message(validate(cx)?),
+    Ok(match command {
+        Command::Status => message(status(&*read()?)),
+        Command::GraphInfo => message(info(cx, &read()?.network)?),
+        Command::Validate => message(validate(&*read()?)?),
         Command::Tick(n) => message(tick(cx, i64::try_from(*n).unwrap_or(i64::MAX))?),
         Command::Eval { predicate, ranks } => {
             tick_network(cx, 1, |_, _| ())?;
             let (low, high) = ranks.map_or((0, 0), |(a, b)| (a.min(b), a.max(b)));
-            select(cx, &read_now(cx)?.network, |r| (low..=high).contains(&r), predicate.as_ref())?
+            select(cx, &read()?.network, |r| (low..=high).contains(&r), predicate.as_ref())?
         }
         Command::Nodes { rank, predicate } => {
             let wanted = |r| rank.is_none_or(|rank| rank == r);
-            select(cx, &read_now(cx)?.network, wanted, predicate.as_ref())?
+            select(cx, &read()?.network, wanted, predicate.as_ref())?
         }
         Command::Select { truth, ranks } => {
-            let stored = read_now(cx)?;
+            let stored = read()?;
             let all = select(cx, &stored.network, |r| (ranks.low..=ranks.high).contains(&r), None)?;
             let wanted = Value::Int2(i16::from(*truth));
             all.into_iter().filter(|row| row.get(2) == Some(&wanted)).collect()
         }
         Command::Traverse { from, depth } => {
-            let stored = read_now(cx)?;
+            let stored = read()?;
             let reached = reach(cx, &stored.network, id(*from)?, Some(*depth), false)?;
             node_rows(reached.into_iter().filter_map(|(id, _)| Some((id, stored.network.node(id)?))))
         }
-        Command::BfsDepths { from, backward } => depths(cx, *from, None, *backward)?,
-        Command::Ancestry { from, depth } => depths(cx, *from, Some(*depth), true)?,
+        Command::BfsDepths { from, backward } => depths(cx, &*read()?, *from, None, *backward)?,
+        Command::Ancestry { from, depth } => depths(cx, &*read()?, *from, Some(*depth), true)?,
         Command::GetTruth { node } => {
-            let stored = read_now(cx)?;
+            let stored = read()?;
             let found = stored.network.existing(id(*node)?).map_err(super::graph_error)?;
             message(format!("OK GET node={node} truth={}", found.truth))
         }
@@ -135,12 +146,49 @@ pub(super) fn exec(cx: &ExecContext<'_>, text: &str) -> Result<Rows> {
             message(format!("OK CLEAR node={node} back_edges"))
         }
         Command::Compose { gate, first, second, into } => compose(cx, *gate, *first, *second, *into)?,
+        Command::Save { format: Format::Snapshot { compressed }, path } => {
+            message(history::save(cx, path, *compressed)?)
+        }
+        Command::Load { format: Format::Snapshot { .. }, path } => message(history::load(cx, path)?),
+        Command::DropSave(name) => message(history::drop_save(cx, name)?),
+        Command::Backup { action, path } => message(history::backup(cx, *action, path)?),
+        Command::Record(action) => message(history::record(cx, *action)?),
+        Command::Rewind(tick) => message(history::rewind(cx, *tick)?),
+        Command::Replay { from, to } => replay(cx, *from, *to)?,
+        Command::AsOf { tick, command } => {
+            let snapshot = cx.txn.borrow_mut().snapshot();
+            run(cx, command, Some(&history::as_of(cx, &snapshot, *tick)?))?
+        }
         other => return Err(refused(other)),
     })
 }
 
-fn depths(cx: &ExecContext<'_>, from: u64, limit: Option<u64>, backward: bool) -> Result<Rows> {
-    let stored = read_now(cx)?;
+/// What changed at recorded ticks.
+fn replay(cx: &ExecContext<'_>, from: Option<u64>, to: Option<u64>) -> Result<Rows> {
+    let ctx = EvalContext { host: cx };
+    let mut replay = history::Replay::new(cx, from, to)?;
+    let mut rows = Rows::new();
+    loop {
+        let changes = replay.changes(&ctx)?;
+        if changes.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(changes.iter().map(|c| {
+            let (node, truth) = (Value::Int8(i64::from(c.node)), Value::Int2(i16::from(c.truth)));
+            let tick = Value::Text(format!("tick={}", c.tick).into());
+            vec![node, Value::Null, truth, Value::Null, tick]
+        }));
+        history::check_memory(cx, rows.len().saturating_mul(ROW_BYTES))?;
+    }
+}
+
+fn depths(
+    cx: &ExecContext<'_>,
+    stored: &Stored,
+    from: u64,
+    limit: Option<u64>,
+    backward: bool,
+) -> Result<Rows> {
     let reached = reach(cx, &stored.network, id(from)?, limit, backward)?;
     Ok(reached
         .into_iter()

@@ -3,18 +3,22 @@
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec, vec::Vec};
 
 use dagdb_graph::{Edit, Node, NodeId, View};
+use dagdb_language::Backup;
 use dagdb_store::Stored;
-use dagdb_tick::{Alone, Network, TickError, Ticked};
+use dagdb_tick::{Network, Ticked};
 use pg_functions::{
     EvalContext, SetReturning,
-    set::graph::{ANCESTRY, BFS_DEPTHS, EXEC, RANK, TRAVERSE},
+    set::{
+        graph::{ANCESTRY, BFS_DEPTHS, EXEC, RANK, TRAVERSE},
+        graph_history::{EDGES_AS_OF, EVAL_BATCH, EVAL_BATCH_TEXT, NODES_AS_OF, REPLAY},
+    },
 };
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, SqlType, Value, oid, vector::BATCH_ROWS};
 
 use super::{
     change, create, current, drop_graph,
     edit::{edit, inputs, truth},
-    go_on, graph_error, interrupted, lut, node_id, rank, rank_value, read_now,
+    graph_error, history, lut, node_id, rank, rank_value, read_now,
 };
 use crate::context::ExecContext;
 
@@ -52,7 +56,7 @@ pub(crate) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
     Ok(Some(match name {
         "status" => Value::Text(status(&*read_now(cx)?).into()),
         "tick" => Value::Text(tick(cx, int(args, 0))?.into()),
-        "validate" => Value::Text(validate(cx)?.into()),
+        "validate" => Value::Text(validate(&*read_now(cx)?)?.into()),
         "create_graph" => {
             create(cx, text(args, 0), int(args, 1))?;
             Value::Null
@@ -80,8 +84,60 @@ pub(crate) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "set_lut" => done(one(Edit::SetLut(node(args, 0)?, lut(text(args, 1))?))?),
         "clear" => done(one(Edit::Clear(node(args, 0)?))?),
         "clear_back" => done(one(Edit::ClearBack(node(args, 0)?))?),
+        "save" => Value::Text(history::save(cx, text(args, 0), flag(args, 1))?.into()),
+        "load" => Value::Text(history::load(cx, text(args, 0))?.into()),
+        "drop_save" => Value::Text(history::drop_save(cx, text(args, 0))?.into()),
+        "backup" => Value::Text(history::backup(cx, backup_action(text(args, 0))?, text(args, 1))?.into()),
+        "export_history" => history::export(cx, text(args, 0), text(args, 1))?,
+        "import_history" => match args.get(1) {
+            Some(Value::Bytea(bytes)) => {
+                Value::Text(history::import(cx, text(args, 0), text(args, 2), bytes)?.into())
+            }
+            _ => Value::Null,
+        },
+        "record" => match args.first() {
+            Some(Value::Text(action)) => {
+                let action = history::action(action, args.get(1).unwrap_or(&Value::Null))?;
+                Value::Text(history::record(cx, action)?.into())
+            }
+            _ => Value::Null,
+        },
+        "rewind" => Value::Text(history::rewind(cx, tick_at(args, 0)?.unwrap_or(0))?.into()),
         _ => return Ok(None),
     }))
+}
+
+fn flag(args: &[Value], n: usize) -> bool {
+    matches!(args.get(n), Some(Value::Bool(true)))
+}
+
+/// What to do with a chain of backups.
+fn backup_action(text: &str) -> Result<Backup> {
+    let named = [
+        ("init", Backup::Init),
+        ("append", Backup::Append),
+        ("restore", Backup::Restore),
+        ("compact", Backup::Compact),
+        ("info", Backup::Info),
+        ("drop", Backup::Drop),
+    ];
+    named.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, action)| action).ok_or_else(
+        || {
+            let text = format!("\"{text}\" is nothing to do with a backup");
+            SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text)
+                .hint("Use init, append, restore, compact, info or drop.")
+        },
+    )
+}
+
+/// A tick; `None` for NULL.
+fn tick_at(args: &[Value], n: usize) -> Result<Option<u64>> {
+    if args.get(n).is_none_or(Value::is_null) {
+        return Ok(None);
+    }
+    u64::try_from(int(args, n)).map(Some).map_err(|_| {
+        SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("tick {} is not recorded", int(args, n)))
+    })
 }
 
 /// `void`.
@@ -104,8 +160,7 @@ pub(super) fn status(stored: &Stored) -> String {
 }
 
 /// Checks the graph's invariants anew.
-pub(super) fn validate(cx: &ExecContext<'_>) -> Result<String> {
-    let stored = read_now(cx)?;
+pub(super) fn validate(stored: &Stored) -> Result<String> {
     stored.network.to_graph().and_then(|g| g.validate()).map_err(graph_error)?;
     Ok(format!("OK VALIDATE nodes={}", stored.network.node_count()))
 }
@@ -128,9 +183,7 @@ pub(super) fn tick_network<T>(
     then: impl FnOnce(&Network, &Ticked) -> T,
 ) -> Result<T> {
     change(cx, "dagdb_tick()", |stored, changed| {
-        let ticked = stored.network.tick(count, &Alone, &|| go_on(cx));
-        let ticked = ticked.map_err(|TickError::Cancelled { .. }| interrupted(cx))?;
-        changed.valued = true;
+        let ticked = history::tick(cx, stored, changed, count, cx.engine.graph_crew())?;
         Ok(then(&stored.network, &ticked))
     })
 }
@@ -194,6 +247,12 @@ pub(crate) fn rows(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Resul
             let rows =
                 reached.into_iter().map(|(id, d)| vec![Value::Int8(i64::from(id.0)), Value::Int8(d as i64)]);
             (types(&[oid::INT8, oid::INT8]), rows.collect())
+        }
+        EVAL_BATCH | EVAL_BATCH_TEXT => return super::batch::eval_batch(cx, args),
+        REPLAY => return Ok(Box::new(history::Replay::new(cx, tick_at(args, 0)?, tick_at(args, 1)?)?)),
+        NODES_AS_OF | EDGES_AS_OF => {
+            let edges = function == EDGES_AS_OF;
+            return Ok(Box::new(history::whole(cx, tick_at(args, 0)?.unwrap_or(0), edges)?));
         }
         _ => {
             return Err(SqlError::unsupported(format!(

@@ -4,16 +4,22 @@
 //! use their statement's snapshot. A writer locks the graph until its transaction ends, works on a copy (which shares what is
 //! large), writes the pieces that differ and a new version number into the graph's row.
 
+mod batch;
+mod crew;
 mod edit;
 mod exec;
 mod functions;
+mod history;
+mod progress;
 mod scan;
+mod verify;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use dagdb_graph::{GraphError, Lut, NodeId, View};
 use dagdb_store::{StoreError, Stored};
 use pg_catalog::{
+    Txn,
     builtin::{DAGDB_GRAPH, rows::graph_row},
     storage_error,
     table::{CatalogTable, Row},
@@ -22,12 +28,18 @@ use pg_storage::{LockMode, RelId, RelationKind, Snapshot, Tid};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, numeric::Numeric};
 
 use crate::context::ExecContext;
+use progress::Phase;
 
+pub(crate) use crew::Crew;
 pub(crate) use functions::{call, rows};
+pub(crate) use progress::Progress;
 pub(crate) use scan::{GraphScan, is_graph};
+pub(crate) use verify::check;
 
 /// The setting that names the current graph.
 const CURRENT: &str = "dagdb.graph";
+/// The setting that names the tick whose graph is read; changes are of the present one.
+const AS_OF: &str = "dagdb.as_of_tick";
 /// The current graph unless the setting says otherwise.
 const MAIN: &str = "main";
 /// The longest name, as of any object.
@@ -123,8 +135,15 @@ fn load(cx: &ExecContext<'_>, entry: &Entry, snapshot: &Snapshot) -> Result<Arc<
     Ok(stored)
 }
 
-/// The current graph as a snapshot sees it.
+/// The current graph as a snapshot sees it, or as it was at the tick that a setting names.
 fn read(cx: &ExecContext<'_>, snapshot: &Snapshot) -> Result<Arc<Stored>> {
+    if let Some(tick) = cx.session.setting(AS_OF).filter(|t| !t.trim().is_empty()) {
+        let tick = tick.trim().parse().map_err(|_| {
+            let text = format!("invalid value for parameter \"{AS_OF}\": \"{tick}\"");
+            SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text)
+        })?;
+        return history::as_of(cx, snapshot, tick);
+    }
     let name = current(cx);
     let entry = find(cx, snapshot, &name)?.ok_or_else(|| no_such_graph(&name))?;
     load(cx, &entry, snapshot)
@@ -137,8 +156,14 @@ fn read_now(cx: &ExecContext<'_>) -> Result<Arc<Stored>> {
 }
 
 /// What a change did.
-#[derive(Default)]
 struct Changed {
+    /// The version that the graph had, and the one it will have.
+    before: i64,
+    version: i64,
+    /// Which structure it had.
+    shape: i64,
+    /// Who looks sees how far it is.
+    shown: Arc<progress::Item>,
     /// Nodes with another row than before, new ones among them.
     shaped: Vec<NodeId>,
     /// Values may have changed.
@@ -153,9 +178,14 @@ fn change<T>(
 ) -> Result<T> {
     let name = current(cx);
     let (entry, snapshot) = lock(cx, command, &name, LockMode::ShareUpdateExclusive)?;
+    let shown = cx.engine.graph_progress().show(cx, &name, command);
     let old = load(cx, &entry, &snapshot)?;
+    shown.item.phase(Phase::Working);
     let mut new = Stored::clone(&old);
-    let mut changed = Changed::default();
+    let (before, version) = (entry.version, new_version());
+    let shape = entry.row.int("graphshape");
+    let item = shown.item.clone();
+    let mut changed = Changed { before, version, shape, shown: item, shaped: Vec::new(), valued: false };
     let value = work(&mut new, &mut changed)?;
     let ticks = new.network.ticks() as i64;
     if changed.shaped.is_empty() && !changed.valued && ticks == entry.row.int("graphticks") {
@@ -167,15 +197,30 @@ fn change<T>(
     if changed.valued {
         new.network.for_each_change(&old.network, &mut |id| valued.push(id));
     }
-    let nodes = new.network.node_count() as i64;
-    let version = new_version();
-    let storage = cx.engine.storage();
+    shown.item.phase(Phase::Writing);
+    let reshaped = !changed.shaped.is_empty();
     let mut txn = cx.txn.borrow_mut();
-    new.save(storage, txn.storage(), entry.heap, changed.shaped.into_iter(), valued.into_iter())
+    let (shaped, valued) = (changed.shaped.into_iter(), valued.into_iter());
+    new.save(cx.engine.storage(), txn.storage(), entry.heap, shaped, valued, &mut || go_on(cx))
         .map_err(|e| store_error(e, cx))?;
+    write_row(cx, &mut txn, &entry, new, version, reshaped)?;
+    Ok(value)
+}
+
+/// Makes a graph's row say what its pieces are now, and keeps the graph at hand. `reshaped`: not only values changed.
+fn write_row(
+    cx: &ExecContext<'_>,
+    txn: &mut Txn,
+    entry: &Entry,
+    new: Stored,
+    version: i64,
+    reshaped: bool,
+) -> Result<()> {
+    let (nodes, ticks) = (new.network.node_count() as i64, new.network.ticks() as i64);
     let row =
         entry.row.clone().set("graphnodes", nodes).set("graphticks", ticks).set("graphversion", version);
-    let updated = table(cx)?.update(storage, txn.storage(), entry.tid, &entry.row, &row);
+    let row = if reshaped { row.set("graphshape", version) } else { row };
+    let updated = table(cx)?.update(cx.engine.storage(), txn.storage(), entry.tid, &entry.row, &row);
     updated.map_err(|e| match e.state() {
         // Of the row: someone changed the graph after this transaction's snapshot was taken.
         SqlState::INTERNAL_ERROR => store_error(StoreError::Changed, cx),
@@ -183,7 +228,7 @@ fn change<T>(
     })?;
     txn.storage().next_command();
     cx.engine.graphs().put(entry.heap, version, Arc::new(new));
-    Ok(value)
+    Ok(())
 }
 
 /// A version that no graph had before.
@@ -230,15 +275,18 @@ fn create(cx: &ExecContext<'_>, name: &str, nodes: i64) -> Result<()> {
     let heap = storage.create_relation(txn.storage(), RelationKind::Heap).map_err(storage_error)?;
     let table = table(cx)?;
     let row = graph_row(table.def, cx.engine.catalog().new_oid()?, name, cx.session.user(), heap);
-    let row = row.set("graphnodes", i64::from(nodes)).set("graphversion", new_version());
+    let version = new_version();
+    let row = row.set("graphnodes", i64::from(nodes)).set("graphversion", version);
     table.insert(storage, txn.storage(), &row).map_err(|e| match e.state() {
         SqlState::UNIQUE_VIOLATION => duplicate(name),
         _ => e,
     })?;
     let graph = dagdb_graph::Graph::with_nodes(nodes as usize).map_err(graph_error)?;
-    Stored::create(&graph, storage, txn.storage(), heap, &mut || go_on(cx))
+    let mut stored = Stored::create(&graph, storage, txn.storage(), heap, &mut || go_on(cx))
         .map_err(|e| store_error(e, cx))?;
     txn.storage().next_command();
+    stored.network.index_readers();
+    cx.engine.graphs().put(heap, version, Arc::new(stored));
     Ok(())
 }
 
@@ -247,9 +295,10 @@ fn duplicate(name: &str) -> SqlError {
 }
 
 fn drop_graph(cx: &ExecContext<'_>, name: &str) -> Result<()> {
-    let (entry, _) = lock(cx, "dagdb_drop_graph()", name, LockMode::AccessExclusive)?;
+    let (entry, snapshot) = lock(cx, "dagdb_drop_graph()", name, LockMode::AccessExclusive)?;
     let storage = cx.engine.storage();
     let mut txn = cx.txn.borrow_mut();
+    history::forget(cx, &mut txn, &snapshot, name)?;
     table(cx)?.delete(storage, txn.storage(), entry.tid)?;
     storage.drop_relation(txn.storage(), entry.heap).map_err(storage_error)?;
     txn.storage().next_command();

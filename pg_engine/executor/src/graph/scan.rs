@@ -136,7 +136,7 @@ enum Source {
 }
 
 /// Source, target, slot; `None`: a back edge.
-type Edge = (NodeId, NodeId, Option<u8>);
+pub(super) type Edge = (NodeId, NodeId, Option<u8>);
 
 /// Reads one of the two.
 pub(crate) struct GraphScan {
@@ -261,7 +261,7 @@ fn by_rank(
     Ok(found.into_iter().map(|f| f.2).collect())
 }
 
-fn inputs_of(network: &Network, id: NodeId, edges: &mut Vec<Edge>) {
+pub(super) fn inputs_of(network: &Network, id: NodeId, edges: &mut Vec<Edge>) {
     let Some(node) = network.node(id) else { return };
     for (slot, source) in node.inputs.iter().enumerate() {
         edges.extend(source.map(|s| (s, id, Some(slot as u8))));
@@ -290,7 +290,7 @@ fn id_value(id: NodeId) -> Value {
 }
 
 /// A column of `dagdb_nodes` by attribute number.
-fn node_column(attnum: i16, id: NodeId, node: &Node) -> Value {
+pub(super) fn node_column(attnum: i16, id: NodeId, node: &Node) -> Value {
     match attnum {
         1 => id_value(id),
         2 => rank_value(node.rank),
@@ -308,7 +308,7 @@ fn node_column(attnum: i16, id: NodeId, node: &Node) -> Value {
 }
 
 /// A column of `dagdb_edges` by attribute number.
-fn edge_column(attnum: i16, &(source, target, slot): &Edge) -> Value {
+pub(super) fn edge_column(attnum: i16, &(source, target, slot): &Edge) -> Value {
     match attnum {
         1 => id_value(source),
         2 => id_value(target),

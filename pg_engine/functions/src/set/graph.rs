@@ -22,11 +22,14 @@ pub const BFS_DEPTHS: Oid = FIRST + 3;
 /// `pg_proc.oid` of `dagdb_rank`.
 pub const RANK: Oid = FIRST + 4;
 
-fn rows<const FUNCTION: Oid>(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+pub(super) fn rows<const FUNCTION: Oid>(
+    ctx: &EvalContext<'_>,
+    args: &[Value],
+) -> Result<Box<dyn SetReturning>> {
     ctx.host.rows(FUNCTION, args)
 }
 
-const fn set<const FUNCTION: Oid>(name: &'static str, args: &'static [Oid]) -> Function {
+pub(super) const fn set<const FUNCTION: Oid>(name: &'static str, args: &'static [Oid]) -> Function {
     def(FUNCTION, name, args, RECORD).volatile().imp(Implementation::Set(rows::<FUNCTION>))
 }
 

@@ -1,6 +1,7 @@
 //! Set-returning functions.
 
 pub mod graph;
+pub mod graph_history;
 
 use alloc::boxed::Box;
 

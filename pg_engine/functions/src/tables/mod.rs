@@ -39,4 +39,5 @@ static SCALAR: &[&[Function]] = &[
     scalar::text::FUNCTIONS,
     set::FUNCTIONS,
     set::graph::FUNCTIONS,
+    set::graph_history::FUNCTIONS,
 ];
