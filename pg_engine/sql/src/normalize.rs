@@ -29,11 +29,24 @@ pub enum Literal<'a> {
 /// Words after which numbers may mean something else than a value.
 fn freezes(word: &[u8]) -> bool {
     const WORDS: [&[u8]; 7] = [b"order", b"group", b"limit", b"offset", b"fetch", b"window", b"within"];
-    (5..=6).contains(&word.len()) && WORDS.iter().any(|w| w.eq_ignore_ascii_case(word))
+    let may = matches!(word.first().map(u8::to_ascii_lowercase), Some(b'o' | b'g' | b'l' | b'f' | b'w'));
+    may && (5..=6).contains(&word.len()) && WORDS.iter().any(|w| w.eq_ignore_ascii_case(word))
 }
 
+/// Bytes of words. A table, as every byte of every simple query is looked at.
+static WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        let byte = b as u8;
+        table[b] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80;
+        b += 1;
+    }
+    table
+};
+
 fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
+    WORD[usize::from(b)]
 }
 
 fn starts_change_or_query(word: &[u8]) -> bool {
