@@ -121,7 +121,7 @@ impl Edit {
                 new.rank = rank;
                 check_sources(graph, id, &new)?;
                 if rank < old.rank {
-                    check_readers(graph, id, rank)?;
+                    check_readers(graph, id, rank, |_| false)?;
                 }
             }
             Self::Connect { source, target } => {
@@ -219,10 +219,37 @@ fn check_sources(graph: &impl View, id: NodeId, node: &Node) -> Result<(), Graph
     Ok(())
 }
 
-/// Whether all who read `source` may still do so when its rank is `rank`; of those who may not, the first is named.
-fn check_readers(graph: &impl View, source: NodeId, rank: u64) -> Result<(), GraphError> {
+/// All that one node's row can violate.
+pub(crate) fn check_row(graph: &impl View, id: NodeId, node: &Node) -> Result<(), GraphError> {
+    if let Some(source_node) = node.back {
+        if source_node.index() >= graph.node_count() {
+            let nodes = graph.node_count() as u64;
+            return Err(GraphError::SourceOutOfRange {
+                source_node: source_node.0.into(),
+                target: id,
+                nodes,
+            });
+        }
+        if node.sources().next().is_some() {
+            return Err(GraphError::RegisterWithInputs { source_node, target: id });
+        }
+    }
+    check_sources(graph, id, node)
+}
+
+/// Whether all who read `source`, but for those passed over, may still do so when its rank is `rank`; of those who may not,
+/// the first is named.
+pub(crate) fn check_readers(
+    graph: &impl View,
+    source: NodeId,
+    rank: u64,
+    passed_over: impl Fn(NodeId) -> bool,
+) -> Result<(), GraphError> {
     let mut wrong: Option<(NodeId, u64)> = None;
     graph.for_each_reader(source, &mut |target| {
+        if passed_over(target) {
+            return;
+        }
         let Some(reader) = graph.node(target) else { return };
         if reader.rank >= rank && wrong.is_none_or(|(first, _)| target < first) {
             wrong = Some((target, reader.rank));

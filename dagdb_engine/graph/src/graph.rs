@@ -179,7 +179,8 @@ impl Graph {
         }
     }
 
-    fn truncate(&mut self, count: usize) {
+    /// Keeps only the first so many nodes; [`Self::validate`] must follow.
+    pub fn truncate(&mut self, count: usize) {
         self.ranks.truncate(count);
         self.truths.truncate(count);
         self.kinds.truncate(count);

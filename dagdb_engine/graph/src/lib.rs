@@ -9,7 +9,7 @@
 //! [`Graph`] keeps nodes in order of their ids, one array a field: it is what importers and builders fill and what gets
 //! validated whole. The form that is evaluated lives in `dagdb_tick`, which keeps the same model sorted by rank. Both are a
 //! [`View`], and [`Edit::plan`] checks an edit against any view: it says which nodes' rows are replaced by which, so that the
-//! storage above can log and version exactly that.
+//! storage above can log and version exactly that. A [`Draft`] collects many changes and checks them when all are there.
 //!
 //! # Invariants
 //! * Every combinational edge goes from a strictly higher rank to a lower one; so no cycles and no self-loops.
@@ -26,6 +26,7 @@
 
 extern crate alloc;
 
+mod draft;
 mod edit;
 mod error;
 mod graph;
@@ -33,6 +34,7 @@ mod lut;
 mod node;
 mod validate;
 
+pub use draft::{Draft, Drafted};
 pub use edit::{Compose, Edit, Replacement};
 pub use error::GraphError;
 pub use graph::{Graph, View};

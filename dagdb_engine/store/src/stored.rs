@@ -126,7 +126,8 @@ impl Stored {
         Ok(())
     }
 
-    /// Writes the pieces that hold these nodes anew: of `shaped` ones structure, of `valued` ones values. New nodes are in both.
+    /// Writes the pieces that hold these nodes anew: of `shaped` ones structure, of `valued` ones values. New nodes are in both,
+    /// and so is the last node if there are fewer than before. Pieces without nodes are deleted.
     pub fn save(
         &mut self,
         storage: &Arc<Storage>,
@@ -136,9 +137,12 @@ impl Stored {
         valued: impl Iterator<Item = NodeId>,
         go_on: GoOn<'_>,
     ) -> Result<(), StoreError> {
-        let mut pieces: BTreeSet<Piece> =
-            shaped.map(|id| Piece::Structure((id.index() / STRUCTURE_NODES) as u32)).collect();
-        pieces.extend(valued.map(|id| Piece::Values((id.index() / VALUE_NODES) as u32)));
+        self.shrink(storage, txn, heap)?;
+        let mut pieces = BTreeSet::new();
+        collect(shaped, |id| Piece::Structure((id.index() / STRUCTURE_NODES) as u32), &mut pieces);
+        collect(valued, |id| Piece::Values((id.index() / VALUE_NODES) as u32), &mut pieces);
+        // Of each kind, pieces that are not there yet are the last ones.
+        let mut new = Vec::new();
         let mut row = Vec::new();
         for (n, piece) in pieces.into_iter().enumerate() {
             if n % BATCH == BATCH - 1 && !go_on() {
@@ -155,10 +159,58 @@ impl Stored {
                     RowOutcome::Done { tid: new, .. } => *tid = new,
                     _ => return Err(StoreError::Changed),
                 }
-            } else if tids.len() == number {
-                tids.push(storage.heap_insert(txn, heap, &row)?);
             } else {
+                new.push((piece, core::mem::take(&mut row)));
+                if new.len() == BATCH {
+                    self.insert(&mut new, storage, txn, heap)?;
+                }
+            }
+        }
+        self.insert(&mut new, storage, txn, heap)
+    }
+
+    /// Adds pieces behind those there are.
+    fn insert(
+        &mut self,
+        new: &mut Vec<(Piece, Vec<u8>)>,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        heap: RelId,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<&[u8]> = new.iter().map(|(_, row)| row.as_slice()).collect();
+        let mut inserted = Vec::with_capacity(rows.len());
+        storage.heap_insert_many(txn, heap, &rows, &mut inserted)?;
+        for ((piece, _), tid) in new.drain(..).zip(inserted) {
+            let (tids, number) = match piece {
+                Piece::Structure(n) => (Arc::make_mut(&mut self.structure), n as usize),
+                Piece::Values(n) => (Arc::make_mut(&mut self.values), n as usize),
+            };
+            if tids.len() != number {
                 return Err(StoreError::Damaged { heap, what: Damage::Missing });
+            }
+            tids.push(tid);
+        }
+        Ok(())
+    }
+
+    /// Deletes pieces beyond the last node.
+    fn shrink(
+        &mut self,
+        storage: &Arc<Storage>,
+        txn: &mut Transaction,
+        heap: RelId,
+    ) -> Result<(), StoreError> {
+        let count = self.network.node_count();
+        for (tids, a_piece) in [(&mut self.structure, STRUCTURE_NODES), (&mut self.values, VALUE_NODES)] {
+            let kept = count.div_ceil(a_piece);
+            if tids.len() <= kept {
+                continue;
+            }
+            for tid in Arc::make_mut(tids).drain(kept..) {
+                match storage.heap_delete(txn, heap, tid)? {
+                    RowOutcome::Done { .. } => {}
+                    _ => return Err(StoreError::Changed),
+                }
             }
         }
         Ok(())
@@ -168,6 +220,21 @@ impl Stored {
     pub fn memory(&self) -> usize {
         let tids = self.structure.len() + self.values.len();
         self.network.memory().total() + tids * size_of::<Tid>()
+    }
+}
+
+/// The pieces of nodes, neighbours of one piece looked up once.
+fn collect(
+    nodes: impl Iterator<Item = NodeId>,
+    piece_of: impl Fn(NodeId) -> Piece,
+    out: &mut BTreeSet<Piece>,
+) {
+    let mut last = None;
+    for piece in nodes.map(piece_of) {
+        if last != Some(piece) {
+            last = Some(piece);
+            out.insert(piece);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     build::Rows,
     cone::{PlaceSet, Queue, Readers, search_readers},
     executor::Executor,
-    layout::{Layout, Row, Work, index_of},
+    layout::{Layout, Row, Segment, Work, index_of},
     overlay::Overlay,
     pass::Pass,
 };
@@ -215,6 +215,32 @@ impl Network {
             }
         }
         ranks
+    }
+
+    /// Values and how many nodes have them, lowest first.
+    pub fn truths(&self) -> Vec<(u8, u64)> {
+        let ones: u64 = self.states.iter().map(|w| u64::from(w.count_ones())).sum();
+        let mut counts = vec![0u64; 256];
+        for &code in self.codes.iter().filter(|&&c| c > 1) {
+            counts.iter_mut().skip(usize::from(code)).take(1).for_each(|c| *c += 1);
+        }
+        let others: u64 = counts.iter().sum();
+        let zeros = (self.node_count() as u64).saturating_sub(ones + others);
+        for (count, of) in counts.iter_mut().zip([zeros, ones]) {
+            *count = of;
+        }
+        (0..=u8::MAX).zip(counts).filter(|c| c.1 > 0).collect()
+    }
+
+    /// Slots up to the last used one of each node, and back edges; with how many of these are back edges. As of the latest
+    /// [`Self::compact`].
+    pub fn edges(&self) -> (u64, u64) {
+        let slots = |s: &Segment| match s.work {
+            Work::Same { arity, .. } | Work::Own { arity, .. } => arity as u64 * u64::from(s.len),
+            Work::Hold | Work::Constant { .. } => 0,
+        };
+        let back = self.layout.backs.len() as u64;
+        (self.layout.segments.iter().map(slots).sum::<u64>() + back, back)
     }
 
     /// What a pass over unedited nodes needs.

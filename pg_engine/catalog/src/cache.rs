@@ -5,13 +5,14 @@
 //! before can then not be taken for current. Transactions that changed catalogs read past the cache.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
 };
 use core::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -26,6 +27,7 @@ use crate::{
         Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
         RelationKind, Toast,
     },
+    graph::GraphFacts,
     reader::{CatalogReader, ColumnStatistics},
     table::{CatalogTable, Row},
     txn::{Txn, storage_error},
@@ -222,7 +224,10 @@ impl Catalog {
                 .and_then(|r| r.text_option("ev_action")),
             _ => None,
         };
-        let attributes = self.load_attributes(snapshot, oid)?;
+        let mut attributes = self.load_attributes(snapshot, oid)?;
+        if kind == RelationKind::Virtual {
+            crate::views::describe(oid, &mut attributes);
+        }
         let toast = self.load_toast(snapshot, class.oid("reltoastrelid"))?;
         if kind == RelationKind::Table {
             self.apply_options(&class, toast.as_ref());
@@ -517,6 +522,8 @@ impl Catalog {
             cache: RefCell::new(Cache::default()),
             path: Vec::new(),
             creation: None,
+            graph: None,
+            facts: OnceCell::new(),
         };
         let mut named = Vec::new();
         for name in path {
@@ -579,9 +586,25 @@ pub struct Reader<'a> {
     cache: RefCell<Cache>,
     path: Vec<(Oid, String)>,
     creation: Option<String>,
+    /// Tells about the current graph, as a snapshot sees it.
+    graph: Option<Box<dyn Fn(&Snapshot) -> Option<GraphFacts> + 'a>>,
+    facts: OnceCell<Option<GraphFacts>>,
+}
+
+impl<'a> Reader<'a> {
+    /// With somebody who can tell about the current graph, if the statement is about it.
+    #[must_use]
+    pub fn with_graph(mut self, facts: impl Fn(&Snapshot) -> Option<GraphFacts> + 'a) -> Self {
+        self.graph = Some(Box::new(facts));
+        self
+    }
 }
 
 impl Reader<'_> {
+    fn facts(&self) -> Option<&GraphFacts> {
+        let facts = self.facts.get_or_init(|| self.graph.as_ref().and_then(|g| g(&self.snapshot())));
+        facts.as_ref()
+    }
     /// The catalogs.
     pub fn catalog(&self) -> &Catalog {
         self.catalog
@@ -633,10 +656,14 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Of the largest graph: which one a statement is about is known when it runs.
+    /// Of the current graph; where nobody can tell, of the largest one.
     fn graph_size(&self, relation: Oid) -> Option<(u64, Option<f64>)> {
         /// Nodes, or edges, that are as much work to look at as a page.
         const A_PAGE: u64 = 512;
+        if let Some(facts) = self.facts() {
+            let rows = facts.rows(relation);
+            return Some((rows.div_ceil(A_PAGE), Some(rows as f64)));
+        }
         let rows =
             self.catalog.table(DAGDB_GRAPH).ok()?.scan(&self.catalog.storage, &self.snapshot()).ok()?;
         let nodes = rows.iter().map(|(_, r)| r.int("graphnodes")).max()?.max(0) as u64;
@@ -695,6 +722,9 @@ impl CatalogReader for Reader<'_> {
         Ok(None)
     }
     fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>> {
+        if matches!(relation, DAGDB_NODES | DAGDB_EDGES) {
+            return Ok(self.facts().and_then(|f| f.column(relation, attnum)).map(Arc::new));
+        }
         let key = (relation, attnum);
         let get = |c: &Cache| c.statistics.get(&key).cloned();
         let put = |c: &mut Cache, v| {
@@ -717,6 +747,9 @@ impl CatalogReader for Reader<'_> {
             Ok(s) if s.pages > 0 => (f64::from(s.all_visible) / f64::from(s.pages)).min(1.0),
             _ => 0.0,
         }
+    }
+    fn graph_backend(&self) -> Option<String> {
+        self.facts().map(|f| f.backend.clone())
     }
     fn creation_schema(&self) -> Option<String> {
         self.creation.clone()

@@ -32,6 +32,7 @@ pub mod bootstrap;
 pub mod builtin;
 pub mod cache;
 pub mod desc;
+mod graph;
 pub mod keys;
 pub mod reader;
 pub mod statistics;
@@ -44,5 +45,6 @@ pub use desc::{
     Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
     Toast,
 };
+pub use graph::GraphFacts;
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use txn::{DeferredCheck, Txn, storage_error};

@@ -41,6 +41,10 @@ pub trait CatalogReader {
     fn visible_share(&self, _relation: &Relation) -> f64 {
         0.0
     }
+    /// What evaluates the current graph, by name; `None`: nobody knows of one.
+    fn graph_backend(&self) -> Option<String> {
+        None
+    }
     /// Schema that `CREATE` without a schema uses (`current_schema()`); `None` when there is none.
     fn creation_schema(&self) -> Option<String>;
 }

@@ -98,6 +98,23 @@ pub(crate) fn ways_in(relation: Oid, attributes: &[Attribute]) -> Vec<Arc<Index>
     }
 }
 
+/// What may be left out, or NULL, when rows are inserted into a computed relation that takes some.
+pub(crate) fn describe(relation: Oid, attributes: &mut [Attribute]) {
+    let columns: &[(&str, Option<&str>)] = match relation {
+        DAGDB_NODES => {
+            &[("rank", Some("0")), ("truth", Some("0")), ("type", Some("0")), ("lut", Some("'CONST0'"))]
+        }
+        DAGDB_EDGES => &[("source", None), ("target", None), ("back", Some("false"))],
+        _ => &[],
+    };
+    for (name, default) in columns {
+        if let Some(a) = attributes.iter_mut().find(|a| a.name == *name) {
+            a.not_null = true;
+            a.default = default.map(ToString::to_string);
+        }
+    }
+}
+
 /// The views' queries.
 pub(crate) const VIEWS: &[(&str, &str)] = &[
     (

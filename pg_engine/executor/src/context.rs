@@ -58,6 +58,8 @@ pub(crate) struct Rt<'a, 'c> {
     pub instrument: bool,
     /// Rows given from outside (COPY FROM): what a VALUES without rows yields.
     pub feed: &'a RefCell<Option<Batch>>,
+    /// After this run, further rows will be given.
+    pub more: bool,
 }
 
 impl Rt<'_, '_> {

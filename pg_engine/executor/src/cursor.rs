@@ -46,6 +46,7 @@ pub struct Cursor {
     restarts: u32,
     instrument: bool,
     feed: RefCell<Option<Batch>>,
+    more: bool,
 }
 
 impl Cursor {
@@ -70,6 +71,7 @@ impl Cursor {
             restarts: 0,
             instrument: false,
             feed: RefCell::new(None),
+            more: false,
         })
     }
     /// The plan.
@@ -81,8 +83,14 @@ impl Cursor {
         self.instrument = true;
     }
     /// Gives the rows that the plan's VALUES without rows yields in the next run (COPY FROM: an INSERT of such VALUES).
+    /// [`Self::feed_end`] must follow the last one.
     pub fn feed(&mut self, batch: Batch) {
         *self.feed.get_mut() = Some(batch);
+        self.more = true;
+    }
+    /// All rows were given: the next run, without any, does what is to be done with all of them.
+    pub fn feed_end(&mut self) {
+        self.more = false;
     }
     /// Begins a run: takes the snapshot, forgets the previous run.
     pub fn open(&mut self, cx: &ExecContext<'_>) -> Result<()> {
@@ -136,6 +144,7 @@ impl Cursor {
                     restart: &restart,
                     instrument: self.instrument,
                     feed: &self.feed,
+                    more: self.more,
                 }),
             };
             match step {

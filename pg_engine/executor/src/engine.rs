@@ -76,6 +76,7 @@ pub struct Engine {
     graphs: dagdb_store::Cache,
     graph_crew: Crew,
     graph_progress: Progress,
+    graph_readers: crate::graph::Readers,
 }
 
 impl Engine {
@@ -99,11 +100,16 @@ impl Engine {
         let bytes = storage.pool_stats().frames.saturating_mul(PAGE_BYTES / 4).max(LEAST_GRAPHS);
         let graphs = dagdb_store::Cache::new(bytes);
         let (graph_crew, graph_progress) = (Crew::new(), Progress::default());
-        Ok(Arc::new(Self { storage, catalog, graphs, graph_crew, graph_progress }))
+        let graph_readers = crate::graph::Readers::default();
+        Ok(Arc::new(Self { storage, catalog, graphs, graph_crew, graph_progress, graph_readers }))
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
+    }
+    /// Snapshots of graphs that sessions asked for.
+    pub(crate) fn graph_readers(&self) -> &crate::graph::Readers {
+        &self.graph_readers
     }
     /// The graphs at hand.
     pub(crate) fn graphs(&self) -> &dagdb_store::Cache {
@@ -170,7 +176,9 @@ impl Engine {
     }
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
-        Ok(Box::new(self.catalog.reader(txn, &session.search_path())?))
+        let name = crate::graph::named(session);
+        let reader = self.catalog.reader(txn, &session.search_path())?;
+        Ok(Box::new(reader.with_graph(move |snapshot| crate::graph::facts(self, snapshot, &name))))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
     /// (or since `version`): plan again.

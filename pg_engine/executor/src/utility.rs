@@ -261,6 +261,10 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
     for (relation, columns) in targets(list, cx)? {
         if relation.kind == RelationKind::Table {
             analyze::analyze(&relation, &columns, cx)?;
+        } else {
+            let name = &relation.name;
+            let text = format!("skipping \"{name}\" --- cannot analyze non-tables or special system tables");
+            cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
         }
     }
     Ok(())

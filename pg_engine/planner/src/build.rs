@@ -3,7 +3,10 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
-use pg_catalog::{CatalogReader, ColumnStatistics};
+use pg_catalog::{
+    CatalogReader, ColumnStatistics,
+    builtin::{DAGDB_EDGES, DAGDB_NODES},
+};
 use pg_plan::{
     expr::{ColumnId, Expr, SubPlanKind, SubQuery},
     logical::{AggregateCall, Column, JoinKind, Logical, SetOp, SortKey},
@@ -121,7 +124,9 @@ impl<'a> Planner<'a> {
                             && i.key_count == 1
                             && i.keys[0].attnum == *attnum
                     });
-                    let analysed = *attnum > 0 && relation.row_estimate >= 0.0;
+                    // Of a graph, there are always some.
+                    let graph = matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES);
+                    let analysed = *attnum > 0 && (graph || relation.row_estimate >= 0.0);
                     let statistics =
                         if analysed { self.catalog.column_statistics(relation.oid, *attnum)? } else { None };
                     Arc::make_mut(&mut self.stored)

@@ -214,18 +214,25 @@ impl Session {
             *rows += cursor.affected();
             Ok(())
         };
-        match data {
+        let stored = match data {
             Some(data) => decoder.push(data, settings, &mut store),
             None => decoder.finish(settings, &mut store),
-        }
-        .map_err(|mut e| {
+        };
+        stored.map_err(|mut e| {
             if e.fields().context.is_none() {
                 // With a WHERE, the rows stored are not those of the file.
                 let row = e.fields().row.filter(|_| !*filtered);
                 e.fields_mut().context = Some(decoder.place(row));
             }
             e
-        })
+        })?;
+        if data.is_none() {
+            cursor.feed_end();
+            cursor.open(&cx)?;
+            while cursor.next(&cx)?.is_some() {}
+            *rows += cursor.affected();
+        }
+        Ok(())
     }
 
     fn copy_complete(&mut self, copy: CopyIn, out: &mut Encoder) -> Result<Step> {

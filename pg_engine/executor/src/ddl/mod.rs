@@ -267,6 +267,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             restart: &restart,
             instrument: false,
             feed: &RefCell::new(None),
+            more: false,
         })
     }
     /// An expression stored as text, over a relation's attributes.

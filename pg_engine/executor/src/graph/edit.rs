@@ -3,6 +3,7 @@
 use alloc::format;
 
 use dagdb_graph::{Edit, INPUTS, Node, NodeId, View};
+use dagdb_tick::Network;
 use pg_types::{Result, SqlError, SqlState, Value};
 
 use super::{change, graph_error, node_id};
@@ -25,16 +26,21 @@ pub(super) fn edit(cx: &ExecContext<'_>, command: &str, edits: &[Edit]) -> Resul
             changed.valued |= replacement.old.is_none_or(|o| o.truth != replacement.new.truth);
             last = Some(replacement.id);
         }
-        let nodes = stored.network.node_count();
-        if nodes <= SMALL || stored.network.overlaid() > nodes / 8 {
-            stored.network.compact();
-        }
+        sort_in(&mut stored.network);
         Ok(last)
     })
 }
 
+/// Sorts edited nodes in when they are many.
+pub(super) fn sort_in(network: &mut Network) {
+    let nodes = network.node_count();
+    if nodes <= SMALL || network.overlaid() > nodes / 8 {
+        network.compact();
+    }
+}
+
 /// A node without its value.
-fn structure(node: &Node) -> Node {
+pub(super) fn structure(node: &Node) -> Node {
     Node { truth: 0, ..*node }
 }
 

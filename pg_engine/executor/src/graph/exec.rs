@@ -2,6 +2,7 @@
 
 use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
 
+use dagdb_compare::Similar;
 use dagdb_graph::{Compose, Edit, Node, NodeId, View};
 use dagdb_language::{Command, Format, Gate, Predicate, SyntaxError, parse};
 use dagdb_store::Stored;
@@ -10,14 +11,19 @@ use pg_functions::EvalContext;
 use pg_types::{Result, SqlError, SqlState, Value};
 
 use super::{
+    bulk, compare,
     edit::edit,
     functions::{node_row, reach, status, tick, tick_network, validate},
-    history, lut_value, node_id, read_now,
+    history, lut_value, node_id, read_now, readers,
 };
 use crate::context::ExecContext;
 
 /// Nodes between questions whether to go on.
 const SLICE: u32 = 4096;
+/// All ranks.
+const ALL: (u64, u64) = (0, u64::MAX);
+/// Bytes of a row of an answer, about.
+const A_ROW: usize = 256;
 
 /// Bytes that a row of a replay takes.
 const ROW_BYTES: usize = 192;
@@ -53,25 +59,41 @@ fn node_rows(nodes: impl Iterator<Item = (NodeId, Node)>) -> Rows {
         .collect()
 }
 
-/// The nodes that a test of rank and a predicate leave.
+/// The nodes of a range of ranks with a wanted value that a predicate leaves, by id.
 fn select(
     cx: &ExecContext<'_>,
     network: &Network,
-    ranks: impl Fn(u64) -> bool,
+    ranks: (u64, u64),
+    truths: &dyn Fn(u8) -> bool,
     predicate: Option<&Predicate>,
 ) -> Result<Rows> {
+    let ids = at_ranks(cx, network, ranks, truths)?;
     let mut found = Vec::new();
-    for id in 0..network.node_count() as u32 {
-        if id % SLICE == 0 {
+    for (n, id) in ids.into_iter().enumerate() {
+        if n.is_multiple_of(SLICE as usize) {
             cx.checkpoint()?;
         }
-        let Some(node) = network.node(NodeId(id)) else { continue };
-        let wanted = predicate.is_none_or(|p| p.matches(node.truth, node.rank, node.kind.code()));
-        if wanted && ranks(node.rank) {
-            found.push((NodeId(id), node));
+        let Some(node) = network.node(id) else { continue };
+        if predicate.is_none_or(|p| p.matches(node.truth, node.rank, node.kind.code())) {
+            found.push((id, node));
         }
     }
+    bulk::waiting(cx, found.len() * A_ROW)?;
     Ok(node_rows(found.into_iter()))
+}
+
+/// The ids of the nodes of a range of ranks with a wanted value, ascending.
+pub(super) fn at_ranks(
+    cx: &ExecContext<'_>,
+    network: &Network,
+    ranks: (u64, u64),
+    truths: &dyn Fn(u8) -> bool,
+) -> Result<Vec<NodeId>> {
+    let mut ids = Vec::new();
+    network.for_each_at(ranks, truths, &mut |id, _| ids.push(id));
+    cx.checkpoint()?;
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// Runs a command; the rows of `dagdb_exec`.
@@ -91,18 +113,15 @@ fn run(cx: &ExecContext<'_>, command: &Command, of: Option<&Arc<Stored>>) -> Res
         Command::Tick(n) => message(tick(cx, i64::try_from(*n).unwrap_or(i64::MAX))?),
         Command::Eval { predicate, ranks } => {
             tick_network(cx, 1, |_, _| ())?;
-            let (low, high) = ranks.map_or((0, 0), |(a, b)| (a.min(b), a.max(b)));
-            select(cx, &read()?.network, |r| (low..=high).contains(&r), predicate.as_ref())?
+            let ranks = ranks.map_or((0, 0), |(a, b)| (a.min(b), a.max(b)));
+            select(cx, &read()?.network, ranks, &|_| true, predicate.as_ref())?
         }
         Command::Nodes { rank, predicate } => {
-            let wanted = |r| rank.is_none_or(|rank| rank == r);
-            select(cx, &read()?.network, wanted, predicate.as_ref())?
+            let ranks = rank.map_or(ALL, |r| (r, r));
+            select(cx, &read()?.network, ranks, &|_| true, predicate.as_ref())?
         }
         Command::Select { truth, ranks } => {
-            let stored = read()?;
-            let all = select(cx, &stored.network, |r| (ranks.low..=ranks.high).contains(&r), None)?;
-            let wanted = Value::Int2(i16::from(*truth));
-            all.into_iter().filter(|row| row.get(2) == Some(&wanted)).collect()
+            select(cx, &read()?.network, (ranks.low, ranks.high), &|t| t == *truth, None)?
         }
         Command::Traverse { from, depth } => {
             let stored = read()?;
@@ -116,6 +135,30 @@ fn run(cx: &ExecContext<'_>, command: &Command, of: Option<&Arc<Stored>>) -> Res
             let found = stored.network.existing(id(*node)?).map_err(super::graph_error)?;
             message(format!("OK GET node={node} truth={}", found.truth))
         }
+        Command::Distance { metric, first, second } => {
+            let ranges = ((first.low, first.high), (second.low, second.high));
+            let (value, a, b) = compare::distance(cx, &read()?.network, *metric, ranges.0, ranges.1)?;
+            let ((a_low, a_high), (b_low, b_high)) = ranges;
+            message(format!(
+                "OK DISTANCE {} {a_low}-{a_high} vs {b_low}-{b_high} value={value} |A|={a} |B|={b}",
+                metric.name()
+            ))
+        }
+        Command::Similar { to, depth, count, among } => {
+            let stored = read()?;
+            let found = compare::similar(cx, &stored.network, id(*to)?, *depth, *count, *among)?;
+            let row = |s: Similar| {
+                let mut row = node_row(s.id, &stored.network.node(s.id)?);
+                row.push(Value::Text(format!("distance={}", s.distance).into()));
+                Some(row)
+            };
+            found.into_iter().filter_map(row).collect()
+        }
+        // The language has seen to it that the command changes nothing.
+        Command::Reader { id, command } => run(cx, command, Some(&readers::seen(cx, id)?))?,
+        Command::OpenReader => message(readers::open(cx)?),
+        Command::CloseReader(id) => message(readers::close(cx, id)?),
+        Command::ListReaders => readers::list(cx).into_iter().flat_map(message).collect(),
         Command::SetTruth { node, truth } => {
             one("SET", Edit::SetTruth(id(*node)?, *truth))?;
             message(format!("OK SET node={node} truth={truth}"))
@@ -158,6 +201,9 @@ fn run(cx: &ExecContext<'_>, command: &Command, of: Option<&Arc<Stored>>) -> Res
         Command::AsOf { tick, command } => {
             let snapshot = cx.txn.borrow_mut().snapshot();
             run(cx, command, Some(&history::as_of(cx, &snapshot, *tick)?))?
+        }
+        Command::SetRanksBulk => {
+            return Err(refused(command).hint("Use dagdb_set_ranks(), or UPDATE dagdb_nodes SET rank."));
         }
         other => return Err(refused(other)),
     })

@@ -2,22 +2,27 @@
 
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec, vec::Vec};
 
-use dagdb_graph::{Edit, Node, NodeId, View};
+use dagdb_graph::{Draft, Edit, Node, NodeId, View};
 use dagdb_language::Backup;
 use dagdb_store::Stored;
 use dagdb_tick::{Network, Ticked};
 use pg_functions::{
     EvalContext, SetReturning,
     set::{
-        graph::{ANCESTRY, BFS_DEPTHS, EXEC, RANK, TRAVERSE},
+        graph::{
+            ANCESTRY, BFS_DEPTHS, BUILD, EXEC, IMPORT_BYTES, IMPORT_TEXT, IMPORT_TWO, RANK, SIMILAR, TRAVERSE,
+        },
         graph_history::{EDGES_AS_OF, EVAL_BATCH, EVAL_BATCH_TEXT, NODES_AS_OF, REPLAY},
     },
 };
-use pg_types::{Batch, Oid, Result, SqlError, SqlState, SqlType, Value, oid, vector::BATCH_ROWS};
+use pg_types::{
+    Batch, ColumnData, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid, vector::BATCH_ROWS,
+};
 
 use super::{
-    change, create, current, drop_graph,
+    build, bulk, change, compare, create, current, drop_graph,
     edit::{edit, inputs, truth},
+    exec::at_ranks,
     graph_error, history, lut, node_id, rank, rank_value, read_now,
 };
 use crate::context::ExecContext;
@@ -76,6 +81,17 @@ pub(crate) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
                 ..Node::default()
             };
             one(Edit::Add(node))?.map_or(Value::Null, |id| Value::Int8(i64::from(id.0)))
+        }
+        "distance" => {
+            let metric = compare::named(text(args, 0))?;
+            let range = |n: usize| -> Result<(u64, u64)> { Ok((rank_at(args, n)?, rank_at(args, n + 1)?)) };
+            let stored = read_now(cx)?;
+            Value::Float8(compare::distance(cx, &stored.network, metric, range(1)?, range(3)?)?.0)
+        }
+        "morton" => Value::Int8(build::morton(int(args, 0), int(args, 1))?),
+        "set_ranks" => {
+            set_ranks(cx, args.first())?;
+            Value::text("")
         }
         "connect" => done(one(Edit::Connect { source: node(args, 0)?, target: node(args, 1)? })?),
         "connect_back" => done(one(Edit::ConnectBack { source: node(args, 0)?, target: node(args, 1)? })?),
@@ -188,6 +204,29 @@ pub(super) fn tick_network<T>(
     })
 }
 
+/// Ranks of all nodes, by id.
+fn set_ranks(cx: &ExecContext<'_>, ranks: Option<&Value>) -> Result<()> {
+    let Some(Value::Array(array)) = ranks else { return Ok(()) };
+    change(cx, "dagdb_set_ranks()", |stored, changed| {
+        let nodes = stored.network.node_count();
+        if array.values.len() != nodes {
+            let text = format!("{} ranks were given for {nodes} nodes", array.values.len());
+            return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+        }
+        let mut draft = Draft::new(&stored.network);
+        for (id, value) in (0..).map(NodeId).zip(&array.values) {
+            let Value::Numeric(n) = value else {
+                return Err(SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "a rank must not be null"));
+            };
+            let node = draft.existing(id).map_err(graph_error)?;
+            draft.put(id, Node { rank: rank(n)?, ..node }).map_err(graph_error)?;
+        }
+        let drafted = draft.finish().map_err(graph_error)?;
+        bulk::adopt(stored, changed, drafted);
+        Ok(())
+    })
+}
+
 fn depth(args: &[Value], n: usize) -> Result<u64> {
     u64::try_from(int(args, n))
         .map_err(|_| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "the depth must not be negative"))
@@ -209,6 +248,28 @@ impl SetReturning for Rows {
     }
 }
 
+/// Pairs of numbers, in columns as they are given.
+struct Numbers {
+    pairs: Vec<[i64; 2]>,
+    next: usize,
+}
+
+impl SetReturning for Numbers {
+    fn next(&mut self, _ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        let end = self.pairs.len().min(self.next + BATCH_ROWS);
+        let some = self.pairs.get(self.next..end).unwrap_or(&[]);
+        if some.is_empty() {
+            return Ok(None);
+        }
+        self.next = end;
+        let column = |n: usize| {
+            let values: Vec<i64> = some.iter().map(|pair| pair[n % 2]).collect();
+            Vector::flat(SqlType::new(oid::INT8), ColumnData::Int8(values), None)
+        };
+        Ok(Some(Batch::new(vec![column(0), column(1)], some.len())))
+    }
+}
+
 /// Starts a function that yields rows.
 pub(crate) fn rows(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     let types = |t: &[Oid]| t.iter().map(|&t| SqlType::new(t)).collect();
@@ -222,11 +283,31 @@ pub(crate) fn rows(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Resul
         RANK => {
             let wanted = rank_at(args, 0)?;
             let stored = read_now(cx)?;
-            let network = &stored.network;
-            let ids = (0..network.node_count() as u32).map(NodeId);
-            let rows =
-                ids.filter_map(|id| network.node(id).filter(|n| n.rank == wanted).map(|n| node_row(id, &n)));
+            let ids = at_ranks(cx, &stored.network, (wanted, wanted), &|_| true)?;
+            let rows = ids.into_iter().filter_map(|id| Some(node_row(id, &stored.network.node(id)?)));
             (types(node_types.get(..4).unwrap_or(&[])), rows.collect())
+        }
+        SIMILAR => {
+            let nulls = args.iter().take(3).any(Value::is_null);
+            let among = match args.get(3) {
+                None | Some(Value::Null) => None,
+                Some(_) => Some(truth(int(args, 3))?),
+            };
+            let found = if nulls {
+                Vec::new()
+            } else {
+                let count = u64::try_from(int(args, 2)).map_err(|_| {
+                    SqlError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "the number of nodes must not be negative",
+                    )
+                })?;
+                let stored = read_now(cx)?;
+                compare::similar(cx, &stored.network, node(args, 0)?, depth(args, 1)?, count, among)?
+            };
+            let row =
+                |s: dagdb_compare::Similar| vec![Value::Int8(i64::from(s.id.0)), Value::Float8(s.distance)];
+            (types(&[oid::INT8, oid::FLOAT8]), found.into_iter().map(row).collect())
         }
         TRAVERSE => {
             let (from, depth) = (node(args, 0)?, depth(args, 1)?);
@@ -238,6 +319,24 @@ pub(crate) fn rows(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Resul
                 Some(row)
             });
             (types(&node_types), rows.collect())
+        }
+        BUILD => {
+            let ghosts = matches!(args.get(3), Some(Value::Bool(true)));
+            let keys = build::build(cx, text(args, 0), text(args, 1), text(args, 2), ghosts)?;
+            let pairs = (0..).zip(keys).map(|(n, key)| [key, n]);
+            return Ok(Box::new(Numbers { pairs: pairs.collect(), next: 0 }));
+        }
+        IMPORT_TEXT | IMPORT_BYTES | IMPORT_TWO => {
+            let bytes = match args.get(1) {
+                Some(Value::Bytea(b)) => b,
+                _ => text(args, 1).as_bytes(),
+            };
+            let edges = (function == IMPORT_TWO).then(|| text(args, 2));
+            let row = |(name, kind, id): build::Named| {
+                vec![Value::Text(name.into()), Value::text(kind), Value::Int8(i64::from(id.0))]
+            };
+            let rows = build::import(cx, text(args, 0), bytes, edges)?.into_iter().map(row);
+            (types(&[oid::TEXT, oid::TEXT, oid::INT8]), rows.collect())
         }
         ANCESTRY | BFS_DEPTHS => {
             let backward = function == ANCESTRY || matches!(args.get(1), Some(Value::Bool(true)));

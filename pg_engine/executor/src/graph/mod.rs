@@ -5,12 +5,17 @@
 //! large), writes the pieces that differ and a new version number into the graph's row.
 
 mod batch;
+mod build;
+mod bulk;
+mod compare;
 mod crew;
 mod edit;
 mod exec;
 mod functions;
 mod history;
+mod modify;
 mod progress;
+mod readers;
 mod scan;
 mod verify;
 
@@ -18,8 +23,9 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use dagdb_graph::{GraphError, Lut, NodeId, View};
 use dagdb_store::{StoreError, Stored};
+use dagdb_tick::Path;
 use pg_catalog::{
-    Txn,
+    GraphFacts, Txn,
     builtin::{DAGDB_GRAPH, rows::graph_row},
     storage_error,
     table::{CatalogTable, Row},
@@ -27,12 +33,14 @@ use pg_catalog::{
 use pg_storage::{LockMode, RelId, RelationKind, Snapshot, Tid};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, numeric::Numeric};
 
-use crate::context::ExecContext;
+use crate::{context::ExecContext, engine::Engine, session::Session};
 use progress::Phase;
 
 pub(crate) use crew::Crew;
 pub(crate) use functions::{call, rows};
+pub(crate) use modify::modify;
 pub(crate) use progress::Progress;
+pub(crate) use readers::Readers;
 pub(crate) use scan::{GraphScan, is_graph};
 pub(crate) use verify::check;
 
@@ -95,7 +103,12 @@ fn no_such_graph(name: &str) -> SqlError {
 
 /// The current graph's name.
 fn current(cx: &ExecContext<'_>) -> String {
-    cx.session.setting(CURRENT).filter(|name| !name.is_empty()).unwrap_or_else(|| MAIN.into())
+    named(cx.session)
+}
+
+/// The name of a session's current graph.
+pub(crate) fn named(session: &dyn Session) -> String {
+    session.setting(CURRENT).filter(|name| !name.is_empty()).unwrap_or_else(|| MAIN.into())
 }
 
 fn table<'a>(cx: &'a ExecContext<'_>) -> Result<&'a Arc<CatalogTable>> {
@@ -112,6 +125,39 @@ fn find(cx: &ExecContext<'_>, snapshot: &Snapshot, name: &str) -> Result<Option<
         tid,
         row,
     }))
+}
+
+/// What the planner is told about a graph: all of it if the graph is at hand.
+pub(crate) fn facts(engine: &Engine, snapshot: &Snapshot, name: &str) -> Option<GraphFacts> {
+    /// Ranks that are told one by one.
+    const RANKS: usize = 10_000;
+    let table = engine.catalog().table(DAGDB_GRAPH).ok()?;
+    let found = table.find(engine.storage(), snapshot, &["graphname"], &[Value::text(name)]).ok()?;
+    let (_, row) = found.first()?;
+    let nodes = row.int("graphnodes").max(0) as u64;
+    let mut facts = GraphFacts { nodes, edges: nodes.saturating_mul(3), ..GraphFacts::default() };
+    let mut path = Path::best();
+    if let Some(stored) = engine.graphs().get(RelId(row.oid("graphheap")), row.int("graphversion")) {
+        let network = &stored.network;
+        (facts.edges, facts.registers) = network.edges();
+        facts.truths = network.truths();
+        facts.ranks = network.ranks();
+        if facts.ranks.len() > RANKS {
+            facts.ranks.clear();
+        }
+        path = network.path();
+    }
+    facts.backend = backend(path).into();
+    Some(facts)
+}
+
+/// The name of what evaluates.
+fn backend(path: Path) -> &'static str {
+    match path {
+        Path::Scalar => "scalar",
+        Path::Avx2 => "AVX2",
+        Path::Avx512 => "AVX-512",
+    }
 }
 
 /// Lets others run; says whether the statement is to go on.
@@ -198,7 +244,13 @@ fn change<T>(
         new.network.for_each_change(&old.network, &mut |id| valued.push(id));
     }
     shown.item.phase(Phase::Writing);
-    let reshaped = !changed.shaped.is_empty();
+    let left = new.network.node_count();
+    let reshaped = !changed.shaped.is_empty() || left != count;
+    if let Some(last) = left.checked_sub(1).filter(|last| last + 1 < count) {
+        // Pieces say how many nodes they have: what is now the last one of each kind has fewer.
+        changed.shaped.push(NodeId(last as u32));
+        valued.push(NodeId(last as u32));
+    }
     let mut txn = cx.txn.borrow_mut();
     let (shaped, valued) = (changed.shaped.into_iter(), valued.into_iter());
     new.save(cx.engine.storage(), txn.storage(), entry.heap, shaped, valued, &mut || go_on(cx))
@@ -265,12 +317,7 @@ fn create(cx: &ExecContext<'_>, name: &str, nodes: i64) -> Result<()> {
     if find(cx, &snapshot, name)?.is_some() {
         return Err(duplicate(name));
     }
-    // What the graph and its pieces take while they are written.
-    let needed = (nodes as usize).saturating_mul(2 * dagdb_store::BYTES_A_NODE);
-    if needed > cx.session.memory_limit() {
-        return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
-            .detail(format!("A graph of {nodes} nodes needs {needed} bytes.")));
-    }
+    bulk::room(cx, nodes as usize)?;
     let storage = cx.engine.storage();
     let heap = storage.create_relation(txn.storage(), RelationKind::Heap).map_err(storage_error)?;
     let table = table(cx)?;

@@ -3,7 +3,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use dagdb_graph::{Node, NodeId, View};
+use dagdb_graph::{INPUTS, Node, NodeId, View};
 use dagdb_store::Stored;
 use dagdb_tick::Network;
 use pg_catalog::{
@@ -131,8 +131,10 @@ enum Source {
     All(u32),
     /// These nodes, from this position on.
     Nodes(Vec<NodeId>, usize),
-    /// These edges: source, target, slot; `None`: a back edge.
+    /// These edges, from this position on.
     Edges(Vec<Edge>, usize),
+    /// All edges: those read ahead, and the node whose inputs come next.
+    AllEdges(Vec<Edge>, u32),
 }
 
 /// Source, target, slot; `None`: a back edge.
@@ -181,7 +183,7 @@ impl GraphScan {
         let stored = read(rt.cx, rt.snapshot)?;
         let network = &stored.network;
         let source = match &mut self.way {
-            None if self.edges => Source::Edges(Vec::new(), 0),
+            None if self.edges => Source::AllEdges(Vec::new(), 0),
             None => Source::All(0),
             Some((index, bounds, backward)) => {
                 let intervals = bounds.intervals(rt)?;
@@ -205,23 +207,12 @@ impl GraphScan {
                     match &mut source {
                         Source::Nodes(ids, _) => ids.reverse(),
                         Source::Edges(edges, _) => edges.reverse(),
-                        Source::All(_) => {}
+                        Source::All(_) | Source::AllEdges(..) => {}
                     }
                 }
                 source
             }
         };
-        if let (Source::Edges(..), None) = (&source, &self.way) {
-            let mut edges = Vec::new();
-            for id in 0..network.node_count() as u32 {
-                if id.is_multiple_of(4096) {
-                    rt.cx.checkpoint()?;
-                }
-                inputs_of(network, NodeId(id), &mut edges);
-            }
-            rt.charge(edges.len() * size_of::<Edge>())?;
-            return Ok((stored, Source::Edges(edges, 0)));
-        }
         Ok((stored, source))
     }
 }
@@ -302,6 +293,8 @@ pub(super) fn node_column(attnum: i16, id: NodeId, node: &Node) -> Value {
             array(oid::INT8, node.inputs.iter().take(used).map(|s| s.map_or(Value::Null, id_value)).collect())
         }
         7 => node.back.map_or(Value::Null, id_value),
+        // Where the row is: UPDATE and DELETE find it by that.
+        -1 => Value::Tid(id.0, 1),
         -6 => Value::Oid(DAGDB_NODES),
         _ => Value::Null,
     }
@@ -314,9 +307,17 @@ pub(super) fn edge_column(attnum: i16, &(source, target, slot): &Edge) -> Value 
         2 => id_value(target),
         3 => slot.map_or(Value::Null, |s| Value::Int2(i16::from(s))),
         4 => Value::Bool(slot.is_none()),
+        -1 => Value::Tid(target.0, slot.map_or(INPUTS as u16, u16::from) + 1),
         -6 => Value::Oid(DAGDB_EDGES),
         _ => Value::Null,
     }
+}
+
+fn put_edge(edge: &Edge, columns: &[i16], out: &mut [VectorBuilder]) -> Result<()> {
+    for (b, &attnum) in out.iter_mut().zip(columns) {
+        b.push(&edge_column(attnum, edge))?;
+    }
+    Ok(())
 }
 
 /// Appends the next rows; how many.
@@ -324,7 +325,7 @@ fn fill(network: &Network, source: &mut Source, columns: &[i16], out: &mut [Vect
     let mut rows = 0;
     let put = |id: NodeId, out: &mut [VectorBuilder]| -> Result<()> {
         // Reading ids alone needs no nodes.
-        let node = if columns.iter().all(|&c| c == 1) {
+        let node = if columns.iter().all(|&c| matches!(c, 1 | -1)) {
             Node::default()
         } else {
             network.existing(id).unwrap_or_default()
@@ -352,12 +353,20 @@ fn fill(network: &Network, source: &mut Source, columns: &[i16], out: &mut [Vect
         }
         Source::Edges(edges, next) => {
             for edge in edges.iter().skip(*next).take(BATCH_ROWS) {
-                for (b, &attnum) in out.iter_mut().zip(columns) {
-                    b.push(&edge_column(attnum, edge))?;
-                }
+                put_edge(edge, columns, out)?;
                 rows += 1;
             }
             *next += rows;
+        }
+        Source::AllEdges(ahead, next) => {
+            ahead.clear();
+            // A node has at most six inputs and a back edge.
+            while ahead.len() + INPUTS < BATCH_ROWS && (*next as usize) < network.node_count() {
+                inputs_of(network, NodeId(*next), ahead);
+                *next += 1;
+            }
+            rows = ahead.len();
+            ahead.iter().try_for_each(|edge| put_edge(edge, columns, out))?;
         }
     }
     Ok(rows)

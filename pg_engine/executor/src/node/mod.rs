@@ -161,6 +161,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
     {
         return Ok(op);
     }
+    if let Some(op) = graph::modify(&plan.node, c, &plan.types)? {
+        return Ok(op);
+    }
     let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
     Ok(match &plan.node {
         Node::OneRow => boxed(misc::OneRow::default()),

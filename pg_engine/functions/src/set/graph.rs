@@ -21,6 +21,16 @@ pub const ANCESTRY: Oid = FIRST + 2;
 pub const BFS_DEPTHS: Oid = FIRST + 3;
 /// `pg_proc.oid` of `dagdb_rank`.
 pub const RANK: Oid = FIRST + 4;
+/// `pg_proc.oid` of `dagdb_similar`.
+pub const SIMILAR: Oid = FIRST + 5;
+/// `pg_proc.oid` of `dagdb_build`.
+pub const BUILD: Oid = FIRST + 6;
+/// `pg_proc.oid` of `dagdb_import` of text.
+pub const IMPORT_TEXT: Oid = FIRST + 7;
+/// `pg_proc.oid` of `dagdb_import` of bytes.
+pub const IMPORT_BYTES: Oid = FIRST + 8;
+/// `pg_proc.oid` of `dagdb_import` of nodes and edges.
+pub const IMPORT_TWO: Oid = FIRST + 9;
 
 pub(super) fn rows<const FUNCTION: Oid>(
     ctx: &EvalContext<'_>,
@@ -38,6 +48,9 @@ const NODE_AND_DEPTH: &[(&str, Oid)] =
     &[("node_id", INT8), ("rank", NUMERIC), ("truth", INT2), ("node_type", INT2), ("depth", INT8)];
 const NODE_OR_MESSAGE: &[(&str, Oid)] =
     &[("node_id", INT8), ("rank", NUMERIC), ("truth", INT2), ("node_type", INT2), ("message", TEXT)];
+const SIMILARITY: &[(&str, Oid)] = &[("node_id", INT8), ("distance", FLOAT8)];
+const BUILT: &[(&str, Oid)] = &[("key", INT8), ("node_id", INT8)];
+const IMPORTED: &[(&str, Oid)] = &[("name", TEXT), ("kind", TEXT), ("node_id", INT8)];
 const DEPTH: &[(&str, Oid)] = &[("node_id", INT8), ("depth", INT8)];
 
 /// Rows.
@@ -47,6 +60,16 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     set::<ANCESTRY>("dagdb_ancestry", &[INT8, INT8]).columns(DEPTH),
     set::<BFS_DEPTHS>("dagdb_bfs_depths", &[INT8, BOOL]).defaults(&[|| Value::Bool(false)]).columns(DEPTH),
     set::<RANK>("dagdb_rank", &[NUMERIC]).columns(NODE),
+    set::<SIMILAR>("dagdb_similar", &[INT8, INT8, INT8, INT4])
+        .defaults(&[|| Value::Null])
+        .nullable()
+        .columns(SIMILARITY),
+    set::<BUILD>("dagdb_build", &[TEXT, TEXT, TEXT, BOOL])
+        .defaults(&[|| Value::text("topological"), || Value::Bool(false)])
+        .columns(BUILT),
+    set::<IMPORT_TEXT>("dagdb_import", &[TEXT, TEXT]).columns(IMPORTED),
+    set::<IMPORT_BYTES>("dagdb_import", &[TEXT, BYTEA]).columns(IMPORTED),
+    set::<IMPORT_TWO>("dagdb_import", &[TEXT, TEXT, TEXT]).columns(IMPORTED),
     def(FIRST + 20, "dagdb_status", &[], TEXT).volatile(),
     def(FIRST + 21, "dagdb_tick", &[INT8], TEXT).defaults(&[|| Value::Int8(1)]).volatile(),
     def(FIRST + 22, "dagdb_validate", &[], TEXT).volatile(),
@@ -56,6 +79,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .defaults(&[|| Value::text("CONST0"), || Value::Null])
         .nullable()
         .volatile(),
+    def(FIRST + 40, "dagdb_distance", &[TEXT, NUMERIC, NUMERIC, NUMERIC, NUMERIC], FLOAT8).volatile(),
+    def(FIRST + 41, "dagdb_set_ranks", &[NUMERIC_ARRAY], VOID).volatile(),
+    def(FIRST + 42, "dagdb_morton", &[INT8, INT8], INT8).stable(),
     def(FIRST + 26, "dagdb_connect", &[INT8, INT8], VOID).volatile(),
     def(FIRST + 27, "dagdb_connect_back", &[INT8, INT8], VOID).volatile(),
     def(FIRST + 28, "dagdb_set_truth", &[INT8, INT4], VOID).volatile(),

@@ -138,6 +138,9 @@ impl Describer<'_> {
                 self.on(&mut item, relation, alias);
                 let names = self.column_names(relation, alias, columns);
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                if graph {
+                    self.backend(&mut item);
+                }
                 Ok((item, names))
             }
             Node::IndexScan { relation, index, alias, range, backward, only, columns, filter, .. } => {
@@ -161,6 +164,9 @@ impl Describer<'_> {
                 if *only && let Some(actual) = item.actual {
                     item.properties.push(("Heap Fetches", Property::Number(actual.heap_fetches)));
                 }
+                if graph {
+                    self.backend(&mut item);
+                }
                 Ok((item, names))
             }
             Node::NestedLoop { kind, left, right, slots, on } => {
@@ -181,9 +187,18 @@ impl Describer<'_> {
         match node {
             Node::FunctionScan { function, alias, .. } => {
                 let mut item = self.item(plan, "Function Scan");
-                item.suffix = format!(" on {alias}");
+                let schema = if self.verbose { "pg_catalog." } else { "" };
+                item.suffix = format!(" on {schema}{}", function.name);
+                if alias != function.name {
+                    item.suffix.push_str(&format!(" {alias}"));
+                }
+                item.hidden.push(("Function Name", function.name.into()));
+                item.hidden.push(("Alias", alias.clone()));
+                if function.name.starts_with("dagdb_") {
+                    self.backend(&mut item);
+                }
                 let names = match function.columns {
-                    [] => Vec::from([function.name.to_string()]),
+                    [] => Vec::from([alias.clone()]),
                     columns => columns.iter().map(|(n, _)| (*n).to_string()).collect(),
                 };
                 Ok((item, pad(names, plan)))
@@ -361,6 +376,13 @@ impl Describer<'_> {
             relation.attributes.get((attnum - 1).max(0) as usize).map_or("?", |a| a.name.as_str())
         };
         if self.qualify || self.verbose { format!("{alias}.{name}") } else { name.into() }
+    }
+
+    /// What evaluates the graph.
+    fn backend(&self, item: &mut Item) {
+        if let Some(name) = self.catalog.graph_backend() {
+            item.properties.push(("Backend", Property::Text(name)));
+        }
     }
 
     fn column_names(&self, relation: &Relation, alias: &str, columns: &[i16]) -> Vec<String> {

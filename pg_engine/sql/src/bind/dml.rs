@@ -119,6 +119,9 @@ impl Binder<'_> {
         let alias = insert.table_alias.as_ref().map_or(relation.name.as_str(), |a| &a.alias.value);
         let on_conflict = match &insert.on {
             None => None,
+            Some(_) if super::table::is_graph(&relation) => {
+                return Err(SqlError::unsupported(format!("ON CONFLICT on {}", relation.name)));
+            }
             Some(sq::OnInsert::OnConflict(conflict)) => {
                 let given = clauses.conflict.as_deref();
                 Some(self.on_conflict((conflict, given), &target, alias)?)

@@ -2,7 +2,10 @@
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{Attribute, ConstraintKind, Relation, RelationKind};
+use pg_catalog::{
+    Attribute, ConstraintKind, Relation, RelationKind,
+    builtin::{DAGDB_EDGES, DAGDB_NODES},
+};
 use pg_plan::{
     expr::{ColumnId, Expr},
     statement::TargetBody,
@@ -42,6 +45,8 @@ impl Binder<'_> {
             .detail("This operation is not supported for indexes.")),
             RelationKind::Toast => Err(wrong("TOAST relation")),
             RelationKind::Sequence => Err(wrong("sequence")),
+            // Rows that stand for a graph: changing them edits it.
+            RelationKind::Virtual if is_graph(&relation) => Ok(relation),
             RelationKind::Virtual => Err(wrong("system view")),
         }
     }
@@ -208,6 +213,11 @@ impl Binder<'_> {
             .at(super::scope::at(ident))
         })
     }
+}
+
+/// Nodes or edges of a graph?
+pub(super) fn is_graph(relation: &Relation) -> bool {
+    matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES)
 }
 
 /// NULL of no type yet.
