@@ -231,8 +231,9 @@ fn block_groups(groups: usize) -> usize {
 
 /// The 16-bit form of a group's sources.
 fn push_positions(sources: &[[u32; SLOTS]; GROUP], into: &mut Vec<u32>) {
+    let (low, high) = sources.split_at(32);
     for slot in 0..SLOTS {
-        into.extend((0..32).map(|lane| sources[lane][slot] | sources[lane + 32][slot] << 16));
+        into.extend(low.iter().zip(high).map(|(a, b)| a[slot] | b[slot] << 16));
     }
 }
 
@@ -379,7 +380,7 @@ fn part(
         }
     }
     part.exchange.offsets = vec![0; words as usize * 16];
-    for (n, block) in blocks.clone().enumerate() {
+    for (n, block) in blocks.enumerate() {
         let (base, length) = windows.get(n).copied()?;
         let range = nodes(block);
         // Where the block's bits of each tile begin in the tile's list, of which `next` counts on.

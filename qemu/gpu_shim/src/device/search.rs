@@ -132,21 +132,21 @@ fn select(pairs: bool) -> String {
     } else {
         "key = given[query * p[1] + at]; row = p[5] + at;"
     };
-    let mut t = format!(
+    let mut t = String::from(
         "
 @group(0) @binding(0) var<storage, read> p: array<u32>;
 @group(0) @binding(1) var<storage, read> given: array<u32>;
 @group(0) @binding(2) var<storage, read_write> kept: array<u32>;
 var<workgroup> best: array<vec4<u32>, 256>;
-fn before(a: vec2<u32>, b: vec2<u32>) -> bool {{ return a.x < b.x || (a.x == b.x && a.y < b.y); }}
+fn before(a: vec2<u32>, b: vec2<u32>) -> bool { return a.x < b.x || (a.x == b.x && a.y < b.y); }
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {{
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let chunks = (p[0] + 2047u) / 2048u;
     let number = workgroup.x + workgroup.y * 32768u;
     let query = number / chunks;
     let chunk = number % chunks;
-    if query >= p[6] {{ return; }}
-"
+    if query >= p[6] { return; }
+",
     );
     for i in 0..8 {
         let _ = writeln!(
@@ -268,7 +268,7 @@ impl Gpu {
         let mut first = 0;
         while first < search.rows {
             let left = page - first * row % page;
-            let count = (left / row).min(search.rows - first).min(SLAB).max(1);
+            let count = (left / row).min(search.rows - first).clamp(1, SLAB);
             slabs.push(Slab { first, count });
             first += count;
         }
