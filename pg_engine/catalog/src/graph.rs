@@ -1,6 +1,7 @@
 //! What the planner is told about the current graph.
 
 use alloc::{string::String, vec::Vec};
+use core::cmp::Reverse;
 
 use pg_types::{Oid, Value, numeric::Numeric};
 
@@ -68,7 +69,7 @@ impl GraphFacts {
     fn rank(&self) -> Option<ColumnStatistics> {
         let value = |rank: u64| Value::Numeric(Numeric::from(i128::from(rank)));
         let mut ranks = self.ranks.clone();
-        ranks.sort_by(|a, b| b.1.cmp(&a.1));
+        ranks.sort_by_key(|r| Reverse(r.1));
         let mut s = common(ranks.iter().map(|&(rank, count)| (value(rank), count)).collect(), self.nodes, 8)?;
         // Where the ranks are that are not among the common ones.
         let mut others: Vec<u64> = ranks.iter().skip(VALUES).map(|r| r.0).collect();
@@ -88,7 +89,7 @@ fn common(mut counts: Vec<(Value, u64)>, rows: u64, width: u32) -> Option<Column
         return None;
     }
     let distinct = counts.len() as f64;
-    counts.sort_by(|a, b| b.1.cmp(&a.1));
+    counts.sort_by_key(|c| Reverse(c.1));
     counts.truncate(VALUES);
     let common = counts.into_iter().map(|(v, n)| (v, n as f64 / rows as f64)).collect();
     Some(ColumnStatistics { width, distinct, common, ..ColumnStatistics::default() })

@@ -102,7 +102,7 @@ impl<'a, 'c> Rows<'a, 'c> {
         if !planned.read_only {
             return Err(invalid(format!("the {what} of a graph must be a query that changes nothing")));
         }
-        if !cx.engine.lock_plan(&mut **cx.txn.borrow_mut(), &planned, version)? {
+        if !cx.engine.lock_plan(&mut cx.txn.borrow_mut(), &planned, version)? {
             let text = format!("a table of the {what} was changed while dagdb_build() began");
             return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
         }
