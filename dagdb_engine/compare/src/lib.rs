@@ -56,10 +56,14 @@ pub enum CompareError {
 /// Lets others run; false: the work is to end.
 pub type GoOn<'a> = &'a mut dyn FnMut() -> bool;
 
-/// Mixes a word into a number.
+/// Mixes a word into a number, so that small numbers in another order or split give another result; the finaliser is that of
+/// SplitMix64.
 fn mix(hash: u64, word: u64) -> u64 {
-    let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ mixed >> 29
+    let mut x =
+        hash.wrapping_mul(0xff51_afd7_ed55_8ccd).wrapping_add(word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
 }
 
 /// A node's neighbourhood among the inputs that `within` names.

@@ -1,4 +1,5 @@
 //! Devices at hand: what they are, whether they compute as defined, and how fast.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
