@@ -36,6 +36,7 @@ pub fn run() -> Result<()> {
     // What the simulated platform alone builds.
     let mut simulated = tools::cargo();
     simulated.args(["clippy", "--package", "platform", "--package", "pg_storage", "--package", "pg_backup"]);
+    simulated.args(["--package", "dagdb_store"]);
     simulated.arg("--target-dir").arg(tools::target().join("simulated")).args(["--lib", "--tests"]);
     simulated.args(["--", "-D", "warnings"]);
     tools::run(simulated.env("RUSTFLAGS", "--cfg intralith_platform=\"simulated\""))?;

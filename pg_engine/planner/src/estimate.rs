@@ -1,7 +1,7 @@
 //! Row counts and selectivities, in the manner of PostgreSQL's documentation ("Row Estimation Examples"): statistics
 //! where ANALYZE left some, fixed defaults elsewhere.
 
-use alloc::sync::Arc;
+use alloc::{borrow::Cow, sync::Arc};
 
 use pg_catalog::{CatalogReader, ColumnStatistics, Relation};
 use pg_functions::registry;
@@ -167,7 +167,7 @@ fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 
     if value.is_none() {
         return (1.0 - s.null_fraction) / distinct(id, known);
     }
-    if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| c == v)) {
+    if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| *c == *alike(c, v))) {
         return found.1;
     }
     let common: f64 = s.common.iter().map(|(_, f)| f).sum();
@@ -175,10 +175,28 @@ fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 
     ((1.0 - common - s.null_fraction) / others).max(0.0)
 }
 
+/// The value in the type of a column's, if both are integers: a literal of four bytes is compared with columns of any width.
+fn alike<'a>(sample: &Value, value: &'a Value) -> Cow<'a, Value> {
+    let wide = match value {
+        Value::Int2(v) => i64::from(*v),
+        Value::Int4(v) => i64::from(*v),
+        Value::Int8(v) => *v,
+        _ => return Cow::Borrowed(value),
+    };
+    let fitting = match sample {
+        Value::Int2(_) => i16::try_from(wide).ok().map(Value::Int2),
+        Value::Int4(_) => i32::try_from(wide).ok().map(Value::Int4),
+        Value::Int8(_) => Some(Value::Int8(wide)),
+        _ => None,
+    };
+    fitting.map_or(Cow::Borrowed(value), Cow::Owned)
+}
+
 /// Share of rows below (or above) a value, by common values and histogram.
 fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64> {
     use core::{cmp::Ordering, mem::discriminant};
     let sample = s.histogram.first().or_else(|| s.common.first().map(|(v, _)| v))?;
+    let value = &*alike(sample, value);
     if discriminant(sample) != discriminant(value) {
         return None;
     }
@@ -198,4 +216,18 @@ fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64
     let rest = (1.0 - common_all - s.null_fraction).max(0.0);
     let share = common + below * rest;
     Some(if less { share } else { (1.0 - s.null_fraction - share).max(0.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_any_width_are_alike() {
+        let small = Value::Int2(1);
+        assert_eq!(*alike(&small, &Value::Int4(7)), Value::Int2(7));
+        assert_eq!(*alike(&Value::Int8(1), &Value::Int4(7)), Value::Int8(7));
+        assert_eq!(*alike(&small, &Value::Int4(70_000)), Value::Int4(70_000));
+        assert_eq!(*alike(&small, &Value::Bool(true)), Value::Bool(true));
+    }
 }

@@ -16,7 +16,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// A session whose current graph is a new one of this name.
-fn with_graph(url: &Url, name: &str) -> Outcome<Client> {
+pub fn with_graph(url: &Url, name: &str) -> Outcome<Client> {
     let mut c = Client::connect(&url.text, NoTls)?;
     if c.query_opt("SELECT 1 FROM dagdb_graph WHERE graphname = $1", &[&name])?.is_some() {
         c.execute("SELECT dagdb_drop_graph($1)", &[&name])?;
@@ -27,7 +27,7 @@ fn with_graph(url: &Url, name: &str) -> Outcome<Client> {
 }
 
 /// Sources of rank 2, an OR and an AND of them of rank 1, and the XOR of both at the root.
-fn small(c: &mut Client) -> Outcome {
+pub fn small(c: &mut Client) -> Outcome {
     c.batch_execute(
         "SELECT dagdb_add_node(2, 'CONST1'), dagdb_add_node(2), dagdb_add_node(2, 'CONST1');
          SELECT dagdb_add_node(1, 'OR3', ARRAY[0, 1]), dagdb_add_node(1, 'AND3', ARRAY[0, 1, 2]);
@@ -36,11 +36,11 @@ fn small(c: &mut Client) -> Outcome {
     Ok(())
 }
 
-fn message(c: &mut Client, command: &str) -> Outcome<String> {
+pub fn message(c: &mut Client, command: &str) -> Outcome<String> {
     Ok(c.query_one("SELECT message FROM dagdb_exec($1)", &[&command])?.get(0))
 }
 
-fn ids(c: &mut Client, sql: &str) -> Outcome<Vec<i64>> {
+pub fn ids(c: &mut Client, sql: &str) -> Outcome<Vec<i64>> {
     Ok(c.query(sql, &[])?.iter().map(|r| r.get(0)).collect())
 }
 
@@ -170,7 +170,7 @@ fn sessions(url: &Url) -> Outcome {
     check(format!("status: {status}"), status.contains(" ticks=30000 "))
 }
 
-fn code<T>(what: &str, got: Result<T, postgres::Error>, code: &str) -> Outcome {
+pub fn code<T>(what: &str, got: Result<T, postgres::Error>, code: &str) -> Outcome {
     let e = got.err().ok_or_else(|| Failure::Failed(format!("{what}: no error")))?;
     equal(what, e.code().map(|c| c.code().to_owned()), Some(code.to_owned()))
 }

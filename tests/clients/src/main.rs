@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod graph;
+mod graph_history;
+mod graph_tables;
 mod interrupts;
 mod isolation;
 mod large;
@@ -98,6 +100,8 @@ fn main() -> ExitCode {
         large::TESTS,
         programs::TESTS,
         graph::TESTS,
+        graph_history::TESTS,
+        graph_tables::TESTS,
         interrupts::TESTS,
         isolation::TESTS,
         pgbench::TESTS,

@@ -110,10 +110,11 @@ fn unit() -> Result<()> {
 }
 
 fn simulated() -> Result<()> {
-    const TESTS: [&[&str]; 3] = [
+    const TESTS: [&[&str]; 4] = [
         &["platform", "--lib"],
         &["pg_storage", "--test", "power_cut", "--test", "histories", "--test", "hash_schedules"],
         &["pg_backup", "--test", "simulated"],
+        &["dagdb_store", "--test", "power_cut"],
     ];
     for test in TESTS {
         let mut command = tools::cargo();

@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn definitions_are_complete() {
-        assert_eq!(catalogs().len(), 65);
+        assert_eq!(catalogs().len(), 66);
         let class = catalog(PG_CLASS).unwrap();
         assert_eq!(class.columns.len(), 33);
         assert_eq!(class.column("relkind"), Some(16));
