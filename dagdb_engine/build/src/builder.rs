@@ -104,6 +104,14 @@ fn count_bit(bit: u32) -> Lut {
     Lut((0..64u32).fold(0, |bits, index| bits | u64::from(index.count_ones() >> bit & 1) << index))
 }
 
+/// Asked every now and then whether to go on.
+pub type GoOn<'a> = &'a mut dyn FnMut() -> bool;
+
+fn proceed(step: usize, go_on: GoOn<'_>) -> Result<(), BuildError> {
+    const STEPS: usize = 1 << 14;
+    if !step.is_multiple_of(STEPS) || go_on() { Ok(()) } else { Err(BuildError::Cancelled) }
+}
+
 impl Builder {
     /// Without drafts.
     pub fn new(limits: &Limits) -> Self {
@@ -156,17 +164,29 @@ impl Builder {
     }
 
     /// Makes the graph. Node `i` is draft `i`; virtual and ghost nodes follow.
-    pub fn build(mut self, policy: RankPolicy, ghosts: bool) -> Result<Graph, BuildError> {
+    pub fn build(self, policy: RankPolicy, ghosts: bool) -> Result<Graph, BuildError> {
+        self.build_while(policy, ghosts, &mut || true)
+    }
+
+    /// The same; `go_on` is asked every now and then.
+    pub fn build_while(
+        mut self,
+        policy: RankPolicy,
+        ghosts: bool,
+        go_on: GoOn<'_>,
+    ) -> Result<Graph, BuildError> {
         self.given = self.drafts.len();
         self.check()?;
         for number in 0..self.given {
+            proceed(number, go_on)?;
             self.split(number)?;
         }
-        let ranks = self.ranks(policy)?;
-        let mut graph = self.graph(&ranks)?;
+        let ranks = self.ranks(policy, go_on)?;
+        let mut graph = self.graph(&ranks, go_on)?;
         graph.validate()?;
+        proceed(0, go_on)?;
         if ghosts {
-            self.fill_gaps(&mut graph)?;
+            self.fill_gaps(&mut graph, go_on)?;
         }
         Ok(graph)
     }
@@ -302,7 +322,7 @@ impl Builder {
         Ok(last)
     }
 
-    fn ranks(&self, policy: RankPolicy) -> Result<Vec<u64>, BuildError> {
+    fn ranks(&self, policy: RankPolicy, go_on: GoOn<'_>) -> Result<Vec<u64>, BuildError> {
         let by_hub = |rank: &dyn Fn(usize) -> u64| {
             let mut ranks: Vec<u64> = (0..self.given).map(rank).collect();
             for &(hub, height) in &self.added {
@@ -313,14 +333,14 @@ impl Builder {
         };
         let last = self.given.saturating_sub(1);
         match policy {
-            RankPolicy::Topological => self.topological(),
+            RankPolicy::Topological => self.topological(go_on),
             RankPolicy::Sequence => Ok(by_hub(&|n| (last - n) as u64)),
             RankPolicy::ChainBand(width) => Ok(by_hub(&|n| (last - n) as u64 / width.max(1))),
             RankPolicy::Given => Ok(by_hub(&|n| self.drafts.get(n).map_or(0, |d| d.rank))),
         }
     }
 
-    fn topological(&self) -> Result<Vec<u64>, BuildError> {
+    fn topological(&self, go_on: GoOn<'_>) -> Result<Vec<u64>, BuildError> {
         let mut readers = vec![0u32; self.drafts.len()];
         for &source in self.drafts.iter().flat_map(|d| &d.sources) {
             if let Some(n) = readers.get_mut(source as usize) {
@@ -331,6 +351,7 @@ impl Builder {
         let mut ready: Vec<u32> = (0..).zip(&readers).filter(|&(_, &n)| n == 0).map(|(i, _)| i).collect();
         let mut done = 0;
         while let Some(number) = ready.pop() {
+            proceed(done, go_on)?;
             done += 1;
             let above = ranks.get(number as usize).copied().unwrap_or(0) + 1;
             for &source in self.drafts.get(number as usize).map_or(&[][..], |d| &d.sources) {
@@ -353,9 +374,10 @@ impl Builder {
         Ok(ranks)
     }
 
-    fn graph(&self, ranks: &[u64]) -> Result<Graph, BuildError> {
+    fn graph(&self, ranks: &[u64], go_on: GoOn<'_>) -> Result<Graph, BuildError> {
         let mut graph = Graph::with_nodes(self.drafts.len())?;
         for (number, (draft, &rank)) in self.drafts.iter().zip(ranks).enumerate() {
+            proceed(number, go_on)?;
             let mut inputs = [None; INPUTS];
             for (input, &source) in inputs.iter_mut().zip(&draft.sources) {
                 *input = Some(NodeId(source));
@@ -375,9 +397,10 @@ impl Builder {
     }
 
     /// Puts a chain of copies of each source into the ranks that its readers skip; all readers share it.
-    fn fill_gaps(&self, graph: &mut Graph) -> Result<(), BuildError> {
+    fn fill_gaps(&self, graph: &mut Graph, go_on: GoOn<'_>) -> Result<(), BuildError> {
         let mut lowest: BTreeMap<NodeId, u64> = BTreeMap::new();
-        for (source, target, _) in graph.edges() {
+        for (n, (source, target, _)) in graph.edges().enumerate() {
+            proceed(n, go_on)?;
             let ranks = graph.ranks();
             let (Some(&above), Some(&rank)) = (ranks.get(source.index()), ranks.get(target.index())) else {
                 continue;
@@ -397,7 +420,8 @@ impl Builder {
         for (source, low) in lowest {
             let above = graph.ranks().get(source.index()).copied().unwrap_or(0);
             let mut previous = source;
-            for rank in (low + 1..above).rev() {
+            for (n, rank) in (low + 1..above).rev().enumerate() {
+                proceed(n, go_on)?;
                 let mut node = Node { rank, kind: Kind::Ghost, lut: Lut::IDENTITY, ..Node::default() };
                 node.inputs[0] = Some(previous);
                 previous = graph.push_unchecked(&node)?;

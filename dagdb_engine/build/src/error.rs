@@ -27,6 +27,9 @@ pub enum BuildError {
         /// How many are.
         limit: usize,
     },
+    /// The caller said not to go on.
+    #[error("building the graph was cancelled")]
+    Cancelled,
     /// A draft names a source that is not there.
     #[error("node {node} reads node {source_node}, which does not exist")]
     NoSuchSource {

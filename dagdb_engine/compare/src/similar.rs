@@ -112,7 +112,7 @@ pub fn similar(
         if count == 0 {
             break;
         }
-        if among.is_some_and(|truth| graph.node(id).is_none_or(|n| n.truth != truth)) {
+        if graph.node(id).is_none_or(|n| n.is_free() || among.is_some_and(|truth| n.truth != truth)) {
             continue;
         }
         let own = walk.ancestry(id, &mut counts, go_on)?;

@@ -58,7 +58,7 @@ impl<'a, V: View> Draft<'a, V> {
     /// For many changes: a copy from the start.
     pub fn whole(base: &'a V) -> Result<Self, GraphError> {
         let mut draft = Self::new(base);
-        draft.copy()?;
+        draft.copy(usize::MAX)?;
         Ok(draft)
     }
 
@@ -73,7 +73,7 @@ impl<'a, V: View> Draft<'a, V> {
             Form::Few { rows, count } => {
                 rows.insert(id.0, node);
                 *count = nodes.max(id.index() + 1);
-                if rows.len() > few { self.copy() } else { Ok(()) }
+                if rows.len() > few { self.copy(usize::MAX) } else { Ok(()) }
             }
             Form::Whole { graph, touched } => {
                 if id.index() == nodes {
@@ -97,9 +97,28 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(id)
     }
 
-    /// Keeps only the first so many nodes.
+    /// Lets ids go: those at the end are gone, others become free.
+    pub fn remove(&mut self, ids: &mut Vec<NodeId>) -> Result<(), GraphError> {
+        ids.sort_unstable();
+        ids.dedup();
+        let mut count = self.node_count();
+        while let Some(last) = count.checked_sub(1).map(|n| NodeId(n as u32)) {
+            if ids.last() == Some(&last) {
+                ids.pop();
+            } else if self.node(last).is_some_and(|node| !node.is_free()) {
+                break;
+            }
+            count -= 1;
+        }
+        if count < self.node_count() {
+            self.truncate(count)?;
+        }
+        ids.iter().try_for_each(|&id| self.put(id, Node::FREE))
+    }
+
+    /// Keeps only the first so many ids.
     pub fn truncate(&mut self, count: usize) -> Result<(), GraphError> {
-        self.copy()?;
+        self.copy(count)?;
         if let Form::Whole { graph, touched } = &mut self.form {
             graph.truncate(count);
             touched.truncate(count.div_ceil(64));
@@ -110,17 +129,18 @@ impl<'a, V: View> Draft<'a, V> {
         Ok(())
     }
 
-    /// From now on in the other form.
-    fn copy(&mut self) -> Result<(), GraphError> {
+    /// From now on in the other form, with at most so many ids.
+    fn copy(&mut self, most: usize) -> Result<(), GraphError> {
         let Form::Few { rows, count } = &self.form else { return Ok(()) };
-        let mut graph = Graph::with_nodes(*count)?;
+        let count = most.min(*count);
+        let mut graph = Graph::with_nodes(count)?;
         let mut touched = vec![0; count.div_ceil(64)];
-        for id in (0..self.base.node_count() as u32).map(NodeId) {
+        for id in (0..self.base.node_count().min(count) as u32).map(NodeId) {
             if let Some(node) = self.base.node(id) {
                 graph.put(id, &node);
             }
         }
-        for (&id, node) in rows {
+        for (&id, node) in rows.range(..count as u32) {
             graph.put(NodeId(id), node);
             touch(&mut touched, id);
         }
@@ -147,15 +167,32 @@ impl<'a, V: View> Draft<'a, V> {
             Form::Whole { graph, .. } => return graph.validate(),
             Form::Few { rows, .. } => rows,
         };
+        let mut freed = false;
         for (&id, node) in rows {
             let id = NodeId(id);
             check_row(self, id, node)?;
+            freed |= node.is_free();
             if self.base.node(id).is_some_and(|old| node.rank < old.rank) {
                 // Those who read it and change too are checked as themselves.
-                check_readers(self.base, id, node.rank, |reader| rows.contains_key(&reader.0))?;
+                let readers = check_readers(self.base, id, node.rank, |reader| rows.contains_key(&reader.0));
+                readers.map_err(|e| match e {
+                    GraphError::RankOrder { source_node, target, .. } if node.is_free() => {
+                        GraphError::FreeSource { source_node, target }
+                    }
+                    e => e,
+                })?;
             }
         }
-        Ok(())
+        let mut wrong = Ok(());
+        if freed {
+            self.base.for_each_register(&mut |target, source_node| {
+                let gone = rows.get(&source_node.0).is_some_and(Node::is_free);
+                if gone && !rows.contains_key(&target.0) && wrong.is_ok() {
+                    wrong = Err(GraphError::FreeSource { source_node, target });
+                }
+            });
+        }
+        wrong
     }
 }
 
@@ -188,6 +225,22 @@ impl<V: View> View for Draft<'_, V> {
             }
         }
     }
+
+    fn for_each_register(&self, then: &mut dyn FnMut(NodeId, NodeId)) {
+        match &self.form {
+            Form::Whole { graph, .. } => graph.for_each_register(then),
+            Form::Few { rows, .. } => {
+                self.base.for_each_register(&mut |register, source| {
+                    if !rows.contains_key(&register.0) {
+                        then(register, source);
+                    }
+                });
+                for (&id, node) in rows {
+                    node.back.into_iter().for_each(|source| then(NodeId(id), source));
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +250,7 @@ mod tests {
     use proptest::{collection, prelude::*};
 
     use super::*;
-    use crate::Lut;
+    use crate::{Kind, Lut};
 
     /// Sources at rank 3, readers of neighbours at 2 and 1.
     fn base() -> Graph {
@@ -220,7 +273,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_forms_are_the_graph_with_the_rows_replaced(changes in collection::vec(change(), 1..6), keep in 25usize..40) {
+        fn both_forms_are_the_graph_with_the_rows_replaced(
+            changes in collection::vec(change(), 1..6),
+            removed in collection::vec(20u32..34, 0..4),
+            keep in 25usize..40,
+        ) {
             let base = base();
             let mut plain = base.clone();
             let mut drafts = [Draft::new(&base), Draft::whole(&base).expect("few nodes")];
@@ -237,6 +294,17 @@ mod tests {
                 for draft in &mut drafts {
                     draft.put(id, node).expect("a node or the next");
                 }
+            }
+            let gone = |id: &NodeId| removed.contains(&id.0);
+            let ids: Vec<NodeId> = (0..plain.len() as u32).map(NodeId).filter(gone).collect();
+            for &id in &ids {
+                plain.put(id, &Node::FREE);
+            }
+            while plain.kinds().last() == Some(&Kind::Free) {
+                plain.truncate(plain.len() - 1);
+            }
+            for draft in &mut drafts {
+                draft.remove(&mut ids.clone()).expect("they are there");
             }
             if keep < plain.len() {
                 plain.truncate(keep);

@@ -116,7 +116,10 @@ impl Edit {
             Self::Add(_) => {}
             Self::SetTruth(_, truth) => new.truth = truth,
             Self::SetLut(_, lut) => new.lut = lut,
-            Self::SetKind(_, kind) => new.kind = kind,
+            Self::SetKind(_, kind) => {
+                new.kind = kind;
+                not_free(id, &new)?;
+            }
             Self::SetRank(_, rank) => {
                 new.rank = rank;
                 check_sources(graph, id, &new)?;
@@ -160,6 +163,7 @@ impl Edit {
         }
         let id = NodeId(count as u32);
         let new = if let Self::Add(node) = self { *node } else { Node::default() };
+        not_free(id, &new)?;
         if let Some(source) = new.back {
             // A register may feed itself from the start.
             if source != id {
@@ -172,6 +176,11 @@ impl Edit {
         check_sources(graph, id, &new)?;
         Ok(Replacement { id, old: None, new })
     }
+}
+
+/// Nodes do not become free by edits.
+fn not_free(id: NodeId, node: &Node) -> Result<(), GraphError> {
+    if node.is_free() { Err(GraphError::NotFree { node: id }) } else { Ok(()) }
 }
 
 fn connect(graph: &impl View, source: NodeId, target: NodeId, new: &mut Node) -> Result<(), GraphError> {
@@ -193,6 +202,9 @@ fn check_edge(graph: &impl View, source: NodeId, target: NodeId, node: &Node) ->
         let nodes = graph.node_count() as u64;
         return Err(GraphError::SourceOutOfRange { source_node: u64::from(source.0), target, nodes });
     };
+    if from.is_free() {
+        return Err(GraphError::FreeSource { source_node: source, target });
+    }
     if node.back.is_some() {
         return Err(GraphError::InputOfRegister { source_node: source, target });
     }
@@ -221,14 +233,20 @@ fn check_sources(graph: &impl View, id: NodeId, node: &Node) -> Result<(), Graph
 
 /// All that one node's row can violate.
 pub(crate) fn check_row(graph: &impl View, id: NodeId, node: &Node) -> Result<(), GraphError> {
+    if node.is_free() && *node != Node::FREE {
+        return Err(GraphError::NotFree { node: id });
+    }
     if let Some(source_node) = node.back {
-        if source_node.index() >= graph.node_count() {
+        let Some(source) = graph.node(source_node) else {
             let nodes = graph.node_count() as u64;
             return Err(GraphError::SourceOutOfRange {
                 source_node: source_node.0.into(),
                 target: id,
                 nodes,
             });
+        };
+        if source.is_free() {
+            return Err(GraphError::FreeSource { source_node, target: id });
         }
         if node.sources().next().is_some() {
             return Err(GraphError::RegisterWithInputs { source_node, target: id });

@@ -15,6 +15,26 @@ pub enum GraphError {
         /// How many there are.
         nodes: u64,
     },
+    /// A node was named whose id is free.
+    #[error("node {node} does not exist")]
+    Free {
+        /// The number given.
+        node: NodeId,
+    },
+    /// An edge names a source whose id is free.
+    #[error("edge {source_node} -> {target} has no source: node {source_node} does not exist")]
+    FreeSource {
+        /// The number given.
+        source_node: NodeId,
+        /// The node that reads it.
+        target: NodeId,
+    },
+    /// A free id has what only nodes have.
+    #[error("node {node} does not exist, and yet it has a rank, a table or edges")]
+    NotFree {
+        /// The number.
+        node: NodeId,
+    },
     /// An edge does not go from a higher rank to a lower one.
     #[error(
         "edge {source_node} -> {target} violates the rank order: the source's rank {source_rank} is not above the target's rank {target_rank}"

@@ -9,18 +9,30 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// A graph that can be looked at; edits are checked against it.
 pub trait View {
-    /// How many nodes there are; their ids are the numbers below.
+    /// How many ids there are, free ones among them: the numbers below.
     fn node_count(&self) -> usize;
 
-    /// A node, if it is there.
+    /// What an id stands for, if there is such an id: a node, or [`Node::FREE`].
     fn node(&self, id: NodeId) -> Option<Node>;
+
+    /// A node's value, if it is there.
+    fn value(&self, id: NodeId) -> Option<u8> {
+        self.node(id).map(|node| node.truth)
+    }
 
     /// Calls for every node that has `source` among its inputs (back edges do not count).
     fn for_each_reader(&self, source: NodeId, then: &mut dyn FnMut(NodeId));
 
+    /// Calls for every register and the node that feeds it.
+    fn for_each_register(&self, then: &mut dyn FnMut(NodeId, NodeId));
+
     /// A node, or the error that says that it is not there.
     fn existing(&self, id: NodeId) -> Result<Node, GraphError> {
-        self.node(id).ok_or(GraphError::NoSuchNode { node: u64::from(id.0), nodes: self.node_count() as u64 })
+        match self.node(id) {
+            None => Err(GraphError::NoSuchNode { node: u64::from(id.0), nodes: self.node_count() as u64 }),
+            Some(node) if node.is_free() => Err(GraphError::Free { node: id }),
+            Some(node) => Ok(node),
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl Graph {
         Ok(id)
     }
 
-    /// How many nodes there are.
+    /// How many ids there are, free ones among them.
     pub fn len(&self) -> usize {
         self.ranks.len()
     }
@@ -227,11 +239,19 @@ impl View for Graph {
         })
     }
 
+    fn value(&self, id: NodeId) -> Option<u8> {
+        self.truths.get(id.index()).copied()
+    }
+
     fn for_each_reader(&self, source: NodeId, then: &mut dyn FnMut(NodeId)) {
         for (target, slots) in self.inputs.iter().enumerate() {
             if slots.contains(&source.0) {
                 then(NodeId(target as u32));
             }
         }
+    }
+
+    fn for_each_register(&self, then: &mut dyn FnMut(NodeId, NodeId)) {
+        self.registers().for_each(|(register, source)| then(register, source));
     }
 }

@@ -6,6 +6,9 @@
 //! A *register* is fed by one back edge instead of inputs: back edges are exempt from the rank rule and are latched after
 //! everything else.
 //!
+//! Ids are stable: that of a deleted node is *free* ([`Node::FREE`]) and keeps its place until a node is made that is to have
+//! it, so a graph's ids are the numbers below [`View::node_count`], those that are free among them.
+//!
 //! [`Graph`] keeps nodes in order of their ids, one array a field: it is what importers and builders fill and what gets
 //! validated whole. The form that is evaluated lives in `dagdb_tick`, which keeps the same model sorted by rank. Both are a
 //! [`View`], and [`Edit::plan`] checks an edit against any view: it says which nodes' rows are replaced by which, so that the
@@ -14,6 +17,7 @@
 //! # Invariants
 //! * Every combinational edge goes from a strictly higher rank to a lower one; so no cycles and no self-loops.
 //! * No node has the same source twice; every source is a node; registers have no inputs and exactly one back edge.
+//! * A free id is all zeros but for its kind, and nobody reads it.
 //! * An edit that would break one of these is an error that names the edge, and changes nothing.
 //!
 //! # What it must not know

@@ -48,6 +48,8 @@ pub enum Kind {
     Virtual = 1,
     /// The builder made it, to fill a rank that an edge skips.
     Ghost = 2,
+    /// There is no node of this id: it was deleted, or none ever had it. See [`Node::FREE`].
+    Free = 3,
 }
 
 impl Kind {
@@ -57,6 +59,7 @@ impl Kind {
             0 => Some(Self::Real),
             1 => Some(Self::Virtual),
             2 => Some(Self::Ghost),
+            3 => Some(Self::Free),
             _ => None,
         }
     }
@@ -85,6 +88,15 @@ pub struct Node {
 }
 
 impl Node {
+    /// What stands for an id that no node has. Its rank being 0, no combinational edge from it keeps the rank rule.
+    pub const FREE: Self =
+        Self { rank: 0, truth: 0, kind: Kind::Free, lut: Lut::CONST0, inputs: [None; INPUTS], back: None };
+
+    /// Whether there is no such node.
+    pub fn is_free(&self) -> bool {
+        self.kind == Kind::Free
+    }
+
     /// The sources in use.
     pub fn sources(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.inputs.iter().filter_map(|i| *i)

@@ -1,6 +1,6 @@
 //! Whole graphs: every invariant, in one pass over the edges.
 
-use crate::{Graph, GraphError, INPUTS, NodeId, graph::NONE};
+use crate::{Graph, GraphError, INPUTS, Kind, Node, NodeId, View, graph::NONE};
 
 impl Graph {
     /// Checks every invariant; the first violation by target's id is the error.
@@ -15,6 +15,14 @@ impl Graph {
         let (Some(ranks), Some(inputs)) = (self.ranks.get(from..to), self.inputs.get(from..to)) else {
             return Ok(());
         };
+        // Nobody reads a free id by an edge that keeps the rank rule: its rank is 0.
+        let kinds = (from..to).zip(self.kinds.iter().skip(from));
+        for (at, _) in kinds.filter(|(_, kind)| **kind == Kind::Free) {
+            let node = NodeId(at as u32);
+            if self.node(node) != Some(Node::FREE) {
+                return Err(GraphError::NotFree { node });
+            }
+        }
         for (at, (&rank, slots)) in ranks.iter().zip(inputs).enumerate() {
             // Everything is looked at without a branch first: a sound node, nearly every one, takes one.
             let mut bad = false;
@@ -46,6 +54,9 @@ impl Graph {
                 let nodes = self.len() as u64;
                 return Err(GraphError::SourceOutOfRange { source_node: u64::from(source), target, nodes });
             };
+            if self.kinds.get(source as usize) == Some(&Kind::Free) {
+                return Err(GraphError::FreeSource { source_node, target });
+            }
             if source_rank <= target_rank {
                 return Err(GraphError::RankOrder { source_node, source_rank, target, target_rank });
             }
@@ -68,6 +79,9 @@ impl Graph {
                     target,
                     nodes,
                 });
+            }
+            if self.kinds.get(source_node.index()) == Some(&Kind::Free) {
+                return Err(GraphError::FreeSource { source_node, target });
             }
             if slots.iter().any(|&s| s != NONE) {
                 return Err(GraphError::RegisterWithInputs { source_node, target });

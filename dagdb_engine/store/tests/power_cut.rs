@@ -11,7 +11,7 @@ use std::{
 };
 
 use dagdb_delta::{Recorder, apply, encode_graph};
-use dagdb_graph::{Edit, Graph, Lut, Node, NodeId, View};
+use dagdb_graph::{Draft, Drafted, Edit, Graph, Lut, Node, NodeId, View};
 use dagdb_store::{Chain, FrameAt, Stored};
 use dagdb_tick::Alone;
 use pg_storage::*;
@@ -138,6 +138,16 @@ fn edit(r: &mut Random, nodes: u64) -> Edit {
     }
 }
 
+/// Frees an id that nobody reads; which.
+fn let_go(stored: &mut Stored, r: &mut Random) -> Option<NodeId> {
+    let id = NodeId(r.below(stored.network.node_count().max(1) as u64) as u32);
+    let mut draft = Draft::new(&stored.network);
+    draft.put(id, Node::FREE).ok()?;
+    let Drafted::Few(list) = draft.finish().ok()? else { return None };
+    list.iter().for_each(|one| stored.network.put(one.id, &one.new));
+    Some(id)
+}
+
 /// One transaction.
 fn operation(s: &Arc<Storage>, known: &Mutex<Known>, r: &mut Random) {
     let (stored, tid) = check(s, known);
@@ -176,12 +186,15 @@ fn operation(s: &Arc<Storage>, known: &Mutex<Known>, r: &mut Random) {
                     shaped.push(done.id);
                 }
             }
+            if r.below(3) == 0 {
+                shaped.extend(let_go(&mut new, r));
+            }
             if n > 5 {
                 new.network.tick(1 + r.below(3), &Alone, &|| true).unwrap();
             }
             let mut valued: Vec<NodeId> = shaped.clone();
             new.network.for_each_change(&stored.network, &mut |id| valued.push(id));
-            new.save(s, &mut txn, places.graph, shaped.into_iter(), valued.into_iter(), &mut || true)
+            new.save(s, &mut txn, places.graph, None, shaped.into_iter(), valued.into_iter(), &mut || true)
                 .unwrap();
         }
     }

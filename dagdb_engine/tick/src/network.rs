@@ -67,6 +67,8 @@ pub struct Network {
     /// By place, the values above 1; empty if there are none.
     codes: Vec<u8>,
     overlay: Overlay,
+    /// Ids that no node has.
+    free: u32,
     readers: Option<Arc<Readers>>,
     queue: Queue,
     ticks: u64,
@@ -83,6 +85,7 @@ impl Network {
             states: Arc::new(vec![0; bits::words(places)]),
             codes: Vec::new(),
             overlay: Overlay::default(),
+            free: graph.kinds().iter().filter(|k| **k == Kind::Free).count() as u32,
             readers: None,
             queue: Queue::All,
             ticks: 0,
@@ -137,6 +140,27 @@ impl Network {
         self.overlay.len()
     }
 
+    /// How many of its ids are free.
+    pub fn free_ids(&self) -> usize {
+        self.free as usize
+    }
+
+    /// Whether no node has this id.
+    pub fn is_free(&self, id: NodeId) -> bool {
+        id.index() >= self.node_count() || self.free_at(self.place_of(id))
+    }
+
+    fn free_at(&self, place: u32) -> bool {
+        self.free > 0 && self.kind_at(place) == Kind::Free
+    }
+
+    fn kind_at(&self, place: u32) -> Kind {
+        match self.overlay.row(place) {
+            Some(row) => row.kind,
+            None => self.layout.kinds.get(place as usize).copied().unwrap_or_default(),
+        }
+    }
+
     /// A node's value.
     pub fn truth(&self, id: NodeId) -> Option<u8> {
         (id.index() < self.node_count()).then(|| self.truth_at(self.place_of(id)))
@@ -157,7 +181,7 @@ impl Network {
         then: &mut dyn FnMut(NodeId, u64),
     ) {
         let mut visit = |place: u32, rank: u64| {
-            if truths(self.truth_at(place)) {
+            if truths(self.truth_at(place)) && !self.free_at(place) {
                 self.id_of(place).into_iter().for_each(|id| then(id, rank));
             }
         };
@@ -214,6 +238,13 @@ impl Network {
                 _ => ranks.push((segment.rank, u64::from(segment.len))),
             }
         }
+        // Free ids have rank 0.
+        if let Some((0, count)) = ranks.last_mut() {
+            *count = count.saturating_sub(u64::from(self.free));
+            if *count == 0 {
+                ranks.pop();
+            }
+        }
         ranks
     }
 
@@ -225,7 +256,7 @@ impl Network {
             counts.iter_mut().skip(usize::from(code)).take(1).for_each(|c| *c += 1);
         }
         let others: u64 = counts.iter().sum();
-        let zeros = (self.node_count() as u64).saturating_sub(ones + others);
+        let zeros = (self.node_count() as u64).saturating_sub(ones + others + u64::from(self.free));
         for (count, of) in counts.iter_mut().zip([zeros, ones]) {
             *count = of;
         }
@@ -346,6 +377,8 @@ impl Network {
             kind: node.kind,
         };
         let old = (id.index() < self.node_count()).then(|| self.row_at(place)).flatten();
+        self.free -= u32::from(old.is_some_and(|o| o.kind == Kind::Free));
+        self.free += u32::from(node.is_free());
         if old != Some(row) {
             let only_table = old.is_some_and(|o| Row { lut: row.lut, ..o } == row);
             if !(only_table && self.overlay.row(place).is_none() && self.put_table(place, row.lut)) {
@@ -643,6 +676,10 @@ impl View for Network {
         Some(row.to_node(self.truth_at(place), |place| self.id_of(place)))
     }
 
+    fn value(&self, id: NodeId) -> Option<u8> {
+        self.truth(id)
+    }
+
     fn for_each_reader(&self, source: NodeId, then: &mut dyn FnMut(NodeId)) {
         let place = self.place_of(source);
         let mut sorted = |reader: u32| {
@@ -659,6 +696,14 @@ impl View for Network {
         for reader in self.overlay.readers(place) {
             if let Some(id) = self.id_of(reader) {
                 then(id);
+            }
+        }
+    }
+
+    fn for_each_register(&self, then: &mut dyn FnMut(NodeId, NodeId)) {
+        for (register, source) in self.latches() {
+            if let (Some(register), Some(source)) = (self.id_of(register), self.id_of(source)) {
+                then(register, source);
             }
         }
     }
@@ -680,11 +725,7 @@ impl Rows for Network {
     }
 
     fn kind(&self, id: u32) -> Kind {
-        let place = self.place_of(NodeId(id));
-        match self.overlay.row(place) {
-            Some(row) => row.kind,
-            None => self.layout.kinds.get(place as usize).copied().unwrap_or_default(),
-        }
+        self.kind_at(self.place_of(NodeId(id)))
     }
 
     fn inputs(&self, id: u32) -> [u32; INPUTS] {

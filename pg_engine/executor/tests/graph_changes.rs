@@ -61,7 +61,7 @@ fn a_statement_that_breaks_a_rule_changes_nothing() {
         ),
         ("INSERT INTO dagdb_nodes (id) VALUES (3)", "23505: node 3 exists already"),
         ("INSERT INTO dagdb_nodes (id) VALUES (6), (6)", "23505: node 6 exists already"),
-        ("INSERT INTO dagdb_nodes (id) VALUES (7)", "22003: node 7 would leave a gap"),
+        ("INSERT INTO dagdb_nodes (id) VALUES (4000000000)", "53200: out of memory"),
         (
             "INSERT INTO dagdb_nodes (inputs) VALUES (ARRAY[0,1,2,3,4,5,6])",
             "54000: a node has at most 6 inputs, not 7",
@@ -93,7 +93,7 @@ fn a_statement_that_breaks_a_rule_changes_nothing() {
             "UPDATE dagdb_nodes SET back = 1 WHERE id = 5",
             "23514: back edge 1 -> 5 is not allowed: node 5 has inputs",
         ),
-        ("DELETE FROM dagdb_nodes WHERE id = 2", "0A000: deletion of node 2 while nodes above it remain"),
+        ("DELETE FROM dagdb_nodes WHERE id = 2", "23503: edge 2 -> 4 has no source: node 2 does not exist"),
         ("INSERT INTO dagdb_edges VALUES (0, 5), (5, 0)", "23514: edge 5 -> 0 violates the rank order"),
         ("INSERT INTO dagdb_edges VALUES (0, 99)", "22003: node 99 does not exist"),
         ("INSERT INTO dagdb_edges VALUES (99, 0)", "22003: edge 99 -> 0 has no source"),
@@ -216,6 +216,62 @@ fn large_changes_are_kept_over_a_restart() {
     db.run("INSERT INTO dagdb_nodes (truth) VALUES (1)");
     let mut db = again(db);
     assert_eq!(db.query("SELECT id, truth FROM dagdb_nodes"), ["0|1"]);
+}
+
+#[test]
+fn ids_of_deleted_nodes_are_free_until_they_are_given_again() {
+    let mut db = small();
+    // Node 6 feeds register 7.
+    db.run("INSERT INTO dagdb_nodes (back) VALUES (NULL), (6)");
+    assert_eq!(
+        db.error("DELETE FROM dagdb_nodes WHERE id = 6"),
+        "23503: edge 6 -> 7 has no source: node 6 does not exist"
+    );
+    assert_eq!(db.run("DELETE FROM dagdb_nodes WHERE id IN (2, 4, 5)").tag, "DELETE 3");
+    let ids = "SELECT string_agg(id::text, ',' ORDER BY id) FROM dagdb_nodes";
+    assert_eq!(db.query(ids), ["0,1,3,6,7"]);
+    assert_eq!(db.query("SELECT count(*) FROM dagdb_nodes WHERE rank = 0"), ["2"]);
+    assert_eq!(db.query("SELECT id FROM dagdb_nodes WHERE id IN (1, 2, 3)"), ["1", "3"]);
+    assert_eq!(db.query("SELECT dagdb_validate()"), ["OK VALIDATE nodes=5"]);
+    assert!(db.query("SELECT dagdb_status()")[0].starts_with("OK STATUS nodes=5 "));
+    for (sql, error) in [
+        ("SELECT dagdb_set_truth(2, 1)", "22003: node 2 does not exist"),
+        ("SELECT * FROM dagdb_traverse(4, 1)", "22003: node 4 does not exist"),
+        ("SELECT * FROM dagdb_eval_batch('{}', '{0}'::int8[], '{2}')", "22003: node 2 does not exist"),
+        ("SELECT dagdb_connect(2, 3)", "22003: edge 2 -> 3 has no source: node 2 does not exist"),
+        ("INSERT INTO dagdb_edges VALUES (0, 4)", "22003: node 4 does not exist"),
+        ("INSERT INTO dagdb_edges VALUES (2, 3)", "22003: edge 2 -> 3 has no source: node 2 does not exist"),
+        ("INSERT INTO dagdb_nodes (id) VALUES (2), (2)", "23505: node 2 exists already"),
+    ] {
+        assert_eq!(db.error(sql), error, "{sql}");
+    }
+    // What was saved, and what a restart reads, has the same ids.
+    let before = (db.query(NODES), db.query(EDGES));
+    db.run("SELECT dagdb_save('holes')");
+    db.run("SELECT dagdb_tick(2)");
+    let after = db.query(NODES);
+    let mut db = again(db);
+    assert_eq!(db.query(NODES), after);
+    // A transaction's deletions and ids are taken back with it.
+    db.run("BEGIN");
+    db.run("DELETE FROM dagdb_nodes WHERE id = 7");
+    db.run("INSERT INTO dagdb_nodes (id, rank) VALUES (2, 9), (NULL, 1), (10, 1)");
+    assert_eq!(db.query(ids), ["0,1,2,3,6,7,10"]);
+    db.run("ROLLBACK");
+    assert_eq!(db.query(NODES), after);
+    db.run("SELECT dagdb_load('holes')");
+    assert_eq!((db.query(NODES), db.query(EDGES)), before);
+    // Given ids may leave others free; without one the next behind all is taken.
+    let made = "INSERT INTO dagdb_nodes (id, rank, inputs) VALUES (4, 1, '{9}'), (NULL, 3, NULL), (9, 2, NULL) RETURNING id";
+    assert_eq!(db.query(made), ["4", "8", "9"]);
+    assert_eq!(db.query(ids), ["0,1,3,4,6,7,8,9"]);
+    assert_eq!(db.run("DELETE FROM dagdb_nodes WHERE id > 3").tag, "DELETE 5");
+    // Free ids at the end are gone.
+    assert_eq!(db.query("INSERT INTO dagdb_nodes (rank) VALUES (0) RETURNING id"), ["4"]);
+    let mut db = again(db);
+    assert_eq!(db.query(ids), ["0,1,3,4"]);
+    assert_eq!(db.run("DELETE FROM dagdb_nodes").tag, "DELETE 4");
+    assert_eq!(db.query("INSERT INTO dagdb_nodes (rank) VALUES (0) RETURNING id"), ["0"]);
 }
 
 #[test]

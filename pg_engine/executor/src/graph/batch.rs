@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use dagdb_graph::{NodeId, View};
-use dagdb_tick::{Executor, Scenarios, TickError};
+use dagdb_tick::{Executor, Network, Scenarios, TickError};
 use pg_functions::{EvalContext, SetReturning};
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, SqlType, Value, oid, vector::BATCH_ROWS};
 
@@ -22,7 +22,7 @@ fn invalid(text: String) -> SqlError {
 }
 
 /// The nodes of an array argument.
-fn nodes(cx: &ExecContext<'_>, v: Option<&Value>, count: usize) -> Result<Vec<NodeId>> {
+fn nodes(cx: &ExecContext<'_>, v: Option<&Value>, network: &Network) -> Result<Vec<NodeId>> {
     let Some(Value::Array(array)) = v else { return Ok(Vec::new()) };
     cx.checkpoint()?;
     array
@@ -31,15 +31,7 @@ fn nodes(cx: &ExecContext<'_>, v: Option<&Value>, count: usize) -> Result<Vec<No
         .map(|v| match v {
             Value::Int8(n) => {
                 let id = node_id(*n)?;
-                let known = id.index() < count;
-                if known {
-                    Ok(id)
-                } else {
-                    Err(graph_error(dagdb_graph::GraphError::NoSuchNode {
-                        node: u64::from(id.0),
-                        nodes: count as u64,
-                    }))
-                }
+                network.existing(id).map(|_| id).map_err(graph_error)
             }
             _ => Err(SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "a node must not be NULL")),
         })
@@ -94,8 +86,8 @@ impl SetReturning for Answers {
 pub(super) fn eval_batch(cx: &ExecContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     let stored = read_now(cx)?;
     let count = stored.network.node_count();
-    let inputs = nodes(cx, args.first(), count)?;
-    let wanted = nodes(cx, args.get(2), count)?;
+    let inputs = nodes(cx, args.first(), &stored.network)?;
+    let wanted = nodes(cx, args.get(2), &stored.network)?;
     let none = Vec::new();
     let scenarios = match args.get(1) {
         Some(Value::Array(a)) => &a.values,

@@ -8,7 +8,13 @@ use hashbrown::HashMap;
 use pg_plan::statement::Planned;
 use pg_types::{Batch, Result, SqlError, SqlState, Value, numeric::Numeric};
 
-use super::{bulk, change, current, edit::truth, graph_error, lut, rank};
+use super::{
+    bulk, change, current,
+    edit::truth,
+    go_on, graph_error, interrupted, lut,
+    progress::{Item, Phase},
+    rank,
+};
 use crate::{context::ExecContext, cursor::Cursor};
 
 /// Bytes that a draft takes until the graph is made of it.
@@ -16,8 +22,9 @@ const A_DRAFT: usize = 128;
 /// Bytes that an edge takes until then.
 const AN_EDGE: usize = 24;
 
-fn build_error(e: &BuildError) -> SqlError {
+fn build_error(cx: &ExecContext<'_>, e: &BuildError) -> SqlError {
     let state = match e {
+        BuildError::Cancelled => return interrupted(cx),
         BuildError::TooManyNodes { .. } => SqlState::OUT_OF_MEMORY,
         BuildError::TooManySources { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
         BuildError::NoSuchSource { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -39,7 +46,7 @@ fn limits(cx: &ExecContext<'_>) -> Limits {
 }
 
 /// Puts a graph where the current one is, which must have no nodes.
-fn fill(cx: &ExecContext<'_>, command: &str, graph: &Graph) -> Result<()> {
+fn fill(cx: &ExecContext<'_>, command: &str, graph: Graph) -> Result<()> {
     bulk::room(cx, graph.len())?;
     change(cx, command, |stored, changed| {
         if stored.network.node_count() > 0 {
@@ -197,7 +204,12 @@ impl Keys {
 }
 
 /// Drafts without sources, and registers with what feeds them still by key.
-fn drafts(cx: &ExecContext<'_>, query: &str, keys: &mut Keys) -> Result<(Vec<Draft>, Vec<(u32, i64)>)> {
+fn drafts(
+    cx: &ExecContext<'_>,
+    query: &str,
+    keys: &mut Keys,
+    shown: &Item,
+) -> Result<(Vec<Draft>, Vec<(u32, i64)>)> {
     let mut rows = Rows::new(cx, "nodes", query)?;
     let (id, truths, ranks, backs) =
         (rows.column("id"), rows.column("truth"), rows.column("rank"), rows.column("back"));
@@ -205,6 +217,7 @@ fn drafts(cx: &ExecContext<'_>, query: &str, keys: &mut Keys) -> Result<(Vec<Dra
     let (mut drafts, mut registers) = (Vec::new(), Vec::new());
     while let Some(b) = rows.next()? {
         bulk::waiting(cx, (drafts.len() + b.rows) * A_DRAFT)?;
+        shown.did(b.rows as u64);
         for row in 0..b.rows {
             let number = drafts.len() as u32;
             keys.push(if id.is_some() { key(&value(&b, id, row), "id")? } else { i64::from(number) })?;
@@ -242,7 +255,7 @@ fn given_rank(v: &Value) -> Result<u64> {
 }
 
 /// Gives drafts their sources: in the order of the rows, or of `slot` if there is such a column.
-fn connect(cx: &ExecContext<'_>, query: &str, keys: &Keys, drafts: &mut [Draft]) -> Result<()> {
+fn connect(cx: &ExecContext<'_>, query: &str, keys: &Keys, drafts: &mut [Draft], shown: &Item) -> Result<()> {
     let mut rows = Rows::new(cx, "edges", query)?;
     let sources = Some(rows.needed("edges", "source")?);
     let targets = Some(rows.needed("edges", "target")?);
@@ -250,6 +263,7 @@ fn connect(cx: &ExecContext<'_>, query: &str, keys: &Keys, drafts: &mut [Draft])
     let mut edges: Vec<(u32, u32, i64)> = Vec::new();
     while let Some(b) = rows.next()? {
         bulk::waiting(cx, drafts.len() * A_DRAFT + (edges.len() + b.rows) * AN_EDGE)?;
+        shown.did(b.rows as u64);
         for row in 0..b.rows {
             let source = keys.number(key(&value(&b, sources, row), "source")?)?;
             let target = keys.number(key(&value(&b, targets, row), "target")?)?;
@@ -267,13 +281,15 @@ fn connect(cx: &ExecContext<'_>, query: &str, keys: &Keys, drafts: &mut [Draft])
     for (draft, count) in drafts.iter_mut().zip(counts) {
         draft.sources.reserve_exact(count as usize);
     }
-    for (target, source, _) in edges {
+    for (n, (target, source, _)) in edges.into_iter().enumerate() {
+        bulk::pause(cx, n)?;
         if let Some(draft) = drafts.get_mut(target as usize) {
             draft.sources.push(source);
         }
     }
     let mut seen = Vec::new();
     for (target, draft) in (0..).map(NodeId).zip(drafts.iter()) {
+        bulk::pause(cx, target.index())?;
         seen.clear();
         seen.extend_from_slice(&draft.sources);
         seen.sort_unstable();
@@ -294,9 +310,11 @@ pub(super) fn build(
     ghosts: bool,
 ) -> Result<Vec<i64>> {
     let ranks = policy(ranks)?;
+    let shown = cx.engine.graph_progress().show(cx, &current(cx), "dagdb_build()");
+    shown.item.phase(Phase::Collecting);
     let mut keys = Keys::default();
-    let (mut drafts, registers) = drafts(cx, nodes, &mut keys)?;
-    connect(cx, edges, &keys, &mut drafts)?;
+    let (mut drafts, registers) = drafts(cx, nodes, &mut keys, &shown.item)?;
+    connect(cx, edges, &keys, &mut drafts, &shown.item)?;
     for (register, source) in registers {
         let source = keys.number(source)?;
         if let Some(draft) = drafts.get_mut(register as usize) {
@@ -305,10 +323,12 @@ pub(super) fn build(
     }
     let mut builder = Builder::new(&limits(cx));
     for draft in drafts {
-        builder.add(draft).map_err(|e| build_error(&e))?;
+        builder.add(draft).map_err(|e| build_error(cx, &e))?;
     }
-    let graph = builder.build(ranks, ghosts).map_err(|e| build_error(&e))?;
-    fill(cx, "dagdb_build()", &graph)?;
+    shown.item.phase(Phase::Building);
+    let graph = builder.build_while(ranks, ghosts, &mut || go_on(cx)).map_err(|e| build_error(cx, &e))?;
+    drop(shown);
+    fill(cx, "dagdb_build()", graph)?;
     Ok(keys.into_keys())
 }
 
@@ -345,8 +365,8 @@ pub(super) fn import(
                 .hint("There are aiger, blif, dags, json and csv."));
         }
     };
-    let Netlist { graph, inputs, outputs, registers } = read.map_err(|e| build_error(&e))?;
-    fill(cx, "dagdb_import()", &graph)?;
+    let Netlist { graph, inputs, outputs, registers } = read.map_err(|e| build_error(cx, &e))?;
+    fill(cx, "dagdb_import()", graph)?;
     let of = |list: Vec<(String, NodeId)>, what| list.into_iter().map(move |(name, id)| (name, what, id));
     Ok(of(inputs, "input").chain(of(outputs, "output")).chain(of(registers, "register")).collect())
 }

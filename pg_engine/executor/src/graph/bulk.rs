@@ -54,6 +54,7 @@ pub(super) fn adopt(stored: &mut Stored, changed: &mut Changed, drafted: Drafted
         }
         Drafted::Whole { graph, touched } => {
             replace(stored, &graph);
+            changed.by_id = Some(graph);
             changed.valued = true;
             for (n, mut word) in (0..).zip(touched) {
                 while word != 0 {
@@ -74,10 +75,11 @@ fn replace(stored: &mut Stored, graph: &Graph) {
 }
 
 /// As [`replace`]; everything is written.
-pub(super) fn replace_all(stored: &mut Stored, changed: &mut Changed, graph: &Graph) {
-    replace(stored, graph);
+pub(super) fn replace_all(stored: &mut Stored, changed: &mut Changed, graph: Graph) {
+    replace(stored, &graph);
     changed.valued = true;
     changed.shaped.extend((0..graph.len() as u32).map(NodeId));
+    changed.by_id = Some(graph);
 }
 
 /// Nodes to be added.
@@ -104,29 +106,41 @@ impl NewNodes {
         self.ids.capacity() * A_NODE
     }
 
-    /// Adds them behind the nodes there are, which are then without gaps; gives their ids in the order of rows.
-    pub(super) fn apply<V: View>(&self, draft: &mut Draft<'_, V>) -> Result<Vec<NodeId>> {
+    /// Adds them: those whose ids are given there, all others at the lowest ids behind those there were. Ids that are passed
+    /// over are free. Gives their ids in the order of rows.
+    pub(super) fn apply<V: View>(
+        &self,
+        cx: &ExecContext<'_>,
+        draft: &mut Draft<'_, V>,
+    ) -> Result<Vec<NodeId>> {
         let first = draft.node_count();
-        let total = first + self.len();
-        // By id, which row it is.
-        let mut rows = vec![u32::MAX; self.len()];
+        let behind = |id: &&u32| **id as usize >= first;
+        let highest = self.ids.iter().filter(|id| **id != u32::MAX).max().map_or(0, |&id| id as usize + 1);
+        let places = self.ids.iter().filter(behind).count().max(highest.saturating_sub(first));
+        room(cx, first.saturating_add(places))?;
+        // By place behind the first, which row it is.
+        let mut rows = vec![u32::MAX; places];
         for (row, &id) in (0..).zip(self.ids.iter()).filter(|(_, id)| **id != u32::MAX) {
-            let place = (id as usize).checked_sub(first).ok_or_else(|| taken(id))?;
-            match rows.get_mut(place) {
-                Some(r) if *r == u32::MAX => *r = row,
-                Some(_) => return Err(taken(id)),
-                None => return Err(gap(id, total)),
+            match (id as usize).checked_sub(first) {
+                Some(place) => match rows.get_mut(place) {
+                    Some(r) if *r == u32::MAX => *r = row,
+                    _ => return Err(taken(id)),
+                },
+                None if draft.node(NodeId(id)).is_some_and(|n| n.is_free()) => {
+                    let node = self.nodes.node(NodeId(row)).unwrap_or_default();
+                    draft.put(NodeId(id), node).map_err(graph_error)?;
+                }
+                None => return Err(taken(id)),
             }
         }
-        let mut ids = vec![NodeId(u32::MAX); self.len()];
-        let mut free = (0..).zip(self.ids.iter()).filter(|(_, id)| **id == u32::MAX).map(|(row, _)| row);
-        for place in 0..self.len() {
-            let row = rows.get(place).copied().filter(|&r| r != u32::MAX).or_else(|| free.next());
-            let Some((row, node)) = row.and_then(|r: u32| Some((r, self.nodes.node(NodeId(r))?))) else {
-                continue;
-            };
+        let mut ids: Vec<NodeId> = self.ids.iter().map(|&id| NodeId(id)).collect();
+        let mut any = (0..).zip(self.ids.iter()).filter(|(_, id)| **id == u32::MAX).map(|(row, _)| row);
+        for (n, row) in rows.into_iter().enumerate() {
+            pause(cx, n)?;
+            let row = if row == u32::MAX { any.next() } else { Some(row) };
+            let node = row.map_or(Node::FREE, |row: u32| self.nodes.node(NodeId(row)).unwrap_or_default());
             let id = draft.add(node).map_err(graph_error)?;
-            if let Some(slot) = ids.get_mut(row as usize) {
+            if let Some(slot) = row.and_then(|row| ids.get_mut(row as usize)) {
                 *slot = id;
             }
         }
@@ -134,14 +148,14 @@ impl NewNodes {
     }
 }
 
-fn taken(id: u32) -> SqlError {
-    SqlError::new(SqlState::UNIQUE_VIOLATION, format!("node {id} exists already"))
+/// Between steps of work that may be long: lets others run, and ends it if it is to end.
+pub(super) fn pause(cx: &ExecContext<'_>, step: usize) -> Result<()> {
+    const STEPS: usize = 1 << 14;
+    if step.is_multiple_of(STEPS) { cx.checkpoint() } else { Ok(()) }
 }
 
-fn gap(id: u32, total: usize) -> SqlError {
-    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("node {id} would leave a gap"))
-        .detail(format!("With the new nodes the graph has {total}, numbered from 0 on."))
-        .hint("Leave the id out, or NULL, to get the next one.")
+fn taken(id: u32) -> SqlError {
+    SqlError::new(SqlState::UNIQUE_VIOLATION, format!("node {id} exists already"))
 }
 
 /// Where an edge ends.
@@ -220,17 +234,4 @@ pub(super) fn disconnect<V: View>(draft: &mut Draft<'_, V>, edge: &RowEdge) -> R
         _ => return Ok(()),
     }
     draft.put(target, node).map_err(graph_error)
-}
-
-/// Removes nodes, which must be those with the highest ids.
-pub(super) fn remove<V: View>(draft: &mut Draft<'_, V>, ids: &mut Vec<NodeId>) -> Result<()> {
-    ids.sort_unstable();
-    ids.dedup();
-    let Some(&first) = ids.first() else { return Ok(()) };
-    if first.index() + ids.len() != draft.node_count() {
-        return Err(SqlError::unsupported(format!("deletion of node {first} while nodes above it remain"))
-            .detail("Nodes are numbered without gaps.")
-            .hint("Delete its edges, or delete the nodes with the highest ids."));
-    }
-    draft.truncate(first.index()).map_err(graph_error)
 }

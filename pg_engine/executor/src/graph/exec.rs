@@ -269,12 +269,12 @@ fn info(cx: &ExecContext<'_>, network: &Network) -> Result<String> {
         if id % SLICE == 0 {
             cx.checkpoint()?;
         }
-        if let Some(node) = network.node(NodeId(id)) {
+        if let Ok(node) = network.existing(NodeId(id)) {
             *ranks.entry(node.rank).or_insert(0u64) += 1;
             set += u64::from(node.truth == 1);
         }
     }
-    let mut text = format!("OK GRAPH nodes={} true={set}", network.node_count());
+    let mut text = format!("OK GRAPH nodes={} true={set}", network.node_count() - network.free_ids());
     for (rank, count) in ranks.iter().take(64) {
         text.push_str(&format!(" r{rank}={count}"));
     }

@@ -166,7 +166,7 @@ pub(super) fn status(stored: &Stored) -> String {
     let ranks = network.ranks();
     format!(
         "OK STATUS nodes={} ticks={} backend={:?} ranks={} maxRank={} memory={}",
-        network.node_count(),
+        network.node_count() - network.free_ids(),
         network.ticks(),
         network.path(),
         ranks.len(),
@@ -178,7 +178,8 @@ pub(super) fn status(stored: &Stored) -> String {
 /// Checks the graph's invariants anew.
 pub(super) fn validate(stored: &Stored) -> Result<String> {
     stored.network.to_graph().and_then(|g| g.validate()).map_err(graph_error)?;
-    Ok(format!("OK VALIDATE nodes={}", stored.network.node_count()))
+    let network = &stored.network;
+    Ok(format!("OK VALIDATE nodes={}", network.node_count() - network.free_ids()))
 }
 
 pub(super) fn tick(cx: &ExecContext<'_>, count: i64) -> Result<String> {
@@ -215,6 +216,9 @@ fn set_ranks(cx: &ExecContext<'_>, ranks: Option<&Value>) -> Result<()> {
         }
         let mut draft = Draft::new(&stored.network);
         for (id, value) in (0..).map(NodeId).zip(&array.values) {
+            if stored.network.is_free(id) && value.is_null() {
+                continue;
+            }
             let Value::Numeric(n) = value else {
                 return Err(SqlError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "a rank must not be null"));
             };

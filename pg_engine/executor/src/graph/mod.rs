@@ -21,7 +21,7 @@ mod verify;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use dagdb_graph::{GraphError, Lut, NodeId, View};
+use dagdb_graph::{Graph, GraphError, Lut, NodeId, View};
 use dagdb_store::{StoreError, Stored};
 use dagdb_tick::Path;
 use pg_catalog::{
@@ -66,13 +66,15 @@ struct Entry {
 /// A graph's error as clients see it.
 fn graph_error(e: GraphError) -> SqlError {
     let state = match e {
-        GraphError::NoSuchNode { .. } | GraphError::SourceOutOfRange { .. } => {
-            SqlState::NUMERIC_VALUE_OUT_OF_RANGE
-        }
+        GraphError::NoSuchNode { .. }
+        | GraphError::Free { .. }
+        | GraphError::SourceOutOfRange { .. }
+        | GraphError::FreeSource { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
         GraphError::NoFreeInput { .. } | GraphError::TooManyNodes { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
         GraphError::DuplicateSource { .. } => SqlState::UNIQUE_VIOLATION,
         GraphError::UnknownKind { .. } => SqlState::INVALID_PARAMETER_VALUE,
         GraphError::RankOrder { .. }
+        | GraphError::NotFree { .. }
         | GraphError::SelfLoop { .. }
         | GraphError::InputOfRegister { .. }
         | GraphError::RegisterWithInputs { .. }
@@ -139,6 +141,7 @@ pub(crate) fn facts(engine: &Engine, snapshot: &Snapshot, name: &str) -> Option<
     let mut path = Path::best();
     if let Some(stored) = engine.graphs().get(RelId(row.oid("graphheap")), row.int("graphversion")) {
         let network = &stored.network;
+        facts.nodes = nodes.saturating_sub(network.free_ids() as u64);
         (facts.edges, facts.registers) = network.edges();
         facts.truths = network.truths();
         facts.ranks = network.ranks();
@@ -214,6 +217,8 @@ struct Changed {
     shaped: Vec<NodeId>,
     /// Values may have changed.
     valued: bool,
+    /// The new graph by ids, if there is nothing of the old one in it.
+    by_id: Option<Graph>,
 }
 
 /// Changes the current graph. If `work` fails nothing has changed.
@@ -231,7 +236,8 @@ fn change<T>(
     let (before, version) = (entry.version, new_version());
     let shape = entry.row.int("graphshape");
     let item = shown.item.clone();
-    let mut changed = Changed { before, version, shape, shown: item, shaped: Vec::new(), valued: false };
+    let mut changed =
+        Changed { before, version, shape, shown: item, shaped: Vec::new(), valued: false, by_id: None };
     let value = work(&mut new, &mut changed)?;
     let ticks = new.network.ticks() as i64;
     if changed.shaped.is_empty() && !changed.valued && ticks == entry.row.int("graphticks") {
@@ -253,8 +259,10 @@ fn change<T>(
     }
     let mut txn = cx.txn.borrow_mut();
     let (shaped, valued) = (changed.shaped.into_iter(), valued.into_iter());
-    new.save(cx.engine.storage(), txn.storage(), entry.heap, shaped, valued, &mut || go_on(cx))
+    let by_id = changed.by_id.as_ref();
+    new.save(cx.engine.storage(), txn.storage(), entry.heap, by_id, shaped, valued, &mut || go_on(cx))
         .map_err(|e| store_error(e, cx))?;
+    drop(changed.by_id);
     write_row(cx, &mut txn, &entry, new, version, reshaped)?;
     Ok(value)
 }
@@ -328,7 +336,7 @@ fn create(cx: &ExecContext<'_>, name: &str, nodes: i64) -> Result<()> {
         SqlState::UNIQUE_VIOLATION => duplicate(name),
         _ => e,
     })?;
-    let graph = dagdb_graph::Graph::with_nodes(nodes as usize).map_err(graph_error)?;
+    let graph = Graph::with_nodes(nodes as usize).map_err(graph_error)?;
     let mut stored = Stored::create(&graph, storage, txn.storage(), heap, &mut || go_on(cx))
         .map_err(|e| store_error(e, cx))?;
     txn.storage().next_command();

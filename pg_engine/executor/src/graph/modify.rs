@@ -17,11 +17,13 @@ use super::{
     bulk::{self, NewNodes, RowEdge, Slot},
     change, current,
     edit::{inputs, truth},
-    find, graph_error, lock, lut, node_id, rank,
+    find, graph_error, lock, lut, node_id,
+    progress::Phase,
+    rank,
     scan::{Edge, edge_column, node_column},
 };
 use crate::{
-    context::Rt,
+    context::{ExecContext, Rt},
     expr::{Compiled, RowRef},
     node::{
         Compiler, Exec, Operator,
@@ -164,8 +166,12 @@ impl GraphModify {
 
     fn run(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         self.hold(rt)?;
+        let shown = rt.cx.engine.graph_progress().show(rt.cx, &current(rt.cx), self.command());
+        shown.item.phase(Phase::Collecting);
+        shown.item.did(self.waiting.rows);
         while let Some(b) = self.source.next(rt)? {
             rt.cx.checkpoint()?;
+            shown.item.did(b.selected().len() as u64);
             if matches!(self.what, What::Insert) {
                 let b = b.compact();
                 self.target.check_batch(&b, rt)?;
@@ -179,6 +185,7 @@ impl GraphModify {
             }
             bulk::waiting(rt.cx, self.waiting.memory())?;
         }
+        drop(shown);
         self.fed = rt.more;
         if self.fed {
             return Ok(());
@@ -262,15 +269,12 @@ impl GraphModify {
         };
         let wants = self.target.returning.is_some();
         let new = change(rt.cx, self.command(), |stored, changed| {
-            let nodes = stored.network.node_count() + w.added.len();
-            if w.added.len() > 0 {
-                bulk::room(rt.cx, nodes)?;
-            }
             let mut draft = Draft::new(&stored.network);
-            let made = make(&mut draft, &w, &assigned)?;
+            let made = make(rt.cx, &mut draft, &w, &assigned)?;
             let removed = !w.removed.is_empty();
+            rt.cx.checkpoint()?;
             let drafted = draft.finish().map_err(|e| match e {
-                GraphError::SourceOutOfRange { .. } if removed => {
+                GraphError::SourceOutOfRange { .. } | GraphError::FreeSource { .. } if removed => {
                     SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, alloc::format!("{e}"))
                 }
                 e => graph_error(e),
@@ -335,15 +339,21 @@ impl Made {
 }
 
 /// Puts what waits into a draft.
-fn make<V: View>(draft: &mut Draft<'_, V>, w: &Waiting, assigned: &[usize]) -> Result<Made> {
+fn make<V: View>(
+    cx: &ExecContext<'_>,
+    draft: &mut Draft<'_, V>,
+    w: &Waiting,
+    assigned: &[usize],
+) -> Result<Made> {
     if !w.removed.is_empty() {
-        bulk::remove(draft, &mut w.removed.clone())?;
+        draft.remove(&mut w.removed.clone()).map_err(graph_error)?;
         return Ok(Made::Nothing);
     }
     if w.added.len() > 0 {
-        return w.added.apply(draft).map(Made::Nodes);
+        return w.added.apply(cx, draft).map(Made::Nodes);
     }
-    for (id, new) in &w.changed {
+    for (n, (id, new)) in w.changed.iter().enumerate() {
+        bulk::pause(cx, n)?;
         let mut node = draft.existing(*id).map_err(graph_error)?;
         for &column in assigned {
             match column {
@@ -362,11 +372,13 @@ fn make<V: View>(draft: &mut Draft<'_, V>, w: &Waiting, assigned: &[usize]) -> R
         return Ok(Made::Nodes(w.changed.iter().map(|c| c.0).collect()));
     }
     // All are removed before any is added: edges may change places.
-    for edge in &w.cut {
+    for (n, edge) in w.cut.iter().enumerate() {
+        bulk::pause(cx, n)?;
         bulk::disconnect(draft, edge)?;
     }
     let mut edges = Vec::new();
-    for edge in &w.tied {
+    for (n, edge) in w.tied.iter().enumerate() {
+        bulk::pause(cx, n)?;
         let slot = bulk::connect(draft, edge)?;
         edges.push((edge.source, edge.target, slot));
     }
@@ -379,7 +391,7 @@ fn set_column(node: &mut Node, column: usize, v: &Value) -> Result<()> {
         (node_columns::RANK, Value::Numeric(n)) => node.rank = rank(n)?,
         (node_columns::TRUTH, Value::Int2(n)) => node.truth = truth(i64::from(*n))?,
         (node_columns::TYPE, Value::Int2(n)) => {
-            let kind = u8::try_from(*n).ok().and_then(Kind::from_code);
+            let kind = u8::try_from(*n).ok().and_then(Kind::from_code).filter(|k| *k != Kind::Free);
             node.kind = kind.ok_or_else(|| {
                 SqlError::new(SqlState::INVALID_PARAMETER_VALUE, alloc::format!("node type {n} is not known"))
                     .detail("Types are 0 (real), 1 (virtual) and 2 (ghost).")

@@ -16,14 +16,18 @@ use crate::context::ExecContext;
 pub(super) enum Phase {
     /// The graph's pieces are read.
     Reading,
-    /// It ticks, or is edited.
+    /// It ticks, or is edited, or made.
     Working,
     /// Pieces that changed are written.
     Writing,
+    /// Rows come that a graph is made of.
+    Collecting,
+    /// A graph is made of them.
+    Building,
 }
 
 impl Phase {
-    const NAMES: [&'static str; 3] = ["reading", "working", "writing"];
+    const NAMES: [&'static str; 5] = ["reading", "working", "writing", "collecting", "building"];
 }
 
 /// A change of a graph.
@@ -41,16 +45,20 @@ impl Item {
     /// Says what is done now.
     pub(super) fn phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
+        if phase == Phase::Writing {
+            self.done.store(0, Ordering::Relaxed);
+            self.total.store(0, Ordering::Relaxed);
+        }
     }
 
-    /// So many ticks are to be done.
-    pub(super) fn ticks(&self, total: u64) {
+    /// So many ticks, or pieces to write, are to be done.
+    pub(super) fn expect(&self, total: u64) {
         self.total.fetch_add(total, Ordering::Relaxed);
     }
 
-    /// So many more are done.
-    pub(super) fn ticked(&self, ticks: u64) {
-        self.done.fetch_add(ticks, Ordering::Relaxed);
+    /// So many more are done, of ticks, rows or pieces.
+    pub(super) fn did(&self, more: u64) {
+        self.done.fetch_add(more, Ordering::Relaxed);
     }
 }
 

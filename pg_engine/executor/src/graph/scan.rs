@@ -217,13 +217,14 @@ impl GraphScan {
     }
 }
 
-/// The ids in some intervals, ascending.
-fn ids<'a>(intervals: &'a [Interval], network: &Network) -> impl Iterator<Item = NodeId> + 'a {
+/// The ids in some intervals that nodes have, ascending.
+fn ids<'a>(intervals: &'a [Interval], network: &'a Network) -> impl Iterator<Item = NodeId> + 'a {
     let count = network.node_count() as i128;
     intervals
         .iter()
         .flat_map(move |&(low, high)| low.max(0)..high.min(count - 1).saturating_add(1))
         .map(|id| NodeId(id as u32))
+        .filter(|&id| !network.is_free(id))
 }
 
 fn by_rank(
@@ -337,12 +338,14 @@ fn fill(network: &Network, source: &mut Source, columns: &[i16], out: &mut [Vect
     };
     match source {
         Source::All(next) => {
-            let end = (*next as usize + BATCH_ROWS).min(network.node_count()) as u32;
-            for id in *next..end {
-                put(NodeId(id), out)?;
+            while rows < BATCH_ROWS && (*next as usize) < network.node_count() {
+                let id = NodeId(*next);
+                *next += 1;
+                if !network.is_free(id) {
+                    put(id, out)?;
+                    rows += 1;
+                }
             }
-            rows = (end - *next) as usize;
-            *next = end;
         }
         Source::Nodes(ids, next) => {
             for &id in ids.iter().skip(*next).take(BATCH_ROWS) {

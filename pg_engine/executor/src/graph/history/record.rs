@@ -188,7 +188,7 @@ pub(in crate::graph) fn tick(
     let snapshot = cx.txn.borrow_mut().snapshot();
     let found = past(cx, &snapshot, RECORDING, &current(cx))?.filter(|p| p.row.bool("histactive"));
     changed.valued = true;
-    changed.shown.ticks(count);
+    changed.shown.expect(count);
     match found {
         None => step(cx, &mut stored.network, count, executor, &changed.shown),
         Some(past) => recorded(cx, &past, &snapshot, &mut stored.network, changed, count, executor),
@@ -214,7 +214,7 @@ fn step(
         let ticked = network.tick(some, executor, &|| go_on(cx));
         let ticked = ticked.map_err(|TickError::Cancelled { .. }| interrupted(cx))?;
         add(&mut total, ticked);
-        shown.ticked(ticked.ticks);
+        shown.did(ticked.ticks);
         few = if ticked.computed < ticked.ticks {
             u64::MAX
         } else if monotonic().saturating_sub(begun) < LOOK {

@@ -165,7 +165,7 @@ impl SetReturning for Whole {
                 ids.for_each(|id| inputs_of(network, id, &mut edges));
                 rows.extend(edges.iter().map(|e| (1..5).map(|c| edge_column(c, e)).collect()));
             } else {
-                let nodes = ids.filter_map(|id| Some((id, network.node(id)?)));
+                let nodes = ids.filter_map(|id| Some((id, network.existing(id).ok()?)));
                 rows.extend(nodes.map(|(id, n)| (1..8).map(|c| node_column(c, id, &n)).collect()));
             }
             self.next = end;
