@@ -3,7 +3,7 @@
 use alloc::{vec, vec::Vec};
 
 use dagdb_graph::{Graph, INPUTS, Kind, Lut, NodeId};
-use kernel_simd::lookup::Wires;
+use kernel_simd::{chain::Chain, lookup::Wires};
 
 use crate::{
     bits,
@@ -226,7 +226,12 @@ impl Builder {
                     *n = at;
                 }
                 let lut = Lut(self.layout.tables.table(number));
-                self.push(rank, at, at + many, Work::Same { arity, wires_at: 0, lut });
+                self.push(
+                    rank,
+                    at,
+                    at + many,
+                    Work::Same { arity, wires_at: 0, lut, chain: Chain::new(lut.0, arity) },
+                );
                 at += many;
             }
         }
@@ -272,7 +277,9 @@ impl Builder {
                 self.constants += len as usize;
                 Work::Constant { bits_at }
             }
-            Work::Same { arity, lut, .. } => Work::Same { arity, lut, wires_at: self.wires(arity, len) },
+            Work::Same { arity, lut, chain, .. } => {
+                Work::Same { arity, lut, chain, wires_at: self.wires(arity, len) }
+            }
             Work::Own { arity, .. } => Work::Own { arity, wires_at: self.wires(arity, len) },
         };
         self.layout.segments.push(Segment { rank, first: from + 1, len, work });

@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 
 use dagdb_graph::{INPUTS, Kind, Lut, Node, NodeId};
-use kernel_simd::lookup::{Path, Wires, combine};
+use kernel_simd::{
+    chain::Chain,
+    lookup::{Path, Wires},
+};
 
 use crate::{bits, tables::Tables};
 
@@ -18,7 +21,7 @@ pub enum Work {
     /// They have no inputs: their bits are at this bit of the constants.
     Constant { bits_at: usize },
     /// One table for all of them; their wires begin there.
-    Same { arity: usize, wires_at: usize, lut: Lut },
+    Same { arity: usize, wires_at: usize, lut: Lut, chain: Chain },
     /// Each its own table.
     Own { arity: usize, wires_at: usize },
 }
@@ -40,6 +43,11 @@ impl Segment {
     /// Blocks of at most 64 nodes.
     pub const fn blocks(&self) -> usize {
         (self.len as usize).div_ceil(BLOCK)
+    }
+
+    /// Whether its nodes read others.
+    pub const fn reads(&self) -> bool {
+        matches!(self.work, Work::Same { .. } | Work::Own { .. })
     }
 
     /// Nodes of a block.
@@ -141,13 +149,9 @@ impl Layout {
     pub fn block(&self, segment: &Segment, block: usize, path: Path, states: &[u64]) -> u64 {
         let count = segment.block_len(block);
         match segment.work {
-            Work::Same { arity, wires_at, lut } => {
+            Work::Same { arity, wires_at, ref chain, .. } => {
                 let at = wires_at + block * BLOCK * arity;
-                let mut inputs = [0; INPUTS];
-                for (slot, word) in inputs.iter_mut().enumerate().take(arity) {
-                    *word = self.wires.gather(path, at + slot * count, count, states);
-                }
-                combine(lut.0, inputs.get(..arity).unwrap_or(&[]))
+                self.wires.decide(path, (at, count, arity), chain, states)
             }
             Work::Own { arity, wires_at } => {
                 let at = wires_at + block * BLOCK * arity;

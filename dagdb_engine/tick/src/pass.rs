@@ -1,6 +1,7 @@
 //! A full pass: every place from the first to the last.
 
 use alloc::{sync::Arc, vec::Vec};
+use core::ops::Range;
 
 use kernel_simd::lookup::Path;
 use spin::Mutex;
@@ -14,7 +15,7 @@ use crate::{
 
 /// Nodes between two questions whether to go on.
 const SLICE: usize = 1 << 20;
-/// Nodes from which on a segment is worth spreading over cores, and the least of a part.
+/// Half the nodes from which on a rank is worth spreading over cores.
 const SPREAD: usize = 1 << 14;
 
 /// Somebody said not to go on.
@@ -32,8 +33,9 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// Settles all nodes.
     pub fn settle(&self, states: &mut Arc<Vec<u64>>) -> Result<(), Cancelled> {
+        let mut levels = self.layout.segments.chunk_by(|a, b| a.rank == b.rank);
         if self.overlay.is_empty() {
-            return self.layout.segments.iter().try_for_each(|segment| self.segment(segment, states));
+            return levels.try_for_each(|level| self.level(level, states));
         }
         let mut singles = self.overlay.in_order().peekable();
         let mut single = |above: Option<u64>, states: &mut Arc<Vec<u64>>| {
@@ -45,12 +47,13 @@ impl Pass<'_> {
                 singles.next();
             }
         };
-        for segment in &self.layout.segments {
+        for level in levels {
+            let (Some(first), Some(last)) = (level.first(), level.last()) else { continue };
             // Of equal ranks nobody reads the other, so any order will do.
-            single(Some(segment.rank), states);
-            let overlaid = self.overlay.places(segment.first, segment.first + segment.len);
+            single(Some(first.rank), states);
+            let overlaid = self.overlay.places(first.first, last.first + last.len);
             let kept: Vec<(u32, bool)> = overlaid.map(|p| (p, bits::get(states, p))).collect();
-            self.segment(segment, states)?;
+            self.level(level, states)?;
             for (place, value) in kept {
                 let states = Arc::make_mut(states);
                 bits::set(states, place, value);
@@ -68,48 +71,67 @@ impl Pass<'_> {
         }
     }
 
-    fn segment(&self, segment: &Segment, states: &mut Arc<Vec<u64>>) -> Result<(), Cancelled> {
-        if segment.work == Work::Hold {
-            return Ok(());
-        }
-        let blocks = segment.blocks();
-        let spread = segment.len as usize >= 2 * SPREAD
-            && self.executor.workers() > 1
-            && !matches!(segment.work, Work::Constant { .. });
-        let mut from = 0;
-        while from < blocks {
-            let to = blocks.min(from + SLICE / BLOCK);
-            if spread {
-                self.spread(segment, from, to, states);
-            } else {
+    /// The segments of one rank. None of them reads another, so they are one piece of work: many small ones are spread like
+    /// one large one.
+    fn level(&self, level: &[Segment], states: &mut Arc<Vec<u64>>) -> Result<(), Cancelled> {
+        let nodes: usize = level.iter().filter(|s| s.reads()).map(|s| s.len as usize).sum();
+        let spread = nodes >= 2 * SPREAD && self.executor.workers() > 1;
+        let mut since = 0;
+        for segment in level.iter().filter(|s| s.work != Work::Hold && !(spread && s.reads())) {
+            let mut from = 0;
+            while from < segment.blocks() {
+                let to = segment.blocks().min(from + SLICE / BLOCK);
                 let states = Arc::make_mut(states);
                 for block in from..to {
                     let word = self.layout.block(segment, block, self.path, states);
                     put_block(states, segment, block, word);
                 }
+                since += (to - from) * BLOCK;
+                from = to;
+                if since > SPREAD {
+                    self.ask()?;
+                    since = 0;
+                }
             }
-            from = to;
-            if segment.len as usize > SPREAD && !(self.go_on)() {
-                return Err(Cancelled);
+        }
+        if spread {
+            let blocks: usize = level.iter().filter(|s| s.reads()).map(Segment::blocks).sum();
+            let mut from = 0;
+            while from < blocks {
+                let to = blocks.min(from + self.executor.workers() * SLICE / BLOCK);
+                self.spread(level, from, to, states);
+                from = to;
+                self.ask()?;
             }
         }
         Ok(())
     }
 
-    /// Blocks `from..to` of a segment, in parts. Parts read the states and give words back, so that nothing is shared that
-    /// changes.
-    fn spread(&self, segment: &Segment, from: usize, to: usize, states: &mut Arc<Vec<u64>>) {
-        let per_part = (to - from).div_ceil(self.executor.workers() * 4).max(SPREAD / BLOCK / 4);
+    fn ask(&self) -> Result<(), Cancelled> {
+        if (self.go_on)() { Ok(()) } else { Err(Cancelled) }
+    }
+
+    /// Blocks `from..to` of a level's segments with wires, in parts. Parts read the states and give words back, so that
+    /// nothing is shared that changes.
+    fn spread(&self, level: &[Segment], from: usize, to: usize, states: &mut Arc<Vec<u64>>) {
+        let per_part = (to - from).div_ceil(self.executor.workers() * 8).max(SPREAD / BLOCK / 8);
         let parts = (to - from).div_ceil(per_part);
         let results: Arc<Vec<Mutex<Vec<u64>>>> = Arc::new((0..parts).map(|_| Mutex::default()).collect());
         let job = {
             let (layout, states, results) =
                 (Arc::clone(self.layout), Arc::clone(states), Arc::clone(&results));
-            let (segment, path) = (*segment, self.path);
+            let path = self.path;
+            let begins = level.first().map_or(0, |s| s.first);
+            let segments = layout.segments.partition_point(|s| s.first < begins);
+            let segments = segments..segments + level.len();
             move |part: usize| {
                 let first = from + part * per_part;
                 let last = to.min(first + per_part);
-                let words = (first..last).map(|block| layout.block(&segment, block, path, &states)).collect();
+                let mut words = Vec::with_capacity(last - first);
+                let level = layout.segments.get(segments.clone()).unwrap_or(&[]);
+                for_each_run(level, first, last, |segment, run| {
+                    words.extend(run.map(|block| layout.block(segment, block, path, &states)));
+                });
                 if let Some(result) = results.get(part) {
                     *result.lock() = words;
                 }
@@ -118,10 +140,27 @@ impl Pass<'_> {
         self.executor.run(parts, Arc::new(job));
         let states = Arc::make_mut(states);
         for (part, result) in results.iter().enumerate() {
-            for (i, &word) in result.lock().iter().enumerate() {
-                put_block(states, segment, from + part * per_part + i, word);
-            }
+            let (first, words) = (from + part * per_part, result.lock());
+            let mut words = words.iter();
+            for_each_run(level, first, to.min(first + per_part), |segment, run| {
+                for (block, &word) in run.zip(&mut words) {
+                    put_block(states, segment, block, word);
+                }
+            });
         }
+    }
+}
+
+/// Calls for each segment with wires that the blocks `from..to` of all such segments, counted through, belong to, with those
+/// of its own blocks.
+fn for_each_run(level: &[Segment], from: usize, to: usize, mut then: impl FnMut(&Segment, Range<usize>)) {
+    let mut before = 0;
+    for segment in level.iter().filter(|s| s.reads()) {
+        let after = before + segment.blocks();
+        if after > from && before < to {
+            then(segment, from.max(before) - before..to.min(after) - before);
+        }
+        before = after;
     }
 }
 

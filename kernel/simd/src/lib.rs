@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod chain;
 pub mod crc32c;
 pub mod emulation;
 pub mod lookup;

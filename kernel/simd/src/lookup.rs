@@ -2,8 +2,9 @@
 //!
 //! The state of a graph is a slice of words, one bit a node. [`Wires`] holds the bits' places that nodes read; it remembers
 //! a bound of them, so that one comparison before a block of 64 nodes replaces one before every bit. Two kernels:
-//! [`Wires::gather`] collects the bits of one input of up to 64 nodes into a word, for nodes that share a table, which
-//! [`combine`] then applies to all 64 at once; [`Wires::look_up`] makes each node's index and looks its own table up.
+//! [`Wires::decide`] collects the bits of one input after the other of up to 64 nodes that share a table into words, to which
+//! the table is applied for all 64 at once; inputs are asked only as long as nodes are undecided. [`Wires::look_up`] makes each
+//! node's index and looks its own table up.
 //!
 //! [`combine_wide`] does what [`combine`] does for 512 bits: there, they are one node in 512 scenarios.
 
@@ -11,8 +12,13 @@ use alloc::vec::Vec;
 #[cfg(target_arch = "x86_64")]
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::chain::Chain;
+
 /// The most inputs of a node.
 pub const INPUTS: usize = 6;
+
+/// So few of 64 nodes are asked one by one.
+const FEW: u32 = 28;
 
 /// Instruction sets that the kernels are written for. Results are the same with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,23 +200,30 @@ impl Wires {
         self.places.get(at..at.checked_add(count)?)
     }
 
-    /// Bit `j` of the result is the bit of `bits` at place `at + j`, for `j < count <= 64`. Zero if any of them does not exist.
+    /// `count <= 64` nodes of `arity <= 6` inputs and one table: the places of input `d` are at `at + d * count`. Bit `j` of
+    /// the result is the table at the index that node `j`'s inputs make. Zero if a place does not exist.
     #[inline]
-    pub fn gather(&self, path: Path, at: usize, count: usize, bits: &[u64]) -> u64 {
-        let count = count.min(64);
-        let Some(places) = self.checked(at, count, bits) else { return 0 };
+    pub fn decide(
+        &self,
+        path: Path,
+        (at, count, arity): (usize, usize, usize),
+        chain: &Chain,
+        bits: &[u64],
+    ) -> u64 {
+        let (count, arity) = (count.min(64), arity.min(INPUTS));
+        let Some(places) = self.checked(at, count * arity, bits) else { return 0 };
+        let all = if count == 64 { !0 } else { (1 << count) - 1 };
         #[cfg(target_arch = "x86_64")]
         if path.or_less() >= Path::Avx2 {
             // SAFETY: 1. the processor has AVX2 and BMI2 (`or_less`); 2. `checked` has seen that every place, being
             // below `bound`, has a bit in `bits`.
-            return unsafe { x86::gather(places, bits) };
+            return unsafe { x86::decide(places, count, all, chain, bits) };
         }
         let _ = path;
-        let mut word = 0;
-        for (j, &p) in places.iter().enumerate() {
-            word |= bit(bits, p) << j;
-        }
-        word
+        chain.apply(all, |slot, open| {
+            let places = places.get(slot * count..).and_then(|p| p.get(..count)).unwrap_or(&[]);
+            each_bit(open, |j| places.get(j).map_or(0, |&p| bit(bits, p)))
+        })
     }
 
     /// `count <= 64` nodes of `arity <= 6` inputs: the places of input `d` are at `at + d * count`. Bit `j` of the result is
@@ -228,7 +241,7 @@ impl Wires {
         let Some(places) = self.checked(at, count * arity, bits) else { return 0 };
         #[cfg(target_arch = "x86_64")]
         if path.or_less() >= Path::Avx2 {
-            // SAFETY: as in `gather`, and `places` has `count * arity` of them.
+            // SAFETY: as in `decide`, and `places` has `count * arity` of them.
             return unsafe { x86::look_up(places, count, arity, tables, first, bits) };
         }
         let _ = path;
@@ -247,6 +260,18 @@ impl Wires {
 #[inline(always)]
 fn bit(bits: &[u64], place: u32) -> u64 {
     bits.get(place as usize >> 6).map_or(0, |w| w >> (place & 63) & 1)
+}
+
+/// A word of the bits that `of` gives for those that are set in `open`.
+#[inline(always)]
+fn each_bit(mut open: u64, of: impl Fn(usize) -> u64) -> u64 {
+    let mut word = 0;
+    while open != 0 {
+        let j = open.trailing_zeros();
+        open &= open - 1;
+        word |= of(j as usize) << j;
+    }
+    word
 }
 
 /// Bits of a wide word.
@@ -335,12 +360,30 @@ mod x86 {
         _mm256_movemask_ps, _mm256_set1_epi32, _mm256_sllv_epi32, _mm256_srli_epi32,
     };
 
-    use super::{INPUTS, Tables, Wide, apply};
+    use super::{Chain, FEW, INPUTS, Tables, Wide, apply, each_bit};
 
     /// # Safety
     /// The processor must have AVX2 and BMI2; each place must have a bit in `bits`.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub unsafe fn gather(places: &[u32], bits: &[u64]) -> u64 {
+    pub unsafe fn decide(places: &[u32], count: usize, all: u64, chain: &Chain, bits: &[u64]) -> u64 {
+        chain.apply(all, |slot, open| {
+            let places = places.get(slot * count..).and_then(|p| p.get(..count)).unwrap_or(&[]);
+            if open.count_ones() <= FEW {
+                // SAFETY: the caller vouches for every place.
+                return each_bit(open, |j| places.get(j).map_or(0, |&p| unsafe { bit(bits, p) }));
+            }
+            // SAFETY: what it needs is what this function's caller vouches for.
+            unsafe { gather(places, bits) }
+        })
+    }
+
+    /// Bit `j` of the result is the bit of `bits` at place `j`, for at most 64 places.
+    ///
+    /// # Safety
+    /// The processor must have AVX2 and BMI2; each place must have a bit in `bits`.
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    unsafe fn gather(places: &[u32], bits: &[u64]) -> u64 {
         let mut word = 0;
         let mut chunks = places.chunks_exact(8);
         for (chunk, eight) in (&mut chunks).enumerate() {
@@ -470,11 +513,12 @@ mod tests {
     #[test]
     fn what_is_not_there_reads_as_zero() {
         let wires = Wires::new(vec![0, 5, 64]).unwrap();
+        let copy = Chain::new(2, 1);
         for path in Path::ALL {
-            assert_eq!(wires.gather(path, 0, 3, &[!0, !0]), 7);
-            assert_eq!(wires.gather(path, 0, 3, &[!0]), 0, "a place has no bit");
-            assert_eq!(wires.gather(path, 1, 3, &[!0, !0]), 0, "there are three places only");
-            assert_eq!(wires.gather(path, usize::MAX, 3, &[!0, !0]), 0);
+            assert_eq!(wires.decide(path, (0, 3, 1), &copy, &[!0, !0]), 7);
+            assert_eq!(wires.decide(path, (0, 3, 1), &copy, &[!0]), 0, "a place has no bit");
+            assert_eq!(wires.decide(path, (1, 3, 1), &copy, &[!0, !0]), 0, "there are three places only");
+            assert_eq!(wires.decide(path, (usize::MAX, 3, 1), &copy, &[!0, !0]), 0);
         }
         assert!(Wires::new(vec![u32::MAX]).is_none());
     }
@@ -499,14 +543,15 @@ mod tests {
                 let byte = wires.look_up(path, (0, count, arity), &Tables::Bytes(&bytes, &few), 0, &bits);
                 let word = wires.look_up(path, (0, count, arity), &Tables::Words(&words, &tables), 0, &bits);
                 prop_assert_eq!(byte, word);
-                let gathered: Vec<u64> = (0..arity).map(|d| wires.gather(path, d * count, count, &bits)).collect();
-                let same = combine(tables[0], &gathered);
+                // One with decisions, one without, as a rule.
+                let same = [!1, tables[0]].map(|t| wires.decide(path, (0, count, arity), &Chain::new(t, arity), &bits));
                 for j in 0..64 {
                     let inputs: Vec<bool> =
                         (0..arity).map(|d| j < count && get(&bits, places[d * count + j] as usize)).collect();
                     prop_assert_eq!(own >> j & 1 == 1, j < count && oracle(tables[j], &inputs));
                     prop_assert_eq!(byte >> j & 1 == 1, j < count && oracle(tables[63 - j], &inputs));
-                    prop_assert_eq!(same >> j & 1 == 1, oracle(tables[0], &inputs));
+                    prop_assert_eq!(same[0] >> j & 1 == 1, j < count && oracle(!1, &inputs));
+                    prop_assert_eq!(same[1] >> j & 1 == 1, j < count && oracle(tables[0], &inputs));
                 }
             }
         }
