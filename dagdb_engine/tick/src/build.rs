@@ -7,7 +7,7 @@ use kernel_simd::{chain::Chain, lookup::Wires};
 
 use crate::{
     bits,
-    layout::{BLOCK, Layout, Segment, Work},
+    layout::{BLOCK, Finder, Layout, Segment, Work},
     tables::Tables,
 };
 
@@ -298,6 +298,7 @@ impl Builder {
                 *place = index as u32 + 1;
             }
         }
+        self.layout.finder = Finder::new(&self.layout.segments);
         let place = |id: u32| places.get(id as usize).copied().unwrap_or(0);
         let mut wires = Vec::with_capacity(self.wires);
         let mut constants = vec![0; bits::words(self.constants)];

@@ -61,6 +61,13 @@ impl Readers {
         lookup::prefetch(&self.begins, place as usize);
     }
 
+    /// Asks for the first of a place's readers.
+    pub fn prefetch_list(&self, place: u32) {
+        if let Some(&begin) = self.begins.get(place as usize) {
+            lookup::prefetch(&self.readers, begin as usize);
+        }
+    }
+
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         (self.begins.capacity() + self.readers.capacity()) * 4
@@ -131,22 +138,25 @@ impl PlaceSet {
         }
     }
 
-    /// Adds a place.
+    /// Adds a place; says whether it is new.
     #[inline]
-    pub fn insert(&mut self, place: u32) {
+    pub fn insert(&mut self, place: u32) -> bool {
         let mut at = place as usize;
+        let mut new = false;
         for (n, level) in self.levels.iter_mut().enumerate() {
-            let Some(word) = level.get_mut(at >> 6) else { return };
+            let Some(word) = level.get_mut(at >> 6) else { break };
             let was = *word;
             *word |= 1 << (at & 63);
             if n == 0 {
-                self.len += usize::from(was != *word);
+                new = was != *word;
+                self.len += usize::from(new);
             }
             if was != 0 {
-                return;
+                break;
             }
             at >>= 6;
         }
+        new
     }
 
     /// How many there are.
@@ -157,6 +167,12 @@ impl PlaceSet {
     /// Takes the lowest place.
     #[inline]
     pub fn pop(&mut self) -> Option<u32> {
+        self.pop_below(u32::MAX)
+    }
+
+    /// Takes the lowest place if it is below `end`.
+    #[inline]
+    pub fn pop_below(&mut self, end: u32) -> Option<u32> {
         let mut at = 0;
         for level in self.levels.iter().rev() {
             let word = *level.get(at)?;
@@ -166,6 +182,9 @@ impl PlaceSet {
             at = at << 6 | word.trailing_zeros() as usize;
         }
         let place = at as u32;
+        if place >= end {
+            return None;
+        }
         self.len -= 1;
         for level in &mut self.levels {
             let word = level.get_mut(at >> 6)?;
@@ -206,7 +225,9 @@ impl Queue {
     pub fn insert(&mut self, place: u32, rank: impl FnOnce() -> u64) {
         match self {
             Self::All => {}
-            Self::Places(set) => set.insert(place),
+            Self::Places(set) => {
+                set.insert(place);
+            }
             Self::Ranks(set) => {
                 set.insert((Reverse(rank()), place));
             }

@@ -62,6 +62,8 @@ impl Segment {
 pub struct Layout {
     /// By place, so by falling rank.
     pub segments: Vec<Segment>,
+    /// Which segment a place is in.
+    pub finder: Finder,
     /// The places that nodes read.
     pub wires: Wires,
     /// By place.
@@ -81,9 +83,14 @@ pub struct Layout {
 impl Layout {
     /// The segment that a place is in.
     pub fn segment_of(&self, place: u32) -> Option<&Segment> {
-        let after = self.segments.partition_point(|s| s.first <= place);
-        let segment = self.segments.get(after.checked_sub(1)?)?;
+        let segment = self.segments.get(self.finder.find(&self.segments, place)?)?;
         (place - segment.first < segment.len).then_some(segment)
+    }
+
+    /// The first place behind those of a rank.
+    pub fn end_of(&self, rank: u64) -> u32 {
+        let after = self.segments.partition_point(|s| s.rank >= rank);
+        self.segments.get(after).map_or(u32::MAX, |s| s.first)
     }
 
     /// The places that the node at `place` reads, by slot; 0 for none.
@@ -166,12 +173,46 @@ impl Layout {
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         self.segments.capacity() * size_of::<Segment>()
+            + self.finder.starts.capacity() * 4
             + self.wires.memory()
             + self.tables.memory()
             + self.constants.capacity() * 8
             + (self.ids.capacity() + self.places.capacity()) * 4
             + self.kinds.capacity()
             + self.backs.capacity() * 8
+    }
+}
+
+/// Where to begin to look for the segment of a place: places are cut into cells, a few times as many as there are segments.
+#[derive(Clone, Debug, Default)]
+pub struct Finder {
+    /// A cell has `1 << shift` places.
+    shift: u32,
+    /// By cell, how many segments begin at or before its first place; and how many there are.
+    starts: Vec<u32>,
+}
+
+impl Finder {
+    /// Of these segments, which cover the places from 1 on.
+    pub fn new(segments: &[Segment]) -> Self {
+        let places = segments.last().map_or(0, |s| s.first + s.len);
+        let mut shift = 0;
+        while places >> shift > 4 * segments.len() as u32 + 64 {
+            shift += 1;
+        }
+        let begun = |place: u64| segments.partition_point(|s| u64::from(s.first) <= place) as u32;
+        let starts = (0..=u64::from(places >> shift) + 1).map(|cell| begun(cell << shift)).collect();
+        Self { shift, starts }
+    }
+
+    /// The last segment that begins at or before a place.
+    #[inline]
+    fn find(&self, segments: &[Segment], place: u32) -> Option<usize> {
+        let cell = (place >> self.shift) as usize;
+        let (&from, &to) = (self.starts.get(cell)?, self.starts.get(cell + 1)?);
+        let within = segments.get(from as usize..to as usize)?;
+        let more = if within.is_empty() { 0 } else { within.partition_point(|s| s.first <= place) };
+        (from as usize + more).checked_sub(1)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     layout::{Layout, Row, Segment, Work, index_of},
     overlay::Overlay,
     pass::Pass,
+    sweep::{Cone, Sweep},
 };
 
 /// Why ticks ended early. Those done before stay done; the one in progress left no trace.
@@ -331,7 +332,8 @@ impl Network {
         }
     }
 
-    /// Nodes beyond which evaluating everything in order is faster: one of a cone costs about a hundred of a full pass.
+    /// Nodes beyond which a cone is left for a full pass. One of them costs dozens of a full pass: so what was done in vain is a
+    /// small part of what follows.
     fn cone_limit(&self) -> u64 {
         self.node_count() as u64 / 256 + 64
     }
@@ -533,7 +535,10 @@ impl Network {
         let settled = match outcome {
             Cone::Settled => true,
             Cone::Cancelled => false,
-            Cone::TooLarge => self.full(executor, go_on, done),
+            Cone::TooLarge => {
+                self.queue = Queue::All;
+                self.full(executor, go_on, done)
+            }
         };
         if !settled {
             self.queue = Queue::All;
@@ -577,18 +582,38 @@ impl Network {
 
     fn cone(&mut self, go_on: &dyn Fn() -> bool, undo: &mut Vec<(u32, u8)>, done: &mut Ticked) -> Cone {
         let limit = self.cone_limit();
-        let mut evaluated = 0u64;
-        let outcome = loop {
+        let mut evaluated = 0;
+        // A cone is several times what it begins with.
+        let outcome = if self.queue.len() as u64 > limit / 4 {
+            Cone::TooLarge
+        } else if let (Queue::Places(queue), Some(readers)) = (&mut self.queue, &self.readers) {
+            let (states, codes) = (Arc::make_mut(&mut self.states), &mut self.codes);
+            let mut sweep = Sweep { layout: &self.layout, readers, queue, states, codes, limit };
+            sweep.run(go_on, undo, &mut evaluated)
+        } else {
+            self.cone_with_overlay(go_on, undo, &mut evaluated)
+        };
+        done.evaluated += evaluated;
+        outcome
+    }
+
+    fn cone_with_overlay(
+        &mut self,
+        go_on: &dyn Fn() -> bool,
+        undo: &mut Vec<(u32, u8)>,
+        evaluated: &mut u64,
+    ) -> Cone {
+        let limit = self.cone_limit();
+        loop {
             let Some(place) = self.queue.pop() else {
-                break if matches!(self.queue, Queue::All) { Cone::TooLarge } else { Cone::Settled };
+                return if matches!(self.queue, Queue::All) { Cone::TooLarge } else { Cone::Settled };
             };
-            evaluated += 1;
-            if evaluated > limit {
-                self.queue = Queue::All;
-                break Cone::TooLarge;
+            *evaluated += 1;
+            if *evaluated > limit {
+                return Cone::TooLarge;
             }
             if evaluated.is_multiple_of(4096) && !go_on() {
-                break Cone::Cancelled;
+                return Cone::Cancelled;
             }
             let value = match self.overlay.row(place) {
                 Some(row) if row.back != 0 => continue,
@@ -603,9 +628,7 @@ impl Network {
                 undo.push((place, old));
                 self.set_truth_at(place, u8::from(value));
             }
-        };
-        done.evaluated += evaluated;
-        outcome
+        }
     }
 
     /// Registers and what feeds them, in places.
@@ -652,14 +675,6 @@ impl Network {
         }
         Ok(graph)
     }
-}
-
-/// How evaluating a cone ended.
-enum Cone {
-    Settled,
-    Cancelled,
-    /// It was left.
-    TooLarge,
 }
 
 impl View for Network {

@@ -385,25 +385,41 @@ mod x86 {
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     unsafe fn gather(places: &[u32], bits: &[u64]) -> u64 {
         let mut word = 0;
-        let mut chunks = places.chunks_exact(8);
-        for (chunk, eight) in (&mut chunks).enumerate() {
-            // SAFETY: a chunk has eight places of 32 bits, and loads need no alignment.
-            let places = unsafe { _mm256_loadu_si256(eight.as_ptr().cast::<__m256i>()) };
-            // SAFETY: the caller vouches for every place's bit, so for the half word around it (x86 is little-endian: bit
-            // `p` of the words is bit `p % 32` of half word `p / 32`), whose number is below 2^27, so not negative.
-            let halves =
-                unsafe { _mm256_i32gather_epi32::<4>(bits.as_ptr().cast(), _mm256_srli_epi32::<5>(places)) };
-            // The bit moves to where signs are, which are collected.
-            let left = _mm256_andnot_si256(places, _mm256_set1_epi32(31));
-            let signs = _mm256_castsi256_ps(_mm256_sllv_epi32(halves, left));
-            word |= u64::from(_mm256_movemask_ps(signs) as u32) << (8 * chunk);
+        let (eights, rest) = places.as_chunks::<8>();
+        for (chunk, eight) in eights.iter().enumerate() {
+            // SAFETY: the caller vouches for every place.
+            word |= unsafe { gather_eight(eight, bits) } << (8 * chunk);
         }
-        let rest = chunks.remainder();
-        for (j, &place) in (places.len() - rest.len()..).zip(rest) {
+        if rest.is_empty() {
+            return word;
+        }
+        // The last eight once more, some of them twice.
+        if let Some((before, eight)) = places.split_last_chunk::<8>() {
+            // SAFETY: the caller vouches for every place.
+            return word | unsafe { gather_eight(eight, bits) } << before.len();
+        }
+        for (j, &place) in places.iter().enumerate() {
             // SAFETY: the caller vouches for every place.
             word |= unsafe { bit(bits, place) } << j;
         }
         word
+    }
+
+    /// # Safety
+    /// As [`gather`].
+    #[inline]
+    #[target_feature(enable = "avx2,bmi1,bmi2")]
+    unsafe fn gather_eight(eight: &[u32; 8], bits: &[u64]) -> u64 {
+        // SAFETY: there are eight places of 32 bits, and loads need no alignment.
+        let places = unsafe { _mm256_loadu_si256(eight.as_ptr().cast::<__m256i>()) };
+        // SAFETY: the caller vouches for every place's bit, so for the half word around it (x86 is little-endian: bit
+        // `p` of the words is bit `p % 32` of half word `p / 32`), whose number is below 2^27, so not negative.
+        let halves =
+            unsafe { _mm256_i32gather_epi32::<4>(bits.as_ptr().cast(), _mm256_srli_epi32::<5>(places)) };
+        // The bit moves to where signs are, which are collected.
+        let left = _mm256_andnot_si256(places, _mm256_set1_epi32(31));
+        let signs = _mm256_castsi256_ps(_mm256_sllv_epi32(halves, left));
+        u64::from(_mm256_movemask_ps(signs) as u32)
     }
 
     /// # Safety
