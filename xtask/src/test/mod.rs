@@ -5,6 +5,7 @@ mod conformance;
 mod guest;
 mod many;
 mod power;
+mod report;
 
 use std::time::Instant;
 
@@ -23,6 +24,12 @@ pub struct TestArguments {
     /// Prints the suites' names and stops
     #[arg(long)]
     list: bool,
+    /// Shows everything that the suites print, instead of keeping it in files
+    #[arg(long)]
+    verbose: bool,
+    /// Runs one suite, in this process: how each is run
+    #[arg(long, hide = true, value_name = "NAME")]
+    suite: Option<String>,
 }
 
 /// A named group of tests.
@@ -59,6 +66,10 @@ const SUITES: [Suite; 14] = [
 
 /// `cargo xtask test`.
 pub fn run(arguments: &TestArguments) -> Result<()> {
+    if let Some(name) = &arguments.suite {
+        let suite = SUITES.iter().find(|s| s.name == name);
+        return suite.map_or_else(|| Err(Error::Usage(format!("no suite is named \"{name}\""))), |s| (s.run)());
+    }
     let filter = arguments.filter.as_deref().unwrap_or_default();
     let chosen: Vec<&Suite> = SUITES.iter().filter(|s| s.name.contains(filter)).collect();
     if arguments.list {
@@ -75,24 +86,24 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
         )));
     }
     let mut failed = Vec::new();
-    let mut lines = Vec::new();
     for suite in &chosen {
-        println!("\n=== {}: {}", suite.name, suite.about);
+        println!("{:<12} {}", suite.name, suite.about);
         let start = Instant::now();
-        let outcome = (suite.run)();
-        let seconds = start.elapsed().as_secs_f64();
-        let word = if outcome.is_ok() { "passed" } else { "FAILED" };
-        if let Err(e) = outcome {
-            println!("--- {} failed: {e}", suite.name);
-            failed.push(format!("{}: {e}", suite.name));
+        let outcome = report::run(suite.name, arguments.verbose)?;
+        println!("{:<12} {} in {:.1} s", "", outcome.word(), start.elapsed().as_secs_f64());
+        if let report::Outcome::Failed { log, end } = outcome {
+            failed.push((suite.name, log, end));
         }
-        lines.push(format!("{:<12} {word} in {seconds:.1} s", suite.name));
-        println!("--- {} {word}", suite.name);
     }
-    println!("\n{}", lines.join("\n"));
     println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
-    // The reasons again, where the eye looks first after a long run.
-    if failed.is_empty() { Ok(()) } else { Err(Error::Failed(format!("failed: {}", failed.join("\n")))) }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    for (name, log, end) in &failed {
+        println!("\n=== {name} failed; the end of {}:\n{end}", log.display());
+    }
+    let names: Vec<_> = failed.iter().map(|(name, ..)| *name).collect();
+    Err(Error::Failed(format!("failed: {}", names.join(", "))))
 }
 
 /// Fails with `message` unless `condition` holds.
@@ -101,7 +112,7 @@ fn check(condition: bool, message: impl FnOnce() -> String) -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    tools::run(tools::cargo().args(["test", "--workspace", "--quiet"]))?;
+    tools::run(tools::cargo().args(["test", "--workspace", "--quiet", "--no-fail-fast"]))?;
     // The lock-free parts, under every interleaving.
     let mut command = tools::cargo();
     command.args(["test", "--package", "loom_tests", "--release", "--quiet", "--target-dir"]);
