@@ -20,6 +20,8 @@ pub enum Bug {
     LostRedo,
     /// A commit is acknowledged before its record is written.
     AckBeforeFlush,
+    /// Rows are shown that rest on a commit which is not durable.
+    ShownBeforeDurable,
     /// Recovery takes transactions that were running for committed.
     ForgottenUndo,
     /// A checkpoint lets recovery begin at its end and not at its start.

@@ -235,7 +235,7 @@ impl<'a> Index<'a> {
                 }
                 Some((_, Liveness::InProgress(holder))) => {
                     drop(first);
-                    self.engine.transactions.wait_for(work.owner(), holder, work.wait_options())?;
+                    work.wait_for(holder)?;
                     continue;
                 }
                 Some((_, Liveness::Dead)) => IndexInsert::Done,
@@ -287,7 +287,7 @@ impl<'a> Index<'a> {
             let mut i = node.lower_bound(compared.key, Tid::MIN);
             while i < n && compared.is_in(node.key(i)) {
                 for other in node.item(i).tids().filter(|t| *t != tid) {
-                    match heap.liveness(other, |x| work.is_own(x))? {
+                    match heap.liveness(work, other)? {
                         Liveness::Dead => {}
                         alive => return Ok((Some((other, alive)), false)),
                     }

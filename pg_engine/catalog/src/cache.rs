@@ -134,7 +134,9 @@ impl Catalog {
     /// Commits; if the transaction changed catalogs, the cache is emptied.
     pub fn commit(&self, txn: Txn) -> Result<()> {
         if !txn.changed_catalogs() {
-            return txn.into_storage().commit().map_err(storage_error);
+            let mut txn = txn.into_storage();
+            txn.let_others_go_on();
+            return txn.commit().map_err(storage_error);
         }
         self.changing.fetch_add(1, Ordering::AcqRel);
         let result = txn.into_storage().commit().map_err(storage_error);

@@ -289,7 +289,7 @@ impl<'a> Heap<'a> {
             if header.cmin >= work.command() && header.xmax == Xid::NONE && change {
                 return Verdict::Outcome(RowOutcome::SelfModified);
             }
-        } else if self.engine.transactions.outcome(header.xmin) != Outcome::Committed {
+        } else if work.outcome(header.xmin) != Outcome::Committed {
             return Verdict::Outcome(RowOutcome::ConcurrentlyDeleted);
         }
         if !header.xmax.is_some() {
@@ -308,7 +308,7 @@ impl<'a> Heap<'a> {
                 (false, _) => Verdict::Outcome(SelfModified),
             };
         }
-        match self.engine.transactions.outcome(header.xmax) {
+        match work.outcome(header.xmax) {
             Outcome::InProgress if held.excludes(mode) => Verdict::Wait(header.xmax),
             Outcome::InProgress | Outcome::Aborted => Verdict::Free,
             Outcome::Committed if header.has(LOCK_ONLY) => Verdict::Free,
@@ -349,7 +349,7 @@ impl<'a> Heap<'a> {
         match (policy, holder) {
             (WaitPolicy::Error, _) => return Err(StorageError::LockNotAvailable),
             (WaitPolicy::Skip, _) => return Ok(Some(RowOutcome::WouldBlock)),
-            (WaitPolicy::Block, Some(xid)) => transactions.wait_for(work.owner(), xid, options)?,
+            (WaitPolicy::Block, Some(xid)) => work.wait_for(xid)?,
             (WaitPolicy::Block, None) => {
                 transactions.wait_for_row(work.owner(), &self.key(tid, header), mode, options)?;
             }

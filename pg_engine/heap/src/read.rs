@@ -1,7 +1,7 @@
 //! Reading rows.
 
 use pg_page::{FLAG_ALL_VISIBLE, Page, Tid, Xid, slotted, slotted::Slot};
-use pg_transaction::{Outcome, Snapshot};
+use pg_transaction::{Outcome, Snapshot, Work};
 
 use crate::{
     heap::{Heap, Result},
@@ -218,26 +218,29 @@ impl Heap<'_> {
     }
 
     /// State of the row behind an index entry, for unique checks.
-    pub fn liveness(&self, tid: Tid, own: impl Fn(pg_page::Xid) -> bool) -> Result<Liveness> {
+    pub fn liveness(&self, work: &Work, tid: Tid) -> Result<Liveness> {
         if tid.block >= self.rel.blocks() {
             return Ok(Liveness::Dead);
         }
         let page = self.engine.pool.read(self.rel, tid.block)?;
         let slot = tuple::resolve(&page, tid.slot);
         let Some((_, mut header, _)) = tuple::at(&page, slot) else { return Ok(Liveness::Dead) };
-        let transactions = &self.engine.transactions;
         for _ in 0..slotted::MAX_SLOTS {
-            match transactions.outcome(header.xmin) {
+            match work.outcome(header.xmin) {
                 Outcome::Aborted => return Ok(Liveness::Dead),
-                Outcome::InProgress if !own(header.xmin) => return Ok(Liveness::InProgress(header.xmin)),
+                Outcome::InProgress if !work.is_own(header.xmin) => {
+                    return Ok(Liveness::InProgress(header.xmin));
+                }
                 Outcome::InProgress | Outcome::Committed => {}
             }
             if !header.is_doomed() {
                 return Ok(Liveness::Live);
             }
-            match transactions.outcome(header.xmax) {
+            match work.outcome(header.xmax) {
                 Outcome::Aborted => return Ok(Liveness::Live),
-                Outcome::InProgress if !own(header.xmax) => return Ok(Liveness::InProgress(header.xmax)),
+                Outcome::InProgress if !work.is_own(header.xmax) => {
+                    return Ok(Liveness::InProgress(header.xmax));
+                }
                 Outcome::InProgress | Outcome::Committed => {}
             }
             match tuple::next_in_chain(&page, &header) {

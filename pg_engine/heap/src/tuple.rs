@@ -114,7 +114,8 @@ impl Header {
             if self.cmin >= snapshot.command() {
                 return false;
             }
-        } else if !snapshot.data().ended(self.xmin) || transactions.outcome(self.xmin) != Outcome::Committed {
+        } else if !snapshot.data().ended(self.xmin) || transactions.outcome(self.xmin) == Outcome::Aborted {
+            // What the snapshot says has ended and did not abort has committed, or is logged and the snapshot takes that for it.
             return false;
         }
         if !self.is_doomed() {
@@ -123,7 +124,7 @@ impl Header {
         if snapshot.is_own(self.xmax) {
             return self.cmax >= snapshot.command();
         }
-        !snapshot.data().ended(self.xmax) || transactions.outcome(self.xmax) != Outcome::Committed
+        !snapshot.data().ended(self.xmax) || transactions.outcome(self.xmax) == Outcome::Aborted
     }
 
     /// Can no one see it any more?

@@ -8,7 +8,7 @@ use pg_types::{Oid, SqlType};
 use crate::{
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
-    physical::Physical,
+    physical::{Node, Physical},
 };
 
 pub use crate::utility::Utility;
@@ -139,6 +139,14 @@ pub struct Planned {
     pub cacheable: bool,
     /// No values of the parameters would make another plan a better one.
     pub suits_any_values: bool,
+}
+
+impl Planned {
+    /// Does it tell nothing but how many rows of a table it has changed?
+    pub fn counts_only(&self) -> bool {
+        self.columns.is_empty()
+            && matches!(self.root.node, Node::Insert(_) | Node::Update(_) | Node::Delete(_))
+    }
 }
 
 /// One column of a result set.

@@ -258,6 +258,9 @@ impl Session {
                 Some(cursor) if Arc::ptr_eq(cursor.planned(), &query.plan.planned) => cursor,
                 slot => slot.insert(Box::new(Cursor::new(&query.plan.planned)?)),
             };
+            if query.plan.planned.counts_only() {
+                txn.storage().set_counts_only();
+            }
             let cx = ExecContext::new(&engine, &self.env, txn, &query.params);
             cursor.open(&cx)?;
             query.open = true;

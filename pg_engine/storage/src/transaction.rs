@@ -6,7 +6,7 @@ use core::{
     time::Duration,
 };
 
-use pg_page::{CommandId, RelId, Xid};
+use pg_page::{CommandId, Lsn, RelId, Xid};
 use pg_transaction::{Isolation, LockInfo, LockMode, LockTag, Savepoint, SessionLocks, Snapshot, Work};
 use pg_volume::{
     RelationKind,
@@ -64,6 +64,7 @@ pub struct Transaction {
     storage: Arc<Storage>,
     pub(crate) work: Work,
     ended: bool,
+    others_go_on: bool,
 }
 
 impl Storage {
@@ -73,6 +74,7 @@ impl Storage {
             storage: self.clone(),
             work: Work::new(self.engine.transactions.clone(), isolation),
             ended: false,
+            others_go_on: false,
         }
     }
     /// By which name a transaction appears among the locks ([`Storage::locks`]).
@@ -161,7 +163,7 @@ impl Storage {
 impl Transaction {
     /// One whose work was prepared.
     pub(crate) fn of(storage: &Arc<Storage>, work: Work) -> Self {
-        Self { storage: storage.clone(), work, ended: false }
+        Self { storage: storage.clone(), work, ended: false, others_go_on: false }
     }
     /// Takes the work out, without ending it.
     pub(crate) fn into_work(mut self) -> Work {
@@ -172,11 +174,31 @@ impl Transaction {
     /// The snapshot for a statement that begins now (REPEATABLE READ: the first one, with this command's id).
     #[inline]
     pub fn snapshot(&mut self) -> Snapshot {
+        self.settle_unless_counting();
         self.work.snapshot()
     }
     /// A snapshot of this moment, whatever the isolation level: for integrity checks.
     pub fn latest_snapshot(&mut self) -> Snapshot {
+        self.settle_unless_counting();
         self.work.latest_snapshot()
+    }
+    /// The command that begins tells its client nothing but how many rows it changed. It need not wait until the commits of
+    /// those who changed the same rows before are durable: it is enough that they are logged, as its own commit comes after.
+    pub fn set_counts_only(&mut self) {
+        self.work.set_counts_only();
+    }
+    /// Whatever a command shows must last: it waits for what the transaction has seen so far.
+    #[inline]
+    fn settle_unless_counting(&self) {
+        if self.work.rests_on_logged() && !self.work.counts_only() {
+            self.settle();
+        }
+    }
+    #[cold]
+    fn settle(&self) {
+        let place = self.work.rests_on();
+        self.storage.wal.flush(Lsn(place));
+        self.work.settled(place);
     }
     /// Later snapshots see what was written up to now.
     pub fn next_command(&mut self) {
@@ -209,6 +231,7 @@ impl Transaction {
     /// Undoes the work of this level and the levels inside it (ROLLBACK TO SAVEPOINT). The level itself remains,
     /// empty. Locks taken since are released.
     pub fn rollback_to(&mut self, level: Savepoint) -> Result<()> {
+        self.settle_if_resting();
         for rel in self.work.rollback_to(level)? {
             self.storage.remove_relation(rel, true);
         }
@@ -217,6 +240,10 @@ impl Transaction {
     /// Commit does not wait for the log to be durable (synchronous_commit = off).
     pub fn set_async_commit(&mut self, on: bool) {
         self.work.async_commit = on;
+    }
+    /// Nothing but rows depends on its end: those who wait to change the same ones may go on once its commit is logged.
+    pub fn let_others_go_on(&mut self) {
+        self.others_go_on = true;
     }
     /// Declares that it writes nothing: a serializable one may then go unwatched. To be told before its first snapshot.
     pub fn set_read_only(&mut self, read_only: bool) {
@@ -239,6 +266,13 @@ impl Transaction {
         self.work.set_cancel_flag(flag);
     }
 
+    /// An error tells its client more than numbers.
+    fn settle_if_resting(&self) {
+        if self.work.rests_on_logged() {
+            self.settle();
+        }
+    }
+
     /// Rows count as added when the transaction ends: until then vacuum could do nothing for their pages.
     fn count_inserted(&self) {
         for (rel, added, _) in self.work.counts().iter().filter(|c| c.1 > 0) {
@@ -255,6 +289,7 @@ impl Transaction {
             self.work.check_serializable()?;
         }
         if self.work.own().is_empty() {
+            self.settle_if_resting();
             self.ended = true;
             self.work.end(true);
             return Ok(());
@@ -273,6 +308,13 @@ impl Transaction {
             drops: self.work.dropped(),
         };
         let created = self.work.created();
+        let awaited = !self.work.async_commit || !created.is_empty() || !record.drops.is_empty();
+        // Others may go on as soon as it is logged, unless more depends on its end than rows.
+        let early = awaited
+            && self.others_go_on
+            && created.is_empty()
+            && record.drops.is_empty()
+            && !self.work.serial().is_some();
         let body = record.encode();
         storage.wal.check_size(body.len(), "subtransactions")?;
         self.ended = true;
@@ -281,11 +323,16 @@ impl Transaction {
         let Ok(lsn) = storage.wal.append(KIND_COMMIT, first, &[&body], None) else {
             platform::power::fatal("a commit record was refused");
         };
-        // What it removes or makes is others' business at once; its place must not be used while a cut could bring it back.
-        if !self.work.async_commit || !created.is_empty() || !record.drops.is_empty() {
+        if early {
+            self.work.logged(lsn.0);
+        }
+        // What it removes or makes is others' business at once; its place must not be used while a cut could bring it back. And
+        // nobody may see its work before that which it rests on.
+        if awaited || self.work.rests_on_logged() {
             if !planted(Bug::AckBeforeFlush) {
                 storage.wal.flush(lsn);
             }
+            self.work.show_logged(lsn.0);
         } else {
             storage.wal.commits_unawaited(lsn);
         }
@@ -311,6 +358,7 @@ impl Transaction {
         if self.ended {
             return;
         }
+        self.settle_if_resting();
         self.ended = true;
         self.count_inserted();
         for (rel, added, deleted) in self.work.counts() {

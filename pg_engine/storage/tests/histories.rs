@@ -18,10 +18,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use pg_storage::*;
-use platform::{block::BlockDevice, memory_device::MemDevice, task};
+use platform::{
+    block::{BlockDevice, BlockError, Durability, Geometry, IoClass},
+    memory_device::MemDevice,
+    task,
+};
 
 const KEYS: u32 = 6;
 const WORKERS: u64 = 5;
@@ -33,6 +38,39 @@ impl Random {
     fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
+    }
+}
+
+/// A device that takes its time, so that commits wait in the log while others go on.
+struct Slow(MemDevice);
+
+impl BlockDevice for Slow {
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+    fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError> {
+        self.0.read(offset, buf, class)
+    }
+    fn write(
+        &self,
+        offset: u64,
+        data: &[u8],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
+        if durability == Durability::Fua {
+            task::sleep(Duration::from_micros(100));
+        }
+        self.0.write(offset, data, durability, class)
+    }
+    fn flush(&self) -> Result<(), BlockError> {
+        self.0.flush()
+    }
+    fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.0.discard(offset, len)
+    }
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.0.write_zeroes(offset, len)
     }
 }
 
@@ -82,6 +120,7 @@ fn append(
     key: u32,
     value: u32,
 ) -> Result<bool, StorageError> {
+    txn.set_counts_only();
     let snapshot = txn.snapshot();
     let (mut tid, mut list) = find(s, t, &snapshot, key)?;
     loop {
@@ -139,6 +178,9 @@ fn transaction(
         txn.abort();
         return Ok(seen);
     }
+    if r.below(8) > 0 {
+        txn.let_others_go_on();
+    }
     match txn.commit() {
         Ok(()) => Ok(Observed { committed: true, ..seen }),
         Err(e) => Err((seen, e)),
@@ -147,7 +189,7 @@ fn transaction(
 
 /// Runs transactions of one level against each other; gives what each saw and the lists at the end.
 fn history(level: Isolation, seed: u64) -> (Vec<Observed>, BTreeMap<u32, Vec<u32>>) {
-    let device: Arc<dyn BlockDevice> = Arc::new(MemDevice::new(32 << 20, 8192));
+    let device: Arc<dyn BlockDevice> = Arc::new(Slow(MemDevice::new(32 << 20, 8192)));
     Storage::format(&*device, &FormatOptions { wal_bytes: Some(8 << 20), ..Default::default() }).unwrap();
     let config =
         StorageConfig { buffer_pool_bytes: 4 << 20, background_tasks: false, ..StorageConfig::default() };

@@ -11,6 +11,18 @@
 //! one and the same `Arc`: taking one is a lock and a reference count. The list of those still referenced gives the
 //! **horizon**: what was deleted before it no one can see.
 //!
+//! # Commits that are logged but not durable
+//! A commit record's place in the log settles what comes after what; waiting for the device only makes it last. A transaction
+//! that waits to change a row may therefore go on once the other's record is in the log ([`Work::logged`]): its own record
+//! stands behind that one, and the log is read up to its first hole. Such a transaction *rests on* what is logged:
+//! - it takes what is logged for committed, and so do its later snapshots, or it would see a row both before and after;
+//! - everyone else's snapshots show a logged commit once it is durable, together with those logged before it
+//!   (`show_logged`), so every snapshot holds what its members rest on;
+//! - its client hears nothing from it but numbers of rows, until what it rests on is durable ([`Work::rests_on`]); only
+//!   commands of READ COMMITTED that answer with a number do it at all.
+//!
+//! Locks other than a row's xmax are kept until the commit is durable.
+//!
 //! # Waiting
 //! A row that is being changed names the changing transaction: waiting for it is [`TransactionManager::wait_for`]. Row locks that only
 //! lock are in a table of their own (`row_locks`), locks on objects and advisory locks in [`locks`]. All waits are edges of one graph; a wait that would close a cycle fails with `Deadlock` at
@@ -41,7 +53,7 @@ mod waits;
 mod work;
 
 pub use locks::{LockInfo, LockMode, LockTag, SessionLocks};
-pub use manager::{RecoveredState, TransactionManager};
+pub use manager::{Place, RecoveredState, TransactionManager};
 pub use outcomes::Outcome;
 pub use pg_page::{CommandId, Xid};
 pub use prepared::PreparedState;

@@ -25,7 +25,12 @@ struct RunningXid {
     owner: OwnerId,
     /// Its commit record may be in the log already.
     committing: bool,
+    /// Its commit record is in the log, and ends there.
+    logged: Option<Place>,
 }
+
+/// A position in the log, where a commit record ends. Only the order counts here.
+pub type Place = u64;
 
 struct Running {
     next: Xid,
@@ -34,6 +39,14 @@ struct Running {
     last_ended: Xid,
     /// The snapshot of now, until a transaction ends.
     current: Option<Arc<SnapshotData>>,
+    /// Ids of the list whose commits are logged.
+    logged: usize,
+    /// The last of those that are or were logged.
+    last_logged: Xid,
+    /// Where the last of the logged commits ends.
+    last_place: Place,
+    /// The snapshot of now that shows what is logged too, until a transaction ends or logs its commit.
+    current_logged: Option<Arc<SnapshotData>>,
     /// Those that may still be referenced, oldest first. Their xmin never falls.
     alive: VecDeque<Weak<SnapshotData>>,
 }
@@ -70,7 +83,8 @@ impl TransactionManager {
         let aborted = state.aborted.iter().chain(&state.running).copied();
         let mut prepared = state.prepared.clone();
         prepared.sort_unstable();
-        let of_no_one = |xid: Xid| RunningXid { xid, owner: OwnerId::default(), committing: false };
+        let of_no_one =
+            |xid: Xid| RunningXid { xid, owner: OwnerId::default(), committing: false, logged: None };
         let mut list = Vec::with_capacity(64);
         list.extend(prepared.iter().copied().map(of_no_one));
         Self {
@@ -79,6 +93,10 @@ impl TransactionManager {
                 list,
                 last_ended: Xid(next.0 - 1),
                 current: None,
+                logged: 0,
+                last_logged: Xid(next.0 - 1),
+                last_place: 0,
+                current_logged: None,
                 alive: VecDeque::new(),
             }),
             outcomes: Outcomes::new(next, aborted, prepared.iter().copied()),
@@ -101,7 +119,7 @@ impl TransactionManager {
         let xid = r.next;
         self.outcomes.prepare(xid);
         r.next = Xid(xid.0 + 1);
-        r.list.push(RunningXid { xid, owner, committing: false });
+        r.list.push(RunningXid { xid, owner, committing: false, logged: None });
         xid
     }
 
@@ -119,6 +137,24 @@ impl TransactionManager {
         r.current = Some(s.clone());
         r.alive.push_back(Arc::downgrade(&s));
         self.horizon.store(horizon(&mut r).0, Ordering::Release);
+        s
+    }
+
+    /// The snapshot of now, with everything whose commit record has its place in the log.
+    #[cold]
+    pub(crate) fn logged_snapshot(&self) -> Arc<SnapshotData> {
+        let mut r = self.running.lock();
+        if let Some(s) = &r.current_logged {
+            return s.clone();
+        }
+        let xmax = Xid(r.last_ended.max(r.last_logged).0 + 1);
+        let among = r.list.iter().take_while(|x| x.xid < xmax);
+        let running: Vec<Xid> = among.filter(|x| x.logged.is_none()).map(|x| x.xid).collect();
+        // As of an ordinary snapshot: that of the living ones must not fall.
+        let xmin = r.list.first().map_or(xmax, |x| x.xid.min(xmax));
+        let s = Arc::new(SnapshotData { xmin, xmax, running: running.into() });
+        r.current_logged = Some(s.clone());
+        r.alive.push_back(Arc::downgrade(&s));
         s
     }
 
@@ -176,6 +212,12 @@ impl TransactionManager {
         self.outcomes.get(xid)
     }
 
+    /// How a transaction ended; to have its commit record's place in the log is to have committed.
+    #[inline]
+    pub fn logged_outcome(&self, xid: Xid) -> Outcome {
+        self.outcomes.get_logged(xid)
+    }
+
     /// Announces that a commit record for these ids is about to be logged.
     pub fn set_committing(&self, xids: &[Xid]) {
         let mut r = self.running.lock();
@@ -204,10 +246,57 @@ impl TransactionManager {
             self.outcomes.set(*x, committed);
             r.last_ended = r.last_ended.max(*x);
         }
+        let logged = r.logged;
         r.list.retain(|x| !xids.contains(&x.xid));
-        r.current = None;
+        if logged > 0 {
+            r.logged = r.list.iter().filter(|x| x.logged.is_some()).count();
+        }
+        (r.current, r.current_logged) = (None, None);
         drop(r);
         self.waits.released(owner);
+    }
+
+    /// The commit record of these ids ends at `place` in the log. Transactions that wait to change the same rows go on: their
+    /// own commit records stand behind it, so they last only if it does.
+    pub(crate) fn logged(&self, owner: OwnerId, xids: &[Xid], place: Place) {
+        let mut r = self.running.lock();
+        for x in r.list.iter_mut().filter(|x| xids.contains(&x.xid)) {
+            x.logged = Some(place);
+        }
+        for x in xids {
+            self.outcomes.set_logged(*x);
+            r.last_logged = r.last_logged.max(*x);
+        }
+        r.logged += xids.len();
+        r.last_place = r.last_place.max(place);
+        r.current_logged = None;
+        drop(r);
+        self.waits.released(owner);
+    }
+
+    /// The log is durable up to `place`: everyone sees the logged commits up to there, all at once. What one of them rests on
+    /// is logged before it and thus seen with it. Nothing else of them ends here.
+    pub(crate) fn show_logged(&self, place: Place) {
+        let mut r = self.running.lock();
+        if r.logged == 0 {
+            return;
+        }
+        let Running { list, last_ended, logged, .. } = &mut *r;
+        list.retain(|x| {
+            let durable = x.logged.is_some_and(|p| p <= place);
+            if durable {
+                self.outcomes.set(x.xid, true);
+                *last_ended = x.xid.max(*last_ended);
+                *logged -= 1;
+            }
+            !durable
+        });
+        (r.current, r.current_logged) = (None, None);
+    }
+
+    /// Where the last of the logged commits ends.
+    pub(crate) fn last_place(&self) -> Place {
+        self.running.lock().last_place
     }
 
     /// The ids belong to another owner from now on.
@@ -226,6 +315,14 @@ impl TransactionManager {
     /// Waits until `xid` has ended or may have.
     pub fn wait_for(&self, me: OwnerId, xid: Xid, options: &WaitOptions) -> Result<(), StorageError> {
         self.waits.wait(me, WaitsFor::Transaction(xid), options, || self.owner_of(xid).into_iter().collect())
+    }
+
+    /// Likewise, but its commit's place in the log is enough.
+    pub fn wait_for_logged(&self, me: OwnerId, xid: Xid, options: &WaitOptions) -> Result<(), StorageError> {
+        self.waits.wait(me, WaitsFor::Transaction(xid), options, || {
+            let running = self.logged_outcome(xid) == Outcome::InProgress;
+            self.owner_of(xid).filter(|_| running).into_iter().collect()
+        })
     }
 
     /// The sessions (by process number) that a session waits for; 0: a transaction of no session.

@@ -1,4 +1,5 @@
-//! How transactions ended. Readers take no lock; that they are never told wrong while ids leave the ring is tried under every
+//! How transactions ended. One that has a place in the log but is not durable is a case of its own: it is about to have
+//! committed. Readers take no lock; that they are never told wrong while ids leave the ring is tried under every
 //! interleaving (`tests/loom`).
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
@@ -23,6 +24,11 @@ const BLOCK: u64 = 2;
 const PER_WORD: u64 = 32;
 #[cfg(loom)]
 const PER_WORD: u64 = 2;
+
+/// What the ring holds of an id, two bits.
+const COMMITTED: u64 = 1;
+const ABORTED: u64 = 2;
+const LOGGED: u64 = 3;
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +84,17 @@ impl Outcomes {
     /// How a transaction ended. Of an id that was never given out it says `InProgress` or `Committed`.
     #[inline]
     pub fn get(&self, xid: Xid) -> Outcome {
+        self.read(xid, Outcome::InProgress)
+    }
+
+    /// Likewise, but the commit record's place in the log is enough: whatever is logged later lasts only with it.
+    #[inline]
+    pub fn get_logged(&self, xid: Xid) -> Outcome {
+        self.read(xid, Outcome::Committed)
+    }
+
+    #[inline]
+    fn read(&self, xid: Xid, logged: Outcome) -> Outcome {
         if xid.0 >= self.start.load(Ordering::Acquire) {
             let (word, shift) = self.word(xid.0);
             let bits = word.load(Ordering::Acquire) >> shift & 3;
@@ -85,8 +102,9 @@ impl Outcomes {
             if xid.0 >= self.start.load(Ordering::Acquire) {
                 return match bits {
                     0 => Outcome::InProgress,
-                    1 => Outcome::Committed,
-                    _ => Outcome::Aborted,
+                    COMMITTED => Outcome::Committed,
+                    ABORTED => Outcome::Aborted,
+                    _ => logged,
                 };
             }
         }
@@ -109,7 +127,14 @@ impl Outcomes {
     pub fn set(&self, xid: Xid, committed: bool) {
         if xid.0 >= self.start.load(Ordering::Acquire) {
             let (word, shift) = self.word(xid.0);
-            word.fetch_or(if committed { 1 } else { 2 } << shift, Ordering::AcqRel);
+            if committed {
+                let before = word.fetch_or(COMMITTED << shift, Ordering::AcqRel);
+                if before >> shift & 3 == LOGGED {
+                    word.fetch_and(!((LOGGED ^ COMMITTED) << shift), Ordering::AcqRel);
+                }
+            } else {
+                word.fetch_or(ABORTED << shift, Ordering::AcqRel);
+            }
         } else {
             let mut old = self.old.write();
             if !committed {
@@ -117,6 +142,15 @@ impl Outcomes {
             }
             old.running.remove(&xid.0);
             self.count(&old);
+        }
+    }
+
+    /// Notes that a commit has its place in the log, under the same lock. Of ids that left the ring it is not noted: they
+    /// count as running until their end.
+    pub fn set_logged(&self, xid: Xid) {
+        if xid.0 >= self.start.load(Ordering::Acquire) {
+            let (word, shift) = self.word(xid.0);
+            word.fetch_or(LOGGED << shift, Ordering::AcqRel);
         }
     }
 
@@ -132,10 +166,10 @@ impl Outcomes {
         for x in start..end {
             let (word, shift) = self.word(x);
             match word.load(Ordering::Acquire) >> shift & 3 {
-                0 => {
+                0 | LOGGED => {
                     old.running.insert(x);
                 }
-                1 => {}
+                COMMITTED => {}
                 _ => {
                     old.aborted.insert(x);
                 }
@@ -158,12 +192,13 @@ impl Outcomes {
         for first in (start / PER_WORD * PER_WORD..next.0).step_by(PER_WORD as usize) {
             let (word, _) = self.word(first);
             let bits = word.load(Ordering::Acquire);
+            // Neither an abort nor what is about to have committed.
             if bits & 0xaaaa_aaaa_aaaa_aaaa == 0 {
                 continue;
             }
             all.extend(
                 (first.max(start)..(first + PER_WORD).min(next.0))
-                    .filter(|x| bits >> (x % PER_WORD * 2) & 2 != 0)
+                    .filter(|x| bits >> (x % PER_WORD * 2) & 3 == ABORTED)
                     .map(Xid),
             );
         }

@@ -1,13 +1,15 @@
 //! One transaction's own state: ids by savepoint level, commands, locks, relations it made or dropped.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{mem, sync::atomic::AtomicBool, time::Duration};
+use core::{cell::Cell, mem, sync::atomic::AtomicBool, time::Duration};
 
 use pg_page::{CommandId, RelId, StorageError, Xid};
+use platform::bug::{Bug, planted};
 
 use crate::{
     locks::{LockMode, LockTag, Span},
-    manager::TransactionManager,
+    manager::{Place, TransactionManager},
+    outcomes::Outcome,
     row_locks::{OwnRowLocks, RowGrant, RowKey, RowLock},
     snapshot::{Own, Snapshot, SnapshotData},
     ssi::SerialId,
@@ -75,6 +77,10 @@ pub struct Work {
     wait: WaitOptions,
     /// Commit does not wait for the log.
     pub async_commit: bool,
+    /// The running command tells its client how many rows it changed, and nothing else.
+    counts_only: bool,
+    /// It has seen work whose commit was in the log but not known to be durable.
+    rests_on_logged: Cell<bool>,
 }
 
 impl Work {
@@ -97,6 +103,8 @@ impl Work {
             counts: Vec::new(),
             wait: WaitOptions::default(),
             async_commit: false,
+            counts_only: false,
+            rests_on_logged: Cell::new(false),
         }
     }
 
@@ -119,6 +127,67 @@ impl Work {
     /// Later snapshots see what was written up to now.
     pub fn next_command(&mut self) {
         self.command.0 += 1;
+        self.counts_only = false;
+    }
+
+    /// The command that begins tells its client nothing but how many rows it changed: it need not wait for the log to be
+    /// durable where it changes rows that others have changed.
+    pub fn set_counts_only(&mut self) {
+        self.counts_only = self.isolation == Isolation::ReadCommitted;
+    }
+    /// Is that so?
+    #[inline]
+    pub fn counts_only(&self) -> bool {
+        self.counts_only
+    }
+    /// Is it enough that a commit's record has its place in the log?
+    #[inline]
+    pub fn takes_logged(&self) -> bool {
+        self.counts_only || self.rests_on_logged.get()
+    }
+    /// How the maker or changer of a row that it is about to change or lock ended.
+    #[inline]
+    pub fn outcome(&self, xid: Xid) -> Outcome {
+        let outcome = self.manager.outcome(xid);
+        if outcome == Outcome::InProgress && self.takes_logged() { self.logged_outcome(xid) } else { outcome }
+    }
+    #[cold]
+    fn logged_outcome(&self, xid: Xid) -> Outcome {
+        let outcome = self.manager.logged_outcome(xid);
+        if outcome == Outcome::Committed {
+            self.rests_on_logged.set(true);
+        }
+        outcome
+    }
+    /// Waits until `xid` has ended, as far as that counts for [`Work::outcome`], or may have.
+    pub fn wait_for(&self, xid: Xid) -> Result<(), StorageError> {
+        if self.takes_logged() {
+            self.manager.wait_for_logged(self.owner, xid, &self.wait)
+        } else {
+            self.manager.wait_for(self.owner, xid, &self.wait)
+        }
+    }
+    /// Does it rest on work that may not be durable?
+    #[inline]
+    pub fn rests_on_logged(&self) -> bool {
+        self.rests_on_logged.get()
+    }
+    /// What it rests on ends there in the log, at the latest.
+    pub fn rests_on(&self) -> Place {
+        self.manager.last_place()
+    }
+    /// The log is durable up to `place`, given by [`Work::rests_on`]: it rests on nothing else.
+    pub fn settled(&self, place: Place) {
+        self.manager.show_logged(place);
+        self.rests_on_logged.set(false);
+    }
+    /// Its commit record ends at `place`: those who wait to change the same rows may go on.
+    pub fn logged(&self, place: Place) {
+        self.manager.logged(self.owner, &self.own, place);
+    }
+    /// The log is durable up to `place`: its and others' logged commits show.
+    pub fn show_logged(&self, place: Place) {
+        self.manager.show_logged(place);
     }
     /// What ends its waits.
     pub fn wait_options(&self) -> &WaitOptions {
@@ -208,17 +277,27 @@ impl Work {
     pub fn snapshot(&mut self) -> Snapshot {
         let data = match (&self.fixed, self.isolation) {
             (Some(s), _) => s.clone(),
-            (None, Isolation::ReadCommitted) => self.manager.snapshot(),
+            (None, Isolation::ReadCommitted) => self.snapshot_of_now(),
             (None, Isolation::RepeatableRead) => self.fixed.insert(self.manager.snapshot()).clone(),
             (None, Isolation::Serializable) => self.begin_serializable(),
         };
         Snapshot { data, own: Own::of(&self.own), command: self.command, serial: self.serial }
     }
 
+    #[inline]
+    fn snapshot_of_now(&self) -> Arc<SnapshotData> {
+        // What it has seen, it goes on seeing.
+        if self.rests_on_logged() || planted(Bug::ShownBeforeDurable) {
+            self.manager.logged_snapshot()
+        } else {
+            self.manager.snapshot()
+        }
+    }
+
     /// A snapshot of this moment, whatever the isolation level: for integrity checks, which must not miss what has been
     /// committed since the transaction's own snapshot.
     pub fn latest_snapshot(&mut self) -> Snapshot {
-        let data = self.manager.snapshot();
+        let data = self.snapshot_of_now();
         Snapshot { data, own: Own::of(&self.own), command: self.command, serial: self.serial }
     }
 

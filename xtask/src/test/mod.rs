@@ -68,7 +68,8 @@ const SUITES: [Suite; 14] = [
 pub fn run(arguments: &TestArguments) -> Result<()> {
     if let Some(name) = &arguments.suite {
         let suite = SUITES.iter().find(|s| s.name == name);
-        return suite.map_or_else(|| Err(Error::Usage(format!("no suite is named \"{name}\""))), |s| (s.run)());
+        return suite
+            .map_or_else(|| Err(Error::Usage(format!("no suite is named \"{name}\""))), |s| (s.run)());
     }
     let filter = arguments.filter.as_deref().unwrap_or_default();
     let chosen: Vec<&Suite> = SUITES.iter().filter(|s| s.name.contains(filter)).collect();

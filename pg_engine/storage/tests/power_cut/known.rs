@@ -110,6 +110,13 @@ impl Known {
         let now = self.tick();
         self.commits.get_mut(&op).expect("a commit that nobody asked for").acknowledged = Some(now);
     }
+    /// Its effects were shown to someone: as good as acknowledged, if its client waits for the disk.
+    pub fn seen(&mut self, op: u64) {
+        let now = self.tick();
+        if let Some(c) = self.commits.get_mut(&op).filter(|c| c.awaited && c.acknowledged.is_none()) {
+            c.acknowledged = Some(now);
+        }
+    }
     /// The operation failed or was rolled back.
     pub fn undone(&mut self, op: u64) -> bool {
         self.commits.remove(&op);

@@ -252,6 +252,11 @@ fn planted_acknowledgement_before_the_flush_is_caught() {
 }
 
 #[test]
+fn planted_rows_shown_before_they_last_are_caught() {
+    caught(Bug::ShownBeforeDurable, GOOD);
+}
+
+#[test]
 fn planted_forgotten_undo_is_caught() {
     caught(Bug::ForgottenUndo, GOOD);
 }

@@ -128,6 +128,9 @@ impl Client {
     /// Asks for a commit and notes what came of it.
     pub fn commit(&self, mut t: Transaction, op: u64, awaited: bool) -> Result<(), StorageError> {
         t.set_async_commit(!awaited);
+        if !op.is_multiple_of(4) {
+            t.let_others_go_on();
+        }
         know(&self.known).asked(op, awaited);
         t.commit()?;
         know(&self.known).acknowledged(op);
@@ -192,13 +195,23 @@ impl Client {
         if r.one_in(3) {
             self.lock(&mut t, r, to)?;
         }
+        let counts_only = !r.one_in(4);
+        if counts_only {
+            t.set_counts_only();
+        }
         self.add(&mut t, from, -amount, !r.one_in(4))?;
+        if r.one_in(4) {
+            self.look(&mut t)?;
+        }
         if r.one_in(6) {
             // What is done in a savepoint and undone leaves nothing behind.
             let savepoint = t.begin_sub();
             self.add(&mut t, to, 1_000_000, r.one_in(2))?;
             t.rollback_to(savepoint)?;
             t.release_sub(savepoint)?;
+        }
+        if counts_only {
+            t.set_counts_only();
         }
         self.add(&mut t, to, amount, !r.one_in(4))?;
         let mut row = op.to_be_bytes().to_vec();
@@ -220,6 +233,17 @@ impl Client {
         self.commit(t, op, !r.one_in(3))?;
         know(&self.known).did("transfers");
         Ok(true)
+    }
+
+    /// Transfers that a client was shown must last.
+    fn look(&self, t: &mut Transaction) -> Result<(), StorageError> {
+        let snapshot = t.snapshot();
+        let mut scan = self.s.heap_scan(self.tables.history, &snapshot, None)?;
+        let mut seen = Vec::new();
+        while scan.next_page(|_, row| seen.extend(row.first_chunk().map(|b| u64::from_be_bytes(*b))))? {}
+        let mut k = know(&self.known);
+        seen.into_iter().for_each(|op| k.seen(op));
+        Ok(())
     }
 
     /// Prepares, lets others go on, and then ends the transaction or leaves it to the next life.
@@ -385,6 +409,7 @@ impl Client {
             kinds[usize::from(row[8] == b'c')] += 1;
         }
         assert_eq!(kinds[0], kinds[1], "rows of churn in a snapshot");
+        self.look(&mut t)?;
         t.commit()?;
         know(&self.known).did("audits");
         Ok(())
