@@ -4,11 +4,14 @@
 //! the ones to beat: for each rank, seven colour passes over all nodes.
 //!
 //! # Dependencies
-//! `clap` for the command line; `dagdb_graph` and `dagdb_tick` are what is measured.
+//! `clap` for the command line; `dagdb_graph` and `dagdb_tick` are what is measured, `kernel_simd`'s kernels by themselves the
+//! yardstick.
 #![forbid(unsafe_code)]
 
 mod baseline;
+mod goals;
 mod graphs;
+mod machine;
 mod pool;
 
 use std::time::{Duration, Instant};
@@ -70,6 +73,24 @@ fn main() {
         arguments.threads,
         path.name()
     );
+    if arguments.goals {
+        goals::run(&bench);
+        return;
+    }
+    heading();
+    let edges = if arguments.edges.is_empty() { Edges::ALL.to_vec() } else { arguments.edges };
+    for &nodes in &arguments.nodes {
+        for &edges in &edges {
+            for &ranks in &arguments.ranks {
+                if ranks * 4 <= nodes && (edges != Edges::Netlist || ranks == arguments.ranks[0]) {
+                    bench.case(&Shape { nodes, ranks, edges, own_tables: arguments.own_tables });
+                }
+            }
+        }
+    }
+}
+
+fn heading() {
     println!(
         "{:<34} {:>9} {:>8} {:>8} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9} {:>10}",
         "graph",
@@ -84,28 +105,20 @@ fn main() {
         "a core",
         "bytes/node"
     );
-    if arguments.goals {
-        for shape in [
-            Shape { nodes: 1_000_000, ranks: 3, edges: Edges::Grid, own_tables: false },
-            Shape { nodes: 10_000_000, ranks: 16, edges: Edges::Uniform, own_tables: false },
-            Shape { nodes: 10_000_000, ranks: 3, edges: Edges::Uniform, own_tables: false },
-            Shape { nodes: 1_000, ranks: 4, edges: Edges::Uniform, own_tables: false },
-            Shape { nodes: 64_000, ranks: 16, edges: Edges::Uniform, own_tables: false },
-        ] {
-            bench.case(&shape);
-        }
-        return;
-    }
-    let edges = if arguments.edges.is_empty() { Edges::ALL.to_vec() } else { arguments.edges };
-    for &nodes in &arguments.nodes {
-        for &edges in &edges {
-            for &ranks in &arguments.ranks {
-                if ranks * 4 <= nodes && (edges != Edges::Netlist || ranks == arguments.ranks[0]) {
-                    bench.case(&Shape { nodes, ranks, edges, own_tables: arguments.own_tables });
-                }
-            }
-        }
-    }
+}
+
+/// What was measured of a graph, in seconds and thousand million a second.
+struct Measured {
+    full: f64,
+    rate: f64,
+    /// Of one thread, by its processor time.
+    core_rate: Option<f64>,
+    seven: Option<f64>,
+    cones: Cones,
+    /// Nodes times scenarios, with 4,096 of them: by the clock, and of one thread.
+    scenarios: Option<(f64, Option<f64>)>,
+    /// Bytes a node, and with the index of readers.
+    bytes: (f64, f64),
 }
 
 struct Bench {
@@ -115,14 +128,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn case(&self, shape: &Shape) {
+    fn case(&self, shape: &Shape) -> Option<Measured> {
         let begun = Instant::now();
         let graph = shape.build();
         let built = begun.elapsed();
         let begun = Instant::now();
         if let Err(e) = graph.validate() {
             println!("{shape}: not a graph: {e}");
-            return;
+            return None;
         }
         let validated = begun.elapsed();
         let begun = Instant::now();
@@ -130,7 +143,8 @@ impl Bench {
         network.set_path(self.path);
         let sorted = begun.elapsed();
         let nodes = graph.len() as f64;
-        self.check(&graph, &mut network);
+        let want = baseline::naive(&graph);
+        self.check(&want, &mut network);
         let full = self.best(|| {
             network.invalidate();
             self.tick(&mut network);
@@ -140,7 +154,7 @@ impl Bench {
             assert!(network.tick(1, &Alone, &|| true).is_ok(), "nobody cancels");
         });
         let plain = network.memory().total() as f64 / nodes;
-        let seven = baseline::tick_time(&graph, &self.pool);
+        let seven = baseline::tick_time(&graph, &want, &self.pool);
         let cones = self.incremental(&graph, &mut network);
         let with_readers = network.memory().total() as f64 / nodes;
         let few = self.scenarios(&graph, &mut network, 64);
@@ -164,6 +178,15 @@ impl Bench {
             validated.as_secs_f64(),
             sorted.as_secs_f64(),
         );
+        Some(Measured {
+            full,
+            rate: nodes / full / 1e9,
+            core_rate: core.map(|s| nodes / s / 1e9),
+            seven,
+            cones,
+            scenarios: many,
+            bytes: (plain, with_readers),
+        })
     }
 
     fn tick(&self, network: &mut Network) {
@@ -210,11 +233,10 @@ impl Bench {
     }
 
     /// Every node's value against a naive evaluation.
-    fn check(&self, graph: &Graph, network: &mut Network) {
+    fn check(&self, want: &[u8], network: &mut Network) {
         self.tick(network);
-        let want = baseline::naive(graph);
         for (id, want) in (0..).map(NodeId).zip(want) {
-            assert_eq!(network.truth(id), Some(want), "node {id}");
+            assert_eq!(network.truth(id), Some(*want), "node {id}");
         }
     }
 

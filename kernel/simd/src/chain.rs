@@ -70,6 +70,11 @@ impl Chain {
         chain
     }
 
+    /// The input that every node is asked for.
+    pub fn first(&self) -> Option<usize> {
+        self.slots.first().filter(|_| self.asked > 0).map(|&s| usize::from(s))
+    }
+
     fn ask(&mut self, slot: usize) {
         if let Some(s) = self.slots.get_mut(usize::from(self.asked)) {
             *s = slot as u8;
