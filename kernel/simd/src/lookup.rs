@@ -217,7 +217,7 @@ impl Wires {
         if path.or_less() >= Path::Avx2 {
             // SAFETY: 1. the processor has AVX2 and BMI2 (`or_less`); 2. `checked` has seen that every place, being
             // below `bound`, has a bit in `bits`.
-            return unsafe { x86::decide(places, count, all, chain, bits) };
+            return unsafe { x86::decide(places, (count, arity), all, chain, bits) };
         }
         let _ = path;
         chain.apply(all, |slot, open| {
@@ -356,8 +356,9 @@ fn leaf<const W: usize>(nibble: u64, x: &[u64; W], y: &[u64; W]) -> [u64; W] {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::x86_64::{
-        __m256i, _mm256_andnot_si256, _mm256_castsi256_ps, _mm256_i32gather_epi32, _mm256_loadu_si256,
-        _mm256_movemask_ps, _mm256_set1_epi32, _mm256_sllv_epi32, _mm256_srli_epi32,
+        __m256i, _MM_HINT_NTA, _mm_prefetch, _mm256_andnot_si256, _mm256_castsi256_ps,
+        _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_set1_epi32, _mm256_sllv_epi32,
+        _mm256_srli_epi32,
     };
 
     use super::{Chain, FEW, INPUTS, Tables, Wide, apply, each_bit};
@@ -365,12 +366,23 @@ mod x86 {
     /// # Safety
     /// The processor must have AVX2 and BMI2; each place must have a bit in `bits`.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub unsafe fn decide(places: &[u32], count: usize, all: u64, chain: &Chain, bits: &[u64]) -> u64 {
+    pub unsafe fn decide(
+        places: &[u32],
+        (count, arity): (usize, usize),
+        all: u64,
+        chain: &Chain,
+        bits: &[u64],
+    ) -> u64 {
         chain.apply(all, |slot, open| {
             let places = places.get(slot * count..).and_then(|p| p.get(..count)).unwrap_or(&[]);
             if open.count_ones() <= FEW {
                 // SAFETY: the caller vouches for every place.
                 return each_bit(open, |j| places.get(j).map_or(0, |&p| unsafe { bit(bits, p) }));
+            }
+            // The places of the same input of the next block, which are read once and shall not displace bits from caches.
+            let next = places.as_ptr().wrapping_add(count * arity);
+            for line in 0..count / 16 {
+                _mm_prefetch::<_MM_HINT_NTA>(next.wrapping_add(line * 16).cast());
             }
             // SAFETY: what it needs is what this function's caller vouches for.
             unsafe { gather(places, bits) }
