@@ -1,7 +1,7 @@
 //! Netlists against arithmetic, and any bytes against every reader.
 #![allow(clippy::unwrap_used)] // a test: it fails by panicking
 
-use std::fmt::Write;
+mod aig;
 
 use dagdb_build::{
     BuildError, Builder, Function, Limits, Netlist, Problem, RankPolicy, read_aiger, read_blif, read_csv,
@@ -11,83 +11,10 @@ use dagdb_graph::{Edit, Kind, Lut, NodeId, View};
 use dagdb_tick::{Alone, Network, Scenarios};
 use proptest::prelude::*;
 
-/// An and-inverter graph under construction.
-struct Aig {
-    inputs: u32,
-    ands: Vec<[u32; 2]>,
-}
+use aig::Aig;
 
-impl Aig {
-    fn and(&mut self, a: u32, b: u32) -> u32 {
-        self.ands.push([a.max(b), a.min(b)]);
-        2 * (self.inputs + self.ands.len() as u32)
-    }
-
-    fn xor(&mut self, a: u32, b: u32) -> u32 {
-        let (both, neither) = (self.and(a, b), self.and(a ^ 1, b ^ 1));
-        self.and(both ^ 1, neither ^ 1)
-    }
-
-    fn full_adder(&mut self, a: u32, b: u32, c: u32) -> (u32, u32) {
-        let half = self.xor(a, b);
-        let sum = self.xor(half, c);
-        let (one, two) = (self.and(a, b), self.and(half, c));
-        (sum, self.and(one ^ 1, two ^ 1) ^ 1)
-    }
-
-    /// The sum of two numbers, one bit longer than them.
-    fn add(&mut self, a: &[u32], b: &[u32]) -> Vec<u32> {
-        let mut carry = 0;
-        let mut sum = Vec::new();
-        for (&a, &b) in a.iter().zip(b) {
-            let (s, c) = self.full_adder(a, b, carry);
-            sum.push(s);
-            carry = c;
-        }
-        sum.push(carry);
-        sum
-    }
-
-    fn multiply(&mut self, a: &[u32], b: &[u32]) -> Vec<u32> {
-        let mut product = vec![0; a.len() + b.len()];
-        for (i, &b) in b.iter().enumerate() {
-            let row: Vec<u32> = a.iter().map(|&a| self.and(a, b)).collect();
-            let sum = self.add(&product[i..i + a.len()], &row);
-            product[i..i + sum.len()].copy_from_slice(&sum);
-        }
-        product
-    }
-
-    fn ascii(&self, outputs: &[u32]) -> Vec<u8> {
-        let most = self.inputs as usize + self.ands.len();
-        let mut text = format!("aag {most} {} 0 {} {}\n", self.inputs, outputs.len(), self.ands.len());
-        (1..=self.inputs).for_each(|i| writeln!(text, "{}", 2 * i).unwrap());
-        outputs.iter().for_each(|o| writeln!(text, "{o}").unwrap());
-        for (i, [a, b]) in self.ands.iter().enumerate() {
-            writeln!(text, "{} {a} {b}", 2 * (self.inputs as usize + i + 1)).unwrap();
-        }
-        text.push_str("i0 first\no0 lowest\nc\nmade by a test\n");
-        text.into_bytes()
-    }
-
-    fn binary(&self, outputs: &[u32]) -> Vec<u8> {
-        let most = self.inputs as usize + self.ands.len();
-        let mut bytes =
-            format!("aig {most} {} 0 {} {}\n", self.inputs, outputs.len(), self.ands.len()).into_bytes();
-        outputs.iter().for_each(|o| bytes.extend(format!("{o}\n").bytes()));
-        for (i, [a, b]) in self.ands.iter().enumerate() {
-            let own = 2 * (self.inputs + i as u32 + 1);
-            for mut delta in [own - a, a - b] {
-                while delta >= 0x80 {
-                    bytes.push(delta as u8 | 0x80);
-                    delta >>= 7;
-                }
-                bytes.push(delta as u8);
-            }
-        }
-        bytes
-    }
-}
+/// After the gates: two names and a comment.
+const SYMBOLS: &str = "i0 first\no0 lowest\nc\nmade by a test\n";
 
 /// Every combination of values of the inputs, or the first `1 << 16`, at once: the outputs as numbers.
 fn all_values(netlist: &Netlist) -> Vec<u64> {
@@ -107,16 +34,16 @@ fn all_values(netlist: &Netlist) -> Vec<u64> {
 
 #[test]
 fn an_aiger_multiplier_multiplies() {
-    let mut aig = Aig { inputs: 16, ands: vec![] };
+    let mut aig = Aig::new(16);
     let (a, b): (Vec<u32>, Vec<u32>) = ((1..=8).map(|i| 2 * i).collect(), (9..=16).map(|i| 2 * i).collect());
     let product = aig.multiply(&a, &b);
-    for bytes in [aig.ascii(&product), aig.binary(&product)] {
+    for bytes in [aig.ascii(&product, SYMBOLS).into_bytes(), aig.binary(&product)] {
         let netlist = read_aiger(&bytes, &Limits::default()).unwrap();
         for (s, value) in all_values(&netlist).into_iter().enumerate() {
             assert_eq!(value as usize, (s & 0xff) * (s >> 8), "{s:#x}");
         }
     }
-    let named = read_aiger(&aig.ascii(&product), &Limits::default()).unwrap();
+    let named = read_aiger(&aig.ascii(&product, SYMBOLS).into_bytes(), &Limits::default()).unwrap();
     assert_eq!((named.inputs[0].0.as_str(), named.outputs[0].0.as_str()), ("first", "lowest"));
     // And as a user would: values set, one tick.
     let mut network = Network::new(&named.graph);

@@ -45,6 +45,30 @@ pub enum Metric {
     SpectralL2,
 }
 
+impl Metric {
+    /// All, with their names.
+    pub const NAMES: [(&'static str, Self); 8] = [
+        ("jaccardNodes", Self::JaccardNodes),
+        ("jaccardEdges", Self::JaccardEdges),
+        ("rankL1", Self::RankL1),
+        ("rankL2", Self::RankL2),
+        ("typeL1", Self::TypeL1),
+        ("boundedGED", Self::BoundedGed),
+        ("wlL1", Self::WlL1),
+        ("spectralL2", Self::SpectralL2),
+    ];
+
+    /// The metric of a name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|&(_, m)| m)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|&&(_, m)| m == self).map_or("", |&(n, _)| n)
+    }
+}
+
 /// So many of one that the other does not have.
 type Counts = HashMap<u64, i64, FixedState>;
 

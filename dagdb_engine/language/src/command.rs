@@ -2,6 +2,7 @@
 
 use alloc::{boxed::Box, string::String};
 
+use dagdb_compare::Metric;
 use dagdb_graph::Lut;
 
 use crate::Predicate;
@@ -75,51 +76,6 @@ pub enum Gate {
     Xor,
     /// Not the only one.
     Not,
-}
-
-/// How far two parts of a graph are apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// Shared nodes.
-    JaccardNodes,
-    /// Shared edges.
-    JaccardEdges,
-    /// Differences of the numbers of nodes by rank.
-    RankL1,
-    /// The same, squared.
-    RankL2,
-    /// Differences of the numbers of nodes by truth.
-    TypeL1,
-    /// Nodes and edges that only one of them has.
-    BoundedGed,
-    /// Differences of the numbers of nodes by neighbourhood.
-    WlL1,
-    /// Differences of the Laplacians' eigenvalues.
-    SpectralL2,
-}
-
-impl Metric {
-    /// All, with their names.
-    pub const NAMES: [(&'static str, Self); 8] = [
-        ("jaccardNodes", Self::JaccardNodes),
-        ("jaccardEdges", Self::JaccardEdges),
-        ("rankL1", Self::RankL1),
-        ("rankL2", Self::RankL2),
-        ("typeL1", Self::TypeL1),
-        ("boundedGED", Self::BoundedGed),
-        ("wlL1", Self::WlL1),
-        ("spectralL2", Self::SpectralL2),
-    ];
-
-    /// The metric of a name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|&(_, m)| m)
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|&&(_, m)| m == self).map_or("", |&(n, _)| n)
-    }
 }
 
 /// A command.

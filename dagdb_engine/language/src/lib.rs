@@ -12,7 +12,7 @@
 //! Graphs' contents, storage, SQL.
 //!
 //! # Dependencies
-//! `winnow` cuts text into tokens; `dagdb_graph` names the tables; `thiserror` for the error type.
+//! `winnow` cuts text into tokens; `dagdb_graph` names the tables and `dagdb_compare` the metrics; `thiserror` for the error type.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,8 @@ mod predicate;
 mod print;
 mod token;
 
-pub use command::{Backup, Command, Format, Gate, Metric, Range, Record};
+pub use command::{Backup, Command, Format, Gate, Range, Record};
+pub use dagdb_compare::Metric;
 pub use error::{MAX_DEPTH, MAX_LENGTH, Problem, SyntaxError};
 pub use grammar::parse;
 pub use predicate::{Comparison, Field, Predicate};

@@ -40,7 +40,7 @@ mod stored;
 pub use cache::Cache;
 pub use chain::{Chain, FrameAt};
 pub use error::{Damage, StoreError};
-pub use stored::{GoOn, Stored};
+pub use stored::{BATCH as PIECES, GoOn, Stored};
 
 /// Bytes of memory that a node takes at most while its graph is read or written.
 pub const BYTES_A_NODE: usize = 64;

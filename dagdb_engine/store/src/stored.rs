@@ -11,8 +11,8 @@ use crate::{
     format::{self, Piece, STRUCTURE_NODES, VALUE_NODES},
 };
 
-/// Rows given to the storage at a time.
-const BATCH: usize = 64;
+/// Rows given to the storage at a time, and pieces between questions whether to go on.
+pub const BATCH: usize = 64;
 
 /// A graph as a snapshot sees it. Clones share what is large.
 #[derive(Clone, Debug)]

@@ -275,6 +275,35 @@ fn ids_of_deleted_nodes_are_free_until_they_are_given_again() {
 }
 
 #[test]
+fn what_is_exported_is_imported_again() {
+    let mut db = small();
+    db.run("DELETE FROM dagdb_nodes WHERE id IN (4, 5)");
+    db.run("INSERT INTO dagdb_nodes (id, rank, type) VALUES (6, 7, 2)");
+    let before = (db.query(NODES), db.query(EDGES));
+    db.run("CREATE TABLE texts AS SELECT dagdb_export('JSON') AS j, dagdb_export('csv nodes') AS n, dagdb_export('csv edges') AS e");
+    for import in ["dagdb_import('json', j)", "dagdb_import('csv', n, e)"] {
+        db.run("DELETE FROM dagdb_nodes");
+        assert_eq!(db.query(&format!("SELECT * FROM texts, {import}")), [""; 0]);
+        assert_eq!((db.query(NODES), db.query(EDGES)), before, "{import}");
+    }
+    db.run("INSERT INTO dagdb_nodes (back) VALUES (0)");
+    assert!(db.error("SELECT dagdb_export('csv nodes')").starts_with("0A000: a graph with registers as CSV"));
+    assert!(db.error("SELECT dagdb_export('xml')").starts_with("22023: a graph is not exported as \"xml\""));
+    assert!(
+        db.error("SELECT * FROM dagdb_exec('SAVE JSON x')").starts_with("0A000: graph command SAVE JSON")
+    );
+    // A value that is not there has no columns either.
+    assert_eq!(db.query("SELECT"), [""]);
+    assert_eq!(
+        db.query(
+            "SELECT count(*) FROM (SELECT FROM dagdb_nodes WHERE id < 3 UNION ALL SELECT WHERE false) x"
+        ),
+        ["3"]
+    );
+    assert_eq!(db.query("SELECT 1 WHERE EXISTS (SELECT)"), ["1"]);
+}
+
+#[test]
 fn who_changes_what_others_changed_sees_it() {
     let mut db = small();
     let mut other = db.other();

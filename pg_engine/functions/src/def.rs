@@ -150,6 +150,8 @@ pub struct Function {
     pub strict: bool,
     /// Volatility.
     pub volatility: Volatility,
+    /// It is about the current graph.
+    pub graph: bool,
     /// How to compute it.
     pub imp: Implementation,
 }

@@ -20,6 +20,7 @@ pub(crate) const fn def(oid: Oid, name: &'static str, args: &'static [Oid], resu
         kind: FunctionKind::Scalar,
         strict: true,
         volatility: Volatility::Immutable,
+        graph: false,
         imp: Implementation::Host,
     }
 }
@@ -33,6 +34,11 @@ impl Function {
     /// `VOLATILE`.
     pub(crate) const fn volatile(mut self) -> Self {
         self.volatility = Volatility::Volatile;
+        self
+    }
+    /// It is about the current graph.
+    pub(crate) const fn graph(mut self) -> Self {
+        self.graph = true;
         self
     }
     /// Called on NULL input.

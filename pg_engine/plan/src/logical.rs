@@ -156,6 +156,8 @@ pub enum Logical {
         columns: Vec<Column>,
         /// WITH ORDINALITY.
         ordinality: bool,
+        /// Alias for EXPLAIN; the function's name if it has none.
+        alias: String,
     },
     /// VALUES.
     Values {

@@ -220,10 +220,9 @@ impl<'a> Planner<'a> {
                 let table = Table { relation, alias, columns, conditions: Vec::new() };
                 self.scan(&table, needed, &wish.order, wish.fraction)
             }
-            Logical::FunctionScan { function, args, columns, ordinality } => {
+            Logical::FunctionScan { function, args, columns, ordinality, alias } => {
                 let args = args.into_iter().map(|e| self.resolved(e, &[])).collect::<Result<_>>()?;
                 let (ids, types) = split(&columns);
-                let alias = function.name.into();
                 Ok(leaf(Node::FunctionScan { function, args, ordinality, alias }, ids, types, 100.0, 1.0))
             }
             Logical::Values { rows, columns } => {

@@ -192,6 +192,22 @@ fn alike<'a>(sample: &Value, value: &'a Value) -> Cow<'a, Value> {
     fitting.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
+/// Where a value lies in a bucket: 0 at its lower bound, 1 at its upper; the middle of what has no distances.
+fn place(low: &Value, high: &Value, value: &Value) -> f64 {
+    let number = |v: &Value| match v {
+        Value::Int2(n) => Some(f64::from(*n)),
+        Value::Int4(n) | Value::Date(n) => Some(f64::from(*n)),
+        Value::Int8(n) | Value::Time(n) | Value::Timestamp(n) | Value::TimestampTz(n) => Some(*n as f64),
+        Value::Float4(x) => Some(f64::from(*x)),
+        Value::Float8(x) => Some(*x),
+        Value::Numeric(n) => Some(n.to_f64()),
+        _ => None,
+    };
+    let (Some(low), Some(high), Some(value)) = (number(low), number(high), number(value)) else { return 0.5 };
+    let share = (value - low) / (high - low);
+    if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
+}
+
 /// Share of rows below (or above) a value, by common values and histogram.
 fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64> {
     use core::{cmp::Ordering, mem::discriminant};
@@ -209,9 +225,16 @@ fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64
     let below = if s.histogram.len() < 2 {
         0.0
     } else {
-        let smaller = s.histogram.iter().filter(|v| order(v) == Ordering::Less).count() as f64;
-        // Half a bucket: where the value lies inside it is not known.
-        ((smaller - 0.5).max(0.0) / (s.histogram.len() - 1) as f64).min(1.0)
+        let smaller = s.histogram.iter().filter(|v| order(v) == Ordering::Less).count();
+        let buckets = (s.histogram.len() - 1) as f64;
+        let inside = match (smaller.checked_sub(1).and_then(|n| s.histogram.get(n)), s.histogram.get(smaller))
+        {
+            (None, _) => 0.0,
+            (_, None) => buckets,
+            (Some(low), Some(high)) => (smaller - 1) as f64 + place(low, high, value),
+        };
+        // A hundredth of a bucket is left at either end: the data may have grown since.
+        (inside / buckets).clamp(0.01 / buckets, 1.0 - 0.01 / buckets)
     };
     let rest = (1.0 - common_all - s.null_fraction).max(0.0);
     let share = common + below * rest;
@@ -220,7 +243,26 @@ fn range(s: &ColumnStatistics, ty: Oid, value: &Value, less: bool) -> Option<f64
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
+
+    #[test]
+    fn a_value_inside_a_bucket_has_its_share() {
+        let s = ColumnStatistics {
+            histogram: Vec::from([0, 100, 1100].map(Value::Int4)),
+            ..ColumnStatistics::default()
+        };
+        let below = |n: i32| range(&s, pg_types::oid::INT4, &Value::Int4(n), true).expect("a histogram");
+        for (value, share) in
+            [(-5, 0.005), (25, 0.125), (100, 0.5), (350, 0.625), (1100, 0.995), (2000, 0.995)]
+        {
+            assert!((below(value) - share).abs() < 1e-9, "{value}: {}", below(value));
+        }
+        let text = |t: &str| Value::text(t);
+        assert_eq!(place(&text("a"), &text("c"), &text("b")), 0.5);
+        assert_eq!(place(&Value::Float8(0.0), &Value::Float8(f64::INFINITY), &Value::Float8(1.0)), 0.0);
+    }
 
     #[test]
     fn integers_of_any_width_are_alike() {

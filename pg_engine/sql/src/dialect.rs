@@ -204,8 +204,45 @@ fn bare_function(word: &Word, span: Span, args: FunctionArguments) -> Expr {
 /// An unquoted identifier that no text can contain: names are folded to lower case.
 pub(crate) const DEFAULT_MARKER: &str = "DEFAULT";
 
+/// Whether a select list ends where it begins, before what may follow it: an empty one is a list of one [`is_nothing`].
+fn empty_select_list(p: &Parser) -> bool {
+    use Keyword as K;
+    let keyword = |t: &Token| match t {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => K::NoKeyword,
+    };
+    if !matches!(keyword(&p.get_current_token().token), K::SELECT | K::ALL) {
+        return false;
+    }
+    match &p.peek_token_ref().token {
+        Token::EOF | Token::SemiColon | Token::RParen => true,
+        t => matches!(
+            keyword(t),
+            K::WHERE
+                | K::GROUP
+                | K::HAVING
+                | K::ORDER
+                | K::LIMIT
+                | K::OFFSET
+                | K::FETCH
+                | K::UNION
+                | K::EXCEPT
+                | K::INTERSECT
+                | K::INTO
+        ),
+    }
+}
+
+/// Whether this stands for no expression at all.
+pub(crate) fn is_nothing(e: &Expr) -> bool {
+    matches!(e, Expr::CompoundIdentifier(parts) if parts.is_empty())
+}
+
 impl Postgres {
     fn prefix(&self, p: &mut Parser) -> Result<Option<Expr>, ParserError> {
+        if empty_select_list(p) {
+            return Ok(Some(Expr::CompoundIdentifier(Vec::new())));
+        }
         match &p.peek_token_ref().token {
             Token::Number(..) => value(p, |t| match t {
                 Token::Number(n, _) => Some(Value::Number(n, false)),

@@ -4,10 +4,15 @@ use std::io::{Read, Write};
 
 use postgres::Client;
 
+#[path = "../../../dagdb_engine/build/tests/aig/mod.rs"]
+mod aig;
+
 use crate::{
     Outcome, Test, Url, check, equal,
     graph::{code, ids, message, small, with_graph},
 };
+
+use aig::Aig;
 
 pub const TESTS: &[Test] = &[
     ("graph tables: COPY in and out", copy),
@@ -100,68 +105,19 @@ fn changes(url: &Url) -> Outcome {
     )
 }
 
-/// An and-inverter graph under construction.
-struct Aig {
-    inputs: u32,
-    ands: Vec<[u32; 2]>,
-}
-
-impl Aig {
-    fn and(&mut self, a: u32, b: u32) -> u32 {
-        self.ands.push([a.max(b), a.min(b)]);
-        2 * (self.inputs + self.ands.len() as u32)
-    }
-
-    fn xor(&mut self, a: u32, b: u32) -> u32 {
-        let (both, neither) = (self.and(a, b), self.and(a ^ 1, b ^ 1));
-        self.and(both ^ 1, neither ^ 1)
-    }
-
-    fn full_adder(&mut self, a: u32, b: u32, c: u32) -> (u32, u32) {
-        let half = self.xor(a, b);
-        let sum = self.xor(half, c);
-        let (one, two) = (self.and(a, b), self.and(half, c));
-        (sum, self.and(one ^ 1, two ^ 1) ^ 1)
-    }
-
-    fn multiply(&mut self, a: &[u32], b: &[u32]) -> Vec<u32> {
-        let mut product = vec![0; a.len() + b.len()];
-        for (i, &b) in b.iter().enumerate() {
-            let mut carry = 0;
-            for (j, &a) in a.iter().enumerate() {
-                let bit = self.and(a, b);
-                (product[i + j], carry) = self.full_adder(product[i + j], bit, carry);
-            }
-            product[i + a.len()] = carry;
-        }
-        product
-    }
-
-    /// With a name for each input and output.
-    fn ascii(&self, outputs: &[u32]) -> String {
-        let most = self.inputs as usize + self.ands.len();
-        let mut text = format!("aag {most} {} 0 {} {}\n", self.inputs, outputs.len(), self.ands.len());
-        text.extend((1..=self.inputs).map(|i| format!("{}\n", 2 * i)));
-        text.extend(outputs.iter().map(|o| format!("{o}\n")));
-        let own = |i: usize| 2 * (self.inputs as usize + i + 1);
-        text.extend(self.ands.iter().enumerate().map(|(i, [a, b])| format!("{} {a} {b}\n", own(i))));
-        text.extend((0..self.inputs).map(|i| format!("i{i} x{i}\n")));
-        text.extend((0..outputs.len()).map(|i| format!("o{i} p{i}\n")));
-        text
-    }
-}
-
 fn multiplier(url: &Url) -> Outcome {
     const BITS: u32 = 4;
     let mut c = with_graph(url, "client_multiplier")?;
-    let mut aig = Aig { inputs: 2 * BITS, ands: Vec::new() };
+    let mut aig = Aig::new(2 * BITS);
     let bits: Vec<u32> = (1..=2 * BITS).map(|i| 2 * i).collect();
     let (a, b) = bits.split_at(BITS as usize);
     let product = aig.multiply(a, b);
+    let mut names: String = (0..2 * BITS).map(|i| format!("i{i} x{i}\n")).collect();
+    names.extend((0..product.len()).map(|i| format!("o{i} p{i}\n")));
     c.batch_execute("DROP TABLE IF EXISTS client_pins")?;
     c.batch_execute(&format!(
         "CREATE TABLE client_pins AS SELECT kind, substr(name, 2)::int AS bit, node_id FROM dagdb_import('aiger', '{}')",
-        aig.ascii(&product)
+        aig.ascii(&product, &names)
     ))?;
     let set =
         "UPDATE dagdb_nodes SET lut = CASE WHEN ($1::int8 >> bit) & 1 = 1 THEN 'CONST1' ELSE 'CONST0' END
@@ -399,6 +355,7 @@ fn plans(url: &Url) -> Outcome {
         ("SELECT * FROM dagdb_nodes WHERE truth = 1", 30.0, 30.0),
         ("SELECT * FROM dagdb_nodes WHERE rank = 5 AND truth = 1", 9.0, 11.0),
         ("SELECT * FROM dagdb_nodes WHERE id = 5", 1.0, 1.0),
+        ("SELECT * FROM dagdb_nodes WHERE id < 300", 298.0, 302.0),
         ("SELECT * FROM dagdb_edges", 120.0, 120.0),
     ] {
         let (rows, plan) = rows(sql)?;
@@ -406,7 +363,7 @@ fn plans(url: &Url) -> Outcome {
         check(&plan, ["scalar", "AVX2", "AVX-512"].iter().any(|b| plan.contains(&format!("Backend: {b}"))))?;
     }
     let (_, plan) = rows("SELECT * FROM dagdb_exec('TICK') t")?;
-    check(&plan, plan.starts_with("Function Scan on dagdb_exec  (") && plan.contains("Backend: "))
+    check(&plan, plan.starts_with("Function Scan on dagdb_exec t  (") && plan.contains("Backend: "))
 }
 
 fn bad_files(url: &Url) -> Outcome {

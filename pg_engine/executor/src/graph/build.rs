@@ -13,7 +13,7 @@ use super::{
     edit::truth,
     go_on, graph_error, interrupted, lut,
     progress::{Item, Phase},
-    rank,
+    rank, read_now,
 };
 use crate::{context::ExecContext, cursor::Cursor};
 
@@ -369,6 +369,39 @@ pub(super) fn import(
     fill(cx, "dagdb_import()", graph)?;
     let of = |list: Vec<(String, NodeId)>, what| list.into_iter().map(move |(name, id)| (name, what, id));
     Ok(of(inputs, "input").chain(of(outputs, "output")).chain(of(registers, "register")).collect())
+}
+
+/// `dagdb_export`: the current graph as text that `dagdb_import` reads.
+pub(super) fn export(cx: &ExecContext<'_>, format: &str) -> Result<String> {
+    /// Bytes of a node in the longest format, about.
+    const A_NODE: usize = 128;
+    /// The longest text.
+    const LONGEST: usize = (1 << 30) - 64;
+    let stored = read_now(cx)?;
+    bulk::waiting(cx, stored.network.node_count().saturating_mul(A_NODE))?;
+    let graph = stored.network.to_graph().map_err(graph_error)?;
+    cx.checkpoint()?;
+    let words: Vec<&str> = format.split_ascii_whitespace().collect();
+    let is = |n: usize, name: &str| words.get(n).is_some_and(|w| w.eq_ignore_ascii_case(name));
+    let tables = || {
+        dagdb_build::write_csv(&graph).ok_or_else(|| {
+            SqlError::unsupported("a graph with registers as CSV").detail("CSV has no place for back edges.")
+        })
+    };
+    let text = match words.len() {
+        1 if is(0, "json") => dagdb_build::write_json(&graph),
+        2 if is(0, "csv") && is(1, "nodes") => tables()?.0,
+        2 if is(0, "csv") && is(1, "edges") => tables()?.1,
+        _ => {
+            return Err(invalid(format!("a graph is not exported as \"{format}\""))
+                .hint("Use json, csv nodes or csv edges."));
+        }
+    };
+    if text.len() > LONGEST {
+        let error = format!("the graph is longer as \"{format}\" than a value can be");
+        return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, error));
+    }
+    Ok(text)
 }
 
 /// `dagdb_morton`: the place of a grid's cell in the order in which neighbours are near.

@@ -4,7 +4,6 @@ use alloc::{format, vec::Vec};
 
 use dagdb_compare::{CompareError, Metric, Part, Similar};
 use dagdb_graph::NodeId;
-use dagdb_language as language;
 use dagdb_tick::Network;
 use pg_types::{Result, SqlError, SqlState};
 
@@ -19,23 +18,10 @@ fn compare_error(e: CompareError, cx: &ExecContext<'_>) -> SqlError {
     }
 }
 
-fn metric_of(metric: language::Metric) -> Metric {
-    match metric {
-        language::Metric::JaccardNodes => Metric::JaccardNodes,
-        language::Metric::JaccardEdges => Metric::JaccardEdges,
-        language::Metric::RankL1 => Metric::RankL1,
-        language::Metric::RankL2 => Metric::RankL2,
-        language::Metric::TypeL1 => Metric::TypeL1,
-        language::Metric::BoundedGed => Metric::BoundedGed,
-        language::Metric::WlL1 => Metric::WlL1,
-        language::Metric::SpectralL2 => Metric::SpectralL2,
-    }
-}
-
 /// The metric of a name that SQL gave.
-pub(super) fn named(name: &str) -> Result<language::Metric> {
-    language::Metric::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = language::Metric::NAMES.iter().map(|m| m.0).collect();
+pub(super) fn named(name: &str) -> Result<Metric> {
+    Metric::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Metric::NAMES.iter().map(|m| m.0).collect();
         SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("metric \"{name}\" is not known"))
             .hint(format!("There are {}.", names.join(", ")))
     })
@@ -45,7 +31,7 @@ pub(super) fn named(name: &str) -> Result<language::Metric> {
 pub(super) fn distance(
     cx: &ExecContext<'_>,
     network: &Network,
-    metric: language::Metric,
+    metric: Metric,
     first: (u64, u64),
     second: (u64, u64),
 ) -> Result<(f64, u64, u64)> {
@@ -59,7 +45,7 @@ pub(super) fn distance(
         }
     });
     bulk::waiting(cx, nodes.len() * size_of::<NodeId>())?;
-    let answer = dagdb_compare::distance(network, metric_of(metric), parts, &nodes, &mut || go_on(cx));
+    let answer = dagdb_compare::distance(network, metric, parts, &nodes, &mut || go_on(cx));
     answer.map_err(|e| compare_error(e, cx))
 }
 

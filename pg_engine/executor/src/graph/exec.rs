@@ -202,10 +202,14 @@ fn run(cx: &ExecContext<'_>, command: &Command, of: Option<&Arc<Stored>>) -> Res
             let snapshot = cx.txn.borrow_mut().snapshot();
             run(cx, command, Some(&history::as_of(cx, &snapshot, *tick)?))?
         }
+        Command::Save { .. } | Command::Load { .. } => {
+            return Err(refused(command)
+                .detail("There are no files: what is saved is kept in the database, in one format.")
+                .hint("Use dagdb_export() and dagdb_import() to exchange JSON and CSV with a client."));
+        }
         Command::SetRanksBulk => {
             return Err(refused(command).hint("Use dagdb_set_ranks(), or UPDATE dagdb_nodes SET rank."));
         }
-        other => return Err(refused(other)),
     })
 }
 
@@ -286,6 +290,7 @@ fn info(cx: &ExecContext<'_>, network: &Network) -> Result<String> {
 
 fn refused(command: &Command) -> SqlError {
     let text = format!("{command}");
-    let verb: Vec<&str> = text.split(' ').take(1).collect();
-    SqlError::unsupported(format!("graph command {}", verb.concat()))
+    let words = if matches!(command, Command::Save { .. } | Command::Load { .. }) { 2 } else { 1 };
+    let verb: Vec<&str> = text.split(' ').take(words).collect();
+    SqlError::unsupported(format!("graph command {}", verb.join(" ")))
 }

@@ -88,6 +88,7 @@ pub(crate) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             let stored = read_now(cx)?;
             Value::Float8(compare::distance(cx, &stored.network, metric, range(1)?, range(3)?)?.0)
         }
+        "export" => Value::Text(build::export(cx, text(args, 0))?.into()),
         "morton" => Value::Int8(build::morton(int(args, 0), int(args, 1))?),
         "set_ranks" => {
             set_ranks(cx, args.first())?;

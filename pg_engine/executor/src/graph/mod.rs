@@ -260,7 +260,11 @@ fn change<T>(
     let mut txn = cx.txn.borrow_mut();
     let (shaped, valued) = (changed.shaped.into_iter(), valued.into_iter());
     let by_id = changed.by_id.as_ref();
-    new.save(cx.engine.storage(), txn.storage(), entry.heap, by_id, shaped, valued, &mut || go_on(cx))
+    let mut written = || {
+        shown.item.did(dagdb_store::PIECES as u64);
+        go_on(cx)
+    };
+    new.save(cx.engine.storage(), txn.storage(), entry.heap, by_id, shaped, valued, &mut written)
         .map_err(|e| store_error(e, cx))?;
     drop(changed.by_id);
     write_row(cx, &mut txn, &entry, new, version, reshaped)?;

@@ -85,8 +85,6 @@ pub(crate) struct GraphModify {
     /// More will be fed: what waits is kept over a reset.
     fed: bool,
     returned: Returned,
-    output: Option<Vec<Batch>>,
-    affected: u64,
 }
 
 impl GraphModify {
@@ -105,8 +103,6 @@ impl GraphModify {
             waiting: Waiting::default(),
             fed: false,
             returned: Returned::new(types),
-            output: None,
-            affected: 0,
         })
     }
 
@@ -259,7 +255,7 @@ impl GraphModify {
     /// The end of the statement.
     fn apply(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         let w = core::mem::take(&mut self.waiting);
-        self.affected = w.rows;
+        self.returned.affected = w.rows;
         if w.rows == 0 {
             return Ok(());
         }
@@ -428,16 +424,13 @@ fn row_edge(row: &[Value]) -> Result<RowEdge> {
 
 impl Operator for GraphModify {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.output.is_none() {
+        if self.returned.waits() {
             self.run(rt)?;
-            self.output = Some(self.returned.take());
         }
-        Ok(self.output.as_mut().and_then(Vec::pop))
+        Ok(self.returned.next())
     }
     fn reset(&mut self) {
-        self.output = None;
-        self.affected = 0;
-        self.returned.take();
+        self.returned.reset();
         if !self.fed {
             self.waiting = Waiting::default();
         }
@@ -451,7 +444,7 @@ impl Operator for GraphModify {
         alloc::vec![&self.source]
     }
     fn affected(&self) -> u64 {
-        self.affected
+        self.returned.affected
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Phase {
     Reading,
     /// It ticks, or is edited, or made.
     Working,
-    /// Pieces that changed are written.
+    /// Pieces that changed are written; these are counted, not said beforehand.
     Writing,
     /// Rows come that a graph is made of.
     Collecting,

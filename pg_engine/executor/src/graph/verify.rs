@@ -31,7 +31,7 @@ fn graph(
     problem: &mut dyn FnMut(RelId, &'static str),
 ) -> Result<()> {
     let needed = (entry.nodes as usize).saturating_mul(2 * dagdb_store::BYTES_A_NODE);
-    if needed > cx.session.memory_limit() {
+    if needed > super::bulk::budget(cx) {
         problem(entry.heap, "the graph is too large to be checked in a statement's memory");
         return Ok(());
     }

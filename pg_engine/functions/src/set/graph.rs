@@ -40,7 +40,7 @@ pub(super) fn rows<const FUNCTION: Oid>(
 }
 
 pub(super) const fn set<const FUNCTION: Oid>(name: &'static str, args: &'static [Oid]) -> Function {
-    def(FUNCTION, name, args, RECORD).volatile().imp(Implementation::Set(rows::<FUNCTION>))
+    def(FUNCTION, name, args, RECORD).volatile().graph().imp(Implementation::Set(rows::<FUNCTION>))
 }
 
 const NODE: &[(&str, Oid)] = &[("node_id", INT8), ("rank", NUMERIC), ("truth", INT2), ("node_type", INT2)];
@@ -82,6 +82,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(FIRST + 40, "dagdb_distance", &[TEXT, NUMERIC, NUMERIC, NUMERIC, NUMERIC], FLOAT8).volatile(),
     def(FIRST + 41, "dagdb_set_ranks", &[NUMERIC_ARRAY], VOID).volatile(),
     def(FIRST + 42, "dagdb_morton", &[INT8, INT8], INT8).stable(),
+    def(FIRST + 43, "dagdb_export", &[TEXT], TEXT).volatile(),
     def(FIRST + 26, "dagdb_connect", &[INT8, INT8], VOID).volatile(),
     def(FIRST + 27, "dagdb_connect_back", &[INT8, INT8], VOID).volatile(),
     def(FIRST + 28, "dagdb_set_truth", &[INT8, INT4], VOID).volatile(),

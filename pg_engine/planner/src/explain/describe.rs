@@ -194,12 +194,16 @@ impl Describer<'_> {
                 }
                 item.hidden.push(("Function Name", function.name.into()));
                 item.hidden.push(("Alias", alias.clone()));
-                if function.name.starts_with("dagdb_") {
+                if function.graph {
                     self.backend(&mut item);
                 }
+                let shown = |name: &str| match self.qualify || self.verbose {
+                    true => format!("{alias}.{name}"),
+                    false => name.into(),
+                };
                 let names = match function.columns {
-                    [] => Vec::from([alias.clone()]),
-                    columns => columns.iter().map(|(n, _)| (*n).to_string()).collect(),
+                    [] => Vec::from([shown(alias)]),
+                    columns => columns.iter().map(|(n, _)| shown(n)).collect(),
                 };
                 Ok((item, pad(names, plan)))
             }

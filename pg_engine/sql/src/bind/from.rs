@@ -466,11 +466,11 @@ impl Binder<'_> {
                 _ => return Err(SqlError::unsupported("named arguments of a function in FROM")),
             }
         }
+        let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
         let ((plan, columns, scalar), outer) = self.enclosed(|b| {
             b.frames.last_mut().into_iter().for_each(|f: &mut Frame| f.place = Some(Place::From));
-            b.function_plan(&function, &exprs, ordinality, name.at)
+            b.function_plan(&function, &exprs, (ordinality, &shown), name.at)
         })?;
-        let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
         let mut entry = entry_of(shown.clone(), &columns, &[]);
         entry.scalar = scalar;
         // A single unnamed column takes the alias.
@@ -485,7 +485,7 @@ impl Binder<'_> {
         &mut self,
         name: &str,
         exprs: &[&sq::Expr],
-        ordinality: bool,
+        (ordinality, alias): (bool, &str),
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         let mut bound = Vec::with_capacity(exprs.len());
@@ -520,7 +520,8 @@ impl Binder<'_> {
         if ordinality {
             columns.push(self.column("ordinality", SqlType::new(oid::INT8)));
         }
-        let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality };
+        let alias = alias.into();
+        let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality, alias };
         Ok((plan, columns, scalar && !ordinality))
     }
 }

@@ -16,6 +16,7 @@ use super::{
     names,
     scope::{Frame, Place},
 };
+use crate::dialect::is_nothing;
 
 /// A result column before it is projected.
 pub(super) struct Target {
@@ -123,6 +124,7 @@ impl Binder<'_> {
         let mut targets = Vec::with_capacity(projection.len());
         for item in projection {
             match item {
+                sq::SelectItem::UnnamedExpr(e) if is_nothing(e) && projection.len() == 1 => {}
                 sq::SelectItem::UnnamedExpr(e) => self.target(e, None, &mut targets)?,
                 sq::SelectItem::ExprWithAlias { expr, alias } => {
                     self.target(expr, Some(&alias.value), &mut targets)?;

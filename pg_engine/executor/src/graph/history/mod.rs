@@ -259,9 +259,9 @@ fn create(cx: &ExecContext<'_>, txn: &mut Txn, kind: Kind, name: &str, interval:
     existing(cx, &snapshot, kind, name)
 }
 
-/// A statement may hold so many bytes of histories.
+/// A statement may hold so many bytes of histories: as many as of graphs.
 pub(super) fn check_memory(cx: &ExecContext<'_>, bytes: usize) -> Result<()> {
-    if bytes <= cx.session.memory_limit() {
+    if bytes <= super::bulk::budget(cx) {
         return Ok(());
     }
     let detail = format!("A state of the graph and what is computed from it need {bytes} bytes.");

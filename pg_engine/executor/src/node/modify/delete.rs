@@ -20,8 +20,6 @@ pub(crate) struct Delete {
     source: Exec,
     recheck: Option<Compiled>,
     returned: Returned,
-    output: Option<Vec<Batch>>,
-    affected: u64,
     row: Vec<Value>,
 }
 
@@ -34,8 +32,6 @@ impl Delete {
             source: Exec::new(&d.source, c)?,
             recheck: c.option(d.recheck.as_ref())?,
             returned: Returned::new(types),
-            output: None,
-            affected: 0,
             row: Vec::new(),
         })
     }
@@ -59,7 +55,7 @@ impl Delete {
                     if let Some(guard) = &mut self.target.guard {
                         guard.deleted(self.row.get(1..=self.target.live.len()).unwrap_or(&[]), rt)?;
                     }
-                    self.affected += 1;
+                    self.returned.affected += 1;
                     if let Some(r) = &mut self.target.returning {
                         let mut both: Vec<Value> =
                             self.row.iter().skip(1).take(self.target.live.len()).cloned().collect();
@@ -100,16 +96,13 @@ impl Delete {
 
 impl Operator for Delete {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.output.is_none() {
+        if self.returned.waits() {
             self.run(rt)?;
-            self.output = Some(self.returned.take());
         }
-        Ok(self.output.as_mut().and_then(Vec::pop))
+        Ok(self.returned.next())
     }
     fn reset(&mut self) {
-        self.output = None;
-        self.affected = 0;
-        self.returned.take();
+        self.returned.reset();
         self.target.reset();
         self.recheck.iter_mut().for_each(Compiled::reset);
         self.source.reset();
@@ -118,6 +111,6 @@ impl Operator for Delete {
         alloc::vec![&self.source]
     }
     fn affected(&self) -> u64 {
-        self.affected
+        self.returned.affected
     }
 }

@@ -28,8 +28,6 @@ pub(crate) struct Insert {
     on_conflict: Option<OnConflict>,
     types: Vec<SqlType>,
     returned: Returned,
-    output: Option<Vec<Batch>>,
-    affected: u64,
 }
 
 impl Insert {
@@ -59,8 +57,6 @@ impl Insert {
             on_conflict,
             types: types.to_vec(),
             returned: Returned::new(types),
-            output: None,
-            affected: 0,
         })
     }
 
@@ -76,7 +72,7 @@ impl Insert {
                 continue;
             }
             self.target.insert_batch(&b, rt)?;
-            self.affected += b.rows as u64;
+            self.returned.affected += b.rows as u64;
             if let Some(r) = &mut self.target.returning {
                 // The table's columns, then the source's: the same ones.
                 let mut both = b.columns.clone();
@@ -111,7 +107,7 @@ impl Insert {
                 continue;
             }
             if self.try_insert(&row, rt)? {
-                self.affected += 1;
+                self.returned.affected += 1;
                 return self.return_row(&row, &row, rt);
             }
         }
@@ -222,7 +218,7 @@ impl Insert {
             if let Some(guard) = &mut self.target.guard {
                 guard.updated(&old, &new, rt)?;
             }
-            self.affected += 1;
+            self.returned.affected += 1;
             self.return_row(&new, &new, rt)?;
         }
         Ok(outcome)
@@ -243,16 +239,13 @@ fn affected_twice() -> SqlError {
 
 impl Operator for Insert {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.output.is_none() {
+        if self.returned.waits() {
             self.run(rt)?;
-            self.output = Some(self.returned.take());
         }
-        Ok(self.output.as_mut().and_then(Vec::pop))
+        Ok(self.returned.next())
     }
     fn reset(&mut self) {
-        self.output = None;
-        self.affected = 0;
-        self.returned.take();
+        self.returned.reset();
         self.target.reset();
         self.source.reset();
     }
@@ -260,7 +253,7 @@ impl Operator for Insert {
         alloc::vec![&self.source]
     }
     fn affected(&self) -> u64 {
-        self.affected
+        self.returned.affected
     }
 }
 

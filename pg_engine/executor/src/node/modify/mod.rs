@@ -745,11 +745,15 @@ pub(crate) struct Returned {
     builders: Vec<VectorBuilder>,
     types: Vec<SqlType>,
     done: Vec<Batch>,
+    /// What is still to be given, last batch first; `None` until the statement has run.
+    output: Option<Vec<Batch>>,
+    /// Rows that the statement changed.
+    pub(crate) affected: u64,
 }
 
 impl Returned {
     pub(crate) fn new(types: &[SqlType]) -> Self {
-        Self { builders: Vec::new(), types: types.to_vec(), done: Vec::new() }
+        Self { builders: Vec::new(), types: types.to_vec(), done: Vec::new(), output: None, affected: 0 }
     }
     /// Evaluates RETURNING for one row.
     pub(crate) fn push(&mut self, exprs: &mut [Compiled], row: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
@@ -774,11 +778,25 @@ impl Returned {
             self.done.push(Batch::new(columns, rows));
         }
     }
-    /// All rows, last batch first.
-    pub(crate) fn take(&mut self) -> Vec<Batch> {
-        self.flush();
-        let mut all = core::mem::take(&mut self.done);
-        all.reverse();
-        all
+    /// Whether the statement is still to run.
+    pub(crate) fn waits(&self) -> bool {
+        self.output.is_none()
+    }
+    /// The next batch of a statement that has run.
+    pub(crate) fn next(&mut self) -> Option<Batch> {
+        if self.output.is_none() {
+            self.flush();
+            let mut all = core::mem::take(&mut self.done);
+            all.reverse();
+            self.output = Some(all);
+        }
+        self.output.as_mut().and_then(Vec::pop)
+    }
+    /// The statement will run again.
+    pub(crate) fn reset(&mut self) {
+        self.builders.clear();
+        self.done.clear();
+        self.output = None;
+        self.affected = 0;
     }
 }

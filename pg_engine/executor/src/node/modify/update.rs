@@ -28,8 +28,6 @@ pub(crate) struct Update {
     /// The assigned columns are not indexed, whatever their values.
     never_indexed: bool,
     returned: Returned,
-    output: Option<Vec<Batch>>,
-    affected: u64,
     /// Working storage, reused from row to row.
     row: Vec<Value>,
     new: Vec<Value>,
@@ -64,8 +62,6 @@ impl Update {
             unread: unread_positions,
             never_indexed,
             returned: Returned::new(types),
-            output: None,
-            affected: 0,
             row: Vec::new(),
             new: Vec::new(),
         })
@@ -124,7 +120,7 @@ impl Update {
                     if let Some(guard) = &mut self.target.guard {
                         guard.updated(self.row.get(1..=width).unwrap_or(&[]), &self.new, rt)?;
                     }
-                    self.affected += 1;
+                    self.returned.affected += 1;
                     if let Some(r) = &mut self.target.returning {
                         let mut both = self.new.clone();
                         both.extend_from_slice(&self.row);
@@ -202,16 +198,13 @@ pub(super) fn follow(
 
 impl Operator for Update {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.output.is_none() {
+        if self.returned.waits() {
             self.run(rt)?;
-            self.output = Some(self.returned.take());
         }
-        Ok(self.output.as_mut().and_then(Vec::pop))
+        Ok(self.returned.next())
     }
     fn reset(&mut self) {
-        self.output = None;
-        self.affected = 0;
-        self.returned.take();
+        self.returned.reset();
         self.target.reset();
         self.assignments.iter_mut().for_each(|(_, e)| e.reset());
         self.recheck.iter_mut().for_each(Compiled::reset);
@@ -221,6 +214,6 @@ impl Operator for Update {
         alloc::vec![&self.source]
     }
     fn affected(&self) -> u64 {
-        self.affected
+        self.returned.affected
     }
 }
