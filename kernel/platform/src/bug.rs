@@ -8,6 +8,8 @@
 pub enum Bug {
     /// A commit does not wait for the device's cache.
     LogWithoutFlush,
+    /// A log write is left out now and then, and what waits for it is told that it was done.
+    LogWriteLeftOut,
     /// A page is written before the log that explains it.
     PageBeforeLog,
     /// A checkpoint does not wait for the device's cache.

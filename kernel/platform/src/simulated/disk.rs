@@ -83,6 +83,15 @@ enum Fate {
     Fails,
 }
 
+/// A write that was acknowledged and never arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostWrite {
+    /// Where it should have gone.
+    pub offset: u64,
+    /// What it should have brought.
+    pub data: Box<[u8]>,
+}
+
 struct Pending {
     id: u64,
     offset: usize,
@@ -102,6 +111,8 @@ struct State {
     log_writes: u64,
     /// Log writes that ended after one that was lost.
     log_after_loss: u64,
+    /// Every log write that was lost in all its time.
+    lost_log: Vec<LostWrite>,
     flushes: u64,
     next_id: u64,
     /// How many faults other than a cut were met since they were set.
@@ -152,6 +163,7 @@ impl SimDisk {
                 transfers: 0,
                 log_writes: 0,
                 log_after_loss: 0,
+                lost_log: Vec::new(),
                 flushes: 0,
                 next_id: 0,
                 met: 0,
@@ -189,6 +201,11 @@ impl SimDisk {
     /// Log writes that ended after one that was lost, since the faults were set.
     pub fn log_writes_after_loss(&self) -> u64 {
         self.lock().log_after_loss
+    }
+
+    /// The log writes that were lost in all its time.
+    pub fn lost_log_writes(&self) -> Vec<LostWrite> {
+        self.lock().lost_log.clone()
     }
 
     /// Transfers since the faults were set.
@@ -285,7 +302,11 @@ impl SimDisk {
                 f if f.lost_log_write == number => Fate::Lost,
                 _ => return Fate::At(offset),
             };
-            s.meet(if matches!(fate, Fate::Lost) { "log writes lost" } else { "log writes failed" });
+            let lost = matches!(fate, Fate::Lost);
+            if lost {
+                s.lost_log.push(LostWrite { offset, data: data.into() });
+            }
+            s.meet(if lost { "log writes lost" } else { "log writes failed" });
             return fate;
         }
         if data.len() != PAGE {

@@ -7,8 +7,10 @@ use std::{
 };
 
 use pg_storage::*;
+use pg_volume::Superblock;
+use pg_wal::{HEADER, LogReader, Ring};
 use platform::{
-    block::BlockDevice,
+    block::{BlockDevice, IoClass},
     bug::Bug,
     simulated::{
         Outcome, Report,
@@ -53,18 +55,92 @@ impl Plan {
     }
 
     /// Is what ended a life what had to end it? Damage may, by being noticed; nothing else may.
-    pub fn may_end_with(&self, wrong: &str) -> bool {
+    pub fn may_end_with(&self, wrong: &Wrong) -> bool {
         if self.lost_log_write_below != 0 {
-            // A loss with nothing behind it looks like the log's end: the next two log writes tell.
-            let nothing_behind =
-                ["0", "1"].iter().any(|n| wrong.contains(&format!(" {n} log writes after a loss")));
-            // The last word: a backup from before the loss cannot be brought further than to the hole, and says so.
-            let words = ["LogMissing", "newer version than the log", "LogBroken"];
-            return nothing_behind || words.iter().any(|what| wrong.contains(what));
+            return wrong.follows_from_a_hole();
         }
-        let named = wrong.contains("Corrupt") || wrong.contains("Media");
-        self.damages() && named && !wrong.contains("gone")
+        let named = wrong.text.contains("Corrupt") || wrong.text.contains("Media");
+        self.damages() && named && !wrong.text.contains("gone")
     }
+}
+
+/// What ended the lives of a seed early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    pub text: String,
+    /// The log ended at a lost write when some life began.
+    ended_at_loss: bool,
+    /// And there was so little behind it that recovery could not tell.
+    ended_silently: bool,
+    /// The position that the text names as the end of the log; does the disk's record explain it?
+    names_loss: Option<bool>,
+}
+
+impl Wrong {
+    /// Whatever comes of a log write that was lost, the log must end, or have ended, where one was.
+    fn follows_from_a_hole(&self) -> bool {
+        if let Some(explained) = self.names_loss {
+            return explained;
+        }
+        // A page that was written tells of the log that explained it.
+        if self.text.contains("newer version than the log") {
+            return self.ended_at_loss;
+        }
+        // A loss with nothing behind it looks like the log's end: the next two log writes tell.
+        self.ended_silently
+    }
+}
+
+/// The log of the volume on a disk that no one uses.
+struct Log {
+    ring: Ring,
+    disk: Arc<SimDisk>,
+}
+
+impl Log {
+    /// None: there is no volume.
+    fn of(disk: &Arc<SimDisk>) -> Option<(Self, Superblock)> {
+        let superblock = pg_volume::read_superblock(&**disk).ok()?;
+        Some((Self { ring: superblock.ring, disk: disk.clone() }, superblock))
+    }
+
+    /// Where recovery will find that it ends.
+    fn end(&self, superblock: &Superblock) -> u64 {
+        let mut reader = LogReader::new(self.disk.clone(), self.ring, superblock.redo, superblock.epoch);
+        while reader.next_record().unwrap().is_some() {}
+        reader.position().0
+    }
+
+    /// Is the record that should begin at this position one that a lost write should have brought, in whole or in part?
+    fn lost(&self, position: u64) -> bool {
+        let Ring { start, len, .. } = self.ring;
+        let place = start + position % len;
+        let names = |header: &[u8]| header.get(8..16) == Some(&position.to_le_bytes()[..]);
+        let length = |header: &[u8]| u64::from(u32::from_le_bytes(header[..4].try_into().unwrap()));
+        self.disk.lost_log_writes().iter().any(|w| {
+            let lost = w.offset..w.offset + w.data.len() as u64;
+            if lost.contains(&place) {
+                let header = &w.data[(place - w.offset) as usize..];
+                // A header may go on in the next write.
+                return header.len() < HEADER || names(header);
+            }
+            // It begins before the lost write and reaches into it.
+            let ahead = (lost.start + len - place) % len;
+            let mut header = [0; 512];
+            let block = place / 512 * 512;
+            self.disk.read(block, &mut header, IoClass::Read).unwrap();
+            let header = &header[(place - block) as usize..];
+            ahead < HEADER as u64 || (header.len() >= 16 && names(header) && ahead < length(header))
+        })
+    }
+}
+
+/// The position at which a text says that the log ends.
+fn named_end(text: &str) -> Option<u64> {
+    ["LogMissing { end: Lsn(", "LogBroken(Lsn("].iter().find_map(|before| {
+        let digits = text.split(before).nth(1)?.split(')').next()?;
+        digits.parse().ok()
+    })
 }
 
 fn machine(disk: &Arc<SimDisk>, known: Arc<Mutex<Known>>, seed: u64, work: Faults, last: bool, plan: &Plan) {
@@ -168,7 +244,7 @@ pub struct Story {
     /// How often what was done, and what the disk did, by name.
     pub tally: BTreeMap<&'static str, u64>,
     /// What ended it early.
-    pub wrong: Option<String>,
+    pub wrong: Option<Wrong>,
 }
 
 /// Four lives of one machine, or fewer if something goes wrong.
@@ -179,12 +255,17 @@ pub fn lives(seed: u64, plan: Plan) -> Story {
     let mut story = Story::default();
     // Of the life before.
     let mut after_loss = 0;
+    let (mut ended_at_loss, mut ended_silently) = (false, false);
     for life in 0..4 {
         let last = life == 3;
         let mut below = |n: u64| (n != 0 && !last).then(|| 1 + r.below(n));
         let cut_after = below(if life == 0 { 500 } else { 600 });
         let log =
             (below(plan.log_error_below), below(plan.flush_error_below), below(plan.lost_log_write_below));
+        let log_now = Log::of(&disk);
+        let ends_at_loss = log_now.is_some_and(|(log, superblock)| log.lost(log.end(&superblock)));
+        ended_at_loss |= ends_at_loss;
+        ended_silently |= ends_at_loss && after_loss < 2;
         disk.set_faults(Faults { cut_after, ..plan.disk });
         let work = if plan.only_last && !last { plan.disk } else { plan.work };
         let work = Faults { log_error: log.0, flush_error: log.1, lost_log_write: log.2, ..work };
@@ -201,8 +282,10 @@ pub fn lives(seed: u64, plan: Plan) -> Story {
             Outcome::Fatal(_) if plan.stops() && !last => None,
             other => Some(format!("{other:?}")),
         };
-        if let Some(wrong) = wrong {
-            story.wrong = Some(format!("life {life}, {after_loss} log writes after a loss: {wrong}"));
+        if let Some(text) = wrong {
+            let text = format!("life {life}, {after_loss} log writes after a loss: {text}");
+            let names_loss = named_end(&text).zip(Log::of(&disk)).map(|(end, (log, _))| log.lost(end));
+            story.wrong = Some(Wrong { text, ended_at_loss, ended_silently, names_loss });
             break;
         }
         after_loss = disk.log_writes_after_loss();

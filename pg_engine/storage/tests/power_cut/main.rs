@@ -137,7 +137,7 @@ impl Sum {
         match story.wrong {
             None => {}
             Some(wrong) if plan.may_end_with(&wrong) => self.noticed += 1,
-            Some(wrong) => self.failures.push(format!("SEED={seed}: {wrong}")),
+            Some(wrong) => self.failures.push(format!("SEED={seed}: {wrong:?}")),
         }
     }
 
@@ -218,6 +218,12 @@ fn caught(bug: Bug, plan: Plan) {
 #[test]
 fn planted_skipped_log_flush_is_caught() {
     caught(Bug::LogWithoutFlush, GOOD);
+}
+
+#[test]
+fn planted_hole_in_the_log_is_caught() {
+    // Also where holes are expected: the disk knows of none there.
+    caught(Bug::LogWriteLeftOut, LOST_LOG_WRITE);
 }
 
 #[test]
