@@ -160,7 +160,6 @@ fn a_full_file_system_fails_statements_and_loses_nothing() {
     create(&mut client, "small");
     assert!(fill(&mut client, "small", 0, 500).1.is_none());
     create(&mut client, "big");
-    create(&mut client, "next");
     let (there, error) = fill(&mut client, "big", 0, 100_000);
     let error = error.expect("48 MiB hold 100 MB");
     let said = error.as_db_error().unwrap();
@@ -183,9 +182,9 @@ fn a_full_file_system_fails_statements_and_loses_nothing() {
     let mut client = server.connect();
     assert_eq!(count(&mut client, "big").unwrap(), i64::from(there));
     assert_eq!(count(&mut client, "small").unwrap(), 500);
-    // What is dropped makes room for a table that is there. Known weakness: CREATE TABLE in its place can still fail (53100).
+    // What is dropped makes room.
     client.batch_execute("DROP TABLE big").unwrap();
-    client.batch_execute("CHECKPOINT").unwrap();
+    create(&mut client, "next");
     assert!(fill(&mut client, "next", 0, 5000).1.is_none());
     let problems = client.query("SELECT * FROM pg_catalog.intralith_verify", &[]).unwrap();
     assert!(problems.is_empty(), "{problems:?}");

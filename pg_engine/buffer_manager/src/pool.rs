@@ -4,7 +4,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use pg_page::{Lsn, PAGE_SIZE, Page, RelId, StorageError, Xid, ops::Ops};
-use pg_volume::{Directory, Relation, Superblock, extent_beginning};
+use pg_volume::{Directory, Relation, Superblock};
 use pg_wal::Wal;
 use platform::{
     block::{BlockDevice, BlockError, Durability, IoClass},
@@ -330,14 +330,6 @@ impl BufferPool {
         let _growing = rel.extend.lock();
         let block = rel.blocks();
         let page = directory.ensure_extent(&self.wal, rel, block)?;
-        if let Some(pages) = extent_beginning(block) {
-            // A disk that has less room than it says must say so now: later a checkpoint would meet it, and no one could be told.
-            let bytes = u64::from(pages) * PAGE_SIZE as u64;
-            self.device.reserve(self.offset(page), bytes).map_err(|e| match e {
-                BlockError::NoSpace => StorageError::DiskFull(rel.id),
-                e => StorageError::Io(e),
-            })?;
-        }
         let purpose = if self.is_large(rel) { Purpose::BulkWrite } else { Purpose::Normal };
         let mut guard = self.install(page, purpose)?;
         add(&self.counters.of(Actor::Statement, purpose).extends, 1);

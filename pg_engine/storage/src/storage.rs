@@ -155,6 +155,8 @@ impl Storage {
         if this.wal.append(crate::recovery::KIND_RUN, Xid::NONE, &[], None).is_err() {
             platform::power::fatal("a record without pages was refused");
         }
+        let pages = this.current_superblock().data_start;
+        this.engine.directory.back_with(this.device.clone(), pages);
         this.engine.directory.set_aside();
         // Ends recovery: from here on the log goes on in a new epoch.
         this.checkpoint_now(false, false)?;

@@ -9,7 +9,10 @@ use core::{
 use hashbrown::HashMap;
 use pg_page::{Lsn, PAGE_SIZE, RelId, StorageError, Xid};
 use pg_wal::{RecordKind, Wal};
-use platform::sync::{Mutex, MutexGuard, OnceLock, RwLock};
+use platform::{
+    block::{BlockDevice, BlockError},
+    sync::{Mutex, MutexGuard, OnceLock, RwLock},
+};
 
 use crate::codec::{Decoder, Encoder};
 
@@ -134,12 +137,6 @@ fn extent_of(block: u32) -> (u32, u32, u32) {
         let i = (block - MEDIUM_END) / LARGE;
         (FIRST_LARGE + i, MEDIUM_END + i * LARGE, LARGE)
     }
-}
-
-/// How many pages the extent has that begins with this block, if one does.
-pub fn extent_beginning(block: u32) -> Option<u32> {
-    let (_, first, pages) = extent_of(block);
-    (block == first).then_some(pages)
 }
 
 /// Pages of extent number `i`.
@@ -282,31 +279,64 @@ impl Space {
         }
     }
     fn allocate(&mut self, pages: u32) -> Option<u32> {
-        let (&start, &len) = self.free.iter().find(|(_, len)| **len >= pages)?;
-        self.free.remove(&start);
-        if len > pages {
-            self.free.insert(start + pages, len - pages);
+        let start = *self.free.iter().find(|(_, len)| **len >= pages)?.0;
+        self.claim(start, pages).then_some(start)
+    }
+    /// As `allocate`, of pages that the device has room for. It may have less than it says, and what was used before lies anywhere:
+    /// the places tried in a run of free pages are twice as far from its start each time.
+    fn allocate_backed(
+        &mut self,
+        pages: u32,
+        backing: Option<&Backing>,
+    ) -> Result<Option<u32>, StorageError> {
+        let Some(backing) = backing else { return Ok(self.allocate(pages)) };
+        let mut found = None;
+        let mut tries = 0;
+        'runs: for (&start, &len) in self.free.iter().filter(|(_, len)| **len >= pages) {
+            let last = len - pages;
+            let mut skip = 0;
+            loop {
+                tries += 1;
+                if backing.has_room(start + skip, pages)? {
+                    found = Some(start + skip);
+                    break 'runs;
+                }
+                if tries == MOST_TRIES {
+                    break 'runs;
+                }
+                if skip == last {
+                    break;
+                }
+                skip = (skip * 2).max(pages).min(last);
+            }
         }
-        self.free_pages -= pages;
-        Some(start)
+        Ok(found.filter(|start| self.claim(*start, pages)))
     }
     /// Makes sure that a snapshot which grows by `more` bytes has a place. False: the volume is full.
-    fn ensure_spare(&mut self, more: usize) -> bool {
+    fn ensure_spare(&mut self, more: usize, backing: Option<&Backing>) -> Result<bool, StorageError> {
         let need = self.meta_bytes + more + self.extra_bytes * 2 + META_SLACK;
         let pages = need.div_ceil(PAGE_SIZE) as u32;
         // While a snapshot is written, the one before it is the next spare.
         let ready = if self.writing.is_some() { self.current } else { self.spare };
         if ready.is_some_and(|(_, len)| len >= pages) || self.spare.is_some_and(|(_, len)| len >= pages) {
-            return true;
+            return Ok(true);
         }
-        let roomy = pages + pages / 4;
-        let run =
-            self.allocate(roomy).map(|s| (s, roomy)).or_else(|| self.allocate(pages).map(|s| (s, pages)));
-        let Some(run) = run else { return false };
-        if let Some((start, len)) = self.spare.replace(run) {
-            self.release(start, len);
+        for len in [pages + pages / 4, pages] {
+            if let Some(start) = self.allocate_backed(len, backing)? {
+                if let Some((start, len)) = self.spare.replace((start, len)) {
+                    self.release(start, len);
+                }
+                return Ok(true);
+            }
         }
-        true
+        Ok(false)
+    }
+    /// Sets the place of the next snapshot aside, if need be where there may be no room for it.
+    fn set_aside(&mut self, backing: Option<&Backing>) {
+        if !self.ensure_spare(0, backing).unwrap_or(false) {
+            // Without a device nothing is asked and nothing fails.
+            let _ = self.ensure_spare(0, None);
+        }
     }
     /// Takes a given run out of the free space; false if any of it is not free.
     fn claim(&mut self, start: u32, pages: u32) -> bool {
@@ -341,17 +371,52 @@ impl Space {
     }
 }
 
+/// Places that are tried for one allocation on a device without room for all that it says to have.
+const MOST_TRIES: u32 = 32;
+
+/// The device behind the pages.
+struct Backing {
+    device: Arc<dyn BlockDevice>,
+    /// Where page 0 is.
+    start: u64,
+}
+
+impl Backing {
+    /// Makes sure that the pages can be written. False: there is no room for them.
+    fn has_room(&self, page: u32, pages: u32) -> Result<bool, StorageError> {
+        let bytes = |pages: u32| u64::from(pages) * PAGE_SIZE as u64;
+        match self.device.reserve(self.start + bytes(page), bytes(pages)) {
+            Ok(()) => Ok(true),
+            Err(BlockError::NoSpace) => Ok(false),
+            Err(e) => Err(StorageError::Io(e)),
+        }
+    }
+}
+
 /// The relations of a volume and its free space.
 pub struct Directory {
     space: Mutex<Space>,
     relations: RwLock<HashMap<RelId, Arc<Relation>>>,
     total: u32,
+    /// Asked under the lock of `space`.
+    backing: OnceLock<Backing>,
 }
 
 impl Directory {
     /// An empty volume of so many pages (page 0 is not used).
     pub fn new(pages: u32) -> Self {
-        Self { space: Mutex::new(Space::new(pages)), relations: RwLock::new(HashMap::new()), total: pages }
+        Self {
+            space: Mutex::new(Space::new(pages)),
+            relations: RwLock::new(HashMap::new()),
+            total: pages,
+            backing: OnceLock::new(),
+        }
+    }
+
+    /// From now on pages are given out only where this device has room for them; page 0 is at `start`. A disk that has less room than
+    /// it says must say so at once: later a checkpoint would meet it, and no one could be told.
+    pub fn back_with(&self, device: Arc<dyn BlockDevice>, start: u64) {
+        self.backing.get_or_init(|| Backing { device, start });
     }
 
     /// Looks a relation up.
@@ -373,7 +438,7 @@ impl Directory {
     /// Creates a relation on behalf of an unfinished transaction.
     pub fn create(&self, wal: &Wal, kind: RelationKind, creator: Xid) -> Result<Arc<Relation>, StorageError> {
         let mut space = self.space.lock();
-        if !space.ensure_spare(META_RELATION) {
+        if !space.ensure_spare(META_RELATION, self.backing.get())? {
             return Err(StorageError::DiskFull(RelId(space.next_rel)));
         }
         space.meta_bytes += META_RELATION;
@@ -401,10 +466,10 @@ impl Directory {
         // A first extent may come from the reserve: TRUNCATE needs one for each index before it frees anything.
         let floor = if i == 0 || rel.vital.load(Ordering::Acquire) { 0 } else { space.reserve };
         let full = StorageError::DiskFull(rel.id);
-        if space.free_pages < pages + floor || !space.ensure_spare(META_EXTENT) {
+        if space.free_pages < pages + floor || !space.ensure_spare(META_EXTENT, self.backing.get())? {
             return Err(full);
         }
-        let start = space.allocate(pages).ok_or(full)?;
+        let start = space.allocate_backed(pages, self.backing.get())?.ok_or(full)?;
         space.meta_bytes += META_EXTENT;
         let mut e = Encoder::default();
         e.u32(rel.id.0).u32(i).u32(start);
@@ -449,7 +514,7 @@ impl Directory {
         if let Some((start, len)) = runs[0] {
             space.release(start, len);
         }
-        space.ensure_spare(0);
+        space.set_aside(self.backing.get());
     }
     /// Takes free pages in a row for scratch use on behalf of a relation. Nothing is logged: a restart finds them free.
     pub fn take_scratch(&self, pages: u32, rel: RelId) -> Result<u32, StorageError> {
@@ -457,7 +522,7 @@ impl Directory {
         if space.free_pages < space.reserve.saturating_add(pages) {
             return Err(StorageError::DiskFull(rel));
         }
-        let start = space.allocate(pages).ok_or(StorageError::DiskFull(rel))?;
+        let start = space.allocate_backed(pages, self.backing.get())?.ok_or(StorageError::DiskFull(rel))?;
         space.scratch.insert(start, pages);
         Ok(start)
     }
@@ -470,7 +535,7 @@ impl Directory {
     }
     /// Sets the space for the next snapshot aside. To be called when recovery has redone everything.
     pub fn set_aside(&self) {
-        self.space.lock().ensure_spare(0);
+        self.space.lock().set_aside(self.backing.get());
     }
     /// So many free pages in a row. They are not taken: for a directory that no one else uses.
     pub fn find_free(&self, pages: u32) -> Option<u32> {
@@ -543,7 +608,9 @@ impl Directory {
             Some((start, len)) if len >= pages => (start, len),
             small => {
                 space.spare = small;
-                (space.allocate(pages).ok_or(StorageError::DiskFull(RelId(0)))?, pages)
+                let backed = space.allocate_backed(pages, self.backing.get()).unwrap_or(None);
+                let start = backed.or_else(|| space.allocate(pages));
+                (start.ok_or(StorageError::DiskFull(RelId(0)))?, pages)
             }
         };
         space.writing = Some(run);
@@ -628,7 +695,44 @@ fn log(wal: &Wal, kind: RecordKind, xid: Xid, body: &[u8]) -> Lsn {
 
 #[cfg(test)]
 mod tests {
+    use platform::{
+        faulty_device::{Fault, FaultyDevice},
+        memory_device::MemDevice,
+    };
+
     use super::*;
+
+    #[test]
+    fn pages_are_given_out_where_the_device_has_room() {
+        const AT: u64 = 64 << 10;
+        let bytes = |pages: Range<u32>| {
+            AT + u64::from(pages.start) * PAGE_SIZE as u64..AT + u64::from(pages.end) * PAGE_SIZE as u64
+        };
+        let device =
+            Arc::new(FaultyDevice::new(Arc::new(MemDevice::new(AT + 1000 * PAGE_SIZE as u64, 4096))));
+        let directory = Directory::new(1000);
+        directory.back_with(device.clone(), AT);
+        directory.set_aside();
+        let rel = RelId(7);
+        // The lowest free run has no room at its start, and one behind it has some at its end.
+        let first = directory.take_scratch(8, rel).unwrap();
+        let second = directory.take_scratch(100, rel).unwrap();
+        let third = directory.take_scratch(200, rel).unwrap();
+        assert_eq!((second, third), (first + 8, first + 108));
+        directory.release_scratch(second);
+        device.set(&[Fault::NoRoom(bytes(second..second + 20)), Fault::NoRoom(bytes(third + 200..1000))]);
+        let given = directory.take_scratch(16, rel).unwrap();
+        assert!(given >= second + 20 && given + 16 <= third, "{given}");
+        directory.release_scratch(first);
+        assert_eq!(directory.take_scratch(8, rel).unwrap(), first);
+        device.set(&[Fault::NoRoom(bytes(0..third)), Fault::NoRoom(bytes(third + 200..990))]);
+        assert_eq!(directory.take_scratch(10, rel).unwrap(), 990);
+        // Nowhere: it ends, and nothing is lost.
+        assert_eq!(directory.take_scratch(10, rel), Err(StorageError::DiskFull(rel)));
+        device.set(&[]);
+        directory.take_scratch(10, rel).unwrap();
+        directory.audit(&mut |pages, fault| panic!("{pages:?}: {fault:?}"));
+    }
 
     #[test]
     fn every_page_has_one_owner() {

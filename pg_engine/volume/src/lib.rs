@@ -19,12 +19,15 @@
 //! # Metadata
 //! Which relations there are and which extents they own is kept in memory ([`Directory`]), changed with log records,
 //! and written out as a whole, with checksum, by every checkpoint into free space. Free space is what no relation and no snapshot owns.
+//! A device may have less room than it says (a sparse file, a thin volume): free space is given out where it has some, since what
+//! was written once and is free now can be written again, and what never was may not.
 //! The snapshot knows the position of the last metadata record it contains; recovery skips records before that.
 //!
 //! A device that is neither blank nor a volume is never written ([`probe`]).
 //!
 //! # Locks
-//! `Directory::space` before its relation table. Under `space` the log's append lock may be taken, nothing else.
+//! `Directory::space` before its relation table. Under `space` the log's append lock may be taken and the device be asked
+//! for room ([`platform::block::BlockDevice::reserve`], which answers at once), nothing else.
 //!
 //! # What it must not know
 //! The content of pages and of the configuration, transactions' states.
@@ -43,7 +46,6 @@ mod visibility;
 pub use activity::{Activity, Runs};
 pub use directory::{
     Directory, KIND_EXTENT, KIND_REL_CREATE, KIND_REL_DROP, OwnerFault, Relation, RelationKind,
-    extent_beginning,
 };
 pub use layout::{
     CONFIG_MAX, CRASH_BYTES, CRASH_START, Superblock, format, metadata_read, metadata_write, new_id,
