@@ -31,7 +31,7 @@ const MAX_LENGTH: u32 = 64 << 20;
 pub struct Counters {
     /// Write requests.
     pub writes: u64,
-    /// Of these, with FUA.
+    /// Of these, those that came with FUA.
     pub forced: u64,
     /// Flush requests.
     pub flushes: u64,
@@ -111,10 +111,10 @@ impl FaultyDisk {
 
     fn write(&mut self, offset: u64, data: &[u8], force: bool) -> io::Result<()> {
         self.counters.writes += 1;
+        self.counters.forced += u64::from(force);
         self.live.write_all_at(data, offset)?;
         let (sectors, _) = data.as_chunks::<{ SECTOR as usize }>();
         if force && !self.lies {
-            self.counters.forced += 1;
             for i in 0..sectors.len() as u64 {
                 self.pending.remove(&(offset / SECTOR + i));
             }
@@ -383,12 +383,14 @@ mod tests {
     fn flushed_and_forced_writes_survive_any_cut() {
         for seed in 0..50 {
             let mut disk = disk("survive.img");
+            assert_eq!(disk.counters(), Counters::default());
             disk.write(0, &[1; 1024], false).unwrap();
             disk.flush().unwrap();
             disk.write(4096, &[2; 512], true).unwrap();
             disk.write(0, &[3; 512], false).unwrap();
             disk.write(4096, &[4; 512], false).unwrap();
             disk.write(4096, &[5; 512], true).unwrap();
+            assert_eq!(disk.counters(), Counters { writes: 5, forced: 2, flushes: 1 });
             assert_eq!(disk.cut(seed).unwrap(), 1);
             assert!([1, 3].contains(&media(&disk, 0)));
             assert_eq!(media(&disk, 1), 1);

@@ -26,6 +26,11 @@ const PACKAGES: &str = "linux-image-cloud-amd64,initramfs-tools,systemd-sysv,ude
 /// Kernel arguments that help Linux under emulation; every ratio is quoted against the better of stock and tuned.
 const TUNED: &str = "tsc=reliable clocksource=tsc mitigations=off";
 
+/// The label of the data disk's file system, whatever the disk is attached to.
+const LABEL: &str = "pgdata";
+const FSTAB: &str = "/dev/vda / ext4 noatime 0 1\n\
+                     LABEL=pgdata /var/lib/postgresql ext4 noatime,x-systemd.device-timeout=600 0 2\n";
+
 /// Files of a built peer machine.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -67,6 +72,7 @@ pub fn build() -> Result<Peer> {
     };
     let done = folder.join("built");
     if done.exists() {
+        label_older(&folder, &peer)?;
         return Ok(peer);
     }
     if !tools::is_root() {
@@ -100,12 +106,37 @@ pub fn build() -> Result<Peer> {
     copy_newest(&tree.join("boot"), "initrd.img-", &peer.initrd)?;
     println!("peer: file systems");
     let data = tree.join("var/lib/postgresql");
-    file_system(&data, &peer.data, "4G")?;
+    file_system(&data, &peer.data, "4G", LABEL)?;
     fs::remove_dir_all(&data).context(|| format!("remove {}", data.display()))?;
     fs::create_dir(&data).context(|| format!("create {}", data.display()))?;
-    file_system(&tree, &peer.root, "2G")?;
-    fs::write(&done, "").context(|| format!("write {}", done.display()))?;
+    file_system(&tree, &peer.root, "2G", "root")?;
+    fs::write(&done, LABEL).context(|| format!("write {}", done.display()))?;
     Ok(peer)
+}
+
+/// A machine that was built when its data disk went by the name of its device: gives the disk its label, here and in `fstab`.
+fn label_older(folder: &Path, peer: &Peer) -> Result<()> {
+    let done = folder.join("built");
+    if fs::read_to_string(&done).context(|| format!("read {}", done.display()))? == LABEL {
+        return Ok(());
+    }
+    let entries = fs::read_dir(folder).context(|| format!("read {}", folder.display()))?;
+    for image in entries.filter_map(|e| e.ok().map(|e| e.path())) {
+        if image.extension().is_some_and(|e| e == "img") && image != peer.root && image != peer.initrd {
+            let program = tools::find("e2label").unwrap_or_else(|| "e2label".into());
+            tools::run(Command::new(program).arg(&image).arg(LABEL))?;
+        }
+    }
+    let table = folder.join("fstab");
+    fs::write(&table, FSTAB).context(|| format!("write {}", table.display()))?;
+    let debugfs = tools::find("debugfs").unwrap_or_else(|| "debugfs".into());
+    let write = format!("write {} /etc/fstab", table.display());
+    for request in ["rm /etc/fstab", &write] {
+        let mut command = Command::new(&debugfs);
+        command.args(["-w", "-R", request]).arg(&peer.root);
+        tools::run(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    }
+    fs::write(&done, LABEL).context(|| format!("write {}", done.display()))
 }
 
 /// The Debian mirror that this machine's own apt uses; debootstrap's default when there is none.
@@ -130,11 +161,7 @@ fn configure(tree: &Path) -> Result<()> {
     write("etc/initramfs-tools/modules", "virtio_pci\nvirtio_blk\nvirtio_net\nnvme\next4\n")?;
     write("etc/initramfs-tools/conf.d/small", "MODULES=list\nCOMPRESS=gzip\n")?;
     write("etc/hostname", "peer\n")?;
-    write(
-        "etc/fstab",
-        "/dev/vda / ext4 noatime 0 1\n\
-         /dev/nvme0n1 /var/lib/postgresql ext4 noatime,x-systemd.device-timeout=600 0 2\n",
-    )?;
+    write("etc/fstab", FSTAB)?;
     write("etc/systemd/network/all.network", "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n")?;
     write("etc/postgresql-common/createcluster.d/peer.conf", "create_main_cluster = false\n")
 }
@@ -191,10 +218,10 @@ fn copy_newest(folder: &Path, prefix: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn file_system(folder: &Path, image: &Path, size: &str) -> Result<()> {
+fn file_system(folder: &Path, image: &Path, size: &str, label: &str) -> Result<()> {
     let _ = fs::remove_file(image);
     let mut command = Command::new(tools::find("mke2fs").unwrap_or_else(|| "mke2fs".into()));
-    command.args(["-q", "-t", "ext4", "-d"]).arg(folder).arg(image).arg(size);
+    command.args(["-q", "-t", "ext4", "-L", label, "-d"]).arg(folder).arg(image).arg(size);
     tools::run(&mut command)
 }
 
@@ -221,7 +248,7 @@ impl Peer {
             let outcome = change_natively(&self.data, &folder, load).and_then(|()| {
                 fs::remove_file(folder.join("conf")).context(|| "remove a file".into())?;
                 fs::remove_file(folder.join("hba")).context(|| "remove a file".into())?;
-                file_system(&folder, &data, "8G")
+                file_system(&folder, &data, "8G", LABEL)
             });
             let _ = fs::remove_dir_all(&folder);
             outcome?;

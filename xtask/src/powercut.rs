@@ -46,6 +46,20 @@ pub struct PowercutArguments {
     /// A kernel to boot instead of building one
     #[arg(long)]
     pub kernel: Option<PathBuf>,
+    /// What the disk is attached to: ours needs NVMe, the peer gets virtio-blk unless told otherwise
+    #[arg(long, value_enum)]
+    pub controller: Option<Controller>,
+}
+
+/// How the guest sees the disk.
+///
+/// QEMU 7.2's NVMe controller says that it knows FUA and passes such writes on without it, so they are as volatile as others. Our
+/// driver knows that controller and flushes behind them. Linux believes it: the journal of its file system commits with FUA. On
+/// virtio-blk, which has no FUA, Linux flushes, and the rig's disk hears of it.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    Nvme,
+    VirtioBlk,
 }
 
 const WRITERS: i32 = 4;
@@ -269,7 +283,7 @@ enum Machine {
         processors: u32,
         hasty: bool,
     },
-    Peer(peer::Peer),
+    Peer(peer::Peer, Attach),
 }
 
 /// One that runs.
@@ -280,20 +294,20 @@ enum Running {
 
 impl Machine {
     fn boot(&self, server: &Server) -> Result<(Running, u16, Option<&'static str>)> {
-        let disk = Disk { source: Source::Nbd(server.socket().into()), attach: Attach::Nvme };
+        let disk = |attach| Disk { source: Source::Nbd(server.socket().into()), attach };
         match self {
             Self::Ours { kernel, processors, hasty } => {
                 let mut options = Options::pvh(kernel, "auth=trust");
                 let port = tools::free_port()?;
                 options.port = Some(port);
                 options.processors = *processors;
-                options.disk = Some(disk);
+                options.disk = Some(disk(Attach::Nvme));
                 let mut appliance = Appliance::boot(options, false)?;
                 appliance.wait_ready(None, if *hasty { HASTY_LIMIT } else { BOOT_LIMIT })?;
                 Ok((Running::Ours(Box::new(appliance)), port, None))
             }
-            Self::Peer(peer) => {
-                let running = peer.boot_with(disk)?;
+            Self::Peer(peer, attach) => {
+                let running = peer.boot_with(disk(*attach))?;
                 let port = running.port;
                 Ok((Running::Peer(running), port, Some(peer::PASSWORD)))
             }
@@ -313,7 +327,13 @@ impl Running {
 /// `cargo xtask powercut`.
 pub fn run(arguments: &PowercutArguments) -> Result<()> {
     let machine = if arguments.peer {
-        Machine::Peer(peer::build()?)
+        let attach = match arguments.controller {
+            Some(Controller::Nvme) => Attach::Nvme,
+            Some(Controller::VirtioBlk) | None => Attach::VirtioBlk,
+        };
+        Machine::Peer(peer::build()?, attach)
+    } else if arguments.controller == Some(Controller::VirtioBlk) {
+        return Err(Error::Usage("the appliance has no driver for virtio-blk".into()));
     } else {
         let kernel = arguments.kernel.clone().map_or_else(|| build_kernel(Profile::Release), Ok)?;
         Machine::Ours { kernel, processors: 2, hasty: arguments.lie }
@@ -324,7 +344,7 @@ pub fn run(arguments: &PowercutArguments) -> Result<()> {
         Machine::Ours { .. } => std::fs::File::create(&image)
             .and_then(|f| f.set_len(1 << 30))
             .context(|| format!("create {}", image.display())),
-        Machine::Peer(p) => p.copy_data(&image),
+        Machine::Peer(p, _) => p.copy_data(&image),
     };
     let outcome = made.and_then(|()| rounds(arguments, &machine, &image));
     let _ = std::fs::remove_file(image.with_extension("live"));
@@ -349,7 +369,12 @@ fn rounds(arguments: &PowercutArguments, machine: &Machine, image: &Path) -> Res
     let socket = std::env::temp_dir().join(format!("intralith-powercut-{}.nbd", std::process::id()));
     let server = Server::start(FaultyDisk::open(image)?, socket)?;
     let (mut guest, mut port, password) = machine.boot(&server)?;
-    connect(port, password)?.batch_execute(SETUP)?;
+    let mut client = connect(port, password)?;
+    client.batch_execute(SETUP)?;
+    if let Machine::Peer(_, attach) = machine {
+        tell_journal(&mut client, &server, *attach)?;
+    }
+    drop(client);
     server.disk().set_lies(arguments.lie);
     let mut known = vec![Acknowledged::default(); WRITERS as usize];
     let mut random = Random(arguments.seed);
@@ -387,6 +412,31 @@ fn rounds(arguments: &PowercutArguments, machine: &Machine, image: &Path) -> Res
         boots.as_secs_f64() / f64::from(arguments.rounds.max(1)),
     );
     guest.kill();
+    Ok(())
+}
+
+/// What the peer's Linux thinks of its disk, and what of a commit of its file system's journal reaches the disk: tables that are made
+/// and synced with nothing else going on.
+fn tell_journal(client: &mut Client, server: &Server, attach: Attach) -> Result<()> {
+    let name = if attach == Attach::Nvme { "nvme0n1" } else { "vdb" };
+    let mut queue = |what: &str| -> Result<String> {
+        let sql = format!("SELECT trim(pg_read_file('/sys/block/{name}/queue/{what}'), E'\\n')");
+        Ok(client.query_one(&sql, &[])?.get(0))
+    };
+    let (cache, fua) = (queue("write_cache")?, queue("fua")?);
+    let before = server.disk().counters();
+    for n in 0..10 {
+        client
+            .batch_execute(&format!("CREATE TABLE synced_{n} (a int); DROP TABLE synced_{n}; CHECKPOINT"))?;
+    }
+    let after = server.disk().counters();
+    println!(
+        "{name} in the peer: cache \"{cache}\", FUA {fua}; ten tables made, dropped and checkpointed: {} writes, {} of them with \
+         FUA, {} flushes reached the disk",
+        after.writes - before.writes,
+        after.forced - before.forced,
+        after.flushes - before.flushes,
+    );
     Ok(())
 }
 

@@ -134,8 +134,14 @@ pub fn kill() -> Result<()> {
 /// A few rounds of `cargo xtask powercut`, and as many with a disk that lies as it takes to notice.
 pub fn cut() -> Result<()> {
     let kernel = build_kernel(Profile::Release)?;
-    let arguments =
-        |rounds, lie| PowercutArguments { rounds, seed: 1, peer: false, lie, kernel: Some(kernel.clone()) };
+    let arguments = |rounds, lie| PowercutArguments {
+        rounds,
+        seed: 1,
+        peer: false,
+        lie,
+        kernel: Some(kernel.clone()),
+        controller: None,
+    };
     powercut::run(&arguments(CUTS, false))?;
     powercut::run(&arguments(LIES, true))
 }
