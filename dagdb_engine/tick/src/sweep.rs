@@ -14,6 +14,8 @@ use dagdb_graph::INPUTS;
 
 /// Nodes that are taken together.
 const BATCH: usize = 32;
+/// Nodes from which on what they bring tells what will come.
+const TREND: u64 = 128;
 /// Nodes between two questions whether to go on.
 const SLICE: u64 = 4096;
 
@@ -48,6 +50,7 @@ impl Sweep<'_> {
     /// Evaluates until nothing is queued. `undo` gets the values that were replaced, `evaluated` the number of nodes.
     pub fn run(&mut self, go_on: &dyn Fn() -> bool, undo: &mut Vec<(u32, u8)>, evaluated: &mut u64) -> Cone {
         let mut batch = [Visit::default(); BATCH];
+        let begun_with = self.queue.len() as u64;
         loop {
             let taken = self.take(&mut batch);
             if taken == 0 {
@@ -58,13 +61,26 @@ impl Sweep<'_> {
             for visit in batch.iter().take(taken) {
                 self.evaluate(visit, undo);
             }
-            if *evaluated + self.queue.len() as u64 > self.limit {
+            if self.outgrows(begun_with, *evaluated) {
                 return Cone::TooLarge;
             }
             if *evaluated / SLICE > before && !go_on() {
                 return Cone::Cancelled;
             }
         }
+    }
+
+    /// Whether the cone is too large, or will be if each node goes on to bring as many new ones as until now, for two
+    /// generations.
+    fn outgrows(&self, begun_with: u64, evaluated: u64) -> bool {
+        let queued = self.queue.len() as u64;
+        if evaluated < TREND {
+            return evaluated + queued > self.limit;
+        }
+        let brought = (queued + evaluated).saturating_sub(begun_with);
+        let (n, new) = (u128::from(evaluated), u128::from(brought));
+        let coming = u128::from(queued) * (n * n + n * new + new * new) / (n * n);
+        u128::from(evaluated) + coming > u128::from(self.limit)
     }
 
     /// Takes queued nodes of one rank and asks for what they read.
