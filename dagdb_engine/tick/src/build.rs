@@ -17,9 +17,6 @@ const SAME_AT_LEAST: u32 = 64;
 /// Nodes from which on the states of a graph are more than a core's own cache holds.
 const SORT_FROM: usize = 1 << 20;
 
-/// Places whose states half a core's first cache holds.
-const WINDOW: u32 = 16 << 13;
-
 /// Register, constant, and arities 1 to 6.
 const CLASSES: usize = 2 + INPUTS;
 
@@ -86,7 +83,7 @@ impl Layout {
             Builder { layout: Self { tables, ..Self::default() }, order, wires: 0, constants: 0 };
         builder.segments(&ranks, &ends);
         if count >= sort_from && !is_local(rows) {
-            builder.sort_by_sources(rows);
+            builder.sort_by_first_source(rows);
         }
         builder.finish(rows, &backs)
     }
@@ -311,32 +308,28 @@ impl Builder {
         self.layout.segments.push(Segment { rank, first: from + 1, len, work });
     }
 
-    /// Sorts each segment by the places that its nodes look up first and second: by windows of the first, which a cache
-    /// holds, and within them by the second, so that these look-ups go through the states from the first to the last.
-    fn sort_by_sources(&mut self, rows: &impl Rows) {
+    /// Sorts each segment by the place that its nodes look up first: at least these look-ups then go through the states from
+    /// the first to the last.
+    fn sort_by_first_source(&mut self, rows: &impl Rows) {
         let mut places = vec![0u32; self.order.len()];
         let mut from: Vec<u32> = Vec::with_capacity(self.order.len());
-        let mut keys: Vec<(u32, u32, u32)> = Vec::new();
+        let mut keys: Vec<(u32, u32)> = Vec::new();
         for segment in &self.layout.segments {
             let first = segment.first - 1;
             let indices = first..first + segment.len;
             let id = |index: u32| self.order.get(index as usize).copied().unwrap_or(0);
-            let slots = match segment.work {
-                Work::Same { ref chain, .. } => chain.order(),
-                Work::Own { .. } => &[0, 1],
-                Work::Hold | Work::Constant { .. } => &[],
+            let slot = match segment.work {
+                Work::Same { ref chain, .. } => chain.first(),
+                Work::Own { .. } => Some(0),
+                Work::Hold | Work::Constant { .. } => None,
             };
-            let key = |index: u32| {
-                let inputs = rows.inputs(id(index));
-                // Sources are of higher ranks, so have their places by now.
-                let source = |n: usize| {
-                    let source = slots.get(n).and_then(|&slot| inputs.get(usize::from(slot)));
-                    source.and_then(|&s| places.get(s as usize).copied()).unwrap_or(0)
-                };
-                if slots.len() == 1 { (0, source(0), index) } else { (source(0) / WINDOW, source(1), index) }
+            // Sources are of higher ranks, so have their places by now.
+            let source = |index: u32| {
+                let source = slot.and_then(|slot| rows.inputs(id(index)).get(slot).copied());
+                source.and_then(|s| places.get(s as usize).copied()).unwrap_or(0)
             };
             keys.clear();
-            keys.extend(indices.map(key));
+            keys.extend(indices.map(|index| (source(index), index)));
             keys.sort_unstable();
             for (place, &(.., index)) in (segment.first..).zip(&keys) {
                 from.push(index);

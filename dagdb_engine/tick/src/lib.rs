@@ -6,8 +6,9 @@
 //! constants (no inputs), and then nodes of one arity, those that share a table with many others before the rest. A segment's
 //! inputs are kept by blocks of 64 nodes and within them by slot, without gaps: a block is evaluated in one call of
 //! `kernel_simd`, and where all its nodes have one table, that table is applied to 64 nodes at once, and inputs are looked up
-//! only as long as they matter. Place 0 is no node but
-//! the constant 0 that unused slots below a used one read. States are one bit a place; the few values above 1 are kept aside.
+//! only as long as they matter. In large graphs that read anywhere, a segment is sorted by what it looks up first. Place 0 is no
+//! node but the constant 0 that unused slots below a used one read. States are one bit a place; the few values above 1 are kept
+//! aside.
 //!
 //! This is the whole model, not a cache of it: [`Network`] is a [`dagdb_graph::View`], so edits are checked against it. Edits
 //! of tables and values happen in place. Edits of edges and ranks, and new nodes, go to an *overlay* of single nodes with
@@ -15,9 +16,8 @@
 //!
 //! # Ticks
 //! A tick settles the graph and then latches its registers in two phases. It evaluates everything, or, where the readers of
-//! each node are indexed ([`Network::index_readers`]), only the cone of what changed, rank by rank, unless that has become too
-//! large to be worth it. A tick that changed no register is a
-//! fixpoint: all further ones are counted, not computed. Long passes are cut into slices; between them the caller is asked
+//! each node are indexed ([`Network::index_readers`]), only the cone of what changed, rank by rank, unless that becomes too
+//! large to be worth it. A tick that changed no register is a fixpoint: all further ones are counted, not computed. Long passes are cut into slices; between them the caller is asked
 //! whether to go on, and a tick that is cancelled leaves everything as it was. [`Executor`] spreads the nodes of a rank over cores.
 //!
 //! [`Scenarios`] evaluates many scenarios at once, one bit each.

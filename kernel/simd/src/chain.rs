@@ -70,9 +70,9 @@ impl Chain {
         chain
     }
 
-    /// The inputs in the order in which nodes are asked for them.
-    pub fn order(&self) -> &[u8] {
-        self.slots.get(..usize::from(self.asked)).unwrap_or(&[])
+    /// The input that every node is asked for.
+    pub fn first(&self) -> Option<usize> {
+        self.slots.first().filter(|_| self.asked > 0).map(|&s| usize::from(s))
     }
 
     fn ask(&mut self, slot: usize) {
