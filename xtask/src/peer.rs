@@ -283,9 +283,10 @@ impl Peer {
         let boot = Boot::Kernel {
             image: self.kernel.clone(),
             initrd: Some(self.initrd.clone()),
-            // An emulated machine under load may not have found its data disk after systemd's 90 seconds.
+            // An emulated machine under load may not have found its data disk after systemd's 90 seconds, and its timer may tick too
+            // late for the kernel's test of it.
             command_line: format!(
-                "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 systemd.default_device_timeout_sec=600 {extra}"
+                "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 no_timer_check systemd.default_device_timeout_sec=600 {extra}"
             ),
         };
         let control = std::env::temp_dir().join(format!("intralith-peer-{}.qmp", std::process::id()));
