@@ -58,7 +58,7 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
                 | Keyword::BETWEEN
                 | Keyword::AT => depth.operators += 1,
                 Keyword::SELECT | Keyword::WHERE | Keyword::FROM | Keyword::WHEN | Keyword::THEN => {
-                    depth.next()
+                    depth.next();
                 }
                 _ => {}
             },
