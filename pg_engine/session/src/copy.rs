@@ -71,12 +71,14 @@ impl Session {
         file.header(&mut data);
         let mut rows = 0;
         while let Some(batch) = self.with_context(|cx| cursor.next(cx))? {
+            file.batch(&batch);
             for row in batch.selected() {
-                file.row(&batch, row, &self.env.derived().format, &mut data);
                 rows += 1;
-                // One row a message, as clients expect it.
-                out.copy_data(&data);
-                data.clear();
+                // One row a message, as clients expect it; the first has the header.
+                out.copy_data_with(|buffer| {
+                    buffer.append(&mut data);
+                    file.row(&batch, row, &self.env.derived().format, buffer);
+                });
                 if out.len() >= OUT_CHUNK {
                     self.relieve(out)?;
                 }

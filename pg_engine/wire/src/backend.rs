@@ -347,6 +347,12 @@ impl Encoder {
         self.buf.extend_from_slice(data);
         self.end(m);
     }
+    /// CopyData that is written where it is sent from.
+    pub fn copy_data_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let m = self.begin(b'd');
+        write(&mut self.buf);
+        self.end(m);
+    }
     /// CopyBothResponse, binary.
     pub fn copy_both_response(&mut self) {
         self.copy_response(b'W', true, 0);

@@ -42,6 +42,7 @@ fn encode(rows: &[Vec<Value>], o: &CopyOptions) -> Vec<u8> {
     let mut out = Vec::new();
     e.header(&mut out);
     let batch = Batch::from_rows(&[oid::INT4.into(), oid::TEXT.into()], rows).unwrap();
+    e.batch(&batch);
     for r in batch.selected() {
         e.row(&batch, r, &FormatSettings::default(), &mut out);
     }
