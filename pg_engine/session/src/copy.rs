@@ -142,6 +142,7 @@ impl Session {
             source = Logical::Filter(Box::new(source), filter);
         }
         let name = relation.name.clone();
+        let indexed = !relation.indexes.is_empty();
         let query = Query {
             relations: vec![relation.oid],
             body: Body::Insert(InsertBody { target, source, on_conflict: None }),
@@ -157,7 +158,10 @@ impl Session {
         if let Some(txn) = &self.tx.txn {
             txn.check_writable("COPY FROM")?;
         }
-        let decoder = Decoder::new(&name, file, options);
+        let mut decoder = Decoder::new(&name, file, options);
+        if indexed {
+            decoder.large_batches();
+        }
         out.copy_in_response(decoder.is_binary(), decoder.columns());
         self.copy =
             Some(Box::new(CopyIn { rest: None, decoder, cursor: Cursor::new(&planned)?, rows: 0, filtered }));

@@ -11,6 +11,11 @@ use super::{Column, Style, binary, field::store};
 
 /// Longest row, as in PostgreSQL.
 const MAX_ROW: usize = 1 << 30;
+/// Rows of a batch of [`Decoder::large_batches`], and bytes of the file from which on it ends earlier.
+const MANY_ROWS: usize = 8 * BATCH_ROWS;
+const MANY_BYTES: usize = 1 << 20;
+/// So many rows before one that cannot be read have been stored by then, as in PostgreSQL.
+const FAR: usize = 1000;
 /// Length of a line quoted in CONTEXT.
 const CONTEXT_CHARS: usize = 100;
 
@@ -46,6 +51,9 @@ pub struct Decoder {
     ended: bool,
     builders: Vec<VectorBuilder>,
     rows: usize,
+    /// Bytes that the rows took in the file, and the most rows of a batch.
+    bytes: usize,
+    most_rows: usize,
     /// Fields of a CSV or text row: range in `scratch`, `None`: NULL.
     fields: Vec<Option<(usize, usize)>>,
     scratch: Vec<u8>,
@@ -77,9 +85,16 @@ impl Decoder {
             binary_started: false,
             ended: false,
             rows: 0,
+            bytes: 0,
+            most_rows: BATCH_ROWS,
             fields: Vec::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Makes batches larger while rows are short: for a table with indexes, where rows that are sorted together go to fewer places.
+    pub fn large_batches(&mut self) {
+        self.most_rows = MANY_ROWS;
     }
 
     /// The format is binary.
@@ -112,13 +127,19 @@ impl Decoder {
             }
             let rest = pending.get(used..).unwrap_or_default();
             match self.next_row(rest, settings) {
-                Ok(Some(n)) => used += n,
+                Ok(Some(n)) => {
+                    used += n;
+                    self.bytes += n;
+                }
                 Ok(None) => break Ok(()),
-                Err(e) => break Err(e),
+                Err(e) => {
+                    // What is wrong with a row far before this one is reported first.
+                    let before = if self.rows >= FAR { self.emit(sink) } else { Ok(()) };
+                    break before.and(Err(e));
+                }
             }
-            if self.rows == BATCH_ROWS
-                && let Err(e) = self.emit(sink)
-            {
+            let full = self.rows >= self.most_rows || (self.rows >= BATCH_ROWS && self.bytes >= MANY_BYTES);
+            if full && let Err(e) = self.emit(sink) {
                 break Err(e);
             }
         };
@@ -167,6 +188,7 @@ impl Decoder {
         let fresh = self.columns.iter().map(|c| VectorBuilder::with_capacity(c.ty, BATCH_ROWS)).collect();
         let built = core::mem::replace(&mut self.builders, fresh);
         let rows = core::mem::take(&mut self.rows);
+        self.bytes = 0;
         core::mem::swap(&mut self.lines, &mut self.emitted);
         self.lines.clear();
         sink(Batch::new(built.into_iter().map(VectorBuilder::finish).collect(), rows))

@@ -98,6 +98,45 @@ fn errors_say_where() {
     assert_eq!(e.message(), "COPY file signature not recognized");
 }
 
+#[test]
+fn batches_are_as_large_as_asked_for() {
+    let sizes = |line: &str, lines: usize, large: bool| {
+        let mut d = Decoder::new("t", columns(), &options(CopyFormat::Text));
+        if large {
+            d.large_batches();
+        }
+        let (settings, mut sizes) = (FormatSettings::default(), Vec::new());
+        let mut sink = |b: Batch| {
+            sizes.push(b.rows);
+            Ok(())
+        };
+        d.push(line.repeat(lines).as_bytes(), &settings, &mut sink).unwrap();
+        d.finish(&settings, &mut sink).unwrap();
+        sizes
+    };
+    assert_eq!(sizes("1\tx\n", 2000, false), [1024, 976]);
+    assert_eq!(sizes("1\tx\n", 9000, true), [8192, 808]);
+    let long = format!("1\t{}\n", "x".repeat(1100));
+    assert_eq!(sizes(&long, 2500, true), [1024, 1024, 452]);
+}
+
+#[test]
+fn rows_far_before_a_bad_line_are_given_first() {
+    for (good, before) in [(500, 0), (3000, 3000)] {
+        let mut d = Decoder::new("t", columns(), &options(CopyFormat::Text));
+        d.large_batches();
+        let mut rows = 0;
+        let mut sink = |b: Batch| {
+            rows += b.rows;
+            Ok(())
+        };
+        let file = "1\tx\n".repeat(good) + "y\tx\n";
+        let e = d.push(file.as_bytes(), &FormatSettings::default(), &mut sink).unwrap_err();
+        assert_eq!(e.state().as_str(), "22P02");
+        assert_eq!(rows, before);
+    }
+}
+
 proptest! {
     #[test]
     fn round_trips(
