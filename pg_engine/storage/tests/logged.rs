@@ -184,15 +184,12 @@ fn who_shows_rows_waits_for_the_device() {
     gate.set(true);
     let first = committing(&s, rel, tid);
     let (tell, told) = mpsc::channel();
-    let second = {
-        let s = s.clone();
-        thread::spawn(move || {
-            let mut t = s.begin(Isolation::ReadCommitted);
-            update(&s, &mut t, rel, tid, b"v2");
-            tell.send(()).unwrap();
-            t.commit().unwrap();
-        })
-    };
+    let second = thread::spawn(move || {
+        let mut t = s.begin(Isolation::ReadCommitted);
+        update(&s, &mut t, rel, tid, b"v2");
+        tell.send(()).unwrap();
+        t.commit().unwrap();
+    });
     assert!(told.recv_timeout(NOT_YET).is_err(), "changed before it is durable");
     gate.set(false);
     told.recv().unwrap();

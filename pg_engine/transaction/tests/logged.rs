@@ -1,5 +1,4 @@
 //! Commits that are in the log and not yet durable: who goes on, and who sees them.
-#![expect(clippy::unwrap_used, reason = "a test: it fails by panicking")]
 
 use std::sync::Arc;
 
@@ -69,7 +68,7 @@ fn logged_commits_show_in_the_order_of_the_log() {
 fn one_snapshot_for_the_whole_transaction_waits_for_the_device() {
     let m = manager();
     let mut first = work(&m);
-    let mut repeatable = Work::new(m.clone(), Isolation::RepeatableRead);
+    let mut repeatable = Work::new(m, Isolation::RepeatableRead);
     let x = first.writing_xid();
     first.logged(100);
     repeatable.set_counts_only();
