@@ -3,7 +3,6 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +12,10 @@ use crate::{
 };
 
 /// How much of a failed suite's output is shown.
-const SHOWN: u64 = 5_000;
+const SHOWN: usize = 5_000;
+/// How many lines that name a failure are shown before it, and how much of each.
+const NAMED: usize = 10;
+const LINE: usize = 300;
 
 /// How a suite ended.
 pub enum Outcome {
@@ -55,16 +57,33 @@ pub fn run(name: &str, verbose: bool) -> Result<Outcome> {
     }
 }
 
-/// The last lines of a file, as many as are shown.
+/// The lines of a file that name a failure, and its last ones: what failed may have been followed by much that did not.
 fn end_of(path: &Path) -> Result<String> {
-    let what = || format!("read {}", path.display());
-    let mut file = File::open(path).context(what)?;
-    let length = file.seek(SeekFrom::End(0)).context(what)?;
-    file.seek(SeekFrom::Start(length.saturating_sub(SHOWN))).context(what)?;
-    let mut bytes = Vec::new();
-    file.take(SHOWN).read_to_end(&mut bytes).context(what)?;
+    let bytes = std::fs::read(path).context(|| format!("read {}", path.display()))?;
     let text = String::from_utf8_lossy(&bytes);
+    let named = text.lines().filter(|l| l.contains("FAILED")).take(NAMED);
+    let mut shown: Vec<String> = named.map(|l| l.chars().take(LINE).collect()).collect();
+    let end = bytes.get(bytes.len().saturating_sub(SHOWN)..).unwrap_or_default();
+    let end = String::from_utf8_lossy(end);
     // A line that was cut is left out.
-    let whole = if length > SHOWN { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
-    Ok(whole.trim_end().to_string())
+    let whole = if bytes.len() > SHOWN { end.split_once('\n').map_or("", |(_, rest)| rest) } else { &end };
+    shown.push(whole.trim_end().to_string());
+    Ok(shown.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_early_is_named() {
+        let path = std::env::temp_dir().join(format!("report-{}.log", std::process::id()));
+        let text = format!("one ok\ntwo FAILED: why\n{}last\n", "three ok\n".repeat(1000));
+        std::fs::write(&path, text).expect("a scratch file");
+        let shown = end_of(&path);
+        std::fs::remove_file(&path).expect("the scratch file");
+        let shown = shown.expect("a log");
+        assert!(shown.starts_with("two FAILED: why\nthree ok\n") && shown.ends_with("\nlast"), "{shown}");
+        assert!(shown.len() < SHOWN + 100);
+    }
 }
