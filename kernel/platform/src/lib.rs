@@ -1,4 +1,4 @@
-//! The ground the engines stand on: locks, tasks, clock, entropy, block devices and byte streams.
+//! The ground the engines stand on: locks, tasks, clock, entropy, block devices, compute devices and byte streams.
 //!
 //! One of three platforms is picked at compile time by `--cfg intralith_platform="…"`:
 //!
@@ -28,6 +28,7 @@ extern crate std;
 
 pub mod block;
 pub mod bug;
+pub mod compute;
 pub mod faulty_device;
 pub mod memory_device;
 pub mod net;
