@@ -73,6 +73,8 @@ pub enum Answer {
     Reduction(Partial),
     /// 3: `u64` rows found.
     Rows(u64),
+    /// 4: `u8` whether the last tick changed any state; 0 if there was none.
+    Ticked(bool),
 }
 
 /// An answer and how it came about.
@@ -132,6 +134,10 @@ impl Reply {
                 w.u8(3);
                 w.u64(*rows);
             }
+            Answer::Ticked(changed) => {
+                w.u8(4);
+                w.u8(u8::from(*changed));
+            }
         }
         w.finish()
     }
@@ -166,6 +172,7 @@ impl Reply {
                 greatest: r.u64()?,
             }),
             3 => Answer::Rows(r.u64()?),
+            4 => Answer::Ticked(r.u8()? != 0),
             other => return Err(DecodeError::Operation(u16::from(other))),
         };
         r.end()?;
@@ -217,10 +224,16 @@ mod tests {
             used: 5,
         };
         let sum = Partial { count: 4, whole: -5, float: 2.5, least: 1, greatest: 9 };
-        vec![Answer::Nothing, Answer::Device(device), Answer::Reduction(sum), Answer::Rows(8)]
-            .into_iter()
-            .map(|answer| Reply { number: 3, status: Status::Done, compute_ns: 5, transfer_ns: 6, answer })
-            .collect()
+        vec![
+            Answer::Nothing,
+            Answer::Device(device),
+            Answer::Reduction(sum),
+            Answer::Rows(8),
+            Answer::Ticked(true),
+        ]
+        .into_iter()
+        .map(|answer| Reply { number: 3, status: Status::Done, compute_ns: 5, transfer_ns: 6, answer })
+        .collect()
     }
 
     #[test]
@@ -235,7 +248,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(
-            example in 0..4usize,
+            example in 0..5usize,
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             noise: Vec<u8>,
         ) {

@@ -90,6 +90,8 @@ mod code {
     pub const REDUCE: u16 = 11;
     pub const TOP: u16 = 12;
     pub const NEAREST: u16 = 13;
+    pub const NODES: u16 = 14;
+    pub const WRITE_BITS: u16 = 15;
 }
 
 /// What a device can be asked, with the number of the operation and the order of its arguments. A [`Span`] is `u32` number, `u32` zero,
@@ -129,7 +131,7 @@ pub enum Command {
         /// Which.
         id: u32,
     },
-    /// 6: makes a graph whose states are 0. `u32` graph, `u32` nodes, `u32` steps, `u32` zero, spans of tables, sources and steps.
+    /// 6: makes a graph of empty nodes, without sources, tables and states 0. `u32` graph, `u32` nodes, `u32` steps, `u32` zero, span of the schedule.
     Graph {
         /// Its number.
         graph: u32,
@@ -137,28 +139,29 @@ pub enum Command {
         nodes: u32,
         /// Its steps.
         steps: u32,
-        /// 8 bytes a node.
-        tables: Span,
-        /// 24 bytes a node.
-        sources: Span,
         /// 8 bytes a step.
         schedule: Span,
     },
-    /// 7: sets a graph's state. `u32` graph, `u32` zero, span.
+    /// 7: sets some of a graph's state. `u32` graph, `u32` first word, span; its length is a multiple of 4. Bits beyond the last node do not
+    /// matter.
     WriteState {
         /// Which.
         graph: u32,
+        /// The word of the state that the first 4 bytes go to.
+        first: u32,
         /// 4 bytes for each 32 nodes.
         from: Span,
     },
-    /// 8: gets a graph's state; as [`Self::WriteState`].
+    /// 8: gets some of a graph's state; as [`Self::WriteState`]. Bits beyond the last node are 0.
     ReadState {
         /// Which.
         graph: u32,
+        /// The word of the state that the first 4 bytes are.
+        first: u32,
         /// 4 bytes for each 32 nodes.
         into: Span,
     },
-    /// 9: runs a graph's schedule. `u32` graph, `u32` how often.
+    /// 9: runs a graph's schedule. `u32` graph, `u32` how often. The answer says whether the last time changed any state.
     Tick {
         /// Which.
         graph: u32,
@@ -223,6 +226,34 @@ pub enum Command {
         from: Span,
         /// By query.
         into: Span,
+    },
+    /// 14: sets nodes of a graph, which keep their states. `u32` graph, `u32` runs, `u32` nodes, `u32` zero, spans of runs, tables and sources.
+    Nodes {
+        /// Which.
+        graph: u32,
+        /// Runs of places.
+        runs: u32,
+        /// The nodes of all runs.
+        nodes: u32,
+        /// 8 bytes a run: `u32` first place, `u32` count; sorted, not overlapping.
+        places: Span,
+        /// 8 bytes a node.
+        tables: Span,
+        /// 24 bytes a node: those of slot 0 of all nodes, then those of slot 1, and so on.
+        sources: Span,
+    },
+    /// 15: sets the states of some nodes. As [`Self::Nodes`], with spans of runs and of bits.
+    WriteBits {
+        /// Which.
+        graph: u32,
+        /// Runs of places.
+        runs: u32,
+        /// The nodes of all runs.
+        nodes: u32,
+        /// As in [`Self::Nodes`].
+        places: Span,
+        /// A bit a node in the order of the runs, lowest first, in 32-bit words.
+        bits: Span,
     },
 }
 
@@ -334,6 +365,17 @@ impl Writer {
         }
     }
 
+    /// Numbers, four zeros and spans.
+    fn quantities(&mut self, numbers: [u32; 3], spans: &[&Span]) {
+        for number in numbers {
+            self.u32(number);
+        }
+        self.zeros(4);
+        for span in spans {
+            self.span(span);
+        }
+    }
+
     fn transfer(&mut self, table: u32, offset: u64, span: &Span) {
         self.u32(table);
         self.zeros(4);
@@ -397,6 +439,8 @@ impl Command {
             Self::Reduce { .. } => code::REDUCE,
             Self::Top { .. } => code::TOP,
             Self::Nearest { .. } => code::NEAREST,
+            Self::Nodes { .. } => code::NODES,
+            Self::WriteBits { .. } => code::WRITE_BITS,
         }
     }
 
@@ -412,19 +456,19 @@ impl Command {
                 w.transfer(*table, *offset, span);
             }
             Self::Drop { id } => w.u32(*id),
-            Self::Graph { graph, nodes, steps, tables, sources, schedule } => {
-                w.u32(*graph);
-                w.u32(*nodes);
-                w.u32(*steps);
-                w.zeros(4);
-                for span in [tables, sources, schedule] {
-                    w.span(span);
-                }
+            Self::Graph { graph, nodes, steps, schedule } => {
+                w.quantities([*graph, *nodes, *steps], &[schedule]);
             }
-            Self::WriteState { graph, from: span } | Self::ReadState { graph, into: span } => {
+            Self::WriteState { graph, first, from: span } | Self::ReadState { graph, first, into: span } => {
                 w.u32(*graph);
-                w.zeros(4);
+                w.u32(*first);
                 w.span(span);
+            }
+            Self::Nodes { graph, runs, nodes, places, tables, sources } => {
+                w.quantities([*graph, *runs, *nodes], &[places, tables, sources]);
+            }
+            Self::WriteBits { graph, runs, nodes, places, bits } => {
+                w.quantities([*graph, *runs, *nodes], &[places, bits]);
             }
             Self::Tick { graph, ticks } => {
                 w.u32(*graph);
@@ -492,23 +536,17 @@ impl Command {
                 let nodes = r.u32_to(limits::NODES, "nodes")?;
                 let steps = r.u32_to(limits::STEPS, "steps")?;
                 r.zeros::<4>()?;
-                Self::Graph {
-                    graph,
-                    nodes,
-                    steps,
-                    tables: r.span_of(8 * u64::from(nodes))?,
-                    sources: r.span_of(24 * u64::from(nodes))?,
-                    schedule: r.span_of(8 * u64::from(steps))?,
-                }
+                Self::Graph { graph, nodes, steps, schedule: r.span_of(8 * u64::from(steps))? }
             }
             code::WRITE_STATE | code::READ_STATE => {
-                let graph = r.u32()?;
-                r.zeros::<4>()?;
-                let span = r.span()?;
+                let (graph, first, span) = (r.u32()?, r.u32_to(limits::NODES / 32, "first word")?, r.span()?);
+                if !span.length.is_multiple_of(4) {
+                    return Err(DecodeError::Range("alignment"));
+                }
                 if operation == code::WRITE_STATE {
-                    Self::WriteState { graph, from: span }
+                    Self::WriteState { graph, first, from: span }
                 } else {
-                    Self::ReadState { graph, into: span }
+                    Self::ReadState { graph, first, into: span }
                 }
             }
             code::TICK => Self::Tick { graph: r.u32()?, ticks: r.u32_to(limits::TICKS, "ticks")? },
@@ -533,6 +571,20 @@ impl Command {
                 Self::Top { column, rows, count, greatest, into, filter: r.filter()? }
             }
             code::NEAREST => Self::read_nearest(r)?,
+            code::NODES | code::WRITE_BITS => {
+                let (graph, runs) = (r.u32()?, r.u32_to(limits::NODES, "runs")?);
+                let nodes = r.u32_to(limits::NODES, "nodes")?;
+                r.zeros::<4>()?;
+                let places = r.span_of(8 * u64::from(runs))?;
+                if operation == code::NODES {
+                    let tables = r.span_of(8 * u64::from(nodes))?;
+                    let sources = r.span_of(24 * u64::from(nodes))?;
+                    Self::Nodes { graph, runs, nodes, places, tables, sources }
+                } else {
+                    let bits = r.span_of(u64::from(nodes.div_ceil(32)) * 4)?;
+                    Self::WriteBits { graph, runs, nodes, places, bits }
+                }
+            }
             _ => return Err(DecodeError::Operation(operation)),
         })
     }
@@ -567,16 +619,9 @@ mod tests {
             Command::Write { table: 1, offset: 8, from: span(16) },
             Command::Read { table: 1, offset: 8, into: span(16) },
             Command::Drop { id: 1 },
-            Command::Graph {
-                graph: 2,
-                nodes: 3,
-                steps: 1,
-                tables: span(24),
-                sources: span(72),
-                schedule: span(8),
-            },
-            Command::WriteState { graph: 2, from: span(4) },
-            Command::ReadState { graph: 2, into: span(4) },
+            Command::Graph { graph: 2, nodes: 3, steps: 1, schedule: span(8) },
+            Command::WriteState { graph: 2, first: 0, from: span(4) },
+            Command::ReadState { graph: 2, first: 1, into: span(4) },
             Command::Tick { graph: 2, ticks: 100 },
             Command::LookUp { tables: 1, indexes: 2, rows: 33, into: span(8) },
             Command::Reduce {
@@ -596,6 +641,15 @@ mod tests {
                 from: span(24),
                 into: span(192),
             },
+            Command::Nodes {
+                graph: 2,
+                runs: 2,
+                nodes: 3,
+                places: span(16),
+                tables: span(24),
+                sources: span(72),
+            },
+            Command::WriteBits { graph: 2, runs: 2, nodes: 33, places: span(16), bits: span(8) },
         ]
     }
 
@@ -610,7 +664,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_refused_or_read(
-            example in 0..13usize,
+            example in 0..15usize,
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             cut in prop::option::of(any::<prop::sample::Index>()),
             extra in prop::collection::vec(any::<u8>(), 0..4),

@@ -4,12 +4,13 @@
 //! platform, or a processor. This crate owns the format of commands and replies and the definition of each result down to its last
 //! bit, so that every device gives the same ones.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! All numbers are little-endian. A command is a header of 16 bytes (magic `"ILCP"`, `u16` version, `u16` operation, `u32` length of
 //! the whole command, `u32` number that the reply repeats) and the operation's arguments, listed at [`Command`]. A reply is a
 //! header of 32 bytes (magic `"ILCR"`, `u16` version, `u16` status, `u32` length, `u32` number, `u64` nanoseconds of computing, `u64`
 //! nanoseconds of moving bytes) and what the operation answers, listed at [`Answer`]. Bulk data does not travel in commands:
-//! a [`Span`] names bytes of memory that the guest has attached, and the transport resolves it.
+//! a [`Span`] names bytes of memory that the guest has attached, and the transport resolves it. [`carrier`] says how all that travels
+//! between a guest and its host.
 //!
 //! # What stays on a device
 //! *Tables* are bytes that a command created, wrote and may drop; a *column* is a table read as one of [`Kind`]s. *Graphs* are nodes of six
@@ -25,13 +26,14 @@
 //! command gives is what was decoded. Whether numbers and spans exist is the device's to check.
 //!
 //! # Dependencies
-//! `thiserror` for the text of errors; `libm` for the square root, which rounds correctly.
+//! `thiserror` for the text of errors; `zerocopy` for the carrier's messages as structures; `libm` for the square root, which rounds correctly.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod answer;
+pub mod carrier;
 pub mod command;
 pub mod distance;
 pub mod graph;

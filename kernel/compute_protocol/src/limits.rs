@@ -1,7 +1,7 @@
 //! Bounds that decoding enforces; a device may have tighter ones and says so.
 
 /// Version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// First bytes of a command.
 pub const COMMAND_MAGIC: [u8; 4] = *b"ILCP";
 /// First bytes of a reply.

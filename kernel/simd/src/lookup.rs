@@ -180,6 +180,17 @@ impl Wires {
         self.places.get(at).copied()
     }
 
+    /// Sets one place; false, and nothing is changed, if there is none at `at` or `place` is not below [`Self::bound`].
+    pub fn set(&mut self, at: usize, place: u32) -> bool {
+        match self.places.get_mut(at) {
+            Some(own) if place < self.bound => {
+                *own = place;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Asks for the cache line of a place, which will be wanted soon.
     #[inline]
     pub fn prefetch(&self, at: usize) {

@@ -3,12 +3,12 @@
 use compute_protocol::{
     Column, Kind, Metric, Term,
     distance::{distance, rank},
-    graph::{self, Form, NONE, SLOTS, Step},
+    graph::{self, Form, NONE, Owned, Piece, Run, SLOTS, Step},
     reduce::{self, CHUNK, Partial, Values, Wanted},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::executor::{Executor, Failure, Rows, Search};
+use crate::executor::{Executor, Failure, Rows, Search, upload};
 
 /// A small generator of numbers.
 pub struct Random(u64);
@@ -130,16 +130,24 @@ fn refusals(device: &mut dyn Executor) -> Result<usize, Wrong> {
     refused("writing behind the end", device.write(1, 60, &[0; 8]), Failure::Bounds)?;
     refused("writing far behind", device.write(1, u64::MAX - 3, &[0; 8]), Failure::Bounds)?;
     refused("reading nothing that is", device.read(7, 0, &mut [0; 8]), Failure::Identity)?;
-    refused("ticking a table", device.tick(1, 1), Failure::Identity)?;
+    refused("ticking a table", device.tick(1, 1).map(|_| ()), Failure::Identity)?;
     let column = Column { table: 1, kind: Kind::I64 };
     let rows = Rows { column, count: 9, filter: &[] };
     refused("too many rows", device.reduce(rows, Wanted::default()).map(|_| ()), Failure::Bounds)?;
+    let behind = [Step { first: 5, count: 5 }];
+    refused("a step that is not there", device.graph(3, 9, &behind), Failure::Bounds)?;
     let example = Example::new(9, 1, Sources::Uniform, &mut Random::new(1));
     let form = Form { sources: &[9; 54], ..example.form() };
-    refused("a source that is not", device.graph(3, &form), Failure::Bounds)?;
+    refused("a source that is not", upload(device, 3, &form), Failure::Bounds)?;
+    done("a graph", upload(device, 3, &example.form()))?;
+    let wrong = Piece { runs: &behind, tables: &[0; 5], sources: &[0; 30] };
+    refused("nodes that are not", device.nodes(3, &wrong), Failure::Bounds)?;
+    refused("states that are not", device.write_state(3, 1, &[0]), Failure::Bounds)?;
+    refused("states that are not", device.read_state(3, usize::MAX, &mut [0]), Failure::Bounds)?;
+    done("forget", device.forget(3))?;
     done("forget", device.forget(1))?;
     refused("forgetting twice", device.forget(1), Failure::Identity)?;
-    Ok(9)
+    Ok(13)
 }
 
 fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result<usize, Wrong> {
@@ -178,25 +186,86 @@ fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result
         {
             *last &= (1 << (nodes % 32)) - 1;
         }
-        done(&what, device.graph(5, &example.form()))?;
-        done(&what, device.write_state(5, &states))?;
+        done(&what, upload(device, 5, &example.form()))?;
+        done(&what, device.write_state(5, 0, &states))?;
         let mut got = vec![0; states.len()];
-        done(&what, device.read_state(5, &mut got))?;
+        done(&what, device.read_state(5, 0, &mut got))?;
         same(format!("{what}, as written"), got == states)?;
+        let mut owned = Owned { tables: example.tables, sources: example.sources, steps: example.steps };
         for ticks in [1, 3, 4] {
             if large && nodes > 1_000_000 && ticks == 4 {
                 continue;
             }
-            done(&what, device.tick(5, ticks))?;
-            for _ in 0..ticks {
-                graph::tick(&example.form(), &mut states);
-            }
-            done(&what, device.read_state(5, &mut got))?;
-            same(format!("{what}, {ticks} ticks more"), got == states)?;
+            let changed = done(&what, device.tick(5, ticks))?;
+            let want = (0..ticks).fold(false, |_, _| graph::tick(&owned.form(), &mut states));
+            done(&what, device.read_state(5, 0, &mut got))?;
+            same(format!("{what}, {ticks} ticks more"), got == states && changed == want)?;
+            edit(device, &what, (&mut owned, &mut states), sources, random)?;
         }
+        let frozen = Owned::empty(nodes as usize, Vec::new());
+        let all = [Run { first: 0, count: nodes }];
+        let empty = Piece { runs: &all, tables: &frozen.tables, sources: &frozen.sources };
+        done(&what, device.nodes(5, &empty))?;
+        done(&what, device.tick(5, 1))?;
+        let changed = done(&what, device.tick(5, 2))?;
+        same(format!("{what}, nothing changes any more"), !changed)?;
         done(&what, device.forget(5))?;
     }
-    Ok(cases.len() * 4)
+    Ok(cases.len() * 5)
+}
+
+/// Sets some nodes and some words of the state of graph 5.
+fn edit(
+    device: &mut dyn Executor,
+    what: &str,
+    (owned, states): (&mut Owned, &mut [u32]),
+    sources: Sources,
+    random: &mut Random,
+) -> Result<(), Wrong> {
+    let nodes = owned.tables.len() as u32;
+    let mut runs: Vec<Run> = Vec::new();
+    let mut next = random.below(u64::from(nodes)) as u32;
+    while next < nodes && runs.len() < 9 {
+        let count = (1 + random.below(70) as u32).min(nodes - next);
+        runs.push(Run { first: next, count });
+        next = next.saturating_add(count + random.below(u64::from(nodes / 8)) as u32);
+    }
+    let count: u32 = runs.iter().map(|r| r.count).sum();
+    let tables: Vec<u64> = (0..count).map(|_| random.number()).collect();
+    // Some stay near, so that devices which patch what they hold can.
+    let near = matches!(sources, Sources::Local(_)) || random.below(2) == 0;
+    let mut all = Vec::new();
+    for _ in 0..SLOTS {
+        for place in runs.iter().flat_map(|r| r.first..r.end()) {
+            let any = random.below(u64::from(nodes)) as u32;
+            let close = place.saturating_sub(random.below(9) as u32);
+            all.push(if random.below(9) == 0 {
+                NONE
+            } else if near {
+                close
+            } else {
+                any
+            });
+        }
+    }
+    let piece = Piece { runs: &runs, tables: &tables, sources: &all };
+    done(what, device.nodes(5, &piece))?;
+    owned.set(&piece).map_err(|_| Wrong::Differs(what.to_owned()))?;
+    let first = random.below(states.len() as u64) as usize;
+    let Some(own) = states.get_mut(first..) else { return Ok(()) };
+    let length = own.len().min(5);
+    for word in own.iter_mut().take(length) {
+        *word = random.number() as u32;
+    }
+    done(what, device.write_state(5, first, own.get(..length).unwrap_or(&[])))?;
+    if !nodes.is_multiple_of(32)
+        && let Some(last) = states.last_mut()
+    {
+        *last &= (1 << (nodes % 32)) - 1;
+    }
+    let mut got = vec![0; length];
+    done(what, device.read_state(5, first, &mut got))?;
+    same(format!("{what}, words of the state"), states.get(first..first + length) == Some(&got))
 }
 
 fn look_ups(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {

@@ -3,7 +3,7 @@
 use compute_protocol::{
     Column, Metric, Status, Term,
     answer::Device,
-    graph::Form,
+    graph::{Form, Piece, Run, Step},
     reduce::{Partial, Wanted},
 };
 use thiserror::Error;
@@ -89,17 +89,20 @@ pub trait Executor: Send {
     /// Forgets a table or graph.
     fn forget(&mut self, id: u32) -> Result<(), Failure>;
 
-    /// Makes a graph whose states are 0.
-    fn graph(&mut self, id: u32, form: &Form<'_>) -> Result<(), Failure>;
+    /// Makes a graph of empty nodes.
+    fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure>;
 
-    /// Sets the values of all nodes.
-    fn write_state(&mut self, id: u32, states: &[u32]) -> Result<(), Failure>;
+    /// Sets nodes of a graph.
+    fn nodes(&mut self, id: u32, piece: &Piece<'_>) -> Result<(), Failure>;
 
-    /// Gets the values of all nodes.
-    fn read_state(&mut self, id: u32, into: &mut [u32]) -> Result<(), Failure>;
+    /// Sets words of a graph's state, beginning with the `first`; bits beyond the last node do not matter.
+    fn write_state(&mut self, id: u32, first: usize, words: &[u32]) -> Result<(), Failure>;
 
-    /// Runs a graph's schedule; returns when it is done.
-    fn tick(&mut self, id: u32, ticks: u32) -> Result<(), Failure>;
+    /// Gets words of a graph's state, beginning with the `first`; bits beyond the last node are 0.
+    fn read_state(&mut self, id: u32, first: usize, into: &mut [u32]) -> Result<(), Failure>;
+
+    /// Runs a graph's schedule; returns when it is done, and whether the last time changed any state.
+    fn tick(&mut self, id: u32, ticks: u32) -> Result<bool, Failure>;
 
     /// Looks tables up that are rows of one table, at indexes that are rows of another.
     fn look_up(&mut self, tables: u32, indexes: u32, rows: u64, into: &mut [u32]) -> Result<(), Failure>;
@@ -112,4 +115,16 @@ pub trait Executor: Send {
 
     /// The nearest rows of each query, one query after the other; fewer than wanted only where the table is smaller.
     fn nearest(&mut self, search: &Search<'_>) -> Result<Vec<Vec<Neighbour>>, Failure>;
+}
+
+/// Makes a graph of a whole form; it does not exist if that fails.
+pub fn upload(device: &mut dyn Executor, id: u32, form: &Form<'_>) -> Result<(), Failure> {
+    device.graph(id, form.nodes(), form.steps)?;
+    let all = [Run { first: 0, count: form.nodes() as u32 }];
+    let runs = if form.nodes() == 0 { &[] } else { &all[..] };
+    let set = device.nodes(id, &Piece { runs, tables: form.tables, sources: form.sources });
+    if set.is_err() {
+        device.forget(id)?;
+    }
+    set
 }

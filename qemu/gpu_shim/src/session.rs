@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use compute_protocol::{
     Answer, Command, Envelope, Reply, Span, Status,
-    graph::{Form, Step},
+    graph::{self, Piece, Run, Step},
+    limits,
 };
 use zerocopy::IntoBytes;
 
@@ -104,26 +105,34 @@ impl Session {
                 }
             }
             Command::Drop { id } => self.executor.forget(id)?,
-            Command::Graph { graph, tables, sources, schedule, .. } => {
+            Command::Graph { graph, nodes, schedule, .. } => {
+                let steps: Vec<Step> = self.runs(pages, schedule)?;
+                self.executor.graph(graph, nodes as usize, &steps)?;
+            }
+            Command::Nodes { graph, places, tables, sources, .. } => {
+                let runs = self.runs(pages, places)?;
                 let tables: Vec<u64> = self.fetch(pages, tables)?;
                 let sources: Vec<u32> = self.fetch(pages, sources)?;
-                let steps: Vec<[u32; 2]> = self.fetch(pages, schedule)?;
-                let steps: Vec<Step> =
-                    steps.into_iter().map(|[first, count]| Step { first, count }).collect();
-                let form = Form { tables: &tables, sources: &sources, steps: &steps };
-                form.validate().map_err(|_| Failure::Bounds)?;
-                self.timed(|s| s.executor.graph(graph, &form))?;
+                let piece = Piece { runs: &runs, tables: &tables, sources: &sources };
+                self.timed(|s| s.executor.nodes(graph, &piece))?;
             }
-            Command::WriteState { graph, from } => {
+            Command::WriteState { graph, first, from } => {
                 let states: Vec<u32> = self.fetch(pages, from)?;
-                self.timed(|s| s.executor.write_state(graph, &states))?;
+                self.timed(|s| s.executor.write_state(graph, first as usize, &states))?;
             }
-            Command::ReadState { graph, into } => {
+            Command::ReadState { graph, first, into } => {
                 let mut states: Vec<u32> = self.fetch(pages, into)?;
-                self.timed(|s| s.executor.read_state(graph, &mut states))?;
+                self.timed(|s| s.executor.read_state(graph, first as usize, &mut states))?;
                 self.put(pages, into, states.as_bytes())?;
             }
-            Command::Tick { graph, ticks } => self.executor.tick(graph, ticks)?,
+            Command::WriteBits { graph, nodes, places, bits, .. } => {
+                let runs = self.runs(pages, places)?;
+                let bits: Vec<u32> = self.fetch(pages, bits)?;
+                self.timed(|s| s.write_bits(graph, &runs, nodes, &bits))?;
+            }
+            Command::Tick { graph, ticks } => {
+                return self.executor.tick(graph, ticks).map(Answer::Ticked);
+            }
             Command::LookUp { tables, indexes, rows, into } => {
                 let mut bits: Vec<u32> = self.fetch(pages, into)?;
                 self.executor.look_up(tables, indexes, rows, &mut bits)?;
@@ -143,6 +152,41 @@ impl Session {
             Command::Nearest { .. } => return self.nearest(&command, pages),
         }
         Ok(Answer::Nothing)
+    }
+
+    fn runs(&mut self, pages: &dyn Pages, span: Span) -> Result<Vec<Run>, Failure> {
+        let runs: Vec<[u32; 2]> = self.fetch(pages, span)?;
+        Ok(runs.into_iter().map(|[first, count]| Run { first, count }).collect())
+    }
+
+    /// Sets single bits of a state, of which it gets and sets the words in between, in pieces.
+    fn write_bits(&mut self, graph: u32, runs: &[Run], nodes: u32, bits: &[u32]) -> Result<(), Failure> {
+        /// Words between two bits that are rather moved twice than the two apart.
+        const GAP: u32 = 1024;
+        graph::check_runs(runs, limits::NODES as usize, nodes as usize).map_err(|_| Failure::Bounds)?;
+        // Nothing is changed if the last place is not there.
+        let last = runs.last().map_or(0, |r| (r.end() - 1) / 32);
+        let mut word = [0];
+        let count = runs.len().min(1);
+        self.executor.read_state(graph, last as usize, word.get_mut(..count).unwrap_or(&mut []))?;
+        let mut done = 0;
+        for near in runs.chunk_by(|a, b| b.first / 32 - (a.end() - 1) / 32 <= GAP) {
+            let (Some(first), Some(last)) = (near.first(), near.last()) else { continue };
+            let (first, end) = (first.first / 32, (last.end() - 1) / 32 + 1);
+            let mut words = vec![0; (end - first) as usize];
+            self.executor.read_state(graph, first as usize, &mut words)?;
+            for run in near {
+                for place in run.first..run.end() {
+                    let bit = bits.get(done / 32).copied().unwrap_or(0) >> (done % 32) & 1;
+                    if let Some(word) = words.get_mut((place / 32 - first) as usize) {
+                        *word = *word & !(1 << (place % 32)) | bit << (place % 32);
+                    }
+                    done += 1;
+                }
+            }
+            self.executor.write_state(graph, first as usize, &words)?;
+        }
+        Ok(())
     }
 
     fn nearest(&mut self, command: &Command, pages: &mut dyn Pages) -> Result<Answer, Failure> {

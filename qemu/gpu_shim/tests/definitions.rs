@@ -100,22 +100,50 @@ fn a_session_keeps_computes_and_answers() {
     (sources[0], sources[1]) = (1, 0);
     memory.0[2064..2112].copy_from_slice(sources.as_bytes());
     memory.0[2112..2120].copy_from_slice([0u32, 2].as_bytes());
-    let graph = Command::Graph {
+    let all = span(2112, size_of::<Step>() as u64);
+    let graph = Command::Graph { graph: 2, nodes: 2, steps: 1, schedule: all };
+    done(ask(&mut session, &mut memory, graph));
+    let nodes = Command::Nodes {
         graph: 2,
+        runs: 1,
         nodes: 2,
-        steps: 1,
+        places: all,
         tables: span(2048, 16),
         sources: span(2064, 48),
-        schedule: span(2112, size_of::<Step>() as u64),
     };
-    done(ask(&mut session, &mut memory, graph));
+    done(ask(&mut session, &mut memory, nodes));
     let mut states = Vec::new();
+    let tick = Command::Tick { graph: 2, ticks: 1 };
+    let read = Command::ReadState { graph: 2, first: 0, into: span(3000, 4) };
     for _ in 0..4 {
-        done(ask(&mut session, &mut memory, Command::Tick { graph: 2, ticks: 1 }));
-        done(ask(&mut session, &mut memory, Command::ReadState { graph: 2, into: span(3000, 4) }));
+        assert_eq!(done(ask(&mut session, &mut memory, tick.clone())), Answer::Ticked(true));
+        done(ask(&mut session, &mut memory, read.clone()));
         states.push(memory.0[3000]);
     }
     assert_eq!(states, [0b10, 0b11, 0b01, 0b00]);
+    // Node 1 becomes a copy too: then a 1 goes round, and two stay.
+    memory.0[2120..2136].copy_from_slice([1u32, 1, 0b1, 0].as_bytes());
+    memory.0[2136..2144].copy_from_slice(0xaaaa_aaaa_aaaa_aaaau64.as_bytes());
+    memory.0[2144..2168].copy_from_slice([0, u32::MAX, u32::MAX, u32::MAX, u32::MAX, u32::MAX].as_bytes());
+    let edit = Command::Nodes {
+        graph: 2,
+        runs: 1,
+        nodes: 1,
+        places: span(2120, 8),
+        tables: span(2136, 8),
+        sources: span(2144, 24),
+    };
+    done(ask(&mut session, &mut memory, edit));
+    let bit = Command::WriteBits { graph: 2, runs: 1, nodes: 1, places: span(2120, 8), bits: span(2128, 4) };
+    done(ask(&mut session, &mut memory, bit));
+    assert_eq!(done(ask(&mut session, &mut memory, tick.clone())), Answer::Ticked(true));
+    done(ask(&mut session, &mut memory, read.clone()));
+    assert_eq!(memory.0[3000], 0b01);
+    memory.0[3100] = 0b11;
+    done(ask(&mut session, &mut memory, Command::WriteState { graph: 2, first: 0, from: span(3100, 4) }));
+    assert_eq!(done(ask(&mut session, &mut memory, tick)), Answer::Ticked(false));
+    let far = Command::ReadState { graph: 2, first: 1, into: span(3000, 4) };
+    assert_eq!(ask(&mut session, &mut memory, far).status, Status::Bounds);
 
     let nearest = Command::Nearest {
         table: 1,
@@ -174,12 +202,35 @@ fn any_command() -> impl Strategy<Value = Command> {
             graph,
             nodes,
             steps,
-            tables: span(at, u64::from(nodes) * 8),
-            sources: span(at / 2, u64::from(nodes) * 24),
             schedule: span(at / 3, u64::from(steps) * 8),
         }),
-        (id.clone(), any_span()).prop_map(|(graph, from)| Command::WriteState { graph, from }),
-        (id.clone(), any_span()).prop_map(|(graph, into)| Command::ReadState { graph, into }),
+        (id.clone(), 0..9u32, 0..200u32, 0..5000u64).prop_map(|(graph, runs, nodes, at)| Command::Nodes {
+            graph,
+            runs,
+            nodes,
+            places: span(at / 3, u64::from(runs) * 8),
+            tables: span(at, u64::from(nodes) * 8),
+            sources: span(at / 2, u64::from(nodes) * 24),
+        }),
+        (id.clone(), 0..9u32, 0..200u32, 0..5000u64).prop_map(|(graph, runs, nodes, at)| {
+            Command::WriteBits {
+                graph,
+                runs,
+                nodes,
+                places: span(at / 3, u64::from(runs) * 8),
+                bits: span(at, u64::from(nodes.div_ceil(32)) * 4),
+            }
+        }),
+        (id.clone(), 0..9u32, any_span()).prop_map(|(graph, first, from)| Command::WriteState {
+            graph,
+            first,
+            from
+        }),
+        (id.clone(), 0..9u32, any_span()).prop_map(|(graph, first, into)| Command::ReadState {
+            graph,
+            first,
+            into
+        }),
         (id.clone(), 0..50u32).prop_map(|(graph, ticks)| Command::Tick { graph, ticks }),
         (id.clone(), id.clone(), any_rows(), any_span()).prop_map(|(tables, indexes, rows, into)| {
             Command::LookUp { tables, indexes, rows, into: Span { length: rows.div_ceil(32) * 4, ..into } }

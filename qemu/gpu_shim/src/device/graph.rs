@@ -1,10 +1,10 @@
 //! Graphs of lookup tables on a device.
 
-use compute_protocol::graph::{Form, Step, words};
+use compute_protocol::graph::{Form, Owned, Piece, Step, words};
 use zerocopy::IntoBytes;
 
 use super::{
-    Hardware, launch,
+    Hardware, dispatch, launch,
     plan::{self, Map, Region, Segment, Work},
     shaders,
 };
@@ -30,8 +30,112 @@ enum Action {
     },
 }
 
+/// A graph: what the guest made it, and as long as that is not changed, how it lies on the device.
+pub struct Kept {
+    owned: Owned,
+    /// The state, unless only the device knows it.
+    states: Option<Vec<u32>>,
+    /// And whether the device knows it.
+    sent: bool,
+    graph: Option<Graph>,
+}
+
+impl Kept {
+    /// Of empty nodes.
+    pub fn empty(nodes: usize, steps: &[Step]) -> Self {
+        let states = Some(vec![0; words(nodes)]);
+        Self { owned: Owned::empty(nodes, steps.to_vec()), states, sent: false, graph: None }
+    }
+
+    /// What the copy here takes, which is about what the device's will.
+    pub fn bytes_of(nodes: usize, steps: usize) -> u64 {
+        nodes as u64 * 33 + steps as u64 * 8
+    }
+
+    /// Bytes of memory: the device's, or what they will be about.
+    pub fn bytes(&self) -> u64 {
+        let own = Self::bytes_of(self.owned.tables.len(), self.owned.steps.len());
+        self.graph.as_ref().map_or(own, |g| g.bytes.max(own))
+    }
+
+    /// The state, fetched if need be.
+    fn fetched(&mut self, hardware: &Hardware) -> Result<&mut Vec<u32>, Failure> {
+        if self.states.is_none() {
+            let mut states = vec![0; words(self.owned.tables.len())];
+            self.graph.as_ref().ok_or(Failure::Lost)?.read(hardware, &mut states)?;
+            self.states = Some(states);
+        }
+        self.states.as_mut().ok_or(Failure::Lost)
+    }
+
+    /// Sets nodes; the device lays the graph out anew before the next tick.
+    pub fn set(&mut self, hardware: &Hardware, piece: &Piece<'_>) -> Result<(), Failure> {
+        piece.validate(self.owned.tables.len()).map_err(|_| Failure::Bounds)?;
+        self.fetched(hardware)?;
+        self.owned.set(piece).map_err(|_| Failure::Bounds)?;
+        self.graph = None;
+        self.sent = false;
+        Ok(())
+    }
+
+    /// Sets words of the state.
+    pub fn write(&mut self, hardware: &Hardware, first: usize, from: &[u32]) -> Result<(), Failure> {
+        let nodes = self.owned.tables.len();
+        let end = first.checked_add(from.len()).ok_or(Failure::Bounds)?;
+        if end > words(nodes) {
+            return Err(Failure::Bounds);
+        }
+        if from.len() == words(nodes) {
+            self.states = Some(from.to_vec());
+        } else {
+            let own = self.fetched(hardware)?.get_mut(first..end).ok_or(Failure::Bounds)?;
+            own.copy_from_slice(from);
+        }
+        if !nodes.is_multiple_of(32)
+            && let Some(last) = self.states.as_mut().and_then(|s| s.last_mut())
+        {
+            *last &= (1 << (nodes % 32)) - 1;
+        }
+        self.sent = false;
+        Ok(())
+    }
+
+    /// Gets words of the state.
+    pub fn read(&mut self, hardware: &Hardware, first: usize, into: &mut [u32]) -> Result<(), Failure> {
+        let end = first.checked_add(into.len()).ok_or(Failure::Bounds)?;
+        if end > words(self.owned.tables.len()) {
+            return Err(Failure::Bounds);
+        }
+        into.copy_from_slice(self.fetched(hardware)?.get(first..end).ok_or(Failure::Bounds)?);
+        Ok(())
+    }
+
+    /// Runs the schedule; says whether the last time changed any state. `limit` is how much the graph may take.
+    pub fn tick(
+        &mut self,
+        hardware: &mut Hardware,
+        limit: u64,
+        threads: usize,
+        ticks: u32,
+    ) -> Result<bool, Failure> {
+        if ticks == 0 || self.owned.tables.is_empty() {
+            return Ok(false);
+        }
+        let graph = match &mut self.graph {
+            Some(graph) => graph,
+            none => none.insert(Graph::build(hardware, &self.owned.form(), limit, threads)?),
+        };
+        if !self.sent {
+            graph.write(hardware, self.states.as_deref().ok_or(Failure::Lost)?)?;
+            self.sent = true;
+        }
+        self.states = None;
+        graph.tick(hardware, ticks)
+    }
+}
+
 /// A graph on the device.
-pub struct Graph {
+struct Graph {
     nodes: usize,
     regions: Vec<Region>,
     words: u32,
@@ -40,6 +144,10 @@ pub struct Graph {
     /// result is the other state.
     actions: [Vec<Action>; 2],
     present: usize,
+    /// Says whether the last tick changed anything; what it compares the state with, where that is not the other state.
+    compare: Launch,
+    before: Option<wgpu::Buffer>,
+    changed: wgpu::Buffer,
     bytes: u64,
 }
 
@@ -171,12 +279,7 @@ impl Builder<'_> {
 
 impl Graph {
     /// With all states 0, within so many bytes.
-    pub fn build(
-        hardware: &mut Hardware,
-        form: &Form<'_>,
-        limit: u64,
-        threads: usize,
-    ) -> Result<Self, Failure> {
+    fn build(hardware: &mut Hardware, form: &Form<'_>, limit: u64, threads: usize) -> Result<Self, Failure> {
         let map = Map::of(form).ok_or(Failure::Memory)?;
         let state_bytes = u64::from(map.words) * 4;
         let binding = hardware.limits.max_storage_buffer_binding_size;
@@ -197,7 +300,21 @@ impl Graph {
         {
             actions[1].clear();
         }
-        let Builder { states, bytes, .. } = builder;
+        let Builder { states, mut bytes, .. } = builder;
+        let mut before = None;
+        if actions[1].is_empty() {
+            before = Some(hardware.storage(state_bytes)?);
+            bytes += state_bytes;
+        }
+        if bytes > limit {
+            return Err(Failure::Memory);
+        }
+        let changed = hardware.storage(16)?;
+        let pipeline = hardware.pipeline(shaders::COMPARE.to_owned());
+        let second = before.as_ref().unwrap_or(&states[1]);
+        let group =
+            hardware.bind(&pipeline, &[(0, &changed, None), (1, &states[0], None), (2, second, None)]);
+        let compare = Launch { pipeline, group, workgroups: map.words.div_ceil(256) };
         hardware.wait()?;
         Ok(Self {
             nodes: form.nodes(),
@@ -206,17 +323,15 @@ impl Graph {
             states,
             actions,
             present: 0,
+            compare,
+            before,
+            changed,
             bytes,
         })
     }
 
-    /// Bytes of the device's memory.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Sets all states.
-    pub fn write(&mut self, hardware: &Hardware, states: &[u32]) -> Result<(), Failure> {
+    fn write(&mut self, hardware: &Hardware, states: &[u32]) -> Result<(), Failure> {
         if states.len() != words(self.nodes) {
             return Err(Failure::Bounds);
         }
@@ -234,7 +349,7 @@ impl Graph {
     }
 
     /// Gets all states.
-    pub fn read(&self, hardware: &Hardware, into: &mut [u32]) -> Result<(), Failure> {
+    fn read(&self, hardware: &Hardware, into: &mut [u32]) -> Result<(), Failure> {
         if into.len() != words(self.nodes) {
             return Err(Failure::Bounds);
         }
@@ -250,15 +365,21 @@ impl Graph {
         Ok(())
     }
 
-    /// Runs the schedule.
-    pub fn tick(&mut self, hardware: &Hardware, ticks: u32) -> Result<(), Failure> {
+    /// Runs the schedule; says whether the last time changed anything.
+    fn tick(&mut self, hardware: &Hardware, ticks: u32) -> Result<bool, Failure> {
         let swaps = !self.actions[1].is_empty();
         let mut left = ticks;
         while left > 0 {
             let now = left.min((LAUNCHES / self.actions[0].len().max(1)).max(1) as u32);
             let mut encoder = hardware.encoder();
             let mut pass: Option<wgpu::ComputePass<'static>> = None;
-            for _ in 0..now {
+            for n in 0..now {
+                if left - n == 1
+                    && let Some(before) = &self.before
+                {
+                    drop(pass.take());
+                    encoder.copy_buffer_to_buffer(&self.states[0], 0, before, 0, None);
+                }
                 for action in self.actions.get(self.present).unwrap_or(&self.actions[0]) {
                     match action {
                         Action::Launch(l) => {
@@ -285,7 +406,12 @@ impl Graph {
             hardware.queue.submit([encoder.finish()]);
             left -= now;
         }
-        hardware.wait()
+        let mut encoder = hardware.encoder();
+        encoder.clear_buffer(&self.changed, 0, None);
+        dispatch(&mut encoder, &[(&self.compare.pipeline, &self.compare.group, self.compare.workgroups)]);
+        let mut changed = [0u32];
+        hardware.fetch(encoder, (&self.changed, 0), changed.as_mut_bytes())?;
+        Ok(changed != [0])
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 use compute_protocol::{
     Kind,
     answer::Device as Description,
-    graph::Form,
+    graph::{Piece, Step, check_steps},
     reduce::{Partial, Wanted},
 };
 use thiserror::Error;
@@ -64,7 +64,7 @@ struct Table {
 pub struct Gpu {
     hardware: Hardware,
     tables: HashMap<u32, Table>,
-    graphs: HashMap<u32, graph::Graph>,
+    graphs: HashMap<u32, graph::Kept>,
     memory: u64,
     used: u64,
 }
@@ -190,6 +190,19 @@ impl Gpu {
         } else {
             Ok(())
         }
+    }
+
+    /// Does something with a graph, which may take as much memory as is free besides its own.
+    fn with_graph<T>(
+        &mut self,
+        id: u32,
+        work: impl FnOnce(&mut graph::Kept, &mut Hardware, u64) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let graph = self.graphs.get_mut(&id).ok_or(Failure::Identity)?;
+        let others = self.used - graph.bytes();
+        let result = work(graph, &mut self.hardware, self.memory.saturating_sub(others));
+        self.used = others + graph.bytes();
+        result
     }
 
     fn table(&self, id: u32) -> Result<&Table, Failure> {
@@ -491,26 +504,28 @@ impl Executor for Gpu {
         Ok(())
     }
 
-    fn graph(&mut self, id: u32, form: &Form<'_>) -> Result<(), Failure> {
+    fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure> {
         self.is_free(id)?;
-        form.validate().map_err(|_| Failure::Bounds)?;
-        let free = self.memory - self.used;
-        let graph = graph::Graph::build(&mut self.hardware, form, free, Processor::threads())?;
-        self.take(graph.bytes())?;
-        self.graphs.insert(id, graph);
+        check_steps(nodes, steps).map_err(|_| Failure::Bounds)?;
+        self.take(graph::Kept::bytes_of(nodes, steps.len()))?;
+        self.graphs.insert(id, graph::Kept::empty(nodes, steps));
         Ok(())
     }
 
-    fn write_state(&mut self, id: u32, states: &[u32]) -> Result<(), Failure> {
-        self.graphs.get_mut(&id).ok_or(Failure::Identity)?.write(&self.hardware, states)
+    fn nodes(&mut self, id: u32, piece: &Piece<'_>) -> Result<(), Failure> {
+        self.with_graph(id, |graph, hardware, _| graph.set(hardware, piece))
     }
 
-    fn read_state(&mut self, id: u32, into: &mut [u32]) -> Result<(), Failure> {
-        self.graphs.get(&id).ok_or(Failure::Identity)?.read(&self.hardware, into)
+    fn write_state(&mut self, id: u32, first: usize, words: &[u32]) -> Result<(), Failure> {
+        self.with_graph(id, |graph, hardware, _| graph.write(hardware, first, words))
     }
 
-    fn tick(&mut self, id: u32, ticks: u32) -> Result<(), Failure> {
-        self.graphs.get_mut(&id).ok_or(Failure::Identity)?.tick(&self.hardware, ticks)
+    fn read_state(&mut self, id: u32, first: usize, into: &mut [u32]) -> Result<(), Failure> {
+        self.with_graph(id, |graph, hardware, _| graph.read(hardware, first, into))
+    }
+
+    fn tick(&mut self, id: u32, ticks: u32) -> Result<bool, Failure> {
+        self.with_graph(id, |graph, hardware, limit| graph.tick(hardware, limit, Processor::threads(), ticks))
     }
 
     fn look_up(&mut self, tables: u32, indexes: u32, rows: u64, into: &mut [u32]) -> Result<(), Failure> {

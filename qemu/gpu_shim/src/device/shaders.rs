@@ -175,6 +175,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     )
 }
 
+/// Says whether two states differ.
+pub const COMPARE: &str = "
+@group(0) @binding(0) var<storage, read_write> into: array<atomic<u32>>;
+@group(0) @binding(1) var<storage, read> first: array<u32>;
+@group(0) @binding(2) var<storage, read> second: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let at = (workgroup.x + workgroup.y * 32768u) * 256u + local;
+    if at < arrayLength(&first) && first[at] != second[at] { atomicStore(&into[0], 1u); }
+}";
+
 /// Says of each invocation whether it is the lane of a subgroup that kernels take it to be.
 pub const PROBE: &str = "
 @group(0) @binding(0) var<storage, read_write> into: array<u32>;

@@ -1,6 +1,6 @@
 //! Graphs of lookup tables on the host's cores.
 
-use compute_protocol::graph::{Form, NONE, SLOTS, Step, words};
+use compute_protocol::graph::{NONE, Piece, SLOTS, Step, words};
 use kernel_simd::lookup::{Path, Tables, Wires};
 
 use super::parallel;
@@ -17,6 +17,8 @@ pub struct Graph {
     /// By place and, behind them, a 0 that slots without a source read.
     states: Vec<u64>,
     steps: Vec<Step>,
+    /// By first place: that, how many, and the first one's position in the order of steps.
+    order: Vec<(u32, u32, usize)>,
     /// In the order of steps.
     tables: Vec<u64>,
     /// In the order of steps, by blocks of nodes and in them by slot.
@@ -27,50 +29,77 @@ pub struct Graph {
 
 impl Graph {
     /// What [`Self::bytes`] will be.
-    pub fn bytes_of(form: &Form<'_>) -> u64 {
-        form.nodes() as u64 * 33
+    pub fn bytes_of(nodes: usize, steps: usize) -> u64 {
+        nodes as u64 * 33 + steps as u64 * 24
     }
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> u64 {
-        self.nodes as u64 * 33
+        Self::bytes_of(self.nodes, self.steps.len())
     }
 
-    /// With all states 0.
-    pub fn build(form: &Form<'_>) -> Self {
-        let nodes = form.nodes();
-        let evaluated: usize = form.steps.iter().map(|s| s.count as usize).sum();
-        let (mut tables, mut wires) = (Vec::with_capacity(evaluated), Vec::with_capacity(evaluated * SLOTS));
-        let slots: [&[u32]; SLOTS] = std::array::from_fn(|slot| form.slot(slot));
-        for step in form.steps {
-            let all = step.first as usize..step.end() as usize;
-            tables.extend_from_slice(form.tables.get(all.clone()).unwrap_or(&[]));
-            for first in all.clone().step_by(BLOCK) {
-                for slot in slots {
-                    let sources = slot.get(first..all.end.min(first + BLOCK)).unwrap_or(&[]);
-                    wires.extend(sources.iter().map(|&s| if s == NONE { nodes as u32 } else { s }));
-                }
-            }
+    /// Of empty nodes.
+    pub fn empty(nodes: usize, steps: &[Step]) -> Self {
+        let mut order = Vec::with_capacity(steps.len());
+        let mut evaluated = 0;
+        for step in steps {
+            order.push((step.first, step.count, evaluated));
+            evaluated += step.count as usize;
         }
+        order.sort_unstable();
         Self {
             nodes,
             states: vec![0; (nodes + 1).div_ceil(64)],
-            steps: form.steps.to_vec(),
-            tables,
+            steps: steps.to_vec(),
+            order,
+            tables: vec![0; evaluated],
             // Places are below the limit of nodes, far below the kernels'.
-            wires: Wires::new(wires).unwrap_or_default(),
+            wires: Wires::new(vec![nodes as u32; evaluated * SLOTS]).unwrap_or_default(),
             after: Vec::new(),
         }
     }
 
-    /// Sets all states.
-    pub fn write(&mut self, states: &[u32]) -> Result<(), Failure> {
-        if states.len() != words(self.nodes) {
-            return Err(Failure::Bounds);
+    /// Sets nodes.
+    pub fn set(&mut self, piece: &Piece<'_>) -> Result<(), Failure> {
+        piece.validate(self.nodes).map_err(|_| Failure::Bounds)?;
+        let mut at = self.order.first().copied();
+        for (place, table, sources) in piece.nodes() {
+            if at.is_none_or(|(first, count, _)| place < first || place - first >= count) {
+                let behind = self.order.partition_point(|&(first, ..)| first <= place);
+                at = behind.checked_sub(1).and_then(|n| self.order.get(n)).copied();
+            }
+            // Nobody evaluates nodes that are in no step.
+            let Some((first, count, begin)) = at.filter(|&(first, count, _)| place - first < count) else {
+                continue;
+            };
+            let within = (place - first) as usize;
+            if let Some(own) = self.tables.get_mut(begin + within) {
+                *own = table;
+            }
+            let block = within / BLOCK * BLOCK;
+            let width = BLOCK.min(count as usize - block);
+            for (slot, source) in sources.into_iter().enumerate() {
+                let source = if source == NONE { self.nodes as u32 } else { source };
+                self.wires.set((begin + block) * SLOTS + slot * width + within - block, source);
+            }
         }
-        for (at, word) in self.states.iter_mut().enumerate() {
-            let half = |n: usize| u64::from(states.get(2 * at + n).copied().unwrap_or(0));
-            *word = half(0) | half(1) << 32;
+        Ok(())
+    }
+
+    /// Checks a range of words of the state.
+    fn has(&self, first: usize, count: usize) -> Result<(), Failure> {
+        let end = first.checked_add(count).ok_or(Failure::Bounds)?;
+        if end > words(self.nodes) { Err(Failure::Bounds) } else { Ok(()) }
+    }
+
+    /// Sets words of the state.
+    pub fn write(&mut self, first: usize, states: &[u32]) -> Result<(), Failure> {
+        self.has(first, states.len())?;
+        for (at, &half) in (first..).zip(states) {
+            if let Some(word) = self.states.get_mut(at / 2) {
+                let shift = at % 2 * 32;
+                *word = *word & !(0xffff_ffff << shift) | u64::from(half) << shift;
+            }
         }
         // Bits beyond the nodes are 0, above all the one that is read.
         if let Some(last) = self.states.get_mut(self.nodes / 64) {
@@ -79,22 +108,20 @@ impl Graph {
         Ok(())
     }
 
-    /// Gets all states.
-    pub fn read(&self, into: &mut [u32]) -> Result<(), Failure> {
-        if into.len() != words(self.nodes) {
-            return Err(Failure::Bounds);
-        }
-        for (at, word) in into.iter_mut().enumerate() {
+    /// Gets words of the state.
+    pub fn read(&self, first: usize, into: &mut [u32]) -> Result<(), Failure> {
+        self.has(first, into.len())?;
+        for (at, word) in (first..).zip(into) {
             *word = (self.states.get(at / 2).copied().unwrap_or(0) >> (at % 2 * 32)) as u32;
         }
         Ok(())
     }
 
-    /// Runs the schedule once.
-    pub fn tick(&mut self, threads: usize) {
+    /// Runs the schedule once; returns whether any state changed.
+    pub fn tick(&mut self, threads: usize) -> bool {
         let path = Path::best();
         let tables = Tables::Own(&self.tables);
-        let mut begin = 0;
+        let (mut begin, mut changed) = (0, false);
         for step in &self.steps {
             let count = step.count as usize;
             let blocks = count.div_ceil(BLOCK);
@@ -114,24 +141,32 @@ impl Graph {
                 self.after.extend(parts.into_iter().flatten());
             }
             for (n, &word) in self.after.iter().enumerate() {
-                put(&mut self.states, step.first as usize + n * BLOCK, BLOCK.min(count - n * BLOCK), word);
+                let (first, count) = (step.first as usize + n * BLOCK, BLOCK.min(count - n * BLOCK));
+                changed |= put(&mut self.states, first, count, word);
             }
             begin += count;
         }
+        changed
     }
 }
 
-/// Writes the lowest `count <= 64` bits of `word` to the places from `first` on.
-fn put(bits: &mut [u64], first: usize, count: usize, word: u64) {
+/// Writes the lowest `count <= 64` bits of `word` to the places from `first` on; returns whether any of them is another now.
+fn put(bits: &mut [u64], first: usize, count: usize, word: u64) -> bool {
     let (at, shift) = (first / 64, first % 64);
     let mask = if count >= 64 { !0 } else { (1 << count) - 1 };
     let word = word & mask;
+    let mut differs = 0;
     if let Some(w) = bits.get_mut(at) {
-        *w = *w & !(mask << shift) | word << shift;
+        let new = *w & !(mask << shift) | word << shift;
+        differs |= *w ^ new;
+        *w = new;
     }
     if shift + count > 64
         && let Some(w) = bits.get_mut(at + 1)
     {
-        *w = *w & !(mask >> (64 - shift)) | word >> (64 - shift);
+        let new = *w & !(mask >> (64 - shift)) | word >> (64 - shift);
+        differs |= *w ^ new;
+        *w = new;
     }
+    differs != 0
 }

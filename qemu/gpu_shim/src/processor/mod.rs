@@ -15,7 +15,7 @@ use std::{
 use compute_protocol::{
     Kind, Term,
     answer::Device,
-    graph::Form,
+    graph::{Piece, Step, check_steps},
     reduce::{self, CHUNK, Partial, Values, Wanted},
 };
 use kernel_simd::lookup::Path;
@@ -203,27 +203,28 @@ impl Executor for Processor {
         Ok(())
     }
 
-    fn graph(&mut self, id: u32, form: &Form<'_>) -> Result<(), Failure> {
-        form.validate().map_err(|_| Failure::Bounds)?;
-        let bytes = graph::Graph::bytes_of(form);
-        self.insert(id, bytes, || Held::Graph(graph::Graph::build(form)))
+    fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure> {
+        check_steps(nodes, steps).map_err(|_| Failure::Bounds)?;
+        let bytes = graph::Graph::bytes_of(nodes, steps.len());
+        self.insert(id, bytes, || Held::Graph(graph::Graph::empty(nodes, steps)))
     }
 
-    fn write_state(&mut self, id: u32, states: &[u32]) -> Result<(), Failure> {
-        self.graph_of(id)?.write(states)
+    fn nodes(&mut self, id: u32, piece: &Piece<'_>) -> Result<(), Failure> {
+        self.graph_of(id)?.set(piece)
     }
 
-    fn read_state(&mut self, id: u32, into: &mut [u32]) -> Result<(), Failure> {
-        self.graph_of(id)?.read(into)
+    fn write_state(&mut self, id: u32, first: usize, words: &[u32]) -> Result<(), Failure> {
+        self.graph_of(id)?.write(first, words)
     }
 
-    fn tick(&mut self, id: u32, ticks: u32) -> Result<(), Failure> {
+    fn read_state(&mut self, id: u32, first: usize, into: &mut [u32]) -> Result<(), Failure> {
+        self.graph_of(id)?.read(first, into)
+    }
+
+    fn tick(&mut self, id: u32, ticks: u32) -> Result<bool, Failure> {
         let threads = self.threads;
         let graph = self.graph_of(id)?;
-        for _ in 0..ticks {
-            graph.tick(threads);
-        }
-        Ok(())
+        Ok((0..ticks).fold(false, |_, _| graph.tick(threads)))
     }
 
     fn look_up(&mut self, tables: u32, indexes: u32, rows: u64, into: &mut [u32]) -> Result<(), Failure> {
