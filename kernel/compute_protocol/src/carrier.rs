@@ -215,7 +215,7 @@ message! {
         entries: u32,
         /// Contexts.
         contexts: u32,
-        /// Submissions that may wait; those beyond are refused with [`response::ERR_OUT_OF_MEMORY`].
+        /// Requests that may wait for their turn; those beyond are refused with [`response::ERR_OUT_OF_MEMORY`].
         waiting: u32,
         /// 0.
         padding: u64,

@@ -89,6 +89,9 @@ pub trait Executor: Send {
     /// Forgets a table or graph.
     fn forget(&mut self, id: u32) -> Result<(), Failure>;
 
+    /// Forgets all tables and graphs.
+    fn clear(&mut self);
+
     /// Makes a graph of empty nodes.
     fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure>;
 

@@ -4,6 +4,8 @@
 //! [`Executor`]. There are two. [`Processor`] computes with the host's cores. `Gpu`, with the feature `wgpu`, computes with whatever
 //! Vulkan or Metal offers. What both answer is the same, bit by bit.
 //!
+//! [`transport`] is how messages of a virtual machine's guest get here.
+//!
 //! # Invariants
 //! Nothing that a message says makes a session panic, read or write outside attached memory, or take more memory than
 //! it was given. Every number of a table, graph, place or row is checked here before a device sees it, because what a device does with a
@@ -11,7 +13,8 @@
 //!
 //! # Dependencies
 //! `wgpu` (and `pollster`, to wait for it): one way to Vulkan and Metal, in safe code, whose shaders are validated before a driver sees them;
-//! `kernel_simd` for what the processor computes; `zerocopy` for reading memory as numbers; `clap` for the command line.
+//! `vhost-user-backend` (with `vhost`, `virtio-queue`, `virtio-bindings`, `vm-memory` and `vmm-sys-util`, which are of one family): the emulator's protocol, the
+//! mapping of guest memory and the checked reading of its queues, which is all of this crate's way into that memory; `kernel_simd` for what the processor computes; `zerocopy` for reading memory as numbers; `clap` for the command line.
 #![forbid(unsafe_code)]
 
 pub mod bench;
@@ -22,6 +25,7 @@ pub mod executor;
 mod nearest;
 pub mod processor;
 pub mod session;
+pub mod transport;
 
 #[cfg(feature = "wgpu")]
 pub use device::Gpu;

@@ -1,4 +1,4 @@
-//! Devices at hand: what they are, whether they compute as defined, and how fast.
+//! Serves a virtual machine; and devices at hand: what they are, whether they compute as defined, and how fast.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -31,6 +31,50 @@ enum Job {
     },
     /// Measures devices and the processor
     Bench(Measured),
+    /// Serves a virtual machine, and the next one when that is gone
+    #[cfg(all(feature = "vhost", target_os = "linux"))]
+    Serve(Served),
+}
+
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+#[derive(clap::Args)]
+struct Served {
+    /// Where the emulator connects
+    #[arg(long)]
+    socket: std::path::PathBuf,
+    /// What computes
+    #[arg(long, value_enum, default_value = "processor")]
+    executor: Computing,
+    /// Its number, with wgpu
+    #[arg(long, default_value_t = 0)]
+    device: usize,
+    /// Bytes that the guest's tables and graphs may take
+    #[arg(long, default_value_t = 4 << 30)]
+    memory: u64,
+    /// What the device looks like to the guest
+    #[arg(long, value_enum, default_value = "gpu")]
+    carrier: Look,
+    /// End when standard input does: with whoever started this
+    #[arg(long)]
+    attached: bool,
+}
+
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Computing {
+    /// The host's cores
+    Processor,
+    /// Vulkan
+    Wgpu,
+}
+
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Look {
+    /// For vhost-user-gpu-pci
+    Gpu,
+    /// For vhost-user-vsock-pci
+    Vsock,
 }
 
 #[derive(clap::Args)]
@@ -64,14 +108,14 @@ const MEMORY: u64 = 100 << 30;
 type Problem = Box<dyn std::error::Error>;
 
 #[cfg(feature = "wgpu")]
-fn open(number: usize) -> Result<Box<dyn Executor>, Problem> {
-    let gpu = gpu_shim::Gpu::open(number, MEMORY)?;
+fn open(number: usize, memory: u64) -> Result<Box<dyn Executor>, Problem> {
+    let gpu = gpu_shim::Gpu::open(number, memory)?;
     println!("device {number}: {}; {}", describe(&gpu), gpu.details());
     Ok(Box::new(gpu))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn open(number: usize) -> Result<Box<dyn Executor>, Problem> {
+fn open(number: usize, _memory: u64) -> Result<Box<dyn Executor>, Problem> {
     Err(format!("device {number} cannot be reached: this was built without the feature `wgpu`").into())
 }
 
@@ -106,7 +150,7 @@ fn measure(arguments: &Measured) -> Result<(), Problem> {
     };
     let mut devices: Vec<bench::Named> = Vec::new();
     for &number in &arguments.devices {
-        let device = open(number)?;
+        let device = open(number, MEMORY)?;
         devices.push((format!("device {number}, {}", device.describe().name), device));
     }
     for what in &arguments.what {
@@ -128,18 +172,59 @@ fn measure(arguments: &Measured) -> Result<(), Problem> {
     Ok(())
 }
 
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+fn serve(served: &Served) -> Result<(), Problem> {
+    use gpu_shim::transport::{
+        control::Limits,
+        vhost::{Carrier, Server},
+    };
+    let &Served { device, memory, .. } = served;
+    let open: gpu_shim::transport::Open =
+        match served.executor {
+            Computing::Processor => Box::new(move || {
+                Some(Box::new(Processor::new(Processor::threads(), memory)) as Box<dyn Executor>)
+            }),
+            Computing::Wgpu => Box::new(move || match open(device, memory) {
+                Ok(device) => Some(device),
+                Err(problem) => {
+                    eprintln!("gpu_shim: {problem}");
+                    None
+                }
+            }),
+        };
+    let carrier = match served.carrier {
+        Look::Gpu => Carrier::Gpu,
+        Look::Vsock => Carrier::Vsock,
+    };
+    if served.attached {
+        std::thread::spawn(|| {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+    }
+    let mut server = Server::new(&served.socket, carrier, Limits::default(), open)?;
+    println!("serving at {}", served.socket.display());
+    loop {
+        if let Err(problem) = server.serve() {
+            println!("connection ended: {problem}");
+        }
+    }
+}
+
 fn run() -> Result<(), Problem> {
     match Arguments::parse().job {
         Job::Devices => list(),
         Job::Check { device, seed, large } => {
             let mut device = match device {
-                Some(number) => open(number)?,
+                Some(number) => open(number, MEMORY)?,
                 None => Box::new(processor()),
             };
             let count = check::all(&mut *device, seed, large)?;
             println!("{}: {count} results as defined", describe(&*device));
         }
         Job::Bench(arguments) => measure(&arguments)?,
+        #[cfg(all(feature = "vhost", target_os = "linux"))]
+        Job::Serve(served) => serve(&served)?,
     }
     Ok(())
 }

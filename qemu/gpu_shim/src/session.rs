@@ -1,6 +1,6 @@
 //! Commands in, replies out: the one place where messages become jobs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use compute_protocol::{
     Answer, Command, Envelope, Reply, Span, Status,
@@ -21,6 +21,11 @@ pub trait Pages {
 
     /// Whether all of a span is there.
     fn has(&self, span: Span) -> bool;
+
+    /// Whether they were taken away: what is computed is for nobody any more.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 /// One guest's use of a device.
@@ -131,7 +136,7 @@ impl Session {
                 self.timed(|s| s.write_bits(graph, &runs, nodes, &bits))?;
             }
             Command::Tick { graph, ticks } => {
-                return self.executor.tick(graph, ticks).map(Answer::Ticked);
+                return self.tick(graph, ticks, pages).map(Answer::Ticked);
             }
             Command::LookUp { tables, indexes, rows, into } => {
                 let mut bits: Vec<u32> = self.fetch(pages, into)?;
@@ -152,6 +157,22 @@ impl Session {
             Command::Nearest { .. } => return self.nearest(&command, pages),
         }
         Ok(Answer::Nothing)
+    }
+
+    /// Ticks in pieces, so that one whose guest is gone does not go on for long.
+    fn tick(&mut self, graph: u32, ticks: u32, pages: &dyn Pages) -> Result<bool, Failure> {
+        const LONG: Duration = Duration::from_millis(100);
+        let (mut left, mut piece) = (ticks, 256);
+        loop {
+            let now = left.min(piece);
+            let begun = Instant::now();
+            let changed = self.executor.tick(graph, now)?;
+            left -= now;
+            if left == 0 || pages.is_gone() {
+                return Ok(changed);
+            }
+            piece = if begun.elapsed() < LONG { piece * 2 } else { (piece / 2).max(1) };
+        }
     }
 
     fn runs(&mut self, pages: &dyn Pages, span: Span) -> Result<Vec<Run>, Failure> {

@@ -137,7 +137,7 @@ fn a_session_keeps_computes_and_answers() {
     let bit = Command::WriteBits { graph: 2, runs: 1, nodes: 1, places: span(2120, 8), bits: span(2128, 4) };
     done(ask(&mut session, &mut memory, bit));
     assert_eq!(done(ask(&mut session, &mut memory, tick.clone())), Answer::Ticked(true));
-    done(ask(&mut session, &mut memory, read.clone()));
+    done(ask(&mut session, &mut memory, read));
     assert_eq!(memory.0[3000], 0b01);
     memory.0[3100] = 0b11;
     done(ask(&mut session, &mut memory, Command::WriteState { graph: 2, first: 0, from: span(3100, 4) }));

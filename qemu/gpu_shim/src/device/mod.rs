@@ -504,6 +504,12 @@ impl Executor for Gpu {
         Ok(())
     }
 
+    fn clear(&mut self) {
+        self.tables.clear();
+        self.graphs.clear();
+        self.used = 0;
+    }
+
     fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure> {
         self.is_free(id)?;
         check_steps(nodes, steps).map_err(|_| Failure::Bounds)?;

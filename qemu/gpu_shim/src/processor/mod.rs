@@ -203,6 +203,11 @@ impl Executor for Processor {
         Ok(())
     }
 
+    fn clear(&mut self) {
+        self.held.clear();
+        self.used = 0;
+    }
+
     fn graph(&mut self, id: u32, nodes: usize, steps: &[Step]) -> Result<(), Failure> {
         check_steps(nodes, steps).map_err(|_| Failure::Bounds)?;
         let bytes = graph::Graph::bytes_of(nodes, steps.len());
