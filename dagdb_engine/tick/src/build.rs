@@ -1,6 +1,7 @@
 //! Sorting a graph into its layout.
 
 use alloc::{vec, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use dagdb_graph::{Graph, INPUTS, Kind, Lut, NodeId};
 use kernel_simd::{chain::Chain, lookup::Wires};
@@ -61,6 +62,9 @@ impl Rows for Graph {
         self.registers().map(|(NodeId(register), NodeId(source))| (register, source)).collect()
     }
 }
+
+/// How many layouts there were so far.
+static BUILT: AtomicU64 = AtomicU64::new(0);
 
 impl Layout {
     /// The layout of nodes that keep the invariants of a graph.
@@ -392,6 +396,7 @@ impl Builder {
         }
         self.layout.ids = core::iter::once(u32::MAX).chain(self.order).collect();
         self.layout.places = places;
+        self.layout.built = BUILT.fetch_add(1, Ordering::Relaxed);
         self.layout
     }
 }

@@ -78,6 +78,10 @@ pub struct Layout {
     pub kinds: Vec<Kind>,
     /// Register and source, both places, by register.
     pub backs: Vec<(u32, u32)>,
+    /// No other one that was built since the start has this number; copies share it until one is edited.
+    pub built: u64,
+    /// Tables that were replaced in it.
+    pub edits: u64,
 }
 
 impl Layout {
@@ -217,7 +221,7 @@ impl Finder {
 }
 
 /// 64 bits from bit `at` on; zeros beyond the end.
-fn read(words: &[u64], at: usize) -> u64 {
+pub fn read(words: &[u64], at: usize) -> u64 {
     let (word, shift) = (at >> 6, at & 63);
     let low = words.get(word).copied().unwrap_or(0) >> shift;
     if shift == 0 { low } else { low | words.get(word + 1).copied().unwrap_or(0) << (64 - shift) }

@@ -45,6 +45,7 @@ mod bits;
 mod build;
 mod cone;
 mod executor;
+mod export;
 mod layout;
 mod network;
 mod overlay;
@@ -54,6 +55,7 @@ mod sweep;
 mod tables;
 
 pub use executor::{Alone, Executor};
+pub use export::{Export, Form, NO_SEAT};
 pub use kernel_simd::lookup::Path;
 pub use network::{Memory, Network, TickError, Ticked};
 pub use scenarios::Scenarios;

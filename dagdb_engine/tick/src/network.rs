@@ -280,6 +280,46 @@ impl Network {
         (Arc::clone(&self.layout), Arc::clone(&self.states))
     }
 
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    pub(crate) fn states(&self) -> &[u64] {
+        &self.states
+    }
+
+    /// Whether any value is above 1.
+    pub(crate) fn has_codes(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
+    /// Whether it has registers, without which ticks after the first one change nothing.
+    pub fn has_registers(&self) -> bool {
+        self.latches().next().is_some()
+    }
+
+    /// How many ranks are occupied, as of the latest [`Self::compact`].
+    pub fn rank_count(&self) -> usize {
+        self.layout.segments.chunk_by(|a, b| a.rank == b.rank).count()
+    }
+
+    /// Whether the next tick has nothing to evaluate.
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the next tick evaluates everything.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self.queue, Queue::All)
+    }
+
+    /// Takes values over that ticks led to elsewhere. Which registers the last one changed is not known.
+    pub(crate) fn adopt(&mut self, states: Vec<u64>, ticks: u64, registers: bool) {
+        self.states = Arc::new(states);
+        self.ticks = self.ticks.saturating_add(ticks);
+        self.queue = if registers { Queue::All } else { self.empty_queue() };
+    }
+
     pub(crate) fn place_of(&self, id: NodeId) -> u32 {
         self.layout.places.get(id.index()).copied().unwrap_or(id.0.wrapping_add(1))
     }
@@ -407,6 +447,7 @@ impl Network {
         if !layout.tables.set(place, lut) {
             return false;
         }
+        layout.edits += 1;
         if let Work::Constant { bits_at } = segment.work {
             let at = bits_at + (place - segment.first) as usize;
             bits::put(&mut layout.constants, at, 1, lut.0 & 1);

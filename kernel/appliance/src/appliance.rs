@@ -18,6 +18,7 @@ use pg_storage::{Probe, Storage};
 use pg_types::SqlError;
 use platform::{
     block::{BlockDevice, BlockError, Partition},
+    compute::Devices,
     net::{Listener, NetError},
 };
 
@@ -109,7 +110,7 @@ fn start(command_line: &'static [u8]) -> Result<Running, ServeError> {
     let network = devices::network(&functions, &early.network).ok_or(ServeError::NoNetwork)?;
     let pool = frames::stats().free as u64 / 2;
     let volume =
-        open_volume(device.clone(), pool, |config| config.apply(command_line)).map_err(ServeError::Volume)?;
+        open_volume(device.clone(), pool, Devices::new(), |config| config.apply(command_line)).map_err(ServeError::Volume)?;
     log::set_max_level(volume.config.log);
     if !armed {
         crash::arm(&disk, &device);

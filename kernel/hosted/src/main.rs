@@ -4,10 +4,11 @@
 //! `ready: postgres://...` once a query has been answered. SIGINT and SIGTERM shut down in order.
 //!
 //! `clap` reads the command line, `signal-hook` turns signals into values, `intralith_config` holds the settings that
-//! the appliance knows by the same names.
+//! the appliance knows by the same names, `gpu_shim` executes what compute devices do.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))] // tests fail by panicking
 
+mod compute;
 mod overlay;
 
 use std::{
@@ -62,6 +63,12 @@ struct Arguments {
     /// Further configuration words, `key=value`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// A compute device: the number of a GPU as `gpu_shim devices` lists them, or `processor`. May be given several times.
+    #[arg(long)]
+    compute: Vec<compute::Choice>,
+    /// Memory that each compute device may use.
+    #[arg(long, default_value = "16G", value_parser = size)]
+    compute_memory: u64,
     /// Checks the disk instead of serving it, without writing to it. Ends with 0 if nothing is wrong, with 1 otherwise.
     #[arg(long)]
     verify: bool,
@@ -120,7 +127,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|e| format!("signals: {e}"))?;
     let device = open_disk(&arguments.disk, arguments.size)?;
     let password = read_password(arguments)?;
-    let volume = open_volume(device, arguments.buffer_pool, |config| {
+    let compute = compute::open(&arguments.compute, arguments.compute_memory)?;
+    let volume = open_volume(device, arguments.buffer_pool, compute, |config| {
         if let Some(auth) = &arguments.auth {
             config.apply(format!("auth={auth}").as_bytes())?;
         }
@@ -165,7 +173,8 @@ fn verify(arguments: &Arguments) -> Result<usize, String> {
     if is_blank(&*device).map_err(|e| failed(&e))? {
         return Err(failed(&"the disk is blank"));
     }
-    let volume = open_volume(device, arguments.buffer_pool, |_| Ok(())).map_err(|e| failed(&e))?;
+    let volume =
+        open_volume(device, arguments.buffer_pool, Vec::new(), |_| Ok(())).map_err(|e| failed(&e))?;
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = TcpListener::bind(local).map_err(|e| format!("cannot listen on {local}: {e}"))?;
     let server = Server::start(volume.engine, listener, server_config(&volume.config));

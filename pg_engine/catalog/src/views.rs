@@ -28,6 +28,7 @@ const COMPUTED: &[&str] = &[
     "pg_stat_io",
     "pg_buffercache",
     "dagdb_progress",
+    "intralith_compute_backends",
     "dagdb_nodes",
     "dagdb_edges",
 ];

@@ -43,6 +43,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_io" => Ok(io::transfers(cx)),
         "pg_buffercache" => Ok(io::buffers(cx)),
         "intralith_verify" => crate::verify::rows(cx),
+        "intralith_compute_backends" => Ok(crate::graph::compute_backends(cx)),
         "dagdb_progress" => Ok(cx.engine.graph_progress().rows()),
         other => Err(SqlError::unsupported(alloc::format!("relation \"{other}\""))),
     }

@@ -3,6 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::cell::{Cell, RefCell};
 
+use dagdb_device::Usage;
 use pg_catalog::Txn;
 use pg_functions::EvalContext;
 use pg_storage::Snapshot;
@@ -20,6 +21,8 @@ pub struct ExecContext<'a> {
     pub txn: RefCell<&'a mut Txn>,
     /// Values of `$1..`.
     pub params: &'a [Value],
+    /// What was computed by whom.
+    pub compute: RefCell<Usage>,
 }
 
 impl<'a> ExecContext<'a> {
@@ -30,7 +33,7 @@ impl<'a> ExecContext<'a> {
         txn: &'a mut Txn,
         params: &'a [Value],
     ) -> Self {
-        Self { engine, session, txn: RefCell::new(txn), params }
+        Self { engine, session, txn: RefCell::new(txn), params, compute: RefCell::default() }
     }
 
     /// Lets others run and ends the statement when it was cancelled. Called once a batch.

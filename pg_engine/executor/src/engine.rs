@@ -6,6 +6,7 @@ use alloc::{
     sync::Arc,
 };
 
+use dagdb_device::Backends;
 use pg_catalog::{
     Catalog, CatalogReader, Reader, Txn, bootstrap,
     builtin::{PG_AUTHID, PG_DATABASE},
@@ -18,6 +19,7 @@ use pg_plan::{
 };
 use pg_storage::{Isolation, LockMode, LockTag, Storage};
 use pg_types::{Oid, Result, Value};
+use platform::compute::Devices;
 
 use crate::{
     context::ExecContext,
@@ -74,6 +76,7 @@ pub struct Engine {
     storage: Arc<Storage>,
     catalog: Catalog,
     graphs: dagdb_store::Cache,
+    compute: Backends,
     graph_crew: Crew,
     graph_progress: Progress,
     graph_readers: crate::graph::Readers,
@@ -94,14 +97,16 @@ impl Engine {
         Ok(bootstrap::is_bootstrapped(storage))
     }
     /// Starts the engine on a bootstrapped volume. Builtin catalog rows made by another release are brought up to date.
-    pub fn open(storage: Arc<Storage>) -> Result<Arc<Self>> {
+    /// `devices` may compute for it.
+    pub fn open(storage: Arc<Storage>, devices: Devices) -> Result<Arc<Self>> {
         let catalog = bootstrap::open(&storage)?;
         // As much as a quarter of the pages that are kept.
         let bytes = storage.pool_stats().frames.saturating_mul(PAGE_BYTES / 4).max(LEAST_GRAPHS);
         let graphs = dagdb_store::Cache::new(bytes);
         let (graph_crew, graph_progress) = (Crew::new(), Progress::default());
         let graph_readers = crate::graph::Readers::default();
-        Ok(Arc::new(Self { storage, catalog, graphs, graph_crew, graph_progress, graph_readers }))
+        let compute = Backends::new(devices);
+        Ok(Arc::new(Self { storage, catalog, graphs, compute, graph_crew, graph_progress, graph_readers }))
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
@@ -114,6 +119,10 @@ impl Engine {
     /// The graphs at hand.
     pub(crate) fn graphs(&self) -> &dagdb_store::Cache {
         &self.graphs
+    }
+    /// Devices that compute.
+    pub(crate) fn compute(&self) -> &Backends {
+        &self.compute
     }
     /// Who helps with large ticks.
     pub(crate) fn graph_crew(&self) -> &Crew {

@@ -44,7 +44,7 @@ use pg_plan::{
 };
 use pg_types::Result;
 
-pub use explain::{Actual, explain};
+pub use explain::{Actual, Computed, explain};
 pub use settings::PlannerSettings;
 
 /// Plans a query.

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
-use pg_executor::{Cursor, ExecContext, NodeStats};
+use pg_executor::{ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
@@ -236,7 +236,7 @@ impl Session {
     ) -> Result<Vec<Vec<Option<String>>>> {
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        let (mut actual, mut execution) = (Vec::new(), 0.0);
+        let (mut actual, mut execution, mut computed) = (Vec::new(), 0.0, pg_planner::Computed::default());
         if options.analyze {
             self.tx.used = true;
             let started = platform::time::monotonic();
@@ -245,11 +245,12 @@ impl Session {
             let cx = ExecContext::new(&engine, &self.env, txn, params);
             cursor.open(&cx)?;
             while cursor.next(&cx)?.is_some() {}
+            computed = computed_of(&cx.compute.borrow());
             actual = cursor.stats().iter().map(actual_of).collect();
             execution = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
         }
         let reader = engine.reader(txn, &self.env)?;
-        let lines = pg_planner::explain(planned, options, &*reader, &actual, planning, execution)?;
+        let lines = pg_planner::explain(planned, options, &*reader, &actual, planning, execution, &computed)?;
         Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
     }
 
@@ -411,6 +412,20 @@ impl Session {
                 Ok("DEALLOCATE ALL")
             }
         }
+    }
+}
+
+fn computed_of(usage: &ComputeUsage) -> pg_planner::Computed {
+    let ms = |d: core::time::Duration| d.as_secs_f64() * 1000.0;
+    pg_planner::Computed {
+        device: usage.device.clone(),
+        processor: usage.processor_name,
+        commands: usage.commands,
+        bytes: usage.bytes,
+        transfer_ms: ms(usage.transfer),
+        compute_ms: ms(usage.compute),
+        processor_ms: ms(usage.processor),
+        failures: usage.failures,
     }
 }
 

@@ -8,7 +8,7 @@ use pg_executor::{Engine, Initial};
 use pg_storage::{FormatOptions, Probe, Storage, StorageConfig, StorageError};
 use pg_types::SqlError;
 use pg_wire::scram::{self, Verifier};
-use platform::block::BlockDevice;
+use platform::{block::BlockDevice, compute::Devices};
 
 use crate::config::{Authentication, ServerConfig};
 
@@ -71,10 +71,11 @@ pub fn is_blank(device: &dyn BlockDevice) -> Result<bool, VolumeError> {
 }
 
 /// Opens a volume, formatting a blank disk first. `configure` has the last word on the configuration;
-/// `default_pool`: bytes of buffer pool if the configuration says nothing.
+/// `default_pool`: bytes of buffer pool if the configuration says nothing; `compute`: devices that may compute.
 pub fn open_volume(
     device: Arc<dyn BlockDevice>,
     default_pool: u64,
+    compute: Devices,
     configure: impl FnOnce(&mut Config) -> Result<(), ConfigError>,
 ) -> Result<Volume, VolumeError> {
     match Storage::probe(&*device)? {
@@ -117,7 +118,7 @@ pub fn open_volume(
         )?;
         forget_password(&*device, text)?;
     }
-    let engine = Engine::open(storage)?;
+    let engine = Engine::open(storage, compute)?;
     Ok(Volume { engine, config, new_password })
 }
 

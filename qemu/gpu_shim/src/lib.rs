@@ -14,7 +14,8 @@
 //! # Dependencies
 //! `wgpu` (and `pollster`, to wait for it): one way to Vulkan and Metal, in safe code, whose shaders are validated before a driver sees them;
 //! `vhost-user-backend` (with `vhost`, `virtio-queue`, `virtio-bindings`, `vm-memory` and `vmm-sys-util`, which are of one family): the emulator's protocol, the
-//! mapping of guest memory and the checked reading of its queues, which is all of this crate's way into that memory; `kernel_simd` for what the processor computes; `zerocopy` for reading memory as numbers; `clap` for the command line.
+//! mapping of guest memory and the checked reading of its queues, which is all of this crate's way into that memory; `platform` for what an
+//! engine in the same process sees of an executor; `kernel_simd` for what the processor computes; `zerocopy` for reading memory as numbers; `clap` for the command line.
 #![forbid(unsafe_code)]
 
 pub mod bench;
@@ -22,6 +23,7 @@ pub mod check;
 #[cfg(feature = "wgpu")]
 pub mod device;
 pub mod executor;
+mod linked;
 mod nearest;
 pub mod processor;
 pub mod session;
@@ -30,5 +32,6 @@ pub mod transport;
 #[cfg(feature = "wgpu")]
 pub use device::Gpu;
 pub use executor::{Executor, Failure};
+pub use linked::Linked;
 pub use processor::Processor;
 pub use session::{Pages, Session};

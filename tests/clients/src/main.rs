@@ -8,6 +8,7 @@
 //! The tests make their objects in the database they are given and drop them first, so they can be run again.
 #![forbid(unsafe_code)]
 
+mod compute;
 mod graph;
 mod graph_history;
 mod graph_tables;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         rust::TESTS,
         large::TESTS,
         programs::TESTS,
+        compute::TESTS,
         graph::TESTS,
         graph_history::TESTS,
         graph_tables::TESTS,

@@ -75,7 +75,8 @@ pub fn hosted() -> Result<()> {
             prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
         (password, prepared.password_file())
     };
-    let mut server = Hosted::start(&path, &password_file, &["--set", "test_functions=on"])?;
+    let mut server =
+        Hosted::start(&path, &password_file, &["--set", "test_functions=on", "--compute", "processor"])?;
     server.wait_ready(&password)?;
     all(&appliance::url(server.port, &password))?;
     let port = server.port;

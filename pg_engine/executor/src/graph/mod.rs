@@ -8,6 +8,7 @@ mod batch;
 mod build;
 mod bulk;
 mod compare;
+mod compute;
 mod crew;
 mod edit;
 mod exec;
@@ -36,6 +37,7 @@ use pg_types::{Oid, Result, SqlError, SqlState, Value, numeric::Numeric};
 use crate::{context::ExecContext, engine::Engine, session::Session};
 use progress::Phase;
 
+pub(crate) use compute::backends as compute_backends;
 pub(crate) use crew::Crew;
 pub(crate) use functions::{call, rows};
 pub(crate) use modify::modify;
@@ -211,6 +213,8 @@ struct Changed {
     version: i64,
     /// Which structure it had.
     shape: i64,
+    /// Where it is kept.
+    heap: RelId,
     /// Who looks sees how far it is.
     shown: Arc<progress::Item>,
     /// Nodes with another row than before, new ones among them.
@@ -236,8 +240,16 @@ fn change<T>(
     let (before, version) = (entry.version, new_version());
     let shape = entry.row.int("graphshape");
     let item = shown.item.clone();
-    let mut changed =
-        Changed { before, version, shape, shown: item, shaped: Vec::new(), valued: false, by_id: None };
+    let mut changed = Changed {
+        before,
+        version,
+        shape,
+        heap: entry.heap,
+        shown: item,
+        shaped: Vec::new(),
+        valued: false,
+        by_id: None,
+    };
     let value = work(&mut new, &mut changed)?;
     let ticks = new.network.ticks() as i64;
     if changed.shaped.is_empty() && !changed.valued && ticks == entry.row.int("graphticks") {
@@ -361,8 +373,9 @@ fn drop_graph(cx: &ExecContext<'_>, name: &str) -> Result<()> {
     table(cx)?.delete(storage, txn.storage(), entry.tid)?;
     storage.drop_relation(txn.storage(), entry.heap).map_err(storage_error)?;
     txn.storage().next_command();
-    // If this is rolled back, it is read again.
+    // If this is rolled back, it is read again, and sent again.
     cx.engine.graphs().remove(entry.heap);
+    cx.engine.compute().forget(u64::from(entry.heap.0));
     Ok(())
 }
 

@@ -147,7 +147,7 @@ pub fn open_on(device: Arc<dyn BlockDevice>, config: StorageConfig) -> Arc<Engin
         let initial = Initial { user: "postgres".into(), verifier: None, database: "postgres".into() };
         Engine::bootstrap(&storage, &initial).unwrap();
     }
-    Engine::open(storage).unwrap()
+    Engine::open(storage, Vec::new()).unwrap()
 }
 
 impl Db {
@@ -266,7 +266,15 @@ impl Db {
             Statement::Explain(q, options) => {
                 let reader = self.engine.reader(txn, &self.session)?;
                 let planned = pg_planner::plan(q, &*reader, &Default::default())?;
-                let lines = pg_planner::explain(&planned, &options, &*reader, &[], 0.0, 0.0)?;
+                let lines = pg_planner::explain(
+                    &planned,
+                    &options,
+                    &*reader,
+                    &[],
+                    0.0,
+                    0.0,
+                    &pg_planner::Computed::default(),
+                )?;
                 Ok(Answer { tag: "EXPLAIN".into(), rows: lines.into_iter().map(|l| vec![Some(l)]).collect() })
             }
         }

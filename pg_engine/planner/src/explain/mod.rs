@@ -61,6 +61,64 @@ pub(crate) enum Property {
     Number(u64),
 }
 
+/// What was computed by whom, counted under EXPLAIN ANALYZE.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Computed {
+    /// The device's name; `None`: the processor did everything.
+    pub device: Option<String>,
+    /// What the processor computed with; `None`: nothing was computed that a device could have.
+    pub processor: Option<&'static str>,
+    /// The device's commands that computed.
+    pub commands: u64,
+    /// Bytes sent there and brought back.
+    pub bytes: u64,
+    /// Milliseconds that bytes were on their way.
+    pub transfer_ms: f64,
+    /// Milliseconds that the device computed.
+    pub compute_ms: f64,
+    /// Milliseconds that the processor did.
+    pub processor_ms: f64,
+    /// Times that the processor took over from a device that failed.
+    pub failures: u64,
+}
+
+impl Computed {
+    /// Under a heading, as JIT is in PostgreSQL.
+    fn text(&self, options: &ExplainOptions, lines: &mut Vec<String>) {
+        let Some(processor) = self.processor else { return };
+        lines.push("Compute:".to_string());
+        lines.push(format!("  Backend: {}", self.device.as_deref().unwrap_or(processor)));
+        if self.device.is_some() {
+            let Self { commands, bytes, failures, .. } = self;
+            lines.push(format!("  Commands: {commands}  Bytes: {bytes}  Failures: {failures}"));
+        }
+        if options.timing {
+            let Self { transfer_ms, compute_ms, processor_ms, .. } = self;
+            lines.push(format!(
+                "  Timing: Transfer {transfer_ms:.3} ms, Compute {compute_ms:.3} ms, Processor {processor_ms:.3} ms"
+            ));
+        }
+    }
+
+    fn json(&self, options: &ExplainOptions, out: &mut String) {
+        let Some(processor) = self.processor else { return };
+        let _ = write!(out, ",\n    \"Compute\": {{\n      \"Backend\": ");
+        out.push_str(&quoted(self.device.as_deref().unwrap_or(processor)));
+        let Self { commands, bytes, failures, transfer_ms, compute_ms, processor_ms, .. } = self;
+        let _ = write!(
+            out,
+            ",\n      \"Commands\": {commands},\n      \"Bytes\": {bytes},\n      \"Failures\": {failures}"
+        );
+        if options.timing {
+            let _ = write!(
+                out,
+                ",\n      \"Timing\": {{\n        \"Transfer\": {transfer_ms:.3},\n        \"Compute\": {compute_ms:.3},\n        \"Processor\": {processor_ms:.3}\n      }}"
+            );
+        }
+        out.push_str("\n    }");
+    }
+}
+
 /// Lines of EXPLAIN; with `json` a single string. `actual` is empty without ANALYZE; `execution_ms` and `planning_ms` go
 /// into the summary.
 pub fn explain(
@@ -70,6 +128,7 @@ pub fn explain(
     actual: &[Actual],
     planning_ms: f64,
     execution_ms: f64,
+    computed: &Computed,
 ) -> Result<Vec<String>> {
     let root = describe::tree(planned, options, catalog, actual)?;
     if options.json {
@@ -78,6 +137,7 @@ pub fn explain(
         if options.summary {
             let _ = write!(out, ",\n    \"Planning Time\": {planning_ms:.3}");
             if options.analyze {
+                computed.json(options, &mut out);
                 let _ = write!(out, ",\n    \"Execution Time\": {execution_ms:.3}");
             }
         }
@@ -89,6 +149,7 @@ pub fn explain(
     if options.summary {
         lines.push(format!("Planning Time: {planning_ms:.3} ms"));
         if options.analyze {
+            computed.text(options, &mut lines);
             lines.push(format!("Execution Time: {execution_ms:.3} ms"));
         }
     }

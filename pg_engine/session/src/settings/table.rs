@@ -175,6 +175,7 @@ const PRESET: &str = "Preset Options";
 const METHOD: &str = "Query Tuning / Planner Method Configuration";
 const COST: &str = "Query Tuning / Planner Cost Constants";
 const COMPAT: &str = "Version and Platform Compatibility / Previous PostgreSQL Versions";
+const DEVICES: &str = "Resource Usage / Compute Devices";
 const MEMORY: &str = "Resource Usage / Memory";
 const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
 const LEVELS: &[&str] =
@@ -210,6 +211,14 @@ pub static TABLE: &[Definition] = &[
         User,
         STATEMENT,
         "Least severity of messages that are sent.",
+    ),
+    def(
+        "compute_backend",
+        Enum(&["auto", "cpu", "gpu"]),
+        "auto",
+        User,
+        DEVICES,
+        "Who computes what a device could: whoever is quickest, the processor, or a device.",
     ),
     def("cpu_index_tuple_cost", Real(0.0, MAX_REAL), "0.005", User, COST, "Cost of handling an index entry."),
     def("cpu_operator_cost", Real(0.0, MAX_REAL), "0.0025", User, COST, "Cost of an operator or function."),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     context::ExecContext,
-    graph::{Changed, graph_error, interrupted, load, no_such_graph, progress::Item},
+    graph::{Changed, compute, graph_error, interrupted, load, no_such_graph, progress::Item},
 };
 
 /// Frames from one whole state to the next, unless it is said.
@@ -190,7 +190,7 @@ pub(in crate::graph) fn tick(
     changed.valued = true;
     changed.shown.expect(count);
     match found {
-        None => step(cx, &mut stored.network, count, executor, &changed.shown),
+        None => compute::tick(cx, &mut stored.network, changed.heap, count, executor, &changed.shown),
         Some(past) => recorded(cx, &past, &snapshot, &mut stored.network, changed, count, executor),
     }
 }

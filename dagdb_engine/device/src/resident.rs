@@ -1,0 +1,230 @@
+//! Graphs that a device holds, and bringing them there.
+
+use alloc::{vec, vec::Vec};
+use core::hash::Hasher;
+
+use compute_protocol::{Command, Span, Status, graph::NONE};
+use dagdb_tick::{Export, Form, NO_SEAT};
+use platform::compute::{Buffer, ComputeDevice, ComputeError};
+use twox_hash::XxHash64;
+
+use crate::Usage;
+
+/// Nodes that are compared and sent together.
+pub const PIECE: u32 = 1 << 15;
+
+const _: () = assert!(NONE == NO_SEAT);
+
+/// A graph on a device.
+struct Resident {
+    graph: u64,
+    /// The number that the device knows it by.
+    id: u32,
+    form: Form,
+    seats: u32,
+    steps: Vec<(u32, u32)>,
+    /// By piece.
+    hashes: Vec<u64>,
+    used: u64,
+}
+
+/// The graphs on a device.
+#[derive(Default)]
+pub struct Residents {
+    list: Vec<Resident>,
+    next_id: u32,
+    clock: u64,
+}
+
+/// Executes a command whose answer does not matter, and takes note of what it cost.
+pub fn send(
+    device: &dyn ComputeDevice,
+    command: &Command,
+    buffers: &mut [Buffer<'_>],
+    interrupted: &dyn Fn() -> bool,
+    usage: &mut Usage,
+) -> Result<(), ComputeError> {
+    let bytes: usize = buffers
+        .iter()
+        .map(|b| match b {
+            Buffer::From(b) => b.len(),
+            Buffer::Into(b) => b.len(),
+        })
+        .sum();
+    let begun = platform::time::monotonic();
+    let result = device.execute(command, buffers, interrupted);
+    usage.transfer += platform::time::monotonic().saturating_sub(begun);
+    usage.bytes += bytes as u64;
+    match result?.status {
+        Status::Done => Ok(()),
+        status => Err(ComputeError::Refused(status)),
+    }
+}
+
+/// All of a buffer.
+pub fn whole(buffer: u32, bytes: &[u8]) -> Span {
+    Span { resource: buffer, offset: 0, length: bytes.len() as u64 }
+}
+
+impl Residents {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether a graph is there in this form.
+    pub fn has(&self, graph: u64, form: Form) -> bool {
+        self.list.iter().any(|r| r.graph == graph && r.form == form)
+    }
+
+    /// The device lost everything.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// A graph is not needed any more. That the device may fail at it does not matter: it is not asked for it again.
+    pub fn forget(&mut self, graph: u64, device: &dyn ComputeDevice) {
+        self.list.retain(|r| {
+            if r.graph == graph {
+                let _ = device.execute(&Command::Drop { id: r.id }, &mut [], &|| false);
+            }
+            r.graph != graph
+        });
+    }
+
+    /// Forgets what was not used for longest; false: there is nothing but `graph`.
+    fn make_room(&mut self, graph: u64, device: &dyn ComputeDevice) -> bool {
+        let oldest = self.list.iter().filter(|r| r.graph != graph).min_by_key(|r| r.used).map(|r| r.graph);
+        oldest.inspect(|&g| self.forget(g, device)).is_some()
+    }
+
+    /// Sees to it that a graph is there in this form; gives its number. Other graphs make room where they must.
+    pub fn bring(
+        &mut self,
+        graph: u64,
+        form: Form,
+        export: &Export<'_>,
+        device: &dyn ComputeDevice,
+        interrupted: &dyn Fn() -> bool,
+        usage: &mut Usage,
+    ) -> Result<u32, ComputeError> {
+        self.clock += 1;
+        let clock = self.clock;
+        let found = self.list.iter_mut().find(|r| r.graph == graph);
+        if let Some(r) = found.filter(|r| r.seats == export.seats() && r.steps == export.steps()) {
+            r.used = clock;
+            if r.form != form {
+                update(r, form, export, device, interrupted, usage)?;
+            }
+            return Ok(r.id);
+        }
+        self.forget(graph, device);
+        loop {
+            self.next_id = self.next_id.wrapping_add(1).max(1);
+            let id = self.next_id;
+            match create(id, export, device, interrupted, usage) {
+                Ok(()) => {}
+                Err(ComputeError::Refused(Status::Memory)) if self.make_room(graph, device) => continue,
+                Err(e) => return Err(e),
+            }
+            self.list.push(Resident {
+                graph,
+                id,
+                form,
+                seats: export.seats(),
+                steps: export.steps().to_vec(),
+                hashes: vec![0; export.seats().div_ceil(PIECE) as usize],
+                used: clock,
+            });
+            if let Some(r) = self.list.last_mut() {
+                update(r, form, export, device, interrupted, usage)?;
+            }
+            return Ok(id);
+        }
+    }
+}
+
+/// Makes a graph without nodes to speak of.
+fn create(
+    id: u32,
+    export: &Export<'_>,
+    device: &dyn ComputeDevice,
+    interrupted: &dyn Fn() -> bool,
+    usage: &mut Usage,
+) -> Result<(), ComputeError> {
+    let steps: Vec<u8> =
+        export.steps().iter().flat_map(|s| [s.0.to_le_bytes(), s.1.to_le_bytes()]).flatten().collect();
+    let command = Command::Graph {
+        graph: id,
+        nodes: export.seats(),
+        steps: export.steps().len() as u32,
+        schedule: whole(0, &steps),
+    };
+    send(device, &command, &mut [Buffer::From(&steps)], interrupted, usage)
+}
+
+/// Sends the pieces that are not as the device has them. If it ends early, those that were sent are known.
+fn update(
+    resident: &mut Resident,
+    form: Form,
+    export: &Export<'_>,
+    device: &dyn ComputeDevice,
+    interrupted: &dyn Fn() -> bool,
+    usage: &mut Usage,
+) -> Result<(), ComputeError> {
+    /// As a slice of bytes; the processor's order of bytes is the protocol's on all machines that this runs on.
+    fn bytes<T: Copy, const N: usize>(of: &[T], to: impl Fn(T) -> [u8; N], into: &mut Vec<u8>) {
+        into.clear();
+        into.extend(of.iter().flat_map(|&x| to(x)));
+    }
+    // What fits one command, and no more than a piece.
+    let most = (device.link().largest / 40).clamp(64, u64::from(PIECE)) as u32;
+    let (mut tables, mut sources) = (Vec::new(), Vec::new());
+    let (mut table_bytes, mut source_bytes) = (Vec::new(), Vec::new());
+    for (first, known) in (0..export.seats()).step_by(PIECE as usize).zip(&mut resident.hashes) {
+        let count = PIECE.min(export.seats() - first) as usize;
+        tables.resize(count, 0);
+        sources.resize(6 * count, NONE);
+        export.fill(first, &mut tables, &mut sources);
+        let hash = hash(&tables, &sources);
+        if *known == hash {
+            continue;
+        }
+        if interrupted() {
+            return Err(ComputeError::Interrupted);
+        }
+        // Until all of it is there, it is neither the old nor the new one.
+        *known = 0;
+        for at in (0..count).step_by(most as usize) {
+            let some = count.min(at + most as usize) - at;
+            bytes(tables.get(at..at + some).unwrap_or(&[]), u64::to_le_bytes, &mut table_bytes);
+            source_bytes.clear();
+            for slot in 0..6 {
+                let of = sources.get(slot * count + at..slot * count + at + some).unwrap_or(&[]);
+                source_bytes.extend(of.iter().flat_map(|s| s.to_le_bytes()));
+            }
+            let run = [(first + at as u32).to_le_bytes(), (some as u32).to_le_bytes()].concat();
+            let command = Command::Nodes {
+                graph: resident.id,
+                runs: 1,
+                nodes: some as u32,
+                places: whole(0, &run),
+                tables: whole(1, &table_bytes),
+                sources: whole(2, &source_bytes),
+            };
+            let mut buffers = [Buffer::From(&run), Buffer::From(&table_bytes), Buffer::From(&source_bytes)];
+            send(device, &command, &mut buffers, interrupted, usage)?;
+        }
+        *known = hash;
+    }
+    resident.form = form;
+    Ok(())
+}
+
+/// Never 0: that is what is not there yet.
+fn hash(tables: &[u64], sources: &[u32]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    tables.iter().for_each(|t| hasher.write_u64(*t));
+    sources.chunks(2).for_each(|s| hasher.write_u64(s.iter().fold(0, |all, &s| all << 32 | u64::from(s))));
+    hasher.finish().max(1)
+}
