@@ -13,7 +13,8 @@
 //!
 //! # What stays on a device
 //! By graph, the form of its latest structure that ticked there, in pieces of [`resident::PIECE`] nodes. When the structure is
-//! another, pieces whose hashes differ are sent. Those that were not used for longest make room.
+//! another, pieces whose hashes differ are sent. Those that were not used for longest make room. A graph that is larger than the
+//! device is sent in parts, each tick anew, if the device was asked for.
 //!
 //! # Invariants
 //! * A network has either all of a device's ticks or none: values are taken over between commands only.
@@ -37,6 +38,7 @@ mod cost;
 mod measure;
 mod resident;
 mod run;
+mod stream;
 
 use alloc::{
     string::{String, ToString},

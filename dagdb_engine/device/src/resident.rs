@@ -92,6 +92,13 @@ impl Residents {
         });
     }
 
+    /// Forgets all graphs.
+    pub fn clear_from(&mut self, device: &dyn ComputeDevice) {
+        while let Some(graph) = self.list.first().map(|r| r.graph) {
+            self.forget(graph, device);
+        }
+    }
+
     /// Forgets what was not used for longest; false: there is nothing but `graph`.
     fn make_room(&mut self, graph: u64, device: &dyn ComputeDevice) -> bool {
         let oldest = self.list.iter().filter(|r| r.graph != graph).min_by_key(|r| r.used).map(|r| r.graph);
@@ -163,6 +170,51 @@ fn create(
     send(device, &command, &mut [Buffer::From(&steps)], interrupted, usage)
 }
 
+/// Nodes of a graph on a device.
+pub struct NodesOf<'a> {
+    /// The graph's number.
+    pub graph: u32,
+    /// The first node's.
+    pub first: u32,
+    pub tables: &'a [u64],
+    /// Those of slot 0 of all nodes, then those of slot 1, and so on.
+    pub sources: &'a [u32],
+}
+
+/// Sends nodes, as many a command as fit.
+pub fn send_nodes(
+    device: &dyn ComputeDevice,
+    nodes: &NodesOf<'_>,
+    interrupted: &dyn Fn() -> bool,
+    usage: &mut Usage,
+) -> Result<(), ComputeError> {
+    let count = nodes.tables.len();
+    let most = (device.link().largest / 40).clamp(64, u64::from(PIECE)) as usize;
+    let (mut tables, mut sources) = (Vec::new(), Vec::new());
+    for at in (0..count).step_by(most) {
+        let some = count.min(at + most) - at;
+        tables.clear();
+        tables.extend(nodes.tables.iter().skip(at).take(some).flat_map(|t| t.to_le_bytes()));
+        sources.clear();
+        for slot in 0..6 {
+            let of = nodes.sources.iter().skip(slot * count + at).take(some);
+            sources.extend(of.flat_map(|s| s.to_le_bytes()));
+        }
+        let run = [(nodes.first + at as u32).to_le_bytes(), (some as u32).to_le_bytes()].concat();
+        let command = Command::Nodes {
+            graph: nodes.graph,
+            runs: 1,
+            nodes: some as u32,
+            places: whole(0, &run),
+            tables: whole(1, &tables),
+            sources: whole(2, &sources),
+        };
+        let mut buffers = [Buffer::From(&run), Buffer::From(&tables), Buffer::From(&sources)];
+        send(device, &command, &mut buffers, interrupted, usage)?;
+    }
+    Ok(())
+}
+
 /// Sends the pieces that are not as the device has them. If it ends early, those that were sent are known.
 fn update(
     resident: &mut Resident,
@@ -172,15 +224,7 @@ fn update(
     interrupted: &dyn Fn() -> bool,
     usage: &mut Usage,
 ) -> Result<(), ComputeError> {
-    /// As a slice of bytes; the processor's order of bytes is the protocol's on all machines that this runs on.
-    fn bytes<T: Copy, const N: usize>(of: &[T], to: impl Fn(T) -> [u8; N], into: &mut Vec<u8>) {
-        into.clear();
-        into.extend(of.iter().flat_map(|&x| to(x)));
-    }
-    // What fits one command, and no more than a piece.
-    let most = (device.link().largest / 40).clamp(64, u64::from(PIECE)) as u32;
     let (mut tables, mut sources) = (Vec::new(), Vec::new());
-    let (mut table_bytes, mut source_bytes) = (Vec::new(), Vec::new());
     for (first, known) in (0..export.seats()).step_by(PIECE as usize).zip(&mut resident.hashes) {
         let count = PIECE.min(export.seats() - first) as usize;
         tables.resize(count, 0);
@@ -195,26 +239,8 @@ fn update(
         }
         // Until all of it is there, it is neither the old nor the new one.
         *known = 0;
-        for at in (0..count).step_by(most as usize) {
-            let some = count.min(at + most as usize) - at;
-            bytes(tables.get(at..at + some).unwrap_or(&[]), u64::to_le_bytes, &mut table_bytes);
-            source_bytes.clear();
-            for slot in 0..6 {
-                let of = sources.get(slot * count + at..slot * count + at + some).unwrap_or(&[]);
-                source_bytes.extend(of.iter().flat_map(|s| s.to_le_bytes()));
-            }
-            let run = [(first + at as u32).to_le_bytes(), (some as u32).to_le_bytes()].concat();
-            let command = Command::Nodes {
-                graph: resident.id,
-                runs: 1,
-                nodes: some as u32,
-                places: whole(0, &run),
-                tables: whole(1, &table_bytes),
-                sources: whole(2, &source_bytes),
-            };
-            let mut buffers = [Buffer::From(&run), Buffer::From(&table_bytes), Buffer::From(&source_bytes)];
-            send(device, &command, &mut buffers, interrupted, usage)?;
-        }
+        let nodes = NodesOf { graph: resident.id, first, tables: &tables, sources: &sources };
+        send_nodes(device, &nodes, interrupted, usage)?;
         *known = hash;
     }
     resident.form = form;

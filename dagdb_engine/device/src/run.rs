@@ -4,15 +4,16 @@ use alloc::{vec, vec::Vec};
 use core::time::Duration;
 
 use compute_protocol::{Answer, Command, Span, Status};
-use dagdb_tick::{Network, Ticked};
+use dagdb_tick::{Export, Network, Ticked};
 use platform::{
     compute::{Buffer, ComputeDevice, ComputeError},
     time::monotonic,
 };
 
 use crate::{
-    Job, Slot, State, Usage, measure, name,
+    Choice, Job, Slot, State, Usage, measure, name,
     resident::{send, whole},
+    stream::Stream,
 };
 
 /// Time that one command may take: between two, the caller may be cancelled.
@@ -58,8 +59,15 @@ fn ticks(
     if state.speed.is_none() && count > 1 {
         state.speed = measure::speed(device);
     }
-    let graph = state.residents.bring(job.graph, network.form(), &export, device, &interrupted, usage)?;
     *values = network.export_values(&export);
+    let brought = state.residents.bring(job.graph, network.form(), &export, device, &interrupted, usage);
+    let graph = match brought {
+        Err(ComputeError::Refused(Status::Memory)) if job.choice == Choice::Device => {
+            state.residents.clear_from(device);
+            return in_parts(device, &export, job, count, &interrupted, (values, done, usage));
+        }
+        brought => brought?,
+    };
     write(device, graph, values, &interrupted, usage)?;
     let (nodes, steps) = (f64::from(export.seats()), export.steps().len() as f64);
     while done.ticks < count {
@@ -96,8 +104,31 @@ fn ticks(
     Ok(())
 }
 
+/// Ticks of a graph that does not fit.
+fn in_parts(
+    device: &dyn ComputeDevice,
+    export: &Export<'_>,
+    job: &Job<'_>,
+    count: u64,
+    interrupted: &dyn Fn() -> bool,
+    (values, done, usage): (&mut Vec<u32>, &mut Ticked, &mut Usage),
+) -> Result<(), ComputeError> {
+    let mut stream = Stream::new(device, export, interrupted);
+    while done.ticks < count {
+        let before = values.clone();
+        stream.tick(values, usage)?;
+        done.computed += 1;
+        done.evaluated += u64::from(export.seats() - 1);
+        // A tick that changes nothing is followed by such ticks only.
+        let more = if !export.has_registers() || before == *values { count - done.ticks } else { 1 };
+        done.ticks += more;
+        (job.did)(more);
+    }
+    Ok(())
+}
+
 /// Runs ticks; says whether the last one changed anything.
-fn tick(
+pub fn tick(
     device: &dyn ComputeDevice,
     graph: u32,
     ticks: u32,
@@ -126,7 +157,8 @@ fn words(device: &dyn ComputeDevice) -> usize {
     (device.link().largest / 4).clamp(16, 1 << 24) as usize
 }
 
-fn write(
+/// Sets a graph's values.
+pub fn write(
     device: &dyn ComputeDevice,
     graph: u32,
     values: &[u32],
@@ -143,7 +175,8 @@ fn write(
     Ok(())
 }
 
-fn read(
+/// Gets a graph's values.
+pub fn read(
     device: &dyn ComputeDevice,
     graph: u32,
     values: &mut [u32],

@@ -214,6 +214,46 @@ fn only_what_changed_is_sent_again() {
 }
 
 #[test]
+fn a_graph_larger_than_a_device_ticks_in_parts() {
+    // Room for some thousands of nodes.
+    let (device, fate) = Mortal::with(200_000);
+    let backends = Backends::new(vec![device]);
+    let mut draft = Network::new(&Graph::with_nodes(30_000).expect("not too many"));
+    let mut random = 1u64;
+    let mut below = |n: u32| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (random >> 33) as u32 % n
+    };
+    // Registers, two ranks over them, and back.
+    for id in 0..30_000 {
+        let rank = [2, 1, 0][id as usize / 10_000];
+        draft.apply(&Edit::SetRank(NodeId(id), rank)).expect("nothing is connected");
+        draft
+            .apply(&Edit::SetLut(NodeId(id), Lut(u64::from(below(u32::MAX)) << 32 | 0x96)))
+            .expect("there is one");
+    }
+    for id in 10_000..30_000 {
+        for _ in 0..3 {
+            let source = NodeId(below(10_000) + (id / 10_000 - 1) * 10_000);
+            let _ = draft.apply(&Edit::Connect { source, target: NodeId(id) });
+        }
+    }
+    for id in 0..10_000 {
+        draft.apply(&Edit::SetTruth(NodeId(id), below(2) as u8)).expect("there is one");
+        let edit = Edit::ConnectBack { source: NodeId(20_000 + below(10_000)), target: NodeId(id) };
+        draft.apply(&edit).expect("it has no inputs");
+    }
+    let graph = draft.to_graph().expect("as large as it was");
+    let (mut here, mut there) = (Network::new(&graph), Network::new(&graph));
+    here.tick(4, &Alone, &|| true).expect("nobody cancels");
+    let (ticked, usage) = tick(&backends, &mut there, 4, Choice::Device);
+    assert_eq!((ticked.ticks, ticked.computed, usage.failures), (4, 4, 0));
+    assert!(usage.commands > 8, "{} parts", usage.commands);
+    assert_eq!(values(&there), values(&here));
+    assert!(fate.ticks.load(Relaxed) > 0);
+}
+
+#[test]
 fn values_above_one_and_full_devices_stay_on_the_processor() {
     let (device, _) = Mortal::with(1 << 12);
     let backends = Backends::new(vec![device]);
