@@ -12,7 +12,7 @@ use std::{
 
 use clap::ValueEnum;
 use postgres::{Client, NoTls};
-use qemu_machine::{Accelerator, Boot, Disk, Guest, Machine};
+use qemu_machine::{Accelerator, Boot, Disk, Gpu, Guest, Machine};
 
 use crate::{
     error::{Context, Error, Result},
@@ -53,6 +53,8 @@ pub struct Options {
     pub boot: Boot,
     /// Accelerator.
     pub accelerator: Accelerator,
+    /// A compute device.
+    pub gpu: Option<Gpu>,
     /// In-kernel tests: a way to exit with a status; and resets end QEMU.
     pub test: bool,
 }
@@ -67,6 +69,7 @@ impl Options {
             disk: None,
             boot: Boot::Kernel { image: kernel.into(), initrd: None, command_line: command_line.into() },
             accelerator: Accelerator::Tcg,
+            gpu: None,
             test: false,
         }
     }
@@ -99,6 +102,7 @@ impl Appliance {
         machine.memory = options.memory;
         machine.disks.extend(options.disk);
         machine.forwards.extend(options.port.map(|p| (p, 5432)));
+        machine.gpu = options.gpu;
         machine.debug_exit = options.test;
         machine.no_reboot = options.test;
         let guest = Guest::start(machine)?;

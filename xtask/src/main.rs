@@ -13,6 +13,7 @@ mod disk;
 mod elf;
 mod error;
 mod fuzz;
+mod gpu;
 mod image;
 mod kernel_build;
 mod lint;

@@ -17,6 +17,7 @@ use crate::{
     appliance::{self, AcceleratorChoice, Appliance, Firmware, Options},
     disk,
     error::{Context, Error, Result},
+    gpu::{GpuChoice, Shim},
     image, kernel_build, tools,
 };
 
@@ -44,6 +45,12 @@ pub struct RunArguments {
     /// Accelerator
     #[arg(long, value_enum, default_value = "auto")]
     accel: AcceleratorChoice,
+    /// What computes for the guest beside its own processors
+    #[arg(long, value_enum, default_value = "off")]
+    gpu: GpuChoice,
+    /// With --gpu: install what QEMU needs for it, where this system's packages have it
+    #[arg(long)]
+    install: bool,
     /// Further words for the kernel command line (PVH only)
     #[arg(long, default_value = "")]
     append: String,
@@ -124,6 +131,8 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
     };
     let prepared = disk::prepare(&path, size)?;
     println!("accelerator: {}", accelerator.name());
+    // Ends after the guest.
+    let shim = Shim::choose(arguments.gpu, arguments.install)?;
     let options = Options {
         port: Some(arguments.port),
         processors: arguments.smp,
@@ -131,6 +140,7 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
         disk: Some(Disk::nvme(&path)),
         boot,
         accelerator,
+        gpu: shim.as_ref().map(Shim::device),
         test: false,
     };
     let mut appliance = Appliance::boot(options, true)?;

@@ -133,7 +133,7 @@ pub fn install_package(program: &'static str, apt: &str, dnf: &str, pacman: &str
 }
 
 /// The command as root, when this process is root or sudo asks no password. Homebrew needs neither.
-fn privileged(manager: &str) -> Option<Command> {
+pub fn privileged(manager: &str) -> Option<Command> {
     if manager == "brew" || quiet(Command::new("id").arg("-u")).as_deref() == Some("0") {
         return Some(Command::new(manager));
     }

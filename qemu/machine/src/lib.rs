@@ -113,6 +113,25 @@ impl Disk {
     }
 }
 
+/// What a compute device outside QEMU looks like to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GpuCarrier {
+    /// virtio-gpu. QEMU before 9 has it with KVM only.
+    VirtioGpu,
+    /// A socket device's identity, for QEMUs without the former.
+    Vsock,
+}
+
+/// A compute device in another process (the GPU shim), which must be listening before QEMU starts. QEMU does not connect again when that process
+/// ends: neither device can, whatever its socket's options say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// As what.
+    pub carrier: GpuCarrier,
+}
+
 /// A whole machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -130,6 +149,8 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// (host loopback port, guest port) pairs of forwarded TCP ports; empty: no network card.
     pub forwards: Vec<(u16, u16)>,
+    /// A compute device. The machine's memory is then shared with the process that it is in.
+    pub gpu: Option<Gpu>,
     /// Offers a virtio entropy device.
     pub entropy: bool,
     /// Gives the guest a way to end QEMU with a status (in-kernel tests).
@@ -153,6 +174,7 @@ impl Machine {
             boot,
             disks: Vec::new(),
             forwards: Vec::new(),
+            gpu: None,
             entropy: true,
             debug_exit: false,
             no_reboot: false,
@@ -165,7 +187,8 @@ impl Machine {
     pub fn arguments(&self) -> Vec<OsString> {
         let mut args = Arguments::default();
         args.flag("-nodefaults").flag("-no-user-config");
-        args.pair("-machine", "q35").pair("-accel", self.accelerator.argument());
+        let machine = if self.gpu.is_some() { "q35,memory-backend=memory" } else { "q35" };
+        args.pair("-machine", machine).pair("-accel", self.accelerator.argument());
         args.pair("-cpu", self.accelerator.cpu()).pair("-smp", &self.processors.to_string());
         args.pair("-m", &self.memory).pair("-display", "none");
         args.pair("-chardev", "stdio,id=serial,signal=off").pair("-serial", "chardev:serial");
@@ -181,6 +204,17 @@ impl Machine {
             }
             args.pair("-netdev", &netdev)
                 .pair("-device", "virtio-net-pci,netdev=net0,disable-legacy=on,romfile=");
+        }
+        if let Some(gpu) = &self.gpu {
+            // The process gets the memory's descriptor: without sharing it would see other pages.
+            let size = &self.memory;
+            args.pair("-object", &format!("memory-backend-memfd,id=memory,size={size},share=on"));
+            args.pair("-chardev", &format!("socket,id=gpu,path={}", gpu.socket.display()));
+            let device = match gpu.carrier {
+                GpuCarrier::VirtioGpu => "vhost-user-gpu-pci",
+                GpuCarrier::Vsock => "vhost-user-vsock-pci",
+            };
+            args.pair("-device", &format!("{device},chardev=gpu"));
         }
         if self.entropy {
             args.pair("-device", "virtio-rng-pci,disable-legacy=on");
@@ -272,6 +306,11 @@ mod tests {
         assert!(line.contains("nvme,drive=disk0,"));
         assert!(line.contains("virtio-blk-pci,drive=disk1,"));
         assert!(line.contains("-append log=info"));
-        assert!(!line.contains("isa-debug-exit"));
+        assert!(!line.contains("isa-debug-exit") && !line.contains("memory-backend"));
+        machine.gpu = Some(Gpu { socket: "/tmp/g".into(), carrier: GpuCarrier::Vsock });
+        let line = machine.arguments().iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        assert!(line.contains("q35,memory-backend=memory"));
+        assert!(line.contains("memory-backend-memfd,id=memory,size=1G,share=on"));
+        assert!(line.contains("vhost-user-vsock-pci,chardev=gpu"));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod clients;
 mod conformance;
+mod gpu;
 mod guest;
 mod many;
 mod power;
@@ -39,7 +40,7 @@ struct Suite {
     run: fn() -> Result<()>,
 }
 
-const SUITES: [Suite; 14] = [
+const SUITES: [Suite; 15] = [
     Suite { name: "unsafe", about: "unsafe code only where it is allowed", run: lint::unsafe_report },
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
@@ -57,6 +58,7 @@ const SUITES: [Suite; 14] = [
     },
     Suite { name: "panic", about: "a panicking statement in a booted guest", run: guest::panic },
     Suite { name: "disks", about: "blank disks are formatted, foreign ones left alone", run: guest::disks },
+    Suite { name: "gpu", about: "a guest with a compute device, whose shim is killed", run: gpu::gpu },
     Suite { name: "uefi", about: "the flashed image boots by UEFI", run: guest::uefi },
     Suite { name: "connections", about: "10,000 connections, 64 of them busy", run: many::connections },
     Suite { name: "kill", about: "20 times SIGKILL under load", run: power::kill },

@@ -381,7 +381,13 @@ impl Server {
         let ended = daemon.wait();
         self.device.reset(None);
         self.device.state().display = None;
-        ended.map_err(ServeError::Serve)
+        match ended {
+            // How machines usually go.
+            Err(vhost_user_backend::Error::HandleRequest(
+                vhost::vhost_user::Error::Disconnected | vhost::vhost_user::Error::PartialMessage,
+            )) => Ok(()),
+            ended => ended.map_err(ServeError::Serve),
+        }
     }
 }
 
