@@ -28,7 +28,12 @@ impl OnProcessor {
             // One pass, and then nothing changes any more.
             return if network.is_unsettled() { all } else { None };
         }
-        Some(ticks as f64 * self.per_tick?)
+        match self.per_tick {
+            Some(seconds) => Some(ticks as f64 * seconds),
+            // At least this one pass.
+            None if network.is_unsettled() => all,
+            None => None,
+        }
     }
 }
 
@@ -99,6 +104,14 @@ mod tests {
         let (there, here) = costs(false, 1);
         assert!(there > here.expect("measured"));
         assert!(device(true).cost(&network, 10) < device(false).cost(&network, 10));
+    }
+
+    #[test]
+    fn one_pass_is_the_least_that_the_processor_needs() {
+        let network = ring(100_000);
+        assert!(network.is_unsettled());
+        let processor = OnProcessor { per_tick: None, all: Some(1e6) };
+        assert!(processor.cost(&network, 1000).is_some_and(|c| (c - 0.1).abs() < 1e-9));
     }
 
     #[test]

@@ -224,8 +224,8 @@ impl Backends {
     pub fn tick(&self, network: &mut Network, job: &Job<'_>, usage: &mut Usage) -> Result<Ticked, TickError> {
         let mut done = Ticked::default();
         let mut measured = OnProcessor { per_tick: None, all: self.processor_rate() };
-        // At least two at a time: of ticks that change nothing only the first is computed.
-        let mut chunk = 2;
+        // Without registers two: of ticks that change nothing only the first is computed.
+        let mut chunk = if network.has_registers() { 1 } else { 2 };
         while done.ticks < job.count {
             let rest = job.count - done.ticks;
             if let Some(slot) = self.choose(network, job, rest, &measured) {
