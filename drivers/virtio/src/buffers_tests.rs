@@ -18,7 +18,7 @@ const PAGE: usize = 4096;
 const BUFFER: usize = 16;
 
 /// The process's memory: a physical address is a pointer.
-struct HostHal;
+pub(crate) struct HostHal;
 
 fn layout(pages: usize) -> Layout {
     Layout::from_size_align(pages * PAGE, PAGE).unwrap()
@@ -60,23 +60,23 @@ impl Memory for Box<[Cell<u8>]> {
 
 /// Where the device finds the ring, and how far it has come.
 #[derive(Default)]
-struct Device {
-    size: usize,
-    descriptors: usize,
-    available: usize,
-    used: usize,
-    seen: u16,
-    done: u16,
+pub(crate) struct Device {
+    pub size: usize,
+    pub descriptors: usize,
+    pub available: usize,
+    pub used: usize,
+    pub seen: u16,
+    pub done: u16,
     /// Heads of the buffers that it has: descriptor, address, length, whether it is to write.
     has: VecDeque<(u16, usize, u32, bool)>,
 }
 
 impl Device {
-    fn read<T: Copy>(at: usize) -> T {
+    pub fn read<T: Copy>(at: usize) -> T {
         // SAFETY: the places that the queue named, within its memory, aligned; the test has no other thread.
         unsafe { core::ptr::with_exposed_provenance::<T>(at).read_volatile() }
     }
-    fn write<T>(at: usize, value: T) {
+    pub fn write<T>(at: usize, value: T) {
         // SAFETY: as in `read`; the device's part of the ring, or a buffer that it has for writing.
         unsafe { core::ptr::with_exposed_provenance_mut::<T>(at).write_volatile(value) }
     }

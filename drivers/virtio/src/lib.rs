@@ -1,9 +1,10 @@
-//! virtio devices over modern PCI: network card and entropy source.
+//! virtio devices over modern PCI: network card, entropy source, and the queue of messages that other cells drive devices through.
 //!
 //! # What it owns
 //! [`transport::PciTransport`]: the device's registers and interrupt vectors, behind the trait of `virtio-drivers`, whose
 //! `VirtQueue` is the ring. [`net`] and [`rng`] are device logic of our own on top: checksum offload, interrupts that
-//! are switched off while frames flow, sent buffers that are reclaimed when room is needed instead of by interrupt.
+//! are switched off while frames flow, sent buffers that are reclaimed when room is needed instead of by interrupt. [`messages`] carries
+//! requests and responses that end in any order, for a device that is not trusted.
 //!
 //! # Invariants
 //! * Buffers given to a device are in DMA memory that outlives the queue: devices are reset before it is freed.
@@ -34,10 +35,14 @@ mod buffers;
 #[cfg(test)]
 mod buffers_tests;
 mod hal;
+pub mod messages;
+#[cfg(test)]
+mod messages_tests;
 pub mod net;
 pub mod rng;
 pub mod transport;
 
+pub use messages::MessagePort;
 pub use net::VirtioNet;
 pub use rng::VirtioRng;
 /// What a virtio device is.
