@@ -18,7 +18,6 @@ use pg_storage::{Probe, Storage};
 use pg_types::SqlError;
 use platform::{
     block::{BlockDevice, BlockError, Partition},
-    compute::Devices,
     net::{Listener, NetError},
 };
 
@@ -108,9 +107,10 @@ fn start(command_line: &'static [u8]) -> Result<Running, ServeError> {
     // The network takes its time to get an address: it starts first, with what the disk's configuration says of it.
     let early = early_config(&*device, command_line)?;
     let network = devices::network(&functions, &early.network).ok_or(ServeError::NoNetwork)?;
+    let compute = devices::compute(&functions);
     let pool = frames::stats().free as u64 / 2;
-    let volume =
-        open_volume(device.clone(), pool, Devices::new(), |config| config.apply(command_line)).map_err(ServeError::Volume)?;
+    let volume = open_volume(device.clone(), pool, compute, |config| config.apply(command_line))
+        .map_err(ServeError::Volume)?;
     log::set_max_level(volume.config.log);
     if !armed {
         crash::arm(&disk, &device);

@@ -1,6 +1,6 @@
 //! Finding and starting the machine's devices.
 
-use alloc::{string::ToString, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use core::{net::IpAddr, time::Duration};
 use driver_nvme::{
     NvmeDisk, Options,
@@ -12,7 +12,10 @@ use intralith_config::Network;
 use kernel_memory::{PhysAddr, frames};
 use kernel_net::{Ipv4Config, NetStack};
 use kernel_task::{entropy, spawn_on};
-use platform::block::BlockDevice;
+use platform::{
+    block::BlockDevice,
+    compute::{ComputeDevice, Devices},
+};
 
 /// How long the entropy device may take.
 const ENTROPY_LIMIT: Duration = Duration::from_millis(100);
@@ -85,6 +88,14 @@ pub fn network(functions: &[Function], config: &Network) -> Option<Arc<NetStack>
         return Some(stack);
     }
     None
+}
+
+/// Compute devices, in PCI order. They come up, or turn out to be something else, while the boot goes on.
+pub fn compute(functions: &[Function]) -> Devices {
+    driver_virtio_gpu::find(functions)
+        .into_iter()
+        .map(|gpu| Box::new(gpu) as Box<dyn ComputeDevice>)
+        .collect()
 }
 
 fn stack_config(network: &Network) -> kernel_net::Config {

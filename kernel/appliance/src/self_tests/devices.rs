@@ -3,24 +3,28 @@
 use super::Test;
 use crate::devices;
 use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
+use compute_protocol::{Command, Span};
 use core::{
     net::{Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use driver_nvme::NvmeDisk;
+use driver_virtio_gpu::VirtioGpu;
 use intralith_config::Network;
 use kernel_task::{WaitQueue, core_count, spawn, spawn_on, time};
 use platform::{
     block::{BlockDevice, BlockError, Durability, IoClass, WriteRequest},
+    compute::{Buffer, ComputeDevice, ComputeError},
     net::{Listener, ReadOutcome, ReadyHook, Stream},
     sync::Mutex,
 };
 
-pub const TESTS: &[Test] = &[("nvme", nvme)];
+pub const TESTS: &[Test] = &[("nvme", nvme), ("gpu", gpu)];
 
 /// Measurements and servers for clients on the host: run by name only.
-pub const BY_NAME: &[Test] = &[("nvme_speed", nvme_speed), ("nvme_errors", nvme_errors), ("echo", echo)];
+pub const BY_NAME: &[Test] =
+    &[("nvme_speed", nvme_speed), ("nvme_errors", nvme_errors), ("gpu_losses", gpu_losses), ("echo", echo)];
 
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 13) as u8).collect()
@@ -120,6 +124,86 @@ fn nvme_errors() {
         t.join().expect("task");
     }
     assert_eq!((disk.controller().aborts(), disk.controller().resets()), (0, 0));
+}
+
+/// Writes bytes to a table of a compute device and reads them back.
+fn there_and_back(gpu: &VirtioGpu, table: u32, data: &[u8]) -> Result<Vec<u8>, ComputeError> {
+    let span = Span { resource: 0, offset: 0, length: data.len() as u64 };
+    let never = || false;
+    let mut back = vec![0; data.len()];
+    gpu.execute(&Command::Create { table, bytes: span.length }, &mut [], &never)?;
+    let write = Command::Write { table, offset: 0, from: span };
+    gpu.execute(&write, &mut [Buffer::From(data)], &never)?;
+    let read = Command::Read { table, offset: 0, into: span };
+    gpu.execute(&read, &mut [Buffer::Into(&mut back)], &never)?;
+    gpu.execute(&Command::Drop { id: table }, &mut [], &never)?;
+    Ok(back)
+}
+
+/// If there is a compute device: bytes of all sizes come back, from all cores at once.
+fn gpu() {
+    for gpu in driver_virtio_gpu::find(&devices::enumerate()) {
+        if !gpu.wait_present(Duration::from_secs(20)) {
+            log::info!("gpu: none behind {}", gpu.carrier());
+            continue;
+        }
+        log::info!("{:?}", gpu.link());
+        for (i, len) in [8, 4096, 100_000, 4 << 20].into_iter().enumerate() {
+            let data = pattern(len, i);
+            assert!(there_and_back(&gpu, 1, &data).as_ref() == Ok(&data), "{len} bytes");
+        }
+        let gpu = Arc::new(gpu);
+        let tasks: Vec<_> = (0..8 * core_count())
+            .map(|t| {
+                let gpu = gpu.clone();
+                spawn_on(t, "gpu", move || {
+                    for round in 0..20 {
+                        let data = pattern(8 * (1 + (t * 37 + round * 101) % 4000), t + round);
+                        let back = there_and_back(&gpu, 1 + t as u32, &data);
+                        assert!(back.as_ref() == Ok(&data), "task {t}, round {round}");
+                    }
+                })
+            })
+            .collect();
+        for t in tasks {
+            t.join().expect("task");
+        }
+        assert_eq!(gpu.generation(), 0, "{:?}", gpu.health());
+        measure("compute round trip", 1000, |_| {
+            gpu.execute(&Command::Describe, &mut [], &|| false).expect("describe");
+        });
+    }
+}
+
+/// A compute device that comes and goes while commands are under way (the harness sees to that): every one ends, rightly or with an error.
+fn gpu_losses() {
+    let gpu =
+        driver_virtio_gpu::find(&devices::enumerate()).into_iter().next().expect("the test needs a device");
+    let mut seen = (0, 0);
+    let mut generation = gpu.generation();
+    let end = time::monotonic() + Duration::from_secs(120);
+    while time::monotonic() < end {
+        let data = pattern(1 << 20, seen.0);
+        let begun = time::monotonic();
+        match there_and_back(&gpu, 1, &data) {
+            Ok(back) => {
+                assert!(back == data, "other bytes");
+                seen.0 += 1;
+            }
+            Err(e) => {
+                seen.1 += 1;
+                if e != ComputeError::Absent {
+                    log::info!("gpu: {e:?} after {:?}", time::monotonic() - begun);
+                }
+                kernel_task::sleep(Duration::from_millis(100));
+            }
+        }
+        if gpu.generation() != generation {
+            generation = gpu.generation();
+            log::info!("gpu: generation {generation}, {:?}", gpu.health());
+        }
+    }
+    log::info!("gpu: {} right, {} failed, {:?}", seen.0, seen.1, gpu.health());
 }
 
 fn measure(what: &str, count: u32, mut f: impl FnMut(u32)) {
