@@ -5,7 +5,7 @@ use dagdb_build::{Limits, read_aiger, read_blif, read_csv, read_json, read_snaps
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let limits = Limits { nodes: 10_000 };
+    let limits = Limits { nodes: 10_000, ..Limits::default() };
     if let Ok(snapshot) = read_snapshot(bytes, &limits) {
         assert_eq!(snapshot.graph.validate(), Ok(()));
     }

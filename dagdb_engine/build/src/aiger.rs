@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// Reads a netlist. Every input becomes a constant, every output a node that shows it, every latch a register.
-pub fn read_aiger(bytes: &[u8], limits: &Limits) -> Result<Netlist, BuildError> {
+pub fn read_aiger(bytes: &[u8], limits: &Limits<'_>) -> Result<Netlist, BuildError> {
     let mut reader = Reader { bytes, at: 0, line: 1 };
     let header = reader.header(limits)?;
     let mut parts = Parts { ands: vec![None; header.most], ..Parts::default() };
-    reader.body(&header, &mut parts)?;
+    reader.body(&header, &mut parts, limits)?;
     let names = reader.symbols(&header);
-    Maker::new(limits, &header).make(&parts, &names)
+    Maker::new(limits, &header).make(&parts, &names, limits)
 }
 
 struct Header {
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         Ok(numbers)
     }
 
-    fn header(&mut self, limits: &Limits) -> Result<Header, BuildError> {
+    fn header(&mut self, limits: &Limits<'_>) -> Result<Header, BuildError> {
         let wrong = Problem::WrongFormat { format: "an AIGER file" };
         let line = self.text_line().ok_or_else(|| at_line(1, wrong.clone()))?;
         let mut words = line.split(' ');
@@ -131,12 +131,14 @@ impl<'a> Reader<'a> {
         if literal as usize / 2 < header.most { Ok(literal) } else { Err(self.error(Problem::Number)) }
     }
 
-    fn body(&mut self, header: &Header, parts: &mut Parts) -> Result<(), BuildError> {
+    fn body(&mut self, header: &Header, parts: &mut Parts, limits: &Limits<'_>) -> Result<(), BuildError> {
         for i in 0..header.inputs {
+            limits.pause(i)?;
             let literal = if header.binary { 2 * (i as u32 + 1) } else { one(&self.numbers(1, 1)?) };
             parts.inputs.push(self.variable(header, literal)?);
         }
         for i in 0..header.latches {
+            limits.pause(i)?;
             let own = 2 * ((header.inputs + i) as u32 + 1);
             let mut numbers = if header.binary { self.numbers(1, 2)? } else { self.numbers(2, 3)? };
             if header.binary {
@@ -152,11 +154,13 @@ impl<'a> Reader<'a> {
             };
             parts.latches.push((variable, next, first));
         }
-        for _ in 0..header.outputs {
+        for i in 0..header.outputs {
+            limits.pause(i)?;
             let literal = one(&self.numbers(1, 1)?);
             parts.outputs.push(self.literal(header, literal)?);
         }
         for i in 0..header.ands {
+            limits.pause(i)?;
             let [own, a, b] = if header.binary {
                 self.packed_and(2 * ((header.inputs + header.latches + i) as u32 + 1))?
             } else {
@@ -231,11 +235,16 @@ struct Maker {
 }
 
 impl Maker {
-    fn new(limits: &Limits, header: &Header) -> Self {
+    fn new(limits: &Limits<'_>, header: &Header) -> Self {
         Self { builder: Builder::new(limits), nodes: vec![None; header.most], constant: None }
     }
 
-    fn make(mut self, parts: &Parts, names: &BTreeMap<(char, usize), String>) -> Result<Netlist, BuildError> {
+    fn make(
+        mut self,
+        parts: &Parts,
+        names: &BTreeMap<(char, usize), String>,
+        limits: &Limits<'_>,
+    ) -> Result<Netlist, BuildError> {
         let name =
             |kind: char, i: usize| names.get(&(kind, i)).cloned().unwrap_or_else(|| format!("{kind}{i}"));
         let mut netlist = Netlist::default();
@@ -256,6 +265,7 @@ impl Maker {
             self.own(variable, node)?;
         }
         for (variable, inputs) in gates() {
+            limits.pause(variable)?;
             let (lut, sources) = self.table(&inputs)?;
             if let Some(draft) =
                 self.nodes.get(variable).copied().flatten().and_then(|n| self.builder.draft_mut(n))
@@ -275,7 +285,7 @@ impl Maker {
                 draft.back = Some(source);
             }
         }
-        netlist.graph = self.builder.build(RankPolicy::Topological, false)?;
+        netlist.graph = self.builder.build_while(RankPolicy::Topological, false, &mut || (limits.go_on)())?;
         Ok(netlist)
     }
 

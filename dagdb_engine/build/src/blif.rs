@@ -9,14 +9,14 @@ use crate::{BuildError, Builder, Function, Limits, Netlist, Problem, RankPolicy,
 
 /// Reads a netlist. Every input becomes a constant, every latch a register; functions of more than six inputs become sums of
 /// products.
-pub fn read_blif(text: &str, limits: &Limits) -> Result<Netlist, BuildError> {
+pub fn read_blif(text: &str, limits: &Limits<'_>) -> Result<Netlist, BuildError> {
     let mut reader = Reader {
         builder: Builder::new(limits),
         signals: HashMap::new(),
         driven: Vec::new(),
         inverses: HashMap::new(),
     };
-    reader.read(text)
+    reader.read(text, limits)
 }
 
 /// A `.names` with its cover: rows of inputs and the output's value.
@@ -36,12 +36,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, text: &str) -> Result<Netlist, BuildError> {
+    fn read(&mut self, text: &str, limits: &Limits<'_>) -> Result<Netlist, BuildError> {
         let mut netlist = Netlist::default();
         let (mut outputs, mut latches) = (Vec::new(), Vec::new());
         let mut cover: Option<Cover<'_>> = None;
         let mut models = 0;
         for (line, words) in logical_lines(text) {
+            limits.pause(line)?;
             let Some(&first) = words.first() else { continue };
             if !first.starts_with('.') {
                 let cover = cover.as_mut().ok_or(at_line(line, Problem::Expected { what: "a command" }))?;
@@ -90,7 +91,8 @@ impl Reader {
             netlist.outputs.push((name.to_owned(), NodeId(self.signal(name, line)?)));
         }
         self.check_driven()?;
-        netlist.graph = core::mem::take(&mut self.builder).build(RankPolicy::Topological, false)?;
+        let builder = core::mem::take(&mut self.builder);
+        netlist.graph = builder.build_while(RankPolicy::Topological, false, &mut || (limits.go_on)())?;
         Ok(netlist)
     }
 

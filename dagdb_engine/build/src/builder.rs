@@ -114,7 +114,7 @@ fn proceed(step: usize, go_on: GoOn<'_>) -> Result<(), BuildError> {
 
 impl Builder {
     /// Without drafts.
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits<'_>) -> Self {
         Self {
             drafts: Vec::new(),
             given: 0,

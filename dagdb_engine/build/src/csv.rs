@@ -11,14 +11,15 @@ const NODES: &str = "id,rank,truth,nodeType,lut6_low,lut6_high";
 const EDGES: &str = "dst,slot,src";
 
 /// Reads the texts of `nodes.csv` and `edges.csv`. Nodes come in any order; each id below their number comes once.
-pub fn read_csv(nodes: &str, edges: &str, limits: &Limits) -> Result<Graph, BuildError> {
-    let rows = table::<6>(nodes, NODES)?;
+pub fn read_csv(nodes: &str, edges: &str, limits: &Limits<'_>) -> Result<Graph, BuildError> {
+    let rows = table::<6>(nodes, NODES, limits)?;
     if rows.len() > limits.nodes {
         return Err(BuildError::TooManyNodes { limit: limits.nodes });
     }
     let mut graph = Graph::with_nodes(rows.len())?;
     let mut seen = alloc::vec![false; rows.len()];
     for (line, [id, rank, truth, kind, low, high]) in rows {
+        limits.pause(line)?;
         let number = |_| at_line(line, Problem::Number);
         let id = u32::try_from(id).map_err(number)?;
         match seen.get_mut(id as usize) {
@@ -37,7 +38,8 @@ pub fn read_csv(nodes: &str, edges: &str, limits: &Limits) -> Result<Graph, Buil
         };
         graph.put(NodeId(id), &node);
     }
-    for (line, [target, slot, source]) in table::<3>(edges, EDGES)? {
+    for (line, [target, slot, source]) in table::<3>(edges, EDGES, limits)? {
+        limits.pause(line)?;
         let number = |_| at_line(line, Problem::Number);
         let target = NodeId(u32::try_from(target).map_err(number)?);
         let mut node = graph.existing(target)?;
@@ -53,13 +55,18 @@ pub fn read_csv(nodes: &str, edges: &str, limits: &Limits) -> Result<Graph, Buil
 }
 
 /// Rows of `N` numbers under a header line, with their lines.
-fn table<const N: usize>(text: &str, header: &'static str) -> Result<Vec<(usize, [u64; N])>, BuildError> {
+fn table<const N: usize>(
+    text: &str,
+    header: &'static str,
+    limits: &Limits<'_>,
+) -> Result<Vec<(usize, [u64; N])>, BuildError> {
     let mut lines = (1..).zip(text.lines());
     if lines.next().map(|(_, l)| l.trim()) != Some(header) {
         return Err(at_line(1, Problem::Expected { what: header }));
     }
     let mut rows = Vec::new();
     for (line, text) in lines.filter(|(_, l)| !l.trim().is_empty()) {
+        limits.pause(line)?;
         let mut row = [0; N];
         let mut cells = text.trim().split(',');
         for cell in &mut row {

@@ -5,16 +5,26 @@ use alloc::string::String;
 use dagdb_graph::GraphError;
 use thiserror::Error;
 
-/// How large things may get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+/// How large things may get, and how long they may take.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
     /// Nodes of a graph, those included that building adds.
     pub nodes: usize,
+    /// Asked every now and then whether to go on.
+    pub go_on: &'a dyn Fn() -> bool,
 }
 
-impl Default for Limits {
+impl Default for Limits<'_> {
     fn default() -> Self {
-        Self { nodes: 100_000_000 }
+        Self { nodes: 100_000_000, go_on: &|| true }
+    }
+}
+
+impl Limits<'_> {
+    /// Asks, at every some thousandth step, whether to go on.
+    pub(crate) fn pause(&self, step: usize) -> Result<(), BuildError> {
+        const STEPS: usize = 1 << 14;
+        if !step.is_multiple_of(STEPS) || (self.go_on)() { Ok(()) } else { Err(BuildError::Cancelled) }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{BuildError, Limits, Problem, error::at_byte};
 const DEPTH: usize = 32;
 
 /// Reads a document. Members that are not known are skipped.
-pub fn read_json(text: &str, limits: &Limits) -> Result<Graph, BuildError> {
-    let mut reader = Reader { bytes: text.as_bytes(), at: 0, most: limits.nodes };
+pub fn read_json<'a>(text: &'a str, limits: &Limits<'a>) -> Result<Graph, BuildError> {
+    let mut reader = Reader { bytes: text.as_bytes(), at: 0, limits: *limits };
     let mut document = Document::default();
     reader.object(&mut |reader, name| match name {
         b"format" => {
@@ -36,7 +36,7 @@ pub fn read_json(text: &str, limits: &Limits) -> Result<Graph, BuildError> {
     if reader.at < text.len() {
         return Err(at_byte(reader.at, Problem::Expected { what: "the end" }));
     }
-    document.graph()
+    document.graph(limits)
 }
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ struct Document {
 }
 
 impl Document {
-    fn graph(&self) -> Result<Graph, BuildError> {
+    fn graph(&self, limits: &Limits<'_>) -> Result<Graph, BuildError> {
         if self.format.as_deref() != Some(b"dagdb-json") {
             return Err(at_byte(0, Problem::WrongFormat { format: "a dagdb-json document" }));
         }
@@ -75,6 +75,7 @@ impl Document {
         }
         let mut graph = Graph::with_nodes(count)?;
         for id in 0..count {
+            limits.pause(id)?;
             let node = self.node(id).ok_or(at_byte(0, Problem::Number))?;
             graph.put(NodeId(id as u32), &node);
         }
@@ -110,7 +111,7 @@ impl Document {
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
-    most: usize,
+    limits: Limits<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -191,9 +192,10 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         loop {
-            if into.len() / each >= self.most {
-                return Err(BuildError::TooManyNodes { limit: self.most });
+            if into.len() / each >= self.limits.nodes {
+                return Err(BuildError::TooManyNodes { limit: self.limits.nodes });
             }
+            self.limits.pause(into.len() / each)?;
             if each > 1 {
                 self.expect(b'[', "[")?;
                 for i in 0..each {

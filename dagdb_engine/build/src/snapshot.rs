@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 /// Reads a snapshot.
-pub fn read_snapshot(bytes: &[u8], limits: &Limits) -> Result<Snapshot, BuildError> {
+pub fn read_snapshot(bytes: &[u8], limits: &Limits<'_>) -> Result<Snapshot, BuildError> {
     if bytes.get(..4) != Some(b"DAGS") {
         return Err(at_byte(0, Problem::WrongFormat { format: "a DAGS snapshot" }));
     }
@@ -53,7 +53,7 @@ pub fn read_snapshot(bytes: &[u8], limits: &Limits) -> Result<Snapshot, BuildErr
     if body.len() != size {
         return Err(at_byte(28, Problem::Number));
     }
-    let mut graph = fill(&body, count, rank_bytes)?;
+    let mut graph = fill(&body, count, rank_bytes, limits)?;
     if version == 4 {
         back_edges(&mut graph, bytes, end)?;
     } else if bytes.len() != end {
@@ -68,7 +68,7 @@ fn le32(bytes: &[u8], at: usize) -> Option<u32> {
     four.try_into().ok().map(u32::from_le_bytes)
 }
 
-fn fill(body: &[u8], count: usize, rank_bytes: usize) -> Result<Graph, BuildError> {
+fn fill(body: &[u8], count: usize, rank_bytes: usize, limits: &Limits<'_>) -> Result<Graph, BuildError> {
     let mut rest = body;
     let mut part = |bytes: usize| {
         let (part, others) = rest.split_at(bytes.min(rest.len()));
@@ -85,6 +85,7 @@ fn fill(body: &[u8], count: usize, rank_bytes: usize) -> Result<Graph, BuildErro
     let rows = ranks.chunks_exact(rank_bytes).zip(truths).zip(kinds);
     let rows = rows.zip(low.chunks_exact(4)).zip(high.chunks_exact(4)).zip(neighbours.chunks_exact(24));
     for (id, (((((rank, &truth), &kind), low), high), six)) in (0..).map(NodeId).zip(rows) {
+        limits.pause(id.index())?;
         let kind =
             Kind::from_code(kind).ok_or(dagdb_graph::GraphError::UnknownKind { node: id, code: kind })?;
         let mut node = Node {

@@ -94,7 +94,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(read) = read_snapshot(&bytes, &Limits { nodes: 10_000 }) {
+        if let Ok(read) = read_snapshot(&bytes, &Limits { nodes: 10_000, ..Limits::default() }) {
             prop_assert!(read.graph.validate().is_ok());
         }
     }
@@ -136,4 +136,22 @@ fn codes_interleave_columns_and_rows() {
     assert_ne!(order, (0..64).collect::<Vec<u32>>());
     order.sort_unstable();
     assert_eq!(order, (0..64).collect::<Vec<u32>>());
+}
+
+#[test]
+fn reading_ends_when_nobody_wants_it_any_more() {
+    let stop = Limits { go_on: &|| false, ..Limits::default() };
+    let json = r#"{"format":"dagdb-json","version":1,"rank":[0],"truth":[0],"nodeType":[0],"lut6Low":[0],"lut6High":[0],"neighbors":[[-1,-1,-1,-1,-1,-1]]}"#;
+    assert!(read_json(json, &Limits::default()).is_ok());
+    assert_eq!(read_json(json, &stop).err(), Some(BuildError::Cancelled));
+    let asked = std::cell::Cell::new(0);
+    let count = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 3
+    };
+    let mut nodes = String::from("id,rank,truth,nodeType,lut6_low,lut6_high\n");
+    (0..100_000).for_each(|id| nodes.push_str(&format!("{id},0,0,0,0,0\n")));
+    let read = read_csv(&nodes, "dst,slot,src\n", &Limits { go_on: &count, ..Limits::default() });
+    assert_eq!(read.err(), Some(BuildError::Cancelled));
+    assert_eq!(asked.get(), 3);
 }

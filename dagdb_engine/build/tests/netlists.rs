@@ -200,7 +200,7 @@ fn rank_policies() {
 
 #[test]
 fn files_that_are_wrong_say_where() {
-    let limits = Limits { nodes: 1000 };
+    let limits = Limits { nodes: 1000, ..Limits::default() };
     let line = |e: BuildError| match e {
         BuildError::File { at, problem, .. } => (at, problem),
         other => panic!("{other}"),
@@ -235,7 +235,7 @@ proptest! {
         mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
         header in 0usize..5,
     ) {
-        let limits = Limits { nodes: 1000 };
+        let limits = Limits { nodes: 1000, ..Limits::default() };
         let begin: &[u8] = [&b""[..], b"aag 5 1 1 1 1\n", b"aig 5 1 1 1 3\n", b"DAGS\x03\0\0\0\x02\0\0\0", b".model m\n"][header];
         bytes.splice(0..0, begin.iter().copied());
         for graph in [
@@ -254,7 +254,7 @@ proptest! {
         ".model", ".inputs", ".outputs", ".names", ".latch", ".end", "a", "b", "c", "1", "0", "1-", "11 1", "\n", "\n", "\\\n", "#",
     ]), 0..40)) {
         let text = format!(".model m\n{}", words.join(" "));
-        if let Ok(netlist) = read_blif(&text, &Limits { nodes: 1000 }) {
+        if let Ok(netlist) = read_blif(&text, &Limits { nodes: 1000, ..Limits::default() }) {
             prop_assert!(netlist.graph.validate().is_ok());
             prop_assert!(netlist.outputs.iter().all(|(_, o)| netlist.graph.node(*o).is_some()));
         }

@@ -41,8 +41,8 @@ fn invalid(text: String) -> SqlError {
 }
 
 /// As many nodes as there is memory for.
-fn limits(cx: &ExecContext<'_>) -> Limits {
-    Limits { nodes: bulk::budget(cx) / (2 * dagdb_store::BYTES_A_NODE) }
+fn limits<'a>(cx: &ExecContext<'_>, go_on: &'a dyn Fn() -> bool) -> Limits<'a> {
+    Limits { nodes: bulk::budget(cx) / (2 * dagdb_store::BYTES_A_NODE), go_on }
 }
 
 /// Puts a graph where the current one is, which must have no nodes.
@@ -321,7 +321,7 @@ pub(super) fn build(
             draft.back = Some(source);
         }
     }
-    let mut builder = Builder::new(&limits(cx));
+    let mut builder = Builder::new(&limits(cx, &|| true));
     for draft in drafts {
         builder.add(draft).map_err(|e| build_error(cx, &e))?;
     }
@@ -342,7 +342,10 @@ pub(super) fn import(
     bytes: &[u8],
     edges: Option<&str>,
 ) -> Result<Vec<Named>> {
-    let limits = limits(cx);
+    let on = || go_on(cx);
+    let limits = limits(cx, &on);
+    let shown = cx.engine.graph_progress().show(cx, &current(cx), "dagdb_import()");
+    shown.item.phase(Phase::Building);
     let is = |name: &str| format.eq_ignore_ascii_case(name);
     let text = || {
         core::str::from_utf8(bytes).map_err(|_| {
@@ -366,6 +369,7 @@ pub(super) fn import(
         }
     };
     let Netlist { graph, inputs, outputs, registers } = read.map_err(|e| build_error(cx, &e))?;
+    drop(shown);
     fill(cx, "dagdb_import()", graph)?;
     let of = |list: Vec<(String, NodeId)>, what| list.into_iter().map(move |(name, id)| (name, what, id));
     Ok(of(inputs, "input").chain(of(outputs, "output")).chain(of(registers, "register")).collect())
