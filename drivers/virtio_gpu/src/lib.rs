@@ -21,9 +21,12 @@
 //!   ([`probe`]).
 //!
 //! # Losses
-//! Emulators do not tell the guest that a back end died: the queue just is not served any more. After a reset QEMU connects the queue to whoever
-//! listens then, if it was told to connect again (`reconnect` of the socket). A back end that is stopped, but alive, makes QEMU wait for it during that reset,
-//! and the guest with it; the keeper therefore lets a while pass first.
+//! Emulators do not tell the guest that a back end died: the queue just is not served any more, and the heartbeat finds out. QEMU (7.2 and 10) sets its
+//! connection up once, when it starts, for these devices: a socket that connects again (`reconnect`) is refused at the start, and a back end that
+//! starts again behind the same path is not connected to. What works is a connection that outlives the back end: something between the two that keeps QEMU's
+//! socket, repeats the first messages (features of the protocol, owner) to the new back end, and answers for one that is not there. The keeper's next
+//! reset then makes QEMU send features, memory and queues again, and the device is back. A back end that is stopped, but alive, would make QEMU wait for it during a
+//! reset, and the guest with it; the keeper lets a while pass before one, which is all that it can do.
 //!
 //! # Lock order
 //! The state's lock is the only one; it is not held while waiting, while bytes are copied to or from pieces, or while the device is started or reset.
