@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::ValueEnum;
@@ -79,10 +79,14 @@ fn has_gpu() -> bool {
     Path::new("/dev/nvidiactl").exists() || nodes.any(|name| name.starts_with("renderD"))
 }
 
-/// Whether the shim's first device is a GPU and no processor that pretends to be one.
-fn first_is_gpu(shim: &Path) -> Result<bool> {
-    let list = tools::capture(Command::new(shim).arg("devices"))?;
-    Ok(list.lines().any(|line| line.starts_with("0: ") && !line.contains("(Cpu,")))
+/// What Vulkan offers, a line each.
+fn devices(shim: &Path) -> Result<String> {
+    tools::capture(Command::new(shim).arg("devices"))
+}
+
+/// Whether the first device is a GPU and no processor that pretends to be one.
+fn first_is_gpu(devices: &str) -> bool {
+    devices.lines().any(|line| line.starts_with("0: ") && !line.contains("(Cpu,"))
 }
 
 /// A shim that is started again when it dies, until this is dropped.
@@ -110,33 +114,26 @@ impl Shim {
         };
         let executor = if choice == GpuChoice::Cpu { Executor::Processor } else { Executor::Wgpu };
         let shim = build(executor)?;
-        if choice == GpuChoice::Auto && !first_is_gpu(&shim)? {
+        let devices = if executor == Executor::Wgpu { devices(&shim)? } else { String::new() };
+        if choice == GpuChoice::Auto && !first_is_gpu(&devices) {
             println!("compute device: none (Vulkan finds no GPU)");
             return Ok(None);
+        }
+        if choice == GpuChoice::Wgpu && !devices.starts_with("0: ") {
+            return Err(Error::Failed("Vulkan finds no device at all".into()));
         }
         let with = if executor == Executor::Wgpu { "wgpu" } else { "the host's cores" };
         println!("compute device: {with} through {name}");
         Ok(Some(Self::start(&shim, executor, carrier)?))
     }
 
-    /// Starts a shim.
+    /// Starts a shim, for a QEMU that is started next.
     pub fn start(shim: &Path, executor: Executor, carrier: GpuCarrier) -> Result<Self> {
         let name = format!("intralith-gpu-{}-{:x}", std::process::id(), unique());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).context(|| format!("create {}", folder.display()))?;
         let gpu = Gpu { socket: folder.join("gpu"), carrier };
-        let mut child = spawn(shim, executor, &gpu)?;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        // It listens once it has its device: Vulkan may take its time.
-        while !gpu.socket.exists() {
-            let status = child.try_wait().context(|| "wait for the GPU shim".into())?;
-            if status.is_some() || Instant::now() >= deadline {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Error::Failed("the GPU shim does not start".into()));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let child = spawn(shim, executor, &gpu)?;
         let process = Arc::new(AtomicU32::new(child.id()));
         let stop = Arc::new(AtomicBool::new(false));
         let supervisor = {
@@ -171,7 +168,7 @@ impl Drop for Shim {
 fn spawn(shim: &Path, executor: Executor, gpu: &Gpu) -> Result<Child> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(shim);
-    command.arg("serve").arg("--attached").arg("--socket").arg(&gpu.socket);
+    command.arg("serve").arg("--attached").arg("--connect").arg(&gpu.socket);
     command.args(["--executor", if executor == Executor::Wgpu { "wgpu" } else { "processor" }]);
     command.args(["--carrier", if gpu.carrier == GpuCarrier::Vsock { "vsock" } else { "gpu" }]);
     // Its standard input ends when this process does, in whatever way, and it ends then.
@@ -308,6 +305,17 @@ fn backports_like(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processors_are_no_gpus() {
+        assert!(first_is_gpu(
+            "0: NVIDIA H200 (DiscreteGpu, Vulkan, NVIDIA 580)\n1: llvmpipe (Cpu, Vulkan, )\n"
+        ));
+        assert!(!first_is_gpu(
+            "0: llvmpipe (LLVM 15.0.6, 256 bits) (Cpu, Vulkan, llvmpipe)\nprocessor: 2 threads\n"
+        ));
+        assert!(!first_is_gpu("processor: 2 threads\n"));
+    }
 
     #[test]
     fn carriers_by_version() {

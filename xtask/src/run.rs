@@ -46,7 +46,7 @@ pub struct RunArguments {
     #[arg(long, value_enum, default_value = "auto")]
     accel: AcceleratorChoice,
     /// What computes for the guest beside its own processors
-    #[arg(long, value_enum, default_value = "off")]
+    #[arg(long, value_enum, default_value = "auto")]
     gpu: GpuChoice,
     /// With --gpu: install what QEMU needs for it, where this system's packages have it
     #[arg(long)]

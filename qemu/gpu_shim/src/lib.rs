@@ -14,7 +14,8 @@
 //! # Dependencies
 //! `wgpu` (and `pollster`, to wait for it): one way to Vulkan and Metal, in safe code, whose shaders are validated before a driver sees them;
 //! `vhost-user-backend` (with `vhost`, `virtio-queue`, `virtio-bindings`, `vm-memory` and `vmm-sys-util`, which are of one family): the emulator's protocol, the
-//! mapping of guest memory and the checked reading of its queues, which is all of this crate's way into that memory; `platform` for what an
+//! mapping of guest memory and the checked reading of its queues, which is all of this crate's way into that memory; `rustix` to
+//! pass descriptors on from a socket to another; `platform` for what an
 //! engine in the same process sees of an executor; `kernel_simd` for what the processor computes; `zerocopy` for reading memory as numbers; `clap` for the command line.
 #![forbid(unsafe_code)]
 

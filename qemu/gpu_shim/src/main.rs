@@ -40,8 +40,11 @@ enum Job {
 #[derive(clap::Args)]
 struct Served {
     /// Where the emulator connects
-    #[arg(long)]
-    socket: std::path::PathBuf,
+    #[arg(long, required_unless_present = "connect")]
+    socket: Option<std::path::PathBuf>,
+    /// The emulator's own socket: one that takes another shim when this one ends
+    #[arg(long, conflicts_with = "socket")]
+    connect: Option<std::path::PathBuf>,
     /// What computes
     #[arg(long, value_enum, default_value = "processor")]
     executor: Computing,
@@ -176,7 +179,7 @@ fn measure(arguments: &Measured) -> Result<(), Problem> {
 fn serve(served: &Served) -> Result<(), Problem> {
     use gpu_shim::transport::{
         control::Limits,
-        vhost::{Carrier, Server},
+        vhost::{Carrier, Place, Server},
     };
     let &Served { device, memory, .. } = served;
     let open: gpu_shim::transport::Open =
@@ -202,8 +205,13 @@ fn serve(served: &Served) -> Result<(), Problem> {
             std::process::exit(0);
         });
     }
-    let mut server = Server::new(&served.socket, carrier, Limits::default(), open)?;
-    println!("serving at {}", served.socket.display());
+    let place = match (&served.socket, &served.connect) {
+        (Some(path), _) => Place::Listen(path.clone()),
+        (None, Some(path)) => Place::Connect(path.clone()),
+        (None, None) => return Err("there is no socket".into()),
+    };
+    let mut server = Server::new(place, carrier, Limits::default(), open)?;
+    println!("serving");
     loop {
         if let Err(problem) = server.serve() {
             println!("connection ended: {problem}");

@@ -3,7 +3,7 @@
 
 use std::{
     fs::OpenOptions,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use gpu_shim::{
     Executor, Processor,
     transport::{
         control::Limits,
-        vhost::{Carrier, Server},
+        vhost::{Carrier, Place, Server},
     },
 };
 use vhost::{
@@ -59,6 +59,11 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
+        Self::with(emulator, socket, carrier)
+    }
+
+    /// An emulator that is connected.
+    fn with(emulator: Frontend, socket: &Path, carrier: Carrier) -> Self {
         let path = socket.with_extension("memory");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.expect("a file");
@@ -249,17 +254,41 @@ fn submission(command: Command) -> Vec<u8> {
 
 /// A server in a thread of its own, for a few connections.
 fn serve(name: &str, carrier: Carrier) -> PathBuf {
+    let socket = place(name);
+    serve_at(Place::Listen(socket.clone()), carrier);
+    socket
+}
+
+fn place(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("gpu_shim-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let socket = folder.join("socket");
+    folder.join("socket")
+}
+
+fn serve_at(place: Place, carrier: Carrier) {
     let open = || Some(Box::new(Processor::new(1, 1 << 26)) as Box<dyn Executor>);
-    let mut server = Server::new(&socket, carrier, Limits::default(), Box::new(open)).expect("a server");
+    let mut server = Server::new(place, carrier, Limits::default(), Box::new(open)).expect("a server");
     std::thread::spawn(move || {
         for _ in 0..8 {
             let _ = server.serve();
         }
     });
-    socket
+}
+
+#[test]
+fn a_shim_connects_to_an_emulator_again_and_again() {
+    let socket = place("connect");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    serve_at(Place::Connect(socket.clone()), Carrier::Vsock);
+    for ticks in [4, 7] {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut machine = Machine::with(Frontend::from_stream(stream, 3), &socket, Carrier::Vsock);
+        machine.set_up();
+        machine.ring(10);
+        machine.tick(ticks);
+        assert_eq!(machine.first_word(), 1 << ticks);
+    }
+    std::fs::remove_dir_all(socket.parent().expect("a folder")).expect("removed");
 }
 
 #[test]

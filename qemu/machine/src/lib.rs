@@ -122,13 +122,13 @@ pub enum GpuCarrier {
     Vsock,
 }
 
-/// A compute device in another process (the GPU shim), which must be listening before QEMU starts. QEMU does not connect again when that process
-/// ends: neither device can, whatever its socket's options say.
+/// A compute device in another process (the GPU shim), which connects to QEMU's socket: QEMU waits for it before it starts, and takes another
+/// one when that process ends. (The other way round, with QEMU connecting, it cannot do so: told to connect again, it does not even start.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpu {
-    /// Where it listens.
+    /// QEMU's socket.
     pub socket: PathBuf,
-    /// As what.
+    /// What the device looks like.
     pub carrier: GpuCarrier,
 }
 
@@ -209,7 +209,8 @@ impl Machine {
             // The process gets the memory's descriptor: without sharing it would see other pages.
             let size = &self.memory;
             args.pair("-object", &format!("memory-backend-memfd,id=memory,size={size},share=on"));
-            args.pair("-chardev", &format!("socket,id=gpu,path={}", gpu.socket.display()));
+            let socket = gpu.socket.display();
+            args.pair("-chardev", &format!("socket,id=gpu,path={socket},server=on,wait=on"));
             let device = match gpu.carrier {
                 GpuCarrier::VirtioGpu => "vhost-user-gpu-pci",
                 GpuCarrier::Vsock => "vhost-user-vsock-pci",

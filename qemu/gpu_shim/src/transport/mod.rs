@@ -7,6 +7,8 @@
 pub mod control;
 mod pages;
 #[cfg(all(feature = "vhost", target_os = "linux"))]
+mod resume;
+#[cfg(all(feature = "vhost", target_os = "linux"))]
 pub mod vhost;
 mod worker;
 

@@ -10,12 +10,14 @@
 
 use std::{
     io,
-    path::Path,
+    os::unix::net::UnixStream,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::AtomicU64,
         mpsc::{Receiver, Sender, channel},
     },
+    time::Duration,
 };
 
 use compute_protocol::carrier::{CONTROL_QUEUE, REQUEST_BYTES};
@@ -48,6 +50,15 @@ pub enum Carrier {
     Gpu,
     /// `vhost-user-vsock-pci`, which is no socket device here.
     Vsock,
+}
+
+/// Where emulator and shim meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The shim makes a socket there. An emulator that connects does so once.
+    Listen(PathBuf),
+    /// The emulator has a socket there, and takes another shim when one ends.
+    Connect(PathBuf),
 }
 
 /// Why it does not serve.
@@ -344,15 +355,27 @@ fn work(mut worker: Worker, jobs: &Receiver<Job>) {
     }
 }
 
-/// A device that listens.
+/// A device and where emulators find it.
 pub struct Server {
     device: Arc<Device>,
+    /// Where the handler of messages takes connections.
     listener: Listener,
+    /// The emulator's socket and the listener's, if connections are made.
+    connect: Option<[PathBuf; 2]>,
+}
+
+/// Removes the socket between the two halves of this process.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some([_, own]) = &self.connect {
+            let _ = std::fs::remove_file(own);
+        }
+    }
 }
 
 impl Server {
-    /// Opens the device and the socket, which is made anew.
-    pub fn new(socket: &Path, carrier: Carrier, limits: Limits, open: Open) -> Result<Self, ServeError> {
+    /// Opens the device and, if it listens, the socket, which is made anew.
+    pub fn new(place: Place, carrier: Carrier, limits: Limits, open: Open) -> Result<Self, ServeError> {
         let instance = Arc::new(AtomicU64::new(random()));
         let worker = Worker::new(open, Arc::clone(&instance));
         if !worker.has_device() {
@@ -366,8 +389,33 @@ impl Server {
             display: None,
         };
         let device = Arc::new(Device { carrier, state: Mutex::new(state), jobs: sender });
-        let listener = Listener::new(socket, true).map_err(ServeError::Listen)?;
-        Ok(Self { device, listener })
+        let (listens, connect) = match place {
+            Place::Listen(path) => (path, None),
+            Place::Connect(path) => {
+                let own = std::env::temp_dir().join(format!("gpu_shim-{:x}", random()));
+                (own.clone(), Some([path, own]))
+            }
+        };
+        let listener = Listener::new(&listens, true).map_err(ServeError::Listen)?;
+        Ok(Self { device, listener, connect })
+    }
+
+    /// Waits for the emulator's socket, and connects it with what the listener gets next.
+    fn connect(&self) -> Result<(), ServeError> {
+        let Some([emulator, own]) = &self.connect else { return Ok(()) };
+        let emulator = loop {
+            match UnixStream::connect(emulator) {
+                Ok(stream) => break stream,
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        let handler = UnixStream::connect(own)?;
+        std::thread::Builder::new().name("messages".to_owned()).spawn(move || {
+            if let Err(problem) = super::resume::connect(emulator, handler) {
+                eprintln!("gpu_shim: connection to the emulator: {problem}");
+            }
+        })?;
+        Ok(())
     }
 
     /// Serves one connection to its end.
@@ -377,6 +425,7 @@ impl Server {
         let name = "gpu_shim".to_owned();
         let mut daemon =
             VhostUserDaemon::new(name, Arc::clone(&self.device), guest).map_err(ServeError::Serve)?;
+        self.connect()?;
         daemon.start(&mut self.listener).map_err(ServeError::Serve)?;
         let ended = daemon.wait();
         self.device.reset(None);
