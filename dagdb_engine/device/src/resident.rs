@@ -132,7 +132,11 @@ impl Residents {
             match create(id, export, device, interrupted, usage) {
                 Ok(()) => {}
                 Err(ComputeError::Refused(Status::Memory)) if self.make_room(graph, device) => continue,
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // Who does not wait for the answer does not know whether it is there.
+                    let _ = device.execute(&Command::Drop { id }, &mut [], &|| false);
+                    return Err(e);
+                }
             }
             self.list.push(Resident {
                 graph,
