@@ -23,8 +23,8 @@
 //! # Losses
 //! Emulators do not tell the guest that a back end died: the queue just is not served any more, and the heartbeat finds out. QEMU (7.2 and 10) sets its
 //! connection up once, when it starts, for these devices: a socket that connects again (`reconnect`) is refused at the start, and a back end that
-//! starts again behind the same path is not connected to. What works is a connection that outlives the back end: something between the two that keeps QEMU's
-//! socket, repeats the first messages (features of the protocol, owner) to the new back end, and answers for one that is not there. The keeper's next
+//! starts again behind the same path is not connected to. What works is a connection that outlives the back end: QEMU is the socket's server, and
+//! a new back end connects to it as if the first messages (features of the protocol, owner) had been said to it (`gpu_shim serve --connect`). The keeper's next
 //! reset then makes QEMU send features, memory and queues again, and the device is back. A back end that is stopped, but alive, would make QEMU wait for it during a
 //! reset, and the guest with it; the keeper lets a while pass before one, which is all that it can do.
 //!

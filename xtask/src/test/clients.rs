@@ -88,7 +88,21 @@ pub fn hosted() -> Result<()> {
 pub fn all(url: &str) -> Result<()> {
     tools::require(tools::PSQL)?;
     tools::require(tools::PGBENCH)?;
-    tools::run(tools::cargo().args(["run", "--quiet", "--package", "client_tests", "--", "--url", url]))
+    some(url, "")
+}
+
+/// Those of them whose names contain a word.
+pub fn some(url: &str, filter: &str) -> Result<()> {
+    tools::run(tools::cargo().args([
+        "run",
+        "--quiet",
+        "--package",
+        "client_tests",
+        "--",
+        "--url",
+        url,
+        filter,
+    ]))
 }
 
 /// pgbench as users first run it, with its invariants.
