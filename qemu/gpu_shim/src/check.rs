@@ -395,9 +395,6 @@ fn tops(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> 
         for greatest in [false, true] {
             let target = Column { table: 1, kind };
             let found = device.top(Rows { column: target, count: rows as u64, filter: &[] }, 50, greatest);
-            if found == Err(Failure::Unsupported) {
-                continue;
-            }
             let found = done("top", found)?;
             let mut keys = Vec::new();
             if let Some(values) = values(kind, &words, rows) {
@@ -407,9 +404,36 @@ fn tops(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> 
             keys.truncate(50);
             same(format!("top of {kind:?}"), found == keys)?;
         }
+        for (count, greatest) in [(1, false), (200, true), (7, true)] {
+            filtered_top(device, kind, &words, rows, count, greatest)?;
+        }
         done("top", device.forget(1))?;
     }
-    Ok(8)
+    Ok(20)
+}
+
+/// The best of rows that a condition on the same column lets pass; among them many equal ones.
+fn filtered_top(
+    device: &mut dyn Executor,
+    kind: Kind,
+    words: &[u64],
+    rows: usize,
+    count: usize,
+    greatest: bool,
+) -> Result<(), Wrong> {
+    let mut keys = Vec::new();
+    if let Some(values) = values(kind, words, rows) {
+        values.for_each_key(|key| keys.push((keys.len() as u64, key)));
+    }
+    let middle = keys.get(rows / 2).map_or(0, |k| k.1);
+    let column = Column { table: 1, kind };
+    let term = Term { column, least: 0, greatest: middle, negated: greatest };
+    let found = device.top(Rows { column, count: rows as u64, filter: &[term] }, count, !greatest);
+    let found = done("filtered top", found)?;
+    keys.retain(|&(_, key)| (key <= middle) != greatest);
+    keys.sort_by_key(|&(row, key)| (if greatest { key } else { !key }, row));
+    keys.truncate(count);
+    same(format!("filtered top {count} of {kind:?}"), found == keys)
 }
 
 fn neighbours(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {

@@ -5,6 +5,7 @@ mod plan;
 mod reduce;
 mod search;
 mod shaders;
+mod top;
 
 use std::{
     cell::RefCell,
@@ -543,8 +544,7 @@ impl Executor for Gpu {
     }
 
     fn top(&mut self, rows: Rows<'_>, count: usize, greatest: bool) -> Result<Vec<(u64, u64)>, Failure> {
-        let _ = (rows, count, greatest);
-        Err(Failure::Unsupported)
+        self.top_rows(rows, count, greatest)
     }
 
     fn nearest(&mut self, search: &Search<'_>) -> Result<Vec<Vec<Neighbour>>, Failure> {

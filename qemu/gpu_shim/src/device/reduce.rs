@@ -102,7 +102,8 @@ struct Shape<'a> {
 
 /// Words of parameters: rows, first chunk, two unused, eight words a term; as many as a binding's offset is a multiple of.
 const PARAMETERS: usize = 64;
-const _: () = assert!(4 + 8 * compute_protocol::limits::TERMS <= PARAMETERS);
+// One term more than a guest may send: the best rows are found with one of their own.
+const _: () = assert!(4 + 8 * (compute_protocol::limits::TERMS + 1) <= PARAMETERS);
 
 impl Shape<'_> {
     /// Words that a chunk gives; a sum of doubles is kept apart.
@@ -377,6 +378,15 @@ impl Gpu {
     }
 
     pub(super) fn reduce_rows(&mut self, rows: Rows<'_>, wanted: Wanted) -> Result<Partial, Failure> {
+        self.reduce_partials(rows, wanted).map(reduce::combine)
+    }
+
+    /// What is to be combined: a result for each chunk, or for sums of floating-point numbers alone for each [`JOINED`].
+    pub(super) fn reduce_partials(
+        &mut self,
+        rows: Rows<'_>,
+        wanted: Wanted,
+    ) -> Result<Vec<Partial>, Failure> {
         let kinds: Vec<Kind> = rows.filter.iter().map(|t| t.column.kind).collect();
         let shape = Shape { kind: rows.column.kind, wanted, filter: &kinds };
         for column in rows.filter.iter().map(|t| t.column).chain([rows.column]) {
@@ -389,7 +399,7 @@ impl Gpu {
             return Err(Failure::Unsupported);
         }
         if rows.count == 0 {
-            return Ok(Partial::EMPTY);
+            return Ok(Vec::new());
         }
         let chunks = rows.count.div_ceil(CHUNK as u64);
         let words = shape.words();
@@ -457,7 +467,7 @@ impl Gpu {
         self.hardware.fetch_all(encoder, &mut parts)?;
         let partials = got.chunks(words).enumerate();
         let partials = partials.map(|(n, words)| shape.partial(words, sums.get(n).copied().unwrap_or(-0.0)));
-        Ok(reduce::combine(partials.collect()))
+        Ok(partials.collect())
     }
 
     /// Whether sums of numbers that are hard to add come out as defined.
