@@ -66,7 +66,9 @@ fn wait_ready(port: u16, database: &str) -> Result<()> {
 
 /// A folder for a server's files, on the same device for both.
 fn folder(name: &str) -> Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("intralith-bench-{name}-{:x}", appliance::unique()));
+    // What a run that was killed left behind is nobody's.
+    let name = format!("intralith-bench-{name}-{}-{:x}", std::process::id(), appliance::unique());
+    let path = std::env::temp_dir().join(name);
     fs::create_dir_all(&path).context(|| format!("create {}", path.display()))?;
     Ok(path)
 }
