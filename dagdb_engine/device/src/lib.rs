@@ -21,7 +21,8 @@
 //! * Results are those of the processor, bit by bit.
 //!
 //! # Lock order
-//! A device's state, held while it executes; under it, whatever the device takes. The caller's locks come before.
+//! A device's state, held while somebody's ticks run there; under it, whatever the device takes. The caller's locks come before. Nobody waits for it: to
+//! everyone else the device is busy, and the processor ticks meanwhile.
 //!
 //! # What it must not know
 //! SQL, storage, how a device is reached.
@@ -53,7 +54,7 @@ pub use compute_protocol::answer::Device;
 use dagdb_tick::{Executor, Network, TickError, Ticked};
 use platform::{
     compute::{ComputeDevice, ComputeError, Devices, Health, Link},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::monotonic,
 };
 
@@ -109,8 +110,8 @@ pub struct Listed {
     pub health: Health,
     /// Nodes that it evaluates in a second, if that was measured.
     pub rate: Option<f64>,
-    /// Graphs that it holds.
-    pub graphs: usize,
+    /// Graphs that it holds; `None`: it is at work, and what it holds may be changing.
+    pub graphs: Option<usize>,
 }
 
 /// What is known of a device and what it holds.
@@ -191,8 +192,9 @@ impl Backends {
     pub fn list(&self) -> Vec<Listed> {
         let listed = |slot: &Slot| {
             let (rate, graphs) = {
-                let state = slot.state.lock();
-                (state.speed.map(|s| s.rate), state.residents.len())
+                let state = slot.state.try_lock();
+                let rate = state.as_ref().and_then(|s| s.speed).map(|s| s.rate);
+                (rate, state.map(|s| s.residents.len()))
             };
             let device = &slot.device;
             Listed {
@@ -213,10 +215,12 @@ impl Backends {
         (rate > 0).then_some(rate as f64)
     }
 
-    /// Forgets a graph.
+    /// Forgets a graph. A device at work is not waited for: there it stays until others need its room.
     pub fn forget(&self, graph: u64) {
         for slot in &self.slots {
-            slot.state.lock().residents.forget(graph, &*slot.device);
+            if let Some(mut state) = slot.state.try_lock() {
+                state.residents.forget(graph, &*slot.device);
+            }
         }
     }
 
@@ -228,8 +232,8 @@ impl Backends {
         let mut chunk = if network.has_registers() { 1 } else { 2 };
         while done.ticks < job.count {
             let rest = job.count - done.ticks;
-            if let Some(slot) = self.choose(network, job, rest, &measured) {
-                let (ticked, end) = run::run(slot, network, job, rest, usage);
+            if let Some((slot, state)) = self.choose(network, job, rest, &measured) {
+                let (ticked, end) = run::run(slot, state, network, job, rest, usage);
                 add(&mut done, &ticked);
                 match end {
                     Ok(()) => {}
@@ -240,7 +244,6 @@ impl Backends {
                             job.graph
                         );
                         usage.failures += 1;
-                        slot.state.lock().shunned_until = monotonic() + SHUNNED;
                     }
                 }
                 continue;
@@ -280,25 +283,26 @@ impl Backends {
         }
     }
 
-    /// The device that is to tick, or `None`: the processor is.
+    /// The device that is to tick, taken, or `None`: the processor is.
     fn choose(
         &self,
         network: &mut Network,
         job: &Job<'_>,
         rest: u64,
         measured: &OnProcessor,
-    ) -> Option<&Slot> {
+    ) -> Option<(&Slot, MutexGuard<'_, State>)> {
         if self.slots.is_empty() || job.choice == Choice::Processor || network.is_settled() {
             return None;
         }
         let now = monotonic();
         let usable = |slot: &&Slot| {
-            slot.device.health().present && slot.state.try_lock().is_none_or(|s| s.shunned_until <= now)
+            slot.device.health().present && slot.state.try_lock().is_some_and(|s| s.shunned_until <= now)
         };
         if job.choice == Choice::Device {
-            let slot = self.slots.iter().filter(usable).min_by_key(|slot| slot.state.try_lock().is_none())?;
+            let slot = self.slots.iter().find(usable)?;
             network.compact();
-            return network.export().is_some().then_some(slot);
+            network.export()?;
+            return Some((slot, slot.state.try_lock()?));
         }
         let processor = measured.cost(network, rest)?;
         let (slot, device) = self
@@ -307,7 +311,8 @@ impl Backends {
             .filter(usable)
             .filter_map(|slot| Some((slot, self.cost(slot, network, job, rest)?)))
             .min_by(|a, b| a.1.total_cmp(&b.1))?;
-        (device < processor && network.export().is_some()).then_some(slot)
+        let pays = device < processor && network.export().is_some();
+        if pays { Some((slot, slot.state.try_lock()?)) } else { None }
     }
 
     /// Seconds that a device would take.

@@ -7,11 +7,12 @@ use compute_protocol::{Answer, Command, Span, Status};
 use dagdb_tick::{Export, Network, Ticked};
 use platform::{
     compute::{Buffer, ComputeDevice, ComputeError},
+    sync::MutexGuard,
     time::monotonic,
 };
 
 use crate::{
-    Choice, Job, Slot, State, Usage, measure, name,
+    Choice, Job, SHUNNED, Slot, State, Usage, measure, name,
     resident::{send, whole},
     stream::Stream,
 };
@@ -24,17 +25,20 @@ const TICKS: [u32; 15] = [1, 2, 4, 6, 12, 24, 60, 120, 360, 840, 2520, 5040, 27_
 /// Ticks on a device as long as all goes well. What was done is done, however it ends.
 pub fn run(
     slot: &Slot,
+    mut state: MutexGuard<'_, State>,
     network: &mut Network,
     job: &Job<'_>,
     count: u64,
     usage: &mut Usage,
 ) -> (Ticked, Result<(), ComputeError>) {
-    let mut state = slot.state.lock();
     let device = &*slot.device;
     let mut done = Ticked::default();
     usage.device = Some(name(device));
     let mut values = Vec::new();
     let end = ticks(device, &mut state, network, job, count, &mut values, &mut done, usage);
+    if end.is_err_and(|e| e != ComputeError::Interrupted) {
+        state.shunned_until = monotonic() + SHUNNED;
+    }
     drop(state);
     if done.ticks > 0 {
         network.import_values(&values, done.ticks);

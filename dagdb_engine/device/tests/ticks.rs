@@ -23,6 +23,8 @@ struct Fate {
     nodes: AtomicU64,
     generation: AtomicU64,
     gone: AtomicBool,
+    /// Ticks do not end.
+    held: AtomicBool,
 }
 
 /// A device that may be lost.
@@ -73,7 +75,12 @@ impl ComputeDevice for Mortal {
             return Err(ComputeError::Lost);
         }
         match command {
-            Command::Tick { ticks, .. } => drop(self.fate.ticks.fetch_add(u64::from(*ticks), Relaxed)),
+            Command::Tick { ticks, .. } => {
+                self.fate.ticks.fetch_add(u64::from(*ticks), Relaxed);
+                while self.fate.held.load(Relaxed) {
+                    std::thread::yield_now();
+                }
+            }
             Command::Nodes { nodes, .. } => drop(self.fate.nodes.fetch_add(u64::from(*nodes), Relaxed)),
             _ => {}
         }
@@ -272,6 +279,31 @@ fn values_above_one_and_full_devices_stay_on_the_processor() {
     other.tick(5, &Alone, &|| true).expect("nobody cancels");
     assert_eq!(values(&network), values(&other));
     assert_eq!(fate.ticks.load(Relaxed), 0);
+}
+
+#[test]
+fn nobody_waits_for_a_device_that_is_at_work() {
+    let (device, fate) = Mortal::with(1 << 30);
+    let backends = Backends::new(vec![device]);
+    fate.held.store(true, Relaxed);
+    let (mut here, mut there) = (Network::new(&ring(1000)), Network::new(&ring(1000)));
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let mut network = Network::new(&ring(500));
+            tick(&backends, &mut network, 3, Choice::Device).0.ticks
+        });
+        while fate.ticks.load(Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        here.tick(7, &Alone, &|| true).expect("nobody cancels");
+        let (ticked, usage) = tick(&backends, &mut there, 7, Choice::Device);
+        assert_eq!((ticked.ticks, usage.commands, usage.failures), (7, 0, 0));
+        assert!(backends.list().iter().all(|listed| listed.graphs.is_none()));
+        backends.forget(1);
+        fate.held.store(false, Relaxed);
+        assert_eq!(long.join().expect("it ended"), 3);
+    });
+    assert_eq!(values(&there), values(&here));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn device(number: i32, listed: &Listed) -> Vec<Value> {
         megabytes(link.upload),
         megabytes(link.download),
         listed.rate.map_or(Value::Null, Value::Float8),
-        count(listed.graphs as u64),
+        listed.graphs.map_or(Value::Null, |n| count(n as u64)),
         count(health.commands),
         count(health.refused),
         count(health.losses),
