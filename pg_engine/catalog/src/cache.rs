@@ -66,6 +66,9 @@ pub struct Catalog {
     cache: RwLock<Cache>,
 }
 
+/// The name under which every session finds its own schema of temporary relations, `pg_temp_1`, `pg_temp_2`, ...
+pub const PG_TEMP: &str = "pg_temp";
+
 /// Version that no plan was made under: a change is being committed.
 const IN_FLUX: u64 = u64::MAX;
 
@@ -245,6 +248,7 @@ impl Catalog {
             schema,
             schema_name: schema_row.map_or_else(String::new, |r| r.text("nspname").to_string()),
             kind,
+            persistence: class.char("relpersistence"),
             owner: class.oid("relowner"),
             storage: RelId(class.oid("relfilenode")),
             attributes,
@@ -516,7 +520,15 @@ impl Catalog {
     }
 
     /// A reader for a statement. With a transaction that changed catalogs, through its own snapshot.
-    pub fn reader<'a>(&'a self, txn: &mut Txn, path: &[String]) -> Result<Reader<'a>> {
+    ///
+    /// `path` may name `pg_temp`, which stands for `temporary`, the session's schema of temporary relations; it is
+    /// searched first where `path` does not say otherwise.
+    pub fn reader<'a>(
+        &'a self,
+        txn: &mut Txn,
+        path: &[String],
+        temporary: Option<&str>,
+    ) -> Result<Reader<'a>> {
         let private = txn.changed_catalogs().then(|| txn.snapshot().untracked());
         let mut reader = Reader {
             catalog: self,
@@ -524,16 +536,26 @@ impl Catalog {
             cache: RefCell::new(Cache::default()),
             path: Vec::new(),
             creation: None,
+            temporary: temporary.map(ToString::to_string),
             graph: None,
             facts: OnceCell::new(),
         };
-        let mut named = Vec::new();
+        let mut named: Vec<(Oid, String)> = Vec::new();
         for name in path {
-            if let Some(oid) = reader.schema(name)? {
-                named.push((oid, name.clone()));
+            let found = reader.schema(name)?;
+            if reader.creation.is_none() && found != Some(PG_CATALOG) && (found.is_some() || name == PG_TEMP) {
+                reader.creation = Some(name.clone());
+            }
+            if let Some(oid) = found {
+                named.push((oid, reader.true_name(name).into()));
             }
         }
-        reader.creation = named.iter().find(|s| s.0 != PG_CATALOG).map(|s| s.1.clone());
+        if let Some(name) = temporary
+            && let Some(oid) = reader.schema(name)?
+            && !named.iter().any(|s| s.0 == oid)
+        {
+            reader.path.push((oid, name.into()));
+        }
         if !named.iter().any(|s| s.0 == PG_CATALOG) {
             reader.path.push((PG_CATALOG, String::from("pg_catalog")));
         }
@@ -588,6 +610,8 @@ pub struct Reader<'a> {
     cache: RefCell<Cache>,
     path: Vec<(Oid, String)>,
     creation: Option<String>,
+    /// What `pg_temp` stands for.
+    temporary: Option<String>,
     /// Tells about the current graph, as a snapshot sees it.
     graph: Option<Box<dyn Fn(&Snapshot) -> Option<GraphFacts> + 'a>>,
     facts: OnceCell<Option<GraphFacts>>,
@@ -619,8 +643,13 @@ impl Reader<'_> {
     pub fn search_path(&self) -> &[(Oid, String)] {
         &self.path
     }
+    /// The name of a schema that `pg_temp` may stand for.
+    fn true_name<'n>(&'n self, name: &'n str) -> &'n str {
+        self.temporary.as_deref().filter(|_| name == PG_TEMP).unwrap_or(name)
+    }
     /// A schema's oid.
     pub fn schema(&self, name: &str) -> Result<Option<Oid>> {
+        let name = self.true_name(name);
         let get = |c: &Cache| c.schemas.get(name).copied();
         let put = |c: &mut Cache, v| {
             c.schemas.insert(name.to_string(), v);

@@ -220,6 +220,8 @@ pub struct Relation {
     pub schema_name: String,
     /// Kind.
     pub kind: RelationKind,
+    /// `relpersistence`: `p` permanent, `u` unlogged, `t` temporary.
+    pub persistence: u8,
     /// Owner role.
     pub owner: Oid,
     /// Storage of a table or sequence.

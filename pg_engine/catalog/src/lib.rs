@@ -40,7 +40,7 @@ pub mod table;
 pub mod txn;
 pub mod views;
 
-pub use cache::{Catalog, Reader};
+pub use cache::{Catalog, PG_TEMP, Reader};
 pub use desc::{
     Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
     Toast,

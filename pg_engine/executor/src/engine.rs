@@ -186,7 +186,7 @@ impl Engine {
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
         let name = crate::graph::named(session);
-        let reader = self.catalog.reader(txn, &session.search_path())?;
+        let reader = self.catalog.reader(txn, &session.search_path(), session.temporary().schema().as_deref())?;
         Ok(Box::new(reader.with_graph(move |snapshot| crate::graph::facts(self, snapshot, &name))))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
@@ -237,6 +237,8 @@ fn locks_rows(p: &Physical) -> bool {
 impl ExecContext<'_> {
     /// The catalogs as the statement sees them.
     pub fn reader(&self) -> Result<Reader<'_>> {
-        self.engine.catalog().reader(&mut self.txn.borrow_mut(), &self.session.search_path())
+        let temporary = self.session.temporary().schema();
+        let path = self.session.search_path();
+        self.engine.catalog().reader(&mut self.txn.borrow_mut(), &path, temporary.as_deref())
     }
 }

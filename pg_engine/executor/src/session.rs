@@ -8,6 +8,8 @@ use pg_storage::SessionLocks;
 use pg_types::{Oid, Result, SqlError, Value, format::FormatSettings};
 use platform::sync::Mutex;
 
+use crate::temporary::Temporary;
+
 /// A row of `pg_settings`.
 #[derive(Clone, Debug)]
 pub struct SettingRow {
@@ -115,6 +117,10 @@ pub trait Session {
     fn notice(&self, severity: &'static str, report: SqlError);
     /// Memory of `currval` and `lastval`.
     fn sequences(&self) -> &Mutex<SequenceMemory>;
+    /// Memory of temporary relations.
+    fn temporary(&self) -> &Temporary;
+    /// A number for the schema of this session's temporary relations that no other session has.
+    fn take_temporary_number(&self) -> u32;
     /// Locks that outlast transactions.
     fn session_locks(&self) -> &Mutex<SessionLocks>;
     /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).

@@ -157,7 +157,8 @@ fn create_table_as(t: &CreateTableAs, cx: &ExecContext<'_>) -> Result<Outcome> {
         columns: t.columns.clone(),
         constraints: Vec::new(),
         options: t.options.clone(),
-        unlogged: false,
+        unlogged: t.unlogged,
+        on_commit: t.on_commit,
     };
     let Some(oid) = ddl.create_table(&table)? else { return done("CREATE TABLE AS") };
     let Some(plan) = plan else { return done("CREATE TABLE AS") };

@@ -244,6 +244,20 @@ pub struct CreateTable {
     pub options: Vec<(String, String)>,
     /// UNLOGGED.
     pub unlogged: bool,
+    /// ON COMMIT, of a temporary table.
+    pub on_commit: OnCommit,
+}
+
+/// What happens to a temporary table when a transaction commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCommit {
+    /// Nothing.
+    #[default]
+    Preserve,
+    /// Its rows are deleted.
+    Delete,
+    /// It is dropped.
+    Drop,
 }
 
 /// CREATE TABLE AS, SELECT INTO.
@@ -261,6 +275,10 @@ pub struct CreateTableAs {
     pub with_data: bool,
     /// WITH (...): names and values.
     pub options: Vec<(String, String)>,
+    /// UNLOGGED.
+    pub unlogged: bool,
+    /// ON COMMIT, of a temporary table.
+    pub on_commit: OnCommit,
 }
 
 /// CREATE INDEX.

@@ -8,7 +8,7 @@ use alloc::{
 use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation};
-use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow};
+use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow, Temporary};
 use pg_plan::{
     expr::Expr,
     statement::{Planned, Query},
@@ -62,6 +62,7 @@ pub struct Env {
     notices: RefCell<Vec<(Severity, SqlError)>>,
     sequences: Mutex<SequenceMemory>,
     session_locks: Mutex<SessionLocks>,
+    temporary: Temporary,
     statement_start: i64,
 }
 
@@ -86,6 +87,7 @@ impl Env {
             notices: RefCell::default(),
             sequences: Mutex::new(SequenceMemory::default()),
             session_locks,
+            temporary: Temporary::default(),
             statement_start: now(),
         };
         env.apply_settings(true);
@@ -154,6 +156,10 @@ impl Env {
     /// Gives back the locks that outlast transactions.
     pub fn release_session_locks(&self) {
         self.engine.storage().unlock_session(&mut self.session_locks.lock());
+    }
+    /// Gives back the number of the schema of temporary relations, once those are gone.
+    pub fn release_temporary_number(&self) {
+        self.registry.release_temporary_number(self.temporary.number());
     }
     /// DISCARD SEQUENCES.
     pub fn discard_sequences(&self) {
@@ -233,6 +239,12 @@ impl Session for Env {
     }
     fn sequences(&self) -> &Mutex<SequenceMemory> {
         &self.sequences
+    }
+    fn temporary(&self) -> &Temporary {
+        &self.temporary
+    }
+    fn take_temporary_number(&self) -> u32 {
+        self.registry.take_temporary_number()
     }
     fn session_locks(&self) -> &Mutex<SessionLocks> {
         &self.session_locks

@@ -2,6 +2,7 @@
 
 use alloc::{
     borrow::ToOwned,
+    collections::BTreeSet,
     string::{String, ToString},
     sync::{Arc, Weak},
     vec::Vec,
@@ -89,11 +90,13 @@ pub struct Registry {
     pub started: i64,
     sessions: Mutex<HashMap<u32, Arc<Handle>>>,
     next_pid: AtomicU32,
+    /// Numbers of schemas of temporary relations that are in use.
+    temporary: Mutex<BTreeSet<u32>>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { started: env::now(), sessions: Mutex::default(), next_pid: AtomicU32::new(1) }
+        Self { started: env::now(), sessions: Mutex::default(), next_pid: AtomicU32::new(1), temporary: Mutex::default() }
     }
 }
 
@@ -126,6 +129,18 @@ impl Registry {
         });
         sessions.insert(pid, handle.clone());
         handle
+    }
+    /// The least number that no session has.
+    pub fn take_temporary_number(&self) -> u32 {
+        let mut used = self.temporary.lock();
+        let free = (1..).zip(used.iter()).find(|(n, used)| n != *used).map(|(n, _)| n);
+        let number = free.unwrap_or(used.len() as u32 + 1);
+        used.insert(number);
+        number
+    }
+    /// A session does without its number from now on; 0: it had none.
+    pub fn release_temporary_number(&self, number: u32) {
+        self.temporary.lock().remove(&number);
     }
     /// Takes a session off the list.
     pub fn remove(&self, pid: u32) {

@@ -332,6 +332,14 @@ impl Drop for Session {
         if self.tx.txn.is_some() {
             let _ = task::catch_unwind(|| self.rollback());
         }
+        let dropped = task::catch_unwind(|| {
+            self.drop_temporary()?;
+            self.commit_implicit()
+        });
+        if let Ok(Err(e)) = dropped {
+            log::warn!("temporary relations are left behind: {e}");
+        }
+        self.env.release_temporary_number();
         self.env.release_session_locks();
     }
 }

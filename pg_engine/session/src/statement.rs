@@ -22,6 +22,8 @@ pub struct Stamp {
     pub plan_key: u64,
     /// User (search path, privileges).
     pub user: Oid,
+    /// Schema of temporary relations; 0: none.
+    pub temporary: u32,
     /// The transaction's own catalog changes: (session's transaction count, changes).
     pub private: Option<(u64, u64)>,
 }
@@ -29,7 +31,7 @@ pub struct Stamp {
 impl Stamp {
     /// Good for other sessions too.
     pub fn is_shared(&self) -> bool {
-        self.private.is_none()
+        self.private.is_none() && self.temporary == 0
     }
 }
 
@@ -127,6 +129,7 @@ impl Session {
             version: self.shared.engine.catalog_version(),
             plan_key: self.env.derived().plan_key,
             user: self.env.identity().user,
+            temporary: pg_executor::Session::temporary(&self.env).number(),
             private,
         }
     }

@@ -147,6 +147,7 @@ impl Session {
                 return Err(e);
             }
         }
+        self.change_temporary()?;
         self.tx.block = Block::None;
         self.tx.savepoints.clear();
         self.close_transaction_portals();
@@ -166,6 +167,33 @@ impl Session {
                 Err(e)
             }
         }
+    }
+
+    /// ON COMMIT of temporary tables.
+    fn change_temporary(&mut self) -> Result<()> {
+        let memory = pg_executor::Session::temporary(&self.env);
+        memory.take_used();
+        if !memory.acts_on_commit() {
+            return Ok(());
+        }
+        let Some(txn) = self.tx.txn.as_mut() else { return Ok(()) };
+        let engine = self.shared.engine.clone();
+        let done = engine.before_commit(&ExecContext::new(&engine, &self.env, txn, &[]));
+        if done.is_err() {
+            self.rollback();
+        }
+        done
+    }
+
+    /// Drops the session's temporary relations; there is no transaction, or an implicit one.
+    pub(crate) fn drop_temporary(&mut self) -> Result<()> {
+        if pg_executor::Session::temporary(&self.env).number() == 0 {
+            return Ok(());
+        }
+        self.begin_implicit();
+        let Some(txn) = self.tx.txn.as_mut() else { return Ok(()) };
+        let engine = self.shared.engine.clone();
+        engine.drop_temporary(&ExecContext::new(&engine, &self.env, txn, &[]))
     }
 
     /// Undoes the transaction and leaves the block.
@@ -311,6 +339,10 @@ impl Session {
             }
             self.rollback();
             return Ok("ROLLBACK");
+        }
+        if pg_executor::Session::temporary(&self.env).take_used() {
+            self.rollback();
+            return Err(pg_executor::temporary::refuse_prepare());
         }
         self.tx.block = Block::None;
         self.tx.savepoints.clear();

@@ -378,6 +378,7 @@ impl Session {
                 self.unnamed = None;
                 self.env.discard_sequences();
                 self.env.release_session_locks();
+                self.drop_temporary()?;
                 Ok("DISCARD ALL")
             }
             Discard::Plans => {
@@ -390,8 +391,10 @@ impl Session {
                 self.env.discard_sequences();
                 Ok("DISCARD SEQUENCES")
             }
-            // There are no temporary tables to drop.
-            Discard::Temp => Ok("DISCARD TEMP"),
+            Discard::Temp => {
+                self.drop_temporary()?;
+                Ok("DISCARD TEMP")
+            }
         }
     }
 

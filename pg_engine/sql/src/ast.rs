@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use pg_plan::{
     statement::ExplainOptions,
-    utility::{CopyFormat, Discard, ObjectName, SequenceOptions, Utility},
+    utility::{CopyFormat, Discard, ObjectName, OnCommit, SequenceOptions, Utility},
 };
 use sqlparser::ast as sq;
 
@@ -12,8 +12,8 @@ use sqlparser::ast as sq;
 #[derive(Clone, Debug)]
 pub(crate) enum Ast {
     Query(Box<sq::Query>),
-    /// SELECT ... INTO.
-    SelectInto(Box<sq::Query>, NameAt),
+    /// SELECT ... INTO; the flag: UNLOGGED.
+    SelectInto(Box<sq::Query>, NameAt, bool),
     Insert(Box<sq::Insert>, Option<Box<sq::With>>, InsertClauses),
     Update(Box<sq::Update>, Option<Box<sq::With>>),
     Delete(Box<sq::Delete>, Option<Box<sq::With>>),
@@ -163,6 +163,7 @@ pub(crate) struct CreateTable {
     pub(crate) columns: Vec<Column>,
     pub(crate) constraints: Vec<NamedConstraint>,
     pub(crate) options: Vec<(String, String)>,
+    pub(crate) on_commit: OnCommit,
 }
 
 #[derive(Clone, Debug)]
@@ -173,6 +174,8 @@ pub(crate) struct CreateTableAs {
     pub(crate) query: Box<sq::Query>,
     pub(crate) with_data: bool,
     pub(crate) options: Vec<(String, String)>,
+    pub(crate) unlogged: bool,
+    pub(crate) on_commit: OnCommit,
 }
 
 #[derive(Clone, Debug)]

@@ -96,6 +96,7 @@ impl CatalogDef {
             schema: PG_CATALOG,
             schema_name: String::from("pg_catalog"),
             kind: RelationKind::Table,
+            persistence: b'p',
             owner: FIRST_ROLE,
             storage: storage(self.oid)?,
             attributes,

@@ -17,6 +17,15 @@ use super::{Address, Ddl, kind_word};
 /// Most cascaded objects that an error or notice lists.
 const MAX_LISTED: usize = 100;
 
+/// What becomes of objects that depend on what is dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dependents {
+    Refused,
+    /// They go, and the client is told.
+    Announced,
+    Silent,
+}
+
 impl Ddl<'_, '_> {
     /// DROP of any kind.
     pub(crate) fn drop_statement(&self, d: &Drop) -> Result<()> {
@@ -117,8 +126,17 @@ impl Ddl<'_, '_> {
         Ok(parts)
     }
 
-    /// Drops objects and what depends on them.
+    /// Drops objects; what depends on them stands in the way, or with `cascade` goes too.
     pub(crate) fn drop_objects(&self, targets: &[Address], cascade: bool) -> Result<()> {
+        self.drop_with(targets, if cascade { Dependents::Announced } else { Dependents::Refused })
+    }
+
+    /// Drops objects and what depends on them, without a word.
+    pub(crate) fn drop_quietly(&self, targets: &[Address]) -> Result<()> {
+        self.drop_with(targets, Dependents::Silent)
+    }
+
+    fn drop_with(&self, targets: &[Address], dependents: Dependents) -> Result<()> {
         if targets.is_empty() {
             return Ok(());
         }
@@ -154,10 +172,11 @@ impl Ddl<'_, '_> {
         }
         // Objects that go because of their parts' dependents are announced.
         if !blocking.is_empty() {
-            if !cascade {
-                return Err(self.blocked(targets, &blocking)?);
+            match dependents {
+                Dependents::Refused => return Err(self.blocked(targets, &blocking)?),
+                Dependents::Announced => self.announce(&blocking)?,
+                Dependents::Silent => {}
             }
-            self.announce(&blocking)?;
         }
         for a in list.iter().rev() {
             self.delete_object(*a)?;
@@ -169,7 +188,7 @@ impl Ddl<'_, '_> {
     }
 
     /// A part of another object (the index of a constraint, the sequence of an identity column) cannot go alone.
-    pub(super) fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
+    pub(crate) fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
         let key = [Value::Oid(a.class), Value::Oid(a.object)];
         for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
             if row.char("deptype") != b'i' || row.int("objsubid") != i64::from(a.sub) {

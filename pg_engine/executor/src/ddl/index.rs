@@ -173,7 +173,7 @@ impl Ddl<'_, '_> {
             checks: 0,
             has_index: false,
             shared: false,
-            persistence: b'p',
+            persistence: relation.persistence,
             options: new.fillfactor.map(|f| format!("fillfactor={f}")).into_iter().collect(),
         };
         self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;

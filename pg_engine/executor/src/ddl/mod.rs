@@ -219,6 +219,15 @@ impl<'a, 'c> Ddl<'a, 'c> {
                 SqlError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
             })?,
         };
+        if schema == pg_catalog::PG_TEMP || self.cx.session.temporary().schema().as_deref() == Some(&schema) {
+            return self.temporary_schema();
+        }
+        if crate::temporary::is_temporary_schema(&schema) {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "cannot create relations in temporary schemas of other sessions",
+            ));
+        }
         let oid = reader.schema(&schema)?.ok_or_else(|| {
             SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"))
         })?;

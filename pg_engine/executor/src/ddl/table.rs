@@ -55,7 +55,7 @@ impl Ddl<'_, '_> {
             checks: 0,
             has_index: false,
             shared: false,
-            persistence: new.persistence,
+            persistence: if self.in_temporary(new.schema)? { b't' } else { new.persistence },
             options: new.options.clone(),
         };
         self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
@@ -173,6 +173,7 @@ impl Ddl<'_, '_> {
         self.step();
         self.ensure_toast(oid)?;
         self.create_constraints(oid, &t.constraints)?;
+        self.note_on_commit(oid, t.on_commit);
         Ok(Some(oid))
     }
 
@@ -491,14 +492,17 @@ impl Ddl<'_, '_> {
             Some(name) => self.role_oid(name)?,
             None => self.cx.session.user(),
         };
-        let row = self
-            .row(PG_NAMESPACE)?
-            .set("oid", self.oid()?)
-            .set("nspname", s.name.as_str())
-            .set("nspowner", owner);
+        self.insert_schema(&s.name, owner).map(|_| ())
+    }
+
+    /// A schema's row; gives its oid.
+    pub(crate) fn insert_schema(&self, name: &str, owner: Oid) -> Result<Oid> {
+        let oid = self.oid()?;
+        let row =
+            self.row(PG_NAMESPACE)?.set("oid", oid).set("nspname", name).set("nspowner", owner);
         self.insert(PG_NAMESPACE, &row)?;
         self.step();
-        Ok(())
+        Ok(oid)
     }
 }
 

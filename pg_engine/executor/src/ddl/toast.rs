@@ -102,7 +102,7 @@ impl Ddl<'_, '_> {
             checks: 0,
             has_index: kind == b't',
             shared: false,
-            persistence: b'p',
+            persistence: relation.persistence,
             options: Vec::new(),
         };
         let def = self.catalog(PG_CLASS)?.def;

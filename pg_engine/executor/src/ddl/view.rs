@@ -1,9 +1,9 @@
 //! CREATE VIEW.
 
-use alloc::format;
+use alloc::{format, string::String};
 
 use pg_catalog::{
-    RelationKind,
+    CatalogReader, RelationKind,
     builtin::{PG_CLASS, PG_DEPEND, PG_REWRITE},
     views::rule_row,
 };
@@ -16,7 +16,8 @@ use super::{Address, Ddl, Dependency, table::NewRelation};
 impl Ddl<'_, '_> {
     /// CREATE VIEW.
     pub(crate) fn create_view(&self, v: &CreateView) -> Result<()> {
-        let (schema, _) = self.creation_schema(&v.name)?;
+        let plan = self.cx.session.plan_query(&self.reader()?, &v.query)?;
+        let (schema, _) = self.view_schema(v, &plan.relations)?;
         let existing = self.reader()?.relation_oid(schema, &v.name.name)?;
         let oid = match existing {
             Some(oid) if v.or_replace => self.replace_view(oid, v)?,
@@ -39,12 +40,32 @@ impl Ddl<'_, '_> {
         let address = Address::new(PG_REWRITE, rule);
         self.depend(address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
         self.step();
-        let plan = self.cx.session.plan_query(&self.reader()?, &v.query)?;
         for &relation in &plan.relations {
             self.depend(address, Address::new(PG_CLASS, relation), Dependency::Normal)?;
         }
         self.step();
         Ok(())
+    }
+
+    /// Where a view goes: what reads temporary relations is temporary itself.
+    fn view_schema(&self, v: &CreateView, relations: &[Oid]) -> Result<(Oid, String)> {
+        let temporary = v.name.schema.as_deref() == Some(pg_catalog::PG_TEMP);
+        let reader = self.reader()?;
+        let reads = relations
+            .iter()
+            .any(|r| reader.relation_by_oid(*r).is_ok_and(|r| r.is_some_and(|r| r.persistence == b't')));
+        if !reads || temporary {
+            return self.creation_schema(&v.name);
+        }
+        if v.name.schema.is_some() {
+            return Err(SqlError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "cannot create temporary relation in non-temporary schema",
+            ));
+        }
+        let text = format!("view \"{}\" will be a temporary view", v.name.name);
+        self.notice(SqlState::SUCCESSFUL_COMPLETION, text);
+        self.temporary_schema()
     }
 
     /// OR REPLACE: the columns must stay as they are, more may be added behind them.

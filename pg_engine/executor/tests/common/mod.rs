@@ -24,6 +24,7 @@ pub struct TestSession {
     session_locks: Mutex<pg_storage::SessionLocks>,
     pub notices: RefCell<Vec<String>>,
     pub path: Vec<String>,
+    temporary: pg_executor::Temporary,
 }
 
 impl Default for TestSession {
@@ -34,6 +35,7 @@ impl Default for TestSession {
             session_locks: Mutex::new(pg_storage::SessionLocks::new(1)),
             notices: RefCell::default(),
             path: vec!["public".into()],
+            temporary: pg_executor::Temporary::default(),
         }
     }
 }
@@ -92,6 +94,12 @@ impl Session for TestSession {
     }
     fn sequences(&self) -> &Mutex<SequenceMemory> {
         &self.sequences
+    }
+    fn temporary(&self) -> &pg_executor::Temporary {
+        &self.temporary
+    }
+    fn take_temporary_number(&self) -> u32 {
+        1
     }
     fn session_locks(&self) -> &Mutex<pg_storage::SessionLocks> {
         &self.session_locks

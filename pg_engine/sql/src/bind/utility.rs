@@ -54,7 +54,7 @@ impl Binder<'_> {
         }
         let query = match inner {
             Ast::CreateTableAs(create) => self.top_query(&create.query)?,
-            Ast::Declare { query, .. } | Ast::SelectInto(query, _) => self.top_query(query)?,
+            Ast::Declare { query, .. } | Ast::SelectInto(query, ..) => self.top_query(query)?,
             other => match self.statement(other)? {
                 Statement::Query(query) => query,
                 _ => return Err(SqlError::unsupported("EXPLAIN of a utility statement")),
@@ -69,7 +69,7 @@ impl Binder<'_> {
             Ast::Unsupported(what) => return Err(SqlError::unsupported(what)),
             Ast::CreateTable(create) => Utility::CreateTable(self.create_table(create)?),
             Ast::CreateTableAs(create) => Utility::CreateTableAs(self.create_table_as(create)?),
-            Ast::SelectInto(query, name) => {
+            Ast::SelectInto(query, name, unlogged) => {
                 let create = ast::CreateTableAs {
                     name: name.name.clone(),
                     if_not_exists: false,
@@ -77,6 +77,8 @@ impl Binder<'_> {
                     query: query.clone(),
                     with_data: true,
                     options: Vec::new(),
+                    unlogged: *unlogged,
+                    on_commit: u::OnCommit::Preserve,
                 };
                 Utility::CreateTableAs(self.create_table_as(&create)?)
             }
@@ -454,6 +456,7 @@ impl Binder<'_> {
             constraints,
             options: create.options.clone(),
             unlogged: create.unlogged,
+            on_commit: create.on_commit,
         })
     }
 
@@ -542,6 +545,8 @@ impl Binder<'_> {
             query,
             with_data: create.with_data,
             options: create.options.clone(),
+            unlogged: create.unlogged,
+            on_commit: create.on_commit,
         })
     }
 

@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use pg_plan::utility::{
-    AlterAction as Plan, Comment, CreateSchema, Drop, ObjectKind, ObjectName, Rename, RoleStatement, Utility,
+    AlterAction as Plan, Comment, CreateSchema, Drop, ObjectKind, ObjectName, OnCommit, Rename,
+    RoleStatement, Utility,
 };
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
@@ -88,21 +89,22 @@ fn refuse(c: &mut Cursor<'_>, prefix: &str) -> Statement {
 fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("create")?;
     let or_replace = c.accept_all(&["or", "replace"]);
-    if c.accept("global") || c.accept("local") {
-        return Ok(refuse(c, "CREATE"));
-    }
-    if c.peek_is(0, "temp") || c.peek_is(0, "temporary") {
-        return Ok(refuse(c, "CREATE"));
-    }
+    let temporary = temporary_word(c)?;
+    let persistence = if temporary {
+        Persistence::Temporary
+    } else if c.accept("unlogged") {
+        Persistence::Unlogged
+    } else {
+        Persistence::Permanent
+    };
     if or_replace && !c.peek_is(0, "view") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
     }
-    if c.accept("unlogged") {
-        c.expect("table")?;
-        return create_table(c, true);
-    }
     if c.accept("table") {
-        return create_table(c, false);
+        return create_table(c, persistence);
+    }
+    if persistence != Persistence::Permanent && !c.peek_is(0, "view") && !c.peek_is(0, "sequence") {
+        return Ok(refuse(c, "CREATE TEMPORARY"));
     }
     if c.accept_all(&["unique", "index"]) {
         return create_index(c, true);
@@ -111,11 +113,11 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         return create_index(c, false);
     }
     if c.accept("view") {
-        return create_view(c, or_replace);
+        return create_view(c, or_replace, persistence);
     }
     if c.accept("sequence") {
         let if_not_exists = c.if_not_exists()?;
-        let name = c.name()?.name;
+        let name = persistence.apply(c.name()?)?;
         let def = unnamed(table::sequence_options(c)?)?;
         return Ok(utility(Ast::CreateSequence(name, if_not_exists, def), "CREATE SEQUENCE"));
     }
@@ -131,9 +133,69 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     Ok(refuse(c, "CREATE"))
 }
 
-fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
+/// How long a relation lives, and whether it is logged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Persistence {
+    Permanent,
+    Unlogged,
+    Temporary,
+}
+
+impl Persistence {
+    /// A temporary relation's name is one in the schema `pg_temp`.
+    fn apply(self, name: NameAt) -> Parsed<ObjectName> {
+        if self == Self::Temporary { Ok(temporary(name)?) } else { Ok(name.name) }
+    }
+}
+
+/// The name of a temporary relation.
+pub(super) fn temporary(name: NameAt) -> pg_types::Result<ObjectName> {
+    match name.name.schema.as_deref() {
+        None | Some("pg_temp") => Ok(ObjectName { schema: Some("pg_temp".into()), name: name.name.name }),
+        Some(_) => Err(SqlError::new(
+            pg_types::SqlState::INVALID_TABLE_DEFINITION,
+            "cannot create temporary relation in non-temporary schema",
+        )
+        .at(name.at)),
+    }
+}
+
+/// [LOCAL | GLOBAL] TEMPORARY.
+fn temporary_word(c: &mut Cursor<'_>) -> Parsed<bool> {
+    let is_temp = |c: &Cursor<'_>, n| c.peek_is(n, "temp") || c.peek_is(n, "temporary");
+    if (c.peek_is(0, "local") || c.peek_is(0, "global")) && is_temp(c, 1) {
+        c.parser.advance_token();
+    }
+    Ok(is_temp(c, 0) && (c.accept("temp") || c.accept("temporary")))
+}
+
+/// ON COMMIT ..., of temporary tables only.
+fn on_commit(c: &mut Cursor<'_>, name: &ObjectName) -> Parsed<OnCommit> {
+    if !c.accept("on") {
+        return Ok(OnCommit::Preserve);
+    }
+    c.expect("commit")?;
+    let action = if c.accept("drop") {
+        OnCommit::Drop
+    } else {
+        let delete = c.accept("delete");
+        if !delete {
+            c.expect("preserve")?;
+        }
+        c.expect("rows")?;
+        if delete { OnCommit::Delete } else { OnCommit::Preserve }
+    };
+    if name.schema.as_deref() != Some("pg_temp") {
+        let text = "ON COMMIT can only be used on temporary tables";
+        return Err(SqlError::new(pg_types::SqlState::INVALID_TABLE_DEFINITION, text).into());
+    }
+    Ok(action)
+}
+
+fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statement> {
     let if_not_exists = c.if_not_exists()?;
-    let name = c.name()?.name;
+    let name = persistence.apply(c.name()?)?;
+    let unlogged = persistence == Persistence::Unlogged;
     if c.peek_is(0, "of") {
         return Ok(refuse(c, "CREATE TABLE"));
     }
@@ -146,7 +208,7 @@ fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
         } else {
             Vec::new()
         };
-        return create_table_as(c, name, if_not_exists, columns);
+        return create_table_as(c, name, if_not_exists, columns, unlogged);
     }
     c.symbol(&Token::LParen)?;
     let (mut columns, mut constraints) = (Vec::new(), Vec::new());
@@ -174,13 +236,11 @@ fn create_table(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
     } else {
         c.accept_all(&["without", "oids"]);
     }
-    if c.peek_is(0, "on") {
-        return Ok(refuse(c, "CREATE TABLE with"));
-    }
+    let on_commit = on_commit(c, &name)?;
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
-    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options };
+    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options, on_commit };
     Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
 }
 
@@ -204,8 +264,10 @@ fn create_table_as(
     name: ObjectName,
     if_not_exists: bool,
     columns: Vec<sqlparser::ast::Ident>,
+    unlogged: bool,
 ) -> Parsed<Statement> {
     let options = if c.accept("with") { c.table_options()? } else { Vec::new() };
+    let on_commit = on_commit(c, &name)?;
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
@@ -219,7 +281,8 @@ fn create_table_as(
         with_data = !c.accept("no");
         c.expect("data")?;
     }
-    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, options };
+    let ast =
+        CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit };
     Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"))
 }
 
@@ -289,8 +352,11 @@ fn element(c: &mut Cursor<'_>) -> Parsed<IndexElement> {
     Ok(IndexElement { expr, class, ordered, descending, nulls, nulls_first })
 }
 
-fn create_view(c: &mut Cursor<'_>, or_replace: bool) -> Parsed<Statement> {
-    let name = c.name()?.name;
+fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -> Parsed<Statement> {
+    if persistence == Persistence::Unlogged {
+        return c.unexpected();
+    }
+    let name = persistence.apply(c.name()?)?;
     let columns = if c.parser.peek_token_ref().token == Token::LParen {
         c.idents_in_parentheses()?
     } else {

@@ -307,17 +307,16 @@ fn query(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if let sq::SetExpr::Select(select) = &mut *query.body
         && let Some(into) = select.into.take()
     {
-        if into.temporary {
-            let ast = Ast::Unsupported("SELECT INTO TEMPORARY".into());
-            return Ok(utility(ast, "SELECT"));
-        }
         let parts: Vec<sq::Ident> = match into.targets.into_iter().next() {
             Some(sq::Expr::Identifier(ident)) => Vec::from([ident]),
             Some(sq::Expr::CompoundIdentifier(parts)) => parts,
             _ => return c.unexpected(),
         };
-        let name = cursor::object_name(&sq::ObjectName::from(parts))?;
-        return Ok(utility(Ast::SelectInto(query, name), "SELECT"));
+        let mut name = cursor::object_name(&sq::ObjectName::from(parts))?;
+        if into.temporary {
+            name.name = ddl::temporary(name.clone())?;
+        }
+        return Ok(utility(Ast::SelectInto(query, name, into.unlogged), "SELECT"));
     }
     Ok((Ast::Query(query), StatementKind::Select, "SELECT"))
 }

@@ -37,6 +37,7 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         schema: if schema == "public" { 2200 } else { 11 },
         schema_name: schema.into(),
         kind: RelationKind::Table,
+        persistence: b'p',
         owner: 10,
         storage: pg_storage::RelId(0),
         attributes: columns.iter().enumerate().map(|(i, (n, t))| attribute(i + 1, n, *t)).collect(),
