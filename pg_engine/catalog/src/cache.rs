@@ -24,7 +24,7 @@ use platform::sync::RwLock;
 use crate::{
     builtin::{self, *},
     desc::{
-        Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
+        Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
         RelationKind, Toast,
     },
     graph::GraphFacts,
@@ -257,6 +257,11 @@ impl Catalog {
             toast,
             toast_target: option(&class, "toast_tuple_target"),
             view,
+            check_option: match option_text(&class, "check_option") {
+                Some("local") => CheckOption::Local,
+                Some("cascaded") => CheckOption::Cascaded,
+                _ => CheckOption::None,
+            },
             foreign_keys: self.load_foreign_keys(snapshot, "conrelid", &class)?,
             referenced_by: self.load_foreign_keys(snapshot, "confrelid", &class)?,
             row_estimate: f64::from(class.float("reltuples")),

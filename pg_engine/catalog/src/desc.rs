@@ -60,6 +60,18 @@ pub struct Toast {
     pub index: pg_storage::RelId,
 }
 
+/// WITH CHECK OPTION of a view: which conditions new rows must fulfil.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckOption {
+    /// None.
+    #[default]
+    None,
+    /// Its own, and those of views below that have the option.
+    Local,
+    /// Its own and those of all views below.
+    Cascaded,
+}
+
 /// How an index is organised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexMethod {
@@ -242,6 +254,8 @@ pub struct Relation {
     pub toast_target: Option<u32>,
     /// A view's query text.
     pub view: Option<String>,
+    /// A view's WITH CHECK OPTION.
+    pub check_option: CheckOption,
     /// Rows and pages as of the last ANALYZE or VACUUM (−1: never).
     pub row_estimate: f64,
     /// See `row_estimate`.

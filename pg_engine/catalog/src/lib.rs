@@ -42,7 +42,7 @@ pub mod views;
 
 pub use cache::{Catalog, PG_TEMP, Reader};
 pub use desc::{
-    Attribute, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
+    Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
     Toast,
 };
 pub use graph::GraphFacts;

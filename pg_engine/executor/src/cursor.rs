@@ -28,6 +28,21 @@ impl Cte {
     }
 }
 
+/// Runs changes to their ends.
+fn finish_changes(changes: &[usize], rt: &Rt<'_, '_>) -> Result<()> {
+    for n in changes {
+        let Some(cell) = rt.ctes.get(*n) else { continue };
+        let mut cte = cell.borrow_mut();
+        while !cte.done {
+            match cte.exec.next(rt)? {
+                Some(b) => cte.rows.push(b),
+                None => cte.done = true,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Most times a locking statement begins anew because rows changed under it.
 const MAX_RESTARTS: u32 = 100;
 
@@ -135,20 +150,29 @@ impl Cursor {
             let restart = Cell::new(false);
             let step = match &self.snapshot {
                 None => return Ok(None),
-                Some(snapshot) => self.root.next(&Rt {
-                    cx,
-                    slots: &self.slots,
-                    snapshot,
-                    ctes: &self.ctes,
-                    memory: &self.memory,
-                    restart: &restart,
-                    instrument: self.instrument,
-                    feed: &self.feed,
-                    more: self.more,
-                }),
+                Some(snapshot) => {
+                    let rt = Rt {
+                        cx,
+                        slots: &self.slots,
+                        snapshot,
+                        ctes: &self.ctes,
+                        memory: &self.memory,
+                        restart: &restart,
+                        instrument: self.instrument,
+                        feed: &self.feed,
+                        more: self.more,
+                    };
+                    match self.root.next(&rt) {
+                        // What nobody has read of changes in WITH is done behind the statement itself.
+                        Ok(None) => finish_changes(&self.planned.changing_ctes, &rt).map(|()| None),
+                        step => step,
+                    }
+                }
             };
+            // Changes that were made in WITH are not made again.
+            let again = self.planned.changing_ctes.is_empty() && !self.yielded;
             match step {
-                Err(_) if restart.get() && !self.yielded && self.restarts < MAX_RESTARTS => {
+                Err(_) if restart.get() && again && self.restarts < MAX_RESTARTS => {
                     self.restarts += 1;
                     self.rewind(cx);
                 }

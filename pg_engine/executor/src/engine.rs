@@ -192,11 +192,10 @@ impl Engine {
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
     /// (or since `version`): plan again.
     pub fn lock_plan(&self, txn: &mut Txn, planned: &Planned, version: u64) -> Result<bool> {
-        let target = match (&planned.root.node, planned.command) {
-            (Node::Insert(i), _) => Some(i.target.relation.oid),
-            (Node::Update(u), _) => Some(u.target.relation.oid),
-            (Node::Delete(d), _) => Some(d.target.relation.oid),
-            _ => None,
+        let target = changed_relation(&planned.root);
+        let in_with = |oid: Oid| {
+            let mut changes = planned.changing_ctes.iter().filter_map(|n| planned.ctes.get(*n));
+            changes.any(|c| changed_relation(c) == Some(oid))
         };
         let others = if planned.command == Command::Select && locks_rows(&planned.root) {
             LockMode::RowShare
@@ -204,7 +203,8 @@ impl Engine {
             LockMode::AccessShare
         };
         for &oid in &planned.relations {
-            let mode = if Some(oid) == target { LockMode::RowExclusive } else { others };
+            let changed = Some(oid) == target || (!planned.changing_ctes.is_empty() && in_with(oid));
+            let mode = if changed { LockMode::RowExclusive } else { others };
             self.lock(txn, oid, mode)?;
         }
         Ok(self.catalog.version() == version || txn.changed_catalogs())
@@ -222,6 +222,16 @@ impl Engine {
     /// excepted: those are the session's (COPY through [`crate::copy`]).
     pub fn utility(&self, statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> {
         crate::utility::run(statement, cx)
+    }
+}
+
+/// The table that a plan changes.
+fn changed_relation(p: &Physical) -> Option<Oid> {
+    match &p.node {
+        Node::Insert(i) => Some(i.target.relation.oid),
+        Node::Update(u) => Some(u.target.relation.oid),
+        Node::Delete(d) => Some(d.target.relation.oid),
+        _ => None,
     }
 }
 

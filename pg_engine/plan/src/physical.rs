@@ -243,6 +243,9 @@ pub struct Target {
     pub index_exprs: Vec<(Vec<Option<Expr>>, Option<Expr>)>,
     /// Stored generated columns: (attribute number, expression over the table's columns).
     pub generated: Vec<(Attnum, Expr)>,
+    /// Conditions that new rows must fulfil to be seen through the views that they were written through: (view, expression
+    /// over the table's columns).
+    pub view_checks: Vec<(String, Expr)>,
     /// RETURNING, over the table's columns (for INSERT, UPDATE: new row; DELETE: old row), then the source's columns.
     pub returning: Option<Vec<Expr>>,
 }

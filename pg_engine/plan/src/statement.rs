@@ -21,7 +21,7 @@ pub struct Query {
     /// Result columns (empty: no result set).
     pub columns: Vec<Column>,
     /// Common table expressions referenced by `CteScan`, in order of evaluation.
-    pub ctes: Vec<Logical>,
+    pub ctes: Vec<Cte>,
     /// Resolved types of the parameters `$1..`.
     pub params: Vec<SqlType>,
     /// Table and attribute number that each result column stems from; (0, 0): none.
@@ -35,6 +35,15 @@ pub struct Query {
     /// False when literals were read under the session's settings or the clock ('now'::timestamptz): the plan must not
     /// be kept for the same text.
     pub cacheable: bool,
+}
+
+/// One WITH query.
+#[derive(Clone, Debug)]
+pub enum Cte {
+    /// Read as far as its references read it.
+    Rows(Logical),
+    /// Done once and wholly, whoever reads its RETURNING.
+    Change(Body),
 }
 
 /// What a query does.
@@ -63,6 +72,8 @@ pub struct TargetBody {
     pub index_exprs: Vec<(Vec<Option<Expr>>, Option<Expr>)>,
     /// See `physical::Target`.
     pub generated: Vec<(i16, Expr)>,
+    /// See `physical::Target`.
+    pub view_checks: Vec<(String, Expr)>,
     /// See `physical::Target`.
     pub returning: Option<Vec<Expr>>,
 }
@@ -133,6 +144,8 @@ pub struct Planned {
     pub relations: Vec<Oid>,
     /// Reads only.
     pub read_only: bool,
+    /// WITH queries that change data.
+    pub changing_ctes: Vec<usize>,
     /// Kind of command for the completion tag.
     pub command: Command,
     /// See [`Query::cacheable`].

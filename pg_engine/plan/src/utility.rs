@@ -352,6 +352,8 @@ pub struct CreateView {
     pub columns: Vec<ColumnDef>,
     /// The query as written.
     pub query: String,
+    /// `pg_class.reloptions`: names and values.
+    pub options: Vec<(String, String)>,
 }
 
 /// CREATE and ALTER ROLE / USER.

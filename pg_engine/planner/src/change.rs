@@ -89,6 +89,10 @@ impl Planner<'_> {
         for (name, e) in body.checks {
             checks.push((name, self.resolved(e, own)?));
         }
+        let mut view_checks = Vec::with_capacity(body.view_checks.len());
+        for (name, e) in body.view_checks {
+            view_checks.push((name, self.resolved(e, own)?));
+        }
         let mut index_exprs = Vec::with_capacity(body.index_exprs.len());
         for (keys, predicate) in body.index_exprs {
             let keys = keys
@@ -104,7 +108,7 @@ impl Planner<'_> {
             None => None,
             Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
         };
-        Ok(Target { relation: body.relation, checks, index_exprs, generated, returning })
+        Ok(Target { relation: body.relation, checks, index_exprs, generated, view_checks, returning })
     }
 }
 

@@ -40,7 +40,7 @@ use alloc::vec::Vec;
 use pg_catalog::CatalogReader;
 use pg_plan::{
     physical::Physical,
-    statement::{Body, Command, Planned, Query, ResultColumn},
+    statement::{Body, Command, Cte, Planned, Query, ResultColumn},
 };
 use pg_types::Result;
 
@@ -51,20 +51,19 @@ pub use settings::PlannerSettings;
 pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSettings) -> Result<Planned> {
     let mut planner = build::Planner::new(catalog, settings, query.slots);
     let mut ctes: Vec<Physical> = Vec::with_capacity(query.ctes.len());
-    for cte in query.ctes {
-        let sub = planner.query(cte)?;
-        planner.cte_rows.push(sub.plan.estimate.rows);
-        ctes.push(sub.plan);
+    let mut changing_ctes = Vec::new();
+    for (n, cte) in query.ctes.into_iter().enumerate() {
+        let plan = match cte {
+            Cte::Rows(rows) => planner.query(rows)?.plan,
+            Cte::Change(body) => {
+                changing_ctes.push(n);
+                body_plan(&mut planner, body)?.0
+            }
+        };
+        planner.cte_rows.push(plan.estimate.rows);
+        ctes.push(plan);
     }
-    let (root, command, locks) = match query.body {
-        Body::Select(logical) => {
-            let locks = has_locks(&logical);
-            (planner.query(logical)?.plan, Command::Select, locks)
-        }
-        Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
-        Body::Update(body) => (planner.update(body)?, Command::Update, true),
-        Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
-    };
+    let (root, command, locks) = body_plan(&mut planner, query.body)?;
     let suits_any_values = ctes.is_empty() && generic::suits_any_values(&root);
     let origins = query.origins.iter().copied().chain(core::iter::repeat((0, 0)));
     let columns = query
@@ -80,10 +79,24 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         params: query.params,
         slots: planner.slots,
         relations: query.relations,
-        read_only: !locks,
+        read_only: !locks && changing_ctes.is_empty(),
+        changing_ctes,
         command,
         cacheable: query.cacheable,
         suits_any_values,
+    })
+}
+
+/// A body's plan, its command, and whether it locks or changes rows.
+fn body_plan(planner: &mut build::Planner<'_>, body: Body) -> Result<(Physical, Command, bool)> {
+    Ok(match body {
+        Body::Select(logical) => {
+            let locks = has_locks(&logical);
+            (planner.query(logical)?.plan, Command::Select, locks)
+        }
+        Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
+        Body::Update(body) => (planner.update(body)?, Command::Update, true),
+        Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
     })
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Ast {
     Insert(Box<sq::Insert>, Option<Box<sq::With>>, InsertClauses),
     Update(Box<sq::Update>, Option<Box<sq::With>>),
     Delete(Box<sq::Delete>, Option<Box<sq::With>>),
+    /// A statement whose WITH has INSERTs: the byte where each begins, and its clauses.
+    WithInserts(Vec<(usize, InsertClauses)>, Box<Ast>),
     Explain(ExplainOptions, Box<Ast>),
     /// Complete without binding.
     Ready(Box<Utility>),
@@ -213,6 +215,8 @@ pub(crate) struct CreateView {
     pub(crate) columns: Vec<sq::Ident>,
     pub(crate) query: Box<sq::Query>,
     pub(crate) text: String,
+    /// `pg_class.reloptions`.
+    pub(crate) options: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug)]

@@ -104,6 +104,7 @@ impl CatalogDef {
             constraints: Vec::new(),
             toast: None,
             toast_target: None,
+            check_option: crate::CheckOption::None,
             view: None,
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),

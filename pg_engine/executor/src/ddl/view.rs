@@ -1,17 +1,23 @@
 //! CREATE VIEW.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use pg_catalog::{
     CatalogReader, RelationKind,
     builtin::{PG_CLASS, PG_DEPEND, PG_REWRITE},
+    table::array,
     views::rule_row,
 };
 use pg_plan::utility::CreateView;
 use pg_storage::LockMode;
-use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use pg_types::{Oid, Result, SqlError, SqlState, Value, oid};
 
 use super::{Address, Ddl, Dependency, table::NewRelation};
+
+/// `pg_class.reloptions`.
+fn options(v: &CreateView) -> Vec<String> {
+    v.options.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
 
 impl Ddl<'_, '_> {
     /// CREATE VIEW.
@@ -31,7 +37,7 @@ impl Ddl<'_, '_> {
                 kind: b'v',
                 columns: &v.columns,
                 storage: 0,
-                options: alloc::vec::Vec::new(),
+                options: options(v),
                 persistence: b'p',
             })?,
         };
@@ -105,7 +111,12 @@ impl Ddl<'_, '_> {
             self.create_attribute(oid, n as i16 + 1, c)?;
         }
         let columns = v.columns.len() as i16;
-        self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relnatts", columns))?;
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| {
+            r.put("relnatts", columns);
+            let list: Vec<Value> = options(v).iter().map(|o| Value::text(o)).collect();
+            let list = if list.is_empty() { Value::Null } else { array(oid::TEXT, list) };
+            r.put("reloptions", list);
+        })?;
         for (_, r) in self.find(PG_REWRITE, &["ev_class"], &[Value::Oid(oid)])? {
             self.delete(PG_DEPEND, &["classid", "objid"], &[Value::Oid(PG_REWRITE), r.get("oid").clone()])?;
         }

@@ -1,8 +1,11 @@
 //! WITH.
 
-use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-use pg_plan::logical::{Column, Logical};
+use pg_plan::{
+    logical::{Column, Logical},
+    statement::Cte,
+};
 use pg_types::{Result, SqlError, SqlState};
 use sqlparser::ast as sq;
 
@@ -11,7 +14,10 @@ use super::{
     recursive::invalid_recursion,
     scope::{CteName, CteState, at},
 };
-use crate::ast::NameAt;
+use crate::ast::{InsertClauses, NameAt, Overriding};
+
+/// What a change in WITH RECURSIVE must not do: read itself.
+const CHANGES: &str = "recursive query \"{}\" must not contain data-modifying statements";
 
 impl Binder<'_> {
     /// Enters a WITH clause's names into the current frame.
@@ -25,16 +31,20 @@ impl Binder<'_> {
                 )
                 .at(at(&cte.alias.name)));
             }
-            if matches!(
-                *cte.query.body,
-                sq::SetExpr::Insert(_)
-                    | sq::SetExpr::Update(_)
-                    | sq::SetExpr::Delete(_)
-                    | sq::SetExpr::Merge(_)
-            ) {
-                return Err(
-                    SqlError::unsupported("a data-modifying statement in WITH").at(at(&cte.alias.name))
-                );
+            if is_change(&cte.query.body) {
+                if with.recursive {
+                    // Nothing but the name is known of it while it is bound.
+                    let state = CteState::Open(CHANGES);
+                    self.frame()?.ctes.push(CteName { name: name.clone(), state });
+                }
+                let changed = self.changing_cte(cte, name);
+                if with.recursive {
+                    let frame = self.frame()?;
+                    let open = frame.ctes.iter().position(|c| matches!(c.state, CteState::Open(CHANGES)));
+                    open.map(|n| frame.ctes.remove(n));
+                }
+                changed?;
+                continue;
             }
             let recursive = if with.recursive { self.recursive_cte(cte, &name)? } else { None };
             let (bound, args) = match recursive {
@@ -53,6 +63,40 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// INSERT, UPDATE or DELETE in WITH.
+    fn changing_cte(&mut self, cte: &sq::Cte, name: String) -> Result<()> {
+        if self.frames.len() > 1 {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH clause containing a data-modifying statement must be at the top level",
+            )
+            .at(at(&cte.alias.name)));
+        }
+        let with = cte.query.with.as_ref();
+        let (body, columns, _) = match &*cte.query.body {
+            sq::SetExpr::Insert(sq::Statement::Insert(insert)) => {
+                let place = insert.insert_token.0.span.start.line as usize - 1;
+                let clauses = self.inserts.iter().find(|(at, _)| *at == place).map(|(_, c)| c.clone());
+                let clauses =
+                    clauses.unwrap_or(InsertClauses { overriding: Overriding::None, conflict: None });
+                self.insert_bound(insert, with, &clauses)?
+            }
+            sq::SetExpr::Update(sq::Statement::Update(update)) => self.update_bound(update, with)?,
+            sq::SetExpr::Delete(sq::Statement::Delete(delete)) => self.delete_bound(delete, with)?,
+            _ => return Err(SqlError::syntax("syntax error at or near \"MERGE\"").at(at(&cte.alias.name))),
+        };
+        let number = self.ctes.len() as u32;
+        self.ctes.push(Cte::Change(body));
+        let state = if columns.is_empty() {
+            CteState::Silent
+        } else {
+            let columns = renamed(columns, cte)?;
+            CteState::Ready { plan: Logical::OneRow, columns, index: Some(number) }
+        };
+        self.frame()?.ctes.push(CteName { name, state });
+        Ok(())
+    }
+
     /// The WITH query of this name, if there is one.
     pub(super) fn cte(&mut self, name: &NameAt) -> Result<Option<(Logical, Vec<Column>)>> {
         let found = self.frames.iter().enumerate().rev().find_map(|(level, frame)| {
@@ -63,6 +107,11 @@ impl Binder<'_> {
         let state = self.frames.get(level).and_then(|f| f.ctes.get(index)).map(|c| c.state.clone());
         match state {
             None => Ok(None),
+            Some(CteState::Silent) => Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("WITH query \"{}\" does not have a RETURNING clause", name.name.name),
+            )
+            .at(name.at)),
             Some(CteState::Open(fault)) => Err(invalid_recursion(&name.name.name, fault).at(name.at)),
             Some(CteState::Working { columns, number, references }) => {
                 if references > 0 {
@@ -81,7 +130,7 @@ impl Binder<'_> {
                     Some(number) => number,
                     None => {
                         let number = self.ctes.len() as u32;
-                        self.ctes.push(plan);
+                        self.ctes.push(Cte::Rows(plan));
                         let slot = self.frames.get_mut(level).and_then(|f| f.ctes.get_mut(index));
                         if let Some(CteName { state: CteState::Ready { index, plan, .. }, .. }) = slot {
                             *index = Some(number);
@@ -119,6 +168,11 @@ impl Binder<'_> {
         };
         Ok((plan, columns))
     }
+}
+
+fn is_change(body: &sq::SetExpr) -> bool {
+    use sq::SetExpr as S;
+    matches!(body, S::Insert(_) | S::Update(_) | S::Delete(_) | S::Merge(_))
 }
 
 pub(super) fn renamed(mut columns: Vec<Column>, cte: &sq::Cte) -> Result<Vec<Column>> {

@@ -17,12 +17,16 @@ use super::{
     part,
     scope::{Place, at},
     table::null,
+    updatable::Subject,
 };
 use crate::{
     ast::{ConflictTarget, InsertClauses, NameAt, Overriding},
     dialect::DEFAULT_MARKER,
     grammar,
 };
+
+/// A change with RETURNING's columns and where they stem from.
+pub(super) type BoundChange = (Body, Vec<Column>, Vec<(pg_types::Oid, i16)>);
 
 /// A valid unique index whose columns, expressions apart, are exactly these?
 fn is_over_columns(index: &pg_catalog::Index, wanted: &[i16]) -> bool {
@@ -68,13 +72,23 @@ impl Binder<'_> {
         with: Option<&sq::With>,
         clauses: &InsertClauses,
     ) -> Result<Query> {
+        let (body, columns, origins) = self.insert_bound(insert, with, clauses)?;
+        self.finish(body, columns, origins)
+    }
+
+    pub(super) fn insert_bound(
+        &mut self,
+        insert: &sq::Insert,
+        with: Option<&sq::With>,
+        clauses: &InsertClauses,
+    ) -> Result<BoundChange> {
         let ((body, columns, origins), _) = self.enclosed(|b| {
             if let Some(with) = with {
                 b.with(with)?;
             }
             b.insert_here(insert, clauses)
         })?;
-        self.finish(Body::Insert(body), columns, origins)
+        Ok((Body::Insert(body), columns, origins))
     }
 
     fn insert_here(
@@ -96,10 +110,12 @@ impl Binder<'_> {
         }
         let name = grammar::name_of(name)?;
         let relation = self.target_relation(&name, "INSERT")?;
+        let (subject, ..) = self.subject(&relation, "INSERT", None)?;
+        let relation = subject.table.clone();
         let mut listed = Vec::with_capacity(insert.columns.len());
         for column in &insert.columns {
             let ident = plain_name(column)?;
-            let position = self.target_column(&relation, ident)?;
+            let position = subject.column(ident, "INSERT")?;
             if listed.contains(&position) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
@@ -111,12 +127,13 @@ impl Binder<'_> {
         }
         let explicit = !listed.is_empty();
         if !explicit {
-            listed = (0..relation.live().count()).collect();
+            listed = subject.all_columns("INSERT")?;
         }
-        let source = self.insert_source(insert, &relation, &listed, explicit, clauses.overriding)?;
+        let source = self.insert_source(insert, &subject, &listed, explicit, clauses.overriding)?;
         let ids = self.column_ids(&relation);
         let mut target = self.target_body(&relation, ids.clone())?;
-        let alias = insert.table_alias.as_ref().map_or(relation.name.as_str(), |a| &a.alias.value);
+        target.view_checks = subject.checks(&ids);
+        let alias = insert.table_alias.as_ref().map_or(subject.name(), |a| &a.alias.value);
         let on_conflict = match &insert.on {
             None => None,
             Some(_) if super::table::is_graph(&relation) => {
@@ -124,11 +141,11 @@ impl Binder<'_> {
             }
             Some(sq::OnInsert::OnConflict(conflict)) => {
                 let given = clauses.conflict.as_deref();
-                Some(self.on_conflict((conflict, given), &target, alias)?)
+                Some(self.on_conflict((conflict, given), &target, &subject, alias)?)
             }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"ON\"")),
         };
-        let entry = self.row_entry(&relation, alias, &ids);
+        let entry = subject.entry(self, alias, &ids);
         let (returning, columns, origins) = self.returning(insert.returning.as_deref(), vec![entry])?;
         target.returning = returning;
         Ok((InsertBody { target, source, on_conflict }, columns, origins))
@@ -137,13 +154,14 @@ impl Binder<'_> {
     fn insert_source(
         &mut self,
         insert: &sq::Insert,
-        relation: &Arc<Relation>,
+        subject: &Subject,
         listed: &[usize],
         explicit: bool,
         overriding: Overriding,
     ) -> Result<Logical> {
+        let relation = &subject.table;
         let Some(query) = insert.source.as_deref() else {
-            let row = self.insert_row(relation, &[], Vec::new(), overriding)?;
+            let row = self.insert_row(subject, &[], Vec::new(), overriding)?;
             return Ok(self.insert_rows(relation, vec![row]));
         };
         if let sq::SetExpr::Values(values) = &*query.body
@@ -168,22 +186,23 @@ impl Binder<'_> {
                     }
                     Ok(bound)
                 })?;
-                rows.push(self.insert_row(relation, listed, bound, overriding)?);
+                rows.push(self.insert_row(subject, listed, bound, overriding)?);
             }
             return Ok(self.insert_rows(relation, rows));
         }
-        self.insert_query(query, relation, listed, explicit, insert, overriding)
+        self.insert_query(query, subject, listed, explicit, insert, overriding)
     }
 
     fn insert_query(
         &mut self,
         query: &sq::Query,
-        relation: &Arc<Relation>,
+        subject: &Subject,
         listed: &[usize],
         explicit: bool,
         insert: &sq::Insert,
         overriding: Overriding,
     ) -> Result<Logical> {
+        let relation = &subject.table;
         let (mut bound, _) = self.enclosed(|b| {
             b.keep_unknown = true;
             let bound = b.query_here(query);
@@ -197,7 +216,7 @@ impl Binder<'_> {
             let ty = listed.get(i).and_then(|p| relation.live().nth(*p)).map(|a| a.ty);
             given.push(Some((self.result_value(&mut bound, i, ty)?, 0)));
         }
-        let row = self.insert_row(relation, &listed, given, overriding)?;
+        let row = self.insert_row(subject, &listed, given, overriding)?;
         let columns = relation.live().zip(row).map(|(a, e)| (self.column(&a.name, a.ty), e)).collect();
         Ok(Logical::Project(Box::new(bound.plan), columns))
     }
@@ -250,27 +269,30 @@ impl Binder<'_> {
     /// A full row in attribute order: given values assigned, the others' defaults.
     fn insert_row(
         &mut self,
-        relation: &Arc<Relation>,
+        subject: &Subject,
         listed: &[usize],
         given: Vec<Option<(Expr, u32)>>,
         overriding: Overriding,
     ) -> Result<Vec<Expr>> {
+        let relation = &subject.table;
         let mut values: Vec<Option<(Expr, u32)>> = relation.live().map(|_| None).collect();
         for (position, value) in listed.iter().zip(given) {
             if let Some(slot) = values.get_mut(*position) {
                 *slot = value;
             }
         }
-        let relation = relation.clone();
         let mut row = Vec::with_capacity(values.len());
-        for (attribute, value) in relation.live().zip(values) {
+        for (n, (attribute, value)) in relation.live().zip(values).enumerate() {
             let value = value.filter(|_| !(attribute.identity != 0 && overriding == Overriding::User));
             row.push(match value {
                 Some((value, at)) => {
                     may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
                     self.assign(value, attribute.ty, &attribute.name, at)?
                 }
-                None => self.default_value(attribute)?,
+                None => match subject.default(n) {
+                    Some(of_view) => self.default_value(&of_view)?,
+                    None => self.default_value(attribute)?,
+                },
             });
         }
         Ok(row)
@@ -285,20 +307,21 @@ impl Binder<'_> {
         &mut self,
         (conflict, given): (&sq::OnConflict, Option<&ConflictTarget>),
         target: &TargetBody,
+        subject: &Subject,
         alias: &str,
     ) -> Result<OnConflictBody> {
         let (relation, ids) = (&target.relation, target.columns.as_slice());
         let mut inferred = None;
         let arbiters = match (&conflict.conflict_target, given) {
             (_, Some(given)) => {
-                let (found, predicate) = self.arbiters_by_expressions(target, alias, given)?;
+                let (found, predicate) = self.arbiters_by_expressions(target, subject, alias, given)?;
                 inferred = Some(predicate);
                 found
             }
             (None, None) => Vec::new(),
             (Some(sq::ConflictTarget::Columns(columns)), None) => {
                 inferred = Some(Vec::new());
-                self.arbiters(relation, columns)?
+                self.arbiters(subject, columns)?
             }
             (Some(sq::ConflictTarget::OnConstraint(name)), None) => {
                 let name = grammar::name_of(name)?;
@@ -326,9 +349,9 @@ impl Binder<'_> {
                     )
                     .hint("For example, ON CONFLICT (column_name)."));
                 }
-                let mut existing = self.row_entry(relation, alias, ids);
-                existing.schema = Some(relation.schema_name.clone());
-                let new = self.row_entry(relation, "excluded", &excluded);
+                let mut existing = subject.entry(self, alias, ids);
+                existing.schema = Some(subject.schema());
+                let new = subject.entry(self, "excluded", &excluded);
                 let frame = self.frame()?;
                 // Unqualified names mean the existing row.
                 frame.visible = existing
@@ -341,7 +364,7 @@ impl Binder<'_> {
                     })
                     .collect();
                 frame.entries = vec![existing, new];
-                let assignments = self.assignments(&update.assignments, relation)?;
+                let assignments = self.assignments(&update.assignments, subject)?;
                 let filter = match &update.selection {
                     Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
                     None => None,
@@ -353,17 +376,18 @@ impl Binder<'_> {
     }
 
     /// The unique indexes over exactly these columns.
-    fn arbiters(&self, relation: &Arc<Relation>, columns: &[sq::Ident]) -> Result<Vec<usize>> {
+    fn arbiters(&self, subject: &Subject, columns: &[sq::Ident]) -> Result<Vec<usize>> {
+        let relation = &subject.table;
         let mut wanted = Vec::with_capacity(columns.len());
         for ident in columns {
-            let attribute = relation.live().find(|a| a.name == ident.value).ok_or_else(|| {
+            let position = subject.column(ident, "UPDATE").map_err(|_| {
                 SqlError::new(
                     SqlState::UNDEFINED_COLUMN,
                     format!("column \"{}\" does not exist", ident.value),
                 )
                 .at(at(ident))
             })?;
-            wanted.push(attribute.attnum);
+            wanted.extend(relation.live().nth(position).map(|a| a.attnum));
         }
         let fits = |index: &pg_catalog::Index| {
             index.predicate.is_none() && is_over_columns(index, &wanted) && index.expressions() == 0
@@ -376,6 +400,7 @@ impl Binder<'_> {
     fn arbiters_by_expressions(
         &mut self,
         target: &TargetBody,
+        subject: &Subject,
         alias: &str,
         given: &ConflictTarget,
     ) -> Result<(Vec<usize>, Vec<Expr>)> {
@@ -391,7 +416,7 @@ impl Binder<'_> {
             if element.class.is_some() {
                 return Err(SqlError::unsupported("an operator class in ON CONFLICT"));
             }
-            let entry = self.row_entry(relation, alias, &target.columns);
+            let entry = subject.entry(self, alias, &target.columns);
             match self.over_entry(&element.expr, entry, Place::IndexExpression, None)? {
                 Expr::Column(id, _) => {
                     let live = target.columns.iter().position(|c| *c == id);
@@ -400,7 +425,7 @@ impl Binder<'_> {
                 e => expressions.push(e),
             }
         }
-        let entry = self.row_entry(relation, alias, &target.columns);
+        let entry = subject.entry(self, alias, &target.columns);
         let predicate = match &given.predicate {
             Some(e) => {
                 Some(self.over_entry(e, entry, Place::IndexPredicate, Some(SqlType::new(oid::BOOL)))?)
@@ -423,14 +448,14 @@ impl Binder<'_> {
     fn assignments(
         &mut self,
         assignments: &[sq::Assignment],
-        relation: &Arc<Relation>,
+        subject: &Subject,
     ) -> Result<Vec<(i16, Expr)>> {
         self.at_place(Place::Update, |b| {
             let mut bound: Vec<(i16, Expr)> = Vec::with_capacity(assignments.len());
             for assignment in assignments {
                 match &assignment.target {
                     sq::AssignmentTarget::ColumnName(name) => {
-                        b.assignment(plain_name(name)?, &assignment.value, relation, &mut bound)?;
+                        b.assignment(plain_name(name)?, &assignment.value, subject, &mut bound)?;
                     }
                     sq::AssignmentTarget::Tuple(names) => {
                         let mut value = &assignment.value;
@@ -459,7 +484,7 @@ impl Binder<'_> {
                             ));
                         }
                         for (name, value) in names.iter().zip(values) {
-                            b.assignment(plain_name(name)?, value, relation, &mut bound)?;
+                            b.assignment(plain_name(name)?, value, subject, &mut bound)?;
                         }
                     }
                 }
@@ -472,10 +497,11 @@ impl Binder<'_> {
         &mut self,
         ident: &sq::Ident,
         value: &sq::Expr,
-        relation: &Arc<Relation>,
+        subject: &Subject,
         bound: &mut Vec<(i16, Expr)>,
     ) -> Result<()> {
-        let position = self.target_column(relation, ident)?;
+        let relation = &subject.table;
+        let position = subject.column(ident, "UPDATE")?;
         let Some(attribute) = relation.live().nth(position) else { return Ok(()) };
         if bound.iter().any(|(a, _)| *a == attribute.attnum) {
             return Err(SqlError::syntax(format!(
@@ -490,7 +516,8 @@ impl Binder<'_> {
         let e = if default && attribute.generated != 0 {
             return Ok(());
         } else if default {
-            self.default_value(attribute)?
+            let of_view = subject.default(position);
+            self.default_value(of_view.as_ref().unwrap_or(attribute))?
         } else {
             let e = self.expr(value)?;
             self.assign(e, attribute.ty, &attribute.name, start(value))?
@@ -500,6 +527,15 @@ impl Binder<'_> {
     }
 
     pub(super) fn update(&mut self, update: &sq::Update, with: Option<&sq::With>) -> Result<Query> {
+        let (body, columns, origins) = self.update_bound(update, with)?;
+        self.finish(body, columns, origins)
+    }
+
+    pub(super) fn update_bound(
+        &mut self,
+        update: &sq::Update,
+        with: Option<&sq::With>,
+    ) -> Result<BoundChange> {
         if update.or.is_some()
             || update.limit.is_some()
             || !update.order_by.is_empty()
@@ -521,24 +557,35 @@ impl Binder<'_> {
                 b.with(with)?;
             }
             let changed = b.changed(&update.table.relation, from, "UPDATE")?;
-            let assignments = b.assignments(&update.assignments, &changed.relation)?;
+            let assignments = b.assignments(&update.assignments, &changed.subject)?;
             let recheck = match &update.selection {
                 Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
                 None => None,
             };
-            let ids = b.column_ids(&changed.relation);
-            let mut target = b.target_body(&changed.relation, ids.clone())?;
-            let mut entries = vec![b.row_entry(&changed.relation, &changed.alias, &ids)];
+            let recheck = changed.condition(recheck);
+            let ids = b.column_ids(&changed.subject.table);
+            let mut target = b.target_body(&changed.subject.table, ids.clone())?;
+            target.view_checks = changed.subject.checks(&ids);
+            let mut entries = vec![changed.subject.entry(b, &changed.alias, &ids)];
             entries.extend(b.frame()?.entries.drain(..).skip(1));
             let (returning, columns, origins) = b.returning(update.returning.as_deref(), entries)?;
             target.returning = returning;
             let source = b.change_source(changed, recheck.clone());
             Ok((UpdateBody { target, source, assignments, recheck }, columns, origins))
         })?;
-        self.finish(Body::Update(body), columns, origins)
+        Ok((Body::Update(body), columns, origins))
     }
 
     pub(super) fn delete(&mut self, delete: &sq::Delete, with: Option<&sq::With>) -> Result<Query> {
+        let (body, columns, origins) = self.delete_bound(delete, with)?;
+        self.finish(body, columns, origins)
+    }
+
+    pub(super) fn delete_bound(
+        &mut self,
+        delete: &sq::Delete,
+        with: Option<&sq::With>,
+    ) -> Result<BoundChange> {
         if !delete.tables.is_empty() || !delete.order_by.is_empty() || delete.limit.is_some() {
             return Err(SqlError::syntax("syntax error in DELETE"));
         }
@@ -561,14 +608,15 @@ impl Binder<'_> {
                 Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
                 None => None,
             };
-            let mut target = b.target_body(&changed.relation, changed.old.clone())?;
+            let recheck = changed.condition(recheck);
+            let mut target = b.target_body(&changed.subject.table, changed.old.clone())?;
             let entries = core::mem::take(&mut b.frame()?.entries);
             let (returning, columns, origins) = b.returning(delete.returning.as_deref(), entries)?;
             target.returning = returning;
             let source = b.change_source(changed, recheck.clone());
             Ok((DeleteBody { target, source, recheck }, columns, origins))
         })?;
-        self.finish(Body::Delete(body), columns, origins)
+        Ok((Body::Delete(body), columns, origins))
     }
 
     /// Enters the changed table and FROM's or USING's items.
@@ -587,27 +635,27 @@ impl Binder<'_> {
         let name: NameAt = grammar::name_of(name)?;
         let relation = self.target_relation(&name, verb)?;
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
-        let (plan, entry) = self.scan(&relation, shown);
+        let (subject, plan, entry, scan) = self.subject(&relation, verb, shown)?;
         let mut base = 0;
-        if let Some(scan) = entry.scan.and_then(|s| self.scans.get_mut(s)) {
+        if let Some(scan) = self.scans.get_mut(scan) {
             base = scan.base;
             // Its columns are given, and these are not among them.
             scan.tells = false;
         }
         let alias = entry.alias.clone();
         self.enter(entry, None)?;
-        let live = relation.live().count() as u32;
+        let live = subject.table.live().count() as u32;
         let old: Vec<ColumnId> = (base..base + live).collect();
         let ctid = base + live;
         old.iter().chain([&ctid]).for_each(|id| self.use_column(*id));
         let first_other = self.next_column;
         let from = if from.is_empty() { None } else { Some(self.from(from)?) };
-        Ok(Changed { relation, alias, plan, from, old, ctid, first_other })
+        Ok(Changed { subject, alias, plan, from, old, ctid, first_other })
     }
 
     /// The rows to change: ctid, old values, then every column in use of the other items.
     fn change_source(&mut self, changed: Changed, condition: Option<Expr>) -> Logical {
-        let Changed { relation, plan, from, old, ctid, first_other, .. } = changed;
+        let Changed { subject, plan, from, old, ctid, first_other, .. } = changed;
         let mut others = Vec::new();
         let mut plan = match from {
             None => plan,
@@ -635,7 +683,7 @@ impl Binder<'_> {
             (c, e)
         };
         let mut projected = vec![pass(tid)];
-        for (attribute, id) in relation.live().zip(&old) {
+        for (attribute, id) in subject.table.live().zip(&old) {
             projected.push(pass(Column { id: *id, name: attribute.name.clone(), ty: attribute.ty }));
         }
         projected.extend(outputs.into_iter().filter(|c| c.id >= first_other).map(pass));
@@ -644,13 +692,21 @@ impl Binder<'_> {
 }
 
 struct Changed {
-    relation: Arc<Relation>,
+    subject: Subject,
     alias: String,
     plan: Logical,
     from: Option<Logical>,
     old: Vec<ColumnId>,
     ctid: ColumnId,
     first_other: ColumnId,
+}
+
+impl Changed {
+    /// A condition together with those of the views.
+    fn condition(&self, own: Option<Expr>) -> Option<Expr> {
+        let views = self.subject.view.iter().flat_map(|v| v.conditions.iter().cloned());
+        Expr::all_of(views.chain(own).collect())
+    }
 }
 
 /// The columns a FROM tree yields.

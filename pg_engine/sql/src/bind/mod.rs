@@ -25,6 +25,7 @@ mod special;
 mod subquery;
 mod table;
 pub(crate) mod types;
+mod updatable;
 mod utility;
 mod window;
 
@@ -34,14 +35,14 @@ use pg_catalog::{CatalogReader, Relation};
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
-    statement::{Body, Query, Statement},
+    statement::{Body, Cte, Query, Statement},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, format::FormatSettings};
 use sqlparser::ast as sq;
 
 use crate::{
     api::BindOptions,
-    ast::{Ast, NameAt},
+    ast::{Ast, InsertClauses, NameAt},
     lexer::too_complex,
 };
 use scope::Frame;
@@ -64,7 +65,9 @@ pub(crate) struct Binder<'a> {
     /// Columns referenced, by id: scans yield these only.
     used: Vec<bool>,
     scans: Vec<scope::Scan>,
-    ctes: Vec<Logical>,
+    ctes: Vec<Cte>,
+    /// Clauses of INSERTs in WITH, by the byte where they begin.
+    inserts: Vec<(usize, InsertClauses)>,
     relations: Vec<Oid>,
     pub(crate) cacheable: bool,
     depth: u32,
@@ -101,6 +104,7 @@ impl<'a> Binder<'a> {
             used: Vec::new(),
             scans: Vec::new(),
             ctes: Vec::new(),
+            inserts: Vec::new(),
             relations: Vec::new(),
             cacheable: true,
             depth: 0,
@@ -185,6 +189,10 @@ impl<'a> Binder<'a> {
             }
             Ast::Update(update, with) => Statement::Query(self.update(update, with.as_deref())?),
             Ast::Delete(delete, with) => Statement::Query(self.delete(delete, with.as_deref())?),
+            Ast::WithInserts(inserts, inner) => {
+                self.inserts = inserts.clone();
+                return self.statement(inner);
+            }
             Ast::Explain(options, inner) => return self.explain(options, inner),
             other => Statement::Utility(alloc::boxed::Box::new(self.utility(other)?)),
         })

@@ -77,7 +77,7 @@ impl Binder<'_> {
         let left = self.deeper(|b| b.set_expr(left))?;
         let named = renamed(left.columns.clone(), cte)?;
         let number = self.ctes.len() as u32;
-        self.ctes.push(Logical::OneRow);
+        self.ctes.push(pg_plan::statement::Cte::Rows(Logical::OneRow));
         let state = CteState::Working { columns: named.clone(), number, references: 0 };
         if let Some(slot) = self.frames.get_mut(level).and_then(|f| f.ctes.last_mut()) {
             slot.state = state;

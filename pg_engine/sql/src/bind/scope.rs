@@ -133,6 +133,8 @@ pub(crate) enum CteState {
     Ready { plan: Logical, columns: Vec<Column>, index: Option<u32> },
     /// Uses outer columns: bound anew at each reference.
     Inline(Arc<sq::Cte>),
+    /// Changes data and returns nothing.
+    Silent,
     /// Being bound: a reference would be recursive, which this says of it.
     Open(&'static str),
     /// Its recursive term is being bound: a reference reads work table `number`.

@@ -36,8 +36,12 @@ impl Binder<'_> {
                     format!("permission denied: \"{}\" is a system catalog", relation.name),
                 ))
             }
-            RelationKind::Table => Ok(relation),
-            RelationKind::View => Err(SqlError::unsupported(format!("{verb} of a view"))),
+            RelationKind::View if verb == "COPY" => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot copy to view \"{}\"", relation.name),
+            )
+            .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger.")),
+            RelationKind::Table | RelationKind::View => Ok(relation),
             RelationKind::Index => Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot open relation \"{}\"", relation.name),
@@ -199,6 +203,7 @@ impl Binder<'_> {
             checks,
             index_exprs,
             generated,
+            view_checks: Vec::new(),
             returning: None,
         })
     }

@@ -46,6 +46,17 @@ pub(super) fn live_columns(relation: &Relation) -> Vec<(String, SqlType)> {
     relation.live().map(|a| (a.name.clone(), a.ty)).collect()
 }
 
+/// Some statements take queries that only read.
+fn refuse_changes(query: &Query, what: &str) -> Result<()> {
+    if !query.ctes.iter().any(|c| matches!(c, pg_plan::statement::Cte::Change(_))) {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{what} must not contain data-modifying statements in WITH"),
+    ))
+}
+
 impl Binder<'_> {
     pub(super) fn explain(&mut self, options: &ExplainOptions, inner: &Ast) -> Result<Statement> {
         if let Ast::Execute { name, args } = inner {
@@ -147,12 +158,21 @@ impl Binder<'_> {
             Ast::Execute { name, args } => Utility::Execute(self.execute(name, args)?),
             Ast::Declare { name, query, binary, scroll, hold } => Utility::Declare(u::Declare {
                 name: name.clone(),
-                query: self.top_query(query)?,
+                query: {
+                    let query = self.top_query(query)?;
+                    refuse_changes(&query, "DECLARE CURSOR")?;
+                    query
+                },
                 binary: *binary,
                 scroll: *scroll,
                 hold: *hold,
             }),
-            Ast::Query(_) | Ast::Insert(..) | Ast::Update(..) | Ast::Delete(..) | Ast::Explain(..) => {
+            Ast::Query(_)
+            | Ast::Insert(..)
+            | Ast::Update(..)
+            | Ast::Delete(..)
+            | Ast::WithInserts(..)
+            | Ast::Explain(..) => {
                 return Err(SqlError::internal("not a utility statement"));
             }
         })
@@ -585,6 +605,15 @@ impl Binder<'_> {
 
     fn create_view(&mut self, create: &ast::CreateView) -> Result<u::CreateView> {
         let query: Query = self.top_query(&create.query)?;
+        refuse_changes(&query, "views")?;
+        let checked = create.options.iter().any(|o| o.0 == "check_option");
+        if let Some(reason) = super::updatable::fault(&create.query).filter(|_| checked) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH CHECK OPTION is supported only on automatically updatable views",
+            )
+            .hint(reason));
+        }
         if !query.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
         }
@@ -593,6 +622,7 @@ impl Binder<'_> {
             or_replace: create.or_replace,
             columns: self.result_columns(&query.columns, &create.columns)?,
             query: create.text.clone(),
+            options: create.options.clone(),
         })
     }
 

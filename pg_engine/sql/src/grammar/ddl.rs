@@ -362,18 +362,63 @@ fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -
     } else {
         Vec::new()
     };
-    if c.peek_is(0, "with") {
-        return Err(SqlError::unsupported("CREATE VIEW with options").into());
-    }
+    let mut options = if c.accept("with") { view_options(c)? } else { Vec::new() };
     c.expect("as")?;
     let from = c.offset();
     let query = c.parser.parse_query()?;
     let text = c.rest_of_statement(from);
-    if c.peek_is(0, "with") {
-        return Err(SqlError::unsupported("CREATE VIEW with CHECK OPTION").into());
+    if c.accept("with") {
+        let value = if c.accept("local") {
+            "local"
+        } else {
+            c.accept("cascaded");
+            "cascaded"
+        };
+        c.expect_all(&["check", "option"])?;
+        options.push(("check_option".into(), value.into()));
     }
-    let ast = CreateView { name, or_replace, columns, query, text };
+    let ast = CreateView { name, or_replace, columns, query, text, options };
     Ok(utility(Ast::CreateView(Box::new(ast)), "CREATE VIEW"))
+}
+
+/// WITH (...) of a view.
+fn view_options(c: &mut Cursor<'_>) -> Parsed<Vec<(String, String)>> {
+    use pg_types::SqlState;
+    let invalid = |text: String| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text);
+    c.symbol(&Token::LParen)?;
+    let mut options: Vec<(String, String)> = Vec::new();
+    loop {
+        let name = c.any_word()?;
+        let value = if c.accept_symbol(&Token::Eq) { c.option_value()? } else { "true".into() };
+        match name.as_str() {
+            "check_option" if matches!(value.as_str(), "local" | "cascaded") => {}
+            "check_option" => {
+                return Err(invalid(format!("invalid value for enum option \"check_option\": {value}"))
+                    .detail("Valid values are \"local\" and \"cascaded\".")
+                    .into());
+            }
+            "security_barrier" | "security_invoker" => match value.as_str() {
+                "false" | "off" | "no" | "0" => {}
+                "true" | "on" | "yes" | "1" => {
+                    return Err(SqlError::unsupported(format!("CREATE VIEW with {name}")).into());
+                }
+                _ => {
+                    let text = format!("invalid value for boolean option \"{name}\": {value}");
+                    return Err(invalid(text).into());
+                }
+            },
+            _ => return Err(invalid(format!("unrecognized parameter \"{name}\"")).into()),
+        }
+        if options.iter().any(|o| o.0 == name) {
+            return Err(invalid(format!("parameter \"{name}\" specified more than once")).into());
+        }
+        options.push((name, value));
+        if !c.accept_symbol(&Token::Comma) {
+            break;
+        }
+    }
+    c.symbol(&Token::RParen)?;
+    Ok(options)
 }
 
 fn create_schema(c: &mut Cursor<'_>) -> Parsed<Statement> {

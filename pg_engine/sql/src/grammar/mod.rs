@@ -296,7 +296,34 @@ fn statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
 }
 
 fn query(c: &mut Cursor<'_>) -> Parsed<Statement> {
-    let mut query = c.parser.parse_query()?;
+    let query = c.parser.parse_query()?;
+    let inserts = inserts_in_with(&query, c)?;
+    let (ast, kind, tag) = query_of(query, c)?;
+    Ok(if inserts.is_empty() { (ast, kind, tag) } else { (Ast::WithInserts(inserts, Box::new(ast)), kind, tag) })
+}
+
+/// What stood before the tokens of INSERTs in WITH were given to `sqlparser`.
+fn inserts_in_with(query: &sq::Query, c: &Cursor<'_>) -> Parsed<Vec<(usize, InsertClauses)>> {
+    let insert_at = |body: &sq::SetExpr| match body {
+        sq::SetExpr::Insert(sq::Statement::Insert(i)) => Some(byte(i.insert_token.0.span.start)),
+        _ => None,
+    };
+    let tables = query.with.iter().flat_map(|w| &w.cte_tables);
+    let starts: Vec<usize> = tables.filter_map(|t| insert_at(&t.query.body)).collect();
+    let end = insert_at(&query.body).unwrap_or(usize::MAX);
+    let ends = starts.iter().copied().skip(1).chain([end]);
+    starts.iter().zip(ends).map(|(from, to)| Ok((*from, insert_clauses(c, *from..to)?))).collect()
+}
+
+/// The clauses that were taken out of an INSERT's tokens.
+fn insert_clauses(c: &Cursor<'_>, range: Range<usize>) -> Parsed<InsertClauses> {
+    let overriding = c.overriding.iter().find(|(at, _)| range.contains(at)).map(|(_, o)| *o);
+    let conflict = c.conflicts.iter().find(|(at, _)| range.contains(at));
+    let conflict = conflict.map(|(_, tokens)| conflict::target(c.text, tokens)).transpose()?;
+    Ok(InsertClauses { overriding: overriding.unwrap_or(Overriding::None), conflict: conflict.map(Box::new) })
+}
+
+fn query_of(mut query: Box<sq::Query>, c: &mut Cursor<'_>) -> Parsed<Statement> {
     if matches!(&*query.body, sq::SetExpr::Insert(_) | sq::SetExpr::Update(_) | sq::SetExpr::Delete(_)) {
         let with = query.with.take().map(Box::new);
         return match *query.body {
@@ -326,11 +353,7 @@ fn change(statement: sq::Statement, with: Option<Box<sq::With>>, c: &mut Cursor<
         sq::Statement::Insert(insert) => {
             let from = byte(insert.insert_token.0.span.start);
             let to = byte(c.parser.get_current_token().span.end);
-            let overriding = c.overriding.iter().find(|(at, _)| (from..to).contains(at)).map(|(_, o)| *o);
-            let overriding = overriding.unwrap_or(Overriding::None);
-            let conflict = c.conflicts.iter().find(|(at, _)| (from..to).contains(at));
-            let conflict = conflict.map(|(_, tokens)| conflict::target(c.text, tokens)).transpose()?;
-            let clauses = InsertClauses { overriding, conflict: conflict.map(Box::new) };
+            let clauses = insert_clauses(c, from..to)?;
             (Ast::Insert(Box::new(insert), with, clauses), StatementKind::Insert, "INSERT")
         }
         sq::Statement::Update(update) => {

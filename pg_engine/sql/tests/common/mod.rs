@@ -45,6 +45,7 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         constraints: Vec::new(),
         toast: None,
         toast_target: None,
+        check_option: pg_catalog::CheckOption::None,
         view: None,
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),

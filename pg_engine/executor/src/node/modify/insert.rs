@@ -271,6 +271,7 @@ impl Loader {
         let target = physical::Target {
             relation: relation.clone(),
             checks: Vec::new(),
+            view_checks: Vec::new(),
             index_exprs: Vec::new(),
             generated: Vec::new(),
             returning: None,

@@ -54,6 +54,8 @@ pub(crate) struct Target {
     /// Attribute index of each live column.
     pub(crate) live: Vec<usize>,
     checks: Vec<(String, Compiled)>,
+    /// Conditions of views, the lowest first.
+    view_checks: Vec<(String, Compiled)>,
     generated: Vec<(usize, Compiled)>,
     indexes: Vec<IndexState>,
     /// Live positions that any index reads; `None`: an index has expressions or a predicate.
@@ -138,6 +140,8 @@ impl Target {
             .map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?)))
             .collect::<Result<Vec<_>>>()?;
         checks.sort_by(|a, b| a.0.cmp(&b.0));
+        let view_checks =
+            t.view_checks.iter().map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?))).collect::<Result<_>>()?;
         let generated = t
             .generated
             .iter()
@@ -151,6 +155,7 @@ impl Target {
             format,
             live,
             checks,
+            view_checks,
             generated,
             indexes,
             indexed,
@@ -176,6 +181,7 @@ impl Target {
         self.rechecks.clear();
         self.guard.iter_mut().for_each(|g| g.reset());
         self.checks.iter_mut().for_each(|(_, e)| e.reset());
+        self.view_checks.iter_mut().for_each(|(_, e)| e.reset());
         self.generated.iter_mut().for_each(|(_, e)| e.reset());
         self.returning.iter_mut().flatten().for_each(Compiled::reset);
     }
@@ -216,6 +222,15 @@ impl Target {
                 return Err(self.check_violation(n, row, rt.cx));
             }
         }
+        for n in 0..self.view_checks.len() {
+            let passed = match self.view_checks.get_mut(n) {
+                Some((_, e)) => matches!(e.row(RowRef::Values(row), rt)?, Value::Bool(true)),
+                None => true,
+            };
+            if !passed {
+                return Err(self.view_violation(n, row, rt.cx));
+            }
+        }
         Ok(())
     }
 
@@ -243,7 +258,18 @@ impl Target {
                 return Err(self.check_violation(n, &b.row_values(row), rt.cx).row(row));
             }
         }
+        if !self.view_checks.is_empty() {
+            for row in 0..b.rows {
+                self.check(&b.row_values(row), rt).map_err(|e| e.row(row))?;
+            }
+        }
         Ok(())
+    }
+
+    fn view_violation(&self, check: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
+        let name = self.view_checks.get(check).map_or("", |c| c.0.as_str());
+        let message = format!("new row violates check option for view \"{name}\"");
+        SqlError::new(SqlState::WITH_CHECK_OPTION_VIOLATION, message).detail(self.failing_row(row, cx))
     }
 
     fn not_null_violation(&self, attribute: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {

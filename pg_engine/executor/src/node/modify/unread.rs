@@ -85,6 +85,7 @@ pub(super) fn unread<'p>(
     filter.iter().for_each(|e| seen.expr(e, &of_scan));
     over_source.iter().for_each(|e| seen.expr(e, &of_source));
     target.checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
+    target.view_checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
     target.generated.iter().for_each(|(_, e)| seen.expr(e, &of_table));
     for (keys, predicate) in &target.index_exprs {
         keys.iter().flatten().chain(predicate).for_each(|e| seen.expr(e, &of_table));

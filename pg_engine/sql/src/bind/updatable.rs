@@ -1,0 +1,327 @@
+//! Views that can be changed: a change of a view becomes one of the table below it.
+//!
+//! A view can be changed if it selects from one table or changeable view and does nothing but leave rows and columns
+//! out, name columns and compute some. Its columns that are columns of the table can be assigned to.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::{CheckOption, Relation, RelationKind};
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::Logical,
+};
+use pg_types::{Result, SqlError, SqlState};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder,
+    scope::{Entry, EntryColumn, Place, at},
+    table::is_graph,
+};
+use crate::{ast::Ast, grammar};
+
+/// What an INSERT, UPDATE or DELETE names.
+pub(super) struct Subject {
+    /// The table whose rows change.
+    pub(super) table: Arc<Relation>,
+    /// The view through which they do.
+    pub(super) view: Option<ViewSubject>,
+}
+
+/// A view over a table's row.
+pub(super) struct ViewSubject {
+    relation: Arc<Relation>,
+    /// The view's columns; the table's live columns are `base..`.
+    columns: Vec<EntryColumn>,
+    base: ColumnId,
+    /// What leaves rows out, of this view and those below.
+    pub(super) conditions: Vec<Expr>,
+    /// Conditions that new rows must fulfil, with the names of their views, the lowest first.
+    checks: Vec<(String, Expr)>,
+}
+
+/// Replaces the columns `base..` by those of `ids`.
+fn renumber(expr: &mut Expr, base: ColumnId, ids: &[ColumnId]) {
+    if let Expr::Column(id, _) = expr {
+        let position = id.checked_sub(base).and_then(|n| usize::try_from(n).ok());
+        if let Some(new) = position.and_then(|n| ids.get(n)) {
+            *id = *new;
+        }
+        return;
+    }
+    expr.for_each_child_mut(&mut |child| renumber(child, base, ids));
+}
+
+impl Subject {
+    /// The name that messages use.
+    pub(super) fn name(&self) -> &str {
+        self.view.as_ref().map_or(&self.table.name, |v| &v.relation.name)
+    }
+
+    fn relation(&self) -> &Arc<Relation> {
+        self.view.as_ref().map_or(&self.table, |v| &v.relation)
+    }
+
+    /// The names that an INSERT without a list of columns assigns to, as positions among the table's live columns.
+    pub(super) fn all_columns(&self, verb: &str) -> Result<Vec<usize>> {
+        match &self.view {
+            None => Ok((0..self.table.live().count()).collect()),
+            Some(view) => (0..view.columns.len()).map(|n| view.position(&self.table, n, verb)).collect(),
+        }
+    }
+
+    /// A column to assign to: its position among the table's live columns.
+    pub(super) fn column(&self, ident: &sq::Ident, verb: &str) -> Result<usize> {
+        let missing = || {
+            SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" of relation \"{}\" does not exist", ident.value, self.name()),
+            )
+            .at(at(ident))
+        };
+        match &self.view {
+            None => self.table.live().position(|a| a.name == ident.value).ok_or_else(missing),
+            Some(view) => {
+                let n = view.columns.iter().position(|c| c.name == ident.value).ok_or_else(missing)?;
+                view.position(&self.table, n, verb)
+            }
+        }
+    }
+
+    /// The default that the view gives to a column of the table, if it gives one.
+    pub(super) fn default(&self, position: usize) -> Option<pg_catalog::Attribute> {
+        let view = self.view.as_ref()?;
+        let id = view.base + position as u32;
+        let n = view.columns.iter().position(|c| matches!(c.expr, Expr::Column(c, _) if c == id))?;
+        view.relation.live().nth(n).filter(|a| a.default.is_some()).cloned()
+    }
+
+    /// A FROM item over a row of the table that has these ids.
+    pub(super) fn entry(&self, binder: &Binder<'_>, alias: &str, ids: &[ColumnId]) -> Entry {
+        let Some(view) = &self.view else { return binder.row_entry(&self.table, alias, ids) };
+        let mut columns = view.columns.clone();
+        columns.iter_mut().for_each(|c| renumber(&mut c.expr, view.base, ids));
+        let schema = None;
+        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false }
+    }
+
+    /// What new rows with these ids must fulfil.
+    pub(super) fn checks(&self, ids: &[ColumnId]) -> Vec<(String, Expr)> {
+        let Some(view) = &self.view else { return Vec::new() };
+        let mut checks = view.checks.clone();
+        checks.iter_mut().for_each(|(_, e)| renumber(e, view.base, ids));
+        checks
+    }
+
+    /// The schema of what is named.
+    pub(super) fn schema(&self) -> String {
+        self.relation().schema_name.clone()
+    }
+}
+
+impl ViewSubject {
+    /// The position among the table's live columns of a column of the view.
+    fn position(&self, table: &Relation, n: usize, verb: &str) -> Result<usize> {
+        let column = self.columns.get(n);
+        let refused = |detail: &str| {
+            let name = column.map_or("", |c| c.name.as_str());
+            let what = if verb == "INSERT" { "insert into" } else { "update" };
+            SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cannot {what} column \"{name}\" of view \"{}\"", self.relation.name),
+            )
+            .detail(detail)
+        };
+        match column.map(|c| &c.expr) {
+            Some(Expr::Column(id, _)) => {
+                let live = table.live().count();
+                let position = id.checked_sub(self.base).map(|n| n as usize).filter(|n| *n < live);
+                position.ok_or_else(|| refused("View columns that refer to system columns are not updatable."))
+            }
+            _ => Err(refused(
+                "View columns that are not columns of their base relation are not updatable.",
+            )),
+        }
+    }
+}
+
+fn not_updatable(view: &Relation, verb: &str, detail: &str) -> SqlError {
+    let (what, doing, event) = match verb {
+        "INSERT" => ("insert into", "inserting into", "INSERT"),
+        "UPDATE" => ("update", "updating", "UPDATE"),
+        _ => ("delete from", "deleting from", "DELETE"),
+    };
+    SqlError::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("cannot {what} view \"{}\"", view.name),
+    )
+    .detail(detail)
+    .hint(format!(
+        "To enable {doing} the view, provide an INSTEAD OF {event} trigger or an unconditional ON {event} DO INSTEAD rule."
+    ))
+}
+
+/// The SELECT of a query that may be changed through, or why it may not.
+fn plain_select(query: &sq::Query) -> core::result::Result<&sq::Select, &'static str> {
+    let select = match &*query.body {
+        sq::SetExpr::Select(select) => select,
+        sq::SetExpr::SetOperation { .. } => {
+            return Err("Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable.");
+        }
+        _ => return Err(NOT_ONE),
+    };
+    let grouped = !matches!(&select.group_by, sq::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let reasons = [
+        (select.distinct.is_some(), "Views containing DISTINCT are not automatically updatable."),
+        (grouped, "Views containing GROUP BY are not automatically updatable."),
+        (select.having.is_some(), "Views containing HAVING are not automatically updatable."),
+        (query.with.is_some(), "Views containing WITH are not automatically updatable."),
+        (
+            query.limit_clause.is_some() || query.fetch.is_some(),
+            "Views containing LIMIT or OFFSET are not automatically updatable.",
+        ),
+    ];
+    match reasons.iter().find(|r| r.0) {
+        Some((_, reason)) => Err(reason),
+        None => Ok(select),
+    }
+}
+
+/// Why a view of this query could not be changed, as far as the text alone tells.
+pub(super) fn fault(query: &sq::Query) -> Option<&'static str> {
+    match plain_select(query) {
+        Err(reason) => Some(reason),
+        Ok(select) => match select.from.as_slice() {
+            [sq::TableWithJoins { relation: sq::TableFactor::Table { args: None, .. }, joins }] if joins.is_empty() => {
+                None
+            }
+            _ => Some(NOT_ONE),
+        },
+    }
+}
+
+const NOT_ONE: &str =
+    "Views that do not select from a single table or view are not automatically updatable.";
+
+impl Binder<'_> {
+    /// A table, or a view over one, to be changed; with a scan of the table.
+    pub(super) fn subject(
+        &mut self,
+        relation: &Arc<Relation>,
+        verb: &str,
+        alias: Option<&str>,
+    ) -> Result<(Subject, Logical, Entry, usize)> {
+        if relation.kind != RelationKind::View {
+            let (plan, entry) = self.scan(relation, alias);
+            let scan = entry.scan.ok_or_else(|| SqlError::internal("a table without a scan"))?;
+            return Ok((Subject { table: relation.clone(), view: None }, plan, entry, scan));
+        }
+        // Its names mean what they mean without this statement's FROM and WITH.
+        let frames = core::mem::take(&mut self.frames);
+        let result = self.enclosed(|b| b.view_subject(relation, verb));
+        self.frames = frames;
+        let ((table, view, plan, scan), _) = result?;
+        let entry = Entry {
+            alias: alias.unwrap_or(&relation.name).into(),
+            schema: alias.is_none().then(|| relation.schema_name.clone()),
+            columns: view.columns.clone(),
+            scan: None,
+            scalar: false,
+        };
+        Ok((Subject { table, view: Some(view) }, plan, entry, scan))
+    }
+
+    fn view_subject(
+        &mut self,
+        view: &Arc<Relation>,
+        verb: &str,
+    ) -> Result<(Arc<Relation>, ViewSubject, Logical, usize)> {
+        let refused = |detail: &str| not_updatable(view, verb, detail);
+        let text = view.view.clone().unwrap_or_default();
+        let parsed = grammar::statements(&text)?;
+        let Some(Ast::Query(query)) = parsed.into_iter().next().map(|i| i.ast) else {
+            return Err(SqlError::internal("view without query"));
+        };
+        let select = plain_select(&query).map_err(refused)?;
+        let [sq::TableWithJoins { relation: sq::TableFactor::Table { name, alias, args: None, sample, .. }, joins }] =
+            select.from.as_slice()
+        else {
+            return Err(refused(NOT_ONE));
+        };
+        if sample.is_some() {
+            return Err(refused("Views containing TABLESAMPLE are not automatically updatable."));
+        }
+        if !joins.is_empty() {
+            return Err(refused(NOT_ONE));
+        }
+        let below = self.relation(&grammar::name_of(name)?)?;
+        let changeable = match below.kind {
+            RelationKind::Table => !matches!(below.schema_name.as_str(), "pg_catalog" | "information_schema"),
+            RelationKind::View => true,
+            _ => is_graph(&below),
+        };
+        if !changeable {
+            return Err(refused(NOT_ONE));
+        }
+        let shown = alias.as_ref().map(|a| a.name.value.as_str());
+        let (inner, plan, entry, scan) = self.subject(&below, verb, shown)?;
+        let base = self.scans.get(scan).map_or(0, |s| s.base);
+        self.enter(entry, alias.as_ref())?;
+        let condition = match &select.selection {
+            Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
+            None => None,
+        };
+        let mut targets = self.at_place(Place::Select, |b| b.targets(&select.projection))?;
+        self.settle_targets(&mut targets)?;
+        let frame = self.frame()?;
+        let reasons = [
+            (!frame.aggregates.is_empty(), "Views that return aggregate functions are not automatically updatable."),
+            (!frame.windows.is_empty(), "Views that return window functions are not automatically updatable."),
+            (!frame.sets.is_empty(), "Views that return set-returning functions are not automatically updatable."),
+        ];
+        if let Some((_, reason)) = reasons.iter().find(|r| r.0) {
+            return Err(refused(reason));
+        }
+        let columns: Vec<EntryColumn> = view
+            .live()
+            .zip(targets)
+            .map(|(a, t)| EntryColumn { name: a.name.clone(), expr: t.expr, origin: (view.oid, a.attnum) })
+            .collect();
+        if verb != "DELETE" && !columns.iter().any(|c| matches!(c.expr, Expr::Column(..))) {
+            return Err(refused("Views that have no updatable columns are not automatically updatable."));
+        }
+        let (mut conditions, mut checks) =
+            inner.view.map_or((Vec::new(), Vec::new()), |v| (v.conditions, v.checks));
+        if view.check_option == CheckOption::Cascaded {
+            checks = self.all_checks(&below, base, &inner.table)?;
+        }
+        if let Some(condition) = condition {
+            if view.check_option != CheckOption::None {
+                checks.push((view.name.clone(), condition.clone()));
+            }
+            conditions.push(condition);
+        }
+        let relation = view.clone();
+        Ok((inner.table, ViewSubject { relation, columns, base, conditions, checks }, plan, scan))
+    }
+
+    /// The conditions of a view and of all views below it, whatever they say of checks.
+    fn all_checks(
+        &mut self,
+        view: &Arc<Relation>,
+        base: ColumnId,
+        table: &Arc<Relation>,
+    ) -> Result<Vec<(String, Expr)>> {
+        if view.kind != RelationKind::View {
+            return Ok(Vec::new());
+        }
+        let mut strict = (**view).clone();
+        strict.check_option = CheckOption::Cascaded;
+        let (subject, ..) = self.subject(&Arc::new(strict), "UPDATE", None)?;
+        let Some(own) = subject.view else { return Ok(Vec::new()) };
+        let ids: Vec<ColumnId> = (base..).take(table.live().count()).collect();
+        let mut checks = own.checks;
+        checks.iter_mut().for_each(|(_, e)| renumber(e, own.base, &ids));
+        Ok(checks)
+    }
+}
