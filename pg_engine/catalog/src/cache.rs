@@ -24,8 +24,8 @@ use platform::sync::RwLock;
 use crate::{
     builtin::{self, *},
     desc::{
-        Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
-        RelationKind, Toast,
+        Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod,
+        Relation, RelationKind, Toast,
     },
     graph::GraphFacts,
     reader::{CatalogReader, ColumnStatistics},
@@ -548,7 +548,8 @@ impl Catalog {
         let mut named: Vec<(Oid, String)> = Vec::new();
         for name in path {
             let found = reader.schema(name)?;
-            if reader.creation.is_none() && found != Some(PG_CATALOG) && (found.is_some() || name == PG_TEMP) {
+            if reader.creation.is_none() && found != Some(PG_CATALOG) && (found.is_some() || name == PG_TEMP)
+            {
                 reader.creation = Some(name.clone());
             }
             if let Some(oid) = found {

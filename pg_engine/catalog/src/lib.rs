@@ -42,8 +42,8 @@ pub mod views;
 
 pub use cache::{Catalog, PG_TEMP, Reader};
 pub use desc::{
-    Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation, RelationKind,
-    Toast,
+    Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
+    RelationKind, Toast,
 };
 pub use graph::GraphFacts;
 pub use reader::{CatalogReader, ColumnStatistics};

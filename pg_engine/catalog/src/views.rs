@@ -210,12 +210,15 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     (
         "tables",
         "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
-         CASE c.relkind WHEN 'r' THEN 'BASE TABLE' WHEN 'v' THEN 'VIEW' END::varchar AS table_type, \
+         CASE WHEN c.relpersistence = 't' THEN 'LOCAL TEMPORARY' WHEN c.relkind = 'r' THEN 'BASE TABLE' \
+         WHEN c.relkind = 'v' THEN 'VIEW' END::varchar AS table_type, \
          NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, \
          NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema, \
          NULL::name AS user_defined_type_name, \
-         CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, \
-         'NO'::varchar AS is_typed, NULL::varchar AS commit_action \
+         CASE WHEN c.relkind = 'r' OR c.relkind = 'v' AND pg_relation_is_updatable(c.oid, false) & 8 = 8 \
+         THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, \
+         'NO'::varchar AS is_typed, \
+         CASE WHEN c.relpersistence = 't' THEN 'PRESERVE' END::varchar AS commit_action \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'v')",
     ),
@@ -256,7 +259,8 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
          CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated, \
          CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar \
          AS generation_expression, \
-         CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_updatable \
+         CASE WHEN c.relkind = 'r' OR c.relkind = 'v' AND pg_column_is_updatable(c.oid, a.attnum, false) \
+         THEN 'YES' ELSE 'NO' END::varchar AS is_updatable \
          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
@@ -294,8 +298,12 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     (
         "views",
         "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
-         pg_catalog.pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option, \
-         'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into, \
+         pg_catalog.pg_get_viewdef(c.oid)::varchar AS view_definition, \
+         CASE WHEN 'check_option=cascaded' = ANY (c.reloptions) THEN 'CASCADED' \
+         WHEN 'check_option=local' = ANY (c.reloptions) THEN 'LOCAL' ELSE 'NONE' END::varchar AS check_option, \
+         CASE WHEN pg_relation_is_updatable(c.oid, false) & 20 = 20 THEN 'YES' ELSE 'NO' END::varchar AS is_updatable, \
+         CASE WHEN pg_relation_is_updatable(c.oid, false) & 8 = 8 THEN 'YES' ELSE 'NO' END::varchar \
+         AS is_insertable_into, \
          'NO'::varchar AS is_trigger_updatable, 'NO'::varchar AS is_trigger_deletable, \
          'NO'::varchar AS is_trigger_insertable_into \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'",

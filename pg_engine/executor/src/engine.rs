@@ -186,7 +186,8 @@ impl Engine {
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
         let name = crate::graph::named(session);
-        let reader = self.catalog.reader(txn, &session.search_path(), session.temporary().schema().as_deref())?;
+        let reader =
+            self.catalog.reader(txn, &session.search_path(), session.temporary().schema().as_deref())?;
         Ok(Box::new(reader.with_graph(move |snapshot| crate::graph::facts(self, snapshot, &name))))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting

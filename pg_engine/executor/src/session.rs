@@ -134,6 +134,10 @@ pub trait Session {
     ) -> Result<Expr>;
     /// Binds an expression that a catalog keeps as text, over a relation's columns.
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr>;
+    /// Which columns of a view can be assigned to; `None`: its rows cannot be changed.
+    fn changeable_columns(&self, _catalog: &dyn CatalogReader, _view: &Arc<Relation>) -> Option<Vec<bool>> {
+        None
+    }
     /// Plans a bound query (CREATE TABLE AS).
     fn plan_bound(
         &self,

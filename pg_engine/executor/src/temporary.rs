@@ -132,7 +132,6 @@ impl Ddl<'_, '_> {
         memory.state.lock().on_commit = kept;
         Ok(())
     }
-
 }
 
 impl Engine {

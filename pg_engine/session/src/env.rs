@@ -261,6 +261,9 @@ impl Session for Env {
     ) -> Result<Expr> {
         pg_sql::bind_scalar(text, Some(relation), Some(ty), catalog)
     }
+    fn changeable_columns(&self, catalog: &dyn CatalogReader, view: &Arc<Relation>) -> Option<Vec<bool>> {
+        pg_sql::changeable_columns(view, catalog)
+    }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         statement::plan_text(catalog, text, &self.derived)
     }

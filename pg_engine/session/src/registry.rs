@@ -96,7 +96,12 @@ pub struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { started: env::now(), sessions: Mutex::default(), next_pid: AtomicU32::new(1), temporary: Mutex::default() }
+        Self {
+            started: env::now(),
+            sessions: Mutex::default(),
+            next_pid: AtomicU32::new(1),
+            temporary: Mutex::default(),
+        }
     }
 }
 

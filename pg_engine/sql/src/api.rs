@@ -107,6 +107,11 @@ pub fn bind_scalar(
     crate::bind::scalar(text, relation, target, catalog)
 }
 
+/// Which columns of a view can be assigned to, through it; `None`: its rows cannot be changed.
+pub fn changeable_columns(view: &Arc<Relation>, catalog: &dyn CatalogReader) -> Option<Vec<bool>> {
+    crate::bind::changeable_columns(view, catalog)
+}
+
 /// Canonical text of an expression, as `pg_get_expr` shows it. Columns are named by `column` (called with the number in
 /// `Expr::Column`).
 pub fn deparse(expr: &Expr, catalog: &dyn CatalogReader, column: &dyn Fn(u32) -> String) -> Result<String> {

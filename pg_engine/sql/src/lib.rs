@@ -27,4 +27,6 @@ mod keywords;
 mod lexer;
 pub mod normalize;
 
-pub use api::{BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, deparse, parse};
+pub use api::{
+    BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, changeable_columns, deparse, parse,
+};

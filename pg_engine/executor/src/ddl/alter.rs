@@ -70,6 +70,8 @@ impl Ddl<'_, '_> {
     fn alter_action(&self, relation: &Arc<Relation>, action: &AlterAction) -> Result<()> {
         if relation.kind != RelationKind::Table
             && !matches!(action, AlterAction::Owner(_) | AlterAction::SetSchema(_))
+            && !(relation.kind == RelationKind::View
+                && matches!(action, AlterAction::SetDefault { .. } | AlterAction::DropDefault { .. }))
         {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,

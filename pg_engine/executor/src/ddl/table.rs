@@ -498,8 +498,7 @@ impl Ddl<'_, '_> {
     /// A schema's row; gives its oid.
     pub(crate) fn insert_schema(&self, name: &str, owner: Oid) -> Result<Oid> {
         let oid = self.oid()?;
-        let row =
-            self.row(PG_NAMESPACE)?.set("oid", oid).set("nspname", name).set("nspowner", owner);
+        let row = self.row(PG_NAMESPACE)?.set("oid", oid).set("nspname", name).set("nspowner", owner);
         self.insert(PG_NAMESPACE, &row)?;
         self.step();
         Ok(oid)

@@ -192,7 +192,24 @@ fn catalog_call(
         },
         "pg_relation_is_updatable" => match reader.relation_by_oid(o)? {
             Some(r) if r.kind == pg_catalog::RelationKind::Table => Value::Int4(28),
+            Some(r) if r.kind == pg_catalog::RelationKind::View => {
+                match cx.session.changeable_columns(reader, &r) {
+                    // Rows of a view without such columns can still be deleted.
+                    Some(columns) => Value::Int4(if columns.contains(&true) { 28 } else { 16 }),
+                    None => Value::Int4(0),
+                }
+            }
             _ => Value::Int4(0),
+        },
+        "pg_column_is_updatable" => match reader.relation_by_oid(o)? {
+            _ if arg_int(args, 1) <= 0 => Value::Bool(false),
+            Some(r) if r.kind == pg_catalog::RelationKind::Table => Value::Bool(true),
+            Some(r) if r.kind == pg_catalog::RelationKind::View => {
+                let columns = cx.session.changeable_columns(reader, &r).unwrap_or_default();
+                let n = usize::try_from(arg_int(args, 1) - 1).ok();
+                Value::Bool(n.and_then(|n| columns.get(n)).copied().unwrap_or(false))
+            }
+            _ => Value::Bool(false),
         },
         "pg_relation_is_publishable" => match reader.relation_by_oid(o)? {
             Some(r) => {

@@ -25,6 +25,43 @@ use crate::{
     grammar,
 };
 
+/// The columns that an INSERT assigns to.
+enum Listed {
+    /// The first ones.
+    All,
+    /// Positions among the table's live columns.
+    Some(Vec<usize>),
+}
+
+impl Listed {
+    /// The columns for a row of so many values.
+    fn for_width(
+        &self,
+        width: usize,
+        subject: &Subject,
+        insert: &sq::Insert,
+        at_value: impl Fn(usize) -> u32,
+    ) -> Result<Vec<usize>> {
+        let most = match self {
+            Self::All => subject.width(),
+            Self::Some(listed) => listed.len(),
+        };
+        if width > most {
+            let text = "INSERT has more expressions than target columns";
+            return Err(SqlError::syntax(text).at(at_value(most)));
+        }
+        match self {
+            Self::All => subject.first_columns(width),
+            Self::Some(listed) if width < listed.len() => {
+                let ident = insert.columns.get(width).map(plain_name).transpose()?;
+                let text = "INSERT has more target columns than expressions";
+                Err(SqlError::syntax(text).at(ident.map_or(0, at)))
+            }
+            Self::Some(listed) => Ok(listed.clone()),
+        }
+    }
+}
+
 /// A change with RETURNING's columns and where they stem from.
 pub(super) type BoundChange = (Body, Vec<Column>, Vec<(pg_types::Oid, i16)>);
 
@@ -125,11 +162,8 @@ impl Binder<'_> {
             }
             listed.push(position);
         }
-        let explicit = !listed.is_empty();
-        if !explicit {
-            listed = subject.all_columns("INSERT")?;
-        }
-        let source = self.insert_source(insert, &subject, &listed, explicit, clauses.overriding)?;
+        let given = if listed.is_empty() { Listed::All } else { Listed::Some(listed) };
+        let source = self.insert_source(insert, &subject, &given, clauses.overriding)?;
         let ids = self.column_ids(&relation);
         let mut target = self.target_body(&relation, ids.clone())?;
         target.view_checks = subject.checks(&ids);
@@ -155,8 +189,7 @@ impl Binder<'_> {
         &mut self,
         insert: &sq::Insert,
         subject: &Subject,
-        listed: &[usize],
-        explicit: bool,
+        listed: &Listed,
         overriding: Overriding,
     ) -> Result<Logical> {
         let relation = &subject.table;
@@ -177,8 +210,8 @@ impl Binder<'_> {
                     let at = items.first().map_or(0, start);
                     return Err(SqlError::syntax("VALUES lists must all be the same length").at(at));
                 }
-                let listed = self
-                    .insert_width(items.len(), listed, explicit, insert, |i| items.get(i).map_or(0, start))?;
+                let at_item = |i| items.get(i).map_or(0, start);
+                let listed = listed.for_width(items.len(), subject, insert, at_item)?;
                 let bound = self.at_place(Place::Values, |b| {
                     let mut bound = Vec::with_capacity(items.len());
                     for item in items {
@@ -186,19 +219,18 @@ impl Binder<'_> {
                     }
                     Ok(bound)
                 })?;
-                rows.push(self.insert_row(subject, listed, bound, overriding)?);
+                rows.push(self.insert_row(subject, &listed, bound, overriding)?);
             }
             return Ok(self.insert_rows(relation, rows));
         }
-        self.insert_query(query, subject, listed, explicit, insert, overriding)
+        self.insert_query(query, subject, listed, insert, overriding)
     }
 
     fn insert_query(
         &mut self,
         query: &sq::Query,
         subject: &Subject,
-        listed: &[usize],
-        explicit: bool,
+        listed: &Listed,
         insert: &sq::Insert,
         overriding: Overriding,
     ) -> Result<Logical> {
@@ -209,7 +241,7 @@ impl Binder<'_> {
             b.keep_unknown = false;
             bound
         })?;
-        let listed = self.insert_width(bound.columns.len(), listed, explicit, insert, |_| 0)?.to_vec();
+        let listed = listed.for_width(bound.columns.len(), subject, insert, |_| 0)?;
         let mut given = Vec::with_capacity(bound.columns.len());
         for i in 0..bound.columns.len() {
             // Untyped constants of the select list take the column's type directly.
@@ -242,28 +274,6 @@ impl Binder<'_> {
             return Ok(Expr::Column(column.id, fixed));
         }
         Ok(Expr::Column(column.id, column.ty))
-    }
-
-    /// The target columns for a row of so many values.
-    fn insert_width<'l>(
-        &self,
-        width: usize,
-        listed: &'l [usize],
-        explicit: bool,
-        insert: &sq::Insert,
-        at_value: impl Fn(usize) -> u32,
-    ) -> Result<&'l [usize]> {
-        if width > listed.len() {
-            return Err(SqlError::syntax("INSERT has more expressions than target columns")
-                .at(at_value(listed.len())));
-        }
-        if explicit && width < listed.len() {
-            let ident = insert.columns.get(width).map(plain_name).transpose()?;
-            return Err(
-                SqlError::syntax("INSERT has more target columns than expressions").at(ident.map_or(0, at))
-            );
-        }
-        Ok(listed.get(..width).unwrap_or(listed))
     }
 
     /// A full row in attribute order: given values assigned, the others' defaults.
@@ -364,7 +374,7 @@ impl Binder<'_> {
                     })
                     .collect();
                 frame.entries = vec![existing, new];
-                let assignments = self.assignments(&update.assignments, subject)?;
+                let assignments = self.assignments(&update.assignments, subject, "INSERT")?;
                 let filter = match &update.selection {
                     Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
                     None => None,
@@ -449,13 +459,14 @@ impl Binder<'_> {
         &mut self,
         assignments: &[sq::Assignment],
         subject: &Subject,
+        verb: &str,
     ) -> Result<Vec<(i16, Expr)>> {
         self.at_place(Place::Update, |b| {
             let mut bound: Vec<(i16, Expr)> = Vec::with_capacity(assignments.len());
             for assignment in assignments {
                 match &assignment.target {
                     sq::AssignmentTarget::ColumnName(name) => {
-                        b.assignment(plain_name(name)?, &assignment.value, subject, &mut bound)?;
+                        b.assignment(plain_name(name)?, &assignment.value, (subject, verb), &mut bound)?;
                     }
                     sq::AssignmentTarget::Tuple(names) => {
                         let mut value = &assignment.value;
@@ -484,7 +495,7 @@ impl Binder<'_> {
                             ));
                         }
                         for (name, value) in names.iter().zip(values) {
-                            b.assignment(plain_name(name)?, value, subject, &mut bound)?;
+                            b.assignment(plain_name(name)?, value, (subject, verb), &mut bound)?;
                         }
                     }
                 }
@@ -497,11 +508,11 @@ impl Binder<'_> {
         &mut self,
         ident: &sq::Ident,
         value: &sq::Expr,
-        subject: &Subject,
+        (subject, verb): (&Subject, &str),
         bound: &mut Vec<(i16, Expr)>,
     ) -> Result<()> {
         let relation = &subject.table;
-        let position = subject.column(ident, "UPDATE")?;
+        let position = subject.column(ident, verb)?;
         let Some(attribute) = relation.live().nth(position) else { return Ok(()) };
         if bound.iter().any(|(a, _)| *a == attribute.attnum) {
             return Err(SqlError::syntax(format!(
@@ -557,7 +568,7 @@ impl Binder<'_> {
                 b.with(with)?;
             }
             let changed = b.changed(&update.table.relation, from, "UPDATE")?;
-            let assignments = b.assignments(&update.assignments, &changed.subject)?;
+            let assignments = b.assignments(&update.assignments, &changed.subject, "UPDATE")?;
             let recheck = match &update.selection {
                 Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
                 None => None,

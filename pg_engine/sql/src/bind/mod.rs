@@ -209,6 +209,14 @@ pub(crate) fn statement(
     Binder::new(catalog, options.format, source, options.param_types).statement(ast)
 }
 
+/// See [`crate::changeable_columns`].
+pub(crate) fn changeable_columns(view: &Arc<Relation>, catalog: &dyn CatalogReader) -> Option<Vec<bool>> {
+    let format = FormatSettings::default();
+    let mut binder = Binder::new(catalog, &format, "", &[]);
+    let (subject, ..) = binder.subject(view, "DELETE", None).ok()?;
+    Some(subject.assignable())
+}
+
 /// Binds an expression over one relation's columns: column n of the relation is `Column(n − 1)`.
 pub(crate) fn scalar(
     text: &str,

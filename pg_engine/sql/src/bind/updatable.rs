@@ -62,11 +62,33 @@ impl Subject {
         self.view.as_ref().map_or(&self.table, |v| &v.relation)
     }
 
-    /// The names that an INSERT without a list of columns assigns to, as positions among the table's live columns.
-    pub(super) fn all_columns(&self, verb: &str) -> Result<Vec<usize>> {
+    /// How many columns there are to assign to or not.
+    pub(super) fn width(&self) -> usize {
+        self.view.as_ref().map_or_else(|| self.table.live().count(), |v| v.columns.len())
+    }
+
+    /// What an INSERT without a list of columns assigns to, as positions among the table's live columns.
+    pub(super) fn first_columns(&self, count: usize) -> Result<Vec<usize>> {
+        let Some(view) = &self.view else { return Ok((0..count).collect()) };
+        let mut listed: Vec<usize> = Vec::with_capacity(count);
+        for n in 0..count {
+            let position = view.position(&self.table, n, "INSERT")?;
+            if listed.contains(&position) {
+                let name = self.table.live().nth(position).map_or("", |a| a.name.as_str());
+                return Err(SqlError::syntax(format!("multiple assignments to same column \"{name}\"")));
+            }
+            listed.push(position);
+        }
+        Ok(listed)
+    }
+
+    /// Which columns can be assigned to.
+    pub(super) fn assignable(&self) -> Vec<bool> {
         match &self.view {
-            None => Ok((0..self.table.live().count()).collect()),
-            Some(view) => (0..view.columns.len()).map(|n| view.position(&self.table, n, verb)).collect(),
+            None => self.table.live().map(|_| true).collect(),
+            Some(view) => {
+                (0..view.columns.len()).map(|n| view.position(&self.table, n, "UPDATE").is_ok()).collect()
+            }
         }
     }
 
@@ -136,11 +158,10 @@ impl ViewSubject {
             Some(Expr::Column(id, _)) => {
                 let live = table.live().count();
                 let position = id.checked_sub(self.base).map(|n| n as usize).filter(|n| *n < live);
-                position.ok_or_else(|| refused("View columns that refer to system columns are not updatable."))
+                position
+                    .ok_or_else(|| refused("View columns that refer to system columns are not updatable."))
             }
-            _ => Err(refused(
-                "View columns that are not columns of their base relation are not updatable.",
-            )),
+            _ => Err(refused("View columns that are not columns of their base relation are not updatable.")),
         }
     }
 }
@@ -170,7 +191,8 @@ fn plain_select(query: &sq::Query) -> core::result::Result<&sq::Select, &'static
         }
         _ => return Err(NOT_ONE),
     };
-    let grouped = !matches!(&select.group_by, sq::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    let grouped =
+        !matches!(&select.group_by, sq::GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
     let reasons = [
         (select.distinct.is_some(), "Views containing DISTINCT are not automatically updatable."),
         (grouped, "Views containing GROUP BY are not automatically updatable."),
@@ -192,7 +214,9 @@ pub(super) fn fault(query: &sq::Query) -> Option<&'static str> {
     match plain_select(query) {
         Err(reason) => Some(reason),
         Ok(select) => match select.from.as_slice() {
-            [sq::TableWithJoins { relation: sq::TableFactor::Table { args: None, .. }, joins }] if joins.is_empty() => {
+            [sq::TableWithJoins { relation: sq::TableFactor::Table { args: None, .. }, joins }]
+                if joins.is_empty() =>
+            {
                 None
             }
             _ => Some(NOT_ONE),
@@ -200,8 +224,7 @@ pub(super) fn fault(query: &sq::Query) -> Option<&'static str> {
     }
 }
 
-const NOT_ONE: &str =
-    "Views that do not select from a single table or view are not automatically updatable.";
+const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";
 
 impl Binder<'_> {
     /// A table, or a view over one, to be changed; with a scan of the table.
@@ -243,8 +266,12 @@ impl Binder<'_> {
             return Err(SqlError::internal("view without query"));
         };
         let select = plain_select(&query).map_err(refused)?;
-        let [sq::TableWithJoins { relation: sq::TableFactor::Table { name, alias, args: None, sample, .. }, joins }] =
-            select.from.as_slice()
+        let [
+            sq::TableWithJoins {
+                relation: sq::TableFactor::Table { name, alias, args: None, sample, .. },
+                joins,
+            },
+        ] = select.from.as_slice()
         else {
             return Err(refused(NOT_ONE));
         };
@@ -275,9 +302,18 @@ impl Binder<'_> {
         self.settle_targets(&mut targets)?;
         let frame = self.frame()?;
         let reasons = [
-            (!frame.aggregates.is_empty(), "Views that return aggregate functions are not automatically updatable."),
-            (!frame.windows.is_empty(), "Views that return window functions are not automatically updatable."),
-            (!frame.sets.is_empty(), "Views that return set-returning functions are not automatically updatable."),
+            (
+                !frame.aggregates.is_empty(),
+                "Views that return aggregate functions are not automatically updatable.",
+            ),
+            (
+                !frame.windows.is_empty(),
+                "Views that return window functions are not automatically updatable.",
+            ),
+            (
+                !frame.sets.is_empty(),
+                "Views that return set-returning functions are not automatically updatable.",
+            ),
         ];
         if let Some((_, reason)) = reasons.iter().find(|r| r.0) {
             return Err(refused(reason));

@@ -281,8 +281,7 @@ fn create_table_as(
         with_data = !c.accept("no");
         c.expect("data")?;
     }
-    let ast =
-        CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit };
+    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit };
     Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"))
 }
 

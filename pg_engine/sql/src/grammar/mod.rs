@@ -299,7 +299,11 @@ fn query(c: &mut Cursor<'_>) -> Parsed<Statement> {
     let query = c.parser.parse_query()?;
     let inserts = inserts_in_with(&query, c)?;
     let (ast, kind, tag) = query_of(query, c)?;
-    Ok(if inserts.is_empty() { (ast, kind, tag) } else { (Ast::WithInserts(inserts, Box::new(ast)), kind, tag) })
+    Ok(if inserts.is_empty() {
+        (ast, kind, tag)
+    } else {
+        (Ast::WithInserts(inserts, Box::new(ast)), kind, tag)
+    })
 }
 
 /// What stood before the tokens of INSERTs in WITH were given to `sqlparser`.

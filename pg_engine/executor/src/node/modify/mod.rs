@@ -140,8 +140,11 @@ impl Target {
             .map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?)))
             .collect::<Result<Vec<_>>>()?;
         checks.sort_by(|a, b| a.0.cmp(&b.0));
-        let view_checks =
-            t.view_checks.iter().map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?))).collect::<Result<_>>()?;
+        let view_checks = t
+            .view_checks
+            .iter()
+            .map(|(n, e)| Ok((n.clone(), Compiled::new(e, c)?)))
+            .collect::<Result<_>>()?;
         let generated = t
             .generated
             .iter()
