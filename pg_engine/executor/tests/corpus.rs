@@ -83,3 +83,20 @@ fn inference() {
 fn hash() {
     check("hash");
 }
+
+/// INSERT, UPDATE and DELETE in WITH.
+#[test]
+fn changes_in_with() {
+    check("changes_in_with");
+}
+
+#[test]
+fn grouping_sets() {
+    check("grouping_sets");
+}
+
+/// Views that can be changed, and those that cannot; WITH CHECK OPTION.
+#[test]
+fn updatable_views() {
+    check("updatable_views");
+}

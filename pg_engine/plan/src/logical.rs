@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_functions::Function;
-use pg_types::SqlType;
+use pg_types::{SqlType, Value};
 
 use crate::expr::{ColumnId, Expr};
 
@@ -193,6 +193,8 @@ pub enum Logical {
         groups: Vec<(Column, Expr)>,
         /// Aggregates.
         aggregates: Vec<(Column, AggregateCall)>,
+        /// Keys of groups that are there even without rows.
+        seeds: Vec<Vec<Value>>,
     },
     /// Window functions that share a window: input columns pass through, results are added.
     Window {

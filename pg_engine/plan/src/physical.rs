@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{Index, Relation};
 use pg_functions::Function;
-use pg_types::SqlType;
+use pg_types::{SqlType, Value};
 
 use crate::{
     expr::Expr,
@@ -158,6 +158,8 @@ pub enum Node {
         groups: Vec<Expr>,
         /// Aggregates over the input.
         aggregates: Vec<AggregateCall>,
+        /// Keys of groups that are there even without rows.
+        seeds: Vec<Vec<Value>>,
     },
     /// Window functions over rows sorted by partition and order. Out: the input's columns, then the calls.
     Window {

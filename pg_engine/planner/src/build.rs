@@ -242,8 +242,8 @@ impl<'a> Planner<'a> {
             Logical::Project(input, columns) => self.project(*input, columns, needed, wish),
             Logical::ProjectSet(input, columns) => self.project_set(*input, columns, needed),
             Logical::Join { .. } => self.join(node, Vec::new(), needed),
-            Logical::Aggregate { input, groups, aggregates } => {
-                self.aggregate(*input, groups, aggregates, needed)
+            Logical::Aggregate { input, groups, aggregates, seeds } => {
+                self.aggregate(*input, groups, aggregates, seeds, needed)
             }
             Logical::Window { input, spec, calls } => self.window(*input, spec, calls, needed),
             Logical::Distinct(input, on) => self.distinct(*input, on, needed),
@@ -374,6 +374,7 @@ impl<'a> Planner<'a> {
         input: Logical,
         groups: Vec<(Column, Expr)>,
         aggregates: Vec<(Column, AggregateCall)>,
+        seeds: Vec<Vec<pg_types::Value>>,
         needed: &ColumnSet,
     ) -> Result<Sub> {
         let aggregates: Vec<_> = aggregates.into_iter().filter(|(c, _)| needed.contains(c.id)).collect();
@@ -419,7 +420,7 @@ impl<'a> Planner<'a> {
         let total = startup + count * self.settings.cpu_tuple_cost;
         let width = types.iter().map(|t| estimate::width(t.oid)).sum();
         let estimate = Estimate { startup, total, rows: count, width };
-        let node = Node::HashAggregate { input: Box::new(sub.plan), groups: keys, aggregates: calls };
+        let node = Node::HashAggregate { input: Box::new(sub.plan), groups: keys, aggregates: calls, seeds };
         Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
     }
 

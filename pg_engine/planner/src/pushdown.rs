@@ -108,15 +108,16 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
         Logical::Join { kind, left, right, on, lateral } => {
             push_join(kind, *left, *right, on, lateral, conditions)
         }
-        Logical::Aggregate { input, groups, aggregates } => {
+        Logical::Aggregate { input, groups, aggregates, seeds } => {
             let keys = |id: ColumnId| groups.iter().find(|(c, _)| c.id == id).map(|(_, e)| e.clone());
             let key_ids = ColumnSet::of(groups.iter().map(|(c, _)| c.id));
             // Without groups there is always one row: a condition above must not remove input instead.
-            let movable = |e: &Expr| !groups.is_empty() && reads_any(e) && key_ids.covers(e) && !e.volatile();
+            let fixed = groups.is_empty() || !seeds.is_empty();
+            let movable = |e: &Expr| !fixed && reads_any(e) && key_ids.covers(e) && !e.volatile();
             let (mut below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
             below.iter_mut().for_each(|e| substitute(e, &keys));
             let input = Box::new(push_down(*input, below));
-            filtered(Logical::Aggregate { input, groups, aggregates }, above)
+            filtered(Logical::Aggregate { input, groups, aggregates, seeds }, above)
         }
         Logical::Sort(input, keys) => Logical::Sort(Box::new(push_down(*input, conditions)), keys),
         Logical::Distinct(input, None) => {

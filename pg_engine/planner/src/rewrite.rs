@@ -20,8 +20,8 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
         Logical::Join { kind, left, right, on, lateral } => {
             Logical::Join { kind, left: below(left), right: below(right), on, lateral }
         }
-        Logical::Aggregate { input, groups, aggregates } => {
-            Logical::Aggregate { input: below(input), groups, aggregates }
+        Logical::Aggregate { input, groups, aggregates, seeds } => {
+            Logical::Aggregate { input: below(input), groups, aggregates, seeds }
         }
         Logical::Window { input, spec, calls } => Logical::Window { input: below(input), spec, calls },
         Logical::Distinct(input, on) => Logical::Distinct(below(input), on),

@@ -9,7 +9,7 @@ use pg_plan::{
     logical::{AggregateCall, SortKey},
 };
 use pg_types::{
-    Batch, Result, SqlError, SqlType, Vector,
+    Batch, Result, SqlError, SqlType, Value, Vector,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
@@ -184,6 +184,8 @@ impl Call {
 pub(crate) struct HashAggregate {
     input: Exec,
     keys: Vec<Compiled>,
+    /// Keys of groups that are there without rows.
+    seeds: Vec<Vec<Value>>,
     calls: Vec<Call>,
     types: Vec<SqlType>,
     groups: Groups,
@@ -198,7 +200,7 @@ pub(crate) struct HashAggregate {
 impl HashAggregate {
     pub(crate) fn new(
         input: Exec,
-        keys: &[Expr],
+        (keys, seeds): (&[Expr], &[Vec<Value>]),
         aggregates: &[AggregateCall],
         types: &[SqlType],
         c: &mut Compiler<'_>,
@@ -207,6 +209,7 @@ impl HashAggregate {
         Ok(Self {
             input,
             keys: c.exprs(keys)?,
+            seeds: seeds.to_vec(),
             calls: aggregates.iter().map(|a| Call::new(a, c)).collect::<Result<_>>()?,
             types: types.to_vec(),
             groups: Groups::new(classes),
@@ -216,6 +219,27 @@ impl HashAggregate {
             at: None,
             charged: 0,
         })
+    }
+
+    /// Makes the groups that no row has made.
+    fn sow(&mut self) -> Result<()> {
+        for seed in &self.seeds {
+            let mut columns = Vec::with_capacity(seed.len());
+            for (value, ty) in seed.iter().zip(&self.types) {
+                let mut b = VectorBuilder::with_capacity(*ty, 1);
+                b.push(value)?;
+                columns.push(Arc::new(b.finish()));
+            }
+            if self.groups.group(&columns, 0).1 {
+                for (v, c) in self.values.iter_mut().zip(&columns) {
+                    v.extend_from(c, 0);
+                }
+            }
+        }
+        if !self.seeds.is_empty() {
+            self.count = self.groups.len();
+        }
+        Ok(())
     }
 
     fn consume(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
@@ -256,6 +280,7 @@ impl HashAggregate {
                 call.update(&b, &ids, self.count, rt)?;
             }
         }
+        self.sow()?;
         for call in &mut self.calls {
             call.finish_input(self.count, rt)?;
         }

@@ -212,8 +212,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
             boxed(hash_join::HashJoin::new(*kind, input(left, c)?, input(right, c)?, keys, on.as_ref(), c)?)
         }
-        Node::HashAggregate { input: p, groups, aggregates } => {
-            boxed(aggregate::HashAggregate::new(input(p, c)?, groups, aggregates, &plan.types, c)?)
+        Node::HashAggregate { input: p, groups, aggregates, seeds } => {
+            let types = plan.types.as_slice();
+            boxed(aggregate::HashAggregate::new(input(p, c)?, (groups, seeds), aggregates, types, c)?)
         }
         Node::Window { input: p, spec, calls } => {
             boxed(window::Window::new(input(p, c)?, spec, calls, &plan.types, c)?)

@@ -104,6 +104,9 @@ impl Session for TestSession {
     fn session_locks(&self) -> &Mutex<pg_storage::SessionLocks> {
         &self.session_locks
     }
+    fn changeable_columns(&self, catalog: &dyn CatalogReader, view: &Arc<Relation>) -> Option<Vec<bool>> {
+        pg_sql::changeable_columns(view, catalog)
+    }
     fn bind_expression(&self, catalog: &dyn CatalogReader, relation: &Relation, text: &str) -> Result<Expr> {
         pg_sql::bind_scalar(text, Some(relation), None, catalog)
     }

@@ -224,7 +224,7 @@ impl Describer<'_> {
                 names.extend(added);
                 Ok((item, names))
             }
-            Node::HashAggregate { input, groups, aggregates } => {
+            Node::HashAggregate { input, groups, aggregates, .. } => {
                 let mut item = self.item(plan, if groups.is_empty() { "Aggregate" } else { "HashAggregate" });
                 let below = self.child(&mut item, input)?;
                 let mut names = self.list(groups, below.clone(), &mut item)?;

@@ -16,7 +16,6 @@ use super::{
     call::Arguments,
     expr::start,
     resolve::{self, Resolution},
-    scope::Place,
 };
 
 impl Binder<'_> {
@@ -192,7 +191,10 @@ impl Binder<'_> {
             if groups.results.contains(&id) {
                 return Ok(Expr::Column(id, ty));
             }
-            if self.functionally_dependent(id, groups) {
+            if let Some((_, meaning)) = groups.groupings.iter().find(|(g, _)| *g == id) {
+                return Ok(meaning.clone());
+            }
+            if groups.one_set && self.functionally_dependent(id, groups) {
                 let column = self.column("", ty);
                 let replaced = Expr::Column(column.id, ty);
                 groups.keys.push((column, Expr::Column(id, ty)));
@@ -292,15 +294,6 @@ impl Binder<'_> {
                     return Ok(Vec::from([self.settled(target)?]));
                 }
             }
-            sq::Expr::GroupingSets(_) | sq::Expr::Cube(_) | sq::Expr::Rollup(_) => {
-                return Err(SqlError::unsupported("GROUPING SETS").at(at));
-            }
-            sq::Expr::Function(f)
-                if matches!(f.name.0.as_slice(), [sq::ObjectNamePart::Identifier(i)]
-                    if matches!(i.value.as_str(), "rollup" | "cube")) =>
-            {
-                return Err(SqlError::unsupported("GROUPING SETS").at(at));
-            }
             _ => {}
         }
         let expr = self.settled(item)?;
@@ -313,30 +306,15 @@ impl Binder<'_> {
         }
         Ok(Vec::from([expr]))
     }
-
-    /// Binds the GROUP BY list.
-    pub(super) fn group_list(
-        &mut self,
-        items: &[sq::Expr],
-        projection: &[sq::SelectItem],
-    ) -> Result<Vec<(Column, Expr)>> {
-        self.at_place(Place::GroupBy, |b| {
-            let mut keys: Vec<(Column, Expr)> = Vec::new();
-            for item in items {
-                for expr in b.group_item(item, projection)? {
-                    if !keys.iter().any(|(_, e)| e.same(&expr)) {
-                        keys.push((b.column("", expr.ty()), expr));
-                    }
-                }
-            }
-            Ok(keys)
-        })
-    }
 }
 
 /// The result of an aggregation: its keys, and the ids of aggregates' columns.
 pub(super) struct Groups {
     pub(super) keys: Vec<(Column, Expr)>,
+    /// One set of keys: columns that depend on them may join them.
+    pub(super) one_set: bool,
+    /// What calls of GROUPING mean.
+    pub(super) groupings: Vec<(ColumnId, Expr)>,
     pub(super) results: Vec<ColumnId>,
 }
 

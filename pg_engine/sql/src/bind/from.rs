@@ -39,9 +39,17 @@ impl Binder<'_> {
 
     fn table_with_joins(&mut self, item: &sq::TableWithJoins) -> Result<Item> {
         let (entries, visible) = self.marks()?;
-        let (mut plan, lateral) = self.factor(&item.relation)?;
+        let first = self.next_column;
+        let (mut plan, mut lateral) = self.factor(&item.relation)?;
         for next in &item.joins {
-            plan = self.join(plan, next, entries, visible)?;
+            let outside = |e: &Expr| {
+                let mut outside = true;
+                e.for_each_column(&mut |id| outside &= id < first);
+                outside
+            };
+            let further;
+            (plan, further) = self.join(plan, next, (entries, visible), &outside)?;
+            lateral.extend(further);
         }
         Ok((plan, lateral))
     }
@@ -51,7 +59,14 @@ impl Binder<'_> {
         Ok((frame.entries.len(), frame.visible.len()))
     }
 
-    fn join(&mut self, left: Logical, item: &sq::Join, entries: usize, visible: usize) -> Result<Logical> {
+    /// Joins one more item. What it needs of items to the left of the whole join (`outside`) is for the caller to give.
+    fn join(
+        &mut self,
+        left: Logical,
+        item: &sq::Join,
+        (entries, visible): (usize, usize),
+        outside: &dyn Fn(&Expr) -> bool,
+    ) -> Result<Item> {
         use sq::JoinOperator as J;
         let (kind, constraint) = match &item.join_operator {
             J::Join(c) | J::Inner(c) => (JoinKind::Inner, c),
@@ -67,6 +82,7 @@ impl Binder<'_> {
         }
         let middle = self.frame()?.visible.len();
         let (right, lateral) = self.factor(&item.relation)?;
+        let (further, lateral): (Vec<_>, Vec<_>) = lateral.into_iter().partition(|(_, e)| outside(e));
         if !lateral.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
             return Err(SqlError::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
@@ -101,7 +117,7 @@ impl Binder<'_> {
                 self.using(kind, &common, visible, middle)?
             }
         };
-        Ok(join(left, right, kind, on, lateral))
+        Ok((join(left, right, kind, on, lateral), further))
     }
 
     /// An ON condition sees the two sides of its join only.

@@ -11,6 +11,7 @@ mod cte;
 mod dml;
 mod expr;
 mod from;
+mod grouping;
 mod index;
 mod literal;
 mod names;

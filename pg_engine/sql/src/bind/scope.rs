@@ -156,6 +156,8 @@ pub(crate) struct Frame {
     /// The WINDOW clause: names with what they stand for.
     pub(crate) named_windows: Vec<(String, Arc<sq::WindowSpec>)>,
     pub(crate) in_window: bool,
+    /// Calls of GROUPING: the columns that stand for them, and their arguments with positions.
+    pub(crate) groupings: Vec<(ColumnId, Vec<(Expr, u32)>)>,
     pub(crate) place: Option<Place>,
     pub(crate) in_aggregate: bool,
     /// First mention of each column outside aggregates, for error positions.

@@ -13,6 +13,7 @@ use super::{
     Binder, Bound,
     aggregate::{Groups, descending},
     expr::start,
+    grouping::GroupBy,
     names,
     scope::{Frame, Place},
 };
@@ -81,9 +82,9 @@ impl Binder<'_> {
         }
         let keys = match &select.group_by {
             sq::GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() => {
-                self.group_list(items, &select.projection)?
+                self.group_by(items, &select.projection)?
             }
-            _ => return Err(SqlError::unsupported("GROUP BY ALL and GROUPING SETS")),
+            _ => return Err(SqlError::unsupported("GROUP BY ALL")),
         };
         let mut targets = self.at_place(Place::Select, |b| {
             let mut targets = b.targets(&select.projection)?;
@@ -345,18 +346,25 @@ impl Binder<'_> {
     fn group(
         &mut self,
         mut plan: Logical,
-        keys: Vec<(Column, Expr)>,
+        by: GroupBy,
         having: Option<Expr>,
         targets: &mut [Target],
         select: &sq::Select,
     ) -> Result<Logical> {
         let aggregates = core::mem::take(&mut self.frame()?.aggregates);
         let grouped = !matches!(&select.group_by, sq::GroupByExpr::Expressions(items, _) if items.is_empty());
-        if !grouped && aggregates.is_empty() && having.is_none() {
+        let asks = !self.frame()?.groupings.is_empty();
+        if !grouped && aggregates.is_empty() && having.is_none() && !asks {
             return Ok(plan);
         }
-        let mut groups = Groups { keys, results: aggregates.iter().map(|(c, _)| c.id).collect() };
-        // Results of set-returning functions are computed above the aggregation.
+        let GroupBy { keys, sets: grouping_sets } = by;
+        let number = self.column("", SqlType::new(oid::INT4));
+        let groupings = self.groupings(&keys, grouping_sets.as_deref().map(|s| (s, number.id)))?;
+        let results = aggregates.iter().map(|(c, _)| c.id).chain([number.id]).collect();
+        let one_set = grouping_sets.is_none();
+        let mut groups = Groups { keys, results, one_set, groupings };
+        plan = self.sets_in_keys(plan, &groups.keys)?;
+        // Results of other set-returning functions are computed above the aggregation.
         let mut sets = core::mem::take(&mut self.frame()?.sets);
         groups.results.extend(sets.iter().map(|(c, _)| c.id));
         for (_, call) in &mut sets {
@@ -372,10 +380,32 @@ impl Binder<'_> {
         }
         self.windows_over_groups(&mut groups)?;
         let having = having.map(|h| self.over_groups(h, &mut groups)).transpose()?;
-        plan = Logical::Aggregate { input: Box::new(plan), groups: groups.keys, aggregates };
+        let (mut keys, mut seeds) = (groups.keys, Vec::new());
+        if let Some(sets) = &grouping_sets {
+            (plan, keys, seeds) = self.spread(plan, keys, sets, number)?;
+        }
+        plan = Logical::Aggregate { input: Box::new(plan), groups: keys, aggregates, seeds };
         if let Some(having) = having {
             plan = Logical::Filter(Box::new(plan), having);
         }
+        Ok(plan)
+    }
+
+    /// Set-returning functions that group keys read are computed below the aggregation.
+    fn sets_in_keys(&mut self, plan: Logical, keys: &[(Column, Expr)]) -> Result<Logical> {
+        let pending = core::mem::take(&mut self.frame()?.sets);
+        let mut wanted: Vec<u32> = Vec::new();
+        keys.iter().for_each(|(_, e)| e.for_each_column(&mut |id| wanted.push(id)));
+        for (column, call) in pending.iter().rev() {
+            // What feeds one that is wanted stands before it.
+            if wanted.contains(&column.id) {
+                call.for_each_column(&mut |id| wanted.push(id));
+            }
+        }
+        let (below, above): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(c, _)| wanted.contains(&c.id));
+        self.frame()?.sets = below;
+        let plan = self.sets(plan)?;
+        self.frame()?.sets = above;
         Ok(plan)
     }
 

@@ -175,6 +175,7 @@ impl Binder<'_> {
     ) -> Result<Option<Expr>> {
         let bare = matches!(f.args, sq::FunctionArguments::None);
         Ok(Some(match name {
+            "grouping" => self.grouping(&args.exprs, at)?,
             "coalesce" => {
                 let (items, ty) = self.branches(args, "COALESCE", at)?;
                 Expr::Coalesce(items, ty)

@@ -224,6 +224,20 @@ pub(super) fn fault(query: &sq::Query) -> Option<&'static str> {
     }
 }
 
+/// As [`fault`], of what was bound.
+pub(super) fn fault_of(body: &pg_plan::statement::Body) -> Option<&'static str> {
+    let pg_plan::statement::Body::Select(Logical::Project(input, _)) = body else { return None };
+    match **input {
+        Logical::Aggregate { .. } => Some(AGGREGATES),
+        Logical::Window { .. } => Some(WINDOWS),
+        Logical::ProjectSet(..) => Some(SETS),
+        _ => None,
+    }
+}
+
+const AGGREGATES: &str = "Views that return aggregate functions are not automatically updatable.";
+const WINDOWS: &str = "Views that return window functions are not automatically updatable.";
+const SETS: &str = "Views that return set-returning functions are not automatically updatable.";
 const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";
 
 impl Binder<'_> {
@@ -302,18 +316,9 @@ impl Binder<'_> {
         self.settle_targets(&mut targets)?;
         let frame = self.frame()?;
         let reasons = [
-            (
-                !frame.aggregates.is_empty(),
-                "Views that return aggregate functions are not automatically updatable.",
-            ),
-            (
-                !frame.windows.is_empty(),
-                "Views that return window functions are not automatically updatable.",
-            ),
-            (
-                !frame.sets.is_empty(),
-                "Views that return set-returning functions are not automatically updatable.",
-            ),
+            (!frame.aggregates.is_empty(), AGGREGATES),
+            (!frame.windows.is_empty(), WINDOWS),
+            (!frame.sets.is_empty(), SETS),
         ];
         if let Some((_, reason)) = reasons.iter().find(|r| r.0) {
             return Err(refused(reason));

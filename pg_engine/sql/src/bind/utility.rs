@@ -607,7 +607,9 @@ impl Binder<'_> {
         let query: Query = self.top_query(&create.query)?;
         refuse_changes(&query, "views")?;
         let checked = create.options.iter().any(|o| o.0 == "check_option");
-        if let Some(reason) = super::updatable::fault(&create.query).filter(|_| checked) {
+        let reason =
+            super::updatable::fault(&create.query).or_else(|| super::updatable::fault_of(&query.body));
+        if let Some(reason) = reason.filter(|_| checked) {
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "WITH CHECK OPTION is supported only on automatically updatable views",

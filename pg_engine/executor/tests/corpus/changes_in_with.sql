@@ -1,0 +1,18 @@
+create table y(a int primary key, b text);
+insert into y select g, 'x'||g from generate_series(1,10) g;
+with t as (update y set a = a+10 returning *) select * from t;
+select * from y order by a;
+with t as (delete from y where a < 15 returning a, b) insert into y select a+100, b from t returning *;
+with ins as (insert into y values (1,'one'),(111,'dup') on conflict (a) do update set b=excluded.b returning a,b) select * from ins order by a;
+with d as (delete from y returning *), i as (insert into y select a+1000, b from d) select count(*) from d;
+select count(*), min(a) from y;
+with x as (insert into y values (5,'five')) select * from x;
+with x as (insert into y values (5,'five')) select 1 as one;
+select * from y where a=5;
+select * from (with x as (delete from y returning *) select * from x) q;
+with recursive t as (insert into y select * from t) select * from t;
+with t as (insert into y select g,'a' from generate_series(20,24) g returning *) select * from t limit 1;
+select count(*) from y where a between 20 and 24;
+with a as (update y set b='q' where a=20 returning *), b as (update y set b='r' where a=21 returning *) select * from a union all select * from b;
+with t as (insert into y values (7,'s') returning *) update y set b = t.b from t where y.a = 5 returning y.*;
+select * from y where a in (5,7) order by 1;
