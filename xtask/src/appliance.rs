@@ -41,6 +41,8 @@ pub enum AcceleratorChoice {
 /// What to boot and how.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The emulator; `None`: the usual one.
+    pub qemu: Option<PathBuf>,
     /// Host port forwarded to the guest's 5432; `None`: no network.
     pub port: Option<u16>,
     /// Virtual processors.
@@ -63,6 +65,7 @@ impl Options {
     /// The kernel by PVH under software emulation with two processors and 1 GiB.
     pub fn pvh(kernel: &Path, command_line: &str) -> Self {
         Self {
+            qemu: None,
             port: None,
             processors: 2,
             memory: "1G".into(),
@@ -93,7 +96,7 @@ const LISTENING: &str = "listening on";
 impl Appliance {
     /// Starts QEMU. `echo` streams the serial log to standard output.
     pub fn boot(options: Options, echo: bool) -> Result<Self> {
-        let qemu = tools::require(tools::QEMU)?;
+        let qemu = options.qemu.map_or_else(tools::qemu, Ok)?;
         let control =
             std::env::temp_dir().join(format!("intralith-{}-{:x}.qmp", std::process::id(), unique()));
         let mut machine = Machine::new(qemu, options.boot, control);

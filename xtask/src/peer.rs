@@ -277,7 +277,7 @@ impl Peer {
     }
 
     fn start(&self, disks: [PathBuf; 2], data: Disk, shape: Shape) -> Result<RunningPeer> {
-        let qemu = tools::require(tools::QEMU)?;
+        let qemu = tools::qemu()?;
         let root = disks[0].clone();
         let extra = if shape.tuned { TUNED } else { "" };
         let boot = Boot::Kernel {

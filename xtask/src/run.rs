@@ -17,7 +17,7 @@ use crate::{
     appliance::{self, AcceleratorChoice, Appliance, Firmware, Options},
     disk,
     error::{Context, Error, Result},
-    gpu::{GpuChoice, Shim},
+    gpu::{self, GpuChoice},
     image, kernel_build, tools,
 };
 
@@ -109,7 +109,7 @@ fn default_disk(name: &str) -> Result<PathBuf> {
 
 /// `cargo xtask run`.
 pub fn run(arguments: &RunArguments) -> Result<()> {
-    tools::require(tools::QEMU)?;
+    tools::qemu()?;
     tools::check_port(arguments.port)?;
     let stop = stop_flag()?;
     let kernel = kernel_build::build_kernel(kernel_build::Profile::Release)?;
@@ -132,15 +132,16 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
     let prepared = disk::prepare(&path, size)?;
     println!("accelerator: {}", accelerator.name());
     // Ends after the guest.
-    let shim = Shim::choose(arguments.gpu, arguments.install)?;
+    let device = gpu::choose(arguments.gpu, arguments.install)?;
     let options = Options {
+        qemu: device.as_ref().map(|(_, emulator)| emulator.program.clone()),
         port: Some(arguments.port),
         processors: arguments.smp,
         memory: arguments.memory.clone(),
         disk: Some(Disk::nvme(&path)),
         boot,
         accelerator,
-        gpu: shim.as_ref().map(Shim::device),
+        gpu: device.as_ref().map(|(shim, _)| shim.device()),
         test: false,
     };
     let mut appliance = Appliance::boot(options, true)?;

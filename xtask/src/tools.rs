@@ -98,6 +98,11 @@ pub fn require(tool: Tool) -> Result<PathBuf> {
     })
 }
 
+/// The emulator: what `INTRALITH_QEMU` names, else the installed one.
+pub fn qemu() -> Result<PathBuf> {
+    std::env::var_os("INTRALITH_QEMU").map_or_else(|| require(QEMU), |path| Ok(path.into()))
+}
+
 /// Installs a package by its name under each package manager.
 pub fn install_package(program: &'static str, apt: &str, dnf: &str, pacman: &str, brew: &str) -> Result<()> {
     let managers: [(&str, &str, Vec<&str>); 4] = [

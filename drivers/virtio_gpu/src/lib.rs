@@ -25,8 +25,8 @@
 //! connection up once, when it starts, for these devices: a socket that connects again (`reconnect`) is refused at the start, and a back end that
 //! starts again behind the same path is not connected to. What works is a connection that outlives the back end: QEMU is the socket's server, and
 //! a new back end connects to it as if the first messages (features of the protocol, owner) had been said to it (`gpu_shim serve --connect`). The keeper's next
-//! reset then makes QEMU send features, memory and queues again, and the device is back. A back end that is stopped, but alive, would make QEMU wait for it during a
-//! reset, and the guest with it; the keeper lets a while pass before one, which is all that it can do.
+//! reset then makes QEMU send features, memory and queues again, and the device is back. A back end that is stopped, but alive, makes QEMU wait for it during a
+//! reset, and the guest with it; the keeper lets a while pass before one, in which whoever started the back end replaces it (`xtask/src/shim.rs`).
 //!
 //! # Lock order
 //! The state's lock is the only one; it is not held while waiting, while bytes are copied to or from pieces, or while the device is started or reset.

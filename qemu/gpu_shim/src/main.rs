@@ -57,7 +57,7 @@ struct Served {
     /// What the device looks like to the guest
     #[arg(long, value_enum, default_value = "gpu")]
     carrier: Look,
-    /// End when standard input does: with whoever started this
+    /// Give signs of life on standard output, and end when standard input does: with whoever started this
     #[arg(long)]
     attached: bool,
 }
@@ -199,6 +199,7 @@ fn serve(served: &Served) -> Result<(), Problem> {
         Look::Gpu => Carrier::Gpu,
         Look::Vsock => Carrier::Vsock,
     };
+    // Before the device is opened: that may take a while.
     if served.attached {
         std::thread::spawn(|| {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
@@ -212,12 +213,33 @@ fn serve(served: &Served) -> Result<(), Problem> {
     };
     let mut server = Server::new(place, carrier, Limits::default(), open)?;
     println!("serving");
+    if served.attached {
+        let pulse = server.pulse();
+        std::thread::spawn(move || live(&pulse));
+    }
     loop {
         if let Err(problem) = server.serve() {
-            println!("connection ended: {problem}");
+            eprintln!("gpu_shim: connection ended: {problem}");
         }
     }
 }
+
+/// Gives signs of life, a line each, as long as somebody reads them.
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+fn live(pulse: &gpu_shim::transport::vhost::Pulse) {
+    use std::io::Write;
+    loop {
+        pulse.wait();
+        if writeln!(std::io::stdout(), "alive").is_err() {
+            std::process::exit(0);
+        }
+        std::thread::sleep(BEAT);
+    }
+}
+
+/// How often a sign of life is given.
+#[cfg(all(feature = "vhost", target_os = "linux"))]
+const BEAT: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn run() -> Result<(), Problem> {
     match Arguments::parse().job {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use compute_protocol::{
-    Answer, Command, Envelope, Reply, Span, Status,
+    Answer, Command, Envelope, Metric, Reply, Span, Status,
     carrier::*,
     graph::{NONE, Step},
 };
@@ -340,5 +340,71 @@ fn other_answers_overtake_and_a_reset_ends_what_is_under_way() {
     let mut rest = vec![0; 0x4000];
     machine.memory.read_slice(&mut rest, GuestAddress(RESPONSE + 8192)).expect("memory");
     assert!(rest.iter().all(|&b| b == 0x55));
+    std::fs::remove_dir_all(socket.parent().expect("a folder")).expect("removed");
+}
+
+#[test]
+fn buffers_lie_anywhere_and_overlap() {
+    let socket = serve("buffers", Carrier::Gpu);
+    let mut machine = Machine::new(&socket, Carrier::Gpu);
+    machine.set_up();
+    // Pages of bytes that are no pages: neither addresses nor lengths are multiples of anything, and the first two overlap.
+    let parts = [(DATA + 0x10_001, 3), (DATA + 0x10_000, 9), (DATA + 0x20_007, 4084)];
+    let resource = CreateResource {
+        resource: 4,
+        width: 4096,
+        height: 1,
+        depth: 1,
+        array_size: 1,
+        ..CreateResource::default()
+    };
+    machine.ask(&message(request::RESOURCE_CREATE_3D, &resource), response::OK_NODATA);
+    let mut attach = message(request::RESOURCE_ATTACH_BACKING, &AttachBacking { resource: 4, entries: 3 });
+    for (address, length) in parts {
+        attach.extend(Entry { address, length, padding: 0 }.as_bytes());
+    }
+    machine.ask(&attach, response::OK_NODATA);
+    let of = OfResource { resource: 4, padding: 0 };
+    machine.ask(&message(request::CTX_ATTACH_RESOURCE, &of), response::OK_NODATA);
+
+    let bytes: Vec<u8> = (0..0x21_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    machine.memory.write_slice(&bytes, GuestAddress(DATA + 0x10_000)).expect("data");
+    let of = |at: u64, length: usize| &bytes[(at - DATA - 0x10_000) as usize..][..length];
+    let all: Vec<u8> = parts.iter().flat_map(|&(at, length)| of(at, length as usize).to_vec()).collect();
+    let whole = Span { resource: 4, offset: 0, length: 4096 };
+    let done = |reply: Reply| assert_eq!(reply.status, Status::Done);
+    done(machine.command(Command::Create { table: 9, bytes: 4096 }));
+    done(machine.command(Command::Write { table: 9, offset: 0, from: whole }));
+    let odd = Span { resource: 3, offset: 5, length: 4096 };
+    done(machine.command(Command::Read { table: 9, offset: 0, into: odd }));
+    let mut got = vec![0; 4096];
+    machine.memory.read_slice(&mut got, GuestAddress(DATA + 5)).expect("data");
+    assert!(got == all);
+    // Of bytes that are there twice, the later ones stay.
+    machine.memory.write_slice(&[0; 16], GuestAddress(DATA + 0x10_000)).expect("data");
+    done(machine.command(Command::Read { table: 9, offset: 0, into: whole }));
+    let mut got = vec![0; 10];
+    machine.memory.read_slice(&mut got, GuestAddress(DATA + 0x10_000)).expect("data");
+    assert_eq!((&got[..9], got[9]), (&all[3..12], 0));
+
+    // A search whose results go where its query was: the second of these vectors is the nearer one.
+    let floats: Vec<u8> = [0.0f32, 0.0, 3.0, 4.0, 3.0, 3.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+    machine.memory.write_slice(&floats, GuestAddress(DATA)).expect("data");
+    done(machine.command(Command::Create { table: 10, bytes: 16 }));
+    let vectors = Span { resource: 3, offset: 0, length: 16 };
+    done(machine.command(Command::Write { table: 10, offset: 0, from: vectors }));
+    let search = Command::Nearest {
+        table: 10,
+        dimensions: 2,
+        rows: 2,
+        queries: 1,
+        neighbours: 1,
+        metric: Metric::L2,
+        from: Span { resource: 3, offset: 16, length: 8 },
+        into: Span { resource: 3, offset: 8, length: 16 },
+    };
+    assert_eq!(machine.command(search).answer, Answer::Rows(1));
+    let found: [u64; 2] = machine.memory.read_obj(GuestAddress(DATA + 8)).expect("data");
+    assert_eq!((found[0], f64::from_bits(found[1])), (1, 1.0));
     std::fs::remove_dir_all(socket.parent().expect("a folder")).expect("removed");
 }

@@ -28,6 +28,9 @@ pub struct TestArguments {
     /// Shows everything that the suites print, instead of keeping it in files
     #[arg(long)]
     verbose: bool,
+    /// Gets what lets suite `gpu` show more, where this system's packages have it: a QEMU with virtio-gpu, a Vulkan driver
+    #[arg(long)]
+    install: bool,
     /// Runs one suite, in this process: how each is run
     #[arg(long, hide = true, value_name = "NAME")]
     suite: Option<String>,
@@ -58,7 +61,11 @@ const SUITES: [Suite; 15] = [
     },
     Suite { name: "panic", about: "a panicking statement in a booted guest", run: guest::panic },
     Suite { name: "disks", about: "blank disks are formatted, foreign ones left alone", run: guest::disks },
-    Suite { name: "gpu", about: "a guest with a compute device, whose shim is killed", run: gpu::gpu },
+    Suite {
+        name: "gpu",
+        about: "guests with compute devices, whose shim is killed or stopped",
+        run: gpu::gpu,
+    },
     Suite { name: "uefi", about: "the flashed image boots by UEFI", run: guest::uefi },
     Suite { name: "connections", about: "10,000 connections, 64 of them busy", run: many::connections },
     Suite { name: "kill", about: "20 times SIGKILL under load", run: power::kill },
@@ -87,6 +94,9 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
             "no suite is named like \"{filter}\"; there are: {}",
             names.join(", ")
         )));
+    }
+    if arguments.install && chosen.iter().any(|s| s.name == "gpu") {
+        crate::gpu::install();
     }
     let mut failed = Vec::new();
     for suite in &chosen {

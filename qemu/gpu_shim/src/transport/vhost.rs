@@ -355,6 +355,16 @@ fn work(mut worker: Worker, jobs: &Receiver<Job>) {
     }
 }
 
+/// Tells whether a server's requests are still taken.
+pub struct Pulse(Arc<Device>);
+
+impl Pulse {
+    /// Returns once nobody is in the middle of a request: at once, unless something hangs. (Jobs have a thread of their own, and take as long as they do.)
+    pub fn wait(&self) {
+        drop(self.0.state());
+    }
+}
+
 /// A device and where emulators find it.
 pub struct Server {
     device: Arc<Device>,
@@ -398,6 +408,11 @@ impl Server {
         };
         let listener = Listener::new(&listens, true).map_err(ServeError::Listen)?;
         Ok(Self { device, listener, connect })
+    }
+
+    /// Something that knows whether this lives, for another thread.
+    pub fn pulse(&self) -> Pulse {
+        Pulse(Arc::clone(&self.device))
     }
 
     /// Waits for the emulator's socket, and connects it with what the listener gets next.
