@@ -108,13 +108,16 @@ fn same(what: String, is: bool) -> Result<(), Wrong> {
     if is { Ok(()) } else { Err(Wrong::Differs(what)) }
 }
 
-/// Runs everything; `large` adds graphs of a million nodes. Returns how many comparisons there were.
+/// Runs everything; `large` adds graphs of a million nodes and columns of many chunks. Returns how many comparisons there were.
 pub fn all(device: &mut dyn Executor, seed: u64, large: bool) -> Result<usize, Wrong> {
     let mut random = Random::new(seed);
     let mut count = refusals(device)?;
     count += graphs(device, &mut random, large)?;
     count += look_ups(device, &mut random)?;
     count += reductions(device, &mut random)?;
+    if large {
+        count += long_sums(device, &mut random)?;
+    }
     count += tops(device, &mut random)?;
     count += neighbours(device, &mut random)?;
     Ok(count)
@@ -381,6 +384,46 @@ fn reductions(device: &mut dyn Executor, random: &mut Random) -> Result<usize, W
             for id in [1, 2] {
                 done("columns", device.forget(id))?;
             }
+        }
+    }
+    Ok(count)
+}
+
+/// Sums of so many chunks that a device may join some of them, of the same rows again, of others in their place, and through another filter.
+fn long_sums(device: &mut dyn Executor, random: &mut Random) -> Result<usize, Wrong> {
+    let rows = 513 * CHUNK + 777;
+    let wanted = Wanted { sum: true, extremes: false };
+    let mut numbers: Vec<f32> = (0..rows.next_multiple_of(2)).map(|_| random.signed()).collect();
+    let column = Column { table: 1, kind: Kind::F32 };
+    let key = |x: f32| Kind::F32.key(u64::from(x.to_bits()));
+    let positive = [Term { column, least: key(0.0), greatest: key(2.0), negated: false }];
+    let mut count = 0;
+    for round in 0..3 {
+        // The second time in the same table, the third in one that takes its place.
+        if round != 1 {
+            done("a long column", device.create(1, numbers.len() as u64 * 4))?;
+        }
+        done("a long column", device.write(1, 0, numbers.as_bytes()))?;
+        for filter in [&[][..], &positive, &[], &[]] {
+            let what = format!("sum of {rows} rows, round {round}, {} terms", filter.len());
+            let got = device.reduce(Rows { column, count: rows as u64, filter }, wanted);
+            if got == Err(Failure::Unsupported) {
+                done("a long column", device.forget(1))?;
+                return Ok(count);
+            }
+            let mask: Vec<bool> = numbers.iter().take(rows).map(|&x| filter.is_empty() || x >= 0.0).collect();
+            let own = numbers.get(..rows).unwrap_or(&[]);
+            let want = reduction(&Values::F32(own), &mask, wanted);
+            let got = done(&what, got)?;
+            let equal = got.float.to_bits() == want.float.to_bits() && got.count == want.count;
+            same(format!("{what}: {got:?}, not {want:?}"), equal)?;
+            count += 1;
+        }
+        if round != 0 {
+            done("a long column", device.forget(1))?;
+        }
+        for number in numbers.iter_mut().step_by(1000) {
+            *number += 0.25;
         }
     }
     Ok(count)

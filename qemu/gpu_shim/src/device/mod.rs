@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compute_protocol::{
@@ -48,6 +48,10 @@ pub enum OpenError {
 
 /// The longest that a submission may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The part of it in which a GPU is asked again and again: being woken takes as long as many a job.
+const SPIN: Duration = Duration::from_millis(3);
+/// Bindings of kernels to buffers that are kept.
+const BINDINGS: usize = 64;
 /// Bytes moved at a time.
 const PIECE: usize = 64 << 20;
 /// Workgroups of one dimension; kernels know it.
@@ -84,11 +88,22 @@ struct Hardware {
     /// Bytes of a table's page.
     page: u64,
     pipelines: HashMap<String, wgpu::ComputePipeline>,
+    /// Bindings that were made before: of a pipeline, to buffers or parts of them.
+    bindings: RefCell<HashMap<Binding, wgpu::BindGroup>>,
     failed: Arc<AtomicBool>,
+    /// Whether kernels can write where this process reads, and what they last did so to.
+    readable: bool,
+    results: RefCell<Option<wgpu::Buffer>>,
+    /// The words in the parameters' buffer.
+    parameters: RefCell<Vec<u32>>,
     /// What the last fetch went through.
     staging: RefCell<Option<wgpu::Buffer>>,
     scratch: RefCell<[Option<wgpu::Buffer>; 6]>,
 }
+
+/// A number, a buffer, and if not all of it is meant, offset and length.
+type Bound = (u32, wgpu::Buffer, Option<(u64, u64)>);
+type Binding = (wgpu::ComputePipeline, Vec<Bound>);
 
 /// What memory between kernels is for.
 #[derive(Clone, Copy)]
@@ -121,7 +136,8 @@ impl Gpu {
     /// The device of this number, with so much memory for tables and graphs.
     pub fn open(number: usize, memory: u64) -> Result<Self, OpenError> {
         let adapter = adapters().into_iter().nth(number).ok_or(OpenError::None(number))?;
-        let optional = wgpu::Features::SHADER_F64 | wgpu::Features::SUBGROUP;
+        let readable = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+        let optional = wgpu::Features::SHADER_F64 | wgpu::Features::SUBGROUP | readable;
         let features = adapter.features() & optional;
         let limits = adapter.limits();
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -151,7 +167,11 @@ impl Gpu {
             page: (1 << 30).min(1 << binding.max(1 << 20).ilog2()),
             limits,
             pipelines: HashMap::new(),
+            bindings: RefCell::default(),
             failed,
+            readable: features.contains(readable),
+            results: RefCell::default(),
+            parameters: RefCell::default(),
             staging: RefCell::default(),
             scratch: RefCell::default(),
         };
@@ -281,6 +301,15 @@ impl Hardware {
     }
 
     fn wait(&self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        // A processor that pretends to be a GPU needs this thread's core.
+        while self.info.device_type != wgpu::DeviceType::Cpu && begun.elapsed() < SPIN {
+            match self.device.poll(wgpu::PollType::Poll) {
+                Ok(status) if status.is_queue_empty() => break,
+                Ok(_) => std::hint::spin_loop(),
+                Err(_) => return Err(Failure::Lost),
+            }
+        }
         let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
         let polled = self.device.poll(poll);
         if polled.is_err() || self.failed.load(Ordering::Relaxed) { Err(Failure::Lost) } else { Ok(()) }
@@ -318,24 +347,79 @@ impl Hardware {
             encoder.copy_buffer_to_buffer(buffer, *offset, &staging, at, Some(into.len() as u64));
             at += into.len() as u64;
         }
+        let parts = parts.iter_mut().map(|(_, _, into)| &mut **into);
+        self.submit_and_read(encoder, &staging, bytes, parts)?;
+        *self.staging.borrow_mut() = Some(staging);
+        Ok(())
+    }
+
+    /// Runs what `encoder` has and then reads the first bytes of a buffer that can be mapped.
+    fn submit_and_read<'a>(
+        &self,
+        encoder: wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        parts: impl Iterator<Item = &'a mut [u8]>,
+    ) -> Result<(), Failure> {
         self.queue.submit([encoder.finish()]);
         let (sender, receiver) = mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             let _ = sender.send(result);
         });
         self.wait()?;
         receiver.try_recv().map_err(|_| Failure::Lost)?.map_err(|_| Failure::Lost)?;
-        let view = staging.get_mapped_range(..bytes).map_err(|_| Failure::Lost)?;
+        let view = buffer.get_mapped_range(..bytes).map_err(|_| Failure::Lost)?;
         let mut rest: &[u8] = &view;
-        for (_, _, into) in parts {
+        for into in parts {
             let (piece, after) = rest.split_at_checked(into.len()).ok_or(Failure::Lost)?;
             into.copy_from_slice(piece);
             rest = after;
         }
         drop(view);
-        staging.unmap();
-        *self.staging.borrow_mut() = Some(staging);
+        buffer.unmap();
         Ok(())
+    }
+
+    /// A buffer of at least so many bytes for what a job's last kernel writes: if the device can do so, where this process reads it.
+    fn results(&self, bytes: u64) -> Result<wgpu::Buffer, Failure> {
+        use wgpu::BufferUsages as U;
+        if !self.readable {
+            return self.scratch(Scratch::Fewer, bytes);
+        }
+        let mut kept = self.results.borrow_mut();
+        match &*kept {
+            Some(buffer) if buffer.size() >= bytes => Ok(buffer.clone()),
+            _ => {
+                self.bindings.borrow_mut().clear();
+                let buffer = self.buffer(bytes.next_power_of_two(), U::STORAGE | U::MAP_READ)?;
+                Ok(kept.insert(buffer).clone())
+            }
+        }
+    }
+
+    /// Runs what `encoder` has and then reads [`Self::results`].
+    fn fetch_results(
+        &self,
+        encoder: wgpu::CommandEncoder,
+        results: &wgpu::Buffer,
+        into: &mut [u8],
+    ) -> Result<(), Failure> {
+        if !self.readable {
+            return self.fetch(encoder, (results, 0), into);
+        }
+        let bytes = into.len() as u64;
+        self.submit_and_read(encoder, results, bytes, std::iter::once(into))
+    }
+
+    /// A buffer of these words for kernels; words that are there already are not sent again.
+    fn parameters(&self, words: &[u32]) -> Result<wgpu::Buffer, Failure> {
+        let buffer = self.scratch(Scratch::Parameters, words.len() as u64 * 4)?;
+        let mut there = self.parameters.borrow_mut();
+        if *there != words {
+            self.write(&buffer, 0, words.as_bytes());
+            words.clone_into(&mut there);
+        }
+        Ok(buffer)
     }
 
     /// Memory for what lies between two kernels of a job, of at least so many bytes; the same again for the next job.
@@ -346,6 +430,11 @@ impl Hardware {
             Some(buffer) if buffer.size() >= bytes => Ok(buffer.clone()),
             _ => {
                 *place = None;
+                // Nothing else may keep the old one.
+                self.bindings.borrow_mut().clear();
+                if matches!(use_of, Scratch::Parameters) {
+                    self.parameters.borrow_mut().clear();
+                }
                 let buffer = self.storage(bytes)?;
                 *place = Some(buffer.clone());
                 Ok(buffer)
@@ -381,6 +470,7 @@ impl Hardware {
         // Kernels depend on few choices, but a guest makes them.
         if self.pipelines.len() >= 512 {
             self.pipelines.clear();
+            self.bindings.borrow_mut().clear();
         }
         self.pipelines.insert(source, pipeline.clone());
         pipeline
@@ -406,6 +496,24 @@ impl Hardware {
             layout: &layout,
             entries: &entries,
         })
+    }
+
+    /// The same for a job that may come again: its binding is kept.
+    fn bind_again(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        buffers: &[(u32, &wgpu::Buffer, Option<(u64, u64)>)],
+    ) -> wgpu::BindGroup {
+        let all: Vec<Bound> = buffers.iter().map(|&(n, buffer, part)| (n, buffer.clone(), part)).collect();
+        let key = (pipeline.clone(), all);
+        let mut kept = self.bindings.borrow_mut();
+        if let Some(group) = kept.get(&key) {
+            return group.clone();
+        }
+        if kept.len() >= BINDINGS {
+            kept.clear();
+        }
+        kept.entry(key).or_insert_with(|| self.bind(pipeline, buffers)).clone()
     }
 
     /// Whether lanes of subgroups are where kernels take them to be.
@@ -496,6 +604,7 @@ impl Executor for Gpu {
     }
 
     fn forget(&mut self, id: u32) -> Result<(), Failure> {
+        self.hardware.bindings.borrow_mut().clear();
         let bytes = match (self.tables.remove(&id), self.graphs.remove(&id)) {
             (Some(table), _) => table.bytes,
             (_, Some(graph)) => graph.bytes(),
@@ -506,6 +615,7 @@ impl Executor for Gpu {
     }
 
     fn clear(&mut self) {
+        self.hardware.bindings.borrow_mut().clear();
         self.tables.clear();
         self.graphs.clear();
         self.used = 0;

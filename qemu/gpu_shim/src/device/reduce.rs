@@ -6,7 +6,7 @@ use compute_protocol::{
     Column, Kind,
     reduce::{self, CHUNK, Partial, Values, Wanted},
 };
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Gpu, Scratch, dispatch};
 use crate::executor::{Executor, Failure, Rows};
@@ -68,8 +68,8 @@ const JOIN: &str = "
 @group(0) @binding(0) var<storage, read> p: array<u32>;
 @group(0) @binding(1) var<storage, read> counts: array<u32>;
 @group(0) @binding(2) var<storage, read> sums: array<f64>;
-@group(0) @binding(3) var<storage, read_write> joined_counts: array<u32>;
-@group(0) @binding(4) var<storage, read_write> joined_sums: array<f64>;
+struct Joined { sum: f64, count: u32, nothing: u32 }
+@group(0) @binding(3) var<storage, read_write> joined: array<Joined>;
 var<workgroup> c: array<u32, 512>;
 var<workgroup> s: array<f64, 512>;
 @compute @workgroup_size(256)
@@ -90,8 +90,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             s[at] = s[at] + s[at + apart];
         }
     }
-    if local == 0u { joined_counts[number] = c[0]; joined_sums[number] = s[0]; }
+    if local == 0u { joined[number] = Joined(s[0], c[0], 0u); }
 }";
+
+/// What it gives.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Joined {
+    sum: f64,
+    count: u32,
+    nothing: u32,
+}
 
 /// The shape of a reduction: a kernel each.
 struct Shape<'a> {
@@ -420,8 +429,7 @@ impl Gpu {
                 place.copy_from_slice(&bounds(term));
             }
         }
-        let parameters = self.hardware.scratch(Scratch::Parameters, all.len() as u64 * 4)?;
-        self.hardware.write(&parameters, 0, all.as_bytes());
+        let parameters = self.hardware.parameters(&all)?;
         let own = |n: u64| Some((n * PARAMETERS as u64 * 4, PARAMETERS as u64 * 4));
         let mut groups = Vec::new();
         for (n, first) in (0..).zip((0..rows.count).step_by(slice as usize)) {
@@ -443,26 +451,26 @@ impl Gpu {
                 buffers.push((4, &doubles, None));
             }
             buffers.extend((5..).zip(&filters).map(|(n, (buffer, part))| (n, buffer, *part)));
-            groups.push((self.hardware.bind(&pipeline, &buffers), count.div_ceil(CHUNK as u64) as u32));
+            groups.push((self.hardware.bind_again(&pipeline, &buffers), count.div_ceil(CHUNK as u64) as u32));
         }
         let mut encoder = self.hardware.encoder();
         let work: Vec<_> = groups.iter().map(|(group, count)| (&pipeline, group, *count)).collect();
         dispatch(&mut encoder, &work);
-        let (mut partials, mut doubles, mut left) = (partials, doubles, chunks);
         if words == 1 && shape.doubles() && chunks > JOINED {
             // What is left of the tree is done here; its lower levels are done there.
             let joined = chunks.div_ceil(JOINED);
-            let counts = self.hardware.scratch(Scratch::Kept, joined * 4)?;
-            let sums = self.hardware.scratch(Scratch::Fewer, joined * 8)?;
+            let results = self.hardware.results(joined * size_of::<Joined>() as u64)?;
             let join = self.hardware.pipeline(JOIN.to_owned());
             let mut buffers = vec![(0, &parameters, own(groups.len() as u64))];
-            buffers.extend((1..).zip([&partials, &doubles, &counts, &sums]).map(|(n, b)| (n, b, None)));
-            let group = self.hardware.bind(&join, &buffers);
+            buffers.extend((1..).zip([&partials, &doubles, &results]).map(|(n, b)| (n, b, None)));
+            let group = self.hardware.bind_again(&join, &buffers);
             dispatch(&mut encoder, &[(&join, &group, joined as u32)]);
-            (partials, doubles, left) = (counts, sums, joined);
+            let mut got = vec![Joined { sum: 0.0, count: 0, nothing: 0 }; joined as usize];
+            self.hardware.fetch_results(encoder, &results, got.as_mut_bytes())?;
+            return Ok(got.iter().map(|j| shape.partial(&[j.count], j.sum)).collect());
         }
-        let mut got = vec![0u32; left as usize * words];
-        let mut sums = vec![0f64; if shape.doubles() { left as usize } else { 0 }];
+        let mut got = vec![0u32; chunks as usize * words];
+        let mut sums = vec![0f64; if shape.doubles() { chunks as usize } else { 0 }];
         let mut parts = [(&partials, 0, got.as_mut_bytes()), (&doubles, 0, sums.as_mut_bytes())];
         self.hardware.fetch_all(encoder, &mut parts)?;
         let partials = got.chunks(words).enumerate();
