@@ -1,5 +1,8 @@
-//! PostgreSQL's own isolation scenarios against the hosted server, where they are at hand: a folder `conformance` in a
-//! folder `shared` beside the checkout, and PostgreSQL's `isolationtester`.
+//! PostgreSQL's own isolation scenarios and regression files against the hosted server, where they are at hand: a folder
+//! `conformance` in a folder `shared` beside the checkout, PostgreSQL's `isolationtester`, psql 15 and Python.
+//!
+//! How many statements of each regression file must answer as PostgreSQL does is written in `tests/conformance/regress.tsv`;
+//! `cargo xtask test regress` fails below that, and says what could be written above it.
 
 use std::{
     fs,
@@ -23,7 +26,7 @@ const WANTING: [(&str, &str); 18] = [
     ("detach-partition-concurrently-2", "partitions"),
     ("drop-index-concurrently-1", "plans of the same shape as PostgreSQL's"),
     ("fk-partitioned-1", "partitions"),
-    ("inherit-temp", "temporary tables"),
+    ("inherit-temp", "inheritance"),
     ("insert-conflict-do-update-4", "partitions"),
     ("intra-grant-inplace-db", "temporary tables"),
     ("merge-delete", "partitions"),
@@ -57,9 +60,76 @@ fn passes(tester: &Path, folder: &Path, name: &str, port: u16) -> Result<bool> {
         .any(|wanted| wanted == output.stdout))
 }
 
+/// What lies beside the checkout.
+fn folder(name: &str) -> PathBuf {
+    tools::root().join("../shared/conformance").join(name)
+}
+
+/// A hosted server on a new disk, that lets everyone in.
+fn server(image: &str) -> Result<Hosted> {
+    let image = tools::scratch("disks")?.join(image);
+    let _ = fs::remove_file(&image);
+    let (password, password_file) = {
+        let prepared = disk::prepare(&image, 2 << 30)?;
+        let password =
+            prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
+        (password, prepared.password_file())
+    };
+    let mut server = Hosted::start(&image, &password_file, &["--auth", "trust"])?;
+    server.wait_ready(&password)?;
+    Ok(server)
+}
+
+/// Lines of the runner's report: file, statements that answer as they should, statements that count.
+fn scores(report: &str) -> Vec<(&str, u32, u32)> {
+    let line = |line| -> Option<(&str, u32, u32)> {
+        let (name, rest) = str::split_once(line, " shown ")?;
+        let (matched, total) = rest.split_whitespace().next()?.split_once('/')?;
+        Some((name.trim(), matched.parse().ok()?, total.parse().ok()?))
+    };
+    report.lines().filter_map(line).collect()
+}
+
+/// PostgreSQL's regression files: none may get worse.
+pub fn regress() -> Result<()> {
+    let source = folder("pg_regress");
+    let runner = source.with_file_name("run_pg_regress.py");
+    let python = tools::find("python3");
+    if !runner.exists() || python.is_none() || tools::find(tools::PSQL.program).is_none() {
+        println!("skipped: there are no regression files beside the checkout, or no Python or psql");
+        return Ok(());
+    }
+    let floors = tools::root().join("tests/conformance/regress.tsv");
+    let floors = fs::read_to_string(&floors).context(|| format!("read {}", floors.display()))?;
+    let mut server = server("regress.img")?;
+    let out = tools::scratch("regress")?;
+    let mut command = Command::new(python.unwrap_or_default());
+    command.arg(&runner).arg("--src").arg(&source).arg("--out").arg(&out);
+    command.args(["--host", "127.0.0.1", "--port", &server.port.to_string(), "--user", USER, "--db", USER]);
+    let output = command.output().context(|| "run the regression files".into())?;
+    let report = String::from_utf8_lossy(&output.stdout);
+    print!("{report}");
+    server.stop()?;
+    let scores = scores(&report);
+    check(!scores.is_empty(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let mut worse = Vec::new();
+    for (name, floor) in floors.lines().filter_map(|l| l.split_once('\t')) {
+        let Ok(floor) = floor.trim().parse::<u32>() else { continue };
+        match scores.iter().find(|s| s.0 == name) {
+            Some((_, matched, total)) if *matched < floor => {
+                worse.push(format!("{name}: {matched} of {total} statements, {floor} expected"));
+            }
+            Some((_, matched, _)) if *matched > floor => println!("{name}\t{matched} could be written down"),
+            Some(_) => {}
+            None => worse.push(format!("{name} was not run")),
+        }
+    }
+    check(worse.is_empty(), || worse.join("\n"))
+}
+
 /// Every scenario in the folder.
 pub fn isolation() -> Result<()> {
-    let folder: PathBuf = tools::root().join("../shared/conformance/isolation");
+    let folder = folder("isolation");
     let tester = Path::new(TESTER);
     if !folder.exists() || !tester.exists() {
         println!(
@@ -73,16 +143,7 @@ pub fn isolation() -> Result<()> {
         .filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".spec")?.to_string()))
         .collect();
     names.sort();
-    let image = tools::scratch("disks")?.join("isolation.img");
-    let _ = fs::remove_file(&image);
-    let (password, password_file) = {
-        let prepared = disk::prepare(&image, 2 << 30)?;
-        let password =
-            prepared.password()?.ok_or_else(|| Error::Failed("a new disk has no password".into()))?;
-        (password, prepared.password_file())
-    };
-    let mut server = Hosted::start(&image, &password_file, &["--auth", "trust"])?;
-    server.wait_ready(&password)?;
+    let mut server = server("isolation.img")?;
     let mut wrong = Vec::new();
     for name in &names {
         let wanting = WANTING.iter().find(|w| w.0 == name);

@@ -43,7 +43,7 @@ struct Suite {
     run: fn() -> Result<()>,
 }
 
-const SUITES: [Suite; 15] = [
+const SUITES: [Suite; 16] = [
     Suite { name: "unsafe", about: "unsafe code only where it is allowed", run: lint::unsafe_report },
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
@@ -52,6 +52,11 @@ const SUITES: [Suite; 15] = [
         name: "isolation",
         about: "PostgreSQL's isolation scenarios, where they are at hand",
         run: conformance::isolation,
+    },
+    Suite {
+        name: "regress",
+        about: "PostgreSQL's regression files, where they are at hand: none gets worse",
+        run: conformance::regress,
     },
     Suite { name: "kernel", about: "tests inside the kernel, in QEMU", run: guest::kernel },
     Suite {

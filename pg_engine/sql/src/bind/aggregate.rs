@@ -27,6 +27,13 @@ impl Binder<'_> {
         args: &Arguments<'_>,
         at: u32,
     ) -> Result<Expr> {
+        if let Some(level) = self.level_of_arguments(f, args)? {
+            // An aggregate of nothing but an outer level's columns is one of that level.
+            let inner = self.frames.split_off(level + 1);
+            let outer = self.aggregate(name, f, args, at);
+            self.frames.extend(inner);
+            return self.carry(outer?, level);
+        }
         let place = self.place();
         if !place.aggregates() {
             return Err(SqlError::new(
@@ -71,6 +78,52 @@ impl Binder<'_> {
         let id = column.id;
         self.frame()?.aggregates.push((column, call));
         Ok(Expr::Column(id, ty))
+    }
+
+    /// The level that an aggregate belongs to, if that is not the innermost one: the innermost of those whose columns its
+    /// arguments name.
+    fn level_of_arguments(&self, f: &sq::Function, args: &Arguments<'_>) -> Result<Option<usize>> {
+        let current = self.frames.len().saturating_sub(1);
+        if current == 0 {
+            return Ok(None);
+        }
+        let mut level = None;
+        let parts = args.exprs.iter().copied().chain(f.filter.as_deref());
+        for e in parts.chain(f.within_group.iter().map(|k| &k.expr)) {
+            level = level.max(self.level_of(e)?);
+        }
+        Ok(level.filter(|l| *l < current))
+    }
+
+    /// The innermost level whose columns an expression names; one with parts that are not looked into is of the innermost.
+    fn level_of(&self, e: &sq::Expr) -> Result<Option<usize>> {
+        use sq::Expr as E;
+        let innermost = self.frames.len().saturating_sub(1);
+        Ok(match e {
+            E::Value(_) | E::TypedString(_) => None,
+            E::Identifier(ident) => Some(self.level_of_column(ident)?.unwrap_or(innermost)),
+            E::CompoundIdentifier(parts) => match parts.as_slice() {
+                [table, _] => Some(self.find_entry(None, &table.value, 0)?.map_or(innermost, |(l, _)| l)),
+                _ => Some(innermost),
+            },
+            E::Nested(e) | E::Cast { expr: e, .. } | E::UnaryOp { expr: e, .. } => self.level_of(e)?,
+            E::IsNull(e) | E::IsNotNull(e) => self.level_of(e)?,
+            E::BinaryOp { left, right, .. } => self.level_of(left)?.max(self.level_of(right)?),
+            E::Function(f) => match &f.args {
+                sq::FunctionArguments::List(list) if f.over.is_none() => {
+                    let mut level = None;
+                    for arg in &list.args {
+                        level = level.max(match arg {
+                            sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e)) => self.level_of(e)?,
+                            _ => Some(innermost),
+                        });
+                    }
+                    level
+                }
+                _ => Some(innermost),
+            },
+            _ => Some(innermost),
+        })
     }
 
     fn aggregate_call(

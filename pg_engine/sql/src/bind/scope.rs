@@ -200,7 +200,7 @@ impl Binder<'_> {
     }
 
     /// Carries an expression of frame `level` into the innermost one.
-    fn carry(&mut self, mut expr: Expr, level: usize) -> Result<Expr> {
+    pub(super) fn carry(&mut self, mut expr: Expr, level: usize) -> Result<Expr> {
         for at in level + 1..self.frames.len() {
             let ty = expr.ty();
             let frame = self.frames.get_mut(at).ok_or_else(|| SqlError::internal("no query level"))?;
@@ -251,6 +251,16 @@ impl Binder<'_> {
             let shown = shown();
             self.mention(&expr, at, &|| shown.clone(), level);
             return Ok(Some((self.carry(expr, level)?, origin)));
+        }
+        Ok(None)
+    }
+
+    /// The level at which an unqualified column is found.
+    pub(super) fn level_of_column(&self, ident: &sq::Ident) -> Result<Option<usize>> {
+        for (level, frame) in self.frames.iter().enumerate().rev() {
+            if let Found::Expr(..) = search_visible(frame, &ident.value, at(ident))? {
+                return Ok(Some(level));
+            }
         }
         Ok(None)
     }
