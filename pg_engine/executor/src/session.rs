@@ -121,6 +121,14 @@ pub trait Session {
     fn temporary(&self) -> &Temporary;
     /// A number for the schema of this session's temporary relations that no other session has.
     fn take_temporary_number(&self) -> u32;
+    /// Queues a notification for the commit (`pg_notify`).
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<()> {
+        Err(SqlError::unsupported("NOTIFY"))
+    }
+    /// The channels that are listened to.
+    fn listening(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Locks that outlast transactions.
     fn session_locks(&self) -> &Mutex<SessionLocks>;
     /// Binds an expression stored as canonical SQL text (defaults, CHECKs, index keys and predicates, generated columns).

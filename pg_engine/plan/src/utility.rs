@@ -79,6 +79,13 @@ pub enum Utility {
     ExplainExecute(Execute, ExplainOptions),
     /// `None`: ALL.
     Deallocate(Option<String>),
+    Listen(String),
+    /// `None`: all channels.
+    Unlisten(Option<String>),
+    Notify {
+        channel: String,
+        payload: String,
+    },
     Discard(Discard),
     Declare(Declare),
     Fetch(Fetch),

@@ -181,12 +181,27 @@ impl Connection {
             if !self.goes_on(inner) {
                 return Flow::Over;
             }
+            if !self.tell_news(inner) {
+                return Flow::Over;
+            }
             let read = self.stream.try_read(inner.input.room());
             match self.receive(inner, read) {
                 Flow::More => {}
                 flow => return flow,
             }
         }
+    }
+
+    /// Sends notifications to a client between its transactions. False: it is gone.
+    fn tell_news(&self, inner: &mut Inner) -> bool {
+        let Inner { phase: Phase::Session(session), out, .. } = inner else { return true };
+        if !session.has_news() {
+            return true;
+        }
+        session.tell_notifications(out);
+        let sent = self.stream.write_all(out.bytes()).is_ok();
+        out.clear();
+        sent
     }
 
     /// Handles what was read into the input's room.
@@ -300,12 +315,14 @@ impl Work for Connection {
         if open {
             inner.input.shrink();
             inner.out.shrink(IDLE_OUTPUT);
+            let waits_for_news = matches!(&inner.phase, Phase::Session(s) if s.is_idle());
             drop(inner);
             self.scheduled.store(false, SeqCst);
             let hook = self.clone();
             self.stream.arm(hook);
             // An interruption that came while this run was ending found it still scheduled.
-            if self.handle().interrupts.pending().is_some_and(crate::interrupt::Reason::is_fatal) {
+            let news = waits_for_news && self.handle().inbox.has_some();
+            if news || self.handle().interrupts.pending().is_some_and(crate::interrupt::Reason::is_fatal) {
                 self.schedule();
             }
         } else {

@@ -23,6 +23,7 @@ use platform::sync::Mutex;
 
 use crate::{
     interrupt::{Interrupts, Reason},
+    notify::{Channels, Messages},
     registry::{Activity, Handle, Registry},
     settings::{Derived, Scope, Settings},
     statement,
@@ -63,6 +64,7 @@ pub struct Env {
     sequences: Mutex<SequenceMemory>,
     session_locks: Mutex<SessionLocks>,
     temporary: Temporary,
+    messages: RefCell<Messages>,
     statement_start: i64,
 }
 
@@ -88,6 +90,7 @@ impl Env {
             sequences: Mutex::new(SequenceMemory::default()),
             session_locks,
             temporary: Temporary::default(),
+            messages: RefCell::default(),
             statement_start: now(),
         };
         env.apply_settings(true);
@@ -160,6 +163,14 @@ impl Env {
     /// Gives back the number of the schema of temporary relations, once those are gone.
     pub fn release_temporary_number(&self) {
         self.registry.release_temporary_number(self.temporary.number());
+    }
+    /// What is listened to, and what the transaction has said.
+    pub fn messages(&self) -> core::cell::RefMut<'_, Messages> {
+        self.messages.borrow_mut()
+    }
+    /// Who listens to what.
+    pub fn channels(&self) -> &Channels {
+        &self.registry.channels
     }
     /// DISCARD SEQUENCES.
     pub fn discard_sequences(&self) {
@@ -245,6 +256,12 @@ impl Session for Env {
     }
     fn take_temporary_number(&self) -> u32 {
         self.registry.take_temporary_number()
+    }
+    fn notify(&self, channel: &str, payload: &str) -> Result<()> {
+        self.messages().notify(channel, payload)
+    }
+    fn listening(&self) -> Vec<String> {
+        self.messages().channels()
     }
     fn session_locks(&self) -> &Mutex<SessionLocks> {
         &self.session_locks

@@ -39,6 +39,7 @@ mod datum;
 mod env;
 mod extended;
 mod interrupt;
+mod notify;
 mod plan_cache;
 mod pool;
 mod portal;

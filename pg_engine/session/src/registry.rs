@@ -21,6 +21,7 @@ use crate::{
     connection::Connection,
     env,
     interrupt::{Interrupts, Reason},
+    notify::{Channels, Inbox},
 };
 
 /// What a session does just now.
@@ -60,6 +61,8 @@ pub struct Handle {
     pub activity: Mutex<Activity>,
     /// Counts waits for a timer: a timer set in an earlier wait does nothing.
     pub wait: AtomicU64,
+    /// Notifications that wait for the client.
+    pub inbox: Inbox,
     /// The connection, to wake it.
     pub connection: Weak<Connection>,
 }
@@ -78,6 +81,12 @@ impl Handle {
             connection.schedule();
         }
     }
+    /// Has the connection look what there is to tell the client.
+    pub fn wake(&self) {
+        if let Some(connection) = self.connection.upgrade() {
+            connection.schedule();
+        }
+    }
     /// Ends a wait: timers set for it are void.
     pub fn end_wait(&self) {
         self.wait.fetch_add(1, Relaxed);
@@ -90,6 +99,8 @@ pub struct Registry {
     pub started: i64,
     sessions: Mutex<HashMap<u32, Arc<Handle>>>,
     next_pid: AtomicU32,
+    /// Who listens to what.
+    pub channels: Channels,
     /// Numbers of schemas of temporary relations that are in use.
     temporary: Mutex<BTreeSet<u32>>,
 }
@@ -100,6 +111,7 @@ impl Default for Registry {
             started: env::now(),
             sessions: Mutex::default(),
             next_pid: AtomicU32::new(1),
+            channels: Channels::default(),
             temporary: Mutex::default(),
         }
     }
@@ -130,6 +142,7 @@ impl Registry {
             interrupts: Interrupts::default(),
             activity: Mutex::new(Activity { state: "", ..Activity::default() }),
             wait: AtomicU64::new(0),
+            inbox: Inbox::default(),
             connection,
         });
         sessions.insert(pid, handle.clone());

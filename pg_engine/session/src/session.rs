@@ -233,6 +233,24 @@ impl Session {
         }
     }
 
+    /// Between transactions, waiting for the client?
+    pub fn is_idle(&self) -> bool {
+        self.idle && !self.tx.in_block()
+    }
+
+    /// Is there anything to tell a client who has asked for nothing?
+    pub fn has_news(&self) -> bool {
+        self.is_idle() && self.env.handle().inbox.has_some()
+    }
+
+    /// Notifications that wait.
+    pub fn tell_notifications(&self, out: &mut Encoder) {
+        let inbox = &self.env.handle().inbox;
+        if inbox.has_some() {
+            inbox.drain(out);
+        }
+    }
+
     /// ReadyForQuery, and everything that goes with being idle.
     pub(crate) fn ready(&mut self, out: &mut Encoder) {
         self.end_statement();
@@ -242,6 +260,9 @@ impl Session {
                 out.parameter_status(name, &value);
             }
             self.env.apply_settings(false);
+        }
+        if !self.tx.in_block() {
+            self.tell_notifications(out);
         }
         out.ready_for_query(self.tx.status());
         self.idle = true;
@@ -339,6 +360,7 @@ impl Drop for Session {
         if let Ok(Err(e)) = dropped {
             log::warn!("temporary relations are left behind: {e}");
         }
+        self.env.messages().leave(self.env.channels(), self.env.handle());
         self.env.release_temporary_number();
         self.env.release_session_locks();
     }

@@ -27,6 +27,7 @@ struct Savepoint {
     name: String,
     level: usize,
     settings: usize,
+    messages: (usize, usize),
 }
 
 /// The session's transaction.
@@ -147,12 +148,17 @@ impl Session {
                 return Err(e);
             }
         }
+        if let Err(e) = self.check_messages() {
+            self.rollback();
+            return Err(e);
+        }
         self.change_temporary()?;
         self.tx.block = Block::None;
         self.tx.savepoints.clear();
         self.close_transaction_portals();
         let Some(mut txn) = self.tx.txn.take() else {
             self.env.settings_mut().commit();
+            self.deliver();
             return Ok(());
         };
         // What counts is what is set now, by SET LOCAL perhaps.
@@ -160,12 +166,27 @@ impl Session {
         match self.shared.engine.commit(txn) {
             Ok(()) => {
                 self.env.settings_mut().commit();
+                self.deliver();
                 Ok(())
             }
             Err(e) => {
                 self.env.settings_mut().abort();
+                self.env.messages().undo_to((0, 0));
                 Err(e)
             }
+        }
+    }
+
+    fn check_messages(&self) -> Result<()> {
+        let messages = self.env.messages();
+        if messages.is_empty() { Ok(()) } else { messages.check(self.env.channels()) }
+    }
+
+    /// LISTEN and NOTIFY of a transaction that has committed.
+    fn deliver(&self) {
+        let mut messages = self.env.messages();
+        if !messages.is_empty() {
+            messages.commit(self.env.channels(), self.env.handle());
         }
     }
 
@@ -202,6 +223,7 @@ impl Session {
         self.tx.savepoints.clear();
         self.portals.close_all();
         self.env.settings_mut().abort();
+        self.env.messages().undo_to((0, 0));
         if let Some(txn) = self.tx.txn.take() {
             self.shared.engine.rollback(txn);
         }
@@ -340,6 +362,13 @@ impl Session {
             self.rollback();
             return Ok("ROLLBACK");
         }
+        if !self.env.messages().is_empty() {
+            self.rollback();
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY",
+            ));
+        }
         if pg_executor::Session::temporary(&self.env).take_used() {
             self.rollback();
             return Err(pg_executor::temporary::refuse_prepare());
@@ -372,7 +401,8 @@ impl Session {
         };
         let level = txn.savepoint();
         let settings = self.env.settings_mut().mark();
-        self.tx.savepoints.push(Savepoint { name: name.into(), level, settings });
+        let messages = self.env.messages().mark();
+        self.tx.savepoints.push(Savepoint { name: name.into(), level, settings, messages });
         Ok(())
     }
 
@@ -401,10 +431,11 @@ impl Session {
         let (Some(txn), Some(point)) = (&mut self.tx.txn, self.tx.savepoints.get(at)) else {
             return Err(no_savepoint(name));
         };
-        let settings = point.settings;
+        let (settings, messages) = (point.settings, point.messages);
         self.portals.close_all();
         txn.rollback_to(point.level)?;
         self.env.settings_mut().undo_to(settings);
+        self.env.messages().undo_to(messages);
         self.tx.savepoints.truncate(at + 1);
         self.tx.block = Block::Open;
         Ok(())

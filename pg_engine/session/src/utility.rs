@@ -154,6 +154,18 @@ impl Session {
                 *run = Run::text("SHOW", &["name", "setting", "description"], rows);
                 return self.drive(run, formats, limit, out);
             }
+            Utility::Listen(channel) => {
+                self.env.messages().listen(&channel)?;
+                "LISTEN"
+            }
+            Utility::Unlisten(channel) => {
+                self.env.messages().unlisten(channel.as_deref());
+                "UNLISTEN"
+            }
+            Utility::Notify { channel, payload } => {
+                self.env.messages().notify(&channel, &payload)?;
+                "NOTIFY"
+            }
             Utility::Discard(what) => self.discard(what)?,
             Utility::Deallocate(name) => self.deallocate(name.as_deref())?,
             Utility::Prepare(prepare) => {
@@ -378,6 +390,7 @@ impl Session {
                 self.unnamed = None;
                 self.env.discard_sequences();
                 self.env.release_session_locks();
+                self.env.messages().unlisten(None);
                 self.drop_temporary()?;
                 Ok("DISCARD ALL")
             }

@@ -15,6 +15,7 @@ mod graph_tables;
 mod interrupts;
 mod isolation;
 mod large;
+mod notify;
 mod pgbench;
 mod programs;
 mod protocol;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         graph_tables::TESTS,
         interrupts::TESTS,
         isolation::TESTS,
+        notify::TESTS,
         pgbench::TESTS,
     ]
     .into_iter()

@@ -253,6 +253,11 @@ impl SetReturning for Rows {
     }
 }
 
+/// Rows that are all at hand, as a set-returning function yields them.
+pub(crate) fn given(types: &[SqlType], rows: VecDeque<Vec<Value>>) -> Box<dyn SetReturning> {
+    Box::new(Rows { types: types.to_vec(), rows })
+}
+
 /// Pairs of numbers, in columns as they are given.
 struct Numbers {
     pairs: Vec<[i64; 2]>,

@@ -39,7 +39,7 @@ use progress::Phase;
 
 pub(crate) use compute::backends as compute_backends;
 pub(crate) use crew::Crew;
-pub(crate) use functions::{call, rows};
+pub(crate) use functions::{call, given, rows};
 pub(crate) use modify::modify;
 pub(crate) use progress::Progress;
 pub(crate) use readers::Readers;

@@ -12,7 +12,7 @@ use alloc::{
 };
 
 use pg_catalog::{CatalogReader, Reader, Relation, builtin};
-use pg_functions::{Host, SetReturning, registry};
+use pg_functions::{Host, SetReturning, registry, set::LISTENING_CHANNELS};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
 
 use crate::{context::ExecContext, text};
@@ -43,6 +43,10 @@ impl Host for ExecContext<'_> {
         call(self, function, args)
     }
     fn rows(&self, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+        if function == LISTENING_CHANNELS {
+            let channels = self.session.listening().into_iter().map(|c| alloc::vec![Value::Text(c.into())]);
+            return Ok(crate::graph::given(&[SqlType::new(oid::TEXT)], channels.collect()));
+        }
         crate::graph::rows(self, function, args)
     }
     fn cancelled(&self) -> bool {

@@ -40,6 +40,11 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
                 .collect();
             pg_catalog::table::array(oid::NAME, list)
         }
+        "pg_notify" => {
+            let payload = if args.get(1).is_none_or(Value::is_null) { "" } else { arg_text(args, 1) };
+            cx.session.notify(arg_text(args, 0), payload)?;
+            Value::Null
+        }
         "version" => Value::text(concat!(
             "PostgreSQL 15.0 (Intralith ",
             env!("CARGO_PKG_VERSION"),

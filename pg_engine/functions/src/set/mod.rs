@@ -206,7 +206,15 @@ fn string_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn Set
 }
 
 /// Rows.
+/// `pg_proc.oid` of `pg_listening_channels`.
+pub const LISTENING_CHANNELS: u32 = 3035;
+
+fn listening(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    ctx.host.rows(LISTENING_CHANNELS, args)
+}
+
 pub(crate) static FUNCTIONS: &[Function] = &[
+    def(LISTENING_CHANNELS, "pg_listening_channels", &[], TEXT).stable().imp(Implementation::Set(listening)),
     def(1067, "generate_series", &[INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
     def(1066, "generate_series", &[INT4, INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
     def(1069, "generate_series", &[INT8, INT8], INT8).imp(Implementation::Set(integers::<true>)),

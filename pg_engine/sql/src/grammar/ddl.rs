@@ -31,8 +31,8 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "truncate" => truncate(c)?,
         "comment" => comment(c)?,
         "reindex" => reindex(c)?,
-        "grant" | "revoke" | "listen" | "unlisten" | "notify" | "load" | "cluster" | "merge" | "do"
-        | "call" | "reassign" | "refresh" | "import" | "security" => {
+        "grant" | "revoke" | "load" | "cluster" | "merge" | "do" | "call" | "reassign" | "refresh"
+        | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();

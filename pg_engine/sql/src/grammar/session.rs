@@ -40,6 +40,9 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "show" => show,
         "reset" => reset,
         "discard" => discard_statement,
+        "listen" => listen,
+        "unlisten" => unlisten,
+        "notify" => notify,
         "prepare" => prepare,
         "execute" => execute,
         "deallocate" => deallocate,
@@ -269,6 +272,24 @@ fn reset(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
     let name = if c.accept("all") { None } else { Some(special_setting(c)?) };
     Ok(ready(Utility::Reset(name), "RESET"))
+}
+
+fn listen(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("listen")?;
+    Ok(ready(Utility::Listen(c.ident()?), "LISTEN"))
+}
+
+fn unlisten(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("unlisten")?;
+    let channel = if c.accept_symbol(&Token::Mul) { None } else { Some(c.ident()?) };
+    Ok(ready(Utility::Unlisten(channel), "UNLISTEN"))
+}
+
+fn notify(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect("notify")?;
+    let channel = c.ident()?;
+    let payload = if c.accept_symbol(&Token::Comma) { c.string()? } else { String::new() };
+    Ok(ready(Utility::Notify { channel, payload }, "NOTIFY"))
 }
 
 fn discard_statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
