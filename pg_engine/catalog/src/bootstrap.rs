@@ -242,5 +242,30 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
     )?;
     replace(txn, catalog.table(PG_INDEX)?, "indexrelid", description.indexes)?;
     replace(txn, catalog.table(PG_REWRITE)?, "oid", views.rules)?;
+    renew_access(storage, txn, catalog)
+}
+
+/// What a release that knew no privileges left out: those on the built-in schemas, the members of built-in roles.
+fn renew_access(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Result<()> {
+    let snapshot = txn.snapshot();
+    let members = catalog.table(PG_AUTH_MEMBERS)?;
+    let known = members.scan(storage, &snapshot)?;
+    for row in memberships(members.def) {
+        let same = |k: &Row| k.oid("roleid") == row.oid("roleid") && k.oid("member") == row.oid("member");
+        if !known.iter().any(|(_, k)| same(k)) {
+            members.insert(storage, txn, &row)?;
+        }
+    }
+    let schemas = catalog.table(PG_NAMESPACE)?;
+    for (tid, old) in schemas.scan(storage, &snapshot)? {
+        let (owner, acl) = schema_access(old.oid("oid"));
+        if old.oid("oid") < FIRST_NORMAL_OID
+            && old.get("nspacl").is_null()
+            && let Some(acl) = acl
+        {
+            let new = old.clone().set("nspowner", owner).set("nspacl", acl.to_value());
+            schemas.update(storage, txn, tid, &old, &new)?;
+        }
+    }
     Ok(())
 }

@@ -22,6 +22,8 @@ use pg_types::{Oid, Result, SqlError, SqlType, Value};
 use platform::sync::RwLock;
 
 use crate::{
+    access::{self, Policy, Security},
+    acl::{Acl, Class, Rights, right},
     builtin::{self, *},
     desc::{
         Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod,
@@ -29,6 +31,7 @@ use crate::{
     },
     graph::GraphFacts,
     reader::{CatalogReader, ColumnStatistics},
+    roles::Roles,
     table::{CatalogTable, Row},
     txn::{Txn, storage_error},
 };
@@ -47,10 +50,23 @@ impl StorageMap {
 
 #[derive(Debug, Default)]
 struct Cache {
+    roles: Option<Arc<Roles>>,
+    schema_rows: HashMap<Oid, Option<Arc<Schema>>>,
     by_oid: HashMap<Oid, Option<Arc<Relation>>>,
     by_name: HashMap<(Oid, String), Option<Oid>>,
     schemas: HashMap<String, Option<Oid>>,
     statistics: HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>,
+}
+
+/// What is known of a schema.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// Name.
+    pub name: String,
+    /// Owner.
+    pub owner: Oid,
+    /// `nspacl`.
+    pub acl: Option<Acl>,
 }
 
 /// The catalogs of a volume.
@@ -250,6 +266,7 @@ impl Catalog {
             kind,
             persistence: class.char("relpersistence"),
             owner: class.oid("relowner"),
+            security: self.load_security(snapshot, &class)?,
             storage: RelId(class.oid("relfilenode")),
             attributes,
             indexes,
@@ -343,6 +360,7 @@ impl Catalog {
                 collation: r.oid("attcollation"),
                 storage: r.char("attstorage"),
                 compression: r.char("attcompression"),
+                acl: Acl::of_value(r.get("attacl")),
             })
             .collect();
         list.sort_by_key(|a| a.attnum);
@@ -497,6 +515,61 @@ impl Catalog {
         Ok(list)
     }
 
+    fn load_security(&self, snapshot: &Snapshot, class: &Row) -> Result<Security> {
+        let row_security = class.bool("relrowsecurity");
+        let mut policies = Vec::new();
+        if row_security {
+            for r in self.find(snapshot, PG_POLICY, &["polrelid"], &[class.get("oid").clone()])? {
+                let role = |v: &Value| if let Value::Oid(o) = v { Some(*o) } else { None };
+                policies.push(Arc::new(Policy {
+                    oid: r.oid("oid"),
+                    name: r.text("polname").to_string(),
+                    command: r.char("polcmd"),
+                    permissive: r.bool("polpermissive"),
+                    roles: r.array("polroles").iter().filter_map(role).collect(),
+                    using: r.text_option("polqual"),
+                    check: r.text_option("polwithcheck"),
+                }));
+            }
+            policies.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let on = |name| option_text(class, name).and_then(pg_types::io::parse_boolean) == Some(true);
+        Ok(Security {
+            acl: Acl::of_value(class.get("relacl")),
+            row_security,
+            forced: class.bool("relforcerowsecurity"),
+            policies,
+            invoker: on("security_invoker"),
+            barrier: on("security_barrier"),
+        })
+    }
+
+    fn load_roles(&self, snapshot: &Snapshot) -> Result<Arc<Roles>> {
+        let rows = |catalog| -> Result<Vec<Row>> {
+            let rows = self.table(catalog)?.scan(&self.storage, snapshot)?;
+            Ok(rows.into_iter().map(|r| r.1).collect())
+        };
+        let owner = rows(PG_DATABASE)?.first().map_or(0, |r| r.oid("datdba"));
+        Ok(Arc::new(Roles::new(&rows(PG_AUTHID)?, &rows(PG_AUTH_MEMBERS)?, owner)))
+    }
+
+    /// The roles as committed.
+    pub fn roles(&self) -> Result<Arc<Roles>> {
+        let put = |c: &mut Cache, v| c.roles = Some(v);
+        self.cached(|c| c.roles.clone(), |s| self.load_roles(s), put)
+    }
+
+    fn load_schema_row(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<Schema>>> {
+        let row = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &[Value::Oid(oid)])?;
+        Ok(row.map(|r| {
+            Arc::new(Schema {
+                name: r.text("nspname").to_string(),
+                owner: r.oid("nspowner"),
+                acl: Acl::of_value(r.get("nspacl")),
+            })
+        }))
+    }
+
     fn load_relation_oid(&self, snapshot: &Snapshot, schema: Oid, name: &str) -> Result<Option<Oid>> {
         if schema == PG_CATALOG
             && let Some(&oid) = self.names.get(name)
@@ -524,7 +597,8 @@ impl Catalog {
         Ok(row.map(|r| Arc::new(crate::statistics::from_row(&r))))
     }
 
-    /// A reader for a statement. With a transaction that changed catalogs, through its own snapshot.
+    /// A reader for a statement in a role's name. With a transaction that changed catalogs, through its own snapshot.
+    /// Schemas of the path that the role may not look into are left out.
     ///
     /// `path` may name `pg_temp`, which stands for `temporary`, the session's schema of temporary relations; it is
     /// searched first where `path` does not say otherwise.
@@ -533,10 +607,13 @@ impl Catalog {
         txn: &mut Txn,
         path: &[String],
         temporary: Option<&str>,
+        user: Oid,
     ) -> Result<Reader<'a>> {
         let private = txn.changed_catalogs().then(|| txn.snapshot().untracked());
         let mut reader = Reader {
             catalog: self,
+            user,
+            row_security: true,
             private,
             cache: RefCell::new(Cache::default()),
             path: Vec::new(),
@@ -547,7 +624,12 @@ impl Catalog {
         };
         let mut named: Vec<(Oid, String)> = Vec::new();
         for name in path {
-            let found = reader.schema(name)?;
+            let mut found = reader.schema(name)?;
+            if let Some(oid) = found
+                && reader.schema_rights(oid, right::USAGE)? == 0
+            {
+                found = None;
+            }
             if reader.creation.is_none() && found != Some(PG_CATALOG) && (found.is_some() || name == PG_TEMP)
             {
                 reader.creation = Some(name.clone());
@@ -611,6 +693,8 @@ fn stored_type(r: &Row) -> Oid {
 /// The catalogs as one statement sees them.
 pub struct Reader<'a> {
     catalog: &'a Catalog,
+    user: Oid,
+    row_security: bool,
     /// Snapshot of a transaction that changed catalogs.
     private: Option<Snapshot>,
     cache: RefCell<Cache>,
@@ -624,6 +708,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// With `row_security` set.
+    #[must_use]
+    pub fn with_row_security(mut self, on: bool) -> Self {
+        self.row_security = on;
+        self
+    }
     /// With somebody who can tell about the current graph, if the statement is about it.
     #[must_use]
     pub fn with_graph(mut self, facts: impl Fn(&Snapshot) -> Option<GraphFacts> + 'a) -> Self {
@@ -661,6 +751,36 @@ impl Reader<'_> {
             c.schemas.insert(name.to_string(), v);
         };
         self.through(get, |s| self.catalog.load_schema(s, name), put)
+    }
+    /// What is known of a schema.
+    pub fn schema_row(&self, oid: Oid) -> Result<Option<Arc<Schema>>> {
+        let get = |c: &Cache| c.schema_rows.get(&oid).cloned();
+        let put = |c: &mut Cache, v| {
+            c.schema_rows.insert(oid, v);
+        };
+        self.through(get, |s| self.catalog.load_schema_row(s, oid), put)
+    }
+    /// Those of the privileges in `mask` that the user has on a schema.
+    pub fn schema_rights(&self, oid: Oid, mask: Rights) -> Result<Rights> {
+        self.schema_rights_of(oid, self.user, mask)
+    }
+    /// The same of any role.
+    pub fn schema_rights_of(&self, oid: Oid, role: Oid, mask: Rights) -> Result<Rights> {
+        let roles = CatalogReader::roles(self)?;
+        if roles.is_superuser(role) {
+            return Ok(mask);
+        }
+        let Some(s) = self.schema_row(oid)? else { return Ok(0) };
+        // Its own temporary relations are the session's, whoever it acts as.
+        if self.temporary.as_deref() == Some(s.name.as_str()) {
+            return Ok(mask);
+        }
+        let mut has = access::rights_of(s.acl.as_ref(), Class::Schema, s.owner, role, mask, &roles);
+        let all = [crate::roles::predefined::PG_READ_ALL_DATA, crate::roles::predefined::PG_WRITE_ALL_DATA];
+        if mask & !has & right::USAGE != 0 && all.iter().any(|r| roles.has_rights_of(role, *r)) {
+            has |= right::USAGE;
+        }
+        Ok(has)
     }
     /// A relation's oid.
     pub fn relation_oid(&self, schema: Oid, name: &str) -> Result<Option<Oid>> {
@@ -742,6 +862,9 @@ impl CatalogReader for Reader<'_> {
         };
         self.through(get, |s| self.catalog.load_relation(s, oid), put)
     }
+    fn schema_oid(&self, name: &str) -> Result<Option<Oid>> {
+        self.schema(name)
+    }
     fn schema_exists(&self, name: &str) -> Result<bool> {
         Ok(self.schema(name)?.is_some())
     }
@@ -783,6 +906,22 @@ impl CatalogReader for Reader<'_> {
         match self.catalog.storage.relation_stats(relation.storage) {
             Ok(s) if s.pages > 0 => (f64::from(s.all_visible) / f64::from(s.pages)).min(1.0),
             _ => 0.0,
+        }
+    }
+    fn user(&self) -> Oid {
+        self.user
+    }
+    fn roles(&self) -> Result<Arc<Roles>> {
+        let put = |c: &mut Cache, v| c.roles = Some(v);
+        self.through(|c| c.roles.clone(), |s| self.catalog.load_roles(s), put)
+    }
+    fn row_security(&self) -> bool {
+        self.row_security
+    }
+    fn check_schema(&self, name: &str) -> Result<()> {
+        match self.schema(name)? {
+            Some(oid) if self.schema_rights(oid, right::USAGE)? == 0 => Err(access::denied("schema", name)),
+            _ => Ok(()),
         }
     }
     fn graph_backend(&self) -> Option<String> {

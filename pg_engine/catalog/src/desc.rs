@@ -4,6 +4,8 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_types::{Oid, SqlType, Value};
 
+use crate::{access::Security, acl::Acl};
+
 /// `pg_class.relkind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "standard names")]
@@ -45,6 +47,8 @@ pub struct Attribute {
     pub storage: u8,
     /// `attcompression`: `l` LZ4, 0 the default.
     pub compression: u8,
+    /// `attacl`.
+    pub acl: Option<Acl>,
 }
 
 /// Where a table's large values are.
@@ -236,6 +240,8 @@ pub struct Relation {
     pub persistence: u8,
     /// Owner role.
     pub owner: Oid,
+    /// Who else may do what with it.
+    pub security: Security,
     /// Storage of a table or sequence.
     pub storage: pg_storage::RelId,
     /// All attributes including dropped ones, `attributes[i].attnum == i + 1`.

@@ -5,6 +5,7 @@
 //!   stored ([`bootstrap`]).
 //! * Descriptions of relations ([`desc`]) made from catalog rows and shared ([`Catalog`]); what binder and planner may
 //!   ask ([`CatalogReader`]).
+//! * Lists of privileges ([`acl`]), roles ([`Roles`]) and what a statement needs of a relation ([`access`]).
 //! * Index keys ([`keys`]), rows of catalogs by column name ([`table`]).
 //!
 //! # Invariants
@@ -28,6 +29,9 @@
 
 extern crate alloc;
 
+pub mod access;
+pub mod acl;
+pub mod acl_text;
 pub mod bootstrap;
 pub mod builtin;
 pub mod cache;
@@ -35,11 +39,13 @@ pub mod desc;
 mod graph;
 pub mod keys;
 pub mod reader;
+pub mod roles;
 pub mod statistics;
 pub mod table;
 pub mod txn;
 pub mod views;
 
+pub use access::{Access, Policy, Security};
 pub use cache::{Catalog, PG_TEMP, Reader};
 pub use desc::{
     Attribute, CheckOption, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, IndexMethod, Relation,
@@ -47,4 +53,5 @@ pub use desc::{
 };
 pub use graph::GraphFacts;
 pub use reader::{CatalogReader, ColumnStatistics};
+pub use roles::Roles;
 pub use txn::{DeferredCheck, Txn, storage_error};

@@ -4,7 +4,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_types::{Oid, Result, Value};
 
-use crate::desc::Relation;
+use crate::{builtin::FIRST_ROLE, desc::Relation, roles::Roles};
 
 /// Statistics of a column, as ANALYZE leaves them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +31,10 @@ pub trait CatalogReader {
     fn relation_by_oid(&self, oid: Oid) -> Result<Option<Arc<Relation>>>;
     /// True when the schema exists.
     fn schema_exists(&self, name: &str) -> Result<bool>;
+    /// Oid of a schema.
+    fn schema_oid(&self, _name: &str) -> Result<Option<Oid>> {
+        Ok(None)
+    }
     /// Oid of a type that is not built in (row types of tables); built-in ones are known to the binder.
     fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>>;
     /// Statistics of a column; `None`: never analysed.
@@ -44,6 +48,22 @@ pub trait CatalogReader {
     /// What evaluates the current graph, by name; `None`: nobody knows of one.
     fn graph_backend(&self) -> Option<String> {
         None
+    }
+    /// In whose name the statement runs.
+    fn user(&self) -> Oid {
+        FIRST_ROLE
+    }
+    /// The roles there are.
+    fn roles(&self) -> Result<Arc<Roles>> {
+        Ok(Arc::new(Roles::only_superuser()))
+    }
+    /// The setting `row_security`.
+    fn row_security(&self) -> bool {
+        true
+    }
+    /// The error if the user may not look into a schema that a name mentions.
+    fn check_schema(&self, _name: &str) -> Result<()> {
+        Ok(())
     }
     /// Schema that `CREATE` without a schema uses (`current_schema()`); `None` when there is none.
     fn creation_schema(&self) -> Option<String>;

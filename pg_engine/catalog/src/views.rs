@@ -372,7 +372,7 @@ pub(crate) fn rows() -> ViewRows {
                     persistence: b'p',
                     options: Vec::new(),
                 };
-                out.classes.push(row.row(class));
+                out.classes.push(row.row(class).set("relacl", builtin_acl(name).to_value()));
                 if let Some((_, sql)) = VIEWS.iter().find(|v| v.0 == *name) {
                     // Rules of built-in views are numbered after their views, which leave these oids free.
                     out.rules.push(rule_row(rewrite, view + 1, view, sql));

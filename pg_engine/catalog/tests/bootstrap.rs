@@ -35,7 +35,7 @@ fn catalogs_describe_themselves() {
     let catalog = bootstrap::open(&storage).unwrap();
     println!("open took {:?}", start.elapsed());
     let mut txn = Txn::begin(&storage, Isolation::ReadCommitted, false, 0);
-    let reader = catalog.reader(&mut txn, &["public".into()], None).unwrap();
+    let reader = catalog.reader(&mut txn, &["public".into()], None, 10).unwrap();
     let class = reader.relation(None, "pg_class").unwrap().unwrap();
     assert_eq!((class.oid, class.attributes.len()), (1259, 33));
     assert!(reader.relation(None, "nothing").unwrap().is_none());

@@ -109,6 +109,9 @@ impl Cursor {
     }
     /// Begins a run: takes the snapshot, forgets the previous run.
     pub fn open(&mut self, cx: &ExecContext<'_>) -> Result<()> {
+        if let Some(e) = &self.planned.denied {
+            return Err((**e).clone());
+        }
         if !self.planned.read_only {
             let command = match self.planned.command {
                 Command::Select => "SELECT FOR UPDATE",

@@ -4,12 +4,15 @@ use alloc::{
     boxed::Box,
     string::{String, ToString},
     sync::Arc,
+    vec::Vec,
 };
 
 use dagdb_device::Backends;
 use pg_catalog::{
-    Catalog, CatalogReader, Reader, Txn, bootstrap,
-    builtin::{PG_AUTHID, PG_DATABASE},
+    Catalog, CatalogReader, Reader, Txn, access,
+    acl::{Acl, Class, right},
+    bootstrap,
+    builtin::{PG_AUTHID, PG_DATABASE, PG_DB_ROLE_SETTING},
     storage_error,
 };
 use pg_plan::{
@@ -177,6 +180,37 @@ impl Engine {
             },
         }))
     }
+    /// May the role connect to the database?
+    pub fn may_connect(&self, role: Oid, database: &str) -> Result<bool> {
+        let snapshot = self.catalog.latest();
+        let row = self.catalog.find_one(&snapshot, PG_DATABASE, &["datname"], &[Value::text(database)])?;
+        let Some(row) = row else { return Ok(false) };
+        let (acl, owner) = (Acl::of_value(row.get("datacl")), row.oid("datdba"));
+        let roles = self.catalog.roles()?;
+        let rights = access::rights_of(acl.as_ref(), Class::Database, owner, role, right::CONNECT, &roles);
+        Ok(rights != 0)
+    }
+    /// What was set for all, the database, the role, and the role in the database, in this order: names and values.
+    pub fn role_settings(&self, role: Oid, database: &str) -> Result<Vec<(String, String)>> {
+        let database = self.database(database)?.unwrap_or(0);
+        let snapshot = self.catalog.latest();
+        let mut all = Vec::new();
+        for (database, role) in [(0, 0), (database, 0), (0, role), (database, role)] {
+            let key = [Value::Oid(database), Value::Oid(role)];
+            let columns = ["setdatabase", "setrole"];
+            let Some(row) = self.catalog.find_one(&snapshot, PG_DB_ROLE_SETTING, &columns, &key)? else {
+                continue;
+            };
+            for entry in row.array("setconfig") {
+                if let Value::Text(entry) = entry
+                    && let Some((name, value)) = entry.split_once('=')
+                {
+                    all.push((name.to_string(), value.to_string()));
+                }
+            }
+        }
+        Ok(all)
+    }
     /// Oid of a database by name, as committed.
     pub fn database(&self, name: &str) -> Result<Option<Oid>> {
         let snapshot = self.catalog.latest();
@@ -186,8 +220,10 @@ impl Engine {
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
         let name = crate::graph::named(session);
-        let reader =
-            self.catalog.reader(txn, &session.search_path(), session.temporary().schema().as_deref())?;
+        let temporary = session.temporary().schema();
+        let path = session.search_path();
+        let reader = self.catalog.reader(txn, &path, temporary.as_deref(), session.user())?;
+        let reader = reader.with_row_security(session.row_security());
         Ok(Box::new(reader.with_graph(move |snapshot| crate::graph::facts(self, snapshot, &name))))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
@@ -249,7 +285,7 @@ impl ExecContext<'_> {
     /// The catalogs as the statement sees them.
     pub fn reader(&self) -> Result<Reader<'_>> {
         let temporary = self.session.temporary().schema();
-        let path = self.session.search_path();
-        self.engine.catalog().reader(&mut self.txn.borrow_mut(), &path, temporary.as_deref())
+        let (path, user) = (self.session.search_path(), self.session.user());
+        self.engine.catalog().reader(&mut self.txn.borrow_mut(), &path, temporary.as_deref(), user)
     }
 }

@@ -28,6 +28,7 @@
 
 extern crate alloc;
 
+mod acl;
 mod analyze;
 mod computed;
 pub mod context;

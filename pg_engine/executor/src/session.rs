@@ -85,6 +85,10 @@ pub trait Session {
     fn setting(&self, name: &str) -> Option<String>;
     /// `set_config()`.
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<()>;
+    /// A setting's value as it would be kept, checked.
+    fn checked_setting(&self, _name: &str, _values: &[String]) -> Result<String> {
+        Err(SqlError::unsupported("settings of roles"))
+    }
     /// Rows of `pg_settings`.
     fn settings(&self) -> Vec<SettingRow>;
     /// Rows of `pg_stat_activity`.
@@ -95,6 +99,14 @@ pub trait Session {
     fn search_path(&self) -> Vec<String>;
     /// Current user.
     fn user(&self) -> Oid;
+    /// The setting `row_security`.
+    fn row_security(&self) -> bool {
+        true
+    }
+    /// Session user.
+    fn session_user(&self) -> Oid {
+        self.user()
+    }
     /// Its name.
     fn user_name(&self) -> String;
     /// Session user's name.

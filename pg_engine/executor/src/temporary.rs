@@ -63,6 +63,7 @@ impl Ddl<'_, '_> {
     /// The session's schema of temporary relations; made, or emptied of what a crash left, on first use.
     pub(crate) fn temporary_schema(&self) -> Result<(Oid, String)> {
         let memory = self.cx.session.temporary();
+        self.may_make_temporary()?;
         let first = memory.number() == 0;
         if first {
             let number = self.cx.session.take_temporary_number();

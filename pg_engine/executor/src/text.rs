@@ -10,7 +10,7 @@ use pg_catalog::{CatalogReader, Reader, builtin};
 use pg_functions::registry;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinfo};
 
-use crate::context::ExecContext;
+use crate::{acl, context::ExecContext};
 
 /// Does the text form of this type need the catalog?
 pub fn needs_catalog(ty: Oid) -> bool {
@@ -30,6 +30,8 @@ pub fn needs_catalog(ty: Oid) -> bool {
             | oid::REGCLASS_ARRAY
             | oid::REGTYPE_ARRAY
             | oid::REGPROC_ARRAY
+            | oid::ACLITEM
+            | oid::ACLITEM_ARRAY
     )
 }
 
@@ -206,6 +208,8 @@ pub fn output(v: &Value, ty: Oid, cx: &ExecContext<'_>) -> Result<String> {
         let reader = cx.reader()?;
         return match v {
             Value::Oid(o) => reg_output(*o, ty, &reader),
+            Value::Text(item) => acl::output(item, &reader),
+            Value::Array(a) if a.element == oid::ACLITEM => acl::output_array(a, cx, &reader),
             Value::Array(a) => {
                 let parts =
                     a.values.iter().map(|v| output(v, a.element, cx)).collect::<Result<Vec<String>>>()?;
@@ -219,6 +223,12 @@ pub fn output(v: &Value, ty: Oid, cx: &ExecContext<'_>) -> Result<String> {
 
 /// Reads a value.
 pub fn input(text: &str, ty: SqlType, cx: &ExecContext<'_>) -> Result<Value> {
+    if ty.oid == oid::ACLITEM {
+        return acl::input(text, cx).map(|t| Value::Text(t.into()));
+    }
+    if ty.oid == oid::ACLITEM_ARRAY {
+        return acl::input_array(text, cx);
+    }
     if needs_catalog(ty.oid) && typeinfo::get(ty.oid).is_some_and(|t| t.element == 0) {
         return reg_input(text, ty.oid, &cx.reader()?).map(Value::Oid);
     }

@@ -4,7 +4,8 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     CatalogReader, Relation, RelationKind,
-    builtin::{FIRST_NORMAL_OID, PG_CLASS},
+    acl::right,
+    builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_DATABASE},
     storage_error,
 };
 use pg_plan::{
@@ -12,7 +13,7 @@ use pg_plan::{
     utility::{CreateTable, CreateTableAs, Lock, Vacuum, VacuumTarget},
 };
 use pg_storage::{LockMode, RelId, VacuumStats};
-use pg_types::{Result, SqlError, SqlState};
+use pg_types::{Result, SqlError, SqlState, Value};
 
 use crate::{
     analyze, context::ExecContext, cursor::Cursor, ddl::Ddl, engine::Outcome, node::modify::insert::Loader,
@@ -33,12 +34,60 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, "ALTER SCHEMA")?.alter_schema_owner(name, owner)?;
             done("ALTER SCHEMA")
         }
+        Utility::Grant(g) => {
+            let tag = if g.grant { "GRANT" } else { "REVOKE" };
+            Ddl::new(cx, tag)?.grant(g)?;
+            done(tag)
+        }
+        Utility::GrantRoles(g) => {
+            let tag = if g.grant { "GRANT ROLE" } else { "REVOKE ROLE" };
+            Ddl::new(cx, tag)?.grant_roles(g)?;
+            done(tag)
+        }
+        Utility::DefaultPrivileges(d) => {
+            Ddl::new(cx, "ALTER DEFAULT PRIVILEGES")?.default_privileges(d)?;
+            done("ALTER DEFAULT PRIVILEGES")
+        }
+        Utility::ReassignOwned(s) => {
+            Ddl::new(cx, "REASSIGN OWNED")?.reassign_owned(s)?;
+            done("REASSIGN OWNED")
+        }
+        Utility::DropOwned(s) => {
+            Ddl::new(cx, "DROP OWNED")?.drop_owned(s)?;
+            done("DROP OWNED")
+        }
+        Utility::CreatePolicy(p) => {
+            Ddl::new(cx, "CREATE POLICY")?.create_policy(p)?;
+            done("CREATE POLICY")
+        }
+        Utility::AlterPolicy(p) => {
+            Ddl::new(cx, "ALTER POLICY")?.alter_policy(p)?;
+            done("ALTER POLICY")
+        }
+        Utility::RenamePolicy(p) => {
+            Ddl::new(cx, "ALTER POLICY")?.rename_policy(p)?;
+            done("ALTER POLICY")
+        }
+        Utility::DropPolicy(p) => {
+            Ddl::new(cx, "DROP POLICY")?.drop_policy(p)?;
+            done("DROP POLICY")
+        }
+        Utility::RoleSetting(s) => {
+            let tag = if s.role.is_none() && s.database.is_some() { "ALTER DATABASE" } else { "ALTER ROLE" };
+            Ddl::new(cx, tag)?.role_setting(s)?;
+            done(tag)
+        }
+        Utility::AlterDatabaseOwner { name, owner } => {
+            Ddl::new(cx, "ALTER DATABASE")?.alter_database_owner(name, owner)?;
+            done("ALTER DATABASE")
+        }
         Utility::SetConstraints(s) => {
             Ddl { cx }.set_constraints(s)?;
             done("SET CONSTRAINTS")
         }
         Utility::CreateTableAs(t) => create_table_as(t, cx),
         Utility::CreateIndex(i) => {
+            Ddl { cx }.must_own(&i.relation)?;
             if i.concurrently {
                 crate::ddl::concurrent::create(cx, i)?;
             } else {
@@ -106,6 +155,7 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             done("ANALYZE")
         }
         Utility::Reindex { relation, concurrently } => {
+            Ddl { cx }.must_own(relation)?;
             if *concurrently {
                 crate::ddl::concurrent::reindex(cx, relation)?;
             } else {
@@ -115,6 +165,12 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
         }
         Utility::Lock(l) => lock(l, cx),
         Utility::Checkpoint => {
+            let ddl = Ddl { cx };
+            if !ddl.owns(pg_catalog::roles::predefined::PG_CHECKPOINT)? {
+                return Err(crate::ddl::access::refused(
+                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
+                ));
+            }
             cx.engine.storage().checkpoint().map_err(storage_error)?;
             done("CHECKPOINT")
         }
@@ -129,6 +185,7 @@ fn rename_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
         Sequence => "ALTER SEQUENCE",
         View => "ALTER VIEW",
         Schema => "ALTER SCHEMA",
+        Role => "ALTER ROLE",
         _ => "ALTER TABLE",
     }
 }
@@ -201,8 +258,26 @@ fn targets(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<Vec<(Arc<Relat
     Ok(list.iter().map(|t| (t.relation.clone(), t.columns.clone())).collect())
 }
 
+/// Whoever may not do it to a table is told that it is left out.
+fn may_tend(relation: &Relation, verb: &str, cx: &ExecContext<'_>) -> Result<bool> {
+    let ddl = Ddl { cx };
+    let rows = ddl.find(PG_DATABASE, &["datname"], &[Value::text(&cx.session.database())])?;
+    let database = rows.first().map(|r| r.1.oid("datdba"));
+    let catalog = relation.oid < FIRST_NORMAL_OID;
+    if ddl.owns(relation.owner)? || database.map_or(Ok(false), |d| ddl.owns(d))? && !catalog {
+        return Ok(true);
+    }
+    let who = if catalog { "superuser or database owner" } else { "table or database owner" };
+    let text = format!("skipping \"{}\" --- only {who} can {verb} it", relation.name);
+    cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
+    Ok(false)
+}
+
 fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
     for (relation, columns) in targets(&v.targets, cx)? {
+        if !may_tend(&relation, "vacuum", cx)? {
+            continue;
+        }
         if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
             let text = format!(
                 "skipping \"{}\" --- cannot vacuum non-tables or special system tables",
@@ -260,6 +335,9 @@ fn vacuum_heap(heap: RelId, cx: &ExecContext<'_>) -> Result<VacuumStats> {
 
 fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
     for (relation, columns) in targets(list, cx)? {
+        if !may_tend(&relation, "analyze", cx)? {
+            continue;
+        }
         if relation.kind == RelationKind::Table {
             analyze::analyze(&relation, &columns, cx)?;
         } else {
@@ -284,7 +362,16 @@ fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
         LockMode::AccessExclusive,
     ];
     let mode = MODES.get(usize::from(l.mode).saturating_sub(1)).copied().unwrap_or(LockMode::AccessExclusive);
+    // By the strength of the lock: reading, or changing.
+    let wanted = match mode {
+        LockMode::AccessShare => right::SELECT | right::UPDATE | right::DELETE | right::TRUNCATE,
+        LockMode::RowShare | LockMode::RowExclusive => {
+            right::INSERT | right::UPDATE | right::DELETE | right::TRUNCATE
+        }
+        _ => right::UPDATE | right::DELETE | right::TRUNCATE,
+    };
     for r in &l.relations {
+        Ddl { cx }.need(r, wanted)?;
         let mut txn = cx.txn.borrow_mut();
         let got = cx
             .engine

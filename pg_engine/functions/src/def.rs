@@ -23,6 +23,10 @@ pub trait Host {
     fn call(&self, function: Oid, args: &[Value]) -> Result<Value>;
     /// The same for functions that yield rows and need the session.
     fn rows(&self, function: Oid, args: &[Value]) -> Result<Box<dyn SetReturning>>;
+    /// The text of a value that only the catalogs can tell; `None`: it is written like any other.
+    fn catalog_text(&self, _value: &Value, _ty: Oid) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// True when the statement was cancelled; long loops ask now and then.
     fn cancelled(&self) -> bool;
 }

@@ -20,6 +20,7 @@ mod datetime;
 pub mod def;
 mod errors;
 mod kernel;
+mod leakproof;
 pub mod order;
 mod output;
 mod pattern;
@@ -36,5 +37,6 @@ pub use def::{
     Accumulator, Aggregate, BTREE, Cast, CastContext, CastMethod, EvalContext, FamilyOperator, Function,
     FunctionKind, HASH, Host, Implementation, Operator, OperatorClass, Rows, SetReturning, Volatility,
 };
+pub use leakproof::is_leakproof;
 pub use registry::{Registry, registry};
-pub use scalar::session::TEST_PANIC;
+pub use scalar::{acl::ACLEXPLODE, session::TEST_PANIC};

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod access;
 pub mod expr;
 pub mod logical;
 pub mod physical;

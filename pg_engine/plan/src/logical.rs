@@ -168,6 +168,9 @@ pub enum Logical {
     },
     /// WHERE, HAVING.
     Filter(Box<Logical>, Expr),
+    /// Rows that nobody may be told about have been left out below: conditions from above go there only if they tell
+    /// nothing about the rows they see.
+    Secure(Box<Logical>),
     /// Computes columns: exactly these come out.
     Project(Box<Logical>, Vec<(Column, Expr)>),
     /// Set-returning functions in a select list: input columns pass through, these are added (run in lockstep).

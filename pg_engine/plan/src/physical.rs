@@ -7,6 +7,7 @@ use pg_catalog::{Index, Relation};
 use pg_functions::Function;
 use pg_types::{SqlType, Value};
 
+use crate::access::PolicyCheck;
 use crate::{
     expr::Expr,
     logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey, WindowCall, WindowSpec},
@@ -248,6 +249,8 @@ pub struct Target {
     /// Conditions that new rows must fulfil to be seen through the views that they were written through: (view, expression
     /// over the table's columns).
     pub view_checks: Vec<(String, Expr)>,
+    /// What row-level security asks of rows that come, over the table's columns; before anything else is checked.
+    pub policies: Vec<PolicyCheck>,
     /// RETURNING, over the table's columns (for INSERT, UPDATE: new row; DELETE: old row), then the source's columns.
     pub returning: Option<Vec<Expr>>,
 }
@@ -268,6 +271,10 @@ pub struct Insert {
 pub struct OnConflict {
     /// Arbiter indexes (positions in `relation.indexes`); empty: any unique index (DO NOTHING only).
     pub arbiters: Vec<usize>,
+    /// What row-level security asks of the existing row, over the table's columns.
+    pub existing: Vec<PolicyCheck>,
+    /// The same of the row that DO UPDATE makes of it.
+    pub updated: Vec<PolicyCheck>,
     /// DO UPDATE: (attribute number, expression over the existing row's columns then the excluded row's), WHERE.
     pub update: Option<(Vec<(Attnum, Expr)>, Option<Expr>)>,
 }

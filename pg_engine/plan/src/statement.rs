@@ -3,9 +3,10 @@
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
-use pg_types::{Oid, SqlType};
+use pg_types::{Oid, SqlError, SqlType};
 
 use crate::{
+    access::PolicyCheck,
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
     physical::{Node, Physical},
@@ -32,6 +33,8 @@ pub struct Query {
     pub column_ids: ColumnId,
     /// Oids of all relations named, for plan invalidation.
     pub relations: Vec<Oid>,
+    /// The user may not do it: the error to be raised when it is about to run.
+    pub denied: Option<Box<SqlError>>,
     /// False when literals were read under the session's settings or the clock ('now'::timestamptz): the plan must not
     /// be kept for the same text.
     pub cacheable: bool,
@@ -75,6 +78,8 @@ pub struct TargetBody {
     /// See `physical::Target`.
     pub view_checks: Vec<(String, Expr)>,
     /// See `physical::Target`.
+    pub policies: Vec<PolicyCheck>,
+    /// See `physical::Target`.
     pub returning: Option<Vec<Expr>>,
 }
 
@@ -98,6 +103,10 @@ pub struct OnConflictBody {
     pub inferred: Option<Vec<Expr>>,
     /// Ids of the excluded row's columns.
     pub excluded: Vec<ColumnId>,
+    /// See `physical::OnConflict`.
+    pub existing: Vec<PolicyCheck>,
+    /// See `physical::OnConflict`.
+    pub updated: Vec<PolicyCheck>,
     /// See `physical::OnConflict`.
     pub update: Option<(Vec<(i16, Expr)>, Option<Expr>)>,
 }
@@ -140,6 +149,8 @@ pub struct Planned {
     pub params: Vec<SqlType>,
     /// Number of slots used.
     pub slots: u32,
+    /// See [`Query::denied`].
+    pub denied: Option<Box<SqlError>>,
     /// Relations the plan depends on, with the version of the catalog it was made under.
     pub relations: Vec<Oid>,
     /// Reads only.

@@ -7,6 +7,7 @@ use pg_catalog::Relation;
 use pg_types::{Oid, SqlType};
 
 use crate::{
+    access,
     expr::Expr,
     statement::{ExplainOptions, Query, Transaction},
 };
@@ -44,7 +45,7 @@ pub enum Utility {
     CreateRole(RoleStatement),
     AlterRole(RoleStatement),
     DropRole {
-        names: Vec<String>,
+        names: Vec<access::RoleName>,
         if_exists: bool,
     },
     AlterTable(AlterTable),
@@ -58,12 +59,29 @@ pub enum Utility {
     Analyze(Vec<VacuumTarget>),
     Lock(Lock),
     SetConstraints(SetConstraints),
+    Grant(access::Grant),
+    GrantRoles(access::GrantRoles),
+    DefaultPrivileges(access::DefaultPrivileges),
+    ReassignOwned(access::ReassignOwned),
+    DropOwned(access::DropOwned),
+    CreatePolicy(access::CreatePolicy),
+    AlterPolicy(access::AlterPolicy),
+    RenamePolicy(access::RenamePolicy),
+    DropPolicy(access::DropPolicy),
+    RoleSetting(access::RoleSetting),
+    SetRole(access::SetRole),
+    AlterDatabaseOwner {
+        /// The database.
+        name: String,
+        /// The role.
+        owner: access::RoleName,
+    },
     /// ALTER SCHEMA ... OWNER TO.
     AlterSchemaOwner {
         /// The schema.
         name: String,
         /// The role.
-        owner: String,
+        owner: access::RoleName,
     },
     /// REINDEX of a table's indexes or of one index.
     Reindex {
@@ -345,7 +363,7 @@ pub struct CreateSchema {
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
     /// AUTHORIZATION.
-    pub owner: Option<String>,
+    pub owner: Option<access::RoleName>,
 }
 
 /// CREATE VIEW.
@@ -389,7 +407,13 @@ pub struct RoleStatement {
     /// VALID UNTIL.
     pub valid_until: Option<String>,
     /// IN ROLE.
-    pub in_roles: Vec<String>,
+    pub in_roles: Vec<access::RoleName>,
+    /// ROLE, USER.
+    pub members: Vec<access::RoleName>,
+    /// ADMIN.
+    pub admins: Vec<access::RoleName>,
+    /// ALTER ROLE: who, if not by a plain name.
+    pub who: Option<access::RoleName>,
 }
 
 /// ALTER TABLE.
@@ -450,7 +474,11 @@ pub enum AlterAction {
         column: String,
         if_exists: bool,
     },
-    Owner(String),
+    Owner(access::RoleName),
+    /// ENABLE, DISABLE ROW LEVEL SECURITY.
+    RowSecurity(bool),
+    /// FORCE, NO FORCE ROW LEVEL SECURITY.
+    ForceRowSecurity(bool),
     /// `attstorage`'s letter.
     SetStorage {
         column: String,

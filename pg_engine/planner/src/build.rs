@@ -135,6 +135,7 @@ impl<'a> Planner<'a> {
                 Ok(())
             }
             Logical::Filter(i, _)
+            | Logical::Secure(i)
             | Logical::Project(i, _)
             | Logical::ProjectSet(i, _)
             | Logical::Distinct(i, _)
@@ -239,6 +240,7 @@ impl<'a> Planner<'a> {
                 Ok(leaf(Node::CteScan(cte), ids, types, rows, 0.01 * rows))
             }
             Logical::Filter(input, condition) => self.filter(*input, condition, needed, wish),
+            Logical::Secure(input) => self.operator(*input, needed, wish),
             Logical::Project(input, columns) => self.project(*input, columns, needed, wish),
             Logical::ProjectSet(input, columns) => self.project_set(*input, columns, needed),
             Logical::Join { .. } => self.join(node, Vec::new(), needed),

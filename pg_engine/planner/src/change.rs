@@ -3,6 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
+    access::PolicyCheck,
     expr::{ColumnId, Expr},
     physical::{Attnum, Delete, Estimate, Insert, Node, OnConflict, Physical, Target, Update},
     statement::{DeleteBody, InsertBody, OnConflictBody, TargetBody, UpdateBody},
@@ -48,7 +49,9 @@ impl Planner<'_> {
                 Some((self.assignments(assignments, &both)?, condition))
             }
         };
-        Ok(OnConflict { arbiters: body.arbiters, update })
+        let existing = self.policies(body.existing, columns)?;
+        let updated = self.policies(body.updated, columns)?;
+        Ok(OnConflict { arbiters: body.arbiters, existing, updated, update })
     }
 
     fn assignments(&mut self, list: Vec<(i16, Expr)>, columns: &[ColumnId]) -> Result<Vec<(Attnum, Expr)>> {
@@ -102,13 +105,19 @@ impl Planner<'_> {
             index_exprs.push((keys, predicate.map(|e| self.resolved(e, own)).transpose()?));
         }
         let generated = self.assignments(body.generated, own)?;
+        let policies = self.policies(body.policies, own)?;
         let mut visible = own.to_vec();
         visible.extend(source);
         let returning = match body.returning {
             None => None,
             Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
         };
-        Ok(Target { relation: body.relation, checks, index_exprs, generated, view_checks, returning })
+        Ok(Target { relation: body.relation, checks, index_exprs, generated, view_checks, policies, returning })
+    }
+
+    fn policies(&mut self, list: Vec<PolicyCheck>, own: &[ColumnId]) -> Result<Vec<PolicyCheck>> {
+        let resolve = |p: PolicyCheck| Ok(PolicyCheck { condition: self.resolved(p.condition, own)?, ..p });
+        list.into_iter().map(resolve).collect()
     }
 }
 

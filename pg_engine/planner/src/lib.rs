@@ -81,6 +81,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         relations: query.relations,
         read_only: !locks && changing_ctes.is_empty(),
         changing_ctes,
+        denied: query.denied,
         command,
         cacheable: query.cacheable,
         suits_any_values,
@@ -105,6 +106,7 @@ fn has_locks(node: &pg_plan::logical::Logical) -> bool {
     match node {
         L::LockRows { .. } => true,
         L::Filter(i, _)
+        | L::Secure(i)
         | L::Project(i, _)
         | L::ProjectSet(i, _)
         | L::Distinct(i, _)

@@ -20,6 +20,7 @@ pub(crate) fn outputs(node: &Logical) -> Vec<Column> {
         | Logical::Set { columns, .. }
         | Logical::CteScan { columns, .. } => columns.clone(),
         Logical::Filter(input, _)
+        | Logical::Secure(input)
         | Logical::Distinct(input, _)
         | Logical::Sort(input, _)
         | Logical::Limit { input, .. }
@@ -60,6 +61,7 @@ pub(crate) fn output(node: &Logical) -> Vec<ColumnId> {
         | Logical::Set { columns, .. }
         | Logical::CteScan { columns, .. } => columns.iter().map(|c| c.id).collect(),
         Logical::Filter(input, _)
+        | Logical::Secure(input)
         | Logical::Distinct(input, _)
         | Logical::Sort(input, _)
         | Logical::Limit { input, .. }
@@ -103,6 +105,10 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
             // Below conditions that were evaluated after it: order of evaluation is not promised.
             conditions.extend(condition.conjuncts());
             push_down(*input, conditions)
+        }
+        Logical::Secure(input) => {
+            let (below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(is_leakproof);
+            filtered(Logical::Secure(Box::new(push_down(*input, below))), above)
         }
         Logical::Project(input, columns) => push_project(*input, columns, conditions),
         Logical::Join { kind, left, right, on, lateral } => {
@@ -161,6 +167,30 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
         }
         leaf => filtered(leaf, conditions),
     }
+}
+
+/// Tells nothing about the rows it sees but whether they satisfy it.
+fn is_leakproof(e: &Expr) -> bool {
+    !e.any(&mut |e| match e {
+        Expr::Call(c) => !pg_functions::is_leakproof(c.function.oid),
+        Expr::Distinct(f, ..) | Expr::NullIf(f, _) | Expr::ScalarArray(f, ..) => {
+            !pg_functions::is_leakproof(f.oid)
+        }
+        Expr::Const(..)
+        | Expr::Column(..)
+        | Expr::Param(..)
+        | Expr::Slot(..)
+        | Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Not(_)
+        | Expr::IsNull(..)
+        | Expr::IsTruth(..)
+        | Expr::Coalesce(..)
+        | Expr::Case(_)
+        | Expr::Array(..)
+        | Expr::Relabel(..) => false,
+        _ => true,
+    })
 }
 
 fn reads_any(expr: &Expr) -> bool {

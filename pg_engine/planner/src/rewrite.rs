@@ -15,6 +15,7 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
     fold_in(&mut node);
     match node {
         Logical::Filter(input, condition) => filter(*input, condition),
+        Logical::Secure(input) => Logical::Secure(below(input)),
         Logical::Project(input, columns) => Logical::Project(below(input), columns),
         Logical::ProjectSet(input, columns) => Logical::ProjectSet(below(input), columns),
         Logical::Join { kind, left, right, on, lateral } => {
@@ -71,6 +72,7 @@ fn fold_in(node: &mut Logical) {
         Logical::OneRow
         | Logical::Scan { .. }
         | Logical::CteScan { .. }
+        | Logical::Secure(_)
         | Logical::Distinct(..)
         | Logical::Sort(..)
         | Logical::Set { .. }

@@ -166,6 +166,7 @@ fn reads_outer(expr: &Expr, input: &Logical) -> bool {
 fn independent(plan: &Logical, args: &[(u32, Expr)]) -> bool {
     match plan {
         Logical::OneRow | Logical::Scan { .. } | Logical::CteScan { .. } => true,
+        Logical::Secure(input) => independent(input, args),
         Logical::Filter(input, e) => !reads_slots(e, args) && independent(input, args),
         Logical::Project(input, columns) => {
             columns.iter().all(|(_, e)| !reads_slots(e, args)) && independent(input, args)

@@ -144,6 +144,7 @@ impl Session {
         let name = relation.name.clone();
         let indexed = !relation.indexes.is_empty();
         let query = Query {
+            denied: None,
             relations: vec![relation.oid],
             body: Body::Insert(InsertBody { target, source, on_conflict: None }),
             columns: Vec::new(),

@@ -7,14 +7,14 @@ use alloc::{
 };
 use core::{cell::RefCell, net::SocketAddr};
 
-use pg_catalog::{CatalogReader, Relation};
+use pg_catalog::{CatalogReader, Relation, Roles};
 use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow, Temporary};
 use pg_plan::{
     expr::Expr,
     statement::{Planned, Query},
 };
 use pg_storage::SessionLocks;
-use pg_types::{Oid, Result, SqlError, format::FormatSettings};
+use pg_types::{Oid, Result, SqlError, SqlState, format::FormatSettings};
 use pg_wire::{
     Encoder, Severity,
     scram::{self, Verifier},
@@ -25,7 +25,7 @@ use crate::{
     interrupt::{Interrupts, Reason},
     notify::{Channels, Messages},
     registry::{Activity, Handle, Registry},
-    settings::{Derived, Scope, Settings},
+    settings::{Derived, Kind, Scope, Settings, find},
     statement,
 };
 
@@ -37,17 +37,30 @@ pub fn now() -> i64 {
     platform::time::wall_clock_micros() - EPOCH
 }
 
+/// A role that a session may act as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Oid.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
+    /// SUPERUSER.
+    pub superuser: bool,
+}
+
 /// Who is connected to what.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// Role's oid.
+    /// Current user: oid.
     pub user: Oid,
-    /// Role's name.
+    /// Its name.
     pub user_name: String,
-    /// The role is a superuser.
+    /// It is a superuser.
     pub superuser: bool,
     /// Database's name.
     pub database: String,
+    /// Session user.
+    pub session: Who,
 }
 
 /// See the module.
@@ -56,6 +69,12 @@ pub struct Env {
     registry: Arc<Registry>,
     handle: Arc<Handle>,
     identity: Identity,
+    /// Who logged in.
+    authenticated: Who,
+    /// Roles that the session became: a transaction may have made them.
+    known: RefCell<Vec<(String, Oid)>>,
+    /// Version of the catalogs that told who is a superuser.
+    roles_version: u64,
     settings: RefCell<Settings>,
     /// Copy of the derived settings; refreshed between statements, so that references may be handed out.
     derived: Derived,
@@ -82,6 +101,9 @@ impl Env {
             engine,
             registry,
             handle,
+            authenticated: identity.session.clone(),
+            known: RefCell::default(),
+            roles_version: 0,
             identity,
             derived: settings.derived().clone(),
             settings: RefCell::new(settings),
@@ -101,6 +123,75 @@ impl Env {
         self.statement_start = now();
         self.derived.format.now = self.statement_start;
         self.apply_settings(false);
+        if self.roles_version != self.engine.catalog_version() {
+            self.identify();
+        }
+    }
+    /// Finds out who the user is by now: SET ROLE, SET SESSION AUTHORIZATION and their undoing change settings.
+    fn identify(&mut self) {
+        self.roles_version = self.engine.catalog_version();
+        let Ok(roles) = self.engine.catalog().roles() else { return };
+        let resolve = |name: &str, otherwise: &Who| {
+            let known = self.known.borrow();
+            let oid = if name == self.authenticated.name {
+                Some(self.authenticated.oid)
+            } else {
+                known.iter().rev().find(|k| k.0 == name).map(|k| k.1).or_else(|| roles.find(name))
+            };
+            oid.map_or_else(
+                || otherwise.clone(),
+                |oid| Who { oid, name: name.into(), superuser: roles.is_superuser(oid) },
+            )
+        };
+        let settings = self.settings.borrow();
+        let value = |name: &str| settings.show(name).map_or_else(|_| String::new(), |v| v.1);
+        let session = resolve(&value("session_authorization"), &self.authenticated);
+        let role = value("role");
+        let user = if role == "none" { session.clone() } else { resolve(&role, &session) };
+        drop(settings);
+        if self.identity.superuser != user.superuser {
+            self.settings.get_mut().set_internal("is_superuser", if user.superuser { "on" } else { "off" });
+        }
+        let Who { oid, name, superuser } = user;
+        let database = core::mem::take(&mut self.identity.database);
+        self.identity = Identity { user: oid, user_name: name, superuser, database, session };
+    }
+    /// Checks that the session may become the role, and does so. `None`: none.
+    pub fn become_role(&self, name: Option<&str>, session: bool, local: bool, roles: &Roles) -> Result<()> {
+        let scope = if local { Scope::Transaction } else { Scope::Session };
+        let mut settings = self.settings.borrow_mut();
+        let setting = if session { "session_authorization" } else { "role" };
+        let Some(name) = name else {
+            let value = if session { self.authenticated.name.as_str() } else { "none" };
+            settings.assign(setting, Some(value), scope);
+            if session {
+                settings.assign("role", Some("none"), scope);
+            }
+            return Ok(());
+        };
+        let oid = roles.find(name).ok_or_else(|| {
+            let text = alloc::format!("role \"{name}\" does not exist");
+            SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text)
+        })?;
+        let may = match session {
+            true => oid == self.authenticated.oid || roles.is_superuser(self.authenticated.oid),
+            false => roles.is_member_of(self.identity.session.oid, oid),
+        };
+        if !may {
+            let text = match session {
+                true => String::from("permission denied to set session authorization"),
+                false => alloc::format!("permission denied to set role \"{name}\""),
+            };
+            return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
+        }
+        let mut known = self.known.borrow_mut();
+        known.retain(|k| k.0 != name);
+        known.push((name.into(), oid));
+        settings.assign(setting, Some(name), scope);
+        if session {
+            settings.assign("role", Some("none"), scope);
+        }
+        Ok(())
     }
     /// Brings the derived settings up to date.
     pub fn apply_settings(&mut self, always: bool) {
@@ -109,6 +200,8 @@ impl Env {
             let now = self.derived.format.now;
             self.derived = settings.derived().clone();
             self.derived.format.now = now;
+            self.identify();
+            let settings = self.settings.get_mut();
             let user = &self.identity.user_name;
             self.search_path = self
                 .derived
@@ -188,6 +281,11 @@ impl Session for Env {
     }
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<()> {
         let scope = if local { Scope::Transaction } else { Scope::Session };
+        if let lower @ ("role" | "session_authorization") = name.to_ascii_lowercase().as_str() {
+            let session = lower != "role";
+            let name = Some(value).filter(|v| session || *v != "none");
+            return self.become_role(name, session, local, &*self.engine.catalog().roles()?);
+        }
         self.settings.borrow_mut().set_text(name, value, scope, self.identity.superuser)
     }
     fn settings(&self) -> Vec<SettingRow> {
@@ -208,8 +306,24 @@ impl Session for Env {
     fn user_name(&self) -> String {
         self.identity.user_name.clone()
     }
+    fn session_user(&self) -> Oid {
+        self.identity.session.oid
+    }
+    fn row_security(&self) -> bool {
+        self.settings.borrow().show("row_security").is_ok_and(|v| v.1 == "on")
+    }
+    fn checked_setting(&self, name: &str, values: &[String]) -> Result<String> {
+        let mut scratch = Settings::default();
+        scratch.set(name, values, Scope::Session, self.identity.superuser)?;
+        let list = find(name).is_some_and(|d| d.kind == Kind::List);
+        let texts: Vec<String> = values
+            .iter()
+            .map(|v| if list { pg_executor::text::quote_identifier(v) } else { v.clone() })
+            .collect();
+        Ok(texts.join(", "))
+    }
     fn session_user_name(&self) -> String {
-        self.identity.user_name.clone()
+        self.identity.session.name.clone()
     }
     fn database(&self) -> String {
         self.identity.database.clone()

@@ -11,7 +11,7 @@ use platform::{net::Stream, task};
 use crate::{
     connection::Step,
     copy::CopyIn,
-    env::{self, Env, Identity},
+    env::{self, Env, Identity, Who},
     interrupt::Reason,
     portal::Portals,
     registry::Handle,
@@ -92,9 +92,6 @@ impl Session {
         for (name, value) in self.env.settings_mut().all_reports() {
             out.parameter_status(name, &value);
         }
-        let user = self.env.identity().user_name.clone();
-        out.parameter_status("session_authorization", &user);
-        out.parameter_status("is_superuser", if self.env.identity().superuser { "on" } else { "off" });
         let handle = self.env.handle();
         out.backend_key_data(handle.pid, handle.secret);
         out.ready_for_query(self.tx.status());
@@ -375,6 +372,7 @@ pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<Vec<u8>> {
         user_name: String::from("intralith"),
         superuser: true,
         database: String::from("intralith"),
+        session: Who { oid: 10, name: String::from("intralith"), superuser: true },
     };
     let mut session = Session::new(shared, &handle, identity, Settings::default());
     let mut out = Encoder::new();

@@ -151,6 +151,7 @@ impl Session {
             .collect();
         let result: Vec<Column> = columns.iter().map(|(c, _)| c.clone()).collect();
         let query = Query {
+            denied: None,
             origins: vec![(0, 0); result.len()],
             column_ids: u32::try_from(result.len()).unwrap_or(u32::MAX),
             body: Body::Select(Logical::Project(Box::new(Logical::OneRow), columns)),

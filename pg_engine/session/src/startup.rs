@@ -14,7 +14,7 @@ use pg_wire::{
 use crate::{
     config::Authentication,
     connection::Step,
-    env::{self, Identity},
+    env::{self, Identity, Who},
     interrupt::Reason,
     registry::Handle,
     server::Shared,
@@ -319,9 +319,22 @@ fn admit(
         ));
     }
     check_role_limit(shared, &role)?;
-    let settings = initial_settings(shared, &role, &i.settings)?;
-    let identity =
-        Identity { user: role.oid, user_name: role.name, superuser: role.superuser, database: i.database };
+    if !i.replication && !shared.engine.may_connect(role.oid, &i.database)? {
+        return Err(SqlError::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for database \"{}\"", i.database),
+        )
+        .detail("User does not have CONNECT privilege."));
+    }
+    let settings = initial_settings(shared, &role, &i.database, &i.settings)?;
+    let session = Who { oid: role.oid, name: role.name.clone(), superuser: role.superuser };
+    let identity = Identity {
+        user: role.oid,
+        user_name: role.name,
+        superuser: role.superuser,
+        database: i.database,
+        session,
+    };
     handle.end_wait();
     let mut session = Session::new(shared, handle, identity, settings);
     session.replication = i.replication;
@@ -345,8 +358,13 @@ fn check_role_limit(shared: &Shared, role: &Role) -> Result<()> {
     ))
 }
 
-/// Server configuration, then what the client asked for.
-pub fn initial_settings(shared: &Shared, role: &Role, asked: &[(String, String)]) -> Result<Settings> {
+/// Server configuration, what was set for the database and the role, then what the client asked for.
+pub fn initial_settings(
+    shared: &Shared,
+    role: &Role,
+    database: &str,
+    asked: &[(String, String)],
+) -> Result<Settings> {
     let mut settings = Settings::default();
     for (name, value) in &shared.config.settings {
         settings.set_text(name, value, Scope::Start, true)?;
@@ -354,6 +372,12 @@ pub fn initial_settings(shared: &Shared, role: &Role, asked: &[(String, String)]
     settings.set_internal("max_connections", &format!("{}", shared.config.max_connections));
     settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
     settings.set_internal("session_authorization", &role.name);
+    for (name, value) in shared.engine.role_settings(role.oid, database)? {
+        // A value that has become invalid is not worth keeping the role out.
+        if let Err(e) = settings.set_text(&name, &value, Scope::Start, true) {
+            log::warn!("setting {name} of role {}: {e}", role.name);
+        }
+    }
     for (name, value) in asked {
         settings.set_text(name, value, Scope::Start, role.superuser)?;
     }

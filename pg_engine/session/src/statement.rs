@@ -121,6 +121,8 @@ fn is_query(kind: &StatementKind) -> bool {
 impl Session {
     /// What a plan made now would depend on. Needs a transaction.
     pub fn stamp(&mut self) -> Stamp {
+        // What the end of a transaction undid counts too.
+        self.env.apply_settings(false);
         let private = match &self.tx.txn {
             Some(txn) if txn.changed_catalogs() => Some((self.tx.serial, txn.private_version())),
             _ => None,

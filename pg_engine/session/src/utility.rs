@@ -137,6 +137,10 @@ impl Session {
                 self.set(&set)?;
                 "SET"
             }
+            Utility::SetRole(s) => {
+                self.become_role(s.name.as_deref(), s.session, s.local)?;
+                "SET"
+            }
             Utility::Reset(name) => {
                 self.reset(name.as_deref())?;
                 "RESET"
@@ -202,6 +206,12 @@ impl Session {
     fn engine_utility(&mut self, utility: &Utility) -> Result<String> {
         match utility {
             Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
+            Utility::Lock(_) if !self.tx.in_block() && !self.tx.pipeline => {
+                return Err(SqlError::new(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "LOCK TABLE can only be used in transaction blocks",
+                ));
+            }
             Utility::CreateIndex(i) if i.concurrently => {
                 self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
             }
@@ -246,6 +256,9 @@ impl Session {
         params: &[Value],
         planning: f64,
     ) -> Result<Vec<Vec<Option<String>>>> {
+        if let Some(e) = &planned.denied {
+            return Err((**e).clone());
+        }
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let (mut actual, mut execution, mut computed) = (Vec::new(), 0.0, pg_planner::Computed::default());
@@ -299,7 +312,22 @@ impl Session {
         self.set_transaction(modes)
     }
 
+    /// SET ROLE, SET SESSION AUTHORIZATION.
+    fn become_role(&mut self, name: Option<&str>, session: bool, local: bool) -> Result<()> {
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        let roles = engine.reader(txn, &self.env)?.roles()?;
+        self.env.become_role(name, session, local, &roles)?;
+        self.env.apply_settings(false);
+        Ok(())
+    }
+
     fn set(&mut self, set: &Set) -> Result<()> {
+        if matches!(set.name.as_str(), "role" | "session_authorization") {
+            let session = set.name != "role";
+            let name = set.values.first().map(String::as_str).filter(|v| session || *v != "none");
+            return self.become_role(name, session, set.local);
+        }
         if set.local && !self.tx.in_block() && !self.tx.pipeline {
             self.env.warn(
                 Severity::Warning,
@@ -348,6 +376,8 @@ impl Session {
     fn reset(&mut self, name: Option<&str>) -> Result<()> {
         let superuser = self.env.identity().superuser;
         match name {
+            Some("role") => return self.become_role(None, false, false),
+            Some("session_authorization") => return self.become_role(None, true, false),
             Some(name) => self.env.settings_mut().reset(name, Scope::Session, superuser)?,
             None => self.env.settings_mut().reset_all(),
         }
@@ -384,6 +414,7 @@ impl Session {
             Discard::All => {
                 self.prevent_in_block("DISCARD ALL")?;
                 self.portals.close_all();
+                self.become_role(None, true, false)?;
                 self.env.settings_mut().reset_all();
                 self.env.apply_settings(false);
                 self.statements.clear();

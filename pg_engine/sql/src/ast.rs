@@ -66,8 +66,33 @@ pub(crate) enum Ast {
         scroll: Option<bool>,
         hold: bool,
     },
+    Policy(Box<PolicyStatement>),
     /// Recognised, not supported.
     Unsupported(String),
+}
+
+/// CREATE, ALTER, DROP POLICY.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyStatement {
+    pub(crate) action: PolicyAction,
+    pub(crate) name: String,
+    pub(crate) table: NameAt,
+    pub(crate) permissive: bool,
+    /// `pg_policy.polcmd`.
+    pub(crate) command: u8,
+    pub(crate) roles: Option<Vec<pg_plan::access::RoleName>>,
+    /// With their text.
+    pub(crate) using: Option<(sq::Expr, String)>,
+    pub(crate) check: Option<(sq::Expr, String)>,
+}
+
+/// See [`PolicyStatement`].
+#[derive(Clone, Debug)]
+pub(crate) enum PolicyAction {
+    Create,
+    Alter,
+    Rename(String),
+    Drop { if_exists: bool },
 }
 
 /// What `sqlparser` does not know of INSERT.

@@ -13,6 +13,7 @@ use pg_storage::RelId;
 use pg_types::{Oid, SqlType, oid, typeinfo};
 use platform::sync::OnceLock;
 
+use crate::access::Security;
 use crate::desc::{Attribute, Index, IndexKey, IndexMethod, Relation, RelationKind};
 
 /// The definitions, one object a line: `t name oid rowtype shared`, then its `c name type notnull` and
@@ -86,6 +87,7 @@ impl CatalogDef {
                 collation: typeinfo::get(c.ty).map_or(0, |t| t.collation),
                 storage: typeinfo::get(c.ty).map_or(b'p', |t| t.storage),
                 compression: 0,
+                acl: None,
             })
             .collect();
         let indexes =
@@ -98,6 +100,7 @@ impl CatalogDef {
             kind: RelationKind::Table,
             persistence: b'p',
             owner: FIRST_ROLE,
+            security: Security { acl: Some(rows::builtin_acl(self.name)), ..Security::default() },
             storage: storage(self.oid)?,
             attributes,
             indexes,
@@ -179,6 +182,7 @@ catalog_oids! {
     PG_DATABASE = 1262; PG_SEQUENCE = 2224; PG_AGGREGATE = 2600; PG_AM = 2601; PG_AMOP = 2602; PG_ATTRDEF = 2604;
     PG_CAST = 2605; PG_CONSTRAINT = 2606; PG_DEPEND = 2608; PG_DESCRIPTION = 2609; PG_INDEX = 2610;
     PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
+    PG_DEFAULT_ACL = 826; PG_DB_ROLE_SETTING = 2964; PG_POLICY = 3256; PG_INIT_PRIVS = 3394;
     PG_STATISTIC = 2619; PG_OPFAMILY = 2753; PG_TABLESPACE = 1213; PG_SHDESCRIPTION = 2396; PG_COLLATION = 3456;
 }
 

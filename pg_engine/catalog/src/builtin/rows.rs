@@ -15,6 +15,8 @@ use pg_types::{
 };
 
 use super::*;
+use crate::acl::{Acl, AclItem, Class, right};
+use crate::roles::predefined;
 use crate::table::{Row, array, int2_vector, oid_vector};
 
 /// `pg_am.oid` of heaps.
@@ -29,7 +31,7 @@ const POSIX_COLLATION: Oid = 951;
 /// A number that changes whenever built-in rows may have: hash of the names and numbers they are made from.
 pub fn fingerprint() -> i64 {
     // FNV-1a. Raise the seed's last digit when the shape of rows changes without their names.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2321;
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2320;
     let mut feed = |bytes: &[u8]| {
         for &b in bytes {
             hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
@@ -70,8 +72,52 @@ pub fn builtin_rows(def: &'static CatalogDef) -> Vec<Row> {
         PG_COLLATION => collations(def),
         PG_TABLESPACE => tablespaces(def),
         PG_NAMESPACE => namespaces(def),
+        PG_AUTH_MEMBERS => memberships(def),
         _ => Vec::new(),
     }
+}
+
+/// Catalogs and views that are not everybody's to read.
+const PRIVATE: &[&str] = &[
+    "pg_authid",
+    "pg_largeobject",
+    "pg_shadow",
+    "pg_statistic",
+    "pg_statistic_ext_data",
+    "pg_subscription",
+    "pg_user_mapping",
+    "intralith_verify",
+];
+
+/// The privileges on a built-in relation.
+pub fn builtin_acl(name: &str) -> Acl {
+    let mut acl = Acl::default_of(Class::Table, FIRST_ROLE);
+    if !PRIVATE.contains(&name) {
+        let rights = if name == "pg_settings" { right::SELECT | right::UPDATE } else { right::SELECT };
+        acl.0.push(AclItem { grantee: 0, grantor: FIRST_ROLE, rights, options: 0 });
+    }
+    acl
+}
+
+/// Owner of a built-in schema, and the privileges on it.
+pub(crate) fn schema_access(oid: Oid) -> (Oid, Option<Acl>) {
+    let owner = if oid == PUBLIC { predefined::PG_DATABASE_OWNER } else { FIRST_ROLE };
+    let mut acl = Acl::default_of(Class::Schema, owner);
+    acl.0.push(AclItem { grantee: 0, grantor: owner, rights: right::USAGE, options: 0 });
+    (owner, (oid != PG_TOAST).then_some(acl))
+}
+
+/// Members of roles from the start.
+pub(crate) fn memberships(def: &'static CatalogDef) -> Vec<Row> {
+    [predefined::PG_READ_ALL_SETTINGS, predefined::PG_READ_ALL_STATS, predefined::PG_STAT_SCAN_TABLES]
+        .iter()
+        .map(|role| {
+            Row::new(def)
+                .set("roleid", *role)
+                .set("member", predefined::PG_MONITOR)
+                .set("grantor", FIRST_ROLE)
+        })
+        .collect()
 }
 
 /// Catalogs whose built-in rows come from [`builtin_rows`] and are renewed when [`fingerprint`] changes.
@@ -97,7 +143,11 @@ fn namespaces(def: &'static CatalogDef) -> Vec<Row> {
         (INFORMATION_SCHEMA, "information_schema"),
     ]
     .iter()
-    .map(|(o, n)| Row::new(def).set("oid", *o).set("nspname", *n).set("nspowner", FIRST_ROLE))
+    .map(|(o, n)| {
+        let (owner, acl) = schema_access(*o);
+        let acl = acl.map_or(Value::Null, |a| a.to_value());
+        Row::new(def).set("oid", *o).set("nspname", *n).set("nspowner", owner).set("nspacl", acl)
+    })
     .collect()
 }
 
@@ -656,7 +706,7 @@ pub fn self_description(storage: &dyn Fn(Oid) -> Option<RelId>) -> SelfDescripti
             persistence: b'p',
             options: Vec::new(),
         };
-        out.classes.push(row.row(class));
+        out.classes.push(row.row(class).set("relacl", builtin_acl(c.name).to_value()));
         for (n, a) in c.columns.iter().enumerate() {
             out.attributes.push(attribute_row(
                 attribute,

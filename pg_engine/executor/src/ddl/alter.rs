@@ -58,6 +58,7 @@ impl Ddl<'_, '_> {
                 format!("permission denied: \"{}\" is a system catalog", relation.name),
             ));
         }
+        self.must_own(relation)?;
         let relation = self.relock(relation, LockMode::AccessExclusive)?;
         for action in &t.actions {
             let relation = self.current(relation.oid)?;
@@ -176,14 +177,7 @@ impl Ddl<'_, '_> {
             AlterAction::DropIdentity { column: name, if_exists } => {
                 self.drop_identity(relation, column(relation, name)?, *if_exists)
             }
-            AlterAction::Owner(role) => {
-                let owner = self.role_oid(role)?;
-                self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relowner", owner))?;
-                self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| {
-                    r.put("typowner", owner);
-                })?;
-                Ok(())
-            }
+            AlterAction::Owner(role) => self.change_owner(relation, role),
             AlterAction::SetStorage { column: name, storage } => {
                 self.set_storage(relation, column(relation, name)?, *storage)
             }
@@ -198,6 +192,8 @@ impl Ddl<'_, '_> {
                 self.change_options(relation.oid, |l| l.retain(|o| !names.iter().any(|n| is_option(o, n))))
             }
             AlterAction::SetSchema(name) => self.set_schema(relation, name),
+            AlterAction::RowSecurity(on) => self.row_security(relation, "relrowsecurity", *on),
+            AlterAction::ForceRowSecurity(on) => self.row_security(relation, "relforcerowsecurity", *on),
         }
     }
 

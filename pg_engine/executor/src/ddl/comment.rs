@@ -20,7 +20,9 @@ impl Ddl<'_, '_> {
         };
         match c.kind {
             ObjectKind::Schema => {
-                return by_name(PG_NAMESPACE, "nspname", "schema", SqlState::INVALID_SCHEMA_NAME);
+                let a = by_name(PG_NAMESPACE, "nspname", "schema", SqlState::INVALID_SCHEMA_NAME)?;
+                self.must_own_schema(a.object, &c.name.name)?;
+                return Ok(a);
             }
             ObjectKind::Database => {
                 return by_name(PG_DATABASE, "datname", "database", SqlState::INVALID_CATALOG_NAME);
@@ -31,6 +33,7 @@ impl Ddl<'_, '_> {
             _ => {}
         }
         let relation = self.named(&c.name, false)?.ok_or_else(|| SqlError::internal("no such relation"))?;
+        self.must_own(&relation)?;
         let part = c.part.as_deref().unwrap_or("");
         match c.kind {
             ObjectKind::Column => {

@@ -45,7 +45,10 @@ impl Ddl<'_, '_> {
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                     format!("cannot drop schema {} because it is required by the database system", name.name),
                 )),
-                Some(oid) => Ok(Some(Address::new(PG_NAMESPACE, oid))),
+                Some(oid) => {
+                    self.must_own_schema(oid, &name.name)?;
+                    Ok(Some(Address::new(PG_NAMESPACE, oid)))
+                }
                 None => self.missing(d, "schema", &name.name, SqlState::INVALID_SCHEMA_NAME),
             };
         }
@@ -96,6 +99,7 @@ impl Ddl<'_, '_> {
                 format!("permission denied: \"{}\" is a system catalog", r.name),
             ));
         }
+        self.may_drop(&r)?;
         Ok(Some(Address::new(PG_CLASS, r.oid)))
     }
 
@@ -325,6 +329,13 @@ impl Ddl<'_, '_> {
                 }
                 None => format!("default value {}", a.object),
             },
+            PG_POLICY => match row(PG_POLICY)? {
+                Some(p) => {
+                    let (word, name) = relation(p.oid("polrelid"))?;
+                    format!("policy {} on {word} {name}", p.text("polname"))
+                }
+                None => format!("policy {}", a.object),
+            },
             PG_NAMESPACE => {
                 format!(
                     "schema {}",
@@ -361,6 +372,9 @@ impl Ddl<'_, '_> {
                     })?;
                 }
                 self.delete(PG_CONSTRAINT, &["oid"], &key)?;
+            }
+            PG_POLICY => {
+                self.delete(PG_POLICY, &["oid"], &key)?;
             }
             PG_ATTRDEF => {
                 if let Some((_, r)) = self.find(PG_ATTRDEF, &["oid"], &key)?.first() {

@@ -34,6 +34,7 @@ impl Ddl<'_, '_> {
         let referenced = self.referenced_table(relation, key)?;
         let columns = attnums(relation, &key.columns)?;
         let (referenced_columns, index) = referenced_key(&referenced, key)?;
+        self.need_references(&referenced, &referenced_columns)?;
         if columns.len() != referenced_columns.len() {
             return Err(SqlError::new(
                 SqlState::INVALID_FOREIGN_KEY,

@@ -222,7 +222,7 @@ impl Ddl<'_, '_> {
     }
 
     /// The columns that an expression names.
-    fn columns_in(&self, relation: &Relation, text: &str) -> Result<Vec<i16>> {
+    pub(super) fn columns_in(&self, relation: &Relation, text: &str) -> Result<Vec<i16>> {
         let e = self.cx.session.bind_expression(&self.reader()?, relation, text)?;
         let mut found = Vec::new();
         e.any(&mut |e| {

@@ -1,12 +1,17 @@
 //! Definition of tables, indexes, sequences, views, schemas and roles: rows of catalogs, storage, dependencies.
 
+pub(crate) mod access;
 pub(crate) mod alter;
 pub(crate) mod comment;
 pub(crate) mod concurrent;
+mod default_acl;
 pub(crate) mod drop;
 pub(crate) mod entry;
 mod foreign_key;
+pub(crate) mod grant;
 pub(crate) mod index;
+mod owner;
+mod policy;
 pub(crate) mod rename;
 pub(crate) mod rewrite;
 pub(crate) mod role;
@@ -238,6 +243,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             )
             .detail("System catalog modifications are currently disallowed."));
         }
+        self.may_create_in(oid, &schema)?;
         Ok((oid, schema))
     }
     /// Refuses a relation name that is taken. With `skip`, says so in a notice and returns true.

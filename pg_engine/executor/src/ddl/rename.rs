@@ -21,6 +21,8 @@ impl Ddl<'_, '_> {
                     format!("schema \"{}\" does not exist", r.name.name),
                 )
             })?;
+            self.must_own_schema(oid, &r.name.name)?;
+            self.may_create_schema()?;
             if reader.schema(new)?.is_some() {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_SCHEMA,
@@ -31,7 +33,11 @@ impl Ddl<'_, '_> {
             self.step();
             return Ok(());
         }
+        if r.kind == ObjectKind::Role {
+            return self.rename_role(&r.name.name, new);
+        }
         let Some(relation) = self.named(&r.name, r.if_exists)? else { return Ok(()) };
+        self.must_own(&relation)?;
         if relation.oid < FIRST_NORMAL_OID {
             return Err(SqlError::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,

@@ -5,6 +5,7 @@ use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     CatalogReader, Index, Relation, RelationKind,
+    acl::right,
     builtin::{PG_ATTRIBUTE, PG_CLASS, PG_INDEX},
     storage_error,
 };
@@ -240,6 +241,9 @@ impl Ddl<'_, '_> {
             }
         }
         for r in &relations {
+            if !self.in_temporary(r.schema)? {
+                self.need(r, right::TRUNCATE)?;
+            }
             let relation = self.relock(r, LockMode::AccessExclusive)?;
             if relation.oid < pg_catalog::builtin::FIRST_NORMAL_OID {
                 return Err(SqlError::new(

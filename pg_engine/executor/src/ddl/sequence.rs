@@ -183,6 +183,9 @@ impl Ddl<'_, '_> {
 
     /// A relation by name; `None` when missing is fine and it is (a notice has been sent).
     pub(crate) fn named(&self, name: &ObjectName, if_exists: bool) -> Result<Option<Arc<Relation>>> {
+        if let Some(s) = &name.schema {
+            self.reader()?.check_schema(s)?;
+        }
         let found = self.reader()?.relation(name.schema.as_deref(), &name.name)?;
         if found.is_some() {
             return Ok(found);
@@ -208,6 +211,7 @@ impl Ddl<'_, '_> {
                 format!("\"{}\" is not a sequence", relation.name),
             ));
         }
+        self.must_own(&relation)?;
         self.lock(relation.oid, LockMode::ShareRowExclusive)?;
         let key = [Value::Oid(relation.oid)];
         let rows = self.find(PG_SEQUENCE, &["seqrelid"], &key)?;

@@ -9,6 +9,7 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader, IndexKey, Relation,
+    acl::Class,
     builtin::{
         PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE,
         rows::{ClassRow, HEAP_AM, array_of_row_type, attribute_row, row_type},
@@ -58,7 +59,9 @@ impl Ddl<'_, '_> {
             persistence: if self.in_temporary(new.schema)? { b't' } else { new.persistence },
             options: new.options.clone(),
         };
-        self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
+        let row = class.row(self.catalog(PG_CLASS)?.def);
+        let class = if new.kind == b'S' { Class::Sequence } else { Class::Table };
+        self.insert(PG_CLASS, &row.set("relacl", self.initial_acl(class, owner, new.schema)?))?;
         self.depend(Address::new(PG_CLASS, oid), Address::new(PG_NAMESPACE, new.schema), Dependency::Normal)?;
         if has_type {
             let def = self.catalog(PG_TYPE)?.def;
@@ -455,21 +458,18 @@ impl Ddl<'_, '_> {
         self.depend(Address::new(PG_CLASS, index), address, Dependency::Internal)
     }
 
-    /// ALTER SCHEMA ... OWNER TO.
-    pub(crate) fn alter_schema_owner(&self, name: &str, owner: &str) -> Result<()> {
-        let Some(schema) = self.reader()?.schema(name)? else {
-            let text = format!("schema \"{name}\" does not exist");
-            return Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, text));
-        };
-        let owner = self.role_oid(owner)?;
-        self.update(PG_NAMESPACE, &["oid"], &[Value::Oid(schema)], |r| r.put("nspowner", owner))?;
-        self.step();
-        Ok(())
-    }
-
     /// CREATE SCHEMA.
     pub(crate) fn create_schema(&self, s: &CreateSchema) -> Result<()> {
         let reader = self.reader()?;
+        // AUTHORIZATION alone: the schema is named like its owner.
+        let mut s = s.clone();
+        if s.name.is_empty()
+            && let Some(owner) = &s.owner
+        {
+            let owner = self.role(owner)?;
+            s.name = self.roles()?.name(owner).unwrap_or("").into();
+        }
+        let s = &s;
         if s.name.starts_with("pg_") {
             return Err(SqlError::new(
                 SqlState::RESERVED_NAME,
@@ -489,16 +489,22 @@ impl Ddl<'_, '_> {
             ));
         }
         let owner = match &s.owner {
-            Some(name) => self.role_oid(name)?,
-            None => self.cx.session.user(),
+            Some(name) => self.role(name)?,
+            None => self.user(),
         };
+        self.may_create_schema()?;
+        if owner != self.user() {
+            self.may_become(owner)?;
+        }
         self.insert_schema(&s.name, owner).map(|_| ())
     }
 
     /// A schema's row; gives its oid.
     pub(crate) fn insert_schema(&self, name: &str, owner: Oid) -> Result<Oid> {
         let oid = self.oid()?;
+        let acl = self.initial_acl(Class::Schema, owner, 0)?;
         let row = self.row(PG_NAMESPACE)?.set("oid", oid).set("nspname", name).set("nspowner", owner);
+        let row = row.set("nspacl", acl);
         self.insert(PG_NAMESPACE, &row)?;
         self.step();
         Ok(oid)

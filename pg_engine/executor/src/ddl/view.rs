@@ -76,7 +76,9 @@ impl Ddl<'_, '_> {
 
     /// OR REPLACE: the columns must stay as they are, more may be added behind them.
     fn replace_view(&self, oid: Oid, v: &CreateView) -> Result<Oid> {
-        let old = self.relock(&*self.current(oid)?, LockMode::AccessExclusive)?;
+        let old = self.current(oid)?;
+        self.must_own(&old)?;
+        let old = self.relock(&old, LockMode::AccessExclusive)?;
         if old.kind != RelationKind::View {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,

@@ -1,6 +1,7 @@
 //! Functions that need the catalogs, sequences or the session.
 
 mod definitions;
+mod privileges;
 mod sequences;
 mod session;
 
@@ -47,7 +48,13 @@ impl Host for ExecContext<'_> {
             let channels = self.session.listening().into_iter().map(|c| alloc::vec![Value::Text(c.into())]);
             return Ok(crate::graph::given(&[SqlType::new(oid::TEXT)], channels.collect()));
         }
+        if function == pg_functions::ACLEXPLODE {
+            return Ok(crate::acl::explode(args));
+        }
         crate::graph::rows(self, function, args)
+    }
+    fn catalog_text(&self, value: &Value, ty: Oid) -> Result<Option<String>> {
+        if text::needs_catalog(ty) { text::output(value, ty, self).map(Some) } else { Ok(None) }
     }
     fn cancelled(&self) -> bool {
         self.session.interrupted().is_some()
@@ -107,8 +114,8 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     if let Some(v) = catalog_call(cx, &reader, f.name, args)? {
         return Ok(v);
     }
-    if f.name.starts_with("has_") || f.name == "pg_has_role" {
-        return privilege(&reader, f.name, args);
+    if let Some(v) = privileges::call(cx, &reader, f, args)? {
+        return Ok(v);
     }
     Err(SqlError::unsupported(format!("function {}()", f.name)))
 }
@@ -221,7 +228,6 @@ fn catalog_call(
             }
             None => Value::Bool(false),
         },
-        "row_security_active" => Value::Bool(false),
         "pg_tablespace_location" => Value::text(""),
         _ => return Ok(None),
     }))
@@ -258,34 +264,4 @@ fn description(reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Value>
     let rows = reader.find(catalog, &["objoid", "classoid"], &[object, Value::Oid(class)])?;
     let row = rows.iter().find(|r| catalog == builtin::PG_SHDESCRIPTION || r.int("objsubid") == sub);
     Ok(some_text(row.map(|r| r.text("description").to_string())))
-}
-
-/// Privileges are not granted yet: a role may do anything with what it or a superuser owns; the object must exist.
-fn privilege(reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Value> {
-    // (user, object, privilege), (object, privilege); the object is an oid or a name.
-    let object = match args.len() {
-        0 | 1 => return Ok(Value::Null),
-        2 => args.first(),
-        _ => args.get(1),
-    };
-    let exists = match (name, object) {
-        ("has_table_privilege" | "has_sequence_privilege", Some(Value::Oid(o))) => {
-            reader.relation_by_oid(*o)?.is_some()
-        }
-        ("has_table_privilege" | "has_sequence_privilege", Some(Value::Text(t))) => {
-            text::find_relation(t, reader)?;
-            true
-        }
-        ("has_schema_privilege", Some(Value::Text(t))) => {
-            if reader.schema(t)?.is_none() {
-                return Err(SqlError::new(
-                    SqlState::INVALID_SCHEMA_NAME,
-                    format!("schema \"{t}\" does not exist"),
-                ));
-            }
-            true
-        }
-        _ => true,
-    };
-    Ok(if exists { Value::Bool(true) } else { Value::Null })
 }

@@ -2,7 +2,12 @@
 
 use alloc::{format, sync::Arc};
 
-use pg_catalog::{CatalogReader, Relation, RelationKind, builtin::PG_SEQUENCE, storage_error};
+use pg_catalog::{
+    CatalogReader, Relation, RelationKind, access,
+    acl::{Rights, right},
+    builtin::PG_SEQUENCE,
+    storage_error,
+};
 use pg_storage::{SequenceOptions, StorageError};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, oid, value::RecordValue};
 
@@ -12,7 +17,8 @@ use crate::context::ExecContext;
 /// `pg_proc.oid` of nextval.
 pub(super) const NEXTVAL: Oid = 1574;
 
-fn sequence(cx: &ExecContext<'_>, o: Oid) -> Result<Arc<Relation>> {
+/// A sequence of which the user has one of these privileges; 0: whoever it is.
+fn sequence(cx: &ExecContext<'_>, o: Oid, rights: Rights) -> Result<Arc<Relation>> {
     let reader = cx.reader()?;
     let r = reader.relation_by_oid(o)?.ok_or_else(|| {
         SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {o} does not exist"))
@@ -20,13 +26,19 @@ fn sequence(cx: &ExecContext<'_>, o: Oid) -> Result<Arc<Relation>> {
     if r.kind != RelationKind::Sequence {
         return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a sequence", r.name)));
     }
+    if rights != 0 {
+        let roles = CatalogReader::roles(&reader)?;
+        if access::rights_on(&r, cx.session.user(), rights, &roles) == 0 {
+            return Err(access::denied("sequence", &r.name));
+        }
+    }
     Ok(r)
 }
 
 /// nextval.
 pub(crate) fn next_value(cx: &ExecContext<'_>, o: Oid) -> Result<i64> {
     cx.txn.borrow().check_writable("nextval()")?;
-    let r = sequence(cx, o)?;
+    let r = sequence(cx, o, right::USAGE | right::UPDATE)?;
     let n = match cx.engine.storage().sequence_next(r.storage) {
         Ok(n) => n,
         Err(StorageError::SequenceExhausted) => {
@@ -57,7 +69,7 @@ fn remember(cx: &ExecContext<'_>, o: Oid, n: i64, last: bool) {
 
 fn set_value(cx: &ExecContext<'_>, o: Oid, n: i64, called: bool) -> Result<Value> {
     cx.txn.borrow().check_writable("setval()")?;
-    let r = sequence(cx, o)?;
+    let r = sequence(cx, o, right::UPDATE)?;
     let storage = cx.engine.storage();
     let (options, ..) = storage.sequence_get(r.storage).map_err(storage_error)?;
     let SequenceOptions { min, max, .. } = options;
@@ -84,7 +96,7 @@ pub(super) fn call(cx: &ExecContext<'_>, name: &str, args: &[Value]) -> Result<O
     let o = arg_oid(args, 0);
     Ok(Some(match name {
         "currval" => {
-            let r = sequence(cx, o)?;
+            let r = sequence(cx, o, right::USAGE | right::SELECT)?;
             let memory = cx.session.sequences().lock();
             let v = memory.values.iter().find(|v| v.0 == o).map(|v| v.1);
             Value::Int8(v.ok_or_else(|| {
@@ -101,7 +113,7 @@ pub(super) fn call(cx: &ExecContext<'_>, name: &str, args: &[Value]) -> Result<O
         }
         "setval" => set_value(cx, o, arg_int(args, 1), args.len() < 3 || arg_bool(args, 2))?,
         "pg_sequence_last_value" => {
-            let r = sequence(cx, o)?;
+            let r = sequence(cx, o, 0)?;
             let (_, last, called) = cx.engine.storage().sequence_get(r.storage).map_err(storage_error)?;
             if called { Value::Int8(last) } else { Value::Null }
         }

@@ -161,7 +161,10 @@ fn to_string(ctx: &EvalContext<'_>, array: &ArrayValue, separator: &str, null: O
         let shown = match (value, null) {
             (Value::Null, None) => continue,
             (Value::Null, Some(null)) => String::from(null),
-            (v, _) => text(ctx, v),
+            (v, _) => match ctx.host.catalog_text(v, array.element) {
+                Ok(Some(named)) => named,
+                _ => text(ctx, v),
+            },
         };
         if !first {
             out.push_str(separator);

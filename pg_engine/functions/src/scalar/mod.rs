@@ -1,5 +1,6 @@
 //! Scalar functions, one module per family of types. Each has tables of [`Function`](crate::def::Function) rows.
 
+pub(crate) mod acl;
 pub(crate) mod array;
 pub(crate) mod boolean;
 pub(crate) mod bytea;

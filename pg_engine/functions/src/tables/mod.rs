@@ -19,6 +19,7 @@ pub(crate) static FUNCTIONS: &[&[&[Function]]] = &[SCALAR, &datetime::TABLES];
 
 static SCALAR: &[&[Function]] = &[
     aggregate::FUNCTIONS,
+    scalar::acl::FUNCTIONS,
     pattern::like::FUNCTIONS,
     pattern::regexp::FUNCTIONS,
     pattern::similar::FUNCTIONS,

@@ -6,6 +6,10 @@ use crate::{def::Operator, table::op};
 
 /// See the module.
 pub(crate) static OPERATORS: &[Operator] = &[
+    op(966, "+", ACLITEM_ARRAY, ACLITEM, ACLITEM_ARRAY, 1035),
+    op(967, "-", ACLITEM_ARRAY, ACLITEM, ACLITEM_ARRAY, 1036),
+    op(968, "@>", ACLITEM_ARRAY, ACLITEM, BOOL, 1037),
+    op(974, "=", ACLITEM, ACLITEM, BOOL, 1062).pair(974, 0).hashes(),
     op(640, "!~", NAME, TEXT, BOOL, 1252).pair(0, 639),
     op(642, "!~", TEXT, TEXT, BOOL, 1256).pair(0, 641),
     op(1056, "!~", BPCHAR, TEXT, BOOL, 1659).pair(0, 1055),

@@ -180,6 +180,11 @@ impl Settings {
         self.store(name.to_ascii_lowercase(), Some(value.to_owned()), Scope::Start);
     }
 
+    /// Gives a setting that statements of its own change (`role`) a checked value; `None`: the reset value.
+    pub fn assign(&mut self, name: &'static str, value: Option<&str>, scope: Scope) {
+        self.store(name.to_owned(), value.map(ToOwned::to_owned), scope);
+    }
+
     fn set_custom(&mut self, name: &str, values: &[impl AsRef<str>], scope: Scope) -> Result<()> {
         let valid = |part: &str| {
             part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80)
@@ -229,7 +234,11 @@ impl Settings {
         let names: Vec<String> = self
             .values
             .iter()
-            .filter(|(_, e)| e.session.is_some() || e.local.is_some())
+            .filter(|(n, e)| {
+                // As PostgreSQL has it, who the user is stays.
+                let who = matches!(n.as_str(), "role" | "session_authorization");
+                !who && (e.session.is_some() || e.local.is_some())
+            })
             .map(|(n, _)| n.clone())
             .collect();
         for name in names {
@@ -489,6 +498,7 @@ fn plan_key(values: &BTreeMap<String, Entry>) -> u64 {
         "default_transaction_deferrable",
         "is_superuser",
         "session_authorization",
+        "role",
         "max_connections",
     ];
     let mut key = 0xcbf2_9ce4_8422_2325u64;

@@ -1,7 +1,7 @@
 //! The built-in settings: names, types, limits and defaults as in PostgreSQL 15.
 //!
 //! A setting is listed only when the engine honours it, or when every permitted value means the same here (there are no
-//! functions whose bodies could be checked, no policies that row security could apply).
+//! functions whose bodies could be checked).
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -323,7 +323,7 @@ pub static TABLE: &[Definition] = &[
         "Developer Options",
         "Offers functions that only tests need.",
     ),
-    def("is_superuser", Bool, "off", Internal, PRESET, "The current user is a superuser."),
+    reported(def("is_superuser", Bool, "off", Internal, PRESET, "The current user is a superuser.")),
     def("lc_collate", Text, "C", Internal, LOCALE, "Collation order."),
     def("lc_ctype", Text, "C", Internal, LOCALE, "Character classes."),
     def("lc_messages", Enum(&["C"]), "C", User, LOCALE, "Language of messages."),
@@ -367,6 +367,7 @@ pub static TABLE: &[Definition] = &[
         "Quotes every name in SQL that is made.",
     ),
     def("random_page_cost", Real(0.0, MAX_REAL), "4", User, COST, "Cost of a page read out of order."),
+    def("role", Text, "none", Internal, CLIENT, "The role whose privileges count."),
     def("row_security", Bool, "on", User, STATEMENT, "Applies row security policies."),
     def("search_path", List, "\"$user\", public", User, STATEMENT, "Schemas searched for names without one."),
     def("seq_page_cost", Real(0.0, MAX_REAL), "1", User, COST, "Cost of a page read in order."),
@@ -387,7 +388,7 @@ pub static TABLE: &[Definition] = &[
         PRESET,
         "The same as a number.",
     ),
-    def("session_authorization", Text, "", Internal, CLIENT, "The session's user."),
+    reported(def("session_authorization", Text, "", Internal, CLIENT, "The session's user.")),
     reported(def(
         "standard_conforming_strings",
         Enum(&["on"]),

@@ -165,10 +165,11 @@ impl Binder<'_> {
         let given = if listed.is_empty() { Listed::All } else { Listed::Some(listed) };
         let source = self.insert_source(insert, &subject, &given, clauses.overriding)?;
         let ids = self.column_ids(&relation);
+        subject.span(self, &ids);
         let mut target = self.target_body(&relation, ids.clone())?;
         target.view_checks = subject.checks(&ids);
         let alias = insert.table_alias.as_ref().map_or(subject.name(), |a| &a.alias.value);
-        let on_conflict = match &insert.on {
+        let mut on_conflict = match &insert.on {
             None => None,
             Some(_) if super::table::is_graph(&relation) => {
                 return Err(SqlError::unsupported(format!("ON CONFLICT on {}", relation.name)));
@@ -182,6 +183,7 @@ impl Binder<'_> {
         let entry = subject.entry(self, alias, &ids);
         let (returning, columns, origins) = self.returning(insert.returning.as_deref(), vec![entry])?;
         target.returning = returning;
+        self.secure_insert(&mut target, &subject, on_conflict.as_mut())?;
         Ok((InsertBody { target, source, on_conflict }, columns, origins))
     }
 
@@ -212,6 +214,7 @@ impl Binder<'_> {
                 }
                 let at_item = |i| items.get(i).map_or(0, start);
                 let listed = listed.for_width(items.len(), subject, insert, at_item)?;
+                self.insert_positions(subject, &listed);
                 let bound = self.at_place(Place::Values, |b| {
                     let mut bound = Vec::with_capacity(items.len());
                     for item in items {
@@ -242,6 +245,7 @@ impl Binder<'_> {
             bound
         })?;
         let listed = listed.for_width(bound.columns.len(), subject, insert, |_| 0)?;
+        self.insert_positions(subject, &listed);
         let mut given = Vec::with_capacity(bound.columns.len());
         for i in 0..bound.columns.len() {
             // Untyped constants of the select list take the column's type directly.
@@ -331,11 +335,17 @@ impl Binder<'_> {
             (None, None) => Vec::new(),
             (Some(sq::ConflictTarget::Columns(columns)), None) => {
                 inferred = Some(Vec::new());
-                self.arbiters(subject, columns)?
+                let found = self.arbiters(subject, columns)?;
+                let positions = columns.iter().filter_map(|c| subject.column(c, "INSERT").ok()).collect();
+                self.select_positions(subject, positions);
+                found
             }
             (Some(sq::ConflictTarget::OnConstraint(name)), None) => {
                 let name = grammar::name_of(name)?;
                 let found = relation.constraints.iter().find(|c| c.name == name.name.name);
+                let attnums = found.map_or(&[][..], |c| c.columns.as_slice());
+                let positions = relation.live().enumerate().filter(|(_, a)| attnums.contains(&a.attnum));
+                self.select_positions(subject, positions.map(|p| p.0).collect());
                 let index = found.and_then(|c| relation.indexes.iter().position(|i| i.oid == c.index));
                 let Some(index) = index else {
                     return Err(SqlError::new(
@@ -350,6 +360,7 @@ impl Binder<'_> {
             }
         };
         let excluded = self.column_ids(relation);
+        subject.span(self, &excluded);
         let update = match &conflict.action {
             sq::OnConflictAction::DoNothing => None,
             sq::OnConflictAction::DoUpdate(update) => {
@@ -375,6 +386,7 @@ impl Binder<'_> {
                     .collect();
                 frame.entries = vec![existing, new];
                 let assignments = self.assignments(&update.assignments, subject, "INSERT")?;
+                self.update_columns(subject, &assignments);
                 let filter = match &update.selection {
                     Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
                     None => None,
@@ -382,7 +394,7 @@ impl Binder<'_> {
                 Some((assignments, filter))
             }
         };
-        Ok(OnConflictBody { arbiters, inferred, excluded, update })
+        Ok(OnConflictBody { arbiters, inferred, excluded, existing: Vec::new(), updated: Vec::new(), update })
     }
 
     /// The unique indexes over exactly these columns.
@@ -567,21 +579,25 @@ impl Binder<'_> {
             if let Some(with) = with {
                 b.with(with)?;
             }
-            let changed = b.changed(&update.table.relation, from, "UPDATE")?;
+            let mut changed = b.changed(&update.table.relation, from, "UPDATE")?;
             let assignments = b.assignments(&update.assignments, &changed.subject, "UPDATE")?;
+            b.update_columns(&changed.subject, &assignments);
             let recheck = match &update.selection {
                 Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
                 None => None,
             };
-            let recheck = changed.condition(recheck);
+            let mut recheck = changed.condition(recheck);
             let ids = b.column_ids(&changed.subject.table);
+            changed.subject.span(b, &ids);
             let mut target = b.target_body(&changed.subject.table, ids.clone())?;
             target.view_checks = changed.subject.checks(&ids);
             let mut entries = vec![changed.subject.entry(b, &changed.alias, &ids)];
             entries.extend(b.frame()?.entries.drain(..).skip(1));
             let (returning, columns, origins) = b.returning(update.returning.as_deref(), entries)?;
             target.returning = returning;
-            let source = b.change_source(changed, recheck.clone());
+            let condition = recheck.clone();
+            b.secure_change(&mut changed, &mut target, &mut recheck, b'w')?;
+            let source = b.change_source(changed, condition);
             Ok((UpdateBody { target, source, assignments, recheck }, columns, origins))
         })?;
         Ok((Body::Update(body), columns, origins))
@@ -614,17 +630,19 @@ impl Binder<'_> {
             if let Some(with) = with {
                 b.with(with)?;
             }
-            let changed = b.changed(&table.relation, using, "DELETE")?;
+            let mut changed = b.changed(&table.relation, using, "DELETE")?;
             let recheck = match &delete.selection {
                 Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
                 None => None,
             };
-            let recheck = changed.condition(recheck);
+            let mut recheck = changed.condition(recheck);
             let mut target = b.target_body(&changed.subject.table, changed.old.clone())?;
             let entries = core::mem::take(&mut b.frame()?.entries);
             let (returning, columns, origins) = b.returning(delete.returning.as_deref(), entries)?;
             target.returning = returning;
-            let source = b.change_source(changed, recheck.clone());
+            let condition = recheck.clone();
+            b.secure_change(&mut changed, &mut target, &mut recheck, b'd')?;
+            let source = b.change_source(changed, condition);
             Ok((DeleteBody { target, source, recheck }, columns, origins))
         })?;
         Ok((Body::Delete(body), columns, origins))
@@ -658,15 +676,17 @@ impl Binder<'_> {
         let live = subject.table.live().count() as u32;
         let old: Vec<ColumnId> = (base..base + live).collect();
         let ctid = base + live;
-        old.iter().chain([&ctid]).for_each(|id| self.use_column(*id));
+        old.iter().chain([&ctid]).for_each(|id| self.keep_column(*id));
         let first_other = self.next_column;
         let from = if from.is_empty() { None } else { Some(self.from(from)?) };
-        Ok(Changed { subject, alias, plan, from, old, ctid, first_other })
+        let visible = None;
+        Ok(Changed { subject, alias, plan, from, old, ctid, first_other, visible })
     }
 
     /// The rows to change: ctid, old values, then every column in use of the other items.
     fn change_source(&mut self, changed: Changed, condition: Option<Expr>) -> Logical {
-        let Changed { subject, plan, from, old, ctid, first_other, .. } = changed;
+        let Changed { subject, plan, from, old, ctid, first_other, visible, .. } = changed;
+        let plan = super::policy::secure(plan, visible);
         let mut others = Vec::new();
         let mut plan = match from {
             None => plan,
@@ -702,14 +722,16 @@ impl Binder<'_> {
     }
 }
 
-struct Changed {
-    subject: Subject,
+pub(super) struct Changed {
+    pub(super) subject: Subject,
     alias: String,
     plan: Logical,
     from: Option<Logical>,
-    old: Vec<ColumnId>,
+    pub(super) old: Vec<ColumnId>,
     ctid: ColumnId,
     first_other: ColumnId,
+    /// What policies let the statement see of the table.
+    pub(super) visible: Option<Expr>,
 }
 
 impl Changed {
@@ -731,6 +753,7 @@ pub(super) fn collect_columns(plan: &Logical, out: &mut Vec<Column>) {
         | Logical::Recursive { columns, .. }
         | Logical::CteScan { columns, .. } => out.extend(columns.iter().cloned()),
         Logical::Filter(input, _)
+        | Logical::Secure(input)
         | Logical::Distinct(input, _)
         | Logical::Sort(input, _)
         | Logical::Limit { input, .. }

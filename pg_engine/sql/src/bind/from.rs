@@ -2,7 +2,10 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
 
-use pg_catalog::{Relation, RelationKind};
+use pg_catalog::{
+    Relation, RelationKind,
+    acl::{Rights, right},
+};
 use pg_functions::FunctionKind;
 use pg_plan::{
     expr::Expr,
@@ -307,15 +310,24 @@ impl Binder<'_> {
                 .at(name.at));
             }
         }
-        let (plan, entry) = self.scan(&relation, alias.map(|a| a.name.value.as_str()));
+        let (plan, entry) = self.scan(&relation, alias.map(|a| a.name.value.as_str()), right::SELECT);
+        let base = entry.scan.and_then(|s| self.scans.get(s)).map_or(0, |s| s.base);
         self.enter(entry, alias)?;
-        Ok(plan)
+        if self.securing_off { Ok(plan) } else { self.secured(plan, &relation, base) }
     }
 
     /// A scan of a stored table; its columns are filled in by [`Binder::fill_scans`].
-    pub(super) fn scan(&mut self, relation: &Arc<Relation>, alias: Option<&str>) -> (Logical, Entry) {
+    pub(super) fn scan(
+        &mut self,
+        relation: &Arc<Relation>,
+        alias: Option<&str>,
+        rights: Rights,
+    ) -> (Logical, Entry) {
         let base = self.next_column;
         let live = relation.live().count() as u32;
+        let attributes = relation.live().map(|a| a.attnum).chain(SYSTEM.iter().map(|s| s.1));
+        let access = self.accesses.open(relation, rights);
+        self.accesses.span(access, (base..).zip(attributes).collect());
         self.next_column += 3 * live + SYSTEM.len() as u32;
         let index = self.scans.len();
         let tells = matches!(relation.kind, RelationKind::Table | RelationKind::Toast);
@@ -385,7 +397,7 @@ impl Binder<'_> {
                 self.fill_scans(left);
                 self.fill_scans(right);
             }
-            Logical::Filter(input, _) => self.fill_scans(input),
+            Logical::Filter(input, _) | Logical::Secure(input) => self.fill_scans(input),
             _ => {}
         }
     }
@@ -422,10 +434,27 @@ impl Binder<'_> {
             return Err(SqlError::internal("view without query"));
         };
         // Its names mean what they mean without this statement's FROM and WITH.
+        let access = self.accesses.open(relation, right::SELECT);
+        let mark = self.accesses.mark();
+        let (role, stored) = (self.accesses.role, self.accesses.stored);
+        if !relation.security.invoker {
+            self.accesses.role = Some(relation.owner);
+        }
+        self.accesses.stored = true;
+        let locking = core::mem::replace(&mut self.locking, false);
         let frames = core::mem::take(&mut self.frames);
         let result = self.enclosed(|b| b.query_here(&query));
         self.frames = frames;
-        let (bound, _) = result?;
+        self.locking = locking;
+        (self.accesses.role, self.accesses.stored) = (role, stored);
+        let (mut bound, _) = result?;
+        self.accesses.settle(mark);
+        self.accesses.unread(bound.columns.iter().map(|c| c.id));
+        let columns = bound.columns.iter().zip(relation.live()).map(|(c, a)| (c.id, a.attnum));
+        self.accesses.span(access, columns.collect());
+        if relation.security.barrier {
+            bound.plan = Logical::Secure(Box::new(bound.plan));
+        }
         let shown = alias.map_or(&relation.name, |a| &a.name.value).clone();
         let origins: Vec<(Oid, i16)> = relation.live().map(|a| (relation.oid, a.attnum)).collect();
         let mut entry = entry_of(shown, &bound.columns, &origins);
@@ -454,7 +483,9 @@ impl Binder<'_> {
             return Err(error.at(at.saturating_sub(1).max(1)));
         }
         let shut = core::mem::replace(&mut self.frame()?.shut, !lateral);
+        let locking = core::mem::replace(&mut self.locking, false);
         let result = self.enclosed(|b| b.query_here(query));
+        self.locking = locking;
         self.frame()?.shut = shut;
         let (bound, args): (Bound, _) = result?;
         let shown = alias.map_or_else(String::new, |a| a.name.value.clone());

@@ -66,6 +66,13 @@ impl Binder<'_> {
             oid::REGCLASS => return self.read_regclass(text),
             oid::REGTYPE => return self.read_regtype(text),
             oid::REGPROC => return read_regproc(text),
+            oid::REGROLE => return self.read_regrole(text),
+            oid::REGNAMESPACE => return self.read_regnamespace(text),
+            oid::ACLITEM => {
+                let (item, _) = pg_catalog::acl_text::read(text, &*self.catalog.roles()?)?;
+                return Ok(Value::Text(item.to_text().into()));
+            }
+            oid::ACLITEM_ARRAY => return self.read_acl(text),
             _ => {}
         }
         if depends_on_session(ty.oid, text) {
@@ -98,6 +105,51 @@ impl Binder<'_> {
                 format!("relation \"{}\" does not exist", parts.join(".")),
             )),
         }
+    }
+
+    fn read_regrole(&mut self, text: &str) -> Result<Value> {
+        if text == "-" {
+            return Ok(Value::Oid(0));
+        }
+        if let Ok(n) = text.trim().parse::<u32>() {
+            return Ok(Value::Oid(n));
+        }
+        let parts = split_name(text)?;
+        let [name] = parts.as_slice() else {
+            return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax"));
+        };
+        self.catalog.roles()?.find(name).map(Value::Oid).ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+        })
+    }
+
+    fn read_regnamespace(&mut self, text: &str) -> Result<Value> {
+        if text == "-" {
+            return Ok(Value::Oid(0));
+        }
+        if let Ok(n) = text.trim().parse::<u32>() {
+            return Ok(Value::Oid(n));
+        }
+        let parts = split_name(text)?;
+        let [name] = parts.as_slice() else {
+            return Err(SqlError::new(SqlState::INVALID_NAME, "invalid name syntax"));
+        };
+        self.catalog.schema_oid(name)?.map(Value::Oid).ok_or_else(|| {
+            SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))
+        })
+    }
+
+    fn read_acl(&mut self, text: &str) -> Result<Value> {
+        let roles = self.catalog.roles()?;
+        let list = pg_types::io::input(SqlType::new(oid::TEXT_ARRAY), text, self.format)?;
+        let Value::Array(list) = list else { return Ok(Value::Null) };
+        let mut acl = pg_catalog::acl::Acl::default();
+        for v in &list.values {
+            if let Value::Text(t) = v {
+                acl.0.push(pg_catalog::acl_text::read(t, &roles)?.0);
+            }
+        }
+        Ok(acl.to_value())
     }
 
     fn read_regtype(&mut self, text: &str) -> Result<Value> {

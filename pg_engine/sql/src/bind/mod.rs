@@ -3,6 +3,7 @@
 //! One [`Binder`] serves one statement. Each query level is a [`scope::Frame`]; a name found in an outer frame becomes
 //! a slot of every frame between, filled from the outer row.
 
+mod access;
 mod aggregate;
 mod call;
 pub(crate) mod coerce;
@@ -16,6 +17,7 @@ mod index;
 mod literal;
 mod names;
 mod params;
+mod policy;
 mod recursive;
 mod resolve;
 mod returning;
@@ -74,6 +76,15 @@ pub(crate) struct Binder<'a> {
     depth: u32,
     /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
     keep_unknown: bool,
+    accesses: access::Accesses,
+    /// What row security refuses altogether.
+    refused: Option<SqlError>,
+    /// Tables whose policies are being bound.
+    securing: Vec<Oid>,
+    /// A policy is being made: tables stand for themselves.
+    securing_off: bool,
+    /// Tables of the FROM list are to be locked.
+    locking: bool,
     /// Where string literals stand, for errors in reading them.
     literals: Vec<sqlparser::tokenizer::Location>,
 }
@@ -110,6 +121,11 @@ impl<'a> Binder<'a> {
             cacheable: true,
             depth: 0,
             keep_unknown: false,
+            accesses: access::Accesses::default(),
+            refused: None,
+            securing: Vec::new(),
+            securing_off: false,
+            locking: false,
             literals: Vec::new(),
         }
     }
@@ -145,6 +161,11 @@ impl<'a> Binder<'a> {
     /// A relation that must exist.
     fn relation(&mut self, name: &NameAt) -> Result<Arc<Relation>> {
         let schema = name.name.schema.as_deref();
+        if let Some(schema) = schema
+            && !self.accesses.stored
+        {
+            self.catalog.check_schema(schema).map_err(|e| e.at(name.at))?;
+        }
         match self.catalog.relation(schema, &name.name.name)? {
             Some(relation) => {
                 self.depend(relation.oid);
@@ -163,8 +184,10 @@ impl<'a> Binder<'a> {
 
     /// Wraps up a query.
     fn finish(&mut self, body: Body, columns: Vec<Column>, origins: Vec<(Oid, i16)>) -> Result<Query> {
+        let denied = self.denied()?;
         Ok(Query {
             body,
+            denied,
             columns,
             ctes: core::mem::take(&mut self.ctes),
             params: self.resolved_params()?,

@@ -158,6 +158,7 @@ fn place_of(plan: &Logical, work: u32) -> Place {
     match plan {
         Logical::CteScan { cte, .. } if *cte == work => Place::Fine,
         Logical::Filter(input, _)
+        | Logical::Secure(input)
         | Logical::Project(input, _)
         | Logical::ProjectSet(input, _)
         | Logical::Distinct(input, _)

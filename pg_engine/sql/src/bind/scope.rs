@@ -189,7 +189,14 @@ impl Binder<'_> {
         result
     }
 
+    /// A column is read by the statement.
     pub(super) fn use_column(&mut self, id: ColumnId) {
+        self.accesses.read(id);
+        self.keep_column(id);
+    }
+
+    /// A column is needed, whoever reads it.
+    pub(super) fn keep_column(&mut self, id: ColumnId) {
         let at = id as usize;
         if self.used.len() <= at {
             self.used.resize(at + 1, false);

@@ -75,7 +75,10 @@ impl Binder<'_> {
         refuse_foreign(select)?;
         self.name_windows(&select.named_window)?;
         let keep = core::mem::take(&mut self.keep_unknown);
-        let mut plan = self.from(&select.from)?;
+        let locking = core::mem::replace(&mut self.locking, !query.locks.is_empty());
+        let plan = self.from(&select.from);
+        self.locking = locking;
+        let mut plan = plan?;
         if let Some(condition) = &select.selection {
             let condition = self.condition(condition, Place::Where, "WHERE")?;
             plan = Logical::Filter(Box::new(plan), condition);
@@ -615,7 +618,10 @@ impl Binder<'_> {
             if relation.kind != pg_catalog::RelationKind::Table {
                 continue;
             }
-            let (expr, _) = self.qualified_column(None, &alias, "ctid", 0)?;
+            let (expr, _) = self.quietly(|b| b.qualified_column(None, &alias, "ctid", 0))?;
+            if strength.is_some() {
+                expr.for_each_column(&mut |id| self.accesses.need(id, pg_catalog::acl::right::UPDATE));
+            }
             targets.push(Target { name: String::new(), expr, origin: (0, 0) });
             marked.push((relation, targets.len() - 1, strength.unwrap_or(4)));
         }

@@ -85,7 +85,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let ast = crate::grammar::expression(text)?;
         let entry = self.row_entry(relation, &relation.name, ids);
-        self.over_entry(&ast, entry, place, target)
+        self.quietly(|b| b.over_entry(&ast, entry, place, target))
     }
 
     /// Binds an expression that sees one FROM item and nothing else.
@@ -151,7 +151,7 @@ impl Binder<'_> {
                     scan: None,
                     scalar: false,
                 };
-                self.over_entry(&ast, entry, Place::Default, Some(attribute.ty))
+                self.quietly(|b| b.over_entry(&ast, entry, Place::Default, Some(attribute.ty)))
             }
             _ => Ok(Expr::Const(Value::Null, attribute.ty)),
         }
@@ -204,6 +204,7 @@ impl Binder<'_> {
             index_exprs,
             generated,
             view_checks: Vec::new(),
+            policies: Vec::new(),
             returning: None,
         })
     }

@@ -5,7 +5,10 @@
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{CheckOption, Relation, RelationKind};
+use pg_catalog::{
+    CheckOption, Relation, RelationKind,
+    acl::{Rights, right},
+};
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::Logical,
@@ -26,6 +29,11 @@ pub(super) struct Subject {
     pub(super) table: Arc<Relation>,
     /// The view through which they do.
     pub(super) view: Option<ViewSubject>,
+    /// What is needed of the table and of each view above it: its number, and which of the table's live columns its
+    /// attributes are.
+    pub(super) accesses: Vec<(usize, Vec<(usize, i16)>)>,
+    /// In whose name the table is opened; `None`: the user's.
+    pub(super) role: Option<pg_types::Oid>,
 }
 
 /// A view over a table's row.
@@ -135,6 +143,14 @@ impl Subject {
         checks
     }
 
+    /// Notes that these ids are columns of the table, and of the views through their columns.
+    pub(super) fn span(&self, binder: &mut Binder<'_>, ids: &[ColumnId]) {
+        for (access, columns) in &self.accesses {
+            let columns = columns.iter().filter_map(|(n, attnum)| Some((*ids.get(*n)?, *attnum)));
+            binder.accesses.span(*access, columns.collect());
+        }
+    }
+
     /// The schema of what is named.
     pub(super) fn schema(&self) -> String {
         self.relation().schema_name.clone()
@@ -163,6 +179,15 @@ impl ViewSubject {
             }
             _ => Err(refused("View columns that are not columns of their base relation are not updatable.")),
         }
+    }
+}
+
+/// The privilege that a change needs.
+fn rights_for(verb: &str) -> Rights {
+    match verb {
+        "DELETE" => right::DELETE,
+        "UPDATE" => right::UPDATE,
+        _ => right::INSERT,
     }
 }
 
@@ -249,15 +274,36 @@ impl Binder<'_> {
         alias: Option<&str>,
     ) -> Result<(Subject, Logical, Entry, usize)> {
         if relation.kind != RelationKind::View {
-            let (plan, entry) = self.scan(relation, alias);
+            let (plan, entry) = self.scan(relation, alias, rights_for(verb));
             let scan = entry.scan.ok_or_else(|| SqlError::internal("a table without a scan"))?;
-            return Ok((Subject { table: relation.clone(), view: None }, plan, entry, scan));
+            let own = relation.live().enumerate().map(|(n, a)| (n, a.attnum)).collect();
+            let accesses = Vec::from([(self.accesses.last(), own)]);
+            let role = self.accesses.role;
+            return Ok((Subject { table: relation.clone(), view: None, accesses, role }, plan, entry, scan));
         }
         // Its names mean what they mean without this statement's FROM and WITH.
+        let access = self.accesses.open(relation, rights_for(verb));
+        let (role, stored) = (self.accesses.role, self.accesses.stored);
+        if !relation.security.invoker {
+            self.accesses.role = Some(relation.owner);
+        }
+        self.accesses.stored = true;
         let frames = core::mem::take(&mut self.frames);
-        let result = self.enclosed(|b| b.view_subject(relation, verb));
+        let result = self.quietly(|b| b.enclosed(|b| b.view_subject(relation, verb)));
         self.frames = frames;
-        let ((table, view, plan, scan), _) = result?;
+        (self.accesses.role, self.accesses.stored) = (role, stored);
+        let ((below, view, plan, scan), _) = result?;
+        let Subject { table, mut accesses, role, .. } = below;
+        let position = |c: &EntryColumn| match &c.expr {
+            Expr::Column(id, _) => id.checked_sub(view.base).map(|n| n as usize),
+            _ => None,
+        };
+        let live = table.live().count();
+        let plain = view.columns.iter().filter_map(|c| Some((position(c).filter(|n| *n < live)?, c.origin.1)));
+        let plain: Vec<(usize, i16)> = plain.collect();
+        let ids = plain.iter().map(|(n, attnum)| (view.base + *n as u32, *attnum)).collect();
+        self.accesses.span(access, ids);
+        accesses.push((access, plain));
         let entry = Entry {
             alias: alias.unwrap_or(&relation.name).into(),
             schema: alias.is_none().then(|| relation.schema_name.clone()),
@@ -265,14 +311,14 @@ impl Binder<'_> {
             scan: None,
             scalar: false,
         };
-        Ok((Subject { table, view: Some(view) }, plan, entry, scan))
+        Ok((Subject { table, view: Some(view), accesses, role }, plan, entry, scan))
     }
 
     fn view_subject(
         &mut self,
         view: &Arc<Relation>,
         verb: &str,
-    ) -> Result<(Arc<Relation>, ViewSubject, Logical, usize)> {
+    ) -> Result<(Subject, ViewSubject, Logical, usize)> {
         let refused = |detail: &str| not_updatable(view, verb, detail);
         let text = view.view.clone().unwrap_or_default();
         let parsed = grammar::statements(&text)?;
@@ -305,7 +351,7 @@ impl Binder<'_> {
             return Err(refused(NOT_ONE));
         }
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
-        let (inner, plan, entry, scan) = self.subject(&below, verb, shown)?;
+        let (mut inner, plan, entry, scan) = self.subject(&below, verb, shown)?;
         let base = self.scans.get(scan).map_or(0, |s| s.base);
         self.enter(entry, alias.as_ref())?;
         let condition = match &select.selection {
@@ -332,7 +378,7 @@ impl Binder<'_> {
             return Err(refused("Views that have no updatable columns are not automatically updatable."));
         }
         let (mut conditions, mut checks) =
-            inner.view.map_or((Vec::new(), Vec::new()), |v| (v.conditions, v.checks));
+            inner.view.take().map_or((Vec::new(), Vec::new()), |v| (v.conditions, v.checks));
         if view.check_option == CheckOption::Cascaded {
             checks = self.all_checks(&below, base, &inner.table)?;
         }
@@ -343,7 +389,7 @@ impl Binder<'_> {
             conditions.push(condition);
         }
         let relation = view.clone();
-        Ok((inner.table, ViewSubject { relation, columns, base, conditions, checks }, plan, scan))
+        Ok((inner, ViewSubject { relation, columns, base, conditions, checks }, plan, scan))
     }
 
     /// The conditions of a view and of all views below it, whatever they say of checks.
@@ -358,7 +404,10 @@ impl Binder<'_> {
         }
         let mut strict = (**view).clone();
         strict.check_option = CheckOption::Cascaded;
-        let (subject, ..) = self.subject(&Arc::new(strict), "UPDATE", None)?;
+        let mark = self.accesses.begin();
+        let found = self.subject(&Arc::new(strict), "UPDATE", None);
+        self.accesses.undo(mark);
+        let (subject, ..) = found?;
         let Some(own) = subject.view else { return Ok(Vec::new()) };
         let ids: Vec<ColumnId> = (base..).take(table.live().count()).collect();
         let mut checks = own.checks;

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{IndexMethod, Relation, RelationKind};
+use pg_catalog::{IndexMethod, Relation, RelationKind, acl::right};
 use pg_functions::{FunctionKind, Volatility};
 use pg_plan::{
     expr::{ColumnId, Expr},
@@ -106,6 +106,7 @@ impl Binder<'_> {
                 if_exists: *if_exists,
                 options: self.sequence(def)?,
             }),
+            Ast::Policy(policy) => self.policy(policy)?,
             Ast::Copy(copy) => Utility::Copy(self.copy(copy)?),
             Ast::Truncate { tables, restart_identity, cascade } => {
                 let mut relations = Vec::with_capacity(tables.len());
@@ -231,7 +232,7 @@ impl Binder<'_> {
     }
 
     /// Canonical text of an expression over named columns.
-    fn canonical(&self, e: &Expr, columns: &[(String, SqlType)]) -> Result<String> {
+    pub(super) fn canonical(&self, e: &Expr, columns: &[(String, SqlType)]) -> Result<String> {
         deparse::expression(e, self.catalog, &|i| {
             columns.get(i as usize).map_or_else(String::new, |(name, _)| name.clone())
         })
@@ -859,6 +860,19 @@ impl Binder<'_> {
         let held = relation.clone();
         for attribute in held.live().filter(|a| !listed.contains(&a.attnum)) {
             defaults.push((attribute.attnum, self.default_value(attribute)?));
+        }
+        let access = self.accesses.open(&relation, right::INSERT);
+        if let Some(a) = self.accesses.get(access) {
+            a.inserted.clone_from(&listed);
+        }
+        if let Some(denied) = self.denied()? {
+            return Err(*denied);
+        }
+        if self.is_secured(&relation)? {
+            let text = "COPY FROM not supported with row-level security";
+            return Err(
+                SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).hint("Use INSERT statements instead.")
+            );
         }
         let target = self.target_body(&relation, ids.clone())?;
         let filter = match filter {

@@ -2,6 +2,7 @@
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
+use pg_plan::access::{GrantRoles, RoleName};
 use pg_plan::utility::{
     AlterAction as Plan, Comment, CreateSchema, Drop, ObjectKind, ObjectName, OnCommit, Rename,
     RoleStatement, Utility,
@@ -9,7 +10,7 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, table, utility};
+use super::{Cursor, Parsed, Statement, grant, table, utility};
 use crate::ast::{
     AlterAction, AlterTable, Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt,
 };
@@ -31,7 +32,10 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "truncate" => truncate(c)?,
         "comment" => comment(c)?,
         "reindex" => reindex(c)?,
-        "grant" | "revoke" | "load" | "cluster" | "merge" | "do" | "call" | "reassign" | "refresh"
+        "grant" => grant::grant(c)?,
+        "revoke" => grant::revoke(c)?,
+        "reassign" => grant::reassign(c)?,
+        "load" | "cluster" | "merge" | "do" | "call" | "refresh"
         | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
@@ -124,9 +128,16 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.accept("schema") {
         return create_schema(c);
     }
-    if c.peek_is(0, "role") || c.peek_is(0, "user") && !c.peek_is(1, "mapping") {
-        let user = c.accept("user") || !c.accept("role");
-        let mut role = role(c)?;
+    if c.accept("policy") {
+        return grant::policy_statement(c, "create");
+    }
+    if c.peek_is(0, "role") || c.peek_is(0, "group") || c.peek_is(0, "user") && !c.peek_is(1, "mapping") {
+        let user = c.accept("user");
+        if !user && !c.accept("role") {
+            c.expect("group")?;
+        }
+        let name = grant::plain_role(c)?;
+        let mut role = role(c, name)?;
         role.login = role.login.or(Some(user));
         return Ok(ready(Utility::CreateRole(role), "CREATE ROLE"));
     }
@@ -426,16 +437,20 @@ fn create_schema(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if !c.peek_is(0, "authorization") {
         name = Some(c.ident()?);
     }
-    let owner = if c.accept("authorization") { Some(c.ident()?) } else { None };
-    let Some(name) = name.or_else(|| owner.clone()) else { return c.unexpected() };
+    let owner = if c.accept("authorization") { Some(grant::role_name(c)?) } else { None };
+    let name = match (name, &owner) {
+        (Some(name), _) => name,
+        (None, Some(RoleName::Name(name))) => name.clone(),
+        _ => String::new(),
+    };
     if !c.at_end() {
         return Ok(refuse(c, "CREATE SCHEMA with"));
     }
     Ok(ready(Utility::CreateSchema(CreateSchema { name, if_not_exists, owner }), "CREATE SCHEMA"))
 }
 
-fn role(c: &mut Cursor<'_>) -> Parsed<RoleStatement> {
-    let mut role = RoleStatement { name: c.ident()?, ..RoleStatement::default() };
+fn role(c: &mut Cursor<'_>, name: String) -> Parsed<RoleStatement> {
+    let mut role = RoleStatement { name, ..RoleStatement::default() };
     c.accept("with");
     while !c.at_end() {
         let word = c.any_word()?;
@@ -470,10 +485,12 @@ fn role(c: &mut Cursor<'_>) -> Parsed<RoleStatement> {
                 if !c.accept("role") {
                     c.expect("group")?;
                 }
-                role.in_roles.push(c.ident()?);
-                while c.accept_symbol(&Token::Comma) {
-                    role.in_roles.push(c.ident()?);
-                }
+                role.in_roles.extend(grant::role_names(c)?);
+            }
+            "role" | "user" => role.members.extend(grant::role_names(c)?),
+            "admin" => role.admins.extend(grant::role_names(c)?),
+            "sysid" => {
+                c.integer()?;
             }
             _ => {
                 return Err(SqlError::syntax(format!("unrecognized role option \"{word}\"")).into());
@@ -484,7 +501,7 @@ fn role(c: &mut Cursor<'_>) -> Parsed<RoleStatement> {
 }
 
 fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
-    const KINDS: [(&str, ObjectKind, &str); 8] = [
+    const KINDS: [(&str, ObjectKind, &str); 9] = [
         ("table", ObjectKind::Table, "TABLE"),
         ("index", ObjectKind::Index, "INDEX"),
         ("sequence", ObjectKind::Sequence, "SEQUENCE"),
@@ -492,6 +509,7 @@ fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
         ("schema", ObjectKind::Schema, "SCHEMA"),
         ("role", ObjectKind::Role, "ROLE"),
         ("user", ObjectKind::Role, "ROLE"),
+        ("group", ObjectKind::Role, "ROLE"),
         ("database", ObjectKind::Database, "DATABASE"),
     ];
     KINDS.iter().find(|(word, ..)| c.accept(word)).map(|(_, kind, name)| (*kind, *name))
@@ -499,19 +517,25 @@ fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
 
 fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("drop")?;
+    if c.accept("owned") {
+        return grant::drop_owned(c);
+    }
+    if c.accept("policy") {
+        return grant::policy_statement(c, "drop");
+    }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
         return Ok(refuse(c, "DROP DATABASE"));
     }
     let concurrently = kind == ObjectKind::Index && c.accept("concurrently");
     let if_exists = c.if_exists()?;
+    if kind == ObjectKind::Role {
+        let names = grant::role_names(c)?;
+        return Ok(ready(Utility::DropRole { names, if_exists }, "DROP ROLE"));
+    }
     let names: Vec<ObjectName> = c.names()?.into_iter().map(|n| n.name).collect();
     let cascade = c.cascade();
     Ok(match kind {
-        ObjectKind::Role => {
-            let names = names.into_iter().map(|n| n.name).collect();
-            ready(Utility::DropRole { names, if_exists }, "DROP ROLE")
-        }
         _ => {
             let tag = match kind {
                 ObjectKind::Table => "DROP TABLE",
@@ -572,17 +596,21 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
 
 fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("alter")?;
+    if c.accept_all(&["default", "privileges"]) {
+        return grant::default_privileges(c);
+    }
+    if c.accept("policy") {
+        return grant::policy_statement(c, "alter");
+    }
+    let group = c.peek_is(0, "group");
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
     match kind {
-        ObjectKind::Role => {
-            let role = role(c)?;
-            Ok(ready(Utility::AlterRole(role), "ALTER ROLE"))
-        }
-        ObjectKind::Database => Ok(refuse(c, "ALTER DATABASE")),
+        ObjectKind::Role => alter_role(c, group),
+        ObjectKind::Database => alter_database(c),
         ObjectKind::Schema => {
             let name = c.name()?;
             if c.accept_all(&["owner", "to"]) {
-                let owner = c.ident()?;
+                let owner = grant::role_name(c)?;
                 let name = name.name.name;
                 return Ok(ready(Utility::AlterSchemaOwner { name, owner }, "ALTER SCHEMA"));
             }
@@ -593,6 +621,54 @@ fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
         }
         _ => alter_relation(c, kind),
     }
+}
+
+/// ALTER ROLE: attributes, settings, a new name; ALTER GROUP ... ADD USER.
+fn alter_role(c: &mut Cursor<'_>, group: bool) -> Parsed<Statement> {
+    if !group && c.accept("all") {
+        return match grant::role_setting(c, None, None, "ALTER ROLE")? {
+            Some(statement) => Ok(statement),
+            None => c.unexpected(),
+        };
+    }
+    let who = grant::role_name(c)?;
+    if c.accept_all(&["rename", "to"]) {
+        let RoleName::Name(name) = who else { return c.unexpected() };
+        let name = ObjectName { schema: None, name };
+        let new_name = grant::plain_role(c)?;
+        let rename = Rename { kind: ObjectKind::Role, name, if_exists: false, part: None, new_name };
+        return Ok(ready(Utility::Rename(rename), "ALTER ROLE"));
+    }
+    if group && (c.peek_is(0, "add") || c.peek_is(0, "drop")) {
+        let RoleName::Name(name) = who else { return c.unexpected() };
+        let grant = c.accept("add") || !c.accept("drop");
+        c.expect("user")?;
+        let members = grant::role_names(c)?;
+        let change = GrantRoles { grant, admin: false, roles: Vec::from([name]), members, granted_by: None };
+        return Ok(ready(Utility::GrantRoles(change), "ALTER ROLE"));
+    }
+    if let Some(statement) = grant::role_setting(c, Some(who.clone()), None, "ALTER ROLE")? {
+        return Ok(statement);
+    }
+    let mut role = role(c, String::new())?;
+    if !role.in_roles.is_empty() || !role.members.is_empty() || !role.admins.is_empty() {
+        return c.unexpected();
+    }
+    role.who = Some(who);
+    Ok(ready(Utility::AlterRole(role), "ALTER ROLE"))
+}
+
+/// ALTER DATABASE: its owner and its settings.
+fn alter_database(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    let name = c.ident()?;
+    if c.accept_all(&["owner", "to"]) {
+        let owner = grant::role_name(c)?;
+        return Ok(ready(Utility::AlterDatabaseOwner { name, owner }, "ALTER DATABASE"));
+    }
+    if let Some(statement) = grant::role_setting(c, None, Some(name), "ALTER DATABASE")? {
+        return Ok(statement);
+    }
+    Ok(refuse(c, "ALTER DATABASE"))
 }
 
 fn rename(
@@ -679,7 +755,18 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
         return alter_column(c);
     }
     if c.accept_all(&["owner", "to"]) {
-        return ready(Plan::Owner(c.ident()?));
+        return ready(Plan::Owner(grant::role_name(c)?));
+    }
+    for (on, word) in [(true, "enable"), (false, "disable")] {
+        if c.accept_all(&[word, "row", "level", "security"]) {
+            return ready(Plan::RowSecurity(on));
+        }
+    }
+    if c.accept_all(&["force", "row", "level", "security"]) {
+        return ready(Plan::ForceRowSecurity(true));
+    }
+    if c.accept_all(&["no", "force", "row", "level", "security"]) {
+        return ready(Plan::ForceRowSecurity(false));
     }
     if c.accept_all(&["set", "schema"]) {
         return ready(Plan::SetSchema(c.ident()?));

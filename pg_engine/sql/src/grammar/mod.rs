@@ -5,6 +5,7 @@ mod conflict;
 mod copy;
 mod cursor;
 mod ddl;
+mod grant;
 mod reloptions;
 mod session;
 mod table;

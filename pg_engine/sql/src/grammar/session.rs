@@ -183,8 +183,14 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
         }
         return Ok(ready(Utility::SetTransaction { session: false, modes: modes(c)? }, "SET"));
     }
+    if c.accept_all(&["session", "authorization"]) {
+        return super::grant::set_role(c, true, false);
+    }
     if c.accept("local") {
         local = true;
+        if c.accept_all(&["session", "authorization"]) {
+            return super::grant::set_role(c, true, true);
+        }
     } else if c.peek_is(0, "session") && !c.peek_is(1, "to") {
         c.parser.advance_token();
     }
@@ -195,9 +201,9 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
     } else if c.accept("schema") {
         ("search_path".to_string(), Vec::from([c.string()?]))
     } else if c.accept("role") {
-        ("role".to_string(), Vec::from([c.option_value()?]))
+        return super::grant::set_role(c, false, local);
     } else if c.accept("authorization") {
-        ("session_authorization".to_string(), set_values(c)?)
+        return super::grant::set_role(c, true, local);
     } else if c.peek_is(0, "constraints") {
         c.parser.advance_token();
         return set_constraints(c);
@@ -234,7 +240,7 @@ fn set_constraints(c: &mut Cursor<'_>) -> Parsed<Statement> {
 }
 
 /// Empty for DEFAULT.
-fn set_values(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+pub(super) fn set_values(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     if c.accept("default") {
         return Ok(Vec::new());
     }
@@ -250,7 +256,7 @@ fn set_values(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     }
 }
 
-fn special_setting(c: &mut Cursor<'_>) -> Parsed<String> {
+pub(super) fn special_setting(c: &mut Cursor<'_>) -> Parsed<String> {
     Ok(if c.accept_all(&["time", "zone"]) {
         "timezone".to_string()
     } else if c.accept_all(&["transaction", "isolation", "level"]) {

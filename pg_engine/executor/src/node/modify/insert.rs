@@ -7,7 +7,7 @@ use pg_plan::physical;
 use pg_storage::{RowOutcome, Tid};
 use pg_types::{Batch, Result, SqlError, SqlState, SqlType, Value};
 
-use super::{Returned, Target, serialization_failure};
+use super::{Returned, Target, policy::Policies, serialization_failure};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
@@ -19,6 +19,9 @@ struct OnConflict {
     arbiters: Vec<usize>,
     /// (live position, new value) and WHERE, over the existing row's columns and then the excluded row's.
     update: Option<(Vec<(usize, Compiled)>, Option<Compiled>)>,
+    /// What row-level security asks of the existing row and of what it becomes.
+    existing: Policies,
+    updated: Policies,
 }
 
 /// INSERT.
@@ -48,7 +51,9 @@ impl Insert {
                 };
                 let arbiters =
                     if o.arbiters.is_empty() { target.unique_indexes() } else { o.arbiters.clone() };
-                Some(OnConflict { arbiters, update })
+                let existing = Policies::new(&o.existing, c)?;
+                let updated = Policies::new(&o.updated, c)?;
+                Some(OnConflict { arbiters, update, existing, updated })
             }
         };
         Ok(Self {
@@ -180,9 +185,8 @@ impl Insert {
     fn resolve_version(&mut self, tid: Tid, excluded: &[Value], rt: &Rt<'_, '_>) -> Result<RowOutcome> {
         let rel = self.target.relation.storage;
         let done = RowOutcome::Done { tid, hot: false };
-        let Some((assignments, condition)) = self.on_conflict.as_mut().and_then(|o| o.update.as_mut()) else {
-            return Ok(done);
-        };
+        let Some(on_conflict) = &mut self.on_conflict else { return Ok(done) };
+        let Some((assignments, condition)) = on_conflict.update.as_mut() else { return Ok(done) };
         let Some(old) = self.target.version(tid, rt)? else { return Ok(RowOutcome::ConcurrentlyDeleted) };
         let mut both = old.clone();
         both.extend_from_slice(excluded);
@@ -191,6 +195,7 @@ impl Insert {
         {
             return Ok(done);
         }
+        on_conflict.existing.check(&self.target.relation.name, &old, rt)?;
         let mut new = old.clone();
         for (position, e) in assignments {
             let v = e.row(RowRef::Values(&both), rt)?;
@@ -199,7 +204,10 @@ impl Insert {
             }
         }
         self.target.generate(&mut new, rt)?;
-        self.target.check(&new, rt)?;
+        if let Some(o) = &mut self.on_conflict {
+            o.updated.check(&self.target.relation.name, &new, rt)?;
+        }
+        self.target.check_constraints(&new, rt)?;
         let changed = old.iter().zip(&new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
         let touched = self.target.touched(changed);
         let changes = self.target.prepare_update(tid, &new, |p| old.get(p) == new.get(p), rt)?;
@@ -274,6 +282,7 @@ impl Loader {
             view_checks: Vec::new(),
             index_exprs: Vec::new(),
             generated: Vec::new(),
+            policies: Vec::new(),
             returning: None,
         };
         Self::new(&target, &mut Compiler::new(0))

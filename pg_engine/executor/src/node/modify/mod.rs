@@ -2,6 +2,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod insert;
+mod policy;
 mod unread;
 pub(crate) mod update;
 
@@ -30,6 +31,7 @@ use crate::{
     large::RowFormat,
     unique::Recheck,
 };
+use policy::Policies;
 
 /// Longest value that an error's DETAIL shows of a row.
 const MAX_SHOWN: usize = 64;
@@ -53,6 +55,8 @@ pub(crate) struct Target {
     pub(crate) format: RowFormat,
     /// Attribute index of each live column.
     pub(crate) live: Vec<usize>,
+    /// What row-level security asks of rows that come.
+    policies: Policies,
     checks: Vec<(String, Compiled)>,
     /// Conditions of views, the lowest first.
     view_checks: Vec<(String, Compiled)>,
@@ -151,7 +155,9 @@ impl Target {
             .map(|(attnum, e)| Ok((position(*attnum)?, Compiled::new(e, c)?)))
             .collect::<Result<_>>()?;
         let returning = t.returning.as_ref().map(|l| c.exprs(l)).transpose()?;
+        let policies = Policies::new(&t.policies, c)?;
         Ok(Self {
+            policies,
             rechecks: Vec::new(),
             guard: Guard::new(&relation),
             relation,
@@ -183,6 +189,7 @@ impl Target {
     pub(crate) fn reset(&mut self) {
         self.rechecks.clear();
         self.guard.iter_mut().for_each(|g| g.reset());
+        self.policies.reset();
         self.checks.iter_mut().for_each(|(_, e)| e.reset());
         self.view_checks.iter_mut().for_each(|(_, e)| e.reset());
         self.generated.iter_mut().for_each(|(_, e)| e.reset());
@@ -209,8 +216,16 @@ impl Target {
         Ok(())
     }
 
-    /// NOT NULL and CHECK for one row of live columns.
+    /// Policies, NOT NULL and CHECK for one row of live columns.
     pub(crate) fn check(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
+        if !self.policies.is_empty() {
+            self.policies.check(&self.relation.name, row, rt)?;
+        }
+        self.check_constraints(row, rt)
+    }
+
+    /// NOT NULL and CHECK for one row of live columns.
+    pub(crate) fn check_constraints(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
         for (v, &a) in row.iter().zip(&self.live) {
             if v.is_null() && self.relation.attributes.get(a).is_some_and(|a| a.not_null) {
                 return Err(self.not_null_violation(a, row, rt.cx));
@@ -239,6 +254,7 @@ impl Target {
 
     /// As `check`, for the rows of a batch.
     pub(crate) fn check_batch(&mut self, b: &Batch, rt: &Rt<'_, '_>) -> Result<()> {
+        self.policies.check_batch(&self.relation.name, b, rt)?;
         for (c, &a) in b.columns.iter().zip(&self.live) {
             if !c.no_nulls()
                 && self.relation.attributes.get(a).is_some_and(|a| a.not_null)

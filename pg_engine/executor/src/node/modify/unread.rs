@@ -86,6 +86,7 @@ pub(super) fn unread<'p>(
     over_source.iter().for_each(|e| seen.expr(e, &of_source));
     target.checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
     target.view_checks.iter().for_each(|(_, e)| seen.expr(e, &of_table));
+    target.policies.iter().for_each(|p| seen.expr(&p.condition, &of_table));
     target.generated.iter().for_each(|(_, e)| seen.expr(e, &of_table));
     for (keys, predicate) in &target.index_exprs {
         keys.iter().flatten().chain(predicate).for_each(|e| seen.expr(e, &of_table));

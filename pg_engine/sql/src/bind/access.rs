@@ -1,0 +1,170 @@
+//! What a statement needs privileges for: gathered while names are bound, judged when the statement is complete.
+//!
+//! Each mention of a relation is an [`Access`]; a [`Span`] says which column ids are its columns, so that every column
+//! read by an expression of the statement (and not by the table's own definitions) is noted.
+
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use pg_catalog::{
+    Access, Relation,
+    acl::{Rights, right},
+};
+use pg_plan::expr::{ColumnId, Expr};
+use pg_types::{Result, SqlError};
+
+use super::{Binder, updatable::Subject};
+
+/// Columns of an access.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    access: usize,
+    /// Ids with the attributes that they are.
+    columns: Vec<(ColumnId, i16)>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Accesses {
+    list: Vec<Access>,
+    spans: Vec<Span>,
+    /// Columns that the statement reads, by id.
+    read: Vec<bool>,
+    /// What is bound belongs to a definition, not to the statement.
+    pub(super) quiet: bool,
+    /// In whose name relations are opened, inside a view.
+    pub(super) role: Option<pg_types::Oid>,
+    /// Names are those of a stored query: their schemas were looked into when it was made.
+    pub(super) stored: bool,
+}
+
+impl Accesses {
+    /// Notes that a column is read.
+    pub(super) fn read(&mut self, id: ColumnId) {
+        if self.quiet {
+            return;
+        }
+        let at = id as usize;
+        if self.read.len() <= at {
+            self.read.resize(at + 1, false);
+        }
+        if let Some(read) = self.read.get_mut(at) {
+            *read = true;
+        }
+    }
+    fn is_read(&self, id: ColumnId) -> bool {
+        self.read.get(id as usize).copied().unwrap_or(false)
+    }
+    /// A relation is mentioned.
+    pub(super) fn open(&mut self, relation: &Arc<Relation>, rights: Rights) -> usize {
+        self.list.push(Access::new(relation, self.role, rights));
+        self.list.len() - 1
+    }
+    /// These ids are columns of it.
+    pub(super) fn span(&mut self, access: usize, columns: Vec<(ColumnId, i16)>) {
+        self.spans.push(Span { access, columns });
+    }
+    /// What is needed of a relation.
+    pub(super) fn get(&mut self, access: usize) -> Option<&mut Access> {
+        self.list.get_mut(access)
+    }
+    /// Adds to what is needed of the relation that a column belongs to.
+    pub(super) fn need(&mut self, id: ColumnId, rights: Rights) {
+        let access = self.spans.iter().rev().find(|s| s.columns.iter().any(|c| c.0 == id)).map(|s| s.access);
+        if let Some(a) = access.and_then(|a| self.list.get_mut(a)) {
+            a.rights |= rights;
+        }
+    }
+    /// The relation mentioned last.
+    pub(super) fn last(&self) -> usize {
+        self.list.len().saturating_sub(1)
+    }
+    /// Are any of the columns read so far?
+    pub(super) fn any_read(&self, access: usize) -> bool {
+        self.spans.iter().filter(|s| s.access == access).any(|s| s.columns.iter().any(|c| self.is_read(c.0)))
+    }
+    /// Where something begins that may be taken back.
+    pub(super) fn begin(&self) -> (usize, usize) {
+        (self.list.len(), self.spans.len())
+    }
+    /// Takes back what was gathered since.
+    pub(super) fn undo(&mut self, (list, spans): (usize, usize)) {
+        self.list.truncate(list);
+        self.spans.truncate(spans);
+    }
+    /// How many spans there are.
+    pub(super) fn mark(&self) -> usize {
+        self.spans.len()
+    }
+    /// Settles the spans since the mark: their ids may be used again for what reads them.
+    pub(super) fn settle(&mut self, mark: usize) {
+        for span in self.spans.split_off(mark.min(self.spans.len())) {
+            for (id, attnum) in span.columns {
+                let read = self.is_read(id);
+                if let Some(a) = self.list.get_mut(span.access).filter(|_| read) {
+                    a.rights |= right::SELECT;
+                    if !a.selected.contains(&attnum) {
+                        a.selected.push(attnum);
+                    }
+                }
+            }
+        }
+    }
+    /// Forgets that columns were read.
+    pub(super) fn unread(&mut self, ids: impl Iterator<Item = ColumnId>) {
+        for id in ids {
+            if let Some(read) = self.read.get_mut(id as usize) {
+                *read = false;
+            }
+        }
+    }
+}
+
+impl Binder<'_> {
+    /// Whether the statement's user may do what the statement does.
+    pub(super) fn denied(&mut self) -> Result<Option<Box<SqlError>>> {
+        self.accesses.settle(0);
+        let list = core::mem::take(&mut self.accesses.list);
+        if list.is_empty() {
+            return Ok(None);
+        }
+        let (user, roles) = (self.catalog.user(), self.catalog.roles()?);
+        let refused = self.refused.take();
+        Ok(list.iter().find_map(|a| a.check(user, &roles).err()).or(refused).map(Box::new))
+    }
+    /// ON CONFLICT looks at these columns of the table (positions among the live ones).
+    pub(super) fn select_positions(&mut self, subject: &Subject, positions: Vec<usize>) {
+        for (access, columns) in &subject.accesses {
+            let named = columns.iter().filter(|c| positions.contains(&c.0)).map(|c| c.1);
+            if let Some(a) = self.accesses.get(*access) {
+                a.rights |= right::SELECT;
+                a.selected.extend(named);
+            }
+        }
+    }
+    /// An INSERT gives these columns values.
+    pub(super) fn insert_positions(&mut self, subject: &Subject, positions: &[usize]) {
+        for (access, columns) in &subject.accesses {
+            if let Some(a) = self.accesses.get(*access) {
+                a.inserted = columns.iter().filter(|c| positions.contains(&c.0)).map(|c| c.1).collect();
+            }
+        }
+    }
+    /// These attributes of the table are changed.
+    pub(super) fn update_columns(&mut self, subject: &Subject, assignments: &[(i16, Expr)]) {
+        let live: Vec<i16> = subject.table.live().map(|a| a.attnum).collect();
+        let changed = |n: usize| live.get(n).is_some_and(|l| assignments.iter().any(|a| a.0 == *l));
+        for (access, columns) in &subject.accesses {
+            if let Some(a) = self.accesses.get(*access) {
+                a.rights |= right::UPDATE;
+                a.updated = columns.iter().filter(|c| changed(c.0)).map(|c| c.1).collect();
+            }
+        }
+    }
+    /// Binds what belongs to a definition: its columns are read without privileges.
+    pub(super) fn quietly<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let before = core::mem::replace(&mut self.accesses.quiet, true);
+        let result = f(self);
+        self.accesses.quiet = before;
+        result
+    }
+}
