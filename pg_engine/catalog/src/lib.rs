@@ -30,6 +30,7 @@
 extern crate alloc;
 
 pub mod access;
+mod access_views;
 pub mod acl;
 pub mod acl_text;
 pub mod bootstrap;

@@ -117,25 +117,7 @@ pub(crate) fn describe(relation: Oid, attributes: &mut [Attribute]) {
 }
 
 /// The views' queries.
-pub(crate) const VIEWS: &[(&str, &str)] = &[
-    (
-        "pg_roles",
-        "SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, \
-         rolconnlimit, '********'::text AS rolpassword, rolvaliduntil, rolbypassrls, NULL::text[] AS rolconfig, oid \
-         FROM pg_catalog.pg_authid",
-    ),
-    (
-        "pg_shadow",
-        "SELECT rolname AS usename, oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper, \
-         rolreplication AS userepl, rolbypassrls AS usebypassrls, rolpassword AS passwd, \
-         rolvaliduntil AS valuntil, NULL::text[] AS useconfig FROM pg_catalog.pg_authid WHERE rolcanlogin",
-    ),
-    (
-        "pg_user",
-        "SELECT rolname AS usename, oid AS usesysid, rolcreatedb AS usecreatedb, rolsuper AS usesuper, \
-         rolreplication AS userepl, rolbypassrls AS usebypassrls, '********'::text AS passwd, \
-         rolvaliduntil AS valuntil, NULL::text[] AS useconfig FROM pg_catalog.pg_authid WHERE rolcanlogin",
-    ),
+const VIEWS: &[(&str, &str)] = &[
     (
         "pg_stat_all_tables",
         "SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, s.seq_scan, s.seq_tup_read, \
@@ -321,6 +303,11 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Every view's name and query.
+pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    VIEWS.iter().chain(crate::access_views::VIEWS)
+}
+
 /// Rows that describe the views.
 pub(crate) struct ViewRows {
     pub(crate) classes: Vec<Row>,
@@ -373,7 +360,7 @@ pub(crate) fn rows() -> ViewRows {
                     options: Vec::new(),
                 };
                 out.classes.push(row.row(class).set("relacl", builtin_acl(name).to_value()));
-                if let Some((_, sql)) = VIEWS.iter().find(|v| v.0 == *name) {
+                if let Some((_, sql)) = all().find(|v| v.0 == *name) {
                     // Rules of built-in views are numbered after their views, which leave these oids free.
                     out.rules.push(rule_row(rewrite, view + 1, view, sql));
                 }
@@ -401,9 +388,9 @@ mod tests {
         let rows = rows();
         for c in &rows.classes {
             let name = c.text("relname");
-            assert!(VIEWS.iter().any(|v| v.0 == name) || COMPUTED.contains(&name), "{name}");
+            assert!(all().any(|v| v.0 == name) || COMPUTED.contains(&name), "{name}");
             assert!(c.int("relnatts") > 0);
         }
-        assert_eq!(rows.rules.len(), VIEWS.len());
+        assert_eq!(rows.rules.len(), all().count());
     }
 }

@@ -30,6 +30,8 @@ pub fn needs_catalog(ty: Oid) -> bool {
             | oid::REGCLASS_ARRAY
             | oid::REGTYPE_ARRAY
             | oid::REGPROC_ARRAY
+            | oid::REGROLE_ARRAY
+            | oid::REGNAMESPACE_ARRAY
             | oid::ACLITEM
             | oid::ACLITEM_ARRAY
     )

@@ -112,7 +112,15 @@ impl Planner<'_> {
             None => None,
             Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
         };
-        Ok(Target { relation: body.relation, checks, index_exprs, generated, view_checks, policies, returning })
+        Ok(Target {
+            relation: body.relation,
+            checks,
+            index_exprs,
+            generated,
+            view_checks,
+            policies,
+            returning,
+        })
     }
 
     fn policies(&mut self, list: Vec<PolicyCheck>, own: &[ColumnId]) -> Result<Vec<PolicyCheck>> {

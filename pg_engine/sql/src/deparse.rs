@@ -197,6 +197,11 @@ impl Writer<'_> {
         {
             return Ok(format!("EXTRACT({field} FROM {})", self.expr(source)?));
         }
+        match function.name {
+            "current_user" => return Ok("CURRENT_USER".into()),
+            "session_user" => return Ok("SESSION_USER".into()),
+            _ => {}
+        }
         Ok(format!("{}({})", quote(function.name), self.list(args)?))
     }
 

@@ -20,8 +20,8 @@ use sqlparser::ast as sq;
 use super::{
     Binder, Frame,
     dml::Changed,
-    updatable::Subject,
     scope::{Entry, Place, Visible},
+    updatable::Subject,
     utility::live_columns,
 };
 use crate::{ast, grammar};

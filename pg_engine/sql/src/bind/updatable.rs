@@ -299,7 +299,8 @@ impl Binder<'_> {
             _ => None,
         };
         let live = table.live().count();
-        let plain = view.columns.iter().filter_map(|c| Some((position(c).filter(|n| *n < live)?, c.origin.1)));
+        let plain =
+            view.columns.iter().filter_map(|c| Some((position(c).filter(|n| *n < live)?, c.origin.1)));
         let plain: Vec<(usize, i16)> = plain.collect();
         let ids = plain.iter().map(|(n, attnum)| (view.base + *n as u32, *attnum)).collect();
         self.accesses.span(access, ids);

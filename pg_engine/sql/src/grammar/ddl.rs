@@ -409,9 +409,7 @@ fn view_options(c: &mut Cursor<'_>) -> Parsed<Vec<(String, String)>> {
             }
             "security_barrier" | "security_invoker" => match value.as_str() {
                 "false" | "off" | "no" | "0" => {}
-                "true" | "on" | "yes" | "1" => {
-                    return Err(SqlError::unsupported(format!("CREATE VIEW with {name}")).into());
-                }
+                "true" | "on" | "yes" | "1" => {}
                 _ => {
                     let text = format!("invalid value for boolean option \"{name}\": {value}");
                     return Err(invalid(text).into());
