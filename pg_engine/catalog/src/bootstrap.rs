@@ -242,6 +242,8 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
     )?;
     replace(txn, catalog.table(PG_INDEX)?, "indexrelid", description.indexes)?;
     replace(txn, catalog.table(PG_REWRITE)?, "oid", views.rules)?;
+    let privileges = catalog.table(PG_INIT_PRIVS)?;
+    replace(txn, privileges, "objoid", initial_privileges(privileges.def))?;
     renew_access(storage, txn, catalog)
 }
 

@@ -4,8 +4,9 @@ use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use pg_catalog::{
-    Relation, RelationKind,
+    CatalogReader, Relation, RelationKind,
     builtin::{FIRST_DATABASE, PG_AUTHID},
+    roles::predefined,
     storage_error,
     table::array,
 };
@@ -34,7 +35,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
     }
     match relation.name.as_str() {
         "pg_settings" => Ok(settings(cx)),
-        "pg_stat_activity" => Ok(activity(cx)),
+        "pg_stat_activity" => activity(cx),
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
         "intralith_stat_storage" => Ok(activity_of_storage(cx)),
@@ -173,14 +174,26 @@ fn locks(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
         .collect()
 }
 
-fn activity(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
+/// Sessions; of those of roles that the user is not, only that they are there.
+fn activity(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
+    let (user, roles) = (cx.session.user(), CatalogReader::roles(&cx.reader()?)?);
+    let all = roles.has_rights_of(user, predefined::PG_READ_ALL_STATS);
+    let hidden = |mut row: Vec<Value>| {
+        // From the client's address on, except for the text of the statement.
+        row.iter_mut().skip(7).for_each(|v| *v = Value::Null);
+        if let Some(query) = row.get_mut(20) {
+            *query = text("<insufficient privilege>");
+        }
+        row
+    };
     let database = cx.session.database();
     let time = |t: Option<i64>| t.map_or(Value::Null, Value::TimestampTz);
-    cx.session
+    let rows = cx
+        .session
         .activity()
         .iter()
         .map(|a| {
-            alloc::vec![
+            let row = alloc::vec![
                 Value::Oid(FIRST_DATABASE),
                 text(&database),
                 Value::Int4(a.pid),
@@ -203,7 +216,9 @@ fn activity(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
                 Value::Null,
                 text(&a.query),
                 text("client backend"),
-            ]
+            ];
+            if all || roles.has_rights_of(user, a.user) { row } else { hidden(row) }
         })
-        .collect()
+        .collect();
+    Ok(rows)
 }

@@ -100,3 +100,15 @@ fn grouping_sets() {
 fn updatable_views() {
     check("updatable_views");
 }
+
+/// Privileges on tables, columns, schemas and sequences; views; default privileges; owners.
+#[test]
+fn privileges() {
+    check("privileges");
+}
+
+/// Policies: which rows are seen and which may come, and in what order conditions are asked.
+#[test]
+fn row_security() {
+    check("row_security");
+}

@@ -73,6 +73,7 @@ pub fn builtin_rows(def: &'static CatalogDef) -> Vec<Row> {
         PG_TABLESPACE => tablespaces(def),
         PG_NAMESPACE => namespaces(def),
         PG_AUTH_MEMBERS => memberships(def),
+        PG_INIT_PRIVS => initial_privileges(def),
         _ => Vec::new(),
     }
 }
@@ -105,6 +106,22 @@ pub(crate) fn schema_access(oid: Oid) -> (Oid, Option<Acl>) {
     let mut acl = Acl::default_of(Class::Schema, owner);
     acl.0.push(AclItem { grantee: 0, grantor: owner, rights: right::USAGE, options: 0 });
     (owner, (oid != PG_TOAST).then_some(acl))
+}
+
+/// What the privileges were from the start, so that a dump leaves it out.
+pub(crate) fn initial_privileges(def: &'static CatalogDef) -> Vec<Row> {
+    let row = |class: Oid, object: Oid, acl: &Acl| {
+        Row::new(def)
+            .set("objoid", object)
+            .set("classoid", class)
+            .set("privtype", b'i')
+            .set("initprivs", acl.to_value())
+    };
+    let views = crate::views::rows().classes;
+    let views = views.iter().map(|r| row(PG_CLASS, r.oid("oid"), &builtin_acl(r.text("relname"))));
+    let tables = catalogs().iter().map(|c| row(PG_CLASS, c.oid, &builtin_acl(c.name)));
+    let schemas = [PG_CATALOG, PUBLIC].into_iter().filter_map(|s| Some((s, schema_access(s).1?)));
+    tables.chain(views).chain(schemas.map(|(s, acl)| row(PG_NAMESPACE, s, &acl))).collect()
 }
 
 /// Members of roles from the start.

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
-use pg_catalog::storage_error;
+use pg_catalog::{CatalogReader, roles::predefined, storage_error};
 use pg_storage::{LockMode, LockTag};
 use pg_types::{Result, SqlError, SqlState, Value, oid};
 
@@ -16,6 +16,24 @@ fn name(s: String) -> Value {
 
 fn unknown_setting(name: &str) -> SqlError {
     SqlError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+}
+
+/// May the user end what another session does?
+fn may_signal(cx: &ExecContext<'_>, pid: i32, terminate: bool) -> Result<()> {
+    let Some(target) = cx.session.activity().into_iter().find(|a| a.pid == pid) else { return Ok(()) };
+    let (user, roles) = (cx.session.user(), CatalogReader::roles(&cx.reader()?)?);
+    let (verb, what) = if terminate { ("terminate", "process") } else { ("cancel", "query") };
+    if roles.is_superuser(target.user) && !roles.is_superuser(user) {
+        let text = format!("must be a superuser to {verb} superuser {what}");
+        return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
+    }
+    if roles.has_rights_of(user, target.user) || roles.has_rights_of(user, predefined::PG_SIGNAL_BACKEND) {
+        return Ok(());
+    }
+    let (what, done) = if terminate { ("process", "terminated") } else { ("query", "canceled") };
+    let text =
+        format!("must be a member of the role whose {what} is being {done} or member of pg_signal_backend");
+    Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text))
 }
 
 pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
@@ -69,6 +87,7 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "pg_backend_pid" => Value::Int4(cx.session.backend_pid()),
         "pg_cancel_backend" | "pg_terminate_backend" => {
             let pid = arg_int(args, 0) as i32;
+            may_signal(cx, pid, function == "pg_terminate_backend")?;
             let found = cx.session.signal_backend(pid, function == "pg_terminate_backend");
             if !found {
                 let text = format!("PID {pid} is not a PostgreSQL server process");

@@ -25,6 +25,8 @@ pub struct TestSession {
     pub notices: RefCell<Vec<String>>,
     pub path: Vec<String>,
     temporary: pg_executor::Temporary,
+    /// SET ROLE.
+    role: RefCell<(Oid, String)>,
 }
 
 impl Default for TestSession {
@@ -36,6 +38,7 @@ impl Default for TestSession {
             notices: RefCell::default(),
             path: vec!["public".into()],
             temporary: pg_executor::Temporary::default(),
+            role: RefCell::new((10, "postgres".into())),
         }
     }
 }
@@ -60,10 +63,13 @@ impl Session for TestSession {
         self.path.clone()
     }
     fn user(&self) -> Oid {
+        self.role.borrow().0
+    }
+    fn session_user(&self) -> Oid {
         10
     }
     fn user_name(&self) -> String {
-        "postgres".into()
+        self.role.borrow().1.clone()
     }
     fn session_user_name(&self) -> String {
         "postgres".into()
@@ -270,6 +276,12 @@ impl Db {
                 Ok(Answer { tag, rows })
             }
             Statement::Utility(u) => {
+                if let pg_plan::Utility::SetRole(s) = &*u {
+                    let name = s.name.clone().unwrap_or_else(|| "postgres".into());
+                    let oid = self.engine.catalog().roles()?.find(&name).unwrap_or(10);
+                    *self.session.role.borrow_mut() = (oid, name);
+                    return Ok(Answer { tag: "SET".into(), rows: Vec::new() });
+                }
                 let cx = ExecContext::new(&self.engine, &self.session, txn, &[]);
                 let o = self.engine.utility(&u, &cx)?;
                 Ok(Answer { tag: o.tag, rows: Vec::new() })

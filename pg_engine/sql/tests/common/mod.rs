@@ -27,6 +27,7 @@ fn attribute(n: usize, name: &str, ty: SqlType) -> Attribute {
         collation: 0,
         storage: b'p',
         compression: 0,
+        acl: None,
     }
 }
 
@@ -39,6 +40,7 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         kind: RelationKind::Table,
         persistence: b'p',
         owner: 10,
+        security: Default::default(),
         storage: pg_storage::RelId(0),
         attributes: columns.iter().enumerate().map(|(i, (n, t))| attribute(i + 1, n, *t)).collect(),
         indexes: Vec::new(),
