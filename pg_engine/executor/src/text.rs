@@ -213,8 +213,10 @@ pub fn output(v: &Value, ty: Oid, cx: &ExecContext<'_>) -> Result<String> {
             Value::Text(item) => acl::output(item, &reader),
             Value::Array(a) if a.element == oid::ACLITEM => acl::output_array(a, cx, &reader),
             Value::Array(a) => {
+                // Of the type that it was cast to.
+                let element = typeinfo::element_of(ty);
                 let parts =
-                    a.values.iter().map(|v| output(v, a.element, cx)).collect::<Result<Vec<String>>>()?;
+                    a.values.iter().map(|v| output(v, element, cx)).collect::<Result<Vec<String>>>()?;
                 Ok(format!("{{{}}}", parts.join(",")))
             }
             _ => Ok(String::new()),

@@ -145,7 +145,8 @@ impl Ddl<'_, '_> {
             let others = [r.login, r.createdb, r.createrole, r.inherit];
             let only_password =
                 others.iter().all(Option::is_none) && r.connection_limit.is_none() && r.valid_until.is_none();
-            if !self.may_create_roles()? && !(only_password && r.password.is_some() && oid == self.user()) {
+            let own_password = only_password && r.password.is_some() && oid == self.user();
+            if !own_password && !self.may_create_roles()? {
                 return Err(refused("permission denied"));
             }
         }

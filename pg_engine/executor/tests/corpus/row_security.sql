@@ -12,7 +12,7 @@ CREATE POLICY p1 ON doc FOR ALL TO public USING (owner = current_user) WITH CHEC
 CREATE POLICY p1 ON doc USING (true);
 CREATE POLICY p2 ON doc AS RESTRICTIVE FOR SELECT TO rls_g USING (level < 3);
 ALTER TABLE doc ENABLE ROW LEVEL SECURITY;
-SELECT polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy ORDER BY 1;
+SELECT polname, polcmd, polpermissive, polroles = '{0}', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy ORDER BY 1;
 SELECT policyname, permissive, roles, cmd, qual FROM pg_policies ORDER BY 1;
 SELECT * FROM doc ORDER BY id;
 SET ROLE rls_b;

@@ -35,8 +35,7 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "grant" => grant::grant(c)?,
         "revoke" => grant::revoke(c)?,
         "reassign" => grant::reassign(c)?,
-        "load" | "cluster" | "merge" | "do" | "call" | "refresh"
-        | "import" | "security" => {
+        "load" | "cluster" | "merge" | "do" | "call" | "refresh" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -533,18 +532,14 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     let names: Vec<ObjectName> = c.names()?.into_iter().map(|n| n.name).collect();
     let cascade = c.cascade();
-    Ok(match kind {
-        _ => {
-            let tag = match kind {
-                ObjectKind::Table => "DROP TABLE",
-                ObjectKind::Index => "DROP INDEX",
-                ObjectKind::Sequence => "DROP SEQUENCE",
-                ObjectKind::View => "DROP VIEW",
-                _ => "DROP SCHEMA",
-            };
-            ready(Utility::Drop(Drop { kind, names, if_exists, cascade, concurrently }), tag)
-        }
-    })
+    let tag = match kind {
+        ObjectKind::Table => "DROP TABLE",
+        ObjectKind::Index => "DROP INDEX",
+        ObjectKind::Sequence => "DROP SEQUENCE",
+        ObjectKind::View => "DROP VIEW",
+        _ => "DROP SCHEMA",
+    };
+    Ok(ready(Utility::Drop(Drop { kind, names, if_exists, cascade, concurrently }), tag))
 }
 
 fn truncate(c: &mut Cursor<'_>) -> Parsed<Statement> {

@@ -318,10 +318,9 @@ pub(super) fn role_setting(
         if c.accept_all(&["from", "current"]) {
             SettingChange::FromCurrent(name)
         } else {
-            if name != "timezone" || c.peek_is(0, "to") || c.parser.peek_token_ref().token == Token::Eq {
-                if !c.accept("to") {
-                    c.symbol(&Token::Eq)?;
-                }
+            let assigned = c.accept("to") || c.accept_symbol(&Token::Eq);
+            if !assigned && name != "timezone" {
+                return c.unexpected();
             }
             SettingChange::Set(Set { name, values: session::set_values(c)?, local: false })
         }
