@@ -156,6 +156,65 @@ const VIEWS: &[(&str, &str)] = &[
          WHERE c.relkind = 'v'",
     ),
     (
+        "pg_seclabels",
+        "SELECT l.objoid, l.classoid, l.objsubid, NULL::text AS objtype, NULL::oid AS objnamespace, \
+         NULL::text AS objname, l.provider, l.label FROM pg_catalog.pg_seclabel l UNION ALL \
+         SELECT s.objoid, s.classoid, 0, NULL::text, NULL::oid, NULL::text, s.provider, s.label \
+         FROM pg_catalog.pg_shseclabel s",
+    ),
+    (
+        "pg_rules",
+        "SELECT n.nspname AS schemaname, c.relname AS tablename, r.rulename, \
+         pg_catalog.pg_get_ruledef(r.oid) AS definition \
+         FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> '_RETURN'",
+    ),
+    (
+        "information_schema_catalog_name",
+        "SELECT current_database()::name AS catalog_name",
+    ),
+    (
+        "check_constraints",
+        "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
+         k.conname AS constraint_name, \
+         substring(pg_catalog.pg_get_constraintdef(k.oid) from 7)::varchar AS check_clause \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         WHERE k.contype = 'c' UNION ALL \
+         SELECT current_database()::name, n.nspname, \
+         (n.oid::text || '_' || c.oid::text || '_' || a.attnum::text || '_not_null')::name, \
+         (a.attname::text || ' IS NOT NULL')::varchar \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND c.relkind = 'r'",
+    ),
+    (
+        "referential_constraints",
+        "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
+         k.conname AS constraint_name, current_database()::name AS unique_constraint_catalog, \
+         un.nspname AS unique_constraint_schema, u.conname AS unique_constraint_name, \
+         CASE k.confmatchtype WHEN 'f' THEN 'FULL' WHEN 'p' THEN 'PARTIAL' ELSE 'NONE' END::varchar AS match_option, \
+         CASE k.confupdtype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+         WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END::varchar AS update_rule, \
+         CASE k.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+         WHEN 'r' THEN 'RESTRICT' ELSE 'NO ACTION' END::varchar AS delete_rule \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         LEFT JOIN pg_catalog.pg_constraint u \
+         ON u.conrelid = k.confrelid AND u.conindid = k.conindid AND u.contype IN ('p', 'u') \
+         LEFT JOIN pg_catalog.pg_namespace un ON un.oid = u.connamespace WHERE k.contype = 'f'",
+    ),
+    (
+        "constraint_column_usage",
+        "SELECT current_database()::name AS table_catalog, cn.nspname AS table_schema, c.relname AS table_name, \
+         a.attname AS column_name, current_database()::name AS constraint_catalog, \
+         n.nspname AS constraint_schema, k.conname AS constraint_name \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         JOIN pg_catalog.pg_class c ON c.oid = CASE WHEN k.contype = 'f' THEN k.confrelid ELSE k.conrelid END \
+         JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
+         AND a.attnum = ANY (CASE WHEN k.contype = 'f' THEN k.confkey ELSE k.conkey END) \
+         WHERE k.contype IN ('c', 'f', 'p', 'u')",
+    ),
+    (
         "pg_matviews",
         "SELECT n.nspname AS schemaname, c.relname AS matviewname, \
          pg_catalog.pg_get_userbyid(c.relowner) AS matviewowner, NULL::name AS tablespace, \

@@ -197,6 +197,32 @@ fn subscripts(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturn
     integers::<false>(ctx, &bounds)
 }
 
+/// Names and values of options written `name=value`.
+struct Options(alloc::vec::Vec<alloc::vec::Vec<Value>>);
+
+impl SetReturning for Options {
+    fn next(&mut self, _ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        let rows = core::mem::take(&mut self.0);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Batch::from_rows(&[SqlType::new(TEXT), SqlType::new(TEXT)], &rows).map(Some)
+    }
+}
+
+fn options_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    let Some(Value::Array(options)) = args.first() else { return Err(mismatch()) };
+    let row = |option: &Value| {
+        let Value::Text(option) = option else { return None };
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Value::text(value)),
+            None => (&**option, Value::Null),
+        };
+        Some(alloc::vec![Value::text(name), value])
+    };
+    Ok(Box::new(Options(options.values.iter().filter_map(row).collect())))
+}
+
 fn string_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     let mut rest = args.iter();
     let text: Option<&str> = next(&mut rest)?;
@@ -205,7 +231,6 @@ fn string_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn Set
     made(TEXT, text.map_or_else(alloc::vec::Vec::new, |t| crate::scalar::array::pieces(t, separator, null)))
 }
 
-/// Rows.
 /// `pg_proc.oid` of `pg_listening_channels`.
 pub const LISTENING_CHANNELS: u32 = 3035;
 
@@ -213,7 +238,12 @@ fn listening(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturni
     ctx.host.rows(LISTENING_CHANNELS, args)
 }
 
+/// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
+    def(2289, "pg_options_to_table", &[TEXT_ARRAY], RECORD)
+        .stable()
+        .columns(&[("option_name", TEXT), ("option_value", TEXT)])
+        .imp(Implementation::Set(options_to_table)),
     def(LISTENING_CHANNELS, "pg_listening_channels", &[], TEXT).stable().imp(Implementation::Set(listening)),
     def(1067, "generate_series", &[INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
     def(1066, "generate_series", &[INT4, INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),

@@ -649,6 +649,25 @@ impl Binder<'_> {
         })
     }
 
+    /// `name[i]`: a letter, counted from 0.
+    fn letter_of_name(&mut self, name: Expr, index: Expr, at: u32) -> Result<Expr> {
+        use pg_plan::expr::{Call, Case};
+        let constant = |n| Expr::Const(pg_types::Value::Int4(n), SqlType::new(oid::INT4));
+        let explicit = pg_functions::CastContext::Explicit;
+        let lost = || SqlError::internal("no cast of a name");
+        let text = self.try_coerce(name, SqlType::new(oid::TEXT), explicit)?.ok_or_else(lost)?;
+        let place = self.operator("+", index, constant(1), at)?;
+        let ty = SqlType::new(oid::TEXT);
+        let function = self.known("substr", &[oid::TEXT, oid::INT4, oid::INT4])?;
+        let letter = Expr::Call(Box::new(Call { function, args: alloc::vec![text, place, constant(1)], ty }));
+        let empty = Expr::Const(pg_types::Value::text(""), ty);
+        let outside = self.operator("=", letter.clone(), empty, at)?;
+        let ty = SqlType::new(oid::CHAR);
+        let otherwise = self.try_coerce(letter, ty, explicit)?.ok_or_else(lost)?;
+        let null = Expr::Const(pg_types::Value::Null, ty);
+        Ok(Expr::Case(Box::new(Case { whens: alloc::vec![(outside, null)], otherwise, ty })))
+    }
+
     fn subscript(
         &mut self,
         array: Expr,
@@ -657,6 +676,12 @@ impl Binder<'_> {
         at: u32,
     ) -> Result<Expr> {
         let from = array.ty();
+        if from.oid == oid::NAME
+            && let [(None, Some(index))] = indices.as_slice()
+        {
+            let index = index.clone();
+            return self.letter_of_name(array, index, at);
+        }
         let element = typeinfo::element_of(from.oid);
         if element == 0 {
             return Err(SqlError::new(
