@@ -72,6 +72,7 @@ pub fn builtin_rows(def: &'static CatalogDef) -> Vec<Row> {
         PG_COLLATION => collations(def),
         PG_TABLESPACE => tablespaces(def),
         PG_NAMESPACE => namespaces(def),
+        PG_DESCRIPTION => descriptions(def),
         PG_AUTH_MEMBERS => memberships(def),
         PG_INIT_PRIVS => initial_privileges(def),
         _ => Vec::new(),
@@ -164,6 +165,24 @@ fn namespaces(def: &'static CatalogDef) -> Vec<Row> {
         let (owner, acl) = schema_access(*o);
         let acl = acl.map_or(Value::Null, |a| a.to_value());
         Row::new(def).set("oid", *o).set("nspname", *n).set("nspowner", owner).set("nspacl", acl)
+    })
+    .collect()
+}
+
+/// What PostgreSQL says of its schemas: a dump leaves it out where it is the same.
+fn descriptions(def: &'static CatalogDef) -> Vec<Row> {
+    [
+        (PG_CATALOG, "system catalog schema"),
+        (PG_TOAST, "reserved schema for TOAST tables"),
+        (PUBLIC, "standard public schema"),
+    ]
+    .iter()
+    .map(|(o, text)| {
+        Row::new(def)
+            .set("objoid", *o)
+            .set("classoid", PG_NAMESPACE)
+            .set("objsubid", 0i32)
+            .set("description", *text)
     })
     .collect()
 }
