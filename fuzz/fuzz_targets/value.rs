@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use pg_types::{SqlType, format::FormatSettings, io, oid};
 
-const TYPES: [u32; 20] = [
+const TYPES: [u32; 26] = [
     oid::BOOL,
     oid::INT2,
     oid::INT4,
@@ -22,6 +22,12 @@ const TYPES: [u32; 20] = [
     oid::UUID,
     oid::JSONB,
     oid::JSON,
+    oid::INET,
+    oid::CIDR,
+    oid::MACADDR,
+    oid::MACADDR8,
+    oid::BIT,
+    oid::VARBIT,
     oid::INT4_ARRAY,
     oid::TEXT_ARRAY,
     oid::NUMERIC_ARRAY,

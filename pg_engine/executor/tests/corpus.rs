@@ -112,3 +112,15 @@ fn privileges() {
 fn row_security() {
     check("row_security");
 }
+
+/// Documents: input, output, operators, functions, order and indexes.
+#[test]
+fn json() {
+    check("json");
+}
+
+/// `jsonpath`: what is read, how it is written, what it yields.
+#[test]
+fn jsonpath() {
+    check("jsonpath");
+}

@@ -156,6 +156,8 @@ pub struct Function {
     pub volatility: Volatility,
     /// It is about the current graph.
     pub graph: bool,
+    /// Calls carry the types of their arguments as one more argument, an array of oid: values do not know them.
+    pub described: bool,
     /// How to compute it.
     pub imp: Implementation,
 }

@@ -19,6 +19,7 @@ pub mod cast;
 mod datetime;
 pub mod def;
 mod errors;
+mod json;
 mod kernel;
 mod leakproof;
 pub mod order;

@@ -28,6 +28,13 @@ pub(crate) fn natural_type(value: &Value) -> Oid {
         Value::Interval(_) => INTERVAL,
         Value::Uuid(_) => UUID,
         Value::Tid(..) => TID,
+        Value::Jsonb(_) => JSONB,
+        Value::JsonPath(_) => JSONPATH,
+        Value::Inet(i) if i.cidr => CIDR,
+        Value::Inet(_) => INET,
+        Value::MacAddr(_) => MACADDR,
+        Value::MacAddr8(_) => MACADDR8,
+        Value::Bits(_) => VARBIT,
         Value::Array(a) => array_type(a),
         Value::Record(_) => RECORD,
     }

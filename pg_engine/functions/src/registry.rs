@@ -200,6 +200,7 @@ fn class_type(ty: Oid) -> Oid {
     use pg_types::oid::*;
     match ty {
         VARCHAR => TEXT,
+        CIDR => INET,
         REGPROC | REGPROCEDURE | REGOPER | REGOPERATOR | REGCLASS | REGTYPE | REGROLE | REGNAMESPACE
         | REGCONFIG | REGDICTIONARY | REGCOLLATION => OID,
         _ if crate::types::element_type(ty) != 0 => ANYARRAY,

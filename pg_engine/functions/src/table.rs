@@ -21,6 +21,7 @@ pub(crate) const fn def(oid: Oid, name: &'static str, args: &'static [Oid], resu
         strict: true,
         volatility: Volatility::Immutable,
         graph: false,
+        described: false,
         imp: Implementation::Host,
     }
 }
@@ -39,6 +40,11 @@ impl Function {
     /// It is about the current graph.
     pub(crate) const fn graph(mut self) -> Self {
         self.graph = true;
+        self
+    }
+    /// Calls carry the types of their arguments.
+    pub(crate) const fn described(mut self) -> Self {
+        self.described = true;
         self
     }
     /// Called on NULL input.
@@ -124,6 +130,11 @@ pub(crate) const fn by(oid: Oid, source: Oid, target: Oid, context: CastContext,
 /// A cast that changes nothing but the type's name.
 pub(crate) const fn binary(oid: Oid, source: Oid, target: Oid, context: CastContext) -> Cast {
     Cast { oid, source, target, context, method: CastMethod::Binary }
+}
+
+/// A cast through text.
+pub(crate) const fn in_out(oid: Oid, source: Oid, target: Oid, context: CastContext) -> Cast {
+    Cast { oid, source, target, context, method: CastMethod::InOut }
 }
 
 /// An aggregate's entry.

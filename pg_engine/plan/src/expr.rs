@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use pg_functions::Function;
-use pg_types::{SqlType, Value};
+use pg_types::{SqlType, Value, value::Names};
 
 use crate::{logical::Logical, physical::Physical};
 
@@ -55,8 +55,8 @@ pub enum Expr {
     Array(Vec<Expr>, bool, SqlType),
     /// `a[i]`, `a[i:j]`.
     Subscript(Box<Subscript>),
-    /// `ROW(...)`.
-    Row(Vec<Expr>, SqlType),
+    /// `ROW(...)`, or a row with names for its fields.
+    Row(Vec<Expr>, Names, SqlType),
     /// `(record).field`, by position.
     Field(Box<Expr>, u32, SqlType),
     /// A subquery in an expression, not (or not yet) unnested.
@@ -162,7 +162,7 @@ impl Expr {
             | Self::Relabel(_, t)
             | Self::ArrayCoerce(_, _, t)
             | Self::Array(_, _, t)
-            | Self::Row(_, t)
+            | Self::Row(_, _, t)
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
             Self::Case(c) => c.ty,

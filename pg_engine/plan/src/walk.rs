@@ -14,7 +14,7 @@ macro_rules! children {
             | Expr::Coalesce(v, _)
             | Expr::Extreme(v, _, _)
             | Expr::Array(v, _, _)
-            | Expr::Row(v, _) => v.$iter().for_each($f),
+            | Expr::Row(v, _, _) => v.$iter().for_each($f),
             Expr::Not(e)
             | Expr::IsNull(e, _)
             | Expr::IsTruth(e, _, _)
@@ -104,7 +104,8 @@ impl Expr {
                 a.function.oid == b.function.oid && a.ty == b.ty && all(&a.args, &b.args)
             }
             (E::And(a), E::And(b)) | (E::Or(a), E::Or(b)) => all(a, b),
-            (E::Coalesce(a, t), E::Coalesce(b, u)) | (E::Row(a, t), E::Row(b, u)) => t == u && all(a, b),
+            (E::Coalesce(a, t), E::Coalesce(b, u)) => t == u && all(a, b),
+            (E::Row(a, n, t), E::Row(b, m, u)) => n == m && t == u && all(a, b),
             (E::Extreme(a, m, t), E::Extreme(b, n, u)) | (E::Array(a, m, t), E::Array(b, n, u)) => {
                 t == u && m == n && all(a, b)
             }

@@ -67,7 +67,12 @@ impl Writer<'_> {
             },
             Expr::Param(n, _) => format!("${}", n + 1),
             Expr::Slot(n, _) => format!("${n}"),
-            Expr::Call(call) => self.call(call.function, &call.args, call.ty)?,
+            Expr::Call(call) => {
+                // The types of the arguments are not written.
+                let hidden = usize::from(call.function.described);
+                let args = call.args.get(..call.args.len() - hidden.min(call.args.len()));
+                self.call(call.function, args.unwrap_or_default(), call.ty)?
+            }
             Expr::And(parts) => self.junction(parts, " AND ")?,
             Expr::Or(parts) => self.junction(parts, " OR ")?,
             Expr::Not(e) => format!("(NOT {})", self.expr(e)?),
@@ -129,7 +134,7 @@ impl Writer<'_> {
                 }
                 out
             }
-            Expr::Row(items, _) => format!("ROW({})", self.list(items)?),
+            Expr::Row(items, ..) => format!("ROW({})", self.list(items)?),
             Expr::Field(e, n, _) => format!("({}).f{}", self.expr(e)?, n + 1),
             Expr::SubPlan(plan) => match &plan.kind {
                 SubPlanKind::Exists => "EXISTS(SubPlan)".into(),

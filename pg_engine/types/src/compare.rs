@@ -62,6 +62,11 @@ pub fn compare(ty: Oid, a: &Value, b: &Value) -> Ordering {
         (Value::Interval(x), Value::Interval(y)) => interval_span(x).cmp(&interval_span(y)),
         (Value::Uuid(x), Value::Uuid(y)) => x.cmp(y),
         (Value::Tid(x, i), Value::Tid(y, j)) => (x, i).cmp(&(y, j)),
+        (Value::Jsonb(x), Value::Jsonb(y)) => x.cmp(y),
+        (Value::Inet(x), Value::Inet(y)) => x.cmp(y),
+        (Value::MacAddr(x), Value::MacAddr(y)) => x.cmp(y),
+        (Value::MacAddr8(x), Value::MacAddr8(y)) => x.cmp(y),
+        (Value::Bits(x), Value::Bits(y)) => x.cmp(y),
         (Value::Array(x), Value::Array(y)) => compare_arrays(x, y),
         (Value::Record(x), Value::Record(y)) => compare_records(x, y),
         // Different types never meet in one column; order them somehow, but consistently.
@@ -92,7 +97,13 @@ fn rank(v: &Value) -> u8 {
         Value::Tid(..) => 18,
         Value::Array(_) => 19,
         Value::Record(_) => 20,
-        Value::Null => 21,
+        Value::Jsonb(_) => 21,
+        Value::JsonPath(_) => 27,
+        Value::Inet(_) => 22,
+        Value::MacAddr(_) => 23,
+        Value::MacAddr8(_) => 24,
+        Value::Bits(_) => 25,
+        Value::Null => 26,
     }
 }
 
@@ -222,6 +233,13 @@ pub fn hash(ty: Oid, v: &Value) -> u64 {
         Value::Interval(x) => hash_span(x),
         Value::Uuid(x) => hash_bytes(x),
         Value::Tid(b, o) => hash_i64(i64::from(*b) << 16 | i64::from(*o)),
+        Value::Jsonb(x) => x.hash(SEED),
+        // Paths have no equality: nothing is grouped by them.
+        Value::JsonPath(_) => SEED,
+        Value::Inet(x) => mix(hash_bytes(&x.address), u64::from(x.bits) << 1 | u64::from(x.v6)),
+        Value::MacAddr(x) => hash_bytes(x),
+        Value::MacAddr8(x) => hash_bytes(x),
+        Value::Bits(x) => mix(hash_bytes(x.bytes()), x.len() as u64),
         Value::Array(a) => a.values.iter().fold(SEED, |h, x| combine(h, hash(a.element, x))),
         Value::Record(r) => r.values.iter().zip(&r.types).fold(SEED, |h, (x, ty)| combine(h, hash(*ty, x))),
     }

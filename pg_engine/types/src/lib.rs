@@ -34,7 +34,7 @@
 //! | hash of an int4 column, per row | 38 |
 //!
 //! # Dependencies
-//! `jiff` for the time zone database and its rules, `ryu` and `itoa` for shortest floats and integers as text, `libm` for
+//! `pg_json` for the document model of json and jsonb. `jiff` for the time zone database and its rules, `ryu` and `itoa` for shortest floats and integers as text, `libm` for
 //! roots and rounding without std, `foldhash` for hashing bytes.
 //!
 //! # Must not know
@@ -44,12 +44,16 @@
 
 extern crate alloc;
 
+pub mod bits;
 pub mod compare;
 pub mod datetime;
 pub mod error;
 pub mod format;
 pub mod io;
+pub mod json;
 pub mod key;
+pub mod money;
+pub mod network;
 pub mod numeric;
 pub mod oid;
 pub mod size;

@@ -18,6 +18,10 @@ fn body(ty: Oid, v: &Value) -> Result<usize, usize> {
         Value::Text(s) => Ok(s.len()),
         Value::Bytea(b) => Ok(b.len()),
         Value::Numeric(n) => Ok(2 + 2 * n.base_10000_digits().unwrap_or(0)),
+        Value::Jsonb(j) => Ok(j.bytes().len()),
+        Value::JsonPath(p) => Ok(alloc::string::ToString::to_string(p.as_ref()).len()),
+        Value::Inet(i) => Ok(2 + i.bytes().len()),
+        Value::Bits(b) => Ok(4 + b.bytes().len()),
         Value::Array(a) => Ok(array(a)),
         Value::Record(r) => {
             let fields = r.types.iter().zip(&r.values).filter(|(_, v)| !v.is_null());

@@ -42,7 +42,12 @@ pub struct RecordValue {
     pub types: Vec<Oid>,
     /// The fields.
     pub values: Vec<Value>,
+    /// Their names; without them they count as `f1`, `f2`, ...
+    pub names: Names,
 }
+
+/// Names of a row's fields.
+pub type Names = Option<Arc<[Box<str>]>>;
 
 /// One datum. The variant follows the type's physical class: several SQL types share one (text, varchar, bpchar,
 /// name, unknown, json are all `Text`; oid and the reg* types are `Oid`). `PartialEq` is bitwise identity for tests,
@@ -59,7 +64,7 @@ pub enum Value {
     Int2(i16),
     /// int4
     Int4(i32),
-    /// int8
+    /// int8, money, xid8, pg_lsn
     Int8(i64),
     /// oid, xid, cid, regclass and the other reg* types
     Oid(u32),
@@ -89,6 +94,18 @@ pub enum Value {
     Uuid([u8; 16]),
     /// tid: block, offset
     Tid(u32, u16),
+    /// jsonb
+    Jsonb(pg_json::Jsonb),
+    /// jsonpath
+    JsonPath(Arc<pg_json::path::Path>),
+    /// inet, cidr
+    Inet(crate::network::Inet),
+    /// macaddr
+    MacAddr([u8; 6]),
+    /// macaddr8
+    MacAddr8([u8; 8]),
+    /// bit, bit varying
+    Bits(Box<crate::bits::Bits>),
     /// Any array, int2vector and oidvector included.
     Array(Arc<ArrayValue>),
     /// Any row value.

@@ -31,7 +31,7 @@ pub enum Physical {
     Int2,
     /// int4, date
     Int4,
-    /// int8, time, timestamp, timestamptz
+    /// int8, time, timestamp, timestamptz, money
     Int8,
     /// oid and reg*
     Oid,
@@ -60,7 +60,13 @@ impl Physical {
             oid::BOOL => Self::Bool,
             oid::INT2 => Self::Int2,
             oid::INT4 | oid::DATE => Self::Int4,
-            oid::INT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::XID8 | oid::PG_LSN => Self::Int8,
+            oid::INT8
+            | oid::TIME
+            | oid::TIMESTAMP
+            | oid::TIMESTAMPTZ
+            | oid::XID8
+            | oid::PG_LSN
+            | oid::MONEY => Self::Int8,
             oid::OID
             | oid::XID
             | oid::CID

@@ -12,7 +12,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_functions::{Function, Implementation};
 use pg_plan::expr::{Expr, SubQuery};
-use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector};
+use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Names};
 
 use crate::node::Compiler;
 pub(crate) use subplan::SubPlan;
@@ -40,7 +40,7 @@ pub(crate) enum Compiled {
     ScalarArray(Box<ScalarArray>),
     Array(Vec<Compiled>, bool, SqlType),
     Subscript(Box<Subscript>),
-    Row(Vec<Compiled>, Vec<Oid>, SqlType),
+    Row(Vec<Compiled>, Vec<Oid>, Names, SqlType),
     Field(Box<Compiled>, usize, SqlType),
     SubPlan(Box<SubPlan>),
 }
@@ -170,7 +170,9 @@ impl Compiled {
                     ty: s.ty,
                 }))
             }
-            Expr::Row(l, t) => Self::Row(list(l, c)?, l.iter().map(|e| e.ty().oid).collect(), *t),
+            Expr::Row(l, names, t) => {
+                Self::Row(list(l, c)?, l.iter().map(|e| e.ty().oid).collect(), names.clone(), *t)
+            }
             Expr::Field(e, n, t) => Self::Field(boxed(e, c)?, *n as usize, *t),
             Expr::SubPlan(s) => Self::SubPlan(Box::new(SubPlan::new(s, c)?)),
             Expr::CurrentOf(_) => return Err(SqlError::unsupported("WHERE CURRENT OF")),

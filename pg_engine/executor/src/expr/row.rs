@@ -119,9 +119,9 @@ impl Compiled {
             Self::ScalarArray(s) => s.row(row, rt)?,
             Self::Array(l, nested, ty) => array(l, *nested, *ty, row, rt)?,
             Self::Subscript(s) => s.row(row, rt)?,
-            Self::Row(l, types, _) => {
+            Self::Row(l, types, names, _) => {
                 let values = l.iter_mut().map(|e| e.row(row, rt)).collect::<Result<_>>()?;
-                Value::Record(Arc::new(RecordValue { types: types.clone(), values }))
+                Value::Record(Arc::new(RecordValue { types: types.clone(), values, names: names.clone() }))
             }
             Self::Field(e, n, _) => match e.row(row, rt)? {
                 Value::Record(r) => r.values.get(*n).cloned().unwrap_or(Value::Null),

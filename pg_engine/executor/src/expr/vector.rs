@@ -154,7 +154,7 @@ impl Compiled {
             | Self::Relabel(_, t)
             | Self::ArrayCoerce(_, t)
             | Self::Array(_, _, t)
-            | Self::Row(_, _, t)
+            | Self::Row(_, _, _, t)
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
             Self::Case(c) => c.ty,

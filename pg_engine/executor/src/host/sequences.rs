@@ -126,7 +126,7 @@ pub(super) fn call(cx: &ExecContext<'_>, name: &str, args: &[Value]) -> Result<O
                 .collect();
             let types =
                 alloc::vec![oid::INT8, oid::INT8, oid::INT8, oid::INT8, oid::BOOL, oid::INT8, oid::OID];
-            Value::Record(Arc::new(RecordValue { types, values }))
+            Value::Record(Arc::new(RecordValue { types, values, names: None }))
         }
         _ => return Ok(None),
     }))

@@ -464,6 +464,8 @@ fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_, '_>) -> Resu
     }
     let Implementation::Set(f) = function.imp else { return Ok(Vec::new()) };
     let mut set = f(&rt.eval(), args)?;
+    let names: Option<Arc<[Box<str>]>> =
+        Some(function.columns.iter().map(|(name, _)| Box::from(*name)).collect());
     let mut out = Vec::new();
     while let Some(b) = set.next(&rt.eval())? {
         rt.cx.checkpoint()?;
@@ -474,6 +476,7 @@ fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_, '_>) -> Resu
                 _ => Value::Record(Arc::new(pg_types::value::RecordValue {
                     types: b.columns.iter().map(|c| c.ty.oid).collect(),
                     values: b.row_values(i),
+                    names: names.clone(),
                 })),
             });
         }

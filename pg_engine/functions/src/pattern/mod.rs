@@ -4,4 +4,4 @@ pub(crate) mod like;
 pub(crate) mod regex;
 pub(crate) mod regexp;
 pub(crate) mod similar;
-mod translate;
+pub(crate) mod translate;

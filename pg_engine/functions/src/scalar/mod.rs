@@ -2,6 +2,7 @@
 
 pub(crate) mod acl;
 pub(crate) mod array;
+pub(crate) mod bits;
 pub(crate) mod boolean;
 pub(crate) mod bytea;
 pub(crate) mod compare;
@@ -9,8 +10,11 @@ pub(crate) mod float;
 pub(crate) mod integer;
 mod keywords;
 pub(crate) mod misc;
+pub(crate) mod money;
+pub(crate) mod network;
 pub(crate) mod number_format;
 pub(crate) mod numeric;
+pub(crate) mod ordered;
 pub(crate) mod session;
 mod size;
 pub(crate) mod text;

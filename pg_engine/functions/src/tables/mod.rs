@@ -12,10 +12,10 @@ pub(crate) use family_operators::FAMILY_OPERATORS;
 pub(crate) use opclasses::OPERATOR_CLASSES;
 pub(crate) use operators::OPERATORS;
 
-use crate::{aggregate, datetime, def::Function, pattern, scalar, set};
+use crate::{aggregate, datetime, def::Function, json, pattern, scalar, set};
 
 /// The tables of functions.
-pub(crate) static FUNCTIONS: &[&[&[Function]]] = &[SCALAR, &datetime::TABLES];
+pub(crate) static FUNCTIONS: &[&[&[Function]]] = &[SCALAR, &datetime::TABLES, &json::TABLES];
 
 static SCALAR: &[&[Function]] = &[
     aggregate::FUNCTIONS,
@@ -24,6 +24,7 @@ static SCALAR: &[&[Function]] = &[
     pattern::regexp::FUNCTIONS,
     pattern::similar::FUNCTIONS,
     scalar::array::FUNCTIONS,
+    scalar::bits::FUNCTIONS,
     scalar::boolean::FUNCTIONS,
     scalar::window::FUNCTIONS,
     scalar::bytea::FUNCTIONS,
@@ -34,8 +35,11 @@ static SCALAR: &[&[Function]] = &[
     scalar::float::FUNCTIONS,
     scalar::integer::FUNCTIONS,
     scalar::misc::FUNCTIONS,
+    scalar::money::FUNCTIONS,
+    scalar::network::FUNCTIONS,
     scalar::number_format::FUNCTIONS,
     scalar::numeric::FUNCTIONS,
+    scalar::ordered::FUNCTIONS,
     scalar::session::FUNCTIONS,
     scalar::text::FUNCTIONS,
     set::FUNCTIONS,

@@ -174,6 +174,14 @@ impl Binder<'_> {
         {
             return Ok(Expr::Const(pg_types::Value::Oid(arg.ty().oid), ty));
         }
+        let mut args = args;
+        if function.described {
+            let types = args.iter().map(|a| pg_types::Value::Oid(a.ty().oid)).collect::<Vec<_>>();
+            let dims = alloc::vec![(types.len() as i32, 1)];
+            let types = pg_types::value::ArrayValue { element: oid::OID, dims, values: types };
+            let types = pg_types::Value::Array(alloc::sync::Arc::new(types));
+            args.push(Expr::Const(types, SqlType::new(oid::OID_ARRAY)));
+        }
         let call = Expr::Call(Box::new(Call { function, args, ty }));
         match function.kind {
             FunctionKind::Scalar => Ok(call),
@@ -248,9 +256,6 @@ impl Binder<'_> {
         // The same call written twice runs in lockstep with itself.
         if let Some(id) = existing {
             return Ok(Expr::Column(id, ty));
-        }
-        if function.columns.len() > 1 {
-            return Err(SqlError::unsupported(format!("{} in a select list", function.name)).at(at));
         }
         let column = self.column(function.name, ty);
         let id = column.id;

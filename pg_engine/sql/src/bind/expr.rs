@@ -147,8 +147,11 @@ impl Binder<'_> {
             sq::Value::Boolean(b) => Ok(Expr::Const(Value::Bool(*b), BOOL)),
             sq::Value::Null => Ok(Expr::Const(Value::Null, unknown)),
             sq::Value::Placeholder(text) => self.parameter(text, position(value.span.start)),
-            sq::Value::SingleQuotedByteStringLiteral(_) | sq::Value::HexStringLiteral(_) => {
-                Err(SqlError::unsupported("bit strings").at(position(value.span.start)))
+            sq::Value::SingleQuotedByteStringLiteral(digits) => {
+                super::literal::bits('b', digits).map_err(|e| e.at(position(value.span.start)))
+            }
+            sq::Value::HexStringLiteral(digits) => {
+                super::literal::bits('x', digits).map_err(|e| e.at(position(value.span.start)))
             }
             other => Err(SqlError::unsupported(format!("literal {other}")).at(position(value.span.start))),
         }
@@ -513,7 +516,7 @@ impl Binder<'_> {
         for item in items {
             fields.push(self.settled(item)?);
         }
-        Ok(Expr::Row(fields, SqlType::new(oid::RECORD)))
+        Ok(Expr::Row(fields, None, SqlType::new(oid::RECORD)))
     }
 
     /// Comparison of two row constructors, column by column.

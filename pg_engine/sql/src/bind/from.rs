@@ -520,8 +520,11 @@ impl Binder<'_> {
         })?;
         let mut entry = entry_of(shown.clone(), &columns, &[]);
         entry.scalar = scalar;
-        // A single unnamed column takes the alias.
-        if scalar && let Some(first) = entry.columns.first_mut() {
+        // A single column without a name of its own takes the alias.
+        if scalar
+            && let Some(first) = entry.columns.first_mut()
+            && first.name == function
+        {
             first.name = shown;
         }
         self.enter(entry, alias)?;
@@ -560,8 +563,8 @@ impl Binder<'_> {
         for (name, ty) in function.columns {
             columns.push(self.column(name, SqlType::new(*ty)));
         }
-        let scalar = columns.is_empty();
-        if scalar {
+        let scalar = function.result != oid::RECORD;
+        if columns.is_empty() {
             columns.push(self.column(name, ty));
         }
         if ordinality {

@@ -25,6 +25,12 @@ pub(crate) fn number(text: &str, negative: bool) -> Result<Expr> {
     Ok(Expr::Const(Value::Numeric(Numeric::parse(text)?), SqlType::new(oid::NUMERIC)))
 }
 
+/// `B'...'` or `X'...'`.
+pub(crate) fn bits(base: char, digits: &str) -> Result<Expr> {
+    let bits = pg_types::bits::Bits::parse(&format!("{base}{digits}"))?;
+    Ok(Expr::Const(bits.into(), SqlType::new(oid::BIT)))
+}
+
 /// True when reading the text depends on settings or the clock.
 fn depends_on_session(ty: Oid, text: &str) -> bool {
     let element = typeinfo::get(ty).filter(|t| t.is_array()).map_or(ty, |t| t.element);

@@ -347,7 +347,8 @@ impl Binder<'_> {
             self.mention(&column.expr, at, &|| format!("{}.*", entry.alias), level);
             fields.push(self.carry(column.expr.clone(), level)?);
         }
-        Ok(Expr::Row(fields, SqlType::new(oid::RECORD)))
+        let names = entry.columns.iter().map(|c| c.name.as_str().into()).collect();
+        Ok(Expr::Row(fields, Some(names), SqlType::new(oid::RECORD)))
     }
 
     fn system_column(&self, level: usize, index: Option<usize>, name: &str) -> Option<(Expr, (Oid, i16))> {

@@ -59,6 +59,19 @@ fn length(ty: Oid, name: &str, length: Option<u64>, default: i32) -> Result<SqlT
     }
 }
 
+fn bits(ty: Oid, name: &str, length: Option<u64>) -> Result<SqlType> {
+    const MOST: u64 = 83_886_080;
+    let bad = |what: &str| {
+        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("length for type {name} {what}"))
+    };
+    match length {
+        None => Ok(SqlType::new(ty)),
+        Some(0) => Err(bad("must be at least 1")),
+        Some(n) if n > MOST => Err(bad(&format!("cannot exceed {MOST}"))),
+        Some(n) => Ok(SqlType::with_typmod(ty, n as i32)),
+    }
+}
+
 fn characters(length: &Option<sq::CharacterLength>) -> Option<u64> {
     match length {
         Some(sq::CharacterLength::IntegerLength { length, .. }) => Some(*length),
@@ -207,10 +220,8 @@ pub(crate) fn resolve(ty: &sq::DataType, catalog: &dyn CatalogReader) -> Result<
         D::Regclass => SqlType::new(oid::REGCLASS),
         D::JSON => SqlType::new(oid::JSON),
         D::JSONB => SqlType::new(oid::JSONB),
-        D::Bit(n) => SqlType::with_typmod(oid::BIT, n.unwrap_or(1) as i32),
-        D::BitVarying(n) | D::VarBit(n) => {
-            SqlType::with_typmod(oid::VARBIT, n.map_or(-1, |n| i32::try_from(n).unwrap_or(i32::MAX)))
-        }
+        D::Bit(n) => bits(oid::BIT, "bit", Some(n.unwrap_or(1)))?,
+        D::BitVarying(n) | D::VarBit(n) => bits(oid::VARBIT, "varbit", *n)?,
         D::Array(
             sq::ArrayElemTypeDef::SquareBracket(element, _) | sq::ArrayElemTypeDef::Qualified(element, _),
         ) => array_of(resolve(element, catalog)?)?,

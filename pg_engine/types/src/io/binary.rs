@@ -4,11 +4,15 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use super::{
     array::{MAX_DIMENSIONS, MAX_ELEMENTS, too_large, too_many_dimensions},
-    json, typmod, unsupported_type,
+    typmod, unsupported_type,
 };
 use crate::{
-    Numeric, datetime,
+    Numeric,
+    bits::Bits,
+    datetime,
     error::{Result, SqlError, SqlState},
+    json,
+    network::Inet,
     oid::{self, SqlType},
     typeinfo,
     value::{ArrayValue, Interval, RecordValue, TimeTz, Value},
@@ -86,7 +90,7 @@ fn receive_nested(ty: SqlType, data: &[u8], depth: usize) -> Result<Value> {
         oid::CHAR => Value::Char(r.array::<1>()?[0]),
         oid::INT2 => Value::Int2(i16::from_be_bytes(r.array()?)),
         oid::INT4 => Value::Int4(r.i32()?),
-        oid::INT8 | oid::XID8 | oid::PG_LSN => Value::Int8(r.i64()?),
+        oid::INT8 | oid::XID8 | oid::PG_LSN | oid::MONEY => Value::Int8(r.i64()?),
         oid::FLOAT4 => Value::Float4(f32::from_be_bytes(r.array()?)),
         oid::FLOAT8 => Value::Float8(f64::from_be_bytes(r.array()?)),
         oid::NUMERIC => Value::Numeric(Numeric::receive(r.take(data.len())?)?.apply_typmod(ty.typmod)?),
@@ -123,6 +127,27 @@ fn receive_nested(ty: SqlType, data: &[u8], depth: usize) -> Result<Value> {
         oid::TEXT | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR => {
             Value::text(valid_text(r.take(data.len())?)?)
         }
+        oid::JSONB => match r.array::<1>()? {
+            [1] => Value::Jsonb(json::jsonb(valid_text(r.take(data.len() - 1)?)?)?),
+            [n] => {
+                return Err(SqlError::internal(format!("unsupported jsonb version number {n}")));
+            }
+        },
+        oid::JSONPATH => match r.array::<1>()? {
+            [1] => json::path(valid_text(r.take(data.len() - 1)?)?)?,
+            [n] => {
+                return Err(SqlError::internal(format!("unsupported jsonpath version number {n}")));
+            }
+        },
+        oid::INET | oid::CIDR => receive_inet(&mut r, ty.oid == oid::CIDR)?,
+        oid::MACADDR => Value::MacAddr(r.array()?),
+        oid::MACADDR8 if data.len() == 6 => {
+            let [a, b, c, d, e, f] = r.array()?;
+            Value::MacAddr8([a, b, c, 0xff, 0xfe, d, e, f])
+        }
+        oid::MACADDR8 => Value::MacAddr8(r.array()?),
+        oid::BIT => receive_bits(&mut r)?.fix(ty.typmod, false)?.into(),
+        oid::VARBIT => receive_bits(&mut r)?.limit(ty.typmod, false)?.into(),
         oid::RECORD => receive_record(&mut r, depth)?,
         other if Physical::of(other) == Physical::Oid => Value::Oid(u32::from_be_bytes(r.array()?)),
         other if typeinfo::element_of(other) != 0 => receive_array(ty, &mut r, depth)?,
@@ -201,7 +226,53 @@ fn receive_record(r: &mut Reader<'_>, depth: usize) -> Result<Value> {
         types.push(ty);
         values.push(receive_item(ty.into(), r, depth)?);
     }
-    Ok(Value::Record(Arc::new(RecordValue { types, values })))
+    Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
+}
+
+fn receive_inet(r: &mut Reader<'_>, cidr: bool) -> Result<Value> {
+    let name = if cidr { "cidr" } else { "inet" };
+    let bad = |what: &str| {
+        SqlError::new(
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            format!("invalid {what} in external \"{name}\" value"),
+        )
+    };
+    let [family, bits, _, length] = r.array::<4>()?;
+    let v6 = match family {
+        IPV4 => false,
+        IPV6 => true,
+        _ => return Err(bad("address family")),
+    };
+    let mut inet = Inet { v6, bits, cidr, address: [0; 16] };
+    if bits > inet.max_bits() {
+        return Err(bad("bits"));
+    }
+    if length != inet.max_bits() / 8 {
+        return Err(bad("length"));
+    }
+    let bytes = r.take(usize::from(length))?;
+    inet.address.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    if cidr && inet.network() != inet.address {
+        return Err(SqlError::new(
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            "invalid external \"cidr\" value",
+        )
+        .detail("Value has bits set to right of mask."));
+    }
+    Ok(Value::Inet(inet))
+}
+
+/// Address families as the wire has them.
+const IPV4: u8 = 2;
+const IPV6: u8 = 3;
+
+fn receive_bits(r: &mut Reader<'_>) -> Result<Bits> {
+    let bad = || bad_format("invalid length in external bit string");
+    let len = usize::try_from(r.i32()?).map_err(|_| bad())?;
+    if len > crate::bits::MAX_BITS {
+        return Err(bad());
+    }
+    Bits::from_bytes(len, r.take(len.div_ceil(8))?).ok_or_else(bad)
 }
 
 /// Appends the binary form; nothing for NULL (callers write their own).
@@ -230,6 +301,25 @@ pub fn send(value: &Value, out: &mut Vec<u8>) {
         Value::Tid(block, offset) => {
             out.extend_from_slice(&block.to_be_bytes());
             out.extend_from_slice(&offset.to_be_bytes());
+        }
+        Value::Jsonb(v) => {
+            out.push(1);
+            out.extend_from_slice(json::text(v).as_bytes());
+        }
+        Value::JsonPath(v) => {
+            out.push(1);
+            out.extend_from_slice(format!("{v}").as_bytes());
+        }
+        Value::Inet(v) => {
+            let family = if v.v6 { IPV6 } else { IPV4 };
+            out.extend_from_slice(&[family, v.bits, u8::from(v.cidr), v.max_bits() / 8]);
+            out.extend_from_slice(v.bytes());
+        }
+        Value::MacAddr(v) => out.extend_from_slice(v),
+        Value::MacAddr8(v) => out.extend_from_slice(v),
+        Value::Bits(v) => {
+            out.extend_from_slice(&(v.len() as i32).to_be_bytes());
+            out.extend_from_slice(v.bytes());
         }
         Value::Array(a) => {
             out.extend_from_slice(&(a.dims.len() as i32).to_be_bytes());

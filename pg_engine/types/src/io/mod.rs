@@ -8,7 +8,6 @@ mod array;
 mod binary;
 mod bytea;
 mod float;
-mod json;
 mod record;
 mod scalar;
 #[cfg(test)]
@@ -18,9 +17,12 @@ pub mod typmod;
 use alloc::{format, string::String, vec::Vec};
 
 use crate::{
+    bits::Bits,
     datetime,
     error::{Result, SqlError, SqlState},
     format::FormatSettings,
+    json, money,
+    network::{self, Inet},
     oid::{self, SqlType},
     typeinfo,
     value::Value,
@@ -86,6 +88,14 @@ pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value
             json::validate(text)?;
             Value::text(text)
         }
+        oid::JSONB => Value::Jsonb(json::jsonb(text)?),
+        oid::JSONPATH => json::path(text)?,
+        oid::INET | oid::CIDR => Value::Inet(Inet::parse(text, ty.oid == oid::CIDR)?),
+        oid::MACADDR => Value::MacAddr(network::parse_mac(text)?),
+        oid::MACADDR8 => Value::MacAddr8(network::parse_mac8(text)?),
+        oid::BIT => Bits::parse(text)?.fix(ty.typmod, false)?.into(),
+        oid::VARBIT => Bits::parse(text)?.limit(ty.typmod, false)?.into(),
+        oid::MONEY => Value::Int8(money::parse(text)?),
         oid::INT2VECTOR => scalar::parse_vector(text, oid::INT2, "smallint")?,
         oid::OIDVECTOR => scalar::parse_vector(text, oid::OID, "oid")?,
         oid::DATE => Value::Date(datetime::date_in(text, settings)?),
@@ -139,6 +149,12 @@ pub fn output(value: &Value, ty: SqlType, settings: &FormatSettings, out: &mut V
         Value::Interval(v) => datetime::write_interval(v, settings.interval_style, out),
         Value::Uuid(v) => scalar::write_uuid(v, out),
         Value::Tid(block, offset) => out.extend_from_slice(format!("({block},{offset})").as_bytes()),
+        Value::Jsonb(v) => out.extend_from_slice(json::text(v).as_bytes()),
+        Value::JsonPath(v) => out.extend_from_slice(format!("{v}").as_bytes()),
+        Value::Inet(v) => out.extend_from_slice(v.shown(ty.oid == oid::CIDR).as_bytes()),
+        Value::MacAddr(v) => out.extend_from_slice(network::show_mac(v).as_bytes()),
+        Value::MacAddr8(v) => out.extend_from_slice(network::show_mac(v).as_bytes()),
+        Value::Bits(v) => v.write(out),
         Value::Array(v) => array::write(v, ty, settings, out),
         Value::Record(v) => record::write(v, settings, out),
     }

@@ -88,6 +88,7 @@ pub(super) fn write_i64(v: i64, ty: Oid, out: &mut Vec<u8>) {
     match ty {
         oid::PG_LSN => out.extend_from_slice(format!("{:X}/{:X}", v as u64 >> 32, v as u32).as_bytes()),
         oid::XID8 => super::write_int(v as u64, out),
+        oid::MONEY => crate::money::write(v, out),
         _ => super::write_int(v, out),
     }
 }

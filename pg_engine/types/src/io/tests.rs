@@ -120,7 +120,7 @@ fn text_from_clients_must_be_utf8_without_nul() {
 
 #[test]
 fn unknown_types_are_refused_by_name() {
-    assert_eq!(show(oid::JSONB, "{}"), "0A000 type jsonb is not supported");
+    assert_eq!(show(oid::JSONB, "{}"), "{}");
     assert_eq!(show(oid::RECORD, "(1)"), "0A000 input of anonymous composite types is not implemented");
 }
 

@@ -32,6 +32,8 @@ pub fn coerce(value: Value, ty: SqlType, explicit: bool) -> Result<Value> {
             t.micros = datetime::round_time(t.micros, ty.typmod);
             Value::TimeTz(t)
         }
+        Value::Bits(b) if ty.oid == oid::BIT => b.fix(ty.typmod, explicit)?.into(),
+        Value::Bits(b) if ty.oid == oid::VARBIT => b.limit(ty.typmod, explicit)?.into(),
         Value::Interval(i) => Value::Interval(datetime::interval_typmod(i, ty.typmod)?),
         Value::Array(a) => {
             let element = SqlType::with_typmod(a.element, ty.typmod);

@@ -6,6 +6,8 @@
 //! * integers, dates, times: big-endian, sign bit flipped; floats: big-endian bits, all flipped when negative
 //! * text and bytea: the bytes, 00 written as 00 FF, ended by 00 00 (char(n) without its trailing blanks)
 //! * numeric: class byte, biased weight, base-100 digits plus one, ended by 00; flipped when negative
+//! * jsonb: class, number of elements, each element with its class; inet: family, network, bits, address
+//! * bit strings: the bytes as those of bytea, then the number of bits
 //! * arrays: each element like a column, ended by 00; then the shape
 //!
 //! A descending column has all bytes but the first flipped. No encoded column is a prefix of another of its type, so
@@ -18,6 +20,8 @@ mod range;
 mod tests;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+
+use pg_json::{Kind, View};
 
 use crate::{
     compare,
@@ -234,6 +238,19 @@ fn put_value(ty: Oid, value: &Value, out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(&block.to_be_bytes());
             out.extend_from_slice(&offset.to_be_bytes());
         }
+        (Physical::Other, Value::Jsonb(v)) => put_document(v.root(), out)?,
+        (Physical::Other, Value::Inet(v)) => {
+            out.push(u8::from(v.v6));
+            out.extend_from_slice(&v.network());
+            out.push(v.bits);
+            out.extend_from_slice(&v.address);
+        }
+        (Physical::Other, Value::MacAddr(v)) => out.extend_from_slice(v),
+        (Physical::Other, Value::MacAddr8(v)) => out.extend_from_slice(v),
+        (Physical::Other, Value::Bits(v)) => {
+            put_bytes(v.bytes(), out);
+            out.extend_from_slice(&(v.len() as u32).to_be_bytes());
+        }
         (Physical::Other, Value::Array(v)) => put_array(v, out)?,
         (Physical::Other, Value::Record(v)) => {
             put_elements(v.values.iter().zip(&v.types).map(|(v, ty)| (*ty, v)), out)?;
@@ -256,6 +273,53 @@ fn put_array(v: &ArrayValue, out: &mut Vec<u8>) -> Result<()> {
     out.push(v.dims.len() as u8);
     v.dims.iter().for_each(|d| put_i32(d.0, out));
     v.dims.iter().for_each(|d| put_i32(d.1, out));
+    Ok(())
+}
+
+/// A scalar counts as an array of one, before the arrays of one element.
+fn put_document(v: View<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if v.is_object() {
+        out.push(1);
+        return put_members(v, out);
+    }
+    out.push(0);
+    let n = if v.is_array() { v.len() as u32 } else { 1 };
+    out.extend_from_slice(&n.to_be_bytes());
+    out.push(u8::from(v.is_array()));
+    if v.is_array() { v.elements().try_for_each(|e| put_json(e, out)) } else { put_json(v, out) }
+}
+
+fn put_members(v: View<'_>, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&(v.len() as u32).to_be_bytes());
+    for (key, value) in v.members() {
+        put_bytes(key.as_bytes(), out);
+        put_json(value, out)?;
+    }
+    Ok(())
+}
+
+fn put_json(v: View<'_>, out: &mut Vec<u8>) -> Result<()> {
+    match v.kind() {
+        Kind::Null => out.push(0),
+        Kind::String(s) => {
+            out.push(1);
+            put_bytes(s.as_bytes(), out);
+        }
+        Kind::Number(n) => {
+            out.push(2);
+            put_numeric(&Numeric::parse(n)?, out);
+        }
+        Kind::Bool(b) => out.extend_from_slice(&[3, u8::from(b)]),
+        Kind::Array(n) => {
+            out.push(4);
+            out.extend_from_slice(&(n as u32).to_be_bytes());
+            return v.elements().try_for_each(|e| put_json(e, out));
+        }
+        Kind::Object(_) => {
+            out.push(5);
+            return put_members(v, out);
+        }
+    }
     Ok(())
 }
 

@@ -48,7 +48,44 @@ fn any_pair() -> impl Strategy<Value = (Oid, Value, Value)> {
         proptest::collection::vec(prop_oneof![Just(0u8), Just(255), Just(1)], 0..4)
             .prop_map(|b| Value::Bytea(b.into()))
     };
+    let document = || {
+        let leaf = prop_oneof![
+            Just("null"),
+            Just("1"),
+            Just("1.0"),
+            Just("\"a\""),
+            Just("\"\""),
+            Just("false"),
+            Just("-2")
+        ];
+        let leaves = leaf.prop_map(alloc::string::String::from);
+        leaves
+            .prop_recursive(3, 12, 3, |inner| {
+                prop_oneof![
+                    proptest::collection::vec(inner.clone(), 0..3)
+                        .prop_map(|v| alloc::format!("[{}]", v.join(","))),
+                    proptest::collection::vec(("[ab]{0,2}", inner), 0..3).prop_map(|v| {
+                        let members: Vec<_> = v.iter().map(|(k, v)| alloc::format!("\"{k}\":{v}")).collect();
+                        alloc::format!("{{{}}}", members.join(","))
+                    }),
+                ]
+            })
+            .prop_map(|t| Value::Jsonb(crate::json::jsonb(&t).unwrap()))
+    };
+    let inet = || {
+        (any::<bool>(), 0u8..33, prop_oneof![Just(0u8), Just(128), Just(192)], 0u8..3).prop_map(
+            |(v6, bits, a, b)| {
+                let mut address = [0; 16];
+                (address[0], address[3]) = (a, b);
+                Value::Inet(crate::network::Inet { v6, bits, cidr: false, address })
+            },
+        )
+    };
+    let bits = || "[01]{0,18}".prop_map(|t| Value::from(crate::bits::Bits::parse(&t).unwrap()));
     prop_oneof![
+        (document(), document()).prop_map(|(a, b)| (oid::JSONB, a, b)),
+        (inet(), inet()).prop_map(|(a, b)| (oid::INET, a, b)),
+        (bits(), bits()).prop_map(|(a, b)| (oid::VARBIT, a, b)),
         (small(), small()).prop_map(|(a, b)| (oid::FLOAT8, Value::Float8(a), Value::Float8(b))),
         (small(), small()).prop_map(|(a, b)| (oid::FLOAT4, Value::Float4(a as f32), Value::Float4(b as f32))),
         (numeric(), numeric()).prop_map(|(a, b)| (oid::NUMERIC, a, b)),

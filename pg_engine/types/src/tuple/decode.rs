@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, holds_array, is_wrapped, nested, wrap};
 use crate::{
+    bits::Bits,
     error::{Result, SqlError},
+    network::Inet,
     numeric::Numeric,
     oid,
     value::{Interval, TimeTz, Value},
@@ -156,10 +158,38 @@ impl Field {
                 let micros = i64::from_le_bytes(r.array()?);
                 Ok(Value::TimeTz(TimeTz { micros, zone: i32::from_le_bytes(r.array()?) }))
             }
+            oid::JSONB => {
+                let doc = pg_json::Jsonb::load(bytes).map_err(|_| corrupt("stored jsonb is malformed"))?;
+                Ok(Value::Jsonb(doc))
+            }
+            oid::JSONPATH => {
+                crate::json::path(utf8(bytes)?).map_err(|_| corrupt("stored jsonpath is malformed"))
+            }
+            oid::INET | oid::CIDR => inet(bytes).map(Value::Inet),
+            oid::MACADDR => Ok(Value::MacAddr(fixed(bytes)?)),
+            oid::MACADDR8 => Ok(Value::MacAddr8(fixed(bytes)?)),
+            oid::BIT | oid::VARBIT => {
+                let mut r = Reader::new(bytes);
+                let len = u32::from_le_bytes(r.array()?) as usize;
+                let bits = Bits::from_bytes(len, r.take(len.div_ceil(8))?);
+                r.finish()?;
+                bits.map(Value::from).ok_or_else(|| corrupt("stored bit string is malformed"))
+            }
             ty if holds_array(ty) => nested::get_array(bytes, depth),
             _ => nested::get_record(bytes, depth),
         }
     }
+}
+
+fn inet(bytes: &[u8]) -> Result<Inet> {
+    let bad = || corrupt("stored network address is malformed");
+    let [bits, cidr @ (0 | 1), rest @ ..] = bytes else { return Err(bad()) };
+    let mut inet = Inet { v6: rest.len() == 16, bits: *bits, cidr: *cidr == 1, address: [0; 16] };
+    if rest.len() != usize::from(inet.max_bits() / 8) || inet.bits > inet.max_bits() {
+        return Err(bad());
+    }
+    inet.address.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    Ok(inet)
 }
 
 fn load_numeric(bytes: &[u8]) -> Result<Numeric> {

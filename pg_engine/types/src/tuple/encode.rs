@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::{Field, HAS_NULLS, MAX_FIELDS, TupleLayout, VARIABLE, holds_array, nested};
+use super::{Field, HAS_NULLS, MAX_FIELDS, TupleLayout, VARIABLE, holds_array, holds_record, nested};
 use crate::{
     error::{Result, SqlError, SqlState},
     oid, typeinfo,
@@ -105,8 +105,14 @@ impl Field {
             (Value::Char(_), Physical::Other) => self.ty.oid == oid::CHAR,
             (Value::Tid(..), Physical::Other) => self.ty.oid == oid::TID,
             (Value::TimeTz(_), Physical::Other) => self.ty.oid == oid::TIMETZ,
+            (Value::Jsonb(_), Physical::Other) => self.ty.oid == oid::JSONB,
+            (Value::JsonPath(_), Physical::Other) => self.ty.oid == oid::JSONPATH,
+            (Value::Inet(_), Physical::Other) => matches!(self.ty.oid, oid::INET | oid::CIDR),
+            (Value::MacAddr(_), Physical::Other) => self.ty.oid == oid::MACADDR,
+            (Value::MacAddr8(_), Physical::Other) => self.ty.oid == oid::MACADDR8,
+            (Value::Bits(_), Physical::Other) => matches!(self.ty.oid, oid::BIT | oid::VARBIT),
             (Value::Array(_), Physical::Other) => self.width == VARIABLE && holds_array(self.ty.oid),
-            (Value::Record(_), Physical::Other) => self.width == VARIABLE && !holds_array(self.ty.oid),
+            (Value::Record(_), Physical::Other) => self.width == VARIABLE && holds_record(self.ty.oid),
             _ => false,
         }
     }
@@ -204,6 +210,20 @@ pub(super) fn put_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::Tid(block, offset) => {
             out.extend_from_slice(&block.to_le_bytes());
             out.extend_from_slice(&offset.to_le_bytes());
+        }
+        Value::Jsonb(v) => put_bytes(v.bytes(), out),
+        Value::JsonPath(v) => put_bytes(alloc::format!("{v}").as_bytes(), out),
+        Value::Inet(v) => {
+            put_length(2 + v.bytes().len(), out);
+            out.extend_from_slice(&[v.bits, u8::from(v.cidr)]);
+            out.extend_from_slice(v.bytes());
+        }
+        Value::MacAddr(v) => out.extend_from_slice(v),
+        Value::MacAddr8(v) => out.extend_from_slice(v),
+        Value::Bits(v) => {
+            put_length(4 + v.bytes().len(), out);
+            out.extend_from_slice(&(v.len() as u32).to_le_bytes());
+            out.extend_from_slice(v.bytes());
         }
         Value::Array(v) => return put_sized(out, |out| nested::put_array(v, out)),
         Value::Record(v) => return put_sized(out, |out| nested::put_record(v, out)),

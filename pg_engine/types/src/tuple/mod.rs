@@ -5,7 +5,8 @@
 //!       large value is compressed or lies elsewhere
 //! [u8]  NULL bitmap, one bit per field (only when bit 15 is set); a NULL field has no bytes below
 //! ...   the fields, end to end, unaligned:
-//!         fixed width (bool, integers, oid, floats, date and time types, interval, uuid, "char", tid): little-endian
+//!         fixed width (bool, integers, oid, floats, date and time types, interval, uuid, "char", tid, macaddr): little-endian
+//!         inet: bits, 1 for cidr, 4 or 16 bytes; bit strings: number of bits (u32), then the bytes; jsonb: see `pg_json`; jsonpath: its text
 //!         others: length as LEB128, then that many bytes
 //! ```
 //!
@@ -83,9 +84,25 @@ impl TupleLayout {
     }
 }
 
-/// True for the types whose variable-length fields hold arrays; the others hold records.
+/// True for the types whose variable-length fields hold arrays.
 fn holds_array(ty: Oid) -> bool {
     matches!(ty, oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY) || typeinfo::element_of(ty) != 0
+}
+
+/// True for those that hold records.
+fn holds_record(ty: Oid) -> bool {
+    !holds_array(ty)
+        && !matches!(
+            ty,
+            oid::JSONPATH
+                | oid::JSONB
+                | oid::INET
+                | oid::CIDR
+                | oid::MACADDR
+                | oid::MACADDR8
+                | oid::BIT
+                | oid::VARBIT
+        )
 }
 
 const fn fixed_width(ty: SqlType, class: Physical) -> u16 {
@@ -98,7 +115,8 @@ const fn fixed_width(ty: SqlType, class: Physical) -> u16 {
         Physical::Numeric | Physical::Text | Physical::Bytea => VARIABLE,
         Physical::Other => match ty.oid {
             oid::CHAR => 1,
-            oid::TID => 6,
+            oid::TID | oid::MACADDR => 6,
+            oid::MACADDR8 => 8,
             oid::TIMETZ => 12,
             _ => VARIABLE,
         },

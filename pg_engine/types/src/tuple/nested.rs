@@ -86,7 +86,7 @@ pub(super) fn get_record(data: &[u8], depth: usize) -> Result<Value> {
         values.push(get_optional(ty, &mut r, depth)?);
     }
     r.finish()?;
-    Ok(Value::Record(Arc::new(RecordValue { types, values })))
+    Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
 }
 
 fn get_optional(ty: Oid, r: &mut Reader<'_>, depth: usize) -> Result<Value> {

@@ -41,10 +41,24 @@ pub(crate) fn any_typed() -> impl Strategy<Value = (SqlType, Value)> {
             let values = v.into_iter().map(|x| x.map_or(Value::Null, Value::Int4)).collect();
             (oid::INT4_ARRAY, Value::Array(Arc::new(ArrayValue { element: oid::INT4, dims, values })))
         }),
+        any::<[u8; 6]>().prop_map(|v| (oid::MACADDR, Value::MacAddr(v))),
+        any::<[u8; 8]>().prop_map(|v| (oid::MACADDR8, Value::MacAddr8(v))),
+        any::<([u8; 16], bool, u8)>().prop_map(|(bytes, v6, bits)| {
+            let mut address = [0; 16];
+            let n = if v6 { 16 } else { 4 };
+            address[..n].copy_from_slice(&bytes[..n]);
+            let bits = bits % (8 * n as u8 + 1);
+            (oid::INET, Value::Inet(crate::network::Inet { v6, bits, cidr: false, address }))
+        }),
+        "[01]{0,20}".prop_map(|t| (oid::VARBIT, crate::bits::Bits::parse(&t).unwrap().into())),
+        (any::<i32>(), "[a-z]{0,5}").prop_map(|(n, s)| {
+            let text = alloc::format!("{{\"{s}\":[{n},null,{{\"x\":{n}.50}}],\"k\":true}}");
+            (oid::JSONB, Value::Jsonb(crate::json::jsonb(&text).unwrap()))
+        }),
         any::<i64>().prop_map(|v| {
             let values = vec![Value::Int8(v), Value::Null, Value::text("x")];
             let types = vec![oid::INT8, oid::BOOL, oid::TEXT];
-            (oid::RECORD, Value::Record(Arc::new(RecordValue { types, values })))
+            (oid::RECORD, Value::Record(Arc::new(RecordValue { types, values, names: None })))
         }),
     ];
     (present, 0..5).prop_map(|((ty, v), k)| (SqlType::new(ty), if k == 0 { Value::Null } else { v }))

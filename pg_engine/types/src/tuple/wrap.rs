@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::{Result, SqlError},
+    oid,
     value::Value,
     vector::{Physical, VectorBuilder},
 };
@@ -226,12 +227,21 @@ impl TupleLayout {
         const ARRAY: [u8; 6] = [0; 6];
         const RECORD: [u8; 1] = [0];
         const NUMBER: [u8; 0] = [];
+        const NULL_DOCUMENT: [u8; 2] = [1, 0];
+        const ADDRESS: [u8; 6] = [0; 6];
+        const NO_BITS: [u8; 4] = [0; 4];
         let Some(field) = self.fields.get(column) else { return Stored::Null };
         let bytes: &'static [u8] = match field.class {
             _ if field.width != VARIABLE => ZEROS.get(..usize::from(field.width)).unwrap_or(&ZEROS),
             Physical::Numeric => return Stored::Plain(Cow::Owned(zero_numeric())),
             Physical::Other if super::holds_array(field.ty.oid) => &ARRAY,
-            Physical::Other => &RECORD,
+            Physical::Other => match field.ty.oid {
+                oid::JSONB => &NULL_DOCUMENT,
+                oid::JSONPATH => b"$",
+                oid::INET | oid::CIDR => &ADDRESS,
+                oid::BIT | oid::VARBIT => &NO_BITS,
+                _ => &RECORD,
+            },
             _ => &NUMBER,
         };
         Stored::Plain(Cow::Borrowed(bytes))

@@ -466,6 +466,8 @@ impl Value {
         match self {
             Self::Text(s) => s.len(),
             Self::Bytea(b) => b.len(),
+            Self::Jsonb(j) => j.bytes().len(),
+            Self::Bits(b) => b.bytes().len() + 32,
             Self::Array(a) => a.values.iter().map(|v| size_of::<Self>() + v.memory()).sum::<usize>() + 64,
             Self::Record(r) => r.values.iter().map(|v| size_of::<Self>() + v.memory()).sum::<usize>() + 64,
             _ => 0,
