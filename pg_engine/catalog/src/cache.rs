@@ -18,7 +18,10 @@ use core::{
 
 use hashbrown::HashMap;
 use pg_storage::{Isolation, RelId, Snapshot, Storage, Upkeep};
-use pg_types::{Oid, Result, SqlError, SqlType, Value};
+use pg_types::{
+    Oid, Result, SqlError, SqlType, Value,
+    user::{self, UserType},
+};
 use platform::sync::RwLock;
 
 use crate::{
@@ -56,6 +59,7 @@ struct Cache {
     by_name: HashMap<(Oid, String), Option<Oid>>,
     schemas: HashMap<String, Option<Oid>>,
     statistics: HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>,
+    types: HashMap<Oid, Option<Arc<UserType>>>,
 }
 
 /// What is known of a schema.
@@ -177,6 +181,10 @@ impl Catalog {
         self.version.fetch_add(1, Ordering::AcqRel);
         *cache = Cache::default();
     }
+    /// A new user type's oid.
+    pub fn new_type_oid(&self, class: user::Class) -> Result<Oid> {
+        user::number(self.new_oid()?, class).ok_or_else(|| SqlError::internal("out of object identifiers"))
+    }
     /// A snapshot of what is committed now.
     pub fn latest(&self) -> Snapshot {
         self.storage.begin(Isolation::ReadCommitted).snapshot()
@@ -199,6 +207,19 @@ impl Catalog {
             put(&mut cache, v.clone());
         }
         Ok(v)
+    }
+
+    /// A user type as committed.
+    pub fn user_type(&self, oid: Oid) -> Result<Option<Arc<UserType>>> {
+        let get = |c: &Cache| c.types.get(&oid).cloned();
+        let put = |c: &mut Cache, v| {
+            c.types.insert(oid, v);
+        };
+        self.cached(get, |s| self.load_user_type(s, oid, false), put)
+    }
+    /// A user type as the snapshot of a transaction that changed catalogs sees it.
+    pub fn user_type_at(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<UserType>>> {
+        self.load_user_type(snapshot, oid, true)
     }
 
     /// The rows of a catalog with these values in the leading columns of one of its indexes.
@@ -235,6 +256,7 @@ impl Catalog {
             b'i' => RelationKind::Index,
             b'S' => RelationKind::Sequence,
             b't' => RelationKind::Toast,
+            b'c' => RelationKind::Composite,
             b'v' if crate::views::is_computed(class.text("relname"), schema) => RelationKind::Virtual,
             b'v' => RelationKind::View,
             _ => RelationKind::Table,
@@ -265,6 +287,7 @@ impl Catalog {
             schema_name: schema_row.map_or_else(String::new, |r| r.text("nspname").to_string()),
             kind,
             persistence: class.char("relpersistence"),
+            row_type: class.oid("reltype"),
             owner: class.oid("relowner"),
             security: self.load_security(snapshot, &class)?,
             storage: RelId(class.oid("relfilenode")),
@@ -347,6 +370,7 @@ impl Catalog {
                 attnum: r.int("attnum") as i16,
                 name: r.text("attname").to_string(),
                 ty: SqlType::with_typmod(stored_type(r), r.int("atttypmod") as i32),
+                declared: SqlType::with_typmod(stored_type(r), r.int("atttypmod") as i32),
                 not_null: r.bool("attnotnull"),
                 default: defaults.remove(&r.int("attnum")),
                 identity: r.char("attidentity"),
@@ -364,6 +388,9 @@ impl Catalog {
             })
             .collect();
         list.sort_by_key(|a| a.attnum);
+        for a in list.iter_mut().filter(|a| user::is_user(a.ty.oid) && !a.dropped) {
+            a.ty = self.plain_type(snapshot, a.ty)?;
+        }
         for a in list.iter_mut().filter(|a| a.identity != 0) {
             a.default = self.identity_default(snapshot, oid, a.attnum)?;
         }
@@ -880,6 +907,19 @@ impl CatalogReader for Reader<'_> {
             }
         }
         Ok(None)
+    }
+    fn user_type(&self, oid: Oid) -> Result<Option<Arc<UserType>>> {
+        let get = |c: &Cache| c.types.get(&oid).cloned();
+        let put = |c: &mut Cache, v| {
+            c.types.insert(oid, v);
+        };
+        self.through(get, |s| self.catalog.load_user_type(s, oid, self.private.is_some()), put)
+    }
+    fn plain_type(&self, ty: SqlType) -> Result<SqlType> {
+        if !user::is_user(ty.oid) {
+            return Ok(ty);
+        }
+        self.catalog.plain_type(&self.snapshot(), ty)
     }
     fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>> {
         if matches!(relation, DAGDB_NODES | DAGDB_EDGES) {

@@ -14,6 +14,8 @@ pub enum RelationKind {
     Index,
     Sequence,
     View,
+    /// What a composite type's attributes hang on; nothing is stored.
+    Composite,
     /// Large values of a table, in chunks.
     Toast,
     /// Rows computed by the engine (statistics views' sources, settings), not stored.
@@ -27,8 +29,10 @@ pub struct Attribute {
     pub attnum: i16,
     /// Name.
     pub name: String,
-    /// Type.
+    /// Type of the values: never a domain, nor an array over one.
     pub ty: SqlType,
+    /// Type as declared.
+    pub declared: SqlType,
     /// NOT NULL.
     pub not_null: bool,
     /// Default expression as canonical SQL text (`pg_attrdef`), or the generation expression.
@@ -238,6 +242,8 @@ pub struct Relation {
     pub kind: RelationKind,
     /// `relpersistence`: `p` permanent, `u` unlogged, `t` temporary.
     pub persistence: u8,
+    /// Type of its rows; 0: it has none.
+    pub row_type: Oid,
     /// Owner role.
     pub owner: Oid,
     /// Who else may do what with it.

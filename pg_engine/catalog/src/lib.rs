@@ -44,6 +44,7 @@ pub mod roles;
 pub mod statistics;
 pub mod table;
 pub mod txn;
+pub mod user_types;
 pub mod views;
 
 pub use access::{Access, Policy, Security};

@@ -2,7 +2,7 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use pg_types::{Oid, Result, Value};
+use pg_types::{Oid, Result, SqlType, Value, user::UserType};
 
 use crate::{builtin::FIRST_ROLE, desc::Relation, roles::Roles};
 
@@ -37,6 +37,18 @@ pub trait CatalogReader {
     }
     /// Oid of a type that is not built in (row types of tables); built-in ones are known to the binder.
     fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>>;
+    /// A user type by oid.
+    fn user_type(&self, _oid: Oid) -> Result<Option<Arc<UserType>>> {
+        Ok(None)
+    }
+    /// The type that values of a type are of: a domain's base type, for an array over a domain an array over that.
+    fn plain_type(&self, ty: SqlType) -> Result<SqlType> {
+        Ok(ty)
+    }
+    /// A type as messages name it.
+    fn type_name(&self, ty: Oid) -> Option<String> {
+        self.user_type(ty).ok().flatten().map(|t| t.name.clone())
+    }
     /// Statistics of a column; `None`: never analysed.
     fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>>;
     /// Live size of a table now: (pages, rows if counted). `None`: take the relation's own estimates.

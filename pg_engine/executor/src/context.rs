@@ -33,6 +33,9 @@ impl<'a> ExecContext<'a> {
         txn: &'a mut Txn,
         params: &'a [Value],
     ) -> Self {
+        if let Some(types) = session.user_types() {
+            types.follow(txn);
+        }
         Self { engine, session, txn: RefCell::new(txn), params, compute: RefCell::default() }
     }
 

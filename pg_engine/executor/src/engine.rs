@@ -219,6 +219,9 @@ impl Engine {
     }
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
+        if let Some(types) = session.user_types() {
+            types.follow(txn);
+        }
         let name = crate::graph::named(session);
         let temporary = session.temporary().schema();
         let path = session.search_path();

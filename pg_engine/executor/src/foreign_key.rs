@@ -417,10 +417,13 @@ fn statement(key: &ForeignKey, table: &Relation, referenced: &Relation, query: Q
         _ => (&own, &theirs),
     };
     let parameter = |n: usize, from: Oid, to: Oid| {
-        let cast = |ty: Oid| typeinfo::get(ty).map_or("text", |t| t.name);
+        let cast = |ty: Oid| match pg_types::user::is_user(ty) {
+            true => pg_types::user::reference(ty),
+            false => format!("pg_catalog.{}", typeinfo::get(ty).map_or("text", |t| t.name)),
+        };
         let wider = matches!((from, to), (oid::INT2, oid::INT4 | oid::INT8) | (oid::INT4, oid::INT8));
-        let second = if wider { format!("::pg_catalog.{}", cast(to)) } else { String::new() };
-        format!("${}::pg_catalog.{}{second}", n + 1, cast(from))
+        let second = if wider { format!("::{}", cast(to)) } else { String::new() };
+        format!("${}::{}{second}", n + 1, cast(from))
     };
     let conditions: Vec<String> = compared
         .iter()

@@ -48,6 +48,7 @@ pub mod session;
 pub mod temporary;
 pub mod text;
 mod unique;
+mod user_types;
 mod utility;
 mod verify;
 
@@ -59,3 +60,4 @@ pub use node::NodeStats;
 pub use pg_catalog::Txn;
 pub use session::{ActivityRow, SequenceMemory, Session, SettingRow};
 pub use temporary::Temporary;
+pub use user_types::SessionTypes;

@@ -95,6 +95,10 @@ pub trait Session {
     fn activity(&self) -> Vec<ActivityRow>;
     /// Settings that text formats depend on.
     fn format(&self) -> &FormatSettings;
+    /// What [`FormatSettings::types`] of [`Self::format`] asks.
+    fn user_types(&self) -> Option<&crate::SessionTypes> {
+        None
+    }
     /// `search_path` as set, `"$user"` resolved, without the implied schemas.
     fn search_path(&self) -> Vec<String>;
     /// Current user.

@@ -127,6 +127,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, "ALTER SEQUENCE")?.alter_sequence(s)?;
             done("ALTER SEQUENCE")
         }
+        Utility::Type(s) => {
+            let tag = crate::ddl::types::tag(s);
+            Ddl::new(cx, tag)?.type_statement(s)?;
+            done(tag)
+        }
         Utility::Rename(r) => {
             let tag = rename_tag(r.kind);
             Ddl::new(cx, tag)?.rename(r)?;
@@ -197,6 +202,8 @@ fn drop_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
         Sequence => "DROP SEQUENCE",
         View => "DROP VIEW",
         Schema => "DROP SCHEMA",
+        Type => "DROP TYPE",
+        Domain => "DROP DOMAIN",
         _ => "DROP TABLE",
     }
 }

@@ -124,3 +124,19 @@ fn json() {
 fn jsonpath() {
     check("jsonpath");
 }
+
+/// Types of users.
+#[test]
+fn enums() {
+    check("enums");
+}
+
+#[test]
+fn domains() {
+    check("domains");
+}
+
+#[test]
+fn composites() {
+    check("composites");
+}

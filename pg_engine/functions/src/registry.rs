@@ -204,6 +204,8 @@ fn class_type(ty: Oid) -> Oid {
         REGPROC | REGPROCEDURE | REGOPER | REGOPERATOR | REGCLASS | REGTYPE | REGROLE | REGNAMESPACE
         | REGCONFIG | REGDICTIONARY | REGCOLLATION => OID,
         _ if crate::types::element_type(ty) != 0 => ANYARRAY,
+        _ if pg_types::user::is_enum(ty) => ANYENUM,
+        _ if pg_types::user::is_composite(ty) => RECORD,
         _ => ty,
     }
 }

@@ -9,5 +9,5 @@ pub fn array_type(element: Oid) -> Oid {
 
 /// The element type of an array type (int2vector and oidvector excluded); 0: not an array.
 pub fn element_type(array: Oid) -> Oid {
-    typeinfo::get(array).filter(|t| t.is_array()).map_or(0, |t| t.element)
+    typeinfo::array_element(array)
 }

@@ -49,6 +49,8 @@ pub enum Expr {
     Relabel(Box<Expr>, SqlType),
     /// An array cast element by element; the inner expression reads the element as `Column(0)`.
     ArrayCoerce(Box<Expr>, Box<Expr>, SqlType),
+    /// A value that must meet a domain's constraints.
+    Domain(Box<Domain>),
     /// `x op ANY (array)` (true) or `ALL` (false). `IN (list of constants)` is bound to this too.
     ScalarArray(&'static Function, Box<[Expr; 2]>, bool),
     /// `ARRAY[...]`; true in the flag: elements are arrays to be nested.
@@ -74,6 +76,21 @@ pub struct Call {
     pub args: Vec<Expr>,
     /// Result type (polymorphism resolved).
     pub ty: SqlType,
+}
+
+/// See [`Expr::Domain`].
+#[derive(Clone, Debug)]
+pub struct Domain {
+    /// The value, of the domain's base type.
+    pub value: Expr,
+    /// The domain.
+    pub oid: pg_types::Oid,
+    /// Its name, for messages.
+    pub name: String,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// CHECK constraints by name; the condition reads the value as `Column(0)`.
+    pub checks: Vec<(String, Expr)>,
 }
 
 /// See [`Expr::Case`].
@@ -166,6 +183,7 @@ impl Expr {
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
             Self::Case(c) => c.ty,
+            Self::Domain(d) => d.value.ty(),
             Self::Subscript(s) => s.ty,
             Self::SubPlan(s) => s.ty,
             Self::NullIf(_, a) => a[0].ty(),

@@ -17,6 +17,7 @@ pub mod expr;
 pub mod logical;
 pub mod physical;
 pub mod statement;
+pub mod types;
 pub mod utility;
 pub mod walk;
 

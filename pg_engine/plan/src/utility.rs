@@ -50,6 +50,7 @@ pub enum Utility {
     },
     AlterTable(AlterTable),
     AlterSequence(AlterSequence),
+    Type(alloc::boxed::Box<crate::types::TypeStatement>),
     Rename(Rename),
     Drop(Drop),
     Truncate(Truncate),
@@ -507,6 +508,8 @@ pub enum ObjectKind {
     Constraint,
     Database,
     Role,
+    Type,
+    Domain,
 }
 
 /// ALTER ... RENAME.

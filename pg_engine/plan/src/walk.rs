@@ -22,6 +22,7 @@ macro_rules! children {
             | Expr::Relabel(e, _)
             | Expr::ArrayCoerce(e, _, _)
             | Expr::Field(e, _, _) => $f(e),
+            Expr::Domain(d) => $f(& $($m)? d.value),
             Expr::Distinct(_, a, _) | Expr::NullIf(_, a) | Expr::ScalarArray(_, a, _) => {
                 a.$iter().for_each($f);
             }
@@ -116,6 +117,7 @@ impl Expr {
                 t == u && a.same(b)
             }
             (E::ArrayCoerce(a, x, t), E::ArrayCoerce(b, y, u)) => t == u && a.same(b) && x.same(y),
+            (E::Domain(a), E::Domain(b)) => a.oid == b.oid && a.value.same(&b.value),
             (E::Field(a, i, _), E::Field(b, j, _)) => i == j && a.same(b),
             (E::Distinct(f, a, x), E::Distinct(g, b, y))
             | (E::ScalarArray(f, a, x), E::ScalarArray(g, b, y)) => {

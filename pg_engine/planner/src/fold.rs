@@ -89,7 +89,9 @@ pub(crate) fn fold(expr: &mut Expr) {
             other => truth(other).map(|t| boolean(t.map(|b| !b))),
         },
         Expr::IsNull(inner, null) => match &**inner {
-            Expr::Const(value, t) if t.oid != oid::RECORD => Some(boolean(Some(value.is_null() == *null))),
+            Expr::Const(value, t) if t.oid != oid::RECORD && !pg_types::user::is_composite(t.oid) => {
+                Some(boolean(Some(value.is_null() == *null)))
+            }
             _ => None,
         },
         Expr::Relabel(inner, ty) => match &**inner {

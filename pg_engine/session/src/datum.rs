@@ -27,7 +27,7 @@ pub fn parameter(
             }
             _ => {}
         }
-        return io::receive(ty, bytes).map_err(|e| in_parameter(e, n));
+        return io::receive(ty, bytes, settings).map_err(|e| in_parameter(e, n));
     }
     let text = io::valid_text(bytes)?;
     // A sign or leading zeros take the long way, as does anything that is not a number.

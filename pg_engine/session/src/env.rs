@@ -8,13 +8,13 @@ use alloc::{
 use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation, Roles};
-use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SettingRow, Temporary};
+use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SessionTypes, SettingRow, Temporary};
 use pg_plan::{
     expr::Expr,
     statement::{Planned, Query},
 };
 use pg_storage::SessionLocks;
-use pg_types::{Oid, Result, SqlError, SqlState, format::FormatSettings};
+use pg_types::{Oid, Result, SqlError, SqlState, format::FormatSettings, user::Types};
 use pg_wire::{
     Encoder, Severity,
     scram::{self, Verifier},
@@ -84,6 +84,7 @@ pub struct Env {
     session_locks: Mutex<SessionLocks>,
     temporary: Temporary,
     messages: RefCell<Messages>,
+    user_types: Arc<SessionTypes>,
     statement_start: i64,
 }
 
@@ -97,6 +98,7 @@ impl Env {
         settings: Settings,
     ) -> Self {
         let session_locks = Mutex::new(SessionLocks::new(handle.pid as i32));
+        let user_types = Arc::new(SessionTypes::new(engine.clone()));
         let mut env = Self {
             engine,
             registry,
@@ -113,6 +115,7 @@ impl Env {
             session_locks,
             temporary: Temporary::default(),
             messages: RefCell::default(),
+            user_types,
             statement_start: now(),
         };
         env.apply_settings(true);
@@ -200,6 +203,7 @@ impl Env {
             let now = self.derived.format.now;
             self.derived = settings.derived().clone();
             self.derived.format.now = now;
+            self.derived.format.types = Types::new(self.user_types.clone());
             self.identify();
             let settings = self.settings.get_mut();
             let user = &self.identity.user_name;
@@ -296,6 +300,9 @@ impl Session for Env {
     }
     fn format(&self) -> &FormatSettings {
         &self.derived.format
+    }
+    fn user_types(&self) -> Option<&SessionTypes> {
+        Some(&self.user_types)
     }
     fn search_path(&self) -> Vec<String> {
         self.search_path.clone()

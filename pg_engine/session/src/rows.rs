@@ -89,7 +89,7 @@ fn write(
             buf.extend_from_slice(v.get(at));
         }
         (_, false) => io::output_row(column, row, settings, buf),
-        (_, true) => io::send_row(column, row, buf),
+        (_, true) => io::send_row(column, row, settings, buf),
     }
     Ok(())
 }

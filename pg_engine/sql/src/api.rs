@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::{expr::Expr, statement::Statement, statement::Transaction};
-use pg_types::{Oid, Result, SqlType, format::FormatSettings};
+use pg_types::{Oid, Result, SqlError, SqlType, format::FormatSettings};
 
 use crate::{ast::Ast, grammar};
 
@@ -94,6 +94,13 @@ pub fn bind(
     options: &BindOptions<'_>,
 ) -> Result<Statement> {
     crate::bind::statement(statement.ast(), &statement.source, catalog, options)
+        .map_err(|e| named(e, catalog))
+}
+
+/// An error with the names of user types in it.
+fn named(mut error: SqlError, catalog: &dyn CatalogReader) -> SqlError {
+    error.name_types(&|ty| catalog.type_name(ty));
+    error
 }
 
 /// Binds a stored expression (default, check, index expression or predicate). A column of the relation becomes
@@ -104,7 +111,7 @@ pub fn bind_scalar(
     target: Option<SqlType>,
     catalog: &dyn CatalogReader,
 ) -> Result<Expr> {
-    crate::bind::scalar(text, relation, target, catalog)
+    crate::bind::scalar(text, relation, target, catalog).map_err(|e| named(e, catalog))
 }
 
 /// Which columns of a view can be assigned to, through it; `None`: its rows cannot be changed.

@@ -22,6 +22,7 @@ pub(crate) enum Ast {
     Explain(ExplainOptions, Box<Ast>),
     /// Complete without binding.
     Ready(Box<Utility>),
+    Type(ObjectName, Box<TypeChange>),
     CreateTable(Box<CreateTable>),
     CreateTableAs(Box<CreateTableAs>),
     CreateIndex(Box<CreateIndex>),
@@ -308,4 +309,59 @@ pub(crate) fn discard(word: &str) -> Option<Discard> {
         "temp" | "temporary" => Discard::Temp,
         _ => return None,
     })
+}
+
+/// A statement about a user type that names types or holds expressions.
+#[derive(Clone, Debug)]
+pub(crate) enum TypeChange {
+    Create(Vec<Attribute>),
+    Attributes(Vec<AttributeChange>),
+    CreateDomain(CreateDomain),
+    Domain(DomainChange),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attribute {
+    pub(crate) name: String,
+    pub(crate) ty: sq::DataType,
+    pub(crate) at: u32,
+    pub(crate) collation: Option<sq::ObjectName>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum AttributeChange {
+    Add(Attribute),
+    /// With IF EXISTS.
+    Drop(String, bool),
+    SetType(Attribute),
+    Rename(String, String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateDomain {
+    pub(crate) ty: sq::DataType,
+    pub(crate) at: u32,
+    pub(crate) collation: Option<sq::ObjectName>,
+    pub(crate) default: Option<sq::Expr>,
+    pub(crate) not_null: bool,
+    pub(crate) checks: Vec<DomainCheck>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DomainCheck {
+    pub(crate) name: Option<String>,
+    pub(crate) condition: sq::Expr,
+    pub(crate) not_valid: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum DomainChange {
+    SetDefault(sq::Expr),
+    DropDefault,
+    NotNull(bool),
+    AddCheck(DomainCheck),
+    /// With IF EXISTS and CASCADE.
+    DropConstraint(String, bool, bool),
+    RenameConstraint(String, String),
+    Validate(String),
 }

@@ -10,7 +10,7 @@ use alloc::{
 use pg_catalog::CatalogReader;
 use pg_functions::{Function, registry};
 use pg_plan::expr::{Expr, SubPlanKind};
-use pg_types::{Result, SqlType, Value, format::FormatSettings, oid, typeinfo};
+use pg_types::{Result, SqlType, Value, format::FormatSettings, oid, typeinfo, user};
 
 use crate::keywords::{Category, lookup};
 
@@ -48,6 +48,9 @@ fn type_name(ty: SqlType) -> String {
     // `character` without a length would be read as character(1).
     if ty.oid == oid::BPCHAR && ty.typmod < 0 {
         return "bpchar".into();
+    }
+    if user::is_user(ty.oid) {
+        return user::reference(ty.oid);
     }
     typeinfo::display(ty).into_owned()
 }
@@ -110,6 +113,7 @@ impl Writer<'_> {
                 }
                 _ => self.cast(e, *ty)?,
             },
+            Expr::Domain(d) => format!("({})::{}", self.expr(&d.value)?, user::reference(d.oid)),
             Expr::ArrayCoerce(e, _, ty) => self.cast(e, *ty)?,
             Expr::ScalarArray(function, pair, any) => {
                 let op = operator_of(function).unwrap_or(function.name);
@@ -135,7 +139,13 @@ impl Writer<'_> {
                 out
             }
             Expr::Row(items, ..) => format!("ROW({})", self.list(items)?),
-            Expr::Field(e, n, _) => format!("({}).f{}", self.expr(e)?, n + 1),
+            Expr::Field(e, n, _) => {
+                let described = self.catalog.user_type(e.ty().oid)?;
+                let name =
+                    described.as_ref().and_then(|t| t.fields().get(*n as usize)).map(|f| quote(&f.name));
+                let name = name.unwrap_or_else(|| format!("f{}", n + 1));
+                format!("({}).{name}", self.expr(e)?)
+            }
             Expr::SubPlan(plan) => match &plan.kind {
                 SubPlanKind::Exists => "EXISTS(SubPlan)".into(),
                 _ => "(SubPlan)".into(),
@@ -225,6 +235,7 @@ impl Writer<'_> {
                     format!("'{text}'::numeric")
                 }
             }
+            Value::Int8(place) if user::is_enum(ty.oid) => user::label_reference(ty.oid, *place),
             _ if ty.oid == oid::UNKNOWN => string(&self.output(value, ty)?),
             _ => format!("{}::{}", self.plain_constant(value, ty)?, type_name(ty)),
         })
@@ -246,7 +257,9 @@ impl Writer<'_> {
     }
 
     fn output(&self, value: &Value, ty: SqlType) -> Result<String> {
-        Ok(pg_types::io::output_string(value, ty, &FormatSettings::default()))
+        let types = pg_catalog::user_types::gather(self.catalog, ty.oid)?;
+        let settings = FormatSettings { types, ..FormatSettings::default() };
+        Ok(pg_types::io::output_string(value, ty, &settings))
     }
 }
 

@@ -80,6 +80,7 @@ states! {
     INVALID_SQL_STATEMENT_NAME = b"26000";
     INVALID_AUTHORIZATION_SPECIFICATION = b"28000";
     INVALID_PASSWORD = b"28P01";
+    UNSAFE_NEW_ENUM_VALUE_USAGE = b"55P04";
     DEPENDENT_OBJECTS_STILL_EXIST = b"2BP01";
     INVALID_SAVEPOINT_SPECIFICATION = b"3B001";
     INVALID_CURSOR_NAME = b"34000";
@@ -228,6 +229,18 @@ impl SqlError {
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         self.0.fields.hint = Some(text.into());
         self
+    }
+    /// Puts the names of user types where only their numbers were known ([`crate::typeinfo::display`]).
+    pub fn name_types(&mut self, name: &dyn Fn(crate::oid::Oid) -> Option<String>) {
+        let report = &mut *self.0;
+        if let Some(named) = crate::user::name_in(&report.message, name) {
+            report.message = named.into();
+        }
+        for text in [&mut report.fields.detail, &mut report.fields.hint, &mut report.fields.context] {
+            if let Some(named) = text.as_ref().and_then(|t| crate::user::name_in(t, name)) {
+                *text = Some(named);
+            }
+        }
     }
     /// Sets the 1-based character position unless one is set already.
     #[must_use]

@@ -54,6 +54,8 @@ pub struct FormatSettings {
     pub time_zone: jiff::tz::TimeZone,
     /// Now, in microseconds since 2000-01-01 UTC, for 'now', 'today' and the like in input.
     pub now: i64,
+    /// What is known about types that users made.
+    pub types: crate::user::Types,
 }
 
 impl Default for FormatSettings {
@@ -66,6 +68,7 @@ impl Default for FormatSettings {
             bytea_output: ByteaOutput::Hex,
             time_zone: jiff::tz::TimeZone::UTC,
             now: 0,
+            types: crate::user::Types::default(),
         }
     }
 }

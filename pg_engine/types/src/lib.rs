@@ -6,6 +6,7 @@
 //! * The identity of built-in types ([`oid`], [`SqlType`]) and their input, output, send and receive functions.
 //! * Two row encodings: the tuple payload stored in heaps and the order-preserving key stored in indexes.
 //!
+//! * What the number of a user type says, and how the rest is asked for ([`user`]).
 //! * The facts of `pg_type` ([`typeinfo`]), SQL's order, equality and hash ([`compare`]), calendar and zone arithmetic
 //!   ([`datetime`]), NUMERIC ([`numeric`]).
 //!
@@ -59,6 +60,7 @@ pub mod oid;
 pub mod size;
 pub mod tuple;
 pub mod typeinfo;
+pub mod user;
 pub mod value;
 pub mod vector;
 

@@ -31,7 +31,7 @@ pub enum Physical {
     Int2,
     /// int4, date
     Int4,
-    /// int8, time, timestamp, timestamptz, money
+    /// int8, time, timestamp, timestamptz, money, enums
     Int8,
     /// oid and reg*
     Oid,
@@ -97,6 +97,8 @@ impl Physical {
             oid::BYTEA => Self::Bytea,
             oid::INTERVAL => Self::Interval,
             oid::UUID => Self::Uuid,
+            // The place of a label.
+            ty if crate::user::is_enum(ty) => Self::Int8,
             _ => Self::Other,
         }
     }

@@ -16,7 +16,8 @@ use platform::sync::OnceLock;
 use crate::access::Security;
 use crate::desc::{Attribute, Index, IndexKey, IndexMethod, Relation, RelationKind};
 
-/// The definitions, one object a line: `t name oid rowtype shared`, then its `c name type notnull` and
+/// The definitions, one object a line: `t name oid rowtype shared`, then its `c name type notnull`, `h` for a
+/// column of our own that queries do not see, and
 /// `i name oid unique columns`.
 const DEFINITIONS: &str = include_str!("catalogs.txt");
 
@@ -29,6 +30,8 @@ pub struct ColumnDef {
     pub ty: Oid,
     /// NOT NULL.
     pub not_null: bool,
+    /// Ours: queries do not see it.
+    pub hidden: bool,
 }
 
 /// A catalog's index.
@@ -78,12 +81,13 @@ impl CatalogDef {
                 attnum: i as i16 + 1,
                 name: c.name.to_string(),
                 ty: SqlType::new(c.ty),
+                declared: SqlType::new(c.ty),
                 not_null: c.not_null,
                 default: None,
                 identity: 0,
                 generated: 0,
                 missing: None,
-                dropped: false,
+                dropped: c.hidden,
                 collation: typeinfo::get(c.ty).map_or(0, |t| t.collation),
                 storage: typeinfo::get(c.ty).map_or(b'p', |t| t.storage),
                 compression: 0,
@@ -99,6 +103,7 @@ impl CatalogDef {
             schema_name: String::from("pg_catalog"),
             kind: RelationKind::Table,
             persistence: b'p',
+            row_type: self.row_type,
             owner: FIRST_ROLE,
             security: Security { acl: Some(rows::builtin_acl(self.name)), ..Security::default() },
             storage: storage(self.oid)?,
@@ -184,6 +189,7 @@ catalog_oids! {
     PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
     PG_DEFAULT_ACL = 826; PG_DB_ROLE_SETTING = 2964; PG_POLICY = 3256; PG_INIT_PRIVS = 3394;
     PG_STATISTIC = 2619; PG_OPFAMILY = 2753; PG_TABLESPACE = 1213; PG_SHDESCRIPTION = 2396; PG_COLLATION = 3456;
+    PG_ENUM = 3501;
 }
 
 /// All catalogs, by oid.
@@ -225,10 +231,11 @@ fn parse(text: &'static str) -> Vec<CatalogDef> {
                 columns: Vec::new(),
                 indexes: Vec::new(),
             }),
-            (Some("c"), Some(c)) => c.columns.push(ColumnDef {
+            (Some("c" | "h"), Some(c)) => c.columns.push(ColumnDef {
                 name,
                 ty: number(words.next()),
                 not_null: words.next() == Some("!"),
+                hidden: kind == Some("h"),
             }),
             (Some("i"), Some(c)) => {
                 let oid = number(words.next());

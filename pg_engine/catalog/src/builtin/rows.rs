@@ -744,14 +744,8 @@ pub fn self_description(storage: &dyn Fn(Oid) -> Option<RelId>) -> SelfDescripti
         };
         out.classes.push(row.row(class).set("relacl", builtin_acl(c.name).to_value()));
         for (n, a) in c.columns.iter().enumerate() {
-            out.attributes.push(attribute_row(
-                attribute,
-                c.oid,
-                n as i16 + 1,
-                a.name,
-                a.ty.into(),
-                a.not_null,
-            ));
+            let row = attribute_row(attribute, c.oid, n as i16 + 1, a.name, a.ty.into(), a.not_null);
+            out.attributes.push(row.set("attisdropped", a.hidden));
         }
         let Some(relation) = c.relation(&|_| Some(RelId(0))) else { continue };
         for i in &relation.indexes {

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String};
 
-use pg_types::{Result, SqlError, SqlState, VectorBuilder, io};
+use pg_types::{Result, SqlError, SqlState, VectorBuilder, format::FormatSettings, io};
 
 use super::{Column, SIGNATURE};
 
@@ -45,7 +45,12 @@ pub enum Row {
 }
 
 /// Reads a row into the columns.
-pub fn row(input: &[u8], columns: &[Column], builders: &mut [VectorBuilder]) -> Result<Row> {
+pub fn row(
+    input: &[u8],
+    columns: &[Column],
+    settings: &FormatSettings,
+    builders: &mut [VectorBuilder],
+) -> Result<Row> {
     let Some(count) = input.first_chunk().map(|b| i16::from_be_bytes(*b)) else { return Ok(Row::Incomplete) };
     if count == -1 {
         return Ok(Row::End);
@@ -75,7 +80,7 @@ pub fn row(input: &[u8], columns: &[Column], builders: &mut [VectorBuilder]) -> 
             Err(_) => builder.push_null(),
             Ok(len) => {
                 let bytes = input.get(at..at + len).unwrap_or_default();
-                builder.push(&io::receive(column.ty, bytes)?)?;
+                builder.push(&io::receive(column.ty, bytes, settings)?)?;
                 at += len;
             }
         }

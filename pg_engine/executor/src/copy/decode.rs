@@ -197,7 +197,7 @@ impl Decoder {
     /// Reads one row; `None`: it is not all there.
     fn next_row(&mut self, input: &[u8], settings: &FormatSettings) -> Result<Option<usize>> {
         if self.is_binary() {
-            return self.binary_row(input);
+            return self.binary_row(input, settings);
         }
         let Some((line, used)) = self.find_line(input)? else { return Ok(None) };
         self.scanned = 0;
@@ -206,13 +206,13 @@ impl Decoder {
         Ok(Some(used))
     }
 
-    fn binary_row(&mut self, input: &[u8]) -> Result<Option<usize>> {
+    fn binary_row(&mut self, input: &[u8], settings: &FormatSettings) -> Result<Option<usize>> {
         if !self.binary_started {
             let Some(n) = binary::header(input)? else { return Ok(None) };
             self.binary_started = true;
             return Ok(Some(n));
         }
-        match binary::row(input, &self.columns, &mut self.builders) {
+        match binary::row(input, &self.columns, settings, &mut self.builders) {
             Ok(binary::Row::Incomplete) => Ok(None),
             Ok(binary::Row::End) => {
                 self.ended = true;

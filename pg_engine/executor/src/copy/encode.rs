@@ -86,7 +86,7 @@ impl Encoder {
     /// One row of the batch.
     pub fn row(&mut self, batch: &Batch, row: usize, settings: &FormatSettings, out: &mut Vec<u8>) {
         if self.is_binary() {
-            return self.binary_row(batch, row, out);
+            return self.binary_row(batch, row, settings, out);
         }
         for (i, column) in batch.columns.iter().enumerate() {
             if i > 0 {
@@ -108,7 +108,7 @@ impl Encoder {
         out.push(b'\n');
     }
 
-    fn binary_row(&mut self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+    fn binary_row(&mut self, batch: &Batch, row: usize, settings: &FormatSettings, out: &mut Vec<u8>) {
         out.extend_from_slice(&i16::try_from(batch.columns.len()).unwrap_or(i16::MAX).to_be_bytes());
         for column in &batch.columns {
             if column.is_null(row) {
@@ -116,7 +116,7 @@ impl Encoder {
                 continue;
             }
             self.field.clear();
-            io::send_row(column, row, &mut self.field);
+            io::send_row(column, row, settings, &mut self.field);
             out.extend_from_slice(&i32::try_from(self.field.len()).unwrap_or(i32::MAX).to_be_bytes());
             out.extend_from_slice(&self.field);
         }

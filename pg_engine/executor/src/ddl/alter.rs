@@ -384,7 +384,11 @@ impl Ddl<'_, '_> {
         }
         let new = self.current(relation.oid)?;
         let types: Vec<SqlType> = new.attributes.iter().map(|a| a.ty).collect();
-        let default = new.attributes.last().and_then(|a| a.default.clone());
+        let default = match new.attributes.last().and_then(|a| a.default.clone()) {
+            // A domain has a default of its own, or does not take a NULL.
+            None if pg_types::user::is_domain(c.ty.oid) => Some(self.domain_default(c.ty.oid)?),
+            default => default,
+        };
         let volatile = match (&default, &c.sequence) {
             (_, Some(_)) => true,
             (Some(d), None) => c.generated != 0 || is_volatile(d),
@@ -412,6 +416,7 @@ impl Ddl<'_, '_> {
             self.rebuild_indexes(relation.oid)?;
             return Ok(true);
         }
+        let plain = self.reader()?.plain_type(c.ty)?;
         let value = match default {
             None => Value::Null,
             Some(d) => {
@@ -425,7 +430,7 @@ impl Ddl<'_, '_> {
         let key = [Value::Oid(relation.oid), Value::Int2(attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
             r.put("atthasmissing", true);
-            r.put("attmissingval", array(c.ty.oid, alloc::vec![value.clone()]));
+            r.put("attmissingval", array(plain.oid, alloc::vec![value.clone()]));
         })?;
         Ok(true)
     }
@@ -481,8 +486,9 @@ impl Ddl<'_, '_> {
         let mut e = self.expression(relation, using)?;
         let mut types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
         let at = a.attnum as usize - 1;
+        let plain = self.reader()?.plain_type(ty)?;
         if let Some(t) = types.get_mut(at) {
-            *t = ty;
+            *t = plain;
         }
         self.ensure_toast_for(relation, &types)?;
         let relation = &self.current(relation.oid)?;
@@ -496,8 +502,12 @@ impl Ddl<'_, '_> {
             }
             Ok(())
         })?;
-        let facts =
+        let mut facts =
             attribute_row(self.catalog(PG_ATTRIBUTE)?.def, relation.oid, a.attnum, &a.name, ty, a.not_null);
+        self.describe_domain(&mut facts, ty)?;
+        self.forget_type(relation.oid, a.attnum)?;
+        let address = Address::column(relation.oid, a.attnum);
+        self.depend(address, Address::new(PG_TYPE, ty.oid), super::Dependency::Normal)?;
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
             for c in [
@@ -519,11 +529,11 @@ impl Ddl<'_, '_> {
             for (n, k) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
                 let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
                 self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
-                    r.put("atttypid", ty.oid);
-                    r.put("atttypmod", ty.typmod);
+                    r.put("atttypid", plain.oid);
+                    r.put("atttypmod", plain.typmod);
                 })?;
                 if !k.carried {
-                    self.set_index_class(i, n, ty)?;
+                    self.set_index_class(i, n, plain)?;
                 }
             }
         }

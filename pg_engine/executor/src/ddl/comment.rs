@@ -30,6 +30,26 @@ impl Ddl<'_, '_> {
             ObjectKind::Role => {
                 return Ok(Address::new(pg_catalog::builtin::PG_AUTHID, self.role_oid(&c.name.name)?));
             }
+            ObjectKind::Type | ObjectKind::Domain => {
+                let row = self.type_row(&c.name)?.ok_or_else(|| super::types::no_type(&c.name))?;
+                let oid = row.oid("oid");
+                if c.kind == ObjectKind::Domain && row.char("typtype") != b'd' {
+                    let shown = crate::text::type_name(&self.reader()?, oid, None)?;
+                    let message = format!("\"{shown}\" is not a domain");
+                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                if let Some(part) = &c.part {
+                    let rows = self.find(PG_CONSTRAINT, &["contypid"], &[Value::Oid(oid)])?;
+                    let found = rows.iter().find(|r| r.1.text("conname") == part);
+                    let found = found.ok_or_else(|| {
+                        let shown = row.text("typname");
+                        let message = format!("constraint \"{part}\" for domain {shown} does not exist");
+                        SqlError::new(SqlState::UNDEFINED_OBJECT, message)
+                    })?;
+                    return Ok(Address::new(PG_CONSTRAINT, found.1.oid("oid")));
+                }
+                return Ok(Address::new(pg_catalog::builtin::PG_TYPE, oid));
+            }
             _ => {}
         }
         let relation = self.named(&c.name, false)?.ok_or_else(|| SqlError::internal("no such relation"))?;

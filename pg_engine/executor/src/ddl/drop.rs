@@ -52,6 +52,9 @@ impl Ddl<'_, '_> {
                 None => self.missing(d, "schema", &name.name, SqlState::INVALID_SCHEMA_NAME),
             };
         }
+        if matches!(d.kind, ObjectKind::Type | ObjectKind::Domain) {
+            return self.dropped_type(d, name);
+        }
         let word = match d.kind {
             ObjectKind::Table => "table",
             ObjectKind::Index => "index",
@@ -101,6 +104,32 @@ impl Ddl<'_, '_> {
         }
         self.may_drop(&r)?;
         Ok(Some(Address::new(PG_CLASS, r.oid)))
+    }
+
+    /// The type that DROP TYPE or DROP DOMAIN names.
+    fn dropped_type(&self, d: &Drop, name: &ObjectName) -> Result<Option<Address>> {
+        if let Some(s) = &name.schema
+            && self.reader()?.schema(s)?.is_none()
+        {
+            return self.missing(d, "schema", s, SqlState::INVALID_SCHEMA_NAME);
+        }
+        let Some(row) = self.type_row(name)? else {
+            return self.missing(d, "type", &super::types::shown(name), SqlState::UNDEFINED_OBJECT);
+        };
+        let oid = row.oid("oid");
+        if d.kind == ObjectKind::Domain && row.char("typtype") != b'd' {
+            let shown = crate::text::type_name(&self.reader()?, oid, None)?;
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{shown}\" is not a domain")));
+        }
+        if oid < FIRST_NORMAL_OID {
+            let shown = crate::text::type_name(&self.reader()?, oid, None)?;
+            return Err(SqlError::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop type {shown} because it is required by the database system"),
+            ));
+        }
+        self.lock(oid, LockMode::AccessExclusive)?;
+        Ok(Some(Address::new(PG_TYPE, oid)))
     }
 
     fn missing(&self, d: &Drop, word: &str, name: &str, state: SqlState) -> Result<Option<Address>> {
@@ -313,6 +342,7 @@ impl Ddl<'_, '_> {
                 format!("{word} {name}")
             }
             PG_CONSTRAINT => match row(PG_CONSTRAINT)? {
+                Some(c) if c.oid("contypid") != 0 => format!("constraint {}", c.text("conname")),
                 Some(c) => {
                     let (word, name) = relation(c.oid("conrelid"))?;
                     format!("constraint {} on {word} {name}", c.text("conname"))
@@ -365,7 +395,9 @@ impl Ddl<'_, '_> {
             PG_CLASS => self.delete_relation(a.object)?,
             PG_CONSTRAINT => {
                 let rows = self.find(PG_CONSTRAINT, &["oid"], &key)?;
-                if let Some((_, r)) = rows.first().filter(|r| r.1.char("contype") == b'c') {
+                if let Some((_, r)) =
+                    rows.first().filter(|r| r.1.char("contype") == b'c' && r.1.oid("conrelid") != 0)
+                {
                     self.update(PG_CLASS, &["oid"], &[Value::Oid(r.oid("conrelid"))], |c| {
                         let n = (c.int("relchecks") as i16 - 1).max(0);
                         c.put("relchecks", n);
@@ -385,7 +417,11 @@ impl Ddl<'_, '_> {
                 }
                 self.delete(PG_ATTRDEF, &["oid"], &key)?;
             }
-            PG_TYPE | PG_REWRITE | PG_NAMESPACE => {
+            PG_TYPE => {
+                self.delete(PG_ENUM, &["enumtypid"], &key)?;
+                self.delete(PG_TYPE, &["oid"], &key)?;
+            }
+            PG_REWRITE | PG_NAMESPACE => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),
@@ -445,7 +481,13 @@ impl Ddl<'_, '_> {
     /// Marks a column dropped; its values stay in the rows until those are rewritten.
     fn drop_column_rows(&self, relation: Oid, attnum: i16) -> Result<()> {
         let key = [Value::Oid(relation), Value::Int2(attnum)];
+        // How its values are stored must be known when the domain is gone.
+        let plain = self.current(relation)?.attributes.get(attnum as usize - 1).map(|a| a.ty);
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+            if let Some(ty) = plain {
+                r.put("atttypid", ty.oid);
+                r.put("atttypmod", ty.typmod);
+            }
             r.put("attname", format!("........pg.dropped.{attnum}........"));
             r.put("attisdropped", true);
             r.put("attnotnull", false);

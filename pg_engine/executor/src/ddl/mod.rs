@@ -3,10 +3,13 @@
 pub(crate) mod access;
 pub(crate) mod alter;
 pub(crate) mod comment;
+mod composite;
 pub(crate) mod concurrent;
 mod default_acl;
+mod domain;
 pub(crate) mod drop;
 pub(crate) mod entry;
+mod enums;
 mod foreign_key;
 pub(crate) mod grant;
 pub(crate) mod index;
@@ -18,6 +21,7 @@ pub(crate) mod role;
 pub(crate) mod sequence;
 pub(crate) mod table;
 mod toast;
+pub(crate) mod types;
 pub(crate) mod view;
 
 use alloc::{
@@ -54,6 +58,7 @@ pub(crate) fn kind_word(kind: RelationKind) -> &'static str {
         RelationKind::Sequence => "sequence",
         RelationKind::View => "view",
         RelationKind::Toast => "toast table",
+        RelationKind::Composite => "composite type",
     }
 }
 

@@ -12,10 +12,11 @@ use pg_catalog::{
     acl::Class,
     builtin::{
         PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE,
-        rows::{ClassRow, HEAP_AM, array_of_row_type, attribute_row, row_type},
+        rows::{ClassRow, HEAP_AM, attribute_row},
     },
     storage_error,
     table::array,
+    user_types::type_row,
 };
 use pg_plan::utility::{ColumnDef, ConstraintDef, ConstraintDefKind, CreateSchema, CreateTable};
 use pg_storage::{LockMode, RelationKind as StorageKind};
@@ -42,7 +43,16 @@ impl Ddl<'_, '_> {
         let oid = self.oid()?;
         let owner = self.cx.session.user();
         let has_type = new.kind != b'S';
-        let row_type_oid = if has_type { self.oid()? } else { 0 };
+        let row_type_oid = match has_type {
+            true => self.cx.engine.catalog().new_type_oid(pg_types::user::Class::Composite)?,
+            false => 0,
+        };
+        if has_type && self.type_named(new.schema, new.name)? {
+            return Err(super::types::type_taken(new.name).hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict \
+                 with any existing type.",
+            ));
+        }
         let class = ClassRow {
             oid,
             name: new.name,
@@ -65,15 +75,22 @@ impl Ddl<'_, '_> {
         self.depend(Address::new(PG_CLASS, oid), Address::new(PG_NAMESPACE, new.schema), Dependency::Normal)?;
         if has_type {
             let def = self.catalog(PG_TYPE)?.def;
-            let array_oid = self.oid()?;
-            let row = row_type(def, row_type_oid, new.name, new.schema, owner, oid, array_oid);
+            let array_oid = row_type_oid + 1;
+            let row = type_row(def, row_type_oid, new.name, new.schema, owner).set("typrelid", oid);
             self.insert(PG_TYPE, &row)?;
-            let array_name = format!("_{}", object_name(new.name, "", ""));
-            let array_name = array_name.get(..array_name.len().min(super::MAX_NAME)).unwrap_or(&array_name);
-            let row = array_of_row_type(def, array_oid, array_name, new.schema, owner, row_type_oid);
+            let array_name = self.array_name(new.schema, new.name)?;
+            let row = type_row(def, array_oid, &array_name, new.schema, owner);
             self.insert(PG_TYPE, &row)?;
             let type_address = Address::new(PG_TYPE, row_type_oid);
-            self.depend(type_address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
+            // The attributes of a composite type are a part of it; a table's row type is a part of the table.
+            match new.kind {
+                b'c' => self.depend(Address::new(PG_CLASS, oid), type_address, Dependency::Internal)?,
+                _ => self.depend(type_address, Address::new(PG_CLASS, oid), Dependency::Internal)?,
+            }
+            if new.kind == b'c' {
+                let schema = Address::new(PG_NAMESPACE, new.schema);
+                self.depend(type_address, schema, Dependency::Normal)?;
+            }
             self.depend(Address::new(PG_TYPE, array_oid), type_address, Dependency::Internal)?;
         }
         for (n, c) in new.columns.iter().enumerate() {
@@ -92,7 +109,11 @@ impl Ddl<'_, '_> {
         row.put("attcompression", c.compression);
         row.put("attgenerated", c.generated);
         row.put("attidentity", c.sequence.as_ref().map_or(0, |s| s.identity));
-        self.insert(PG_ATTRIBUTE, &row)
+        self.hold_type(c.ty.oid)?;
+        self.describe_domain(&mut row, c.ty)?;
+        self.insert(PG_ATTRIBUTE, &row)?;
+        let ty = Address::new(PG_TYPE, c.ty.oid);
+        self.depend(Address::column(relation, attnum), ty, Dependency::Normal)
     }
 
     /// A column's default, or generation expression; `sequence`: the sequence it calls nextval on.

@@ -4,6 +4,7 @@
 //! rarer constructs use. Both are lazy where SQL is: a branch of CASE, COALESCE, AND, OR is evaluated only for the rows that
 //! reach it, so that guarded errors do not fire.
 
+mod domain;
 mod row;
 mod subplan;
 mod vector;
@@ -15,6 +16,7 @@ use pg_plan::expr::{Expr, SubQuery};
 use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Names};
 
 use crate::node::Compiler;
+pub(crate) use domain::Domain;
 pub(crate) use subplan::SubPlan;
 
 /// An expression ready to run.
@@ -37,6 +39,7 @@ pub(crate) enum Compiled {
     ViaIo(Box<Compiled>, SqlType, SqlType),
     Relabel(Box<Compiled>, SqlType),
     ArrayCoerce(Box<(Compiled, Compiled)>, SqlType),
+    Domain(Box<Domain>),
     ScalarArray(Box<ScalarArray>),
     Array(Vec<Compiled>, bool, SqlType),
     Subscript(Box<Subscript>),
@@ -151,6 +154,7 @@ impl Compiled {
             Expr::ArrayCoerce(a, e, t) => {
                 Self::ArrayCoerce(Box::new((Self::new(a, c)?, Self::new(e, c)?)), *t)
             }
+            Expr::Domain(d) => Self::Domain(Box::new(Domain::new(d, c)?)),
             Expr::ScalarArray(f, args, any) => {
                 Self::ScalarArray(Box::new(ScalarArray::new(f, args, *any, list(&args[..], c)?)))
             }
@@ -209,6 +213,7 @@ impl Compiled {
                 p.0.reset();
                 p.1.reset();
             }
+            Self::Domain(d) => d.reset(),
             Self::ScalarArray(s) => s.call.args.iter_mut().for_each(Self::reset),
             Self::Subscript(s) => {
                 s.array.reset();

@@ -116,6 +116,7 @@ impl Compiled {
                 let v = p.0.row(row, rt)?;
                 array_coerce(v, &mut p.1, *ty, rt)?
             }
+            Self::Domain(d) => d.row(row, rt)?,
             Self::ScalarArray(s) => s.row(row, rt)?,
             Self::Array(l, nested, ty) => array(l, *nested, *ty, row, rt)?,
             Self::Subscript(s) => s.row(row, rt)?,

@@ -158,6 +158,7 @@ impl Compiled {
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
             Self::Case(c) => c.ty,
+            Self::Domain(d) => d.ty,
             Self::Subscript(s) => s.ty,
             Self::SubPlan(s) => s.ty,
             Self::And(_)

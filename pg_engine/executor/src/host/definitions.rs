@@ -211,6 +211,13 @@ pub(super) fn call(
         },
         "pg_get_constraintdef" => {
             let rows = reader.find(PG_CONSTRAINT, &["oid"], &[Value::Oid(o)])?;
+            if let Some(r) = rows.first().filter(|r| r.oid("contypid") != 0) {
+                let pretty = matches!(args.get(1), Some(Value::Bool(true)));
+                let text = format!("CHECK ({})", r.text("conbin"));
+                let text = if pretty { plain_check(text) } else { text };
+                let valid = if r.bool("convalidated") { "" } else { " NOT VALID" };
+                return Ok(Some(some_text(Some(format!("{}{valid}", named_types(reader, &text))))));
+            }
             let relation = match rows.first() {
                 Some(r) => reader.relation_by_oid(r.oid("conrelid"))?,
                 None => None,
@@ -219,7 +226,8 @@ pub(super) fn call(
                 relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
             let text = found.map(|(r, c)| constraint_definition(reader, r, c)).transpose()?;
-            some_text(text.map(|text| if pretty { plain_check(text) } else { text }))
+            let text = text.map(|text| if pretty { plain_check(text) } else { text });
+            some_text(text.map(|t| named_types(reader, &t)))
         }
         "pg_get_viewdef" => match args.first() {
             Some(Value::Text(t)) => view_definition(reader, text::find_relation(t, reader)?.oid)?,
@@ -230,7 +238,8 @@ pub(super) fn call(
             some_text(rows.first().map(|r| r.text("ev_action").to_string()))
         }
         "pg_get_expr" => match args.first() {
-            Some(Value::Text(t)) if args.get(2).is_some() => some_text(Some(plain(t))),
+            Some(Value::Text(t)) if args.get(2).is_some() => some_text(Some(named_types(reader, &plain(t)))),
+            Some(Value::Text(t)) => some_text(Some(named_types(reader, t))),
             Some(v) => v.clone(),
             None => Value::Null,
         },
@@ -325,4 +334,15 @@ fn describe_object(reader: &Reader<'_>, class: Oid, object: Oid) -> Result<Optio
         return Ok(Some(format!("{} {name}", crate::ddl::kind_word(r.kind))));
     }
     Ok(None)
+}
+
+/// A stored expression with the names of user types in it.
+pub(crate) fn named_types(reader: &Reader<'_>, text: &str) -> String {
+    let label = |ty: Oid, place: i64| {
+        let described = reader.user_type(ty).ok().flatten();
+        let label = described.as_ref().and_then(|t| t.label_at(place)).map_or("???", |l| &l.text);
+        format!("'{}'", label.replace('\'', "''"))
+    };
+    let name = |ty: Oid| text::type_name(reader, ty, None).unwrap_or_else(|_| String::from("???"));
+    pg_types::user::name_references(text, &name, &label)
 }

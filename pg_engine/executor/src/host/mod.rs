@@ -18,6 +18,7 @@ use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSe
 
 use crate::{context::ExecContext, text};
 
+pub(crate) use definitions::named_types;
 pub(crate) use sequences::next_value;
 
 impl Host for ExecContext<'_> {

@@ -275,7 +275,7 @@ pub(crate) fn seq_scan(
             filter,
             done: false,
         }),
-        RelationKind::Index | RelationKind::View => {
+        RelationKind::Index | RelationKind::View | RelationKind::Composite => {
             return Err(SqlError::internal("not a relation that can be scanned"));
         }
     })

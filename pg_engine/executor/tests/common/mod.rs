@@ -7,7 +7,8 @@ use std::{cell::RefCell, sync::Arc};
 
 use pg_catalog::{CatalogReader, Relation, Txn};
 use pg_executor::{
-    ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SettingRow, text,
+    ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SessionTypes, SettingRow,
+    text,
 };
 use pg_plan::{
     expr::Expr,
@@ -15,11 +16,12 @@ use pg_plan::{
 };
 use pg_sql::BindOptions;
 use pg_storage::{FormatOptions, Isolation, Storage, StorageConfig};
-use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, format::FormatSettings, io};
+use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, format::FormatSettings, io, user::Types};
 use platform::{block::BlockDevice, memory_device::MemDevice, sync::Mutex};
 
 pub struct TestSession {
     pub format: FormatSettings,
+    user_types: Option<Arc<SessionTypes>>,
     sequences: Mutex<SequenceMemory>,
     session_locks: Mutex<pg_storage::SessionLocks>,
     pub notices: RefCell<Vec<String>>,
@@ -33,6 +35,7 @@ impl Default for TestSession {
     fn default() -> Self {
         Self {
             format: FormatSettings::default(),
+            user_types: None,
             sequences: Mutex::default(),
             session_locks: Mutex::new(pg_storage::SessionLocks::new(1)),
             notices: RefCell::default(),
@@ -40,6 +43,15 @@ impl Default for TestSession {
             temporary: pg_executor::Temporary::default(),
             role: RefCell::new((10, "postgres".into())),
         }
+    }
+}
+
+impl TestSession {
+    /// One that knows the engine's user types.
+    fn on(engine: &Arc<Engine>) -> Self {
+        let types = Arc::new(SessionTypes::new(engine.clone()));
+        let format = FormatSettings { types: Types::new(types.clone()), ..FormatSettings::default() };
+        Self { format, user_types: Some(types), ..Self::default() }
     }
 }
 
@@ -58,6 +70,9 @@ impl Session for TestSession {
     }
     fn format(&self) -> &FormatSettings {
         &self.format
+    }
+    fn user_types(&self) -> Option<&SessionTypes> {
+        self.user_types.as_deref()
     }
     fn search_path(&self) -> Vec<String> {
         self.path.clone()
@@ -171,18 +186,21 @@ impl Db {
     pub fn new() -> Self {
         let device = Arc::new(MemDevice::new(512 << 20, 4096));
         Storage::format(&*device, &FormatOptions::default()).unwrap();
-        Self { engine: open(&device), session: TestSession::default(), txn: None, failed: false, device }
+        let engine = open(&device);
+        let session = TestSession::on(&engine);
+        Self { engine, session, txn: None, failed: false, device }
     }
     /// The first session on an engine that is open, whatever its device.
     pub fn on(engine: Arc<Engine>) -> Self {
         let device = Arc::new(MemDevice::new(0, 4096));
-        Self { engine, session: TestSession::default(), txn: None, failed: false, device }
+        let session = TestSession::on(&engine);
+        Self { engine, session, txn: None, failed: false, device }
     }
     /// Another session on the same engine.
     pub fn other(&self) -> Self {
         Self {
             engine: self.engine.clone(),
-            session: TestSession::default(),
+            session: TestSession::on(&self.engine),
             txn: None,
             failed: false,
             device: self.device.clone(),

@@ -7,5 +7,5 @@ for f in *.sql; do
         printf '\\echo > %s\n' "$(printf '%s' "$line" | sed 's/\\/\\\\/g' | sed "s/'/''/g; s/^/'/; s/\$/'/")"
         printf '%s\n' "$line"
     done <"$f" | psql -X -q -At -v VERBOSITY=verbose -d corpus 2>&1 |
-        grep -Ev '^(LOCATION|LINE|DETAIL|HINT|CONTEXT|NOTICE|WARNING|(SCHEMA|TABLE|COLUMN|CONSTRAINT) NAME| +\^)' >"${f%.sql}.out"
+        grep -Ev '^(LOCATION|LINE|DETAIL|HINT|CONTEXT|NOTICE|WARNING|(SCHEMA|TABLE|COLUMN|DATATYPE|CONSTRAINT) NAME|drop cascades to | +\^)|^[^>].* depends on ' >"${f%.sql}.out"
 done

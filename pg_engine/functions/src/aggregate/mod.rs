@@ -407,6 +407,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2141, "min", &[MONEY], MONEY).nullable().imp(fold!(extremes::Extreme<i64, false>)),
     def(3564, "max", &[INET], INET).nullable().imp(collect!(extremes::ExtremeValue<true>)),
     def(3565, "min", &[INET], INET).nullable().imp(collect!(extremes::ExtremeValue<false>)),
+    def(3526, "max", &[ANYENUM], ANYENUM).nullable().imp(collect!(extremes::ExtremeValue<true>)),
+    def(3527, "min", &[ANYENUM], ANYENUM).nullable().imp(collect!(extremes::ExtremeValue<false>)),
     def(2050, "max", &[ANYARRAY], ANYARRAY).nullable().imp(collect!(extremes::ExtremeValue<true>)),
     def(2133, "min", &[INT2], INT2).nullable().imp(fold!(extremes::Extreme<i16, false>)),
     def(2132, "min", &[INT4], INT4).nullable().imp(fold!(extremes::Extreme<i32, false>)),

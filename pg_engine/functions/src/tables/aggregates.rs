@@ -6,6 +6,8 @@ use crate::{def::Aggregate, table::agg};
 
 /// See the module.
 pub(crate) static AGGREGATES: &[Aggregate] = &[
+    agg(3526, b'n', 0, ANYENUM, 3519),
+    agg(3527, b'n', 0, ANYENUM, 3518),
     agg(2050, b'n', 0, ANYARRAY, 1073),
     agg(2051, b'n', 0, ANYARRAY, 1072),
     agg(2100, b'n', 0, INTERNAL, 0),

@@ -54,6 +54,8 @@ pub(crate) static OPERATOR_CLASSES: &[OperatorClass] = &[
     class(10031, "oid_ops", HASH, 1990, "oid_ops", OID),
     class(10032, "oidvector_ops", BTREE, 1991, "oidvector_ops", OIDVECTOR),
     class(10033, "oidvector_ops", HASH, 1992, "oidvector_ops", OIDVECTOR),
+    class(10069, "enum_ops", BTREE, 3522, "enum_ops", ANYENUM),
+    class(10070, "enum_ops", HASH, 3523, "enum_ops", ANYENUM),
     class(10034, "record_ops", BTREE, 2994, "record_ops", RECORD),
     class(10035, "record_ops", HASH, 6194, "record_ops", RECORD),
     class(10036, "record_image_ops", BTREE, 3194, "record_image_ops", RECORD).other(),

@@ -122,6 +122,12 @@ impl Binder<'_> {
         for e in &args.exprs {
             bound.push(self.expr(e)?);
         }
+        if let ("pg_typeof", [e], [arg]) = (name.as_str(), args.exprs.as_slice(), bound.as_slice())
+            && arg.ty().oid != oid::UNKNOWN
+        {
+            let ty = self.declared_type(e, arg)?;
+            return Ok(Expr::Const(pg_types::Value::Oid(ty), SqlType::new(oid::REGTYPE)));
+        }
         self.call(&name, bound, position)
     }
 

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format, vec::Vec};
 
 use pg_functions::{CastContext, CastMethod, registry};
 use pg_plan::expr::{Call, Expr};
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo, user};
 
 use super::{
     Binder,
@@ -40,7 +40,7 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathwa
             CastMethod::InOut => Pathway::Io,
         });
     }
-    let element = |ty| typeinfo::get(ty).filter(|t| t.is_array()).map_or(0, |t| t.element);
+    let element = typeinfo::array_element;
     let (source, target) = (element(from), element(to));
     if source != 0 && target != 0 {
         return pathway(source, target, context).map(|way| match way {
@@ -62,7 +62,7 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathwa
 }
 
 fn castable_through_text(ty: Oid) -> bool {
-    ty == oid::RECORD || typeinfo::get(ty).is_some_and(|t| t.kind == b'b' || t.kind == b'c')
+    ty == oid::RECORD || typeinfo::get(ty).is_some_and(|t| matches!(t.kind, b'b' | b'c' | b'e'))
 }
 
 /// True when a value of one type may stand where another is wanted.
@@ -95,6 +95,18 @@ impl Binder<'_> {
         }
         if to.oid == oid::ANY || is_polymorphic(to.oid) {
             return Ok(Some(expr));
+        }
+        if user::is_domain(to.oid) || user::is_domain(typeinfo::element_of(to.oid)) {
+            return self.coerce_to_domain(expr, to, context);
+        }
+        if user::is_user(to.oid) {
+            let read = from.oid == oid::UNKNOWN || category(from.oid) == b'S';
+            if read && !matches!(&expr, Expr::Const(Value::Null, _)) {
+                self.refuse_unchecked(to.oid)?;
+            }
+            if user::is_composite(to.oid) && matches!(&expr, Expr::Row(..)) {
+                return self.coerce_to_composite(expr, to, context);
+            }
         }
         let base = SqlType::new(to.oid);
         let explicit = context == CastContext::Explicit;
@@ -141,7 +153,7 @@ impl Binder<'_> {
         if matches!(&expr, Expr::Const(Value::Null, _)) {
             return Ok(Expr::Const(Value::Null, to));
         }
-        let element = typeinfo::get(to.oid).filter(|t| t.is_array()).map_or(0, |t| t.element);
+        let element = typeinfo::array_element(to.oid);
         if element != 0 {
             let from = SqlType::new(element);
             let inner =

@@ -301,7 +301,7 @@ impl Binder<'_> {
             row.push(match value {
                 Some((value, at)) => {
                     may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
-                    self.assign(value, attribute.ty, &attribute.name, at)?
+                    self.assign(value, attribute.declared, &attribute.name, at)?
                 }
                 None => match subject.default(n) {
                     Some(of_view) => self.default_value(&of_view)?,
@@ -475,8 +475,14 @@ impl Binder<'_> {
     ) -> Result<Vec<(i16, Expr)>> {
         self.at_place(Place::Update, |b| {
             let mut bound: Vec<(i16, Expr)> = Vec::with_capacity(assignments.len());
+            let mut parted: Vec<i16> = Vec::new();
             for assignment in assignments {
                 match &assignment.target {
+                    sq::AssignmentTarget::ColumnName(name) if name.0.len() > 1 => {
+                        let path = name.0.iter().map(part).collect::<Result<Vec<_>>>()?;
+                        let to = (subject, verb, &mut parted);
+                        b.assign_field(&path, &assignment.value, to, &mut bound)?;
+                    }
                     sq::AssignmentTarget::ColumnName(name) => {
                         b.assignment(plain_name(name)?, &assignment.value, (subject, verb), &mut bound)?;
                     }
@@ -516,6 +522,45 @@ impl Binder<'_> {
         })
     }
 
+    /// `SET column.field = value`: the column becomes a row of its old fields and the new one.
+    fn assign_field(
+        &mut self,
+        path: &[&sq::Ident],
+        value: &sq::Expr,
+        (subject, verb, parted): (&Subject, &str, &mut Vec<i16>),
+        bound: &mut Vec<(i16, Expr)>,
+    ) -> Result<()> {
+        let Some((column, fields)) = path.split_first() else { return Ok(()) };
+        if is_default(value) {
+            let message = "cannot set a subfield to DEFAULT";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at(column)));
+        }
+        let position = subject.column(column, verb)?;
+        let Some(attribute) = subject.table.live().nth(position) else { return Ok(()) };
+        may_set(attribute, Overriding::None, "update")?;
+        let known = bound.iter().position(|(a, _)| *a == attribute.attnum);
+        let base = match known {
+            // The fields assigned before this one are in it; it is checked when all are.
+            Some(n) if parted.contains(&attribute.attnum) => match bound.remove(n).1 {
+                Expr::Domain(d) => d.value,
+                other => other,
+            },
+            Some(_) => {
+                return Err(SqlError::syntax(format!(
+                    "multiple assignments to same column \"{}\"",
+                    attribute.name
+                )));
+            }
+            None => self.expr(&sq::Expr::Identifier((*column).clone()))?,
+        };
+        let new = self.expr(value)?;
+        let row = self.with_field(base, fields, new, &attribute.name)?;
+        parted.push(attribute.attnum);
+        let row = self.assign(row, attribute.declared, &attribute.name, start(value))?;
+        bound.push((attribute.attnum, row));
+        Ok(())
+    }
+
     fn assignment(
         &mut self,
         ident: &sq::Ident,
@@ -543,7 +588,7 @@ impl Binder<'_> {
             self.default_value(of_view.as_ref().unwrap_or(attribute))?
         } else {
             let e = self.expr(value)?;
-            self.assign(e, attribute.ty, &attribute.name, start(value))?
+            self.assign(e, attribute.declared, &attribute.name, start(value))?
         };
         bound.push((attribute.attnum, e));
         Ok(())

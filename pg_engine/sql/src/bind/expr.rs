@@ -165,10 +165,13 @@ impl Binder<'_> {
         while let sq::Expr::Nested(next) = plain {
             plain = next;
         }
+        // So it does through a domain over an array.
+        let shape = if pg_types::user::is_domain(ty.oid) { self.catalog.plain_type(ty)? } else { ty };
         if let sq::Expr::Array(array) = plain
-            && typeinfo::element_of(ty.oid) != 0
+            && typeinfo::element_of(shape.oid) != 0
         {
-            return self.array_as(&array.elem, ty, at);
+            let made = self.array_as(&array.elem, shape, at)?;
+            return if shape == ty { Ok(made) } else { self.cast(made, ty, at) };
         }
         let bound = self.expr(inner)?;
         self.cast(bound, ty, at)
@@ -716,12 +719,18 @@ impl Binder<'_> {
         let sq::Expr::Identifier(ident) = field else {
             return Err(SqlError::unsupported("field selection by an expression").at(at));
         };
+        if ident.value == crate::grammar::ALL_FIELDS {
+            return Err(SqlError::unsupported("expansion of a composite value in an expression").at(at));
+        }
         // A composite-typed function result names its columns.
         if let Expr::Call(call) = &base
             && let Some(i) = call.function.columns.iter().position(|(name, _)| *name == ident.value)
         {
             let ty = call.function.columns.get(i).map_or(oid::TEXT, |c| c.1);
             return Ok(Expr::Field(Box::new(base), i as u32, SqlType::new(ty)));
+        }
+        if pg_types::user::is_composite(base.ty().oid) {
+            return self.composite_field(base, &ident.value, super::scope::at(ident));
         }
         if base.ty().oid == oid::RECORD {
             return Err(SqlError::new(

@@ -301,6 +301,10 @@ impl Binder<'_> {
         match relation.kind {
             RelationKind::Table | RelationKind::Toast | RelationKind::Virtual | RelationKind::Sequence => {}
             RelationKind::View => return self.view(&relation, alias),
+            RelationKind::Composite => {
+                let message = format!("\"{}\" is a composite type", relation.name);
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).at(name.at));
+            }
             RelationKind::Index => {
                 return Err(SqlError::new(
                     SqlState::WRONG_OBJECT_TYPE,

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use pg_plan::expr::Expr;
-use pg_types::{Numeric, Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
+use pg_types::{Numeric, Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo, user};
 
 use super::Binder;
 
@@ -33,7 +33,10 @@ pub(crate) fn bits(base: char, digits: &str) -> Result<Expr> {
 
 /// True when reading the text depends on settings or the clock.
 fn depends_on_session(ty: Oid, text: &str) -> bool {
-    let element = typeinfo::get(ty).filter(|t| t.is_array()).map_or(ty, |t| t.element);
+    let element = match typeinfo::array_element(ty) {
+        0 => ty,
+        element => element,
+    };
     match element {
         oid::TIMESTAMPTZ | oid::TIMETZ => true,
         oid::DATE | oid::TIMESTAMP | oid::TIME => {
@@ -83,6 +86,12 @@ impl Binder<'_> {
         }
         if depends_on_session(ty.oid, text) {
             self.cacheable = false;
+        }
+        if user::is_user(ty.oid) {
+            // A label may be renamed, or may not be used yet: that is the catalogs' to say, and plans follow these.
+            let types = pg_catalog::user_types::gather(self.catalog, ty.oid)?;
+            let settings = pg_types::format::FormatSettings { types, ..self.format.clone() };
+            return pg_types::io::input(SqlType::new(ty.oid), text, &settings);
         }
         let typmod = if ty.oid == oid::INTERVAL { ty.typmod } else { -1 };
         pg_types::io::input(SqlType::with_typmod(ty.oid, typmod), text, self.format)

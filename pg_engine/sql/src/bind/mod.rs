@@ -29,6 +29,7 @@ mod subquery;
 mod table;
 pub(crate) mod types;
 mod updatable;
+mod user_types;
 mod utility;
 mod window;
 

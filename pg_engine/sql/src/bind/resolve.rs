@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use pg_functions::{CastContext, Function, FunctionKind, Operator, registry};
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo, user};
 
 use super::{
     coerce::{can_coerce, pathway},
@@ -157,7 +157,7 @@ fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
         match *a {
             oid::ANYELEMENT | oid::ANYNONARRAY | oid::ANYENUM => {
                 if (*a == oid::ANYNONARRAY && array(*t))
-                    || *a == oid::ANYENUM
+                    || (*a == oid::ANYENUM && !user::is_enum(*t))
                     || (element != 0 && element != *t)
                 {
                     return false;
@@ -368,7 +368,8 @@ pub(crate) fn polymorphic(declared: &[Oid], actual: &[SqlType], result: Oid) -> 
             "could not determine polymorphic type because input has type unknown",
         )
     };
-    let needs_element = |d: &Oid| matches!(*d, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY);
+    let needs_element =
+        |d: &Oid| matches!(*d, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY | oid::ANYENUM);
     if element == 0 && (declared.iter().any(needs_element) || needs_element(&result)) {
         // Unknown literals alone count as text where only elements are asked for.
         if declared.contains(&oid::ANYARRAY) || result == oid::ANYARRAY {

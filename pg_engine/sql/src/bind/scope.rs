@@ -347,8 +347,17 @@ impl Binder<'_> {
             self.mention(&column.expr, at, &|| format!("{}.*", entry.alias), level);
             fields.push(self.carry(column.expr.clone(), level)?);
         }
+        // Renamed or hidden columns are still those of the table.
+        let ty = entry
+            .scan
+            .and_then(|s| self.scans.get(s))
+            .map(|s| (s.relation.row_type, s.relation.live().count()));
+        let ty = match ty {
+            Some((ty, count)) if pg_types::user::is_composite(ty) && count == fields.len() => ty,
+            _ => oid::RECORD,
+        };
         let names = entry.columns.iter().map(|c| c.name.as_str().into()).collect();
-        Ok(Expr::Row(fields, Some(names), SqlType::new(oid::RECORD)))
+        Ok(Expr::Row(fields, Some(names), SqlType::new(ty)))
     }
 
     fn system_column(&self, level: usize, index: Option<usize>, name: &str) -> Option<(Expr, (Oid, i16))> {

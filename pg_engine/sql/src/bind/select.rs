@@ -129,7 +129,10 @@ impl Binder<'_> {
         for item in projection {
             match item {
                 sq::SelectItem::UnnamedExpr(e) if is_nothing(e) && projection.len() == 1 => {}
-                sq::SelectItem::UnnamedExpr(e) => self.target(e, None, &mut targets)?,
+                sq::SelectItem::UnnamedExpr(e) => match super::user_types::expanded(e) {
+                    Some(value) => self.composite_star(&value, &mut targets)?,
+                    None => self.target(e, None, &mut targets)?,
+                },
                 sq::SelectItem::ExprWithAlias { expr, alias } => {
                     self.target(expr, Some(&alias.value), &mut targets)?;
                 }
@@ -173,7 +176,7 @@ impl Binder<'_> {
     }
 
     /// The table column a plain name stands for.
-    fn origin(&mut self, e: &sq::Expr) -> Result<(Oid, i16)> {
+    pub(super) fn origin(&mut self, e: &sq::Expr) -> Result<(Oid, i16)> {
         Ok(match e {
             sq::Expr::Identifier(ident) => {
                 self.find_column(&ident.value, super::scope::at(ident))?.map_or((0, 0), |(_, o)| o)

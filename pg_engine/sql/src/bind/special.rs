@@ -314,7 +314,8 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(Expr::Array(bound, nested, SqlType::new(ty.oid)))
+        let plain = self.catalog.plain_type(SqlType::new(ty.oid))?;
+        Ok(Expr::Array(bound, nested, plain))
     }
 
     fn make_array(&mut self, bound: Vec<Expr>, common: SqlType, at: u32) -> Result<Expr> {

@@ -48,6 +48,10 @@ impl Binder<'_> {
             )
             .detail("This operation is not supported for indexes.")),
             RelationKind::Toast => Err(wrong("TOAST relation")),
+            RelationKind::Composite => Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is a composite type", relation.name),
+            )),
             RelationKind::Sequence => Err(wrong("sequence")),
             // Rows that stand for a graph: changing them edits it.
             RelationKind::Virtual if is_graph(&relation) => Ok(relation),
@@ -151,8 +155,10 @@ impl Binder<'_> {
                     scan: None,
                     scalar: false,
                 };
-                self.quietly(|b| b.over_entry(&ast, entry, Place::Default, Some(attribute.ty)))
+                self.quietly(|b| b.over_entry(&ast, entry, Place::Default, Some(attribute.declared)))
             }
+            // A domain may have a default, or not take a NULL.
+            _ if attribute.declared != attribute.ty => self.domain_value(attribute),
             _ => Ok(Expr::Const(Value::Null, attribute.ty)),
         }
     }
@@ -193,7 +199,7 @@ impl Binder<'_> {
         let mut generated = Vec::new();
         for attribute in relation.live().filter(|a| a.generated != 0) {
             if let Some(text) = &attribute.default {
-                let e = self.stored(text, relation, &columns, Place::Generated, Some(attribute.ty))?;
+                let e = self.stored(text, relation, &columns, Place::Generated, Some(attribute.declared))?;
                 generated.push((attribute.attnum, e));
             }
         }

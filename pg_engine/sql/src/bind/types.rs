@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec::Vec};
 
 use pg_catalog::CatalogReader;
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo, user};
 use sqlparser::ast as sq;
 
 use crate::grammar::position;
@@ -265,6 +265,9 @@ fn custom(name: &sq::ObjectName, modifiers: &[String], catalog: &dyn CatalogRead
     // The grammar takes some words of other dialects for type names; they come in their own case.
     let value =
         if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() };
+    if let Some(ty) = user::referred(&value) {
+        return Ok(SqlType::new(ty));
+    }
     let built_in = match schema {
         None | Some("pg_catalog") => typeinfo::by_type_name(&value),
         _ => None,

@@ -77,6 +77,7 @@ impl Binder<'_> {
     pub(super) fn utility(&mut self, ast: &Ast) -> Result<Utility> {
         Ok(match ast {
             Ast::Ready(utility) => (**utility).clone(),
+            Ast::Type(name, change) => self.type_statement(name, change)?,
             Ast::Unsupported(what) => return Err(SqlError::unsupported(what)),
             Ast::CreateTable(create) => Utility::CreateTable(self.create_table(create)?),
             Ast::CreateTableAs(create) => Utility::CreateTableAs(self.create_table_as(create)?),
@@ -266,7 +267,7 @@ impl Binder<'_> {
 
     /// A default as it is kept: of the column's type only if it is a literal without one. What brings it to the column's
     /// type is found anew wherever it is used.
-    fn over_entry_default(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<Expr> {
+    pub(super) fn over_entry_default(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<Expr> {
         let frames = core::mem::take(&mut self.frames);
         self.frames
             .push(super::scope::Frame { place: Some(Place::Default), ..super::scope::Frame::default() });
@@ -437,7 +438,8 @@ impl Binder<'_> {
             ));
         }
         named.extend(create.constraints.iter().cloned());
-        let shape: Vec<(String, SqlType)> = columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
+        let plain = |c: &u::ColumnDef| Ok((c.name.clone(), self.catalog.plain_type(c.ty)?));
+        let shape: Vec<(String, SqlType)> = columns.iter().map(plain).collect::<Result<_>>()?;
         for (column, def) in create.columns.iter().zip(&mut columns) {
             for (_, option) in &column.options {
                 if let ast::ColumnOption::Generated(e) = option {
@@ -874,7 +876,18 @@ impl Binder<'_> {
                 SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).hint("Use INSERT statements instead.")
             );
         }
-        let target = self.target_body(&relation, ids.clone())?;
+        let mut target = self.target_body(&relation, ids.clone())?;
+        // Values as they are read are of a domain's base type: checked before anything is made of them.
+        for (attribute, id) in held.live().zip(&ids).filter(|(a, _)| listed.contains(&a.attnum)) {
+            self.refuse_unchecked(attribute.ty.oid)?;
+            if attribute.declared != attribute.ty {
+                let read = Expr::Column(*id, attribute.ty);
+                let checked = self.assign(read, attribute.declared, &attribute.name, 0)?;
+                if !matches!(checked, Expr::Column(..)) {
+                    target.generated.insert(0, (attribute.attnum, checked));
+                }
+            }
+        }
         let filter = match filter {
             None => None,
             Some(e) => {

@@ -10,7 +10,7 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, grant, table, utility};
+use super::{Cursor, Parsed, Statement, grant, table, types, utility};
 use crate::ast::{
     AlterAction, AlterTable, Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt,
 };
@@ -100,6 +100,12 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     } else {
         Persistence::Permanent
     };
+    if !or_replace && !temporary && c.accept("type") {
+        return types::create_type(c);
+    }
+    if !or_replace && !temporary && c.accept("domain") {
+        return types::create_domain(c);
+    }
     if or_replace && !c.peek_is(0, "view") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
     }
@@ -498,7 +504,9 @@ fn role(c: &mut Cursor<'_>, name: String) -> Parsed<RoleStatement> {
 }
 
 fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
-    const KINDS: [(&str, ObjectKind, &str); 9] = [
+    const KINDS: [(&str, ObjectKind, &str); 11] = [
+        ("type", ObjectKind::Type, "TYPE"),
+        ("domain", ObjectKind::Domain, "DOMAIN"),
         ("table", ObjectKind::Table, "TABLE"),
         ("index", ObjectKind::Index, "INDEX"),
         ("sequence", ObjectKind::Sequence, "SEQUENCE"),
@@ -519,6 +527,12 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if c.accept("policy") {
         return grant::policy_statement(c, "drop");
+    }
+    if c.accept("type") {
+        return types::drop(c, ObjectKind::Type);
+    }
+    if c.accept("domain") {
+        return types::drop(c, ObjectKind::Domain);
     }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
@@ -575,7 +589,8 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
     } else if c.accept("constraint") {
         let constraint = c.ident()?;
         c.expect("on")?;
-        (ObjectKind::Constraint, c.name()?.name, Some(constraint))
+        let kind = if c.accept("domain") { ObjectKind::Domain } else { ObjectKind::Constraint };
+        (kind, c.name()?.name, Some(constraint))
     } else {
         match kind(c) {
             Some((kind, _)) => (kind, c.name()?.name, None),
@@ -596,6 +611,12 @@ fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
         return grant::policy_statement(c, "alter");
     }
     let group = c.peek_is(0, "group");
+    if c.accept("type") {
+        return types::alter_type(c);
+    }
+    if c.accept("domain") {
+        return types::alter_domain(c);
+    }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
     match kind {
         ObjectKind::Role => alter_role(c, group),

@@ -9,6 +9,7 @@ mod grant;
 mod reloptions;
 mod session;
 mod table;
+mod types;
 
 use alloc::{boxed::Box, format, vec::Vec};
 use core::ops::Range;
@@ -67,6 +68,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let conflicts = conflict::take_targets(&mut tokens);
     spell_out_table(&mut tokens);
     mark_row_locks(&mut tokens);
+    mark_expansions(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let mut cursor = Cursor { parser, text, overriding, conflicts };
@@ -160,6 +162,25 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
             i += 2;
         }
         i += 1;
+    }
+}
+
+/// The field that stands for all fields of a composite value, as in `(value).*`. No identifier that a client sends begins so.
+pub(crate) const ALL_FIELDS: &str = "\0fields";
+
+/// `sqlparser` knows `.*` behind names only: behind a parenthesis or subscript the star becomes a field with a name of its own.
+fn mark_expansions(tokens: &mut [TokenWithSpan]) {
+    for i in 2..tokens.len() {
+        let is = |n: usize, wanted: &[Token]| tokens.get(n).is_some_and(|t| wanted.contains(&t.token));
+        if is(i, &[Token::Mul])
+            && is(i - 1, &[Token::Period])
+            && is(i - 2, &[Token::RParen, Token::RBracket])
+            && let Some(star) = tokens.get_mut(i)
+        {
+            let keyword = sqlparser::keywords::Keyword::NoKeyword;
+            let value = ALL_FIELDS.into();
+            star.token = Token::Word(sqlparser::tokenizer::Word { value, quote_style: Some('"'), keyword });
+        }
     }
 }
 

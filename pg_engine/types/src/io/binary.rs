@@ -11,10 +11,11 @@ use crate::{
     bits::Bits,
     datetime,
     error::{Result, SqlError, SqlState},
+    format::FormatSettings,
     json,
     network::Inet,
-    oid::{self, SqlType},
-    typeinfo,
+    oid::{self, Oid, SqlType},
+    typeinfo, user,
     value::{ArrayValue, Interval, RecordValue, TimeTz, Value},
     vector::{ColumnData, Physical, Vector},
 };
@@ -79,11 +80,11 @@ fn bad_format(message: &'static str) -> SqlError {
 }
 
 /// Reads a value of type `ty` from its binary form and applies the modifier. Bytes left over are an error.
-pub fn receive(ty: SqlType, data: &[u8]) -> Result<Value> {
-    receive_nested(ty, data, 0)
+pub fn receive(ty: SqlType, data: &[u8], settings: &FormatSettings) -> Result<Value> {
+    receive_nested(ty, data, settings, 0)
 }
 
-fn receive_nested(ty: SqlType, data: &[u8], depth: usize) -> Result<Value> {
+fn receive_nested(ty: SqlType, data: &[u8], settings: &FormatSettings, depth: usize) -> Result<Value> {
     let mut r = Reader(data);
     let value = match ty.oid {
         oid::BOOL => Value::Bool(r.array::<1>()?[0] != 0),
@@ -148,16 +149,20 @@ fn receive_nested(ty: SqlType, data: &[u8], depth: usize) -> Result<Value> {
         oid::MACADDR8 => Value::MacAddr8(r.array()?),
         oid::BIT => receive_bits(&mut r)?.fix(ty.typmod, false)?.into(),
         oid::VARBIT => receive_bits(&mut r)?.limit(ty.typmod, false)?.into(),
-        oid::RECORD => receive_record(&mut r, depth)?,
+        oid::RECORD => receive_record(&mut r, settings, depth)?,
+        other if user::is_enum(other) => {
+            Value::Int8(settings.types.get(other)?.place_of(valid_text(r.take(data.len())?)?)?)
+        }
+        other if user::is_composite(other) => receive_composite(other, &mut r, settings, depth)?,
         other if Physical::of(other) == Physical::Oid => Value::Oid(u32::from_be_bytes(r.array()?)),
-        other if typeinfo::element_of(other) != 0 => receive_array(ty, &mut r, depth)?,
+        other if typeinfo::element_of(other) != 0 => receive_array(ty, &mut r, settings, depth)?,
         _ => return Err(unsupported_type(ty)),
     };
     if r.0.is_empty() { Ok(value) } else { Err(bad_format("incorrect binary data format")) }
 }
 
 /// A length-prefixed item; -1 is NULL.
-fn receive_item(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+fn receive_item(ty: SqlType, r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
     if depth >= MAX_DEPTH {
         return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
     }
@@ -165,12 +170,12 @@ fn receive_item(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value> 
         -1 => Ok(Value::Null),
         len => {
             let len = usize::try_from(len).map_err(|_| short())?;
-            receive_nested(ty, r.take(len)?, depth + 1)
+            receive_nested(ty, r.take(len)?, settings, depth + 1)
         }
     }
 }
 
-fn receive_array(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+fn receive_array(ty: SqlType, r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
     let count = r.i32()?;
     if count < 0 {
         return Err(bad_format("invalid number of dimensions"));
@@ -211,11 +216,11 @@ fn receive_array(ty: SqlType, r: &mut Reader<'_>, depth: usize) -> Result<Value>
         return Err(short());
     }
     let element_type = SqlType::with_typmod(element, ty.typmod);
-    let values = (0..total).map(|_| receive_item(element_type, r, depth)).collect::<Result<_>>()?;
+    let values = (0..total).map(|_| receive_item(element_type, r, settings, depth)).collect::<Result<_>>()?;
     Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
 }
 
-fn receive_record(r: &mut Reader<'_>, depth: usize) -> Result<Value> {
+fn receive_record(r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
     let count = usize::try_from(r.i32()?).map_err(|_| bad_format("invalid number of columns"))?;
     if count > r.0.len() / 8 {
         return Err(short());
@@ -224,7 +229,35 @@ fn receive_record(r: &mut Reader<'_>, depth: usize) -> Result<Value> {
     for _ in 0..count {
         let ty = u32::from_be_bytes(r.array()?);
         types.push(ty);
-        values.push(receive_item(ty.into(), r, depth)?);
+        values.push(receive_item(ty.into(), r, settings, depth)?);
+    }
+    Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
+}
+
+/// A value of a composite type: as a record, whose fields must be the type's.
+fn receive_composite(ty: Oid, r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
+    let described = settings.types.get(ty)?;
+    let fields = described.fields();
+    let count = r.i32()?;
+    if usize::try_from(count) != Ok(fields.len()) {
+        let message = format!("wrong number of columns: {count}, expected {}", fields.len());
+        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    let (mut types, mut values) = (Vec::with_capacity(fields.len()), Vec::with_capacity(fields.len()));
+    for (n, field) in fields.iter().enumerate() {
+        let sent = u32::from_be_bytes(r.array()?);
+        if sent != field.plain.oid && sent != field.ty.oid {
+            let message = format!(
+                "binary data has type {sent} ({}) instead of expected {} ({}) in record column {}",
+                typeinfo::display(sent.into()),
+                field.ty.oid,
+                typeinfo::display(field.ty.oid.into()),
+                n + 1
+            );
+            return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        types.push(field.plain.oid);
+        values.push(receive_item(field.plain, r, settings, depth)?);
     }
     Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
 }
@@ -276,8 +309,9 @@ fn receive_bits(r: &mut Reader<'_>) -> Result<Bits> {
 }
 
 /// Appends the binary form; nothing for NULL (callers write their own).
-pub fn send(value: &Value, out: &mut Vec<u8>) {
+pub fn send(value: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>) {
     match value {
+        Value::Int8(v) if user::is_enum(ty) => settings.types.write_label(ty, *v, out),
         Value::Null => {}
         Value::Bool(v) => out.push(u8::from(*v)),
         Value::Char(v) => out.push(*v),
@@ -329,13 +363,13 @@ pub fn send(value: &Value, out: &mut Vec<u8>) {
                 out.extend_from_slice(&len.to_be_bytes());
                 out.extend_from_slice(&lower.to_be_bytes());
             }
-            a.values.iter().for_each(|v| send_item(v, out));
+            a.values.iter().for_each(|v| send_item(v, a.element, settings, out));
         }
         Value::Record(r) => {
             out.extend_from_slice(&(r.values.len() as i32).to_be_bytes());
             for (v, field) in r.values.iter().zip(&r.types) {
                 out.extend_from_slice(&field.to_be_bytes());
-                send_item(v, out);
+                send_item(v, *field, settings, out);
             }
         }
     }
@@ -347,19 +381,19 @@ fn send_interval(v: &Interval, out: &mut Vec<u8>) {
     out.extend_from_slice(&v.months.to_be_bytes());
 }
 
-fn send_item(v: &Value, out: &mut Vec<u8>) {
+fn send_item(v: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>) {
     if v.is_null() {
         return out.extend_from_slice(&(-1i32).to_be_bytes());
     }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    send(v, out);
+    send(v, ty, settings, out);
     let len = (out.len() - start - 4) as i32;
     out[start..start + 4].copy_from_slice(&len.to_be_bytes());
 }
 
 /// Appends the binary form of row `row`; nothing for NULL.
-pub fn send_row(column: &Vector, row: usize, out: &mut Vec<u8>) {
+pub fn send_row(column: &Vector, row: usize, settings: &FormatSettings, out: &mut Vec<u8>) {
     if column.is_null(row) {
         return;
     }
@@ -368,6 +402,9 @@ pub fn send_row(column: &Vector, row: usize, out: &mut Vec<u8>) {
         ColumnData::Bool(v) => out.push(u8::from(v[i])),
         ColumnData::Int2(v) => out.extend_from_slice(&v[i].to_be_bytes()),
         ColumnData::Int4(v) => out.extend_from_slice(&v[i].to_be_bytes()),
+        ColumnData::Int8(v) if user::is_enum(column.ty.oid) => {
+            settings.types.write_label(column.ty.oid, v[i], out);
+        }
         ColumnData::Int8(v) => out.extend_from_slice(&v[i].to_be_bytes()),
         ColumnData::Oid(v) => out.extend_from_slice(&v[i].to_be_bytes()),
         ColumnData::Float4(v) => out.extend_from_slice(&v[i].to_be_bytes()),
@@ -376,6 +413,6 @@ pub fn send_row(column: &Vector, row: usize, out: &mut Vec<u8>) {
         ColumnData::Text(v) | ColumnData::Bytea(v) => out.extend_from_slice(v.get(i)),
         ColumnData::Interval(v) => send_interval(&v[i], out),
         ColumnData::Uuid(v) => out.extend_from_slice(&v[i]),
-        ColumnData::Other(v) => send(&v[i], out),
+        ColumnData::Other(v) => send(&v[i], column.ty.oid, settings, out),
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     json, money,
     network::{self, Inet},
     oid::{self, SqlType},
-    typeinfo,
+    typeinfo, user,
     value::Value,
     vector::{ColumnData, Physical, Vector},
 };
@@ -113,6 +113,11 @@ pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value
         other if Physical::of(other) == Physical::Oid => {
             Value::Oid(scalar::parse_oid(text, typeinfo::get(other).map_or("oid", |t| t.name))?)
         }
+        other if user::is_enum(other) => Value::Int8(settings.types.get(other)?.place_of(text)?),
+        other if user::is_composite(other) => {
+            let described = settings.types.get(other)?;
+            record::parse(&described, text, settings)?
+        }
         other if typeinfo::get(other).is_some_and(|t| t.is_array()) => array::parse(ty, text, settings)?,
         other => match typeinfo::get(other) {
             Some(t) if t.kind == b'p' => {
@@ -134,7 +139,7 @@ pub fn output(value: &Value, ty: SqlType, settings: &FormatSettings, out: &mut V
         Value::Char(v) => scalar::write_char(*v, out),
         Value::Int2(v) => write_int(*v, out),
         Value::Int4(v) => write_int(*v, out),
-        Value::Int8(v) => scalar::write_i64(*v, ty.oid, out),
+        Value::Int8(v) => scalar::write_i64(*v, ty.oid, settings, out),
         Value::Oid(v) => write_int(*v, out),
         Value::Float4(v) => write_f32(*v, settings.extra_float_digits, out),
         Value::Float8(v) => write_f64(*v, settings.extra_float_digits, out),
@@ -182,7 +187,7 @@ pub fn output_row(column: &Vector, row: usize, settings: &FormatSettings, out: &
             oid::TIMESTAMP => datetime::write_timestamp(v[i], settings, out),
             oid::TIMESTAMPTZ => datetime::write_timestamptz(v[i], settings, out),
             oid::TIME => datetime::write_time(v[i], out),
-            other => scalar::write_i64(v[i], other, out),
+            other => scalar::write_i64(v[i], other, settings, out),
         },
         ColumnData::Text(v) => out.extend_from_slice(v.get(i)),
         ColumnData::Bool(v) => out.push(if v[i] { b't' } else { b'f' }),

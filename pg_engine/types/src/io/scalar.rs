@@ -5,7 +5,9 @@ use alloc::{format, sync::Arc, vec::Vec};
 use super::{invalid_syntax, is_space, out_of_range};
 use crate::{
     error::{Result, SqlError},
+    format::FormatSettings,
     oid::{self, Oid},
+    user,
     value::{ArrayValue, Value},
 };
 
@@ -84,11 +86,12 @@ pub(super) fn parse_lsn(text: &str) -> Result<u64> {
     Ok(part(high)? << 32 | part(low)?)
 }
 
-pub(super) fn write_i64(v: i64, ty: Oid, out: &mut Vec<u8>) {
+pub(super) fn write_i64(v: i64, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>) {
     match ty {
         oid::PG_LSN => out.extend_from_slice(format!("{:X}/{:X}", v as u64 >> 32, v as u32).as_bytes()),
         oid::XID8 => super::write_int(v as u64, out),
         oid::MONEY => crate::money::write(v, out),
+        _ if user::is_enum(ty) => settings.types.write_label(ty, v, out),
         _ => super::write_int(v, out),
     }
 }

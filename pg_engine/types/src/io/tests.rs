@@ -129,14 +129,14 @@ fn round_trip(ty: SqlType, value: &Value) -> core::result::Result<(), TestCaseEr
     let settings = FormatSettings::default();
     let text = output_string(value, ty, &settings);
     let mut binary = Vec::new();
-    send(value, &mut binary);
+    send(value, ty.oid, &settings, &mut binary);
     let column = Vector::constant(value, ty).unwrap();
     let (mut row_text, mut row_binary) = (Vec::new(), Vec::new());
     output_row(&column, 5, &settings, &mut row_text);
-    send_row(&column, 5, &mut row_binary);
+    send_row(&column, 5, &settings, &mut row_binary);
     prop_assert_eq!(row_text, text.as_bytes());
     prop_assert_eq!(&row_binary, &binary);
-    if let Ok(back) = receive(ty, &binary) {
+    if let Ok(back) = receive(ty, &binary, &settings) {
         prop_assert_eq!(&back, value);
         if ty.oid != oid::RECORD {
             prop_assert_eq!(&input(ty, &text, &settings).unwrap(), value, "{}", text);
@@ -167,7 +167,7 @@ proptest! {
         let all = typeinfo::all();
         let ty = SqlType::new(all[i % all.len()].oid);
         let _ = read(ty, &text);
-        let _ = receive(ty, &data);
+        let _ = receive(ty, &data, &FormatSettings::default());
     }
     #[test]
     fn array_reader_survives_anything(text in "[\\[\\]{}\",:=\\\\ 0-9aN-]{0,20}") {

@@ -1,12 +1,14 @@
 //! What `pg_type` says about the built-in types, and how types are written in SQL.
 
 mod table;
+mod template;
 
 use alloc::{borrow::Cow, format, string::String};
 
 use crate::{
     numeric,
     oid::{self, Oid, SqlType},
+    user,
 };
 
 /// A function by number and name; `0`, `-` where there is none.
@@ -68,7 +70,7 @@ pub struct TypeInfo {
 impl TypeInfo {
     /// True for arrays proper, whose values [`crate::value::ArrayValue`] holds and which are written `element[]`.
     pub fn is_array(&self) -> bool {
-        self.element != 0 && self.subscript.oid == ARRAY_SUBSCRIPT && self.storage != b'p'
+        self.subscript.oid == ARRAY_SUBSCRIPT && self.storage != b'p'
     }
 }
 
@@ -79,8 +81,12 @@ pub fn all() -> &'static [TypeInfo] {
     table::TYPES
 }
 
-/// A type by number.
+/// A type by number. For a user type what all of its class have in common; name, element and array are then not in it:
+/// [`element_of`] and [`array_of`] know the latter two.
 pub fn get(ty: Oid) -> Option<&'static TypeInfo> {
+    if user::is_user(ty) {
+        return template::of(ty);
+    }
     let types = table::TYPES;
     types.binary_search_by_key(&ty, |t| t.oid).ok().and_then(|i| types.get(i))
 }
@@ -120,17 +126,34 @@ pub fn by_sql_name(name: &str) -> Option<&'static TypeInfo> {
 
 /// Element type of an array type; 0 when it is none. `int2vector` and `oidvector` have one too.
 pub fn element_of(ty: Oid) -> Oid {
+    if user::is_user(ty) {
+        return if user::is_array(ty) { ty - 1 } else { 0 };
+    }
     get(ty).filter(|t| t.subscript.oid == ARRAY_SUBSCRIPT).map_or(0, |t| t.element)
+}
+
+/// Element type of an array proper: not of `int2vector` and `oidvector`. 0: it is none.
+pub fn array_element(ty: Oid) -> Oid {
+    match get(ty) {
+        Some(t) if t.is_array() => element_of(ty),
+        _ => 0,
+    }
 }
 
 /// The array type over `ty`; 0 when there is none.
 pub fn array_of(ty: Oid) -> Oid {
+    if user::is_user(ty) {
+        return if user::is_array(ty) { 0 } else { ty + 1 };
+    }
     get(ty).map_or(0, |t| t.array)
 }
 
 /// `format_type(oid, typmod)`: `character varying(10)`, `integer[]`. `None` for a type that is not built in (the
 /// catalog knows its name).
 pub fn format_type(ty: Oid, typmod: Option<i32>) -> Option<Cow<'static, str>> {
+    if user::is_user(ty) {
+        return None;
+    }
     let info = get(ty)?;
     if info.is_array() {
         let element = format_type(info.element, typmod)?;
@@ -175,8 +198,12 @@ pub fn format_type(ty: Oid, typmod: Option<i32>) -> Option<Cow<'static, str>> {
     })
 }
 
-/// [`format_type`] for messages: a type that is not built in shows as `???`.
+/// [`format_type`] for messages. A user type is marked, for [`crate::SqlError::name_types`] to name it.
 pub fn display(ty: SqlType) -> Cow<'static, str> {
+    if user::is_user(ty.oid) {
+        let array = if user::is_array(ty.oid) { "[]" } else { "" };
+        return format!("{}{array}", user::mark(ty.oid & !1)).into();
+    }
     format_type(ty.oid, Some(ty.typmod).filter(|t| *t >= 0)).unwrap_or("???".into())
 }
 

@@ -1,0 +1,181 @@
+//! Composite types: relations without storage whose row type is what is asked for.
+
+use alloc::{format, vec::Vec};
+
+use pg_catalog::{
+    Relation,
+    builtin::{PG_ATTRIBUTE, PG_CLASS},
+    table::Row,
+};
+use pg_plan::{
+    types::{AttributeAction, AttributeDef},
+    utility::{ColumnDef, ObjectName},
+};
+use pg_types::{Oid, Result, SqlError, SqlState, Value, user};
+
+use super::{Address, Ddl, table::NewRelation};
+
+fn column(a: &AttributeDef) -> ColumnDef {
+    ColumnDef {
+        name: a.name.clone(),
+        ty: a.ty,
+        not_null: false,
+        default: None,
+        generated: 0,
+        sequence: None,
+        collation: a.collation,
+        compression: 0,
+    }
+}
+
+impl Ddl<'_, '_> {
+    pub(super) fn create_composite(&self, name: &ObjectName, attributes: &[AttributeDef]) -> Result<()> {
+        let (schema, _) = self.creation_schema(name)?;
+        if self.type_named(schema, &name.name)? {
+            return Err(super::types::type_taken(&name.name));
+        }
+        self.name_taken(schema, &name.name, false)?;
+        let columns: Vec<ColumnDef> = attributes.iter().map(column).collect();
+        self.create_relation(&NewRelation {
+            name: &name.name,
+            schema,
+            kind: b'c',
+            columns: &columns,
+            storage: 0,
+            options: Vec::new(),
+            persistence: b'p',
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn alter_composite(&self, row: &Row, actions: &[AttributeAction]) -> Result<()> {
+        let oid = row.oid("oid");
+        let relation = match row.oid("typrelid") {
+            0 => None,
+            relation => Some(self.current(relation)?),
+        };
+        let relation =
+            relation.filter(|r| r.kind == pg_catalog::RelationKind::Composite).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a composite type", row.text("typname")),
+                )
+            })?;
+        for action in actions {
+            let relation = self.current(relation.oid)?;
+            // Stored values hold their fields by position.
+            if !matches!(action, AttributeAction::Rename { .. }) {
+                self.refuse_stored(oid, &relation)?;
+            }
+            self.alter_attribute(oid, &relation, action)?;
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn alter_attribute(&self, ty: Oid, relation: &Relation, action: &AttributeAction) -> Result<()> {
+        let named = |name: &str| {
+            relation.live().find(|a| a.name == name).ok_or_else(|| {
+                let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+                SqlError::new(SqlState::UNDEFINED_COLUMN, message)
+            })
+        };
+        let taken = |name: &str| {
+            let message = format!("column \"{name}\" of relation \"{}\" already exists", relation.name);
+            SqlError::new(SqlState::DUPLICATE_COLUMN, message)
+        };
+        match action {
+            AttributeAction::Add(def) => {
+                if relation.live().any(|a| a.name == def.name) {
+                    return Err(taken(&def.name));
+                }
+                self.refuse_containing(ty, def.ty.oid, &relation.name)?;
+                let attnum = relation.attributes.len() as i16 + 1;
+                self.create_attribute(relation.oid, attnum, &column(def))?;
+                let key = [Value::Oid(relation.oid)];
+                self.update(PG_CLASS, &["oid"], &key, |r| r.put("relnatts", attnum))?;
+            }
+            AttributeAction::Drop { name, if_exists } => match named(name) {
+                Ok(a) => self.drop_objects(&[Address::column(relation.oid, a.attnum)], false)?,
+                Err(e) if *if_exists => {
+                    self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", e.message()));
+                }
+                Err(e) => return Err(e),
+            },
+            AttributeAction::SetType(def) => {
+                let a = named(&def.name)?;
+                self.refuse_containing(ty, def.ty.oid, &relation.name)?;
+                let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+                self.delete(PG_ATTRIBUTE, &["attrelid", "attnum"], &key)?;
+                self.forget_type(relation.oid, a.attnum)?;
+                self.create_attribute(relation.oid, a.attnum, &column(def))?;
+            }
+            AttributeAction::Rename { name, new } => {
+                let a = named(name)?;
+                if relation.live().any(|a| a.name == *new) {
+                    return Err(taken(new));
+                }
+                let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attname", new.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A type that tables store values of keeps its attributes.
+    fn refuse_stored(&self, ty: Oid, composite: &Relation) -> Result<()> {
+        for oid in [ty, ty + 1] {
+            for (_, a) in self.find(PG_ATTRIBUTE, &["atttypid"], &[Value::Oid(oid)])? {
+                if a.bool("attisdropped") {
+                    continue;
+                }
+                let user = self.current(a.oid("attrelid"))?;
+                let message = format!(
+                    "cannot alter type \"{}\" because column \"{}.{}\" uses it",
+                    composite.name,
+                    user.name,
+                    a.text("attname")
+                );
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A type cannot have a field that has one of its own.
+    fn refuse_containing(&self, ty: Oid, field: Oid, name: &str) -> Result<()> {
+        let mut wanted = Vec::from([field]);
+        let mut seen: Vec<Oid> = Vec::new();
+        while let Some(at) = wanted.pop() {
+            let at = if user::is_array(at) { at - 1 } else { at };
+            if at == ty {
+                let message = format!("composite type {name} cannot be made a member of itself");
+                return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            if seen.contains(&at) || !user::is_user(at) {
+                continue;
+            }
+            seen.push(at);
+            if let Some(t) = pg_catalog::CatalogReader::user_type(&self.reader()?, at)? {
+                wanted.extend(t.fields().iter().map(|f| f.ty.oid));
+                wanted.extend(t.domain().map(|d| d.over.oid));
+            }
+        }
+        Ok(())
+    }
+
+    /// A column no longer depends on its type.
+    pub(super) fn forget_type(&self, relation: Oid, attnum: i16) -> Result<()> {
+        use pg_catalog::builtin::{PG_DEPEND, PG_TYPE};
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation)];
+        let rows = self.find(PG_DEPEND, &["classid", "objid"], &key)?;
+        let table = self.catalog(PG_DEPEND)?;
+        let mut txn = self.cx.txn.borrow_mut();
+        for (tid, r) in rows {
+            if r.int("objsubid") == i64::from(attnum) && r.oid("refclassid") == PG_TYPE {
+                table.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+            }
+        }
+        Ok(())
+    }
+}
