@@ -58,6 +58,6 @@ pub use dagdb_device::Usage as ComputeUsage;
 pub use engine::{Engine, Initial, Outcome, Role};
 pub use node::NodeStats;
 pub use pg_catalog::Txn;
-pub use session::{ActivityRow, SequenceMemory, Session, SettingRow};
+pub use session::{ActivityRow, SequenceMemory, Session, SettingRow, StoredQuery};
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;

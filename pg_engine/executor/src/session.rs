@@ -1,6 +1,6 @@
 //! What a session provides to the statements it runs.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::expr::Expr;
@@ -162,6 +162,10 @@ pub trait Session {
     fn changeable_columns(&self, _catalog: &dyn CatalogReader, _view: &Arc<Relation>) -> Option<Vec<bool>> {
         None
     }
+    /// Binds a view's text, so that it can be written anew.
+    fn stored_query(&self, _catalog: &dyn CatalogReader, _text: &str) -> Result<Box<dyn StoredQuery>> {
+        Err(SqlError::unsupported("reading the text of a view"))
+    }
     /// Plans a bound query (CREATE TABLE AS).
     fn plan_bound(
         &self,
@@ -185,4 +189,13 @@ pub trait Session {
     fn parameter(&self, _number: u32) -> Option<Value> {
         None
     }
+}
+
+/// A view's query: bound once, it can be written with the names that things have later.
+pub trait StoredQuery {
+    /// As it is stored: the text means the same whatever the search path is. `names` are those of the result's columns.
+    fn stored(&self, catalog: &dyn CatalogReader, names: &[String]) -> Result<String>;
+    /// As it is shown to this session, laid out; `wrap`: length of lines of the select list.
+    fn shown(&self, catalog: &dyn CatalogReader, names: &[String], pretty: bool, wrap: i32)
+    -> Result<String>;
 }

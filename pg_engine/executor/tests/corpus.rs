@@ -140,3 +140,8 @@ fn domains() {
 fn composites() {
     check("composites");
 }
+
+#[test]
+fn views() {
+    check("views");
+}

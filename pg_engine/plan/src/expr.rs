@@ -153,6 +153,8 @@ pub struct SubPlan {
     pub correlated: bool,
     /// Result type.
     pub ty: SqlType,
+    /// Number of the query as the binder recorded it to be printed; 0: it did not.
+    pub source: u32,
 }
 
 /// A subquery before and after planning.

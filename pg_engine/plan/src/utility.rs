@@ -376,8 +376,12 @@ pub struct CreateView {
     pub or_replace: bool,
     /// The view's columns.
     pub columns: Vec<ColumnDef>,
-    /// The query as written.
+    /// The query's canonical text: every name qualified.
     pub query: String,
+    /// Relations that the query names.
+    pub relations: Vec<Oid>,
+    /// Columns of these that it names: relation and attribute number.
+    pub reads: Vec<(Oid, i16)>,
     /// `pg_class.reloptions`: names and values.
     pub options: Vec<(String, String)>,
 }

@@ -1,6 +1,7 @@
 //! The session as the statements it runs see it ([`pg_executor::Session`]).
 
 use alloc::{
+    boxed::Box,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -8,7 +9,9 @@ use alloc::{
 use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation, Roles};
-use pg_executor::{ActivityRow, Engine, SequenceMemory, Session, SessionTypes, SettingRow, Temporary};
+use pg_executor::{
+    ActivityRow, Engine, SequenceMemory, Session, SessionTypes, SettingRow, StoredQuery, Temporary,
+};
 use pg_plan::{
     expr::Expr,
     statement::{Planned, Query},
@@ -402,6 +405,9 @@ impl Session for Env {
     fn changeable_columns(&self, catalog: &dyn CatalogReader, view: &Arc<Relation>) -> Option<Vec<bool>> {
         pg_sql::changeable_columns(view, catalog)
     }
+    fn stored_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Box<dyn StoredQuery>> {
+        Ok(Box::new(ViewText(pg_sql::ViewQuery::bind(text, catalog)?)))
+    }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         statement::plan_text(catalog, text, &self.derived)
     }
@@ -419,6 +425,23 @@ impl Session for Env {
     }
     fn memory_limit(&self) -> usize {
         256 << 20
+    }
+}
+
+struct ViewText(pg_sql::ViewQuery);
+
+impl StoredQuery for ViewText {
+    fn stored(&self, catalog: &dyn CatalogReader, names: &[String]) -> Result<String> {
+        self.0.stored(Some(names), catalog).map(|t| t.text)
+    }
+    fn shown(
+        &self,
+        catalog: &dyn CatalogReader,
+        names: &[String],
+        pretty: bool,
+        wrap: i32,
+    ) -> Result<String> {
+        self.0.shown(Some(names), catalog, pretty, wrap)
     }
 }
 

@@ -240,7 +240,6 @@ pub(crate) struct CreateView {
     pub(crate) or_replace: bool,
     pub(crate) columns: Vec<sq::Ident>,
     pub(crate) query: Box<sq::Query>,
-    pub(crate) text: String,
     /// `pg_class.reloptions`.
     pub(crate) options: Vec<(String, String)>,
 }

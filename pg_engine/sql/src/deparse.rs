@@ -1,18 +1,21 @@
-//! Canonical SQL text of expressions, in the style of `pg_get_expr`: operators fully parenthesised, literals cast to
-//! their types, names quoted where they must be.
+//! Canonical SQL text of expressions, in the style of `pg_get_expr`: operators fully parenthesised unless only needed
+//! parentheses are wanted, literals cast to their types, names quoted where they must be. Queries are `ruleutils`'s.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
-    vec::Vec,
 };
 
 use pg_catalog::CatalogReader;
 use pg_functions::{Function, registry};
-use pg_plan::expr::{Expr, SubPlanKind};
+use pg_plan::expr::{Case, Expr, Subscript};
 use pg_types::{Result, SqlType, Value, format::FormatSettings, oid, typeinfo, user};
 
-use crate::keywords::{Category, lookup};
+use crate::{
+    keywords::{Category, lookup},
+    ruleutils::{Note, Scope},
+};
 
 /// An identifier, quoted when it must be.
 pub(crate) fn quote(name: &str) -> String {
@@ -28,11 +31,52 @@ fn string(text: &str) -> String {
     if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
-struct Writer<'a> {
-    catalog: &'a dyn CatalogReader,
-    column: &'a dyn Fn(u32) -> String,
+/// How text is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// Parentheses only where they are needed.
+    pub(crate) sparse: bool,
+    /// Line breaks and indentation.
+    pub(crate) indent: bool,
+    /// Fields of a select list share lines of this many bytes; 0: each has its own, negative: no breaks.
+    pub(crate) wrap: i32,
+    /// Every relation with its schema, so that the text means the same whoever reads it.
+    pub(crate) qualify: bool,
+}
+
+/// What column ids mean.
+pub(crate) enum Source<'a> {
+    /// Columns of one relation.
+    Columns(&'a dyn Fn(u32) -> String),
+    /// What a query's levels see.
+    Query(Box<Scope<'a>>),
+}
+
+/// Text under construction.
+pub(crate) struct Writer<'a> {
+    pub(crate) catalog: &'a dyn CatalogReader,
+    pub(crate) source: Source<'a>,
+    pub(crate) out: String,
+    pub(crate) style: Style,
+    pub(crate) level: i32,
     /// Element of an array coercion or of a subquery's test.
     element: Option<String>,
+}
+
+/// What an expression stands in, as far as its parentheses depend on it.
+#[derive(Clone, Copy)]
+enum Within<'e> {
+    /// An operator; true: as its left operand.
+    Operator(Option<&'static str>, bool),
+    And,
+    Or,
+    Not,
+    /// A cast, or a function with a syntax of its own.
+    Cast,
+    /// Tests and the like.
+    Other,
+    /// A cast that hides casts to the same type below.
+    Length(&'e Expr),
 }
 
 /// The text of an expression; columns are named by `column`.
@@ -41,10 +85,13 @@ pub(crate) fn expression(
     catalog: &dyn CatalogReader,
     column: &dyn Fn(u32) -> String,
 ) -> Result<String> {
-    Writer { catalog, column, element: None }.expr(expr)
+    let style = Style { sparse: false, indent: false, wrap: -1, qualify: false };
+    let mut writer = Writer::new(catalog, Source::Columns(column), style);
+    writer.expr(expr)?;
+    Ok(writer.out)
 }
 
-fn type_name(ty: SqlType) -> String {
+pub(crate) fn type_name(ty: SqlType) -> String {
     // `character` without a length would be read as character(1).
     if ty.oid == oid::BPCHAR && ty.typmod < 0 {
         return "bpchar".into();
@@ -55,32 +102,195 @@ fn type_name(ty: SqlType) -> String {
     typeinfo::display(ty).into_owned()
 }
 
-impl Writer<'_> {
-    fn list(&self, exprs: &[Expr]) -> Result<String> {
-        let parts = exprs.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>()?;
-        Ok(parts.join(", "))
+/// A function's name, quoted also where it is the name of a construct.
+fn function_name(name: &str) -> String {
+    match name.split_once('.') {
+        Some((schema, name)) => format!("{}.{}", quote(schema), quote(name)),
+        None => quote(name),
+    }
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(catalog: &'a dyn CatalogReader, source: Source<'a>, style: Style) -> Self {
+        Writer { catalog, source, out: String::new(), style, level: 0, element: None }
     }
 
-    fn expr(&self, expr: &Expr) -> Result<String> {
-        Ok(match expr {
-            Expr::Const(value, ty) => self.constant(value, *ty)?,
-            Expr::Column(id, _) => match &self.element {
-                Some(element) => element.clone(),
-                None => (self.column)(*id),
+    pub(crate) fn put(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    /// A keyword that begins a line where there are lines; `before` and `after` change the indentation, `plus` adds to it once.
+    pub(crate) fn keyword(&mut self, text: &str, before: i32, after: i32, plus: i32) {
+        if !self.style.indent {
+            return self.put(text);
+        }
+        self.level += before;
+        self.trim();
+        self.out.push('\n');
+        let depth = self.level.max(0);
+        let spaces = if depth < 40 { depth + plus } else { 40 + (depth - 40) / 4 % 40 + plus };
+        (0..spaces).for_each(|_| self.out.push(' '));
+        self.put(text);
+        self.level = (self.level + after).max(0);
+    }
+
+    /// Takes trailing spaces away.
+    pub(crate) fn trim(&mut self) {
+        self.out.truncate(self.out.trim_end_matches(' ').len());
+    }
+
+    pub(crate) fn list(&mut self, exprs: &[Expr]) -> Result<()> {
+        for (n, e) in exprs.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            self.expr(e)?;
+        }
+        Ok(())
+    }
+
+    /// The text of one expression apart from the rest.
+    pub(crate) fn apart(&mut self, f: impl FnOnce(&mut Self) -> Result<()>) -> Result<String> {
+        let before = core::mem::take(&mut self.out);
+        let result = f(self);
+        let text = core::mem::replace(&mut self.out, before);
+        result.map(|()| text)
+    }
+
+    fn open(&mut self) {
+        if !self.style.sparse {
+            self.out.push('(');
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.style.sparse {
+            self.out.push(')');
+        }
+    }
+
+    /// An operand, in parentheses if it needs them where it stands.
+    fn operand(&mut self, e: &Expr, within: Within<'_>) -> Result<()> {
+        let parentheses = self.style.sparse && !self.simple(e, within);
+        if parentheses {
+            self.out.push('(');
+        }
+        match (within, self.cast_of(e)) {
+            (Within::Length(outer), Some((inner, ty))) if ty.oid == outer.ty().oid => {
+                self.operand(inner, Within::Cast)?;
+            }
+            _ => self.expr(e)?,
+        }
+        if parentheses {
+            self.out.push(')');
+        }
+        Ok(())
+    }
+
+    /// Does an expression stand without parentheses here?
+    fn simple(&self, e: &Expr, within: Within<'_>) -> bool {
+        match e {
+            Expr::And(_) | Expr::Not(_) => matches!(within, Within::And | Within::Or),
+            Expr::Or(_) => matches!(within, Within::Or),
+            Expr::ScalarArray(..) => false,
+            Expr::Relabel(inner, _) if !is_now(e) => self.simple(inner, Within::Cast),
+            Expr::CoerceViaIo(inner, _) | Expr::ArrayCoerce(inner, ..) => self.simple(inner, Within::Cast),
+            Expr::IsNull(..) | Expr::IsTruth(..) | Expr::Distinct(..) | Expr::SubPlan(_) => {
+                matches!(within, Within::And | Within::Or | Within::Not)
+            }
+            Expr::Call(call) => match self.operator_call(e) {
+                None => true,
+                Some(op) => {
+                    if let Within::Operator(parent, left) = within {
+                        let binary = call.args.len() == 2;
+                        return match (op, parent) {
+                            ("+" | "-", Some("+" | "-")) if binary => left,
+                            ("*" | "/" | "%", Some("+" | "-")) if binary => true,
+                            ("*" | "/" | "%", Some("*" | "/" | "%")) if binary => left,
+                            _ => false,
+                        };
+                    }
+                    matches!(within, Within::And | Within::Or | Within::Not)
+                }
             },
-            Expr::Param(n, _) => format!("${}", n + 1),
-            Expr::Slot(n, _) => format!("${n}"),
+            Expr::Slot(n, _) => match &self.source {
+                Source::Query(scope) => scope.slots.get(n).is_none_or(|e| self.simple(e, within)),
+                Source::Columns(_) => true,
+            },
+            _ => true,
+        }
+    }
+
+    /// The operator that a call is written with.
+    fn operator_call(&self, e: &Expr) -> Option<&'static str> {
+        let Expr::Call(call) = e else { return None };
+        if self.cast_of(e).is_some() || !matches!(call.args.len(), 1 | 2) {
+            return None;
+        }
+        if matches!(self.note(e), Some(Note::Function)) {
+            return None;
+        }
+        operator_of(call.function)
+    }
+
+    /// What a cast is of, and to.
+    fn cast_of<'e>(&self, e: &'e Expr) -> Option<(&'e Expr, SqlType)> {
+        match e {
+            _ if is_now(e) => None,
+            Expr::CoerceViaIo(inner, ty) | Expr::Relabel(inner, ty) | Expr::ArrayCoerce(inner, _, ty) => {
+                Some((inner, *ty))
+            }
+            Expr::Call(call) => {
+                let first = call.args.first()?;
+                is_cast(call.function, first.ty(), call.ty, call.args.len()).then_some((first, call.ty))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the binder noted about how an expression was written.
+    fn note(&self, e: &Expr) -> Option<&'a Note> {
+        match &self.source {
+            Source::Query(scope) => scope.notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note),
+            Source::Columns(_) => None,
+        }
+    }
+
+    pub(crate) fn expr(&mut self, expr: &Expr) -> Result<()> {
+        if self.special(expr)? {
+            return Ok(());
+        }
+        match expr {
+            Expr::Const(value, ty) => {
+                let text = self.constant(value, *ty)?;
+                self.put(&text);
+            }
+            Expr::Column(id, _) => self.column(*id)?,
+            Expr::Param(n, _) => self.put(&format!("${}", n + 1)),
+            Expr::Slot(n, _) => match &self.source {
+                Source::Query(scope) if scope.slots.contains_key(n) => {
+                    let inner = scope.slots.get(n).copied();
+                    if let Some(inner) = inner {
+                        self.expr(inner)?;
+                    }
+                }
+                _ => self.put(&format!("${n}")),
+            },
             Expr::Call(call) => {
                 // The types of the arguments are not written.
                 let hidden = usize::from(call.function.described);
                 let args = call.args.get(..call.args.len() - hidden.min(call.args.len()));
-                self.call(call.function, args.unwrap_or_default(), call.ty)?
+                self.call(expr, call.function, args.unwrap_or_default())?;
             }
-            Expr::And(parts) => self.junction(parts, " AND ")?,
-            Expr::Or(parts) => self.junction(parts, " OR ")?,
-            Expr::Not(e) => format!("(NOT {})", self.expr(e)?),
-            Expr::IsNull(e, true) => format!("({} IS NULL)", self.expr(e)?),
-            Expr::IsNull(e, false) => format!("({} IS NOT NULL)", self.expr(e)?),
+            Expr::And(parts) => self.junction(parts, " AND ", Within::And)?,
+            Expr::Or(parts) => self.junction(parts, " OR ", Within::Or)?,
+            Expr::Not(e) => {
+                self.open();
+                self.put("NOT ");
+                self.operand(e, Within::Not)?;
+                self.close();
+            }
+            Expr::IsNull(e, null) => self.test(e, if *null { " IS NULL" } else { " IS NOT NULL" })?,
             Expr::IsTruth(e, wanted, negated) => {
                 let not = if *negated { "NOT " } else { "" };
                 let what = match wanted {
@@ -88,136 +298,294 @@ impl Writer<'_> {
                     Some(false) => "FALSE",
                     None => "UNKNOWN",
                 };
-                format!("({} IS {not}{what})", self.expr(e)?)
+                self.test(e, &format!(" IS {not}{what}"))?;
             }
             Expr::Distinct(_, pair, not) => {
-                let not = if *not { "NOT " } else { "" };
-                format!("({} IS {not}DISTINCT FROM {})", self.expr(&pair[0])?, self.expr(&pair[1])?)
+                self.open();
+                self.operand(&pair[0], Within::Other)?;
+                self.put(if *not { " IS NOT DISTINCT FROM " } else { " IS DISTINCT FROM " });
+                self.operand(&pair[1], Within::Other)?;
+                self.close();
             }
             Expr::Case(case) => {
-                let mut out = String::from("CASE");
-                for (when, then) in &case.whens {
-                    out.push_str(&format!(" WHEN {} THEN {}", self.expr(when)?, self.expr(then)?));
-                }
-                out.push_str(&format!(" ELSE {} END", self.expr(&case.otherwise)?));
-                out
+                let operand = match self.note(expr) {
+                    Some(Note::Operand(operand)) => Some(operand),
+                    _ => None,
+                };
+                self.case(case, operand)?;
             }
-            Expr::Coalesce(items, _) => format!("COALESCE({})", self.list(items)?),
-            Expr::NullIf(_, pair) => format!("NULLIF({}, {})", self.expr(&pair[0])?, self.expr(&pair[1])?),
-            Expr::Extreme(items, true, _) => format!("GREATEST({})", self.list(items)?),
-            Expr::Extreme(items, false, _) => format!("LEAST({})", self.list(items)?),
-            Expr::CoerceViaIo(e, ty) => self.cast(e, *ty)?,
-            Expr::Relabel(e, ty) => match (&**e, ty.oid) {
-                (Expr::Call(call), oid::TIMESTAMPTZ) if call.function.name == "now" => {
-                    "CURRENT_TIMESTAMP".into()
-                }
-                _ => self.cast(e, *ty)?,
-            },
-            Expr::Domain(d) => format!("({})::{}", self.expr(&d.value)?, user::reference(d.oid)),
-            Expr::ArrayCoerce(e, _, ty) => self.cast(e, *ty)?,
+            Expr::Coalesce(items, _) => self.wrapped("COALESCE(", items)?,
+            Expr::NullIf(_, pair) => self.wrapped("NULLIF(", &pair[..])?,
+            Expr::Extreme(items, greatest, _) => {
+                self.wrapped(if *greatest { "GREATEST(" } else { "LEAST(" }, items)?;
+            }
+            Expr::CoerceViaIo(e, ty) | Expr::ArrayCoerce(e, _, ty) => self.cast(expr, e, *ty)?,
+            Expr::Relabel(_, _) if is_now(expr) => self.put("CURRENT_TIMESTAMP"),
+            Expr::Relabel(e, ty) => self.cast(expr, e, *ty)?,
+            Expr::Domain(d) => {
+                self.put("(");
+                self.expr(&d.value)?;
+                self.put(&format!(")::{}", user::reference(d.oid)));
+            }
             Expr::ScalarArray(function, pair, any) => {
                 let op = operator_of(function).unwrap_or(function.name);
-                let quantifier = if *any { "ANY" } else { "ALL" };
-                format!("({} {op} {quantifier} ({}))", self.expr(&pair[0])?, self.expr(&pair[1])?)
+                self.open();
+                self.operand(&pair[0], Within::Other)?;
+                self.put(&format!(" {op} {} (", if *any { "ANY" } else { "ALL" }));
+                self.operand(&pair[1], Within::Other)?;
+                self.put(")");
+                self.close();
             }
-            Expr::Array(items, _, ty) if items.is_empty() => format!("ARRAY[]::{}", type_name(*ty)),
-            Expr::Array(items, _, _) => format!("ARRAY[{}]", self.list(items)?),
-            Expr::Subscript(s) => {
-                let base = self.expr(&s.array)?;
-                let mut out = match s.array {
-                    Expr::Column(..) | Expr::Param(..) => base,
-                    _ => format!("({base})"),
-                };
-                for (lower, upper) in &s.indices {
-                    let part = |e: &Option<Expr>| e.as_ref().map_or(Ok(String::new()), |e| self.expr(e));
-                    if s.slice {
-                        out.push_str(&format!("[{}:{}]", part(lower)?, part(upper)?));
-                    } else {
-                        out.push_str(&format!("[{}]", part(upper)?));
-                    }
-                }
-                out
+            Expr::Array(items, _, ty) if items.is_empty() => {
+                self.put(&format!("ARRAY[]::{}", type_name(*ty)))
             }
-            Expr::Row(items, ..) => format!("ROW({})", self.list(items)?),
+            Expr::Array(items, ..) => {
+                self.put("ARRAY[");
+                self.list(items)?;
+                self.put("]");
+            }
+            Expr::Subscript(s) => self.subscript(s)?,
+            Expr::Row(items, ..) => self.wrapped("ROW(", items)?,
             Expr::Field(e, n, _) => {
+                self.put("(");
+                self.expr(e)?;
                 let described = self.catalog.user_type(e.ty().oid)?;
-                let name =
-                    described.as_ref().and_then(|t| t.fields().get(*n as usize)).map(|f| quote(&f.name));
-                let name = name.unwrap_or_else(|| format!("f{}", n + 1));
-                format!("({}).{name}", self.expr(e)?)
+                let field = described.as_ref().and_then(|t| t.fields().get(*n as usize));
+                let name = match &**e {
+                    _ if field.is_some() => field.map(|f| quote(&f.name)),
+                    Expr::Call(c) => c.function.columns.get(*n as usize).map(|c| quote(c.0)),
+                    _ => None,
+                };
+                self.put(&format!(").{}", name.unwrap_or_else(|| format!("f{}", n + 1))));
             }
-            Expr::SubPlan(plan) => match &plan.kind {
-                SubPlanKind::Exists => "EXISTS(SubPlan)".into(),
-                _ => "(SubPlan)".into(),
-            },
-            Expr::CurrentOf(name) => format!("CURRENT OF {}", quote(name)),
-        })
-    }
-
-    fn junction(&self, parts: &[Expr], word: &str) -> Result<String> {
-        let parts = parts.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>()?;
-        Ok(format!("({})", parts.join(word)))
-    }
-
-    /// `x::type`; anything but a plain name or literal in parentheses.
-    fn cast(&self, e: &Expr, ty: SqlType) -> Result<String> {
-        let inner = self.expr(e)?;
-        let bare = inner.starts_with('(') && inner.ends_with(')') && balanced(&inner);
-        Ok(if bare { format!("{inner}::{}", type_name(ty)) } else { format!("({inner})::{}", type_name(ty)) })
-    }
-
-    fn call(&self, function: &'static Function, args: &[Expr], ty: SqlType) -> Result<String> {
-        if let Some(first) = args.first()
-            && is_cast(function, first.ty(), ty, args.len())
-        {
-            if let (oid::DATE | oid::TIME | oid::TIMETZ | oid::TIMESTAMP, Expr::Relabel(inner, _)) =
-                (ty.oid, first)
-                && matches!(&**inner, Expr::Call(c) if c.function.name == "now")
-                && ty.typmod < 0
-            {
-                return Ok(match ty.oid {
-                    oid::DATE => "CURRENT_DATE",
-                    oid::TIME => "LOCALTIME",
-                    oid::TIMETZ => "CURRENT_TIME",
-                    _ => "LOCALTIMESTAMP",
-                }
-                .into());
-            }
-            // Length coercion of a cast that was just written.
-            return match first {
-                Expr::Call(inner) if inner.ty.oid == ty.oid => match inner.args.first() {
-                    Some(deep) if is_cast(inner.function, deep.ty(), inner.ty, inner.args.len()) => {
-                        self.cast(deep, ty)
-                    }
-                    _ => self.cast(first, ty),
-                },
-                Expr::Relabel(inner, t) | Expr::CoerceViaIo(inner, t) if t.oid == ty.oid => {
-                    self.cast(inner, ty)
-                }
-                Expr::Const(value, t) if t.oid == ty.oid => {
-                    Ok(format!("{}::{}", self.plain_constant(value, *t)?, type_name(ty)))
-                }
-                _ => self.cast(first, ty),
-            };
+            Expr::SubPlan(plan) => self.subplan(plan)?,
+            Expr::CurrentOf(name) => self.put(&format!("CURRENT OF {}", quote(name))),
         }
-        if let Some(op) = operator_of(function) {
+        Ok(())
+    }
+
+    fn column(&mut self, id: u32) -> Result<()> {
+        if let Some(element) = &self.element {
+            let element = element.clone();
+            self.put(&element);
+            return Ok(());
+        }
+        match &self.source {
+            Source::Columns(column) => {
+                let text = column(id);
+                self.put(&text);
+                Ok(())
+            }
+            Source::Query(_) => self.query_column(id),
+        }
+    }
+
+    fn wrapped(&mut self, opening: &str, items: &[Expr]) -> Result<()> {
+        self.put(opening);
+        self.list(items)?;
+        self.put(")");
+        Ok(())
+    }
+
+    fn test(&mut self, e: &Expr, what: &str) -> Result<()> {
+        self.open();
+        self.operand(e, Within::Other)?;
+        self.put(what);
+        self.close();
+        Ok(())
+    }
+
+    fn case(&mut self, case: &Case, operand: Option<&Expr>) -> Result<()> {
+        self.keyword("CASE", 0, 4, 0);
+        if let Some(operand) = operand {
+            self.put(" ");
+            self.expr(operand)?;
+        }
+        let gap = if self.style.indent { "" } else { " " };
+        for (when, then) in &case.whens {
+            self.put(gap);
+            self.keyword("WHEN ", 0, 0, 0);
+            match when {
+                Expr::Call(c) if operand.is_some() && c.args.len() == 2 => {
+                    c.args.get(1).map_or(Ok(()), |value| self.expr(value))?;
+                }
+                _ => self.expr(when)?,
+            }
+            self.put(" THEN ");
+            self.expr(then)?;
+        }
+        self.put(gap);
+        self.keyword("ELSE ", 0, 0, 0);
+        self.expr(&case.otherwise)?;
+        self.put(gap);
+        self.keyword("END", -4, 0, 0);
+        Ok(())
+    }
+
+    fn subscript(&mut self, s: &Subscript) -> Result<()> {
+        let bare = matches!(s.array, Expr::Column(..) | Expr::Param(..) | Expr::Slot(..));
+        if !bare {
+            self.put("(");
+        }
+        self.expr(&s.array)?;
+        if !bare {
+            self.put(")");
+        }
+        for (lower, upper) in &s.indices {
+            self.put("[");
+            if let Some(lower) = lower {
+                self.expr(lower)?;
+            }
+            if s.slice {
+                self.put(":");
+            }
+            if let Some(upper) = upper {
+                self.expr(upper)?;
+            }
+            self.put("]");
+        }
+        Ok(())
+    }
+
+    fn junction(&mut self, parts: &[Expr], word: &str, within: Within<'_>) -> Result<()> {
+        self.open();
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                self.put(word);
+            }
+            self.operand(part, within)?;
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// `x::type`.
+    fn cast(&mut self, whole: &Expr, e: &Expr, ty: SqlType) -> Result<()> {
+        match e {
+            Expr::Const(value, t) if t.oid == ty.oid && t.typmod < 0 => {
+                let text = match value {
+                    Value::Null => "NULL".into(),
+                    _ => self.plain_constant(value, *t)?,
+                };
+                self.put(&text);
+            }
+            _ => {
+                self.open();
+                self.operand(e, Within::Length(whole))?;
+                self.close();
+            }
+        }
+        self.put(&format!("::{}", type_name(ty)));
+        Ok(())
+    }
+
+    fn call(&mut self, whole: &Expr, function: &'static Function, args: &[Expr]) -> Result<()> {
+        if let Some((first, ty)) = self.cast_of(whole) {
+            if let Some(name) = clock(first, ty) {
+                self.put(name);
+                return Ok(());
+            }
+            return self.cast(whole, first, ty);
+        }
+        if let Some(op) = self.operator_call(whole) {
+            let known = Some(op).filter(|_| args.len() == 2);
+            self.open();
             match args {
-                [a, b] => return Ok(format!("({} {op} {})", self.expr(a)?, self.expr(b)?)),
-                [a] => return Ok(format!("({op} {})", self.expr(a)?)),
+                [a, b] => {
+                    self.operand(a, Within::Operator(known, true))?;
+                    self.put(&format!(" {op} "));
+                    self.operand(b, Within::Operator(known, false))?;
+                }
+                [a] => {
+                    self.put(&format!("{op} "));
+                    self.operand(a, Within::Operator(known, true))?;
+                }
                 _ => {}
             }
+            self.close();
+            return Ok(());
         }
         if function.name == "extract"
             && let [Expr::Const(Value::Text(field), _), source] = args
         {
-            return Ok(format!("EXTRACT({field} FROM {})", self.expr(source)?));
+            self.put(&format!("EXTRACT({field} FROM "));
+            self.expr(source)?;
+            self.put(")");
+            return Ok(());
         }
         match function.name {
-            "current_user" => return Ok("CURRENT_USER".into()),
-            "session_user" => return Ok("SESSION_USER".into()),
+            "current_user" => {
+                self.put("CURRENT_USER");
+                return Ok(());
+            }
+            "session_user" => {
+                self.put("SESSION_USER");
+                return Ok(());
+            }
             _ => {}
         }
-        Ok(format!("{}({})", quote(function.name), self.list(args)?))
+        if let Some(Note::Syntax) = self.note(whole)
+            && self.syntax(function.name, args)?
+        {
+            return Ok(());
+        }
+        self.put(&function_name(function.name));
+        self.put("(");
+        self.arguments(function, args)?;
+        self.put(")");
+        Ok(())
+    }
+
+    /// Arguments; the gathered ones of a variadic function say so.
+    pub(crate) fn arguments(&mut self, function: &'static Function, args: &[Expr]) -> Result<()> {
+        let gathered = function.variadic != 0
+            && function.variadic != oid::ANY
+            && args.len() == function.args.len()
+            && args.last().is_some_and(|a| typeinfo::element_of(a.ty().oid) != 0);
+        for (n, arg) in args.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            if gathered && n + 1 == args.len() {
+                self.put("VARIADIC ");
+            }
+            self.expr(arg)?;
+        }
+        Ok(())
+    }
+
+    /// Functions that were written with the standard's syntax.
+    fn syntax(&mut self, name: &str, args: &[Expr]) -> Result<bool> {
+        let (parts, order): (&[&str], &[usize]) = match (name, args.len()) {
+            ("timezone", 2) => (&["(", " AT TIME ZONE ", ")"], &[1, 0]),
+            ("overlaps", 4) => (&["((", ", ", ") OVERLAPS (", ", ", "))"], &[0, 1, 2, 3]),
+            ("overlay", 3) => (&["OVERLAY(", " PLACING ", " FROM ", ")"], &[0, 1, 2]),
+            ("overlay", 4) => (&["OVERLAY(", " PLACING ", " FROM ", " FOR ", ")"], &[0, 1, 2, 3]),
+            ("position", 2) => (&["POSITION((", ") IN (", "))"], &[1, 0]),
+            ("substring", 2) => (&["SUBSTRING(", " FROM ", ")"], &[0, 1]),
+            ("substring", 3) => (&["SUBSTRING(", " FROM ", " FOR ", ")"], &[0, 1, 2]),
+            ("btrim", 1) => (&["TRIM(BOTH FROM ", ")"], &[0]),
+            ("btrim", 2) => (&["TRIM(BOTH ", " FROM ", ")"], &[1, 0]),
+            ("ltrim", 1) => (&["TRIM(LEADING FROM ", ")"], &[0]),
+            ("ltrim", 2) => (&["TRIM(LEADING ", " FROM ", ")"], &[1, 0]),
+            ("rtrim", 1) => (&["TRIM(TRAILING FROM ", ")"], &[0]),
+            ("rtrim", 2) => (&["TRIM(TRAILING ", " FROM ", ")"], &[1, 0]),
+            ("current_user", 0) => (&["CURRENT_USER"], &[]),
+            ("session_user", 0) => (&["SESSION_USER"], &[]),
+            ("current_database", 0) => (&["CURRENT_CATALOG"], &[]),
+            ("current_schema", 0) => (&["CURRENT_SCHEMA"], &[]),
+            _ => return Ok(false),
+        };
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0
+                && let Some(arg) = order.get(n - 1).and_then(|i| args.get(*i))
+            {
+                // The zone's two operands may need parentheses; the others stand between words.
+                if name == "timezone" { self.operand(arg, Within::Cast)? } else { self.expr(arg)? }
+            }
+            self.put(part);
+        }
+        Ok(true)
     }
 
     fn constant(&self, value: &Value, ty: SqlType) -> Result<String> {
@@ -248,7 +616,7 @@ impl Writer<'_> {
         {
             let visible = self.catalog.relation(None, &relation.name)?;
             let name = match visible {
-                Some(v) if v.oid == relation.oid => quote(&relation.name),
+                Some(v) if v.oid == relation.oid && !self.style.qualify => quote(&relation.name),
                 _ => format!("{}.{}", quote(&relation.schema_name), quote(&relation.name)),
             };
             return Ok(string(&name));
@@ -263,24 +631,24 @@ impl Writer<'_> {
     }
 }
 
-/// True when the outermost parentheses belong together.
-fn balanced(text: &str) -> bool {
-    let mut depth = 0i32;
-    let mut quoted = false;
-    for (i, b) in text.bytes().enumerate() {
-        match b {
-            b'\'' => quoted = !quoted,
-            b'(' if !quoted => depth += 1,
-            b')' if !quoted => {
-                depth -= 1;
-                if depth == 0 && i + 1 < text.len() {
-                    return false;
-                }
-            }
-            _ => {}
-        }
+/// `now()` under the name CURRENT_TIMESTAMP.
+fn is_now(e: &Expr) -> bool {
+    matches!(e, Expr::Relabel(inner, ty) if ty.oid == oid::TIMESTAMPTZ
+        && matches!(&**inner, Expr::Call(call) if call.function.name == "now"))
+}
+
+/// CURRENT_DATE and its like: casts of CURRENT_TIMESTAMP.
+fn clock(e: &Expr, ty: SqlType) -> Option<&'static str> {
+    if !is_now(e) || ty.typmod >= 0 {
+        return None;
     }
-    true
+    match ty.oid {
+        oid::DATE => Some("CURRENT_DATE"),
+        oid::TIME => Some("LOCALTIME"),
+        oid::TIMETZ => Some("CURRENT_TIME"),
+        oid::TIMESTAMP => Some("LOCALTIMESTAMP"),
+        _ => None,
+    }
 }
 
 fn is_cast(function: &'static Function, from: SqlType, to: SqlType, count: usize) -> bool {

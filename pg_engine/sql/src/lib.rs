@@ -5,7 +5,7 @@
 //!   statements), error positions and wording.
 //! * Name resolution, PostgreSQL's operator and function resolution, coercions, parameter types.
 //! * Canonical text of expressions that are stored in catalogs ([`deparse`]) and binding such text again
-//!   ([`bind_scalar`]).
+//!   ([`bind_scalar`]); of queries, as views are stored and shown ([`ViewQuery`]).
 //!
 //! # Must not know
 //! How plans are made or run, where catalogs are stored.
@@ -26,7 +26,9 @@ mod grammar;
 mod keywords;
 mod lexer;
 pub mod normalize;
+mod ruleutils;
 
 pub use api::{
     BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, changeable_columns, deparse, parse,
 };
+pub use ruleutils::{ViewQuery, ViewText};

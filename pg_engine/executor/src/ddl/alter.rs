@@ -248,6 +248,7 @@ impl Ddl<'_, '_> {
                 format!("relation \"{}\" already exists in schema \"{name}\"", relation.name),
             ));
         }
+        let views = self.views_over(&[relation.oid])?;
         let mut moved = alloc::vec![relation.oid];
         moved.extend(relation.indexes.iter().map(|i| i.oid));
         for o in moved {
@@ -263,7 +264,7 @@ impl Ddl<'_, '_> {
                 r.put("refobjid", schema);
             }
         })?;
-        Ok(())
+        self.store_views(&views)
     }
 
     fn refuse_special(&self, relation: &Relation, a: &Attribute) -> Result<()> {

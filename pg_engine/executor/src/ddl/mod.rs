@@ -23,6 +23,7 @@ pub(crate) mod table;
 mod toast;
 pub(crate) mod types;
 pub(crate) mod view;
+mod view_text;
 
 use alloc::{
     format,

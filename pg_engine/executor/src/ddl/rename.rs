@@ -29,9 +29,10 @@ impl Ddl<'_, '_> {
                     format!("schema \"{new}\" already exists"),
                 ));
             }
+            let views = self.views_over_schema(oid)?;
             self.update(PG_NAMESPACE, &["oid"], &[Value::Oid(oid)], |row| row.put("nspname", new))?;
             self.step();
-            return Ok(());
+            return self.store_views(&views);
         }
         if r.kind == ObjectKind::Role {
             return self.rename_role(&r.name.name, new);
@@ -45,6 +46,7 @@ impl Ddl<'_, '_> {
             ));
         }
         let relation = self.relock(&relation, LockMode::AccessExclusive)?;
+        let views = self.views_over(&[relation.oid])?;
         let part = r.part.as_deref().unwrap_or("");
         match r.kind {
             ObjectKind::Column => {
@@ -121,6 +123,6 @@ impl Ddl<'_, '_> {
             }
         }
         self.step();
-        Ok(())
+        self.store_views(&views)
     }
 }

@@ -46,8 +46,13 @@ impl Ddl<'_, '_> {
         let address = Address::new(PG_REWRITE, rule);
         self.depend(address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
         self.step();
-        for &relation in &plan.relations {
-            self.depend(address, Address::new(PG_CLASS, relation), Dependency::Normal)?;
+        for &relation in &v.relations {
+            if !v.reads.iter().any(|(r, _)| *r == relation) {
+                self.depend(address, Address::new(PG_CLASS, relation), Dependency::Normal)?;
+            }
+        }
+        for &(relation, column) in &v.reads {
+            self.depend(address, Address::column(relation, column), Dependency::Normal)?;
         }
         self.step();
         Ok(())

@@ -179,12 +179,21 @@ fn index_of(
     Ok(index.map(|i| (relation, i)))
 }
 
-fn view_definition(reader: &Reader<'_>, view: Oid) -> Result<Value> {
+/// `pg_get_viewdef`: the stored query, written for this session's search path. `args` say how.
+fn view_definition(cx: &ExecContext<'_>, reader: &Reader<'_>, view: Oid, args: &[Value]) -> Result<Value> {
     let rows = reader.find(PG_REWRITE, &["ev_class"], &[Value::Oid(view)])?;
-    Ok(some_text(rows.first().map(|r| {
-        let query = r.text("ev_action").trim_end_matches(';').trim();
-        format!(" {query};")
-    })))
+    let (Some(row), Some(relation)) = (rows.first(), reader.relation_by_oid(view)?) else {
+        return Ok(Value::Null);
+    };
+    let (pretty, wrap) = match args.get(1) {
+        Some(Value::Bool(pretty)) => (*pretty, 0),
+        Some(Value::Int4(wrap)) => (true, *wrap),
+        _ => (false, 0),
+    };
+    let names: Vec<String> = relation.live().map(|a| a.name.clone()).collect();
+    let stored = cx.session.stored_query(reader, row.text("ev_action"))?;
+    let text = stored.shown(reader, &names, pretty, wrap)?;
+    Ok(some_text(Some(format!("{text};"))))
 }
 
 pub(super) fn call(
@@ -230,8 +239,8 @@ pub(super) fn call(
             some_text(text.map(|t| named_types(reader, &t)))
         }
         "pg_get_viewdef" => match args.first() {
-            Some(Value::Text(t)) => view_definition(reader, text::find_relation(t, reader)?.oid)?,
-            _ => view_definition(reader, o)?,
+            Some(Value::Text(t)) => view_definition(cx, reader, text::find_relation(t, reader)?.oid, args)?,
+            _ => view_definition(cx, reader, o, args)?,
         },
         "pg_get_ruledef" => {
             let rows = reader.find(PG_REWRITE, &["oid"], &[Value::Oid(o)])?;
@@ -267,10 +276,7 @@ pub(super) fn call(
         },
         "pg_get_serial_sequence" => serial_sequence(reader, arg_text(args, 0), arg_text(args, 1))?,
         "pg_describe_object" => some_text(describe_object(reader, o, arg_oid(args, 1))?),
-        _ => {
-            let _ = cx;
-            return Ok(None);
-        }
+        _ => return Ok(None),
     }))
 }
 

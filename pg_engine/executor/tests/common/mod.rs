@@ -8,7 +8,7 @@ use std::{cell::RefCell, sync::Arc};
 use pg_catalog::{CatalogReader, Relation, Txn};
 use pg_executor::{
     ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SessionTypes, SettingRow,
-    text,
+    StoredQuery, text,
 };
 use pg_plan::{
     expr::Expr,
@@ -142,6 +142,9 @@ impl Session for TestSession {
     }
     fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
         pg_planner::plan(query, catalog, &Default::default()).map(Arc::new)
+    }
+    fn stored_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Box<dyn StoredQuery>> {
+        Ok(Box::new(ViewText(pg_sql::ViewQuery::bind(text, catalog)?)))
     }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         let list = pg_sql::parse(text)?;
@@ -356,4 +359,21 @@ fn collect(b: &Batch, cx: &ExecContext<'_>, rows: &mut Vec<Vec<Option<String>>>)
         rows.push(row);
     }
     Ok(())
+}
+
+struct ViewText(pg_sql::ViewQuery);
+
+impl StoredQuery for ViewText {
+    fn stored(&self, catalog: &dyn CatalogReader, names: &[String]) -> Result<String> {
+        self.0.stored(Some(names), catalog).map(|t| t.text)
+    }
+    fn shown(
+        &self,
+        catalog: &dyn CatalogReader,
+        names: &[String],
+        pretty: bool,
+        wrap: i32,
+    ) -> Result<String> {
+        self.0.shown(Some(names), catalog, pretty, wrap)
+    }
 }

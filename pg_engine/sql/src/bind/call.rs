@@ -7,6 +7,8 @@ use pg_plan::expr::{Call, Expr};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo};
 use sqlparser::ast as sq;
 
+use crate::{deparse::operator_of, ruleutils::Note};
+
 use super::{
     Binder, part,
     resolve::{self, Candidate, Resolution},
@@ -111,7 +113,10 @@ impl Binder<'_> {
             .at(position));
         }
         let mut bound = Vec::with_capacity(args.exprs.len());
-        if let ("pg_column_size" | "pg_column_compression", [arg]) = (name.as_str(), args.exprs.as_slice()) {
+        if !self.recording()
+            && let ("pg_column_size" | "pg_column_compression", [arg]) =
+                (name.as_str(), args.exprs.as_slice())
+        {
             let used = self.used.clone();
             let arg = self.expr(arg)?;
             if let Some(fact) = self.stored_fact(&arg, name == "pg_column_compression", &used) {
@@ -128,7 +133,15 @@ impl Binder<'_> {
             let ty = self.declared_type(e, arg)?;
             return Ok(Expr::Const(pg_types::Value::Oid(ty), SqlType::new(oid::REGTYPE)));
         }
-        self.call(&name, bound, position)
+        let call = self.call(&name, bound, position)?;
+        if self.recording()
+            && let Expr::Call(c) = &call
+            && c.function.name == name
+            && operator_of(c.function).is_some()
+        {
+            self.note(&call, || Note::Function);
+        }
+        Ok(call)
     }
 
     /// Calls a function by name with bound arguments.
@@ -176,6 +189,7 @@ impl Binder<'_> {
         let (args, ty) = self.coerce_arguments(&candidate, args, at)?;
         // Values do not know their declared type; the binder does.
         if function.name == "pg_typeof"
+            && !self.recording()
             && let [arg] = args.as_slice()
         {
             return Ok(Expr::Const(pg_types::Value::Oid(arg.ty().oid), ty));

@@ -22,7 +22,9 @@ const CHANGES: &str = "recursive query \"{}\" must not contain data-modifying st
 impl Binder<'_> {
     /// Enters a WITH clause's names into the current frame.
     pub(super) fn with(&mut self, with: &sq::With) -> Result<()> {
+        self.record_with(with.recursive);
         for cte in &with.cte_tables {
+            let depth = self.record_depth();
             let name = cte.alias.name.value.clone();
             if self.frame()?.ctes.iter().any(|c| c.name == name) {
                 return Err(SqlError::new(
@@ -51,6 +53,7 @@ impl Binder<'_> {
                 Some(bound) => (bound, Vec::new()),
                 None => self.enclosed(|b| b.query_here(&cte.query))?,
             };
+            self.record_cte(cte, depth);
             let state = if args.is_empty() {
                 let columns = renamed(bound.columns, cte)?;
                 CteState::Ready { plan: bound.plan, columns, index: None }
@@ -152,7 +155,7 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("a correlated WITH query used in a deeper subquery"));
         }
         let shut = core::mem::replace(&mut self.frame()?.shut, true);
-        let result = self.enclosed(|b| b.query_here(&cte.query));
+        let result = self.unrecorded(|b| b.enclosed(|b| b.query_here(&cte.query)));
         self.frame()?.shut = shut;
         let (bound, args) = result?;
         let columns = renamed(bound.columns, cte)?;

@@ -8,7 +8,7 @@ use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
 use sqlparser::ast::{self as sq, BinaryOperator as Op, Spanned};
 
 use super::{Binder, part, resolve, scope::at, types::show};
-use crate::{dialect::DEFAULT_MARKER, grammar::position};
+use crate::{dialect::DEFAULT_MARKER, grammar::position, ruleutils::Note};
 
 const BOOL: SqlType = SqlType::new(oid::BOOL);
 
@@ -478,7 +478,11 @@ impl Binder<'_> {
             coerced.push((condition, self.coerce_to_common(value, ty, "CASE/WHEN", at)?));
         }
         let otherwise = self.coerce_to_common(otherwise, ty, "CASE/ELSE", at)?;
-        Ok(Expr::Case(Box::new(Case { whens: coerced, otherwise, ty })))
+        let case = Expr::Case(Box::new(Case { whens: coerced, otherwise, ty }));
+        if let Some(operand) = operand {
+            self.note(&case, || Note::Operand(operand));
+        }
+        Ok(case)
     }
 
     fn collate(&mut self, inner: &sq::Expr, collation: &sq::ObjectName) -> Result<Expr> {
@@ -560,6 +564,8 @@ impl Binder<'_> {
                 // a1 < b1 OR (a1 = b1 AND (a2 op b2 ...)), built from the last column outward.
                 let strict = name.get(..1).unwrap_or("<");
                 let mut result: Option<Expr> = None;
+                let sides: (Vec<Expr>, Vec<Expr>) =
+                    if self.recording() { pairs.iter().cloned().unzip() } else { Default::default() };
                 for (x, y) in pairs.into_iter().rev() {
                     result = Some(match result {
                         None => self.operator(name, x, y, at)?,
@@ -570,7 +576,11 @@ impl Binder<'_> {
                         }
                     });
                 }
-                result.ok_or_else(|| SqlError::unsupported("comparison of empty rows"))
+                let result = result.ok_or_else(|| SqlError::unsupported("comparison of empty rows"))?;
+                if sides.0.len() > 1 {
+                    self.note(&result, || Note::Rows(name.into(), sides.0, sides.1));
+                }
+                Ok(result)
             }
             _ => Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,

@@ -8,7 +8,7 @@ use pg_catalog::{
 };
 use pg_functions::FunctionKind;
 use pg_plan::{
-    expr::Expr,
+    expr::{Call, Expr},
     logical::{self, Column, JoinKind, Logical},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
@@ -21,7 +21,7 @@ use super::{
     resolve::{self, Resolution},
     scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
 };
-use crate::{ast::NameAt, grammar};
+use crate::{ast::NameAt, grammar, ruleutils::TableKind};
 
 /// A FROM item and what it needs from the items to its left.
 type Item = (Logical, Vec<(u32, Expr)>);
@@ -120,6 +120,7 @@ impl Binder<'_> {
                 self.using(kind, &common, visible, middle)?
             }
         };
+        self.record_join(kind, on.as_ref());
         Ok((join(left, right, kind, on, lateral), further))
     }
 
@@ -191,6 +192,7 @@ impl Binder<'_> {
             let origin = if kind == JoinKind::Right { r.origin } else { l.origin };
             merged.push(Visible { name: name.value.clone(), expr, origin });
         }
+        self.record_using(|| merged.iter().map(|m: &Visible| (m.name.clone(), m.expr.clone())).collect());
         let other = |v: &Visible| !names.iter().any(|n| n.value == v.name);
         let frame = self.frame()?;
         frame.visible.extend(merged);
@@ -278,6 +280,7 @@ impl Binder<'_> {
             }
         }
         self.check_alias(&entry.alias)?;
+        self.record_entry(&entry, alias);
         let frame = self.frame()?;
         frame.visible.extend(entry.columns.iter().map(|c| Visible {
             name: c.name.clone(),
@@ -294,6 +297,7 @@ impl Binder<'_> {
             && let Some((plan, columns)) = self.cte(&name)?
         {
             let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
+            self.record_kind(false, |_| Some(TableKind::Cte(name.name.name.clone())));
             self.enter(entry_of(shown, &columns, &[]), alias)?;
             return Ok(plan);
         }
@@ -316,6 +320,8 @@ impl Binder<'_> {
         }
         let (plan, entry) = self.scan(&relation, alias.map(|a| a.name.value.as_str()), right::SELECT);
         let base = entry.scan.and_then(|s| self.scans.get(s)).map_or(0, |s| s.base);
+        let system = super::record::system_columns(&relation, &entry, &self.scans);
+        self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system }));
         self.enter(entry, alias)?;
         if self.securing_off { Ok(plan) } else { self.secured(plan, &relation, base) }
     }
@@ -447,7 +453,7 @@ impl Binder<'_> {
         self.accesses.stored = true;
         let locking = core::mem::replace(&mut self.locking, false);
         let frames = core::mem::take(&mut self.frames);
-        let result = self.enclosed(|b| b.query_here(&query));
+        let result = self.unrecorded(|b| b.enclosed(|b| b.query_here(&query)));
         self.frames = frames;
         self.locking = locking;
         (self.accesses.role, self.accesses.stored) = (role, stored);
@@ -468,6 +474,7 @@ impl Binder<'_> {
         if alias.is_none() {
             entry.schema = Some(relation.schema_name.clone());
         }
+        self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system: None }));
         self.enter(entry, alias)?;
         Ok(bound.plan)
     }
@@ -493,6 +500,7 @@ impl Binder<'_> {
         self.frame()?.shut = shut;
         let (bound, args): (Bound, _) = result?;
         let shown = alias.map_or_else(String::new, |a| a.name.value.clone());
+        self.record_kind(lateral, |r| r.queries.pop().map(|q| TableKind::Query(Box::new(q))));
         self.enter(entry_of(shown, &bound.columns, &bound.origins), alias)?;
         Ok((bound.plan, args))
     }
@@ -531,6 +539,8 @@ impl Binder<'_> {
         {
             first.name = shown;
         }
+        let lateral = outer.iter().any(|(_, e)| e.any(&mut |e| matches!(e, Expr::Column(..))));
+        self.record_kind(lateral, |_| call_of(&plan, ordinality));
         self.enter(entry, alias)?;
         Ok((plan, outer))
     }
@@ -588,6 +598,19 @@ fn join(
     lateral: Vec<(u32, Expr)>,
 ) -> Logical {
     Logical::Join { kind, left: Box::new(left), right: Box::new(right), on, lateral }
+}
+
+/// A function in FROM, for the record.
+fn call_of(plan: &Logical, ordinality: bool) -> Option<TableKind> {
+    let call = match plan {
+        Logical::FunctionScan { function, args, columns, .. } => {
+            let ty = columns.first().map_or(SqlType::new(oid::RECORD), |c| c.ty);
+            Expr::Call(Box::new(Call { function, args: args.clone(), ty }))
+        }
+        Logical::Project(_, columns) => columns.first()?.1.clone(),
+        _ => return None,
+    };
+    Some(TableKind::Function { call, ordinality })
 }
 
 /// A FROM item over a query's columns.

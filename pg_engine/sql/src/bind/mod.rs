@@ -18,6 +18,7 @@ mod literal;
 mod names;
 mod params;
 mod policy;
+pub(crate) mod record;
 mod recursive;
 mod resolve;
 mod returning;
@@ -88,6 +89,8 @@ pub(crate) struct Binder<'a> {
     locking: bool,
     /// Where string literals stand, for errors in reading them.
     literals: Vec<sqlparser::tokenizer::Location>,
+    /// What is kept of the query to print it, if anything is.
+    record: Option<alloc::boxed::Box<crate::ruleutils::Recorder>>,
 }
 
 /// A bound query level: the tree and its visible columns.
@@ -128,6 +131,7 @@ impl<'a> Binder<'a> {
             securing_off: false,
             locking: false,
             literals: Vec::new(),
+            record: None,
         }
     }
 

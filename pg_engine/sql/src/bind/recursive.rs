@@ -36,7 +36,11 @@ impl Binder<'_> {
             if let Some(with) = &cte.query.with {
                 b.with(with)?;
             }
-            b.recursive_union(cte, level, left, right, all)
+            let bound = b.recursive_union(cte, level, left, right, all)?;
+            if bound.is_some() {
+                b.record_query(&cte.query);
+            }
+            Ok(bound)
         });
         self.frame()?.ctes.pop();
         let (bound, args) = result?;
@@ -128,6 +132,8 @@ impl Binder<'_> {
         if !all {
             self.hashable(&named)?;
         }
+        self.record_set(SetOp::Union, all);
+        self.record_body();
         let columns: Vec<Column> = named.iter().map(|c| self.column(&c.name, c.ty)).collect();
         let origins = columns.iter().map(|_| (0, 0)).collect();
         let plan = Logical::Recursive {

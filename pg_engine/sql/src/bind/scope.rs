@@ -217,7 +217,8 @@ impl Binder<'_> {
                 None => {
                     let slot = self.next_slot;
                     self.next_slot += 1;
-                    frame.args.push((slot, expr));
+                    frame.args.push((slot, expr.clone()));
+                    self.record_slot(slot, &expr);
                     slot
                 }
             };

@@ -48,6 +48,12 @@ impl Binder<'_> {
         if let Some(with) = &query.with {
             self.with(with)?;
         }
+        let bound = self.query_body(query)?;
+        self.record_query(query);
+        Ok(bound)
+    }
+
+    fn query_body(&mut self, query: &sq::Query) -> Result<Bound> {
         match &*query.body {
             sq::SetExpr::Select(select) => self.select(select, query),
             sq::SetExpr::Query(inner)
@@ -60,6 +66,7 @@ impl Binder<'_> {
             }
             body => {
                 let bound = self.deeper(|b| b.set_expr(body))?;
+                self.record_body();
                 if !query.locks.is_empty() {
                     return Err(SqlError::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
@@ -75,12 +82,15 @@ impl Binder<'_> {
         refuse_foreign(select)?;
         self.name_windows(&select.named_window)?;
         let keep = core::mem::take(&mut self.keep_unknown);
+        let mark = self.record_mark();
         let locking = core::mem::replace(&mut self.locking, !query.locks.is_empty());
         let plan = self.from(&select.from);
         self.locking = locking;
         let mut plan = plan?;
+        let mut filter = None;
         if let Some(condition) = &select.selection {
             let condition = self.condition(condition, Place::Where, "WHERE")?;
+            filter = self.recording().then(|| condition.clone());
             plan = Logical::Filter(Box::new(plan), condition);
         }
         let keys = match &select.group_by {
@@ -107,6 +117,7 @@ impl Binder<'_> {
         }
         let distinct = matches!(select.distinct, Some(sq::Distinct::Distinct));
         let order = self.order_by(query, &mut targets, visible, distinct)?;
+        self.record_select(mark, select, filter, &keys, having.as_ref(), &targets, visible, &on, &order)?;
         let order = distinct_on_order(order, &on)?;
         let locks = self.lock_targets(query, select, &mut targets)?;
         self.fill_scans(&mut plan);
@@ -547,6 +558,7 @@ impl Binder<'_> {
         }
         let limit = limit.map(|e| self.count(e, "LIMIT")).transpose()?;
         let offset = offset.map(|e| self.count(e, "OFFSET")).transpose()?;
+        self.record_limit(limit.as_ref(), offset.as_ref());
         Ok(Logical::Limit { input: Box::new(plan), limit, offset })
     }
 
@@ -663,7 +675,7 @@ fn strength_name(strength: u8) -> &'static str {
 }
 
 /// Strength of a locking clause, and the tables it names with their positions.
-fn lock_clause(lock: &sq::LockClause) -> (u8, Vec<(String, u32)>) {
+pub(super) fn lock_clause(lock: &sq::LockClause) -> (u8, Vec<(String, u32)>) {
     let mut strength = match lock.lock_type {
         sq::LockType::Share => 1,
         sq::LockType::Update => 3,

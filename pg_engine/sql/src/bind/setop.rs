@@ -46,6 +46,7 @@ impl Binder<'_> {
         let result = self.enclosed(f);
         self.frame()?.shut = shut;
         let (mut bound, args) = result?;
+        self.record_leaf();
         if !args.is_empty() {
             // The branch's slots are set from the current level's expressions before it runs.
             bound.plan = Logical::Join {
@@ -89,8 +90,10 @@ impl Binder<'_> {
         for (a, b) in l.columns.iter().zip(&r.columns) {
             types.push(self.common_type(&[a.ty, b.ty], name, 0)?);
         }
+        self.record_types(&types)?;
         self.align(&mut l, &types, name)?;
         self.align(&mut r, &types, name)?;
+        self.record_set(op, all);
         let columns: Vec<Column> =
             l.columns.iter().zip(&types).map(|(c, ty)| self.column(&c.name, *ty)).collect();
         if !all {
@@ -141,6 +144,7 @@ impl Binder<'_> {
             }
             coerced.push(out);
         }
+        self.record_values(&coerced);
         let columns: Vec<Column> =
             types.iter().enumerate().map(|(i, ty)| self.column(&format!("column{}", i + 1), *ty)).collect();
         let origins = columns.iter().map(|_| (0, 0)).collect();
@@ -170,6 +174,7 @@ impl Binder<'_> {
     pub(super) fn order_result(&mut self, bound: Bound, query: &sq::Query) -> Result<Bound> {
         let Bound { mut plan, columns, origins } = bound;
         let mut keys = Vec::new();
+        let mut numbers = Vec::new();
         for item in order_items(query)? {
             let found = match &item.expr {
                 sq::Expr::Identifier(ident) => {
@@ -192,6 +197,7 @@ impl Binder<'_> {
                 },
                 _ => None,
             };
+            let number = found.unwrap_or(0);
             let Some(column) = found.and_then(|i| columns.get(i)) else {
                 return Err(SqlError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
@@ -203,12 +209,14 @@ impl Binder<'_> {
             };
             self.orderable(column.ty, &item.expr)?;
             let descending = descending(&item.options)?;
+            numbers.push((number, descending, item.options.nulls_first.unwrap_or(descending)));
             keys.push(SortKey {
                 expr: Expr::Column(column.id, column.ty),
                 descending,
                 nulls_first: item.options.nulls_first.unwrap_or(descending),
             });
         }
+        self.record_order(numbers);
         if !keys.is_empty() {
             plan = Logical::Sort(Box::new(plan), keys);
         }

@@ -38,7 +38,7 @@ impl Binder<'_> {
             sq::Expr::AtTimeZone { timestamp, time_zone } => {
                 let zone = self.expr(time_zone)?;
                 let value = self.expr(timestamp)?;
-                self.call("timezone", vec![zone, value], at)
+                self.syntax_call("timezone", vec![zone, value], at)
             }
             sq::Expr::Extract { field, expr: e, .. } => {
                 let field = match field {
@@ -51,17 +51,17 @@ impl Binder<'_> {
             sq::Expr::Position { expr: needle, r#in: hay } => {
                 let needle = self.expr(needle)?;
                 let hay = self.expr(hay)?;
-                self.call("position", vec![hay, needle], at)
+                self.syntax_call("position", vec![hay, needle], at)
             }
-            sq::Expr::Substring { expr: e, substring_from, substring_for, .. } => {
-                self.substring(e, substring_from.as_deref(), substring_for.as_deref(), at)
+            sq::Expr::Substring { expr: e, substring_from, substring_for, special, .. } => {
+                self.substring(e, substring_from.as_deref(), substring_for.as_deref(), !special, at)
             }
             sq::Expr::Overlay { expr: e, overlay_what, overlay_from, overlay_for } => {
                 let mut args = vec![self.expr(e)?, self.expr(overlay_what)?, self.expr(overlay_from)?];
                 if let Some(length) = overlay_for {
                     args.push(self.expr(length)?);
                 }
-                self.call("overlay", args, at)
+                self.syntax_call("overlay", args, at)
             }
             sq::Expr::Trim { trim_where, trim_what, expr: e, trim_characters } => {
                 let name = match trim_where {
@@ -76,7 +76,7 @@ impl Binder<'_> {
                 for characters in trim_characters.iter().flatten() {
                     args.push(self.expr(characters)?);
                 }
-                self.call(name, args, at)
+                self.syntax_call(name, args, at)
             }
             sq::Expr::TypedString(typed) => {
                 let ty = self.data_type(&typed.data_type)?;
@@ -98,6 +98,13 @@ impl Binder<'_> {
             }
             other => Err(SqlError::unsupported(format!("expression {other}")).at(at)),
         }
+    }
+
+    /// A call written with the standard's syntax.
+    fn syntax_call(&mut self, name: &str, args: Vec<Expr>, at: u32) -> Result<Expr> {
+        let call = self.call(name, args, at)?;
+        self.note(&call, || crate::ruleutils::Note::Syntax);
+        Ok(call)
     }
 
     fn interval(&mut self, interval: &sq::Interval, at: u32) -> Result<Expr> {
@@ -122,6 +129,7 @@ impl Binder<'_> {
         e: &sq::Expr,
         from: Option<&sq::Expr>,
         length: Option<&sq::Expr>,
+        special: bool,
         at: u32,
     ) -> Result<Expr> {
         let mut args = vec![self.expr(e)?];
@@ -138,7 +146,7 @@ impl Binder<'_> {
             }
             (None, None) => {}
         }
-        self.call("substring", args, at)
+        if special { self.syntax_call("substring", args, at) } else { self.call("substring", args, at) }
     }
 
     fn like(
@@ -206,10 +214,12 @@ impl Binder<'_> {
             "current_time" => self.now(oid::TIMETZ, args, at)?,
             "localtimestamp" => self.now(oid::TIMESTAMP, args, at)?,
             "localtime" => self.now(oid::TIME, args, at)?,
-            "current_user" | "user" | "current_role" if bare => self.call("current_user", Vec::new(), at)?,
-            "session_user" if bare => self.call("session_user", Vec::new(), at)?,
-            "current_catalog" if bare => self.call("current_database", Vec::new(), at)?,
-            "current_schema" if bare => self.call("current_schema", Vec::new(), at)?,
+            "current_user" | "user" | "current_role" if bare => {
+                self.syntax_call("current_user", Vec::new(), at)?
+            }
+            "session_user" if bare => self.syntax_call("session_user", Vec::new(), at)?,
+            "current_catalog" if bare => self.syntax_call("current_database", Vec::new(), at)?,
+            "current_schema" if bare => self.syntax_call("current_schema", Vec::new(), at)?,
             _ => return Ok(None),
         }))
     }
@@ -284,7 +294,7 @@ impl Binder<'_> {
                 bound.push(self.expr(e)?);
             }
         }
-        self.call("overlaps", bound, start(left))
+        self.syntax_call("overlaps", bound, start(left))
     }
 
     /// An inner `[...]` of a nested constructor.

@@ -36,9 +36,10 @@ impl Binder<'_> {
         Ok((result?, frame.args))
     }
 
-    fn subplan(&self, kind: SubPlanKind, plan: Logical, args: Vec<(u32, Expr)>, ty: SqlType) -> Expr {
+    fn subplan(&mut self, kind: SubPlanKind, plan: Logical, args: Vec<(u32, Expr)>, ty: SqlType) -> Expr {
         let correlated = !args.is_empty();
-        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty }.boxed()
+        let source = self.record_plan();
+        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty, source }.boxed()
     }
 
     pub(super) fn exists(&mut self, query: &sq::Query, negated: bool) -> Result<Expr> {
@@ -103,6 +104,7 @@ impl Binder<'_> {
             return Err(SqlError::syntax(format!("subquery has too {which} columns")).at(at));
         }
         let correlated = !args.is_empty();
+        let source = self.record_plan();
         let mut pairs = Vec::with_capacity(outer.len());
         let mut keys = Vec::with_capacity(outer.len());
         for (i, (outer, column)) in outer.into_iter().zip(&bound.columns).enumerate() {
@@ -128,6 +130,7 @@ impl Binder<'_> {
             args,
             correlated,
             ty: SqlType::new(oid::BOOL),
+            source,
         }
         .boxed();
         Ok(if negated { Expr::Not(Box::new(plan)) } else { plan })

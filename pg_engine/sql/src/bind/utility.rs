@@ -24,6 +24,7 @@ use super::{
 use crate::{
     ast::{self, Ast, NameAt},
     deparse,
+    ruleutils::ViewQuery,
 };
 
 /// Most columns a table may have.
@@ -622,11 +623,17 @@ impl Binder<'_> {
         if !query.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
         }
+        let columns = self.result_columns(&query.columns, &create.columns)?;
+        let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+        let (record, own) = super::record::recorded(&create.query, self.source, self.catalog)?;
+        let stored = ViewQuery::of(record, own).stored(Some(&names), self.catalog)?;
         Ok(u::CreateView {
             name: create.name.clone(),
             or_replace: create.or_replace,
-            columns: self.result_columns(&query.columns, &create.columns)?,
-            query: create.text.clone(),
+            columns,
+            query: stored.text,
+            relations: stored.relations,
+            reads: stored.columns,
             options: create.options.clone(),
         })
     }

@@ -104,6 +104,7 @@ impl Binder<'_> {
         let ty = call.ty;
         let column = self.column(name, ty);
         let id = column.id;
+        self.record_window_name(id, over);
         let windows = &mut self.frame()?.windows;
         match windows.iter_mut().find(|(s, _)| s.same(&spec)) {
             Some((_, calls)) => calls.push((column, call)),
@@ -176,7 +177,7 @@ impl Binder<'_> {
         Ok((spec, WindowCall { function, args, filter, ty }))
     }
 
-    fn window_spec(&mut self, spec: &sq::WindowSpec) -> Result<WindowSpec> {
+    pub(super) fn window_spec(&mut self, spec: &sq::WindowSpec) -> Result<WindowSpec> {
         let mut partition = Vec::with_capacity(spec.partition_by.len());
         for e in &spec.partition_by {
             let expr = self.settled(e)?;

@@ -379,9 +379,7 @@ fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -
     };
     let mut options = if c.accept("with") { view_options(c)? } else { Vec::new() };
     c.expect("as")?;
-    let from = c.offset();
     let query = c.parser.parse_query()?;
-    let text = c.rest_of_statement(from);
     if c.accept("with") {
         let value = if c.accept("local") {
             "local"
@@ -392,7 +390,7 @@ fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -
         c.expect_all(&["check", "option"])?;
         options.push(("check_option".into(), value.into()));
     }
-    let ast = CreateView { name, or_replace, columns, query, text, options };
+    let ast = CreateView { name, or_replace, columns, query, options };
     Ok(utility(Ast::CreateView(Box::new(ast)), "CREATE VIEW"))
 }
 

@@ -1,0 +1,280 @@
+//! Bound queries as trees that can be printed: what `pg_get_viewdef` shows and what a view is stored as.
+//!
+//! The binder fills a [`Recorder`] when it is asked to (`bind/record.rs`); column ids, relations and attribute numbers
+//! stand for names, so that the text can be made anew after names have changed. [`query`] prints.
+//!
+//! A column id belongs to one FROM item of one statement. What names it by is decided when its query is printed.
+
+mod query;
+
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+
+use pg_catalog::CatalogReader;
+use pg_plan::{
+    expr::{ColumnId, Expr},
+    logical::{AggregateCall, Column, JoinKind, SetOp, WindowCall, WindowSpec},
+};
+use pg_types::{Oid, Result};
+
+use crate::deparse::{Source, Style, Writer};
+
+/// How an expression was written, where the bound one does not tell.
+pub(crate) enum Note {
+    /// With the standard's syntax for a function.
+    Syntax,
+    /// As a call of the function behind an operator.
+    Function,
+    /// `CASE operand WHEN`.
+    Operand(Expr),
+    /// A comparison of rows: operator and both sides.
+    Rows(String, Vec<Expr>, Vec<Expr>),
+}
+
+/// A query.
+#[derive(Default)]
+pub(crate) struct QueryTree {
+    pub(crate) recursive: bool,
+    pub(crate) ctes: Vec<CteTree>,
+    pub(crate) body: Body,
+    pub(crate) order: Vec<(Key, bool, bool)>,
+    pub(crate) limit: Option<Expr>,
+    pub(crate) offset: Option<Expr>,
+    /// Row locks: strength, FROM item, what becomes of locked rows.
+    pub(crate) locks: Vec<(&'static str, String, &'static str)>,
+}
+
+/// A query of WITH.
+pub(crate) struct CteTree {
+    pub(crate) name: String,
+    pub(crate) columns: Vec<String>,
+    pub(crate) materialized: Option<bool>,
+    pub(crate) query: QueryTree,
+}
+
+/// What a query's rows come from.
+#[derive(Default)]
+pub(crate) enum Body {
+    #[default]
+    Nothing,
+    Select(Box<SelectTree>),
+    Values(Vec<Vec<Expr>>),
+    Set(SetNode),
+}
+
+/// Set operations.
+pub(crate) enum SetNode {
+    Leaf(Box<QueryTree>),
+    Op { op: SetOp, all: bool, left: Box<SetNode>, right: Box<SetNode> },
+}
+
+/// A sort key: an expression, or an output column by number.
+pub(crate) enum Key {
+    Expr(Expr),
+    Number(usize),
+}
+
+/// SELECT.
+#[derive(Default)]
+pub(crate) struct SelectTree {
+    pub(crate) distinct: bool,
+    pub(crate) on: Vec<Expr>,
+    pub(crate) targets: Vec<(String, Expr)>,
+    pub(crate) from: Vec<FromItem>,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) groups: Vec<Expr>,
+    /// GROUPING SETS: positions in `groups`.
+    pub(crate) group_sets: Option<Vec<Vec<usize>>>,
+    /// GROUPING() calls: their columns and arguments.
+    pub(crate) groupings: Vec<(ColumnId, Vec<Expr>)>,
+    pub(crate) having: Option<Expr>,
+    pub(crate) named_windows: Vec<(String, WindowSpec)>,
+    pub(crate) aggregates: Vec<(Column, AggregateCall)>,
+    pub(crate) sets: Vec<(Column, Expr)>,
+    pub(crate) windows: Vec<(WindowSpec, Vec<(Column, WindowCall)>)>,
+}
+
+/// A FROM item.
+pub(crate) enum FromItem {
+    Table(Box<TableItem>),
+    Join(Box<JoinItem>),
+}
+
+/// A FROM item that is no join.
+pub(crate) struct TableItem {
+    pub(crate) alias: Option<String>,
+    /// The alias came with a list of columns.
+    pub(crate) listed: bool,
+    pub(crate) lateral: bool,
+    /// Names as the query knows them, what they stand for, attribute numbers of relations.
+    pub(crate) columns: Vec<(String, Expr, i16)>,
+    pub(crate) kind: TableKind,
+}
+
+/// See [`TableItem`].
+pub(crate) enum TableKind {
+    Relation {
+        oid: Oid,
+        /// Ids of the system columns begin here.
+        system: Option<ColumnId>,
+    },
+    Cte(String),
+    Query(Box<QueryTree>),
+    Function {
+        call: Expr,
+        ordinality: bool,
+    },
+}
+
+/// A join.
+pub(crate) struct JoinItem {
+    pub(crate) kind: JoinKind,
+    pub(crate) left: FromItem,
+    pub(crate) right: FromItem,
+    pub(crate) on: Option<Expr>,
+    /// USING or NATURAL: the columns, and what they stand for.
+    pub(crate) using: Vec<(String, Expr)>,
+    pub(crate) alias: Option<JoinAlias>,
+}
+
+/// A join with a name.
+pub(crate) struct JoinAlias {
+    pub(crate) name: String,
+    pub(crate) listed: bool,
+    pub(crate) columns: Vec<(String, Expr)>,
+}
+
+/// What the binder collects.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    pub(crate) queries: Vec<QueryTree>,
+    pub(crate) items: Vec<FromItem>,
+    pub(crate) nodes: Vec<SetNode>,
+    pub(crate) with: Vec<(bool, Vec<CteTree>)>,
+    /// Queries of subplans, by the number in the plan less one.
+    pub(crate) plans: Vec<QueryTree>,
+    pub(crate) slots: BTreeMap<u32, Expr>,
+    pub(crate) notes: Vec<(Expr, Note)>,
+    /// Windows called by name: the call's column and the name.
+    pub(crate) window_names: Vec<(ColumnId, String)>,
+    /// What the FROM item about to be entered is, and whether it is LATERAL.
+    pub(crate) kind: Option<(TableKind, bool)>,
+    pub(crate) using: Vec<(String, Expr)>,
+}
+
+/// What names mean while a query is printed.
+pub(crate) struct Scope<'a> {
+    pub(crate) slots: BTreeMap<u32, &'a Expr>,
+    pub(crate) notes: &'a [(Expr, Note)],
+    plans: &'a [QueryTree],
+    window_names: &'a [(ColumnId, String)],
+    /// Columns by id: qualifier, name; and relation and attribute number.
+    columns: BTreeMap<ColumnId, ColumnText>,
+    calls: BTreeMap<ColumnId, CallText<'a>>,
+    /// Columns of named joins and merged columns: how they are written.
+    merged: Vec<(String, &'a Expr)>,
+    /// Qualifiers in use, of this level and those around it.
+    taken: Vec<String>,
+    /// Names of WITH queries in scope.
+    ctes: Vec<String>,
+    /// Columns that some USING names: they keep their names.
+    shared: Vec<String>,
+    used: Vec<(Oid, i16)>,
+    relations: Vec<Oid>,
+}
+
+struct ColumnText {
+    qualifier: String,
+    name: String,
+    origin: (Oid, i16),
+}
+
+#[derive(Clone, Copy)]
+enum CallText<'a> {
+    Aggregate(&'a AggregateCall),
+    Window(&'a WindowSpec, &'a WindowCall),
+    Set(&'a Expr),
+    Grouping(&'a [Expr]),
+}
+
+/// A query's canonical text, and what it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewText {
+    /// The text.
+    pub text: String,
+    /// Relations that it names.
+    pub relations: Vec<Oid>,
+    /// Columns of these that it names: relation and attribute number.
+    pub columns: Vec<(Oid, i16)>,
+}
+
+/// A bound query that can be printed, also after names have changed.
+pub struct ViewQuery {
+    record: Box<Recorder>,
+    names: Vec<String>,
+}
+
+impl ViewQuery {
+    /// Binds a query's text.
+    pub fn bind(text: &str, catalog: &dyn CatalogReader) -> Result<Self> {
+        crate::bind::record::recorded_text(text, catalog).map(|(record, names)| Self { record, names })
+    }
+    pub(crate) fn of(record: Box<Recorder>, names: Vec<String>) -> Self {
+        Self { record, names }
+    }
+    /// The form to be stored: it means the same whatever the search path is. `names`: what the result's columns are
+    /// called, if not as the query says.
+    pub fn stored(&self, names: Option<&[String]>, catalog: &dyn CatalogReader) -> Result<ViewText> {
+        let style = Style { sparse: false, indent: false, wrap: -1, qualify: true };
+        self.record.print(names.unwrap_or(&self.names), catalog, style)
+    }
+    /// The form to be shown, as `pg_get_viewdef` has it, without the semicolon. `wrap`: length of a select list's lines.
+    pub fn shown(
+        &self,
+        names: Option<&[String]>,
+        catalog: &dyn CatalogReader,
+        pretty: bool,
+        wrap: i32,
+    ) -> Result<String> {
+        let style = Style { sparse: pretty, indent: true, wrap, qualify: false };
+        self.record.print(names.unwrap_or(&self.names), catalog, style).map(|t| t.text)
+    }
+}
+
+impl Recorder {
+    /// The text of the one query recorded; `names` are those of its result columns.
+    pub(crate) fn print(
+        &self,
+        names: &[String],
+        catalog: &dyn CatalogReader,
+        style: Style,
+    ) -> Result<ViewText> {
+        let scope = Scope {
+            slots: self.slots.iter().map(|(n, e)| (*n, e)).collect(),
+            notes: &self.notes,
+            plans: &self.plans,
+            window_names: &self.window_names,
+            columns: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            merged: Vec::new(),
+            // A rule's own rows have these names.
+            taken: Vec::from(["old".into(), "new".into()]),
+            ctes: Vec::new(),
+            shared: Vec::new(),
+            used: Vec::new(),
+            relations: Vec::new(),
+        };
+        let mut writer = Writer::new(catalog, Source::Query(Box::new(scope)), style);
+        if let Some(query) = self.queries.last() {
+            writer.query(query, Some(names), true)?;
+        }
+        let (mut columns, mut relations) = match writer.source {
+            Source::Query(scope) => (scope.used, scope.relations),
+            Source::Columns(_) => (Vec::new(), Vec::new()),
+        };
+        columns.sort_unstable();
+        columns.dedup();
+        relations.sort_unstable();
+        relations.dedup();
+        Ok(ViewText { text: writer.out, relations, columns })
+    }
+}

@@ -1,0 +1,944 @@
+//! Text of whole queries, laid out as PostgreSQL does.
+
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use pg_plan::{
+    expr::{Expr, SubPlan, SubPlanKind},
+    logical::{AggregateCall, FrameBound, FrameUnits, JoinKind, SetOp, SortKey, WindowCall, WindowSpec},
+};
+use pg_types::{Oid, Result, SqlError, oid};
+
+use super::{
+    Body, CallText, ColumnText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, Scope, SelectTree,
+    SetNode, TableItem, TableKind,
+};
+use crate::deparse::{Source, Writer, operator_of, quote};
+
+/// Indentation of a clause, of a continued list, of a join.
+const STEP: i32 = 8;
+const LIST: i32 = 4;
+const JOIN: i32 = 4;
+
+/// Queries within queries that are printed.
+const MAX_NESTING: usize = 120;
+
+/// System columns in the order of their ids.
+const SYSTEM: [(&str, i16); 6] =
+    [("ctid", -1), ("xmin", -2), ("cmin", -3), ("xmax", -4), ("cmax", -5), ("tableoid", -6)];
+
+impl<'a> Writer<'a> {
+    fn scope(&mut self) -> Result<&mut Scope<'a>> {
+        match &mut self.source {
+            Source::Query(scope) => Ok(scope),
+            Source::Columns(_) => Err(SqlError::internal("a query among a table's expressions")),
+        }
+    }
+
+    /// A column by its id: what it was computed from, or its name.
+    pub(crate) fn query_column(&mut self, id: u32) -> Result<()> {
+        let scope = self.scope()?;
+        if let Some(call) = scope.calls.get(&id).copied() {
+            return match call {
+                CallText::Aggregate(call) => self.aggregate(call),
+                CallText::Window(spec, call) => self.window_call(id, spec, call),
+                CallText::Set(call) => self.expr(call),
+                CallText::Grouping(args) => {
+                    self.put("GROUPING(");
+                    self.list(args)?;
+                    self.put(")");
+                    Ok(())
+                }
+            };
+        }
+        let Some(column) = scope.columns.get(&id) else {
+            return Err(SqlError::internal("a column of no FROM item"));
+        };
+        let text = match column.qualifier.as_str() {
+            "" => quote(&column.name),
+            qualifier => format!("{}.{}", quote(qualifier), quote(&column.name)),
+        };
+        let origin = column.origin;
+        if origin.0 != 0 {
+            scope.used.push(origin);
+        }
+        self.put(&text);
+        Ok(())
+    }
+
+    /// Expressions that a query writes in a way of their own.
+    pub(crate) fn special(&mut self, e: &Expr) -> Result<bool> {
+        let Source::Query(scope) = &mut self.source else { return Ok(false) };
+        if matches!(
+            e,
+            Expr::Column(..) | Expr::Coalesce(..) | Expr::Relabel(..) | Expr::CoerceViaIo(..) | Expr::Call(_)
+        ) && let Some((text, _)) = scope.merged.iter().rev().find(|(_, m)| m.same(e))
+        {
+            let text = text.clone();
+            e.for_each_column(&mut |id| {
+                if let Some(c) = scope.columns.get(&id).filter(|c| c.origin.0 != 0) {
+                    scope.used.push(c.origin);
+                }
+            });
+            self.put(&text);
+            return Ok(true);
+        }
+        if !matches!(e, Expr::And(_) | Expr::Or(_)) {
+            return Ok(false);
+        }
+        let note = scope.notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note);
+        let Some(Note::Rows(op, left, right)) = note else { return Ok(false) };
+        self.put("(ROW(");
+        self.list(left)?;
+        self.put(&format!(") {op} ROW("));
+        self.list(right)?;
+        self.put("))");
+        Ok(true)
+    }
+
+    /// A query, at the indentation reached.
+    pub(crate) fn query(
+        &mut self,
+        query: &'a QueryTree,
+        names: Option<&[String]>,
+        shown: bool,
+    ) -> Result<()> {
+        let level = self.level;
+        let scope = self.scope()?;
+        if scope.taken.len() > 10_000 || level > STEP * MAX_NESTING as i32 {
+            return Err(crate::lexer::too_complex());
+        }
+        let (taken, merged, ctes) = (scope.taken.len(), scope.merged.len(), scope.ctes.len());
+        scope.ctes.extend(query.ctes.iter().map(|c| c.name.clone()));
+        if let Body::Select(select) = &query.body {
+            for item in &select.from {
+                share(item, &mut scope.shared);
+            }
+            for item in &select.from {
+                self.name_item(item)?;
+            }
+            self.name_calls(select)?;
+        }
+        let result = self.query_parts(query, names, shown);
+        let scope = self.scope()?;
+        scope.taken.truncate(taken);
+        scope.merged.truncate(merged);
+        scope.ctes.truncate(ctes);
+        self.level = level;
+        result
+    }
+
+    fn query_parts(&mut self, query: &'a QueryTree, names: Option<&[String]>, shown: bool) -> Result<()> {
+        self.with(&query.ctes, query.recursive)?;
+        match &query.body {
+            Body::Nothing => {}
+            Body::Select(select) => self.select(select, names, shown)?,
+            Body::Values(rows) => {
+                self.begin();
+                self.values(rows)?;
+            }
+            Body::Set(node) => self.set(node, names, shown)?,
+        }
+        if !query.order.is_empty() {
+            self.keyword(" ORDER BY ", -STEP, STEP, 1);
+            for (n, (key, descending, nulls_first)) in query.order.iter().enumerate() {
+                if n > 0 {
+                    self.put(", ");
+                }
+                match key {
+                    Key::Number(number) => self.put(&number.to_string()),
+                    Key::Expr(e) => self.key(e)?,
+                }
+                self.direction(*descending, *nulls_first);
+            }
+        }
+        if let Some(offset) = &query.offset {
+            self.keyword(" OFFSET ", -STEP, STEP, 0);
+            self.count(offset)?;
+        }
+        if let Some(limit) = &query.limit {
+            self.keyword(" LIMIT ", -STEP, STEP, 0);
+            match limit {
+                Expr::Const(pg_types::Value::Null, _) => self.put("ALL"),
+                limit => self.count(limit)?,
+            }
+        }
+        for (strength, of, wait) in &query.locks {
+            self.keyword(&format!(" FOR {strength}"), -STEP, STEP, 0);
+            self.put(&format!(" OF {}{wait}", quote(of)));
+        }
+        Ok(())
+    }
+
+    /// A number of rows, which was widened when it was bound.
+    fn count(&mut self, e: &Expr) -> Result<()> {
+        match e {
+            Expr::Call(c) if c.ty.oid == oid::INT8 && matches!(c.args.as_slice(), [Expr::Const(..)]) => {
+                c.args.first().map_or(Ok(()), |e| self.expr(e))
+            }
+            e => self.expr(e),
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.style.indent {
+            self.level += STEP;
+            self.put(" ");
+        }
+    }
+
+    fn with(&mut self, ctes: &'a [CteTree], recursive: bool) -> Result<()> {
+        if ctes.is_empty() {
+            return Ok(());
+        }
+        self.begin();
+        let mut separator = if recursive { "WITH RECURSIVE " } else { "WITH " };
+        for cte in ctes {
+            self.put(separator);
+            self.put(&quote(&cte.name));
+            if !cte.columns.is_empty() {
+                let columns: Vec<String> = cte.columns.iter().map(|c| quote(c)).collect();
+                self.put(&format!("({})", columns.join(", ")));
+            }
+            self.put(match cte.materialized {
+                None => " AS (",
+                Some(true) => " AS MATERIALIZED (",
+                Some(false) => " AS NOT MATERIALIZED (",
+            });
+            if self.style.indent {
+                self.keyword("", 0, 0, 0);
+            }
+            self.query(&cte.query, None, true)?;
+            if self.style.indent {
+                self.keyword("", 0, 0, 0);
+            }
+            self.put(")");
+            separator = ", ";
+        }
+        if self.style.indent {
+            self.level -= STEP;
+            self.keyword("", 0, 0, 0);
+        } else {
+            self.put(" ");
+        }
+        Ok(())
+    }
+
+    fn values(&mut self, rows: &[Vec<Expr>]) -> Result<()> {
+        self.put("VALUES ");
+        for (n, row) in rows.iter().enumerate() {
+            self.put(if n > 0 { ", (" } else { "(" });
+            for (n, e) in row.iter().enumerate() {
+                if n > 0 {
+                    self.put(",");
+                }
+                self.expr(e)?;
+            }
+            self.put(")");
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, node: &'a SetNode, names: Option<&[String]>, shown: bool) -> Result<()> {
+        match node {
+            SetNode::Leaf(query) => {
+                let parentheses = !query.ctes.is_empty()
+                    || !query.order.is_empty()
+                    || !query.locks.is_empty()
+                    || query.limit.is_some()
+                    || query.offset.is_some();
+                if parentheses {
+                    self.put("(");
+                }
+                self.query(query, names, shown)?;
+                if parentheses {
+                    self.put(")");
+                }
+            }
+            SetNode::Op { op, all, left, right } => {
+                let nested = match &**left {
+                    SetNode::Op { op: o, all: a, .. } => o != op || a != all,
+                    SetNode::Leaf(_) => false,
+                };
+                let step = if nested { STEP } else { 0 };
+                if nested {
+                    self.put("(");
+                    self.keyword("", step, 0, 0);
+                }
+                self.set(left, names, shown)?;
+                if nested {
+                    self.keyword(") ", -step, 0, 0);
+                } else if self.style.indent {
+                    self.keyword("", -step, 0, 0);
+                } else {
+                    self.put(" ");
+                }
+                self.put(match op {
+                    SetOp::Union => "UNION ",
+                    SetOp::Intersect => "INTERSECT ",
+                    SetOp::Except => "EXCEPT ",
+                });
+                if *all {
+                    self.put("ALL ");
+                }
+                let nested = matches!(**right, SetNode::Op { .. });
+                let step = if nested { STEP } else { 0 };
+                if nested {
+                    self.put("(");
+                }
+                self.keyword("", step, 0, 0);
+                self.set(right, names, false)?;
+                if self.style.indent {
+                    self.level -= step;
+                }
+                if nested {
+                    self.keyword(")", 0, 0, 0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, select: &'a SelectTree, names: Option<&[String]>, shown: bool) -> Result<()> {
+        self.begin();
+        self.put("SELECT");
+        if !select.on.is_empty() {
+            self.put(" DISTINCT ON (");
+            for (n, e) in select.on.iter().enumerate() {
+                if n > 0 {
+                    self.put(", ");
+                }
+                self.key(e)?;
+            }
+            self.put(")");
+        } else if select.distinct {
+            self.put(" DISTINCT");
+        }
+        self.targets(select, names, shown)?;
+        self.from(select)?;
+        if let Some(filter) = &select.filter {
+            self.keyword(" WHERE ", -STEP, STEP, 1);
+            self.expr(filter)?;
+        }
+        self.groups(select)?;
+        if let Some(having) = &select.having {
+            self.keyword(" HAVING ", -STEP, STEP, 0);
+            self.expr(having)?;
+        }
+        for (n, (name, spec)) in select.named_windows.iter().enumerate() {
+            if n == 0 {
+                self.keyword(" WINDOW ", -STEP, STEP, 1);
+            } else {
+                self.put(", ");
+            }
+            self.put(&format!("{} AS ", quote(name)));
+            self.window(spec)?;
+        }
+        Ok(())
+    }
+
+    fn groups(&mut self, select: &'a SelectTree) -> Result<()> {
+        let keys = |w: &mut Self, keys: &mut dyn Iterator<Item = &Expr>| {
+            for (n, e) in keys.enumerate() {
+                if n > 0 {
+                    w.put(", ");
+                }
+                w.key(e)?;
+            }
+            Ok(())
+        };
+        let Some(sets) = &select.group_sets else {
+            if !select.groups.is_empty() {
+                self.keyword(" GROUP BY ", -STEP, STEP, 1);
+                keys(self, &mut select.groups.iter())?;
+            }
+            return Ok(());
+        };
+        self.keyword(" GROUP BY ", -STEP, STEP, 1);
+        self.put("GROUPING SETS (");
+        for (n, set) in sets.iter().enumerate() {
+            self.put(if n > 0 { ", (" } else { "(" });
+            keys(self, &mut set.iter().filter_map(|k| select.groups.get(*k)))?;
+            self.put(")");
+        }
+        self.put(")");
+        Ok(())
+    }
+
+    fn targets(&mut self, select: &'a SelectTree, names: Option<&[String]>, shown: bool) -> Result<()> {
+        let mut broken = false;
+        for (n, (name, e)) in select.targets.iter().enumerate() {
+            self.put(if n == 0 { " " } else { ", " });
+            let text = self.apart(|w| {
+                let own = w.own_name(e)?;
+                w.top(e)?;
+                let wanted = names.and_then(|names| names.get(n)).unwrap_or(name);
+                let own = own.or_else(|| if shown { None } else { Some("?column?".into()) });
+                if own.as_deref() != Some(wanted.as_str()) {
+                    w.put(&format!(" AS {}", quote(wanted)));
+                }
+                Ok(())
+            })?;
+            if self.style.indent && self.style.wrap >= 0 {
+                if text.starts_with('\n') {
+                    self.trim();
+                } else {
+                    if n > 0 && (self.overflows(&text) || broken) {
+                        self.keyword("", -STEP, STEP, LIST);
+                    }
+                    broken = text.contains('\n');
+                }
+            }
+            self.put(&text);
+        }
+        Ok(())
+    }
+
+    /// Does text go beyond where lines are to end?
+    fn overflows(&self, text: &str) -> bool {
+        let line = self.out.rfind('\n').map_or(self.out.len(), |at| self.out.len() - at - 1);
+        line + text.len() > self.style.wrap.max(0) as usize
+    }
+
+    /// The name that a target has without AS, if it is a column.
+    fn own_name(&mut self, e: &Expr) -> Result<Option<String>> {
+        let scope = self.scope()?;
+        if let Some((text, _)) = scope.merged.iter().rev().find(|(_, m)| m.same(e)) {
+            let bare = text.rsplit('.').next().unwrap_or(text).trim_matches('"');
+            return Ok(Some(bare.into()));
+        }
+        let mut e = e;
+        for _ in 0..MAX_NESTING {
+            match e {
+                Expr::Slot(n, _) => match scope.slots.get(n) {
+                    Some(inner) => e = inner,
+                    None => return Ok(None),
+                },
+                Expr::Column(id, _) => return Ok(scope.columns.get(id).map(|c| c.name.clone())),
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// An expression of a select list; a whole row is its FROM item's name.
+    fn top(&mut self, e: &Expr) -> Result<()> {
+        self.expr(e)
+    }
+
+    /// A key of GROUP BY, ORDER BY or the like.
+    fn key(&mut self, e: &Expr) -> Result<()> {
+        match e {
+            Expr::Const(pg_types::Value::Int4(n), _) if *n >= 0 => {
+                self.put(&format!("{n}::integer"));
+                Ok(())
+            }
+            Expr::Const(..) => self.expr(e),
+            Expr::Column(id, _) if !self.scope()?.calls.contains_key(id) => self.expr(e),
+            Expr::Slot(..) => self.expr(e),
+            _ => {
+                let function = match e {
+                    Expr::Column(..) => true,
+                    Expr::Call(c) => operator_of(c.function).is_none(),
+                    _ => false,
+                };
+                let parentheses = self.style.sparse || function;
+                if parentheses {
+                    self.put("(");
+                }
+                self.expr(e)?;
+                if parentheses {
+                    self.put(")");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn direction(&mut self, descending: bool, nulls_first: bool) {
+        self.put(match (descending, nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, true) => " DESC",
+            (true, false) => " DESC NULLS LAST",
+        });
+    }
+
+    fn sort_keys(&mut self, keys: &[SortKey]) -> Result<()> {
+        for (n, key) in keys.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            self.key(&key.expr)?;
+            self.direction(key.descending, key.nulls_first);
+        }
+        Ok(())
+    }
+
+    fn from(&mut self, select: &'a SelectTree) -> Result<()> {
+        for (n, item) in select.from.iter().enumerate() {
+            if n == 0 {
+                self.keyword(" FROM ", -STEP, STEP, 2);
+                self.item(item)?;
+                continue;
+            }
+            self.put(", ");
+            let text = self.apart(|w| w.item(item))?;
+            if self.style.indent && self.style.wrap >= 0 {
+                if text.starts_with('\n') {
+                    self.trim();
+                } else if self.overflows(&text) {
+                    self.keyword("", -STEP, STEP, LIST);
+                }
+            }
+            self.put(&text);
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, item: &'a FromItem) -> Result<()> {
+        match item {
+            FromItem::Table(table) => self.table_item(table),
+            FromItem::Join(join) => self.join(join),
+        }
+    }
+
+    fn table_item(&mut self, table: &'a TableItem) -> Result<()> {
+        if table.lateral {
+            self.put("LATERAL ");
+        }
+        let shown = self.qualifier(table)?;
+        let mut real = String::new();
+        match &table.kind {
+            TableKind::Relation { oid, .. } => {
+                let (text, name) = self.relation_text(*oid)?;
+                self.put(&text);
+                real = name;
+            }
+            TableKind::Cte(name) => {
+                self.put(&quote(name));
+                real.clone_from(name);
+            }
+            TableKind::Query(query) => {
+                self.put("(");
+                self.query(query, None, true)?;
+                self.put(")");
+            }
+            TableKind::Function { call, ordinality } => {
+                self.expr(call)?;
+                if *ordinality {
+                    self.put(" WITH ORDINALITY");
+                }
+            }
+        }
+        let function = matches!(table.kind, TableKind::Function { .. });
+        let mut list = table.listed || function;
+        if let TableKind::Relation { oid, .. } = table.kind {
+            list = self.keeps_names(oid, table)? && self.renamed(oid, table)?;
+        }
+        if table.alias.is_some() || shown != real || list {
+            self.put(&format!(" {}", quote(&shown)));
+        }
+        if list {
+            let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.0)).collect();
+            self.put(&format!("({})", columns.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Does the query give a relation's columns their names? It does where USING needs them.
+    fn keeps_names(&mut self, oid: Oid, table: &TableItem) -> Result<bool> {
+        if table.listed {
+            return Ok(true);
+        }
+        let Some(relation) = self.catalog.relation_by_oid(oid)? else { return Ok(false) };
+        let shared = &self.scope()?.shared;
+        Ok(table.columns.iter().any(|(name, _, attnum)| {
+            shared.contains(name)
+                && relation.attributes.iter().any(|a| a.attnum == *attnum && a.name != *name)
+        }))
+    }
+
+    /// Do a relation's columns have other names here than their own?
+    fn renamed(&self, oid: Oid, table: &TableItem) -> Result<bool> {
+        let Some(relation) = self.catalog.relation_by_oid(oid)? else { return Ok(false) };
+        Ok(table.columns.iter().any(|(name, _, attnum)| {
+            relation.attributes.iter().any(|a| a.attnum == *attnum && a.name != *name)
+        }))
+    }
+
+    /// A relation's name, with its schema where it would not be found without, and bare.
+    fn relation_text(&mut self, oid: Oid) -> Result<(String, String)> {
+        let Some(relation) = self.catalog.relation_by_oid(oid)? else {
+            return Err(SqlError::internal("a view's relation is gone"));
+        };
+        let hidden = self.scope()?.ctes.contains(&relation.name);
+        let visible = !self.style.qualify
+            && !hidden
+            && self.catalog.relation(None, &relation.name)?.is_some_and(|r| r.oid == oid);
+        let name = quote(&relation.name);
+        let text = if visible { name } else { format!("{}.{name}", quote(&relation.schema_name)) };
+        Ok((text, relation.name.clone()))
+    }
+
+    /// The qualifier that was chosen for an item.
+    fn qualifier(&mut self, table: &TableItem) -> Result<String> {
+        for (_, e, _) in &table.columns {
+            if let Expr::Column(id, _) = e
+                && let Some(column) = self.scope()?.columns.get(id)
+            {
+                return Ok(column.qualifier.clone());
+            }
+        }
+        Ok(self.plain_name(table)?)
+    }
+
+    fn plain_name(&self, table: &TableItem) -> Result<String> {
+        Ok(match (&table.alias, &table.kind) {
+            (Some(alias), _) => alias.clone(),
+            (None, TableKind::Relation { oid, .. }) => {
+                self.catalog.relation_by_oid(*oid)?.map_or_else(String::new, |r| r.name.clone())
+            }
+            (None, TableKind::Cte(name)) => name.clone(),
+            (None, TableKind::Function { call: Expr::Call(call), .. }) => call.function.name.into(),
+            (None, _) => "unnamed".into(),
+        })
+    }
+
+    fn join(&mut self, join: &'a JoinItem) -> Result<()> {
+        // Inside, a join's own name does not count yet.
+        let hidden = self.hide_alias(join)?;
+        let parentheses = !self.style.sparse || join.alias.is_some();
+        if parentheses {
+            self.put("(");
+        }
+        self.item(&join.left)?;
+        let conditional = join.on.is_some() && join.using.is_empty() || !join.using.is_empty();
+        let word = match join.kind {
+            JoinKind::Left => " LEFT JOIN ",
+            JoinKind::Right => " RIGHT JOIN ",
+            JoinKind::Full => " FULL JOIN ",
+            _ if conditional => " JOIN ",
+            _ => " CROSS JOIN ",
+        };
+        self.keyword(word, -STEP, STEP, JOIN);
+        let nested = matches!(&join.right, FromItem::Join(j) if j.alias.is_none()) && self.style.sparse;
+        if nested {
+            self.put("(");
+        }
+        self.item(&join.right)?;
+        if nested {
+            self.put(")");
+        }
+        if !join.using.is_empty() {
+            let columns: Vec<String> = join.using.iter().map(|(n, _)| quote(n)).collect();
+            self.put(&format!(" USING ({})", columns.join(", ")));
+        } else if let Some(on) = &join.on {
+            self.put(" ON ");
+            if !self.style.sparse {
+                self.put("(");
+            }
+            self.expr(on)?;
+            if !self.style.sparse {
+                self.put(")");
+            }
+        } else if join.kind != JoinKind::Inner {
+            self.put(" ON TRUE");
+        }
+        if parentheses {
+            self.put(")");
+        }
+        self.scope()?.merged.extend(hidden);
+        if let Some(alias) = &join.alias {
+            self.put(&format!(" {}", quote(&alias.name)));
+            if alias.listed {
+                let columns: Vec<String> = alias.columns.iter().map(|c| quote(&c.0)).collect();
+                self.put(&format!("({})", columns.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a join's name stands for out of the scope.
+    fn hide_alias(&mut self, join: &'a JoinItem) -> Result<Vec<(String, &'a Expr)>> {
+        let Some(alias) = &join.alias else { return Ok(Vec::new()) };
+        let scope = self.scope()?;
+        let own = |e: &Expr| alias.columns.iter().any(|(_, c)| core::ptr::eq(c, e));
+        let (hidden, kept) = core::mem::take(&mut scope.merged).into_iter().partition(|(_, e)| own(e));
+        scope.merged = kept;
+        Ok(hidden)
+    }
+
+    /// Chooses qualifiers for an item's columns: unique in the query and those around it.
+    fn name_item(&mut self, item: &'a FromItem) -> Result<()> {
+        match item {
+            FromItem::Join(join) => {
+                self.name_item(&join.left)?;
+                self.name_item(&join.right)?;
+                let scope = self.scope()?;
+                for (name, e) in &join.using {
+                    // Columns of one side are written as such.
+                    if !matches!(e, Expr::Column(..)) {
+                        scope.merged.push((quote(name), e));
+                    }
+                }
+                if let Some(alias) = &join.alias {
+                    for (name, e) in &alias.columns {
+                        scope.merged.push((format!("{}.{}", quote(&alias.name), quote(name)), e));
+                    }
+                    scope.taken.push(alias.name.clone());
+                }
+                Ok(())
+            }
+            FromItem::Table(table) => self.name_table(table),
+        }
+    }
+
+    fn name_table(&mut self, table: &'a TableItem) -> Result<()> {
+        let plain = self.plain_name(table)?;
+        let relation = match table.kind {
+            TableKind::Relation { oid, .. } => self.catalog.relation_by_oid(oid)?,
+            _ => None,
+        };
+        let kept = match &relation {
+            Some(r) => self.keeps_names(r.oid, table)?,
+            None => true,
+        };
+        let scope = self.scope()?;
+        scope.relations.extend(relation.as_ref().map(|r| r.oid));
+        let mut qualifier = plain.clone();
+        let mut number = 0;
+        while scope.taken.contains(&qualifier) {
+            number += 1;
+            qualifier = format!("{plain}_{number}");
+        }
+        scope.taken.push(qualifier.clone());
+        for (name, e, attnum) in &table.columns {
+            let Expr::Column(id, _) = e else { continue };
+            // A relation's column goes by the name that it has now, unless the query gave it one.
+            let now = relation.as_ref().filter(|_| !kept);
+            let now = now.and_then(|r| r.attributes.iter().find(|a| a.attnum == *attnum));
+            let name = now.map_or_else(|| name.clone(), |a| a.name.clone());
+            let origin = (relation.as_ref().map_or(0, |r| r.oid), *attnum);
+            scope.columns.insert(*id, ColumnText { qualifier: qualifier.clone(), name, origin });
+        }
+        if let TableKind::Relation { oid, system: Some(first) } = table.kind {
+            for (n, (name, attnum)) in SYSTEM.iter().enumerate() {
+                let text = ColumnText {
+                    qualifier: qualifier.clone(),
+                    name: (*name).to_owned(),
+                    origin: (oid, *attnum),
+                };
+                scope.columns.insert(first + n as u32, text);
+            }
+        }
+        Ok(())
+    }
+
+    fn name_calls(&mut self, select: &'a SelectTree) -> Result<()> {
+        let scope = self.scope()?;
+        for (column, call) in &select.aggregates {
+            scope.calls.insert(column.id, CallText::Aggregate(call));
+        }
+        for (id, args) in &select.groupings {
+            scope.calls.insert(*id, CallText::Grouping(args));
+        }
+        for (column, call) in &select.sets {
+            scope.calls.insert(column.id, CallText::Set(call));
+        }
+        for (spec, calls) in &select.windows {
+            for (column, call) in calls {
+                scope.calls.insert(column.id, CallText::Window(spec, call));
+            }
+        }
+        Ok(())
+    }
+
+    fn aggregate(&mut self, call: &AggregateCall) -> Result<()> {
+        let ordered = pg_functions::registry().aggregate(call.function.oid).is_some_and(|a| a.kind != b'n');
+        self.put(&quote(call.function.name));
+        self.put("(");
+        if call.distinct {
+            self.put("DISTINCT ");
+        }
+        if ordered {
+            let direct = call.args.len().saturating_sub(call.order_by.len());
+            self.list(call.args.get(..direct).unwrap_or(&[]))?;
+            self.put(") WITHIN GROUP (ORDER BY ");
+            self.sort_keys(&call.order_by)?;
+        } else {
+            if call.args.is_empty() {
+                self.put("*");
+            }
+            self.arguments(call.function, &call.args)?;
+            if !call.order_by.is_empty() {
+                self.put(" ORDER BY ");
+                self.sort_keys(&call.order_by)?;
+            }
+        }
+        self.filter(call.filter.as_ref())?;
+        self.put(")");
+        Ok(())
+    }
+
+    fn filter(&mut self, filter: Option<&Expr>) -> Result<()> {
+        if let Some(filter) = filter {
+            self.put(") FILTER (WHERE ");
+            self.expr(filter)?;
+        }
+        Ok(())
+    }
+
+    fn window_call(&mut self, id: u32, spec: &WindowSpec, call: &WindowCall) -> Result<()> {
+        self.put(&quote(call.function.name));
+        self.put("(");
+        let aggregate = pg_functions::registry().aggregate(call.function.oid).is_some();
+        if call.args.is_empty() && aggregate {
+            self.put("*");
+        }
+        self.arguments(call.function, &call.args)?;
+        self.filter(call.filter.as_ref())?;
+        self.put(") OVER ");
+        let named = self.scope()?.window_names.iter().find(|(column, _)| *column == id);
+        match named {
+            Some((_, name)) => self.put(&quote(name)),
+            None => self.window(spec)?,
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, spec: &WindowSpec) -> Result<()> {
+        self.put("(");
+        let mut gap = "";
+        if !spec.partition.is_empty() {
+            self.put("PARTITION BY ");
+            for (n, e) in spec.partition.iter().enumerate() {
+                if n > 0 {
+                    self.put(", ");
+                }
+                self.key(e)?;
+            }
+            gap = " ";
+        }
+        if !spec.order.is_empty() {
+            self.put(gap);
+            self.put("ORDER BY ");
+            self.sort_keys(&spec.order)?;
+            gap = " ";
+        }
+        let usual = spec.frame.units == FrameUnits::Range
+            && matches!(spec.frame.start, FrameBound::Unbounded)
+            && matches!(spec.frame.end, FrameBound::Current);
+        if !usual {
+            self.put(gap);
+            self.put(match spec.frame.units {
+                FrameUnits::Rows => "ROWS BETWEEN ",
+                FrameUnits::Range => "RANGE BETWEEN ",
+                FrameUnits::Groups => "GROUPS BETWEEN ",
+            });
+            self.bound(&spec.frame.start, "PRECEDING")?;
+            self.put(" AND ");
+            self.bound(&spec.frame.end, "FOLLOWING")?;
+        }
+        self.put(")");
+        Ok(())
+    }
+
+    fn bound(&mut self, bound: &FrameBound, side: &str) -> Result<()> {
+        match bound {
+            FrameBound::Unbounded => self.put(&format!("UNBOUNDED {side}")),
+            FrameBound::Current => self.put("CURRENT ROW"),
+            FrameBound::Offset { distance, following, .. } => {
+                self.count(distance)?;
+                self.put(if *following { " FOLLOWING" } else { " PRECEDING" });
+            }
+        }
+        Ok(())
+    }
+
+    /// A subquery in an expression.
+    pub(crate) fn subplan(&mut self, plan: &SubPlan) -> Result<()> {
+        let Source::Query(scope) = &self.source else {
+            self.put(if matches!(plan.kind, SubPlanKind::Exists) { "EXISTS(SubPlan)" } else { "(SubPlan)" });
+            return Ok(());
+        };
+        let tree = (plan.source as usize).checked_sub(1).and_then(|n| scope.plans.get(n));
+        let Some(tree) = tree else { return Err(SqlError::internal("a subquery was not recorded")) };
+        let mut closing = "))";
+        match &plan.kind {
+            SubPlanKind::Exists => self.put("(EXISTS ("),
+            SubPlanKind::Scalar => {
+                self.put("(");
+                closing = ")";
+            }
+            SubPlanKind::Array => {
+                self.put("ARRAY(");
+                closing = ")";
+            }
+            SubPlanKind::Compare { test, any, .. } => {
+                self.put("(");
+                let parts: &[Expr] = match &**test {
+                    Expr::And(parts) | Expr::Or(parts) => parts,
+                    one => core::slice::from_ref(one),
+                };
+                let mut op = None;
+                if parts.len() > 1 {
+                    self.put("(");
+                }
+                for (n, part) in parts.iter().enumerate() {
+                    if n > 0 {
+                        self.put(", ");
+                    }
+                    if let Expr::Call(call) = part {
+                        op = op.or(operator_of(call.function));
+                        if let Some(left) = call.args.first() {
+                            self.test_side(left, plan)?;
+                        }
+                    }
+                }
+                if parts.len() > 1 {
+                    self.put(")");
+                }
+                let op = op.unwrap_or("=");
+                match (op, any) {
+                    ("=", true) => self.put(" IN ("),
+                    (op, true) => self.put(&format!(" {op} ANY (")),
+                    (op, false) => self.put(&format!(" {op} ALL (")),
+                }
+            }
+        }
+        self.query(tree, None, false)?;
+        self.put(closing);
+        Ok(())
+    }
+
+    /// The left side of a comparison with a subquery: slots stand for what the plan passes.
+    fn test_side(&mut self, e: &Expr, plan: &SubPlan) -> Result<()> {
+        let mut inner = e.clone();
+        replace_slots(&mut inner, plan);
+        self.expr(&inner)
+    }
+}
+
+/// The columns that joins share.
+fn share(item: &FromItem, names: &mut Vec<String>) {
+    if let FromItem::Join(join) = item {
+        names.extend(join.using.iter().map(|u| u.0.clone()));
+        share(&join.left, names);
+        share(&join.right, names);
+    }
+}
+
+fn replace_slots(e: &mut Expr, plan: &SubPlan) {
+    if let Expr::Slot(n, _) = e
+        && let Some((_, outer)) = plan.args.iter().find(|(slot, _)| slot == n)
+    {
+        *e = outer.clone();
+        return;
+    }
+    e.for_each_child_mut(&mut |child| replace_slots(child, plan));
+}
