@@ -193,7 +193,7 @@ fn view_definition(cx: &ExecContext<'_>, reader: &Reader<'_>, view: Oid, args: &
     let names: Vec<String> = relation.live().map(|a| a.name.clone()).collect();
     let stored = cx.session.stored_query(reader, row.text("ev_action"))?;
     let text = stored.shown(reader, &names, pretty, wrap)?;
-    Ok(some_text(Some(format!("{text};"))))
+    Ok(some_text(Some(format!("{};", named_types(reader, &text)))))
 }
 
 pub(super) fn call(
