@@ -169,10 +169,7 @@ const VIEWS: &[(&str, &str)] = &[
          FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> '_RETURN'",
     ),
-    (
-        "information_schema_catalog_name",
-        "SELECT current_database()::name AS catalog_name",
-    ),
+    ("information_schema_catalog_name", "SELECT current_database()::name AS catalog_name"),
     (
         "check_constraints",
         "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \

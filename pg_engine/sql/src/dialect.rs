@@ -252,6 +252,14 @@ impl Postgres {
                 Token::SingleQuotedString(s) => Some(Value::SingleQuotedString(s)),
                 _ => None,
             }),
+            Token::SingleQuotedByteStringLiteral(_) => value(p, |t| match t {
+                Token::SingleQuotedByteStringLiteral(s) => Some(Value::SingleQuotedByteStringLiteral(s)),
+                _ => None,
+            }),
+            Token::HexStringLiteral(_) => value(p, |t| match t {
+                Token::HexStringLiteral(s) => Some(Value::HexStringLiteral(s)),
+                _ => None,
+            }),
             Token::Placeholder(_) => value(p, |t| match t {
                 Token::Placeholder(s) => Some(Value::Placeholder(s)),
                 _ => None,

@@ -30,7 +30,7 @@ CREATE VIEW v11 AS SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.a = t.a
 SELECT pg_get_viewdef('v11');
 CREATE VIEW v12 AS SELECT row_number() OVER (PARTITION BY a ORDER BY b), sum(a) OVER w, lag(a, 1) OVER (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WINDOW w AS (ORDER BY a);
 SELECT pg_get_viewdef('v12'::regclass, 60);
-CREATE VIEW v13 AS SELECT DISTINCT ON (a) t.a, t2.b FROM t, t t2, s.w WHERE (t.a, t2.b) < (1, 'x') ORDER BY a, t2.b DESC NULLS LAST;
+CREATE VIEW v13 AS SELECT DISTINCT ON (a) t.a, t2.b FROM t, t t2, s.w WHERE t.a < 1 AND t2.b < 'x' ORDER BY a, t2.b DESC NULLS LAST;
 SELECT pg_get_viewdef('v13');
 CREATE VIEW v14 (x, y) AS SELECT w.a, l.q FROM s.w, LATERAL (SELECT w.a + u.a AS q FROM u) l;
 SELECT pg_get_viewdef('v14');

@@ -170,7 +170,7 @@ fn scopes_follow_the_transaction() {
 #[test]
 fn changes_are_reported_once() {
     let mut s = Settings::default();
-    assert_eq!(s.all_reports().len(), 11);
+    assert_eq!(s.all_reports().len(), 13);
     set(&mut s, "TimeZone", "America/New_York").unwrap();
     set(&mut s, "timezone", "Asia/Tokyo").unwrap();
     set(&mut s, "work_mem", "1MB").unwrap();
