@@ -124,14 +124,21 @@ impl Env {
         env.apply_settings(true);
         env
     }
-    /// Called before each statement: its time, and settings changed since.
-    pub fn begin_statement(&mut self) {
-        self.statement_start = now();
-        self.derived.format.now = self.statement_start;
+    /// Called before each statement: its time, and settings changed since. `started` is when the transaction that it
+    /// is part of began: that is what `'now'` means throughout it.
+    /// `first`: it is the transaction's first statement, and both have one time.
+    pub fn begin_statement(&mut self, started: Option<i64>, first: bool) {
+        self.statement_start = started.filter(|_| first).unwrap_or_else(now);
+        self.derived.format.now = started.unwrap_or(self.statement_start);
         self.apply_settings(false);
         if self.roles_version != self.engine.catalog_version() {
             self.identify();
         }
+    }
+    /// A transaction begins: the time of its first statement, too.
+    pub fn begin_transaction(&mut self, started: i64) {
+        self.statement_start = started;
+        self.derived.format.now = started;
     }
     /// Finds out who the user is by now: SET ROLE, SET SESSION AUTHORIZATION and their undoing change settings.
     fn identify(&mut self) {

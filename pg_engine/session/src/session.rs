@@ -296,9 +296,10 @@ impl Session {
 
     /// Before each statement: clocks, timers, what others see.
     pub(crate) fn begin_statement(&mut self, text: Option<&Arc<str>>) {
-        self.env.begin_statement();
-        let start = pg_executor::Session::statement_timestamp(&self.env);
         let started = self.tx.txn.as_ref().map(pg_executor::Txn::started);
+        let first = !self.tx.used && !self.tx.in_block();
+        self.env.begin_statement(started, first);
+        let start = pg_executor::Session::statement_timestamp(&self.env);
         self.env.publish(|a| {
             a.state = "active";
             a.query_start = Some(start);

@@ -120,7 +120,9 @@ impl Session {
     }
 
     fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
-        let mut txn = self.shared.engine.begin(isolation, read_only, env::now());
+        let started = env::now();
+        self.env.begin_transaction(started);
+        let mut txn = self.shared.engine.begin(isolation, read_only, started);
         txn.set_deferrable(deferrable);
         let derived = self.env.derived();
         let storage = txn.storage();

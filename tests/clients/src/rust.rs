@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("rust: errors carry code, position and fields", errors),
     ("rust: literals of simple queries", literals),
     ("rust: transactions and savepoints", transactions),
+    ("rust: one time in a transaction", one_time),
     ("rust: COPY in and out", copy),
     ("rust: a running statement is cancelled", cancel),
     ("rust: statement_timeout", timeout),
@@ -242,6 +243,22 @@ fn transactions(url: &Url) -> Outcome {
     equal("nothing of it stays", count(&mut c)?, 3)?;
     c.batch_execute("DROP TABLE client_tx")?;
     Ok(())
+}
+
+/// `'now'` is the transaction's time, and a statement on its own has one time only.
+fn one_time(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let same = "SELECT timestamptz 'now' = now() AND now() = transaction_timestamp() \
+                AND statement_timestamp() = now()";
+    equal("a statement on its own", text_of(&mut c, same)?.as_deref(), Some("t"))?;
+    c.batch_execute("BEGIN; SELECT pg_sleep(0.01)")?;
+    for _ in 0..2 {
+        let now = text_of(&mut c, "SELECT timestamptz 'now' = now()")?;
+        equal("'now' in a block", now.as_deref(), Some("t"))?;
+        let later = text_of(&mut c, "SELECT statement_timestamp() > now()")?;
+        equal("a later statement's time", later.as_deref(), Some("t"))?;
+    }
+    Ok(c.batch_execute("COMMIT")?)
 }
 
 fn copy(url: &Url) -> Outcome {

@@ -110,6 +110,8 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
         let outcome = report::run(suite.name, arguments.verbose)?;
         println!("{:<12} {} in {:.1} s", "", outcome.word(), start.elapsed().as_secs_f64());
         if let report::Outcome::Failed { log, end } = outcome {
+            // Where only the beginning of a long output is kept, this still says why.
+            println!("{:<12} {}", "", end.lines().next_back().unwrap_or_default());
             failed.push((suite.name, log, end));
         }
     }
