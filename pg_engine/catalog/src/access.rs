@@ -109,6 +109,7 @@ impl Access {
 pub fn word(kind: RelationKind) -> &'static str {
     match kind {
         RelationKind::View => "view",
+        RelationKind::MaterializedView => "materialized view",
         RelationKind::Sequence => "sequence",
         RelationKind::Index => "index",
         RelationKind::Virtual => "view",

@@ -259,10 +259,11 @@ impl Catalog {
             b'c' => RelationKind::Composite,
             b'v' if crate::views::is_computed(class.text("relname"), schema) => RelationKind::Virtual,
             b'v' => RelationKind::View,
+            b'm' => RelationKind::MaterializedView,
             _ => RelationKind::Table,
         };
         let view = match kind {
-            RelationKind::View => self
+            RelationKind::View | RelationKind::MaterializedView => self
                 .find_one(snapshot, PG_REWRITE, &["ev_class"], &key)?
                 .and_then(|r| r.text_option("ev_action")),
             _ => None,
@@ -272,11 +273,11 @@ impl Catalog {
             crate::views::describe(oid, &mut attributes);
         }
         let toast = self.load_toast(snapshot, class.oid("reltoastrelid"))?;
-        if kind == RelationKind::Table {
+        if kind.is_indexable() {
             self.apply_options(&class, toast.as_ref());
         }
         let indexes = match kind {
-            RelationKind::Table | RelationKind::Toast => self.load_indexes(snapshot, oid, &attributes)?,
+            _ if kind.is_stored() => self.load_indexes(snapshot, oid, &attributes)?,
             RelationKind::Virtual => crate::views::ways_in(oid, &attributes),
             _ => Vec::new(),
         };
@@ -287,6 +288,7 @@ impl Catalog {
             schema_name: schema_row.map_or_else(String::new, |r| r.text("nspname").to_string()),
             kind,
             persistence: class.char("relpersistence"),
+            populated: class.bool("relispopulated"),
             row_type: class.oid("reltype"),
             owner: class.oid("relowner"),
             security: self.load_security(snapshot, &class)?,
@@ -327,7 +329,7 @@ impl Catalog {
     pub(crate) fn apply_all_options(&self) -> Result<()> {
         let snapshot = self.latest();
         for (_, class) in self.table(PG_CLASS)?.scan(&self.storage, &snapshot)? {
-            if class.char("relkind") == b'r' && !class.array("reloptions").is_empty() {
+            if matches!(class.char("relkind"), b'r' | b'm') && !class.array("reloptions").is_empty() {
                 let toast = self.load_toast(&snapshot, class.oid("reltoastrelid"))?;
                 self.apply_options(&class, toast.as_ref());
             }
@@ -735,6 +737,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// As another role reads.
+    #[must_use]
+    pub fn with_user(mut self, user: Oid) -> Self {
+        self.user = user;
+        self
+    }
     /// With `row_security` set.
     #[must_use]
     pub fn with_row_security(mut self, on: bool) -> Self {
@@ -936,7 +944,7 @@ impl CatalogReader for Reader<'_> {
         if matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES) {
             return self.graph_size(relation.oid);
         }
-        if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
+        if !relation.kind.is_stored() {
             return None;
         }
         let s = self.catalog.storage.relation_stats(relation.storage).ok()?;

@@ -14,12 +14,25 @@ pub enum RelationKind {
     Index,
     Sequence,
     View,
+    /// A view whose rows are stored.
+    MaterializedView,
     /// What a composite type's attributes hang on; nothing is stored.
     Composite,
     /// Large values of a table, in chunks.
     Toast,
     /// Rows computed by the engine (statistics views' sources, settings), not stored.
     Virtual,
+}
+
+impl RelationKind {
+    /// Rows of it are stored in a heap.
+    pub fn is_stored(self) -> bool {
+        matches!(self, Self::Table | Self::Toast | Self::MaterializedView)
+    }
+    /// Indexes may be made on it, and statistics gathered.
+    pub fn is_indexable(self) -> bool {
+        matches!(self, Self::Table | Self::MaterializedView)
+    }
 }
 
 /// A column.
@@ -242,6 +255,8 @@ pub struct Relation {
     pub kind: RelationKind,
     /// `relpersistence`: `p` permanent, `u` unlogged, `t` temporary.
     pub persistence: u8,
+    /// `relispopulated`: false of a materialized view WITH NO DATA.
+    pub populated: bool,
     /// Type of its rows; 0: it has none.
     pub row_type: Oid,
     /// Owner role.

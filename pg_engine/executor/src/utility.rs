@@ -3,20 +3,24 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    CatalogReader, Relation, RelationKind,
+    CatalogReader, Relation,
     acl::right,
     builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_DATABASE},
     storage_error,
 };
 use pg_plan::{
     Utility,
-    utility::{CreateTable, CreateTableAs, Lock, Vacuum, VacuumTarget},
+    utility::{CreateTableAs, Lock, Vacuum, VacuumTarget},
 };
 use pg_storage::{LockMode, RelId, VacuumStats};
 use pg_types::{Result, SqlError, SqlState, Value};
 
 use crate::{
-    analyze, context::ExecContext, cursor::Cursor, ddl::Ddl, engine::Outcome, node::modify::insert::Loader,
+    analyze,
+    context::ExecContext,
+    cursor::Cursor,
+    ddl::{Ddl, materialized::table_of},
+    engine::Outcome,
 };
 
 fn done(tag: &str) -> Result<Outcome> {
@@ -107,6 +111,17 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, "CREATE VIEW")?.create_view(v)?;
             done("CREATE VIEW")
         }
+        Utility::CreateMaterializedView(v) => {
+            let tag = "CREATE MATERIALIZED VIEW";
+            match Ddl::new(cx, tag)?.create_materialized_view(v)? {
+                Some(Some(rows)) => Ok(Outcome { tag: format!("SELECT {rows}") }),
+                _ => done(tag),
+            }
+        }
+        Utility::Refresh(r) => {
+            Ddl::new(cx, "REFRESH MATERIALIZED VIEW")?.refresh(r)?;
+            done("REFRESH MATERIALIZED VIEW")
+        }
         Utility::CreateRole(r) => {
             Ddl::new(cx, "CREATE ROLE")?.create_role(r)?;
             done("CREATE ROLE")
@@ -120,8 +135,8 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             done("DROP ROLE")
         }
         Utility::AlterTable(t) => {
-            Ddl::new(cx, "ALTER TABLE")?.alter_table(t)?;
-            done("ALTER TABLE")
+            Ddl::new(cx, t.tag)?.alter_table(t)?;
+            done(t.tag)
         }
         Utility::AlterSequence(s) => {
             Ddl::new(cx, "ALTER SEQUENCE")?.alter_sequence(s)?;
@@ -133,9 +148,8 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             done(tag)
         }
         Utility::Rename(r) => {
-            let tag = rename_tag(r.kind);
-            Ddl::new(cx, tag)?.rename(r)?;
-            done(tag)
+            Ddl::new(cx, r.tag)?.rename(r)?;
+            done(r.tag)
         }
         Utility::Drop(d) => {
             let tag = drop_tag(d.kind);
@@ -183,24 +197,13 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
     }
 }
 
-fn rename_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
-    use pg_plan::utility::ObjectKind::*;
-    match kind {
-        Index => "ALTER INDEX",
-        Sequence => "ALTER SEQUENCE",
-        View => "ALTER VIEW",
-        Schema => "ALTER SCHEMA",
-        Role => "ALTER ROLE",
-        _ => "ALTER TABLE",
-    }
-}
-
 fn drop_tag(kind: pg_plan::utility::ObjectKind) -> &'static str {
     use pg_plan::utility::ObjectKind::*;
     match kind {
         Index => "DROP INDEX",
         Sequence => "DROP SEQUENCE",
         View => "DROP VIEW",
+        MaterializedView => "DROP MATERIALIZED VIEW",
         Schema => "DROP SCHEMA",
         Type => "DROP TYPE",
         Domain => "DROP DOMAIN",
@@ -215,29 +218,9 @@ fn create_table_as(t: &CreateTableAs, cx: &ExecContext<'_>) -> Result<Outcome> {
         true => Some(cx.session.plan_bound(&ddl.reader()?, t.query.clone())?),
         false => None,
     };
-    let table = CreateTable {
-        name: t.name.clone(),
-        if_not_exists: t.if_not_exists,
-        columns: t.columns.clone(),
-        constraints: Vec::new(),
-        options: t.options.clone(),
-        unlogged: t.unlogged,
-        on_commit: t.on_commit,
-    };
-    let Some(oid) = ddl.create_table(&table)? else { return done("CREATE TABLE AS") };
+    let Some(oid) = ddl.create_table(&table_of(t))? else { return done("CREATE TABLE AS") };
     let Some(plan) = plan else { return done("CREATE TABLE AS") };
-    let relation = ddl.current(oid)?;
-    let mut loader = Loader::plain(&relation)?;
-    let mut cursor = Cursor::new(&plan)?;
-    cursor.open(cx)?;
-    let mut rows = 0u64;
-    while let Some(b) = cursor.next(cx)? {
-        let b = b.compact();
-        rows += b.rows as u64;
-        ddl.with_rt(|rt| loader.load(b, rt))?;
-    }
-    cursor.close();
-    ddl.step();
+    let rows = ddl.fill(&ddl.current(oid)?, &mut Cursor::new(&plan)?)?;
     Ok(Outcome { tag: format!("SELECT {rows}") })
 }
 
@@ -248,7 +231,7 @@ fn all_tables(cx: &ExecContext<'_>) -> Result<Vec<Arc<Relation>>> {
     let table = cx.engine.catalog().table(PG_CLASS)?;
     let mut out = Vec::new();
     for (_, row) in table.scan(cx.engine.storage(), &snapshot)? {
-        if row.char("relkind") == b'r'
+        if matches!(row.char("relkind"), b'r' | b'm')
             && row.oid("oid") >= FIRST_NORMAL_OID
             && let Some(r) = reader.relation_by_oid(row.oid("oid"))?
         {
@@ -285,7 +268,7 @@ fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
         if !may_tend(&relation, "vacuum", cx)? {
             continue;
         }
-        if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast) {
+        if !relation.kind.is_stored() {
             let text = format!(
                 "skipping \"{}\" --- cannot vacuum non-tables or special system tables",
                 relation.name
@@ -345,7 +328,7 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
         if !may_tend(&relation, "analyze", cx)? {
             continue;
         }
-        if relation.kind == RelationKind::Table {
+        if relation.kind.is_indexable() {
             analyze::analyze(&relation, &columns, cx)?;
         } else {
             let name = &relation.name;

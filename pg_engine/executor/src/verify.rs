@@ -18,7 +18,7 @@ use alloc::{
 
 use hashbrown::{HashMap, HashSet};
 use pg_catalog::{
-    CatalogReader, Index, IndexMethod, Relation, RelationKind,
+    CatalogReader, Index, IndexMethod, Relation,
     builtin::{DAGDB_GRAPH, DAGDB_HISTORY, PG_AUTHID, PG_CLASS},
     storage_error,
 };
@@ -123,7 +123,7 @@ impl Classes {
             }
             classes.names.insert(storage, row.text("relname").to_string());
             classes.named.insert(storage);
-            if row.char("relkind") == b'r' {
+            if matches!(row.char("relkind"), b'r' | b'm') {
                 classes.tables.push((row.oid("oid"), storage));
             }
         }
@@ -197,9 +197,7 @@ impl Keys {
 fn table(cx: &ExecContext<'_>, oid: Oid, gather: &mut Gather<'_, '_>) -> Result<()> {
     cx.engine.lock(&mut cx.txn.borrow_mut(), oid, LockMode::AccessShare)?;
     let Some(relation) = cx.reader()?.relation_by_oid(oid)? else { return Ok(()) };
-    if !matches!(relation.kind, RelationKind::Table | RelationKind::Toast)
-        || (relation.indexes.is_empty() && relation.toast.is_none())
-    {
+    if !relation.kind.is_stored() || (relation.indexes.is_empty() && relation.toast.is_none()) {
         return Ok(());
     }
     let ddl = Ddl::reading(cx);

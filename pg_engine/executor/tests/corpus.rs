@@ -145,3 +145,8 @@ fn composites() {
 fn views() {
     check("views");
 }
+
+#[test]
+fn materialized_views() {
+    check("materialized_views");
+}

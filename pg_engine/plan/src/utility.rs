@@ -1,7 +1,7 @@
 //! Statements that are not planned: one struct a statement, names and types resolved as far as they can be before the
 //! statement runs. Expressions that end up in the catalogs are canonical SQL text, type-checked by the binder.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_types::{Oid, SqlType};
@@ -42,6 +42,8 @@ pub enum Utility {
     CreateSequence(CreateSequence),
     CreateSchema(CreateSchema),
     CreateView(CreateView),
+    CreateMaterializedView(Box<CreateMaterializedView>),
+    Refresh(Refresh),
     CreateRole(RoleStatement),
     AlterRole(RoleStatement),
     DropRole {
@@ -376,14 +378,41 @@ pub struct CreateView {
     pub or_replace: bool,
     /// The view's columns.
     pub columns: Vec<ColumnDef>,
-    /// The query's canonical text: every name qualified.
-    pub query: String,
-    /// Relations that the query names.
+    /// The query.
+    pub query: KeptQuery,
+    /// `pg_class.reloptions`: names and values.
+    pub options: Vec<(String, String)>,
+}
+
+/// A view's query as the catalogs keep it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptQuery {
+    /// Canonical text: every name qualified.
+    pub text: String,
+    /// Relations that it names.
     pub relations: Vec<Oid>,
     /// Columns of these that it names: relation and attribute number.
     pub reads: Vec<(Oid, i16)>,
-    /// `pg_class.reloptions`: names and values.
-    pub options: Vec<(String, String)>,
+}
+
+/// CREATE MATERIALIZED VIEW.
+#[derive(Clone, Debug)]
+pub struct CreateMaterializedView {
+    /// What is stored.
+    pub table: CreateTableAs,
+    /// Where it comes from.
+    pub query: KeptQuery,
+}
+
+/// REFRESH MATERIALIZED VIEW.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// The view.
+    pub relation: Arc<Relation>,
+    /// CONCURRENTLY: readers go on, rows that stay are not touched.
+    pub concurrently: bool,
+    /// WITH NO DATA: false.
+    pub with_data: bool,
 }
 
 /// CREATE and ALTER ROLE / USER.
@@ -424,6 +453,8 @@ pub struct RoleStatement {
 /// ALTER TABLE.
 #[derive(Clone, Debug)]
 pub struct AlterTable {
+    /// What the statement is called: ALTER TABLE, ALTER VIEW, ...
+    pub tag: &'static str,
     /// The table; `None`: does not exist and IF EXISTS was given.
     pub relation: Option<Arc<Relation>>,
     /// Name as written.
@@ -507,6 +538,7 @@ pub enum ObjectKind {
     Index,
     Sequence,
     View,
+    MaterializedView,
     Schema,
     Column,
     Constraint,
@@ -529,6 +561,8 @@ pub struct Rename {
     pub part: Option<String>,
     /// New name.
     pub new_name: String,
+    /// What the statement is called: ALTER TABLE, ALTER ROLE, ...
+    pub tag: &'static str,
 }
 
 /// DROP.

@@ -567,5 +567,5 @@ fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> V
 
 /// Computed relations may have ways in that look like indexes.
 fn has_indexes(relation: &pg_catalog::Relation) -> bool {
-    matches!(relation.kind, RelationKind::Table | RelationKind::Toast | RelationKind::Virtual)
+    relation.kind.is_stored() || relation.kind == RelationKind::Virtual
 }

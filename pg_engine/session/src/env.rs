@@ -327,7 +327,7 @@ impl Session for Env {
         self.identity.session.oid
     }
     fn row_security(&self) -> bool {
-        self.settings.borrow().show("row_security").is_ok_and(|v| v.1 == "on")
+        self.derived.row_security
     }
     fn checked_setting(&self, name: &str, values: &[String]) -> Result<String> {
         let mut scratch = Settings::default();

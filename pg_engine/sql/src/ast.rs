@@ -27,6 +27,12 @@ pub(crate) enum Ast {
     CreateTableAs(Box<CreateTableAs>),
     CreateIndex(Box<CreateIndex>),
     CreateView(Box<CreateView>),
+    CreateMaterializedView(Box<CreateTableAs>),
+    Refresh {
+        name: NameAt,
+        concurrently: bool,
+        with_data: bool,
+    },
     AlterTable(Box<AlterTable>),
     CreateSequence(ObjectName, bool, SequenceDef),
     AlterSequence(ObjectName, bool, SequenceDef),
@@ -246,6 +252,8 @@ pub(crate) struct CreateView {
 
 #[derive(Clone, Debug)]
 pub(crate) struct AlterTable {
+    /// What the statement is called: ALTER TABLE, ALTER VIEW, ...
+    pub(crate) tag: &'static str,
     pub(crate) table: NameAt,
     pub(crate) if_exists: bool,
     pub(crate) actions: Vec<AlterAction>,

@@ -337,7 +337,7 @@ impl<'a> Writer<'a> {
                 self.close();
             }
             Expr::Array(items, _, ty) if items.is_empty() => {
-                self.put(&format!("ARRAY[]::{}", type_name(*ty)))
+                self.put(&format!("ARRAY[]::{}", type_name(*ty)));
             }
             Expr::Array(items, ..) => {
                 self.put("ARRAY[");

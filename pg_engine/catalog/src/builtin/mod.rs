@@ -103,6 +103,7 @@ impl CatalogDef {
             schema_name: String::from("pg_catalog"),
             kind: RelationKind::Table,
             persistence: b'p',
+            populated: true,
             row_type: self.row_type,
             owner: FIRST_ROLE,
             security: Security { acl: Some(rows::builtin_acl(self.name)), ..Security::default() },

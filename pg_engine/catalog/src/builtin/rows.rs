@@ -601,10 +601,12 @@ impl ClassRow<'_> {
             .set("relnatts", self.columns)
             .set("relchecks", self.checks)
             .set("relispopulated", true)
-            .set("relreplident", if self.schema == PG_CATALOG || self.kind != b'r' { b'n' } else { b'd' });
-        if self.kind == b'v' {
+            .set(
+                "relreplident",
+                if self.schema == PG_CATALOG || !matches!(self.kind, b'r' | b'm') { b'n' } else { b'd' },
+            );
+        if matches!(self.kind, b'v' | b'm') {
             row.put("relhasrules", true);
-            row.put("reltuples", -1.0f32);
         }
         if self.kind == b'i' || self.kind == b'S' {
             row.put("reltuples", 0.0f32);

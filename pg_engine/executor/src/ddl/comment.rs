@@ -79,6 +79,7 @@ impl Ddl<'_, '_> {
                     ObjectKind::Index => "index",
                     ObjectKind::Sequence => "sequence",
                     ObjectKind::View => "view",
+                    ObjectKind::MaterializedView => "materialized view",
                     _ => "table",
                 };
                 if kind_word(relation.kind) != wanted {

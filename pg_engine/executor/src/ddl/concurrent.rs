@@ -149,7 +149,7 @@ impl Ddl<'_, '_> {
     /// Step 1. `None`: there is one of that name (IF NOT EXISTS).
     fn announce_index(&self, i: &CreateIndex) -> Result<Option<(Oid, Oid)>> {
         let relation = self.relock(&i.relation, LockMode::ShareUpdateExclusive)?;
-        if relation.kind != RelationKind::Table {
+        if !relation.kind.is_indexable() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot create index on relation \"{}\"", relation.name),

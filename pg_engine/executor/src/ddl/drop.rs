@@ -60,6 +60,7 @@ impl Ddl<'_, '_> {
             ObjectKind::Index => "index",
             ObjectKind::Sequence => "sequence",
             ObjectKind::View => "view",
+            ObjectKind::MaterializedView => "materialized view",
             _ => return Err(SqlError::unsupported("DROP of this kind of object")),
         };
         let shown = match &name.schema {

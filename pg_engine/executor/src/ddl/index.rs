@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    Index, IndexKey, IndexMethod, Relation, RelationKind,
+    Index, IndexKey, IndexMethod, Relation,
     builtin::{
         PG_ATTRIBUTE, PG_CLASS, PG_INDEX,
         rows::{ClassRow, EXPRESSION_SEPARATOR, IndexRow, attribute_row},
@@ -127,7 +127,7 @@ impl Ddl<'_, '_> {
     /// CREATE INDEX.
     pub(crate) fn create_index(&self, i: &CreateIndex) -> Result<()> {
         let relation = self.relock(&i.relation, LockMode::Share)?;
-        if relation.kind != RelationKind::Table {
+        if !relation.kind.is_indexable() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot create index on relation \"{}\"", relation.name),

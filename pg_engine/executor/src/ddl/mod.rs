@@ -13,6 +13,7 @@ mod enums;
 mod foreign_key;
 pub(crate) mod grant;
 pub(crate) mod index;
+pub(crate) mod materialized;
 mod owner;
 mod policy;
 pub(crate) mod rename;
@@ -58,6 +59,7 @@ pub(crate) fn kind_word(kind: RelationKind) -> &'static str {
         RelationKind::Index => "index",
         RelationKind::Sequence => "sequence",
         RelationKind::View => "view",
+        RelationKind::MaterializedView => "materialized view",
         RelationKind::Toast => "toast table",
         RelationKind::Composite => "composite type",
     }
@@ -118,6 +120,10 @@ impl<'a, 'c> Ddl<'a, 'c> {
     }
     pub(crate) fn reader(&self) -> Result<Reader<'a>> {
         self.cx.reader()
+    }
+    /// The catalogs as a role reads them, whose rights a query is bound with.
+    pub(crate) fn reader_as(&self, role: Oid) -> Result<Reader<'a>> {
+        Ok(self.reader()?.with_user(role))
     }
     pub(crate) fn catalog(&self, oid: Oid) -> Result<&'a Arc<CatalogTable>> {
         self.cx.engine.catalog().table(oid)

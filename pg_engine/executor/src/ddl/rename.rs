@@ -105,6 +105,7 @@ impl Ddl<'_, '_> {
                     ObjectKind::Index => "index",
                     ObjectKind::Sequence => "sequence",
                     ObjectKind::View => "view",
+                    ObjectKind::MaterializedView => "materialized view",
                     _ => "table",
                 };
                 // ALTER TABLE may rename anything that looks like a table.

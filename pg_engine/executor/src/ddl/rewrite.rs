@@ -10,7 +10,7 @@ use pg_catalog::{
     storage_error,
 };
 use pg_plan::utility::Truncate;
-use pg_storage::{LockMode, RelId, RelationKind as StorageKind};
+use pg_storage::{LockMode, RelId, RelationKind as StorageKind, Tid};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value};
 
 use super::{Ddl, index::NewIndex};
@@ -31,23 +31,31 @@ impl Ddl<'_, '_> {
         relation: &Relation,
         mut f: impl FnMut(&[Value], &Rt<'_, '_>) -> Result<()>,
     ) -> Result<()> {
+        self.with_rt(|rt| self.each_row_at(relation, rt, |_, row| f(row, rt)))
+    }
+
+    /// As [`Ddl::each_row`], with each row's place.
+    pub(super) fn each_row_at(
+        &self,
+        relation: &Relation,
+        rt: &Rt<'_, '_>,
+        mut f: impl FnMut(Tid, &[Value]) -> Result<()>,
+    ) -> Result<()> {
         let format = RowFormat::of(relation);
-        self.with_rt(|rt| {
-            let mut scan =
-                rt.storage().heap_scan(relation.storage, rt.snapshot, None).map_err(storage_error)?;
-            let mut rows: Vec<Result<Taken>> = Vec::new();
-            loop {
-                let more =
-                    scan.next_page(|_, payload| rows.push(format.take(payload))).map_err(storage_error)?;
-                for row in rows.drain(..) {
-                    f(&format.complete(row?, self.cx)?, rt)?;
-                }
-                self.cx.checkpoint()?;
-                if !more {
-                    return Ok(());
-                }
+        let mut scan = rt.storage().heap_scan(relation.storage, rt.snapshot, None).map_err(storage_error)?;
+        let mut rows: Vec<(Tid, Result<Taken>)> = Vec::new();
+        loop {
+            let more = scan
+                .next_page(|tid, payload| rows.push((tid, format.take(payload))))
+                .map_err(storage_error)?;
+            for (tid, row) in rows.drain(..) {
+                f(tid, &format.complete(row?, self.cx)?)?;
             }
-        })
+            self.cx.checkpoint()?;
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Existing rows must satisfy a new CHECK constraint.
@@ -257,23 +265,29 @@ impl Ddl<'_, '_> {
                     format!("\"{}\" is not a table", relation.name),
                 ));
             }
-            let heap = self.new_heap()?;
-            self.point_to(relation.oid, heap)?;
-            // The same catalog row changes twice: the second change must see the first.
-            self.step();
-            self.drop_storage(relation.storage)?;
-            let (_, old_toast) = self.renew_toast(&relation)?;
-            self.drop_toast_storage(old_toast)?;
-            self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| {
-                r.put("reltuples", -1.0f32);
-                r.put("relpages", 0i32);
-            })?;
-            self.step();
+            self.empty(&relation)?;
             self.rebuild_indexes(relation.oid)?;
             if t.restart_identity {
                 self.restart_sequences(relation.oid)?;
             }
         }
+        Ok(())
+    }
+
+    /// Gives a relation new, empty storage. Its indexes are to be rebuilt.
+    pub(super) fn empty(&self, relation: &Arc<Relation>) -> Result<()> {
+        let heap = self.new_heap()?;
+        self.point_to(relation.oid, heap)?;
+        // The same catalog row changes twice: the second change must see the first.
+        self.step();
+        self.drop_storage(relation.storage)?;
+        let (_, old_toast) = self.renew_toast(relation)?;
+        self.drop_toast_storage(old_toast)?;
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| {
+            r.put("reltuples", -1.0f32);
+            r.put("relpages", 0i32);
+        })?;
+        self.step();
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Ddl<'_, '_> {
             schema: new.schema,
             row_type: row_type_oid,
             owner,
-            method: if new.kind == b'r' { HEAP_AM } else { 0 },
+            method: if matches!(new.kind, b'r' | b'm') { HEAP_AM } else { 0 },
             storage: new.storage,
             kind: new.kind,
             columns: new.columns.len() as i16,
@@ -167,6 +167,11 @@ impl Ddl<'_, '_> {
 
     /// CREATE TABLE; `None`: it existed and IF NOT EXISTS was given.
     pub(crate) fn create_table(&self, t: &CreateTable) -> Result<Option<Oid>> {
+        self.create_stored(t, b'r')
+    }
+
+    /// Makes a relation that stores rows, of a kind as in `pg_class.relkind`.
+    pub(super) fn create_stored(&self, t: &CreateTable, kind: u8) -> Result<Option<Oid>> {
         let (schema, schema_name) = self.creation_schema(&t.name)?;
         if self.name_taken(schema, &t.name.name, t.if_not_exists)? {
             return Ok(None);
@@ -183,7 +188,7 @@ impl Ddl<'_, '_> {
         let oid = self.create_relation(&NewRelation {
             name: &t.name.name,
             schema,
-            kind: b'r',
+            kind,
             columns: &t.columns,
             storage: storage.0,
             options: t.options.iter().map(|(n, v)| format!("{n}={v}")).collect(),

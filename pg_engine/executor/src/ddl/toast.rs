@@ -4,7 +4,7 @@
 use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    CatalogReader, IndexKey, Relation, RelationKind, Toast,
+    CatalogReader, IndexKey, Relation, Toast,
     builtin::{
         PG_ATTRIBUTE, PG_CLASS, PG_INDEX, PG_TOAST,
         rows::{ClassRow, HEAP_AM, IndexRow, attribute_row},
@@ -82,7 +82,7 @@ impl Ddl<'_, '_> {
 
     fn make_toast(&self, relation: &Relation) -> Result<()> {
         let table = relation.oid;
-        if relation.kind != RelationKind::Table || relation.toast.is_some() || !could_be_large(relation) {
+        if !relation.kind.is_indexable() || relation.toast.is_some() || !could_be_large(relation) {
             return Ok(());
         }
         let heap = self.new_storage(StorageKind::Heap)?;

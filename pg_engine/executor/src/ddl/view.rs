@@ -8,7 +8,7 @@ use pg_catalog::{
     table::array,
     views::rule_row,
 };
-use pg_plan::utility::CreateView;
+use pg_plan::utility::{CreateView, KeptQuery};
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, SqlError, SqlState, Value, oid};
 
@@ -22,7 +22,7 @@ fn options(v: &CreateView) -> Vec<String> {
 impl Ddl<'_, '_> {
     /// CREATE VIEW.
     pub(crate) fn create_view(&self, v: &CreateView) -> Result<()> {
-        let plan = self.cx.session.plan_query(&self.reader()?, &v.query)?;
+        let plan = self.cx.session.plan_query(&self.reader()?, &v.query.text)?;
         let (schema, _) = self.view_schema(v, &plan.relations)?;
         let existing = self.reader()?.relation_oid(schema, &v.name.name)?;
         let oid = match existing {
@@ -41,8 +41,13 @@ impl Ddl<'_, '_> {
                 persistence: b'p',
             })?,
         };
+        self.keep_query(oid, &v.query)
+    }
+
+    /// Stores a view's query, and what it depends on.
+    pub(super) fn keep_query(&self, oid: Oid, v: &KeptQuery) -> Result<()> {
         let rule = self.oid()?;
-        self.insert(PG_REWRITE, &rule_row(self.catalog(PG_REWRITE)?.def, rule, oid, &v.query))?;
+        self.insert(PG_REWRITE, &rule_row(self.catalog(PG_REWRITE)?.def, rule, oid, &v.text))?;
         let address = Address::new(PG_REWRITE, rule);
         self.depend(address, Address::new(PG_CLASS, oid), Dependency::Internal)?;
         self.step();

@@ -1,13 +1,13 @@
 //! Reading tables: sequentially, through an index, and the tables that the engine computes.
 
-use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use pg_catalog::{Index, IndexKey, Relation, RelationKind, keys, storage_error};
 use pg_plan::{expr::Expr, logical::StoredFact, physical::IndexRange};
 use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
 use pg_types::{
-    Batch, Oid, Result, SqlError, SqlType, Value, Vector, oid,
+    Batch, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
     tuple::is_wrapped,
     vector::{BATCH_ROWS, VectorBuilder},
 };
@@ -51,6 +51,11 @@ pub(crate) struct RowReader {
 impl RowReader {
     /// For these columns by attribute number.
     pub(crate) fn new(relation: &Relation, columns: &[i16]) -> Result<Self> {
+        if !relation.populated {
+            let message = format!("materialized view \"{}\" has not been populated", relation.name);
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .hint("Use the REFRESH MATERIALIZED VIEW command."));
+        }
         let mut stored = Vec::new();
         let (mut ctid, mut tableoid) = (None, None);
         let mut facts = Vec::new();
@@ -255,7 +260,7 @@ pub(crate) fn seq_scan(
     unread: &[usize],
 ) -> Result<Box<dyn Operator>> {
     Ok(match relation.kind {
-        RelationKind::Table | RelationKind::Toast => {
+        RelationKind::Table | RelationKind::Toast | RelationKind::MaterializedView => {
             let mut reader = RowReader::new(relation, columns)?;
             reader.set_lazy(unread);
             Box::new(SeqScan {

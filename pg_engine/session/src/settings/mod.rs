@@ -82,6 +82,8 @@ pub struct Derived {
     pub default_read_only: bool,
     /// default_transaction_deferrable.
     pub default_deferrable: bool,
+    /// row_security.
+    pub row_security: bool,
     /// Changes whenever a setting that plans depend on does.
     pub plan_key: u64,
 }
@@ -473,6 +475,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         default_isolation: text("default_transaction_isolation").to_owned(),
         default_read_only: on("default_transaction_read_only"),
         default_deferrable: on("default_transaction_deferrable"),
+        row_security: on("row_security"),
         plan_key: plan_key(values),
         format,
         planner,

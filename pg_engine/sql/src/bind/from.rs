@@ -303,7 +303,11 @@ impl Binder<'_> {
         }
         let relation = self.relation(&name)?;
         match relation.kind {
-            RelationKind::Table | RelationKind::Toast | RelationKind::Virtual | RelationKind::Sequence => {}
+            RelationKind::Table
+            | RelationKind::Toast
+            | RelationKind::MaterializedView
+            | RelationKind::Virtual
+            | RelationKind::Sequence => {}
             RelationKind::View => return self.view(&relation, alias),
             RelationKind::Composite => {
                 let message = format!("\"{}\" is a composite type", relation.name);
@@ -340,7 +344,7 @@ impl Binder<'_> {
         self.accesses.span(access, (base..).zip(attributes).collect());
         self.next_column += 3 * live + SYSTEM.len() as u32;
         let index = self.scans.len();
-        let tells = matches!(relation.kind, RelationKind::Table | RelationKind::Toast);
+        let tells = relation.kind.is_stored();
         self.scans.push(Scan { relation: relation.clone(), base, tells });
         let columns = relation
             .live()

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{IndexMethod, Relation, RelationKind, desc::IndexKey};
+use pg_catalog::{IndexMethod, Relation, desc::IndexKey};
 use pg_plan::utility as u;
 use pg_types::{Result, SqlError, SqlState, SqlType};
 use sqlparser::ast as sq;
@@ -16,7 +16,7 @@ const MAX_KEYS: usize = 32;
 impl Binder<'_> {
     pub(super) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<u::CreateIndex> {
         let relation = self.relation(&create.table)?;
-        if relation.kind != RelationKind::Table {
+        if !relation.kind.is_indexable() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot create index on relation \"{}\"", relation.name),

@@ -18,9 +18,9 @@ use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid};
 use sqlparser::ast as sq;
 
 use super::{
-    Binder, Frame,
+    Binder,
     dml::Changed,
-    scope::{Entry, Place, Visible},
+    scope::{Entry, Place},
     updatable::Subject,
     utility::live_columns,
 };
@@ -115,24 +115,12 @@ impl Binder<'_> {
 
     /// A condition over one row that may have subqueries.
     fn over_row(&mut self, e: &sq::Expr, entry: Entry, clause: &str) -> Result<Expr> {
-        let frames = core::mem::take(&mut self.frames);
-        let visible = entry
-            .columns
-            .iter()
-            .map(|c| Visible { name: c.name.clone(), expr: c.expr.clone(), origin: c.origin })
-            .collect();
-        self.frames.push(Frame {
-            entries: Vec::from([entry]),
-            visible,
-            place: Some(Place::Where),
-            ..Frame::default()
-        });
-        let result = self.deeper(|b| {
-            let bound = b.expr(e)?;
-            b.boolean(bound, clause, super::expr::start(e))
-        });
-        self.frames = frames;
-        result
+        self.in_frame(entry, Place::Where, |b| {
+            b.deeper(|b| {
+                let bound = b.expr(e)?;
+                b.boolean(bound, clause, super::expr::start(e))
+            })
+        })
     }
 
     /// What rows must satisfy: one of the permissive policies and every restrictive one, each by itself with its name.

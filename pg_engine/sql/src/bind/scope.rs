@@ -94,6 +94,13 @@ pub(crate) struct Entry {
     pub(crate) scalar: bool,
 }
 
+impl Entry {
+    /// What an expression sees that may name no columns.
+    pub(crate) fn without_columns() -> Self {
+        Self { alias: String::new(), schema: None, columns: Vec::new(), scan: None, scalar: false }
+    }
+}
+
 /// A column that can be named without qualification.
 #[derive(Clone, Debug)]
 pub(crate) struct Visible {

@@ -630,6 +630,10 @@ impl Binder<'_> {
             let Some(relation) = scan.and_then(|s| self.scans.get(s)).map(|s| s.relation.clone()) else {
                 continue;
             };
+            if relation.kind == pg_catalog::RelationKind::MaterializedView && strength.is_some() {
+                let message = format!("cannot lock rows in materialized view \"{}\"", relation.name);
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
             if relation.kind != pg_catalog::RelationKind::Table {
                 continue;
             }

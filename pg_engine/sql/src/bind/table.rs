@@ -1,6 +1,6 @@
 //! What a changed table brings along: defaults, checks, expressions of indexes, generated columns.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     Attribute, ConstraintKind, Relation, RelationKind,
@@ -48,6 +48,7 @@ impl Binder<'_> {
             )
             .detail("This operation is not supported for indexes.")),
             RelationKind::Toast => Err(wrong("TOAST relation")),
+            RelationKind::MaterializedView => Err(wrong("materialized view")),
             RelationKind::Composite => Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is a composite type", relation.name),
@@ -100,6 +101,26 @@ impl Binder<'_> {
         place: Place,
         target: Option<SqlType>,
     ) -> Result<Expr> {
+        self.in_frame(entry, place, |b| {
+            let e = b.expr(ast)?;
+            match (place, target) {
+                (Place::Check | Place::IndexPredicate, _) => {
+                    let clause = if place == Place::Check { "CHECK" } else { "WHERE" };
+                    b.boolean(e, clause, start(ast))
+                }
+                (_, Some(ty)) => b.assign(e, ty, "", start(ast)),
+                (_, None) => b.settle(e),
+            }
+        })
+    }
+
+    /// Binds something that sees one FROM item and nothing else.
+    pub(super) fn in_frame<T>(
+        &mut self,
+        entry: Entry,
+        place: Place,
+        bind: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let frames = core::mem::take(&mut self.frames);
         let visible = entry
             .columns
@@ -112,14 +133,7 @@ impl Binder<'_> {
             place: Some(place),
             ..Frame::default()
         });
-        let result = self.expr(ast).and_then(|e| match (place, target) {
-            (Place::Check | Place::IndexPredicate, _) => {
-                let clause = if place == Place::Check { "CHECK" } else { "WHERE" };
-                self.boolean(e, clause, start(ast))
-            }
-            (_, Some(ty)) => self.assign(e, ty, "", start(ast)),
-            (_, None) => self.settle(e),
-        });
+        let result = bind(self);
         self.frames = frames;
         result
     }
@@ -132,9 +146,7 @@ impl Binder<'_> {
         target: Option<SqlType>,
     ) -> Result<Expr> {
         let entry = match relation {
-            None => {
-                Entry { alias: String::new(), schema: None, columns: Vec::new(), scan: None, scalar: false }
-            }
+            None => Entry::without_columns(),
             Some(relation) => {
                 let ids: Vec<ColumnId> = relation.live().map(|a| (a.attnum - 1) as ColumnId).collect();
                 self.row_entry(relation, &relation.name, &ids)
@@ -148,14 +160,8 @@ impl Binder<'_> {
         match &attribute.default {
             Some(text) if attribute.generated == 0 => {
                 let ast = crate::grammar::expression(text)?;
-                let entry = Entry {
-                    alias: String::new(),
-                    schema: None,
-                    columns: Vec::new(),
-                    scan: None,
-                    scalar: false,
-                };
-                self.quietly(|b| b.over_entry(&ast, entry, Place::Default, Some(attribute.declared)))
+                let target = Some(attribute.declared);
+                self.quietly(|b| b.over_entry(&ast, Entry::without_columns(), Place::Default, target))
             }
             // A domain may have a default, or not take a NULL.
             _ if attribute.declared != attribute.ty => self.domain_value(attribute),

@@ -92,14 +92,8 @@ impl Binder<'_> {
             let Some(d) = described.domain() else { break };
             if let Some(text) = &d.default {
                 let ast = crate::grammar::expression(text)?;
-                let entry = Entry {
-                    alias: String::new(),
-                    schema: None,
-                    columns: Vec::new(),
-                    scan: None,
-                    scalar: false,
-                };
-                return self.over_entry(&ast, entry, Place::Default, Some(attribute.declared));
+                let target = Some(attribute.declared);
+                return self.over_entry(&ast, Entry::without_columns(), Place::Default, target);
             }
             at = d.over.oid;
         }

@@ -65,7 +65,9 @@ impl Binder<'_> {
             return Ok(Statement::Utility(Box::new(Utility::ExplainExecute(execute, *options))));
         }
         let query = match inner {
-            Ast::CreateTableAs(create) => self.top_query(&create.query)?,
+            Ast::CreateTableAs(create) | Ast::CreateMaterializedView(create) => {
+                self.top_query(&create.query)?
+            }
             Ast::Declare { query, .. } | Ast::SelectInto(query, ..) => self.top_query(query)?,
             other => match self.statement(other)? {
                 Statement::Query(query) => query,
@@ -94,6 +96,12 @@ impl Binder<'_> {
                     on_commit: u::OnCommit::Preserve,
                 };
                 Utility::CreateTableAs(self.create_table_as(&create)?)
+            }
+            Ast::CreateMaterializedView(create) => {
+                Utility::CreateMaterializedView(Box::new(self.create_materialized_view(create)?))
+            }
+            Ast::Refresh { name, concurrently, with_data } => {
+                Utility::Refresh(self.refresh(name, *concurrently, *with_data)?)
             }
             Ast::CreateIndex(create) => Utility::CreateIndex(self.create_index(create)?),
             Ast::CreateView(create) => Utility::CreateView(self.create_view(create)?),
@@ -134,10 +142,10 @@ impl Binder<'_> {
             Ast::Reindex { name, index, concurrently } => {
                 let relation = self.relation(name)?;
                 let (wanted, what) = match index {
-                    true => (RelationKind::Index, "an index"),
-                    false => (RelationKind::Table, "a table or materialized view"),
+                    true => (relation.kind == RelationKind::Index, "an index"),
+                    false => (relation.kind.is_indexable(), "a table or materialized view"),
                 };
-                if relation.kind != wanted {
+                if !wanted {
                     let message = format!("\"{}\" is not {what}", relation.name);
                     return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
@@ -624,18 +632,51 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
         }
         let columns = self.result_columns(&query.columns, &create.columns)?;
-        let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
-        let (record, own) = super::record::recorded(&create.query, self.source, self.catalog)?;
-        let stored = ViewQuery::of(record, own).stored(Some(&names), self.catalog)?;
+        let query = self.kept_query(&create.query, &columns)?;
         Ok(u::CreateView {
             name: create.name.clone(),
             or_replace: create.or_replace,
             columns,
-            query: stored.text,
-            relations: stored.relations,
-            reads: stored.columns,
+            query,
             options: create.options.clone(),
         })
+    }
+
+    /// A view's query as it is stored, and what it reads.
+    fn kept_query(&self, query: &sq::Query, columns: &[u::ColumnDef]) -> Result<u::KeptQuery> {
+        let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+        let (record, own) = super::record::recorded(query, self.source, self.catalog)?;
+        let stored = ViewQuery::of(record, own).stored(Some(&names), self.catalog)?;
+        Ok(u::KeptQuery { text: stored.text, relations: stored.relations, reads: stored.columns })
+    }
+
+    fn create_materialized_view(&mut self, create: &ast::CreateTableAs) -> Result<u::CreateMaterializedView> {
+        let table = self.create_table_as(create)?;
+        if table.query.ctes.iter().any(|c| matches!(c, pg_plan::statement::Cte::Change(_))) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "materialized views must not use data-modifying statements in WITH",
+            ));
+        }
+        if !table.query.params.is_empty() {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "materialized views may not be defined using bound parameters",
+            ));
+        }
+        let query = self.kept_query(&create.query, &table.columns)?;
+        Ok(u::CreateMaterializedView { table, query })
+    }
+
+    fn refresh(&mut self, name: &NameAt, concurrently: bool, with_data: bool) -> Result<u::Refresh> {
+        let relation = self.relation(name)?;
+        if relation.kind != RelationKind::MaterializedView {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("\"{}\" is not a materialized view", relation.name),
+            ));
+        }
+        Ok(u::Refresh { relation, concurrently, with_data })
     }
 
     fn sequence(&mut self, def: &ast::SequenceDef) -> Result<u::SequenceOptions> {
@@ -661,7 +702,7 @@ impl Binder<'_> {
         let found = self.catalog.relation(name.schema.as_deref(), &name.name)?;
         let relation = match found {
             None if alter.if_exists => {
-                return Ok(u::AlterTable { relation: None, name, actions: Vec::new() });
+                return Ok(u::AlterTable { tag: alter.tag, relation: None, name, actions: Vec::new() });
             }
             None => self.relation(&alter.table)?,
             Some(relation) => relation,
@@ -672,7 +713,7 @@ impl Binder<'_> {
         for action in &alter.actions {
             actions.push(self.alter_action(action, &relation, &mut shape)?);
         }
-        Ok(u::AlterTable { relation: Some(relation), name, actions })
+        Ok(u::AlterTable { tag: alter.tag, relation: Some(relation), name, actions })
     }
 
     fn alter_action(
@@ -806,10 +847,10 @@ impl Binder<'_> {
     /// COPY table TO is COPY (SELECT columns FROM table) TO.
     fn copy_table(&mut self, name: &NameAt, columns: &[sq::Ident]) -> Result<Query> {
         let relation = self.relation(name)?;
-        if relation.kind == RelationKind::View {
+        if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
-                format!("cannot copy from view \"{}\"", relation.name),
+                format!("cannot copy from {} \"{}\"", pg_catalog::access::word(relation.kind), relation.name),
             )
             .hint("Try the COPY (SELECT ...) TO variant."));
         }

@@ -35,7 +35,8 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "grant" => grant::grant(c)?,
         "revoke" => grant::revoke(c)?,
         "reassign" => grant::reassign(c)?,
-        "load" | "cluster" | "merge" | "do" | "call" | "refresh" | "import" | "security" => {
+        "refresh" => refresh(c)?,
+        "load" | "cluster" | "merge" | "do" | "call" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -105,6 +106,12 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if !or_replace && !temporary && c.accept("domain") {
         return types::create_domain(c);
+    }
+    if !or_replace && c.accept_all(&["materialized", "view"]) {
+        if temporary {
+            return c.unexpected();
+        }
+        return create_materialized_view(c, persistence == Persistence::Unlogged);
     }
     if or_replace && !c.peek_is(0, "view") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
@@ -224,7 +231,8 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
         } else {
             Vec::new()
         };
-        return create_table_as(c, name, if_not_exists, columns, unlogged);
+        let ast = table_as(c, name, if_not_exists, columns, unlogged)?;
+        return Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"));
     }
     c.symbol(&Token::LParen)?;
     let (mut columns, mut constraints) = (Vec::new(), Vec::new());
@@ -275,13 +283,14 @@ fn names_only(c: &Cursor<'_>) -> bool {
     }
 }
 
-fn create_table_as(
+/// What follows the name and the columns of CREATE TABLE AS.
+fn table_as(
     c: &mut Cursor<'_>,
     name: ObjectName,
     if_not_exists: bool,
     columns: Vec<sqlparser::ast::Ident>,
     unlogged: bool,
-) -> Parsed<Statement> {
+) -> Parsed<CreateTableAs> {
     let options = if c.accept("with") { c.table_options()? } else { Vec::new() };
     let on_commit = on_commit(c, &name)?;
     if c.accept("tablespace") {
@@ -292,13 +301,8 @@ fn create_table_as(
         return Err(SqlError::unsupported("CREATE TABLE AS EXECUTE").into());
     }
     let query = c.parser.parse_query()?;
-    let mut with_data = true;
-    if c.accept("with") {
-        with_data = !c.accept("no");
-        c.expect("data")?;
-    }
-    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit };
-    Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"))
+    let with_data = with_data(c)?;
+    Ok(CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit })
 }
 
 fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
@@ -392,6 +396,51 @@ fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -
     }
     let ast = CreateView { name, or_replace, columns, query, options };
     Ok(utility(Ast::CreateView(Box::new(ast)), "CREATE VIEW"))
+}
+
+fn create_materialized_view(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statement> {
+    if unlogged {
+        let text = "materialized views cannot be unlogged";
+        return Err(SqlError::new(pg_types::SqlState::FEATURE_NOT_SUPPORTED, text).into());
+    }
+    let if_not_exists = c.if_not_exists()?;
+    let name = c.name()?.name;
+    let columns = if c.parser.peek_token_ref().token == Token::LParen {
+        c.idents_in_parentheses()?
+    } else {
+        Vec::new()
+    };
+    if c.accept("using") {
+        let method = c.ident()?;
+        if method != "heap" {
+            let text = format!("access method \"{method}\" does not exist");
+            return Err(SqlError::new(pg_types::SqlState::UNDEFINED_OBJECT, text).into());
+        }
+    }
+    let ast = table_as(c, name, if_not_exists, columns, false)?;
+    Ok(utility(Ast::CreateMaterializedView(Box::new(ast)), "CREATE MATERIALIZED VIEW"))
+}
+
+fn refresh(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.expect_all(&["refresh", "materialized", "view"])?;
+    let concurrently = c.accept("concurrently");
+    let name = c.name()?;
+    let with_data = with_data(c)?;
+    if concurrently && !with_data {
+        let text = "REFRESH options CONCURRENTLY and WITH NO DATA cannot be used together";
+        return Err(SqlError::syntax(text).into());
+    }
+    Ok(utility(Ast::Refresh { name, concurrently, with_data }, "REFRESH MATERIALIZED VIEW"))
+}
+
+/// WITH [NO] DATA, which may be left out.
+fn with_data(c: &mut Cursor<'_>) -> Parsed<bool> {
+    if !c.accept("with") {
+        return Ok(true);
+    }
+    let with_data = !c.accept("no");
+    c.expect("data")?;
+    Ok(with_data)
 }
 
 /// WITH (...) of a view.
@@ -515,6 +564,9 @@ fn kind(c: &mut Cursor<'_>) -> Option<(ObjectKind, &'static str)> {
         ("group", ObjectKind::Role, "ROLE"),
         ("database", ObjectKind::Database, "DATABASE"),
     ];
+    if c.accept_all(&["materialized", "view"]) {
+        return Some((ObjectKind::MaterializedView, "MATERIALIZED VIEW"));
+    }
     KINDS.iter().find(|(word, ..)| c.accept(word)).map(|(_, kind, name)| (*kind, *name))
 }
 
@@ -549,6 +601,7 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
         ObjectKind::Index => "DROP INDEX",
         ObjectKind::Sequence => "DROP SEQUENCE",
         ObjectKind::View => "DROP VIEW",
+        ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
         _ => "DROP SCHEMA",
     };
     Ok(ready(Utility::Drop(Drop { kind, names, if_exists, cascade, concurrently }), tag))
@@ -648,7 +701,14 @@ fn alter_role(c: &mut Cursor<'_>, group: bool) -> Parsed<Statement> {
         let RoleName::Name(name) = who else { return c.unexpected() };
         let name = ObjectName { schema: None, name };
         let new_name = grant::plain_role(c)?;
-        let rename = Rename { kind: ObjectKind::Role, name, if_exists: false, part: None, new_name };
+        let rename = Rename {
+            kind: ObjectKind::Role,
+            name,
+            if_exists: false,
+            part: None,
+            new_name,
+            tag: "ALTER ROLE",
+        };
         return Ok(ready(Utility::Rename(rename), "ALTER ROLE"));
     }
     if group && (c.peek_is(0, "add") || c.peek_is(0, "drop")) {
@@ -692,7 +752,7 @@ fn rename(
     tag: &'static str,
 ) -> Parsed<Statement> {
     let new_name = c.ident()?;
-    Ok(ready(Utility::Rename(Rename { kind, name: name.name, if_exists, part, new_name }), tag))
+    Ok(ready(Utility::Rename(Rename { kind, name: name.name, if_exists, part, new_name, tag }), tag))
 }
 
 /// SEQUENCE NAME is for identity columns.
@@ -708,6 +768,7 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
         ObjectKind::Table => "ALTER TABLE",
         ObjectKind::Index => "ALTER INDEX",
         ObjectKind::Sequence => "ALTER SEQUENCE",
+        ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
         _ => "ALTER VIEW",
     };
     let if_exists = c.if_exists()?;
@@ -738,7 +799,7 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
             break;
         }
     }
-    Ok(utility(Ast::AlterTable(Box::new(AlterTable { table, if_exists, actions })), tag))
+    Ok(utility(Ast::AlterTable(Box::new(AlterTable { tag, table, if_exists, actions })), tag))
 }
 
 fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {

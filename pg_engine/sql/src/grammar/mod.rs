@@ -451,7 +451,14 @@ fn explain(c: &mut Cursor<'_>) -> Parsed<Statement> {
 }
 
 fn explainable(ast: &Ast) -> bool {
-    matches!(ast, Ast::Execute { .. } | Ast::CreateTableAs(_) | Ast::Declare { .. } | Ast::SelectInto(..))
+    matches!(
+        ast,
+        Ast::Execute { .. }
+            | Ast::CreateTableAs(_)
+            | Ast::CreateMaterializedView(_)
+            | Ast::Declare { .. }
+            | Ast::SelectInto(..)
+    )
 }
 
 /// A name from the grammar's own, at most schema and name.

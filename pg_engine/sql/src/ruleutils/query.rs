@@ -594,7 +594,7 @@ impl<'a> Writer<'a> {
                 return Ok(column.qualifier.clone());
             }
         }
-        Ok(self.plain_name(table)?)
+        self.plain_name(table)
     }
 
     fn plain_name(&self, table: &TableItem) -> Result<String> {

@@ -40,6 +40,7 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         schema_name: schema.into(),
         kind: RelationKind::Table,
         persistence: b'p',
+        populated: true,
         row_type: 0,
         owner: 10,
         security: Default::default(),
