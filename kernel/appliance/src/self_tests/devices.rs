@@ -3,13 +3,14 @@
 use super::Test;
 use crate::devices;
 use alloc::{collections::VecDeque, sync::Arc, vec, vec::Vec};
-use compute_protocol::{Command, Span};
+use compute_protocol::{Answer, Command, Span};
 use core::{
     net::{Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 use driver_nvme::NvmeDisk;
+use driver_virtio::messages::SLOTS;
 use driver_virtio_gpu::VirtioGpu;
 use intralith_config::Network;
 use kernel_task::{WaitQueue, core_count, spawn, spawn_on, time};
@@ -140,6 +141,42 @@ fn there_and_back(gpu: &VirtioGpu, table: u32, data: &[u8]) -> Result<Vec<u8>, C
     Ok(back)
 }
 
+/// So many tasks, over all cores, each so many rounds.
+fn at_once(gpu: &Arc<VirtioGpu>, tasks: usize, rounds: usize, round: fn(&VirtioGpu, usize, usize)) {
+    let tasks: Vec<_> = (0..tasks)
+        .map(|t| {
+            let gpu = gpu.clone();
+            spawn_on(t, "gpu", move || (0..rounds).for_each(|n| round(&gpu, t, n)))
+        })
+        .collect();
+    for t in tasks {
+        t.join().expect("task");
+    }
+}
+
+/// Buffers that begin and end anywhere, several in one command, parts of them that overlap.
+fn unaligned(gpu: &VirtioGpu) {
+    let never = || false;
+    let data = pattern(20_000, 5);
+    for shift in [1, 3, 4095, 4097] {
+        let own = data[shift..shift + 8_008].to_vec();
+        assert!(there_and_back(gpu, 1, &data[shift..shift + 8_008]).as_ref() == Ok(&own), "at {shift}");
+    }
+    gpu.execute(&Command::Create { table: 1, bytes: 4096 }, &mut [], &never).expect("a table");
+    // Both commands' spans are parts of one buffer, and they overlap; the second one's begins where no word does.
+    for (offset, table) in [(8, 0), (9, 2048)] {
+        let from = Span { resource: 0, offset, length: 2000 };
+        let write = Command::Write { table: 1, offset: table, from };
+        gpu.execute(&write, &mut [Buffer::From(&data[1..5000])], &never).expect("written");
+    }
+    let mut back = vec![0xee; 4099];
+    let into = Span { resource: 0, offset: 3, length: 4096 };
+    let read = Command::Read { table: 1, offset: 0, into };
+    gpu.execute(&read, &mut [Buffer::Into(&mut back)], &never).expect("read");
+    assert!(back[..3] == [0xee; 3] && back[3..2003] == data[9..2009] && back[2051..4051] == data[10..2010]);
+    gpu.execute(&Command::Drop { id: 1 }, &mut [], &never).expect("dropped");
+}
+
 /// If there is a compute device: bytes of all sizes come back, from all cores at once.
 fn gpu() {
     for gpu in driver_virtio_gpu::find(&devices::enumerate()) {
@@ -152,22 +189,18 @@ fn gpu() {
             let data = pattern(len, i);
             assert!(there_and_back(&gpu, 1, &data).as_ref() == Ok(&data), "{len} bytes");
         }
+        unaligned(&gpu);
         let gpu = Arc::new(gpu);
-        let tasks: Vec<_> = (0..8 * core_count())
-            .map(|t| {
-                let gpu = gpu.clone();
-                spawn_on(t, "gpu", move || {
-                    for round in 0..20 {
-                        let data = pattern(8 * (1 + (t * 37 + round * 101) % 4000), t + round);
-                        let back = there_and_back(&gpu, 1 + t as u32, &data);
-                        assert!(back.as_ref() == Ok(&data), "task {t}, round {round}");
-                    }
-                })
-            })
-            .collect();
-        for t in tasks {
-            t.join().expect("task");
-        }
+        // More than there are pieces of memory, and then more than the queue takes.
+        at_once(&gpu, 24.max(8 * core_count()), 20, |gpu, t, round| {
+            let data = pattern(8 * (1 + (t * 37 + round * 101) % 4000), t + round);
+            let back = there_and_back(gpu, 1 + t as u32, &data);
+            assert!(back.as_ref() == Ok(&data), "task {t}, round {round}");
+        });
+        at_once(&gpu, 4 * SLOTS, 50, |gpu, t, round| {
+            let reply = gpu.execute(&Command::Describe, &mut [], &|| false);
+            assert!(reply.is_ok_and(|r| matches!(r.answer, Answer::Device(_))), "task {t}, round {round}");
+        });
         assert_eq!(gpu.generation(), 0, "{:?}", gpu.health());
         measure("compute round trip", 1000, |_| {
             gpu.execute(&Command::Describe, &mut [], &|| false).expect("describe");
