@@ -12,8 +12,8 @@
 //! run (values above 1) stays on the processor, and so does what it fails at: from the last values that came back.
 //!
 //! # What stays on a device
-//! By graph, the form of its latest structure that ticked there, in pieces of [`resident::PIECE`] nodes. When the structure is
-//! another, pieces whose hashes differ are sent. Those that were not used for longest make room. A graph that is larger than the
+//! By graph, the form of its latest structure that ticked there, in grains of [`resident::GRAIN`] nodes. When the structure is
+//! another, grains whose hashes differ are sent. Those that were not used for longest make room. A graph that is larger than the
 //! device is sent in parts, each tick anew, if the device was asked for.
 //!
 //! # Invariants

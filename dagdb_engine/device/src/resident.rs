@@ -10,8 +10,10 @@ use twox_hash::XxHash64;
 
 use crate::Usage;
 
-/// Nodes that are compared and sent together.
+/// Nodes that are looked at together, and sent by one command if it takes so many.
 pub const PIECE: u32 = 1 << 15;
+/// Nodes that are compared: if one of them changed, all of these are sent.
+pub const GRAIN: u32 = 1 << 7;
 
 const _: () = assert!(NONE == NO_SEAT);
 
@@ -23,7 +25,7 @@ struct Resident {
     form: Form,
     seats: u32,
     steps: Vec<(u32, u32)>,
-    /// By piece.
+    /// By grain; 0: it is not there.
     hashes: Vec<u64>,
     used: u64,
 }
@@ -144,7 +146,7 @@ impl Residents {
                 form,
                 seats: export.seats(),
                 steps: export.steps().to_vec(),
-                hashes: vec![0; export.seats().div_ceil(PIECE) as usize],
+                hashes: vec![0; export.seats().div_ceil(GRAIN) as usize],
                 used: clock,
             });
             if let Some(r) = self.list.last_mut() {
@@ -185,41 +187,67 @@ pub struct NodesOf<'a> {
     pub sources: &'a [u32],
 }
 
-/// Sends nodes, as many a command as fit.
-pub fn send_nodes(
-    device: &dyn ComputeDevice,
-    nodes: &NodesOf<'_>,
-    interrupted: &dyn Fn() -> bool,
-    usage: &mut Usage,
-) -> Result<(), ComputeError> {
-    let count = nodes.tables.len();
-    let most = (device.link().largest / 40).clamp(64, u64::from(PIECE)) as usize;
-    let (mut tables, mut sources) = (Vec::new(), Vec::new());
-    for at in (0..count).step_by(most) {
-        let some = count.min(at + most) - at;
-        tables.clear();
-        tables.extend(nodes.tables.iter().skip(at).take(some).flat_map(|t| t.to_le_bytes()));
-        sources.clear();
-        for slot in 0..6 {
-            let of = nodes.sources.iter().skip(slot * count + at).take(some);
-            sources.extend(of.flat_map(|s| s.to_le_bytes()));
+impl NodesOf<'_> {
+    /// Sends runs of them, given as where they begin and how many nodes they are.
+    fn send(
+        &self,
+        runs: &[(usize, usize)],
+        device: &dyn ComputeDevice,
+        interrupted: &dyn Fn() -> bool,
+        usage: &mut Usage,
+    ) -> Result<(), ComputeError> {
+        let count = self.tables.len();
+        let (mut places, mut tables, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        for &(at, length) in runs {
+            places.extend((self.first + at as u32).to_le_bytes());
+            places.extend((length as u32).to_le_bytes());
+            tables.extend(self.tables.iter().skip(at).take(length).flat_map(|t| t.to_le_bytes()));
         }
-        let run = [(nodes.first + at as u32).to_le_bytes(), (some as u32).to_le_bytes()].concat();
+        for slot in 0..6 {
+            for &(at, length) in runs {
+                let of = self.sources.iter().skip(slot * count + at).take(length);
+                sources.extend(of.flat_map(|s| s.to_le_bytes()));
+            }
+        }
         let command = Command::Nodes {
-            graph: nodes.graph,
-            runs: 1,
-            nodes: some as u32,
-            places: whole(0, &run),
+            graph: self.graph,
+            runs: runs.len() as u32,
+            nodes: (tables.len() / 8) as u32,
+            places: whole(0, &places),
             tables: whole(1, &tables),
             sources: whole(2, &sources),
         };
-        let mut buffers = [Buffer::From(&run), Buffer::From(&tables), Buffer::From(&sources)];
-        send(device, &command, &mut buffers, interrupted, usage)?;
+        let mut buffers = [Buffer::From(&places), Buffer::From(&tables), Buffer::From(&sources)];
+        send(device, &command, &mut buffers, interrupted, usage)
     }
-    Ok(())
 }
 
-/// Sends the pieces that are not as the device has them. If it ends early, those that were sent are known.
+/// Sends runs of nodes, given as where they begin and how many nodes they are: as many a command as fit.
+pub fn send_nodes(
+    device: &dyn ComputeDevice,
+    nodes: &NodesOf<'_>,
+    runs: &[(usize, usize)],
+    interrupted: &dyn Fn() -> bool,
+    usage: &mut Usage,
+) -> Result<(), ComputeError> {
+    let most = (device.link().largest / 40).clamp(64, u64::from(PIECE)) as usize;
+    let (mut some, mut room) = (Vec::new(), most);
+    for &(mut at, mut length) in runs {
+        while length > 0 {
+            let now = length.min(room);
+            some.push((at, now));
+            (at, length, room) = (at + now, length - now, room - now);
+            if room == 0 {
+                nodes.send(&some, device, interrupted, usage)?;
+                some.clear();
+                room = most;
+            }
+        }
+    }
+    if some.is_empty() { Ok(()) } else { nodes.send(&some, device, interrupted, usage) }
+}
+
+/// Sends what is not as the device has it. If it ends early, what was sent is known.
 fn update(
     resident: &mut Resident,
     form: Form,
@@ -229,32 +257,50 @@ fn update(
     usage: &mut Usage,
 ) -> Result<(), ComputeError> {
     let (mut tables, mut sources) = (Vec::new(), Vec::new());
-    for (first, known) in (0..export.seats()).step_by(PIECE as usize).zip(&mut resident.hashes) {
+    let grains = (PIECE / GRAIN) as usize;
+    for (first, known) in (0..export.seats()).step_by(PIECE as usize).zip(resident.hashes.chunks_mut(grains))
+    {
         let count = PIECE.min(export.seats() - first) as usize;
         tables.resize(count, 0);
         sources.resize(6 * count, NONE);
         export.fill(first, &mut tables, &mut sources);
-        let hash = hash(&tables, &sources);
-        if *known == hash {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        let mut hashes = Vec::with_capacity(known.len());
+        for (at, known) in (0..count).step_by(GRAIN as usize).zip(known.iter_mut()) {
+            let length = (GRAIN as usize).min(count - at);
+            let hash = hash(&tables, &sources, at, length);
+            hashes.push(hash);
+            if *known == hash {
+                continue;
+            }
+            // Until all of it is there, it is neither the old nor the new one.
+            *known = 0;
+            match runs.last_mut() {
+                Some((begin, before)) if *begin + *before == at => *before += length,
+                _ => runs.push((at, length)),
+            }
+        }
+        if runs.is_empty() {
             continue;
         }
         if interrupted() {
             return Err(ComputeError::Interrupted);
         }
-        // Until all of it is there, it is neither the old nor the new one.
-        *known = 0;
         let nodes = NodesOf { graph: resident.id, first, tables: &tables, sources: &sources };
-        send_nodes(device, &nodes, interrupted, usage)?;
-        *known = hash;
+        send_nodes(device, &nodes, &runs, interrupted, usage)?;
+        known.copy_from_slice(&hashes);
     }
     resident.form = form;
     Ok(())
 }
 
-/// Never 0: that is what is not there yet.
-fn hash(tables: &[u64], sources: &[u32]) -> u64 {
+/// Of nodes from one on. Never 0: that is what is not there.
+fn hash(tables: &[u64], sources: &[u32], at: usize, length: usize) -> u64 {
     let mut hasher = XxHash64::with_seed(0);
-    tables.iter().for_each(|t| hasher.write_u64(*t));
-    sources.chunks(2).for_each(|s| hasher.write_u64(s.iter().fold(0, |all, &s| all << 32 | u64::from(s))));
+    tables.iter().skip(at).take(length).for_each(|t| hasher.write_u64(*t));
+    for slot in sources.chunks(tables.len().max(1)) {
+        let of = slot.get(at..at + length).unwrap_or(&[]);
+        of.chunks(2).for_each(|s| hasher.write_u64(s.iter().fold(0, |all, &s| all << 32 | u64::from(s))));
+    }
     hasher.finish().max(1)
 }

@@ -128,7 +128,7 @@ impl<'a> Stream<'a> {
             Command::Graph { graph: ID, nodes, steps: schedule.len() as u32, schedule: whole(0, &steps) };
         send(self.device, &graph, &mut [Buffer::From(&steps)], self.interrupted, usage)?;
         let all = NodesOf { graph: ID, first: others, tables: &tables, sources: &sources };
-        let result = send_nodes(self.device, &all, self.interrupted, usage)
+        let result = send_nodes(self.device, &all, &[(0, count)], self.interrupted, usage)
             .and_then(|()| self.evaluate(nodes, &read_elsewhere, seats, values, after, usage));
         let dropped = send(self.device, &Command::Drop { id: ID }, &mut [], &|| false, usage);
         result.and(dropped)

@@ -217,7 +217,7 @@ fn only_what_changed_is_sent_again() {
     let (ticked, usage) = tick(&backends, &mut network, 2, Choice::Device);
     assert_eq!((ticked.ticks, usage.failures), (2, 0));
     let again = fate.nodes.load(Relaxed);
-    assert!(again > 0 && again < first, "{again} of {first} nodes");
+    assert!(again > 0 && again < first / 100, "{again} of {first} nodes");
 }
 
 #[test]
