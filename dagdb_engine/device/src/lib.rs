@@ -74,6 +74,17 @@ pub enum Choice {
     Device,
 }
 
+/// Why nobody but the processor was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The caller wants it so.
+    Asked,
+    /// No device is there.
+    NoDevice,
+    /// The values are looked at after each tick, and bringing them from a device takes longer than a tick.
+    EachTick,
+}
+
 /// What a statement made of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -81,6 +92,8 @@ pub struct Usage {
     pub device: Option<String>,
     /// What the processor evaluated with, if it was asked at all.
     pub processor_name: Option<&'static str>,
+    /// Why no device was asked, if that is known beforehand.
+    pub reason: Option<Reason>,
     /// Time that ticks took otherwise.
     pub processor: Duration,
     /// Commands that ran ticks.
@@ -186,6 +199,11 @@ impl Backends {
     /// Whether there are none, present or not.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Whether one is there.
+    pub fn has_present(&self) -> bool {
+        self.slots.iter().any(|slot| slot.device.health().present)
     }
 
     /// The devices, in the order of their numbers.

@@ -54,7 +54,7 @@ mod verify;
 
 pub use context::ExecContext;
 pub use cursor::Cursor;
-pub use dagdb_device::Usage as ComputeUsage;
+pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
 pub use engine::{Engine, Initial, Outcome, Role};
 pub use node::NodeStats;
 pub use pg_catalog::Txn;

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
-use pg_executor::{ComputeUsage, Cursor, ExecContext, NodeStats};
+use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
@@ -467,6 +467,11 @@ fn computed_of(usage: &ComputeUsage) -> pg_planner::Computed {
     pg_planner::Computed {
         device: usage.device.clone(),
         processor: usage.processor_name,
+        reason: usage.reason.map(|reason| match reason {
+            ComputeReason::Asked => "compute_backend is cpu",
+            ComputeReason::NoDevice => "no device is there",
+            ComputeReason::EachTick => "values are recorded after each tick",
+        }),
         commands: usage.commands,
         bytes: usage.bytes,
         transfer_ms: ms(usage.transfer),

@@ -101,26 +101,39 @@ fn told(url: &Url) -> Outcome {
     let mut c = ring(url, "client_compute_told", 2000)?;
     let processor = text(&mut c, "SELECT name FROM intralith_compute_backends WHERE number = 0")?;
     let devices = devices(&mut c)?;
-    let mut lines = |backend: &str| -> Outcome<String> {
+    let lines = |c: &mut Client, backend: &str| -> Outcome<String> {
         c.batch_execute(&format!("SET compute_backend = {backend}"))?;
         let rows = c.query("EXPLAIN (ANALYZE) SELECT dagdb_tick(5)", &[])?;
         Ok(rows.iter().map(|r| r.get::<_, String>(0)).collect::<Vec<_>>().join("\n"))
     };
-    let cpu = lines("cpu")?;
+    let cpu = lines(&mut c, "cpu")?;
     check(
         format!("the processor is named: {cpu}"),
-        cpu.contains(&format!("Compute:\n  Backend: {processor}\n")),
+        cpu.contains(&format!("Compute:\n  Backend: {processor}\n  Reason: compute_backend is cpu\n")),
     )?;
     check(
         format!("its time is told: {cpu}"),
         cpu.contains("  Timing: Transfer 0.000 ms, Compute 0.000 ms, Processor "),
     )?;
-    let gpu = lines("gpu")?;
+    let gpu = lines(&mut c, "gpu")?;
+    // Values are recorded after each tick: nobody but the processor does that.
+    c.batch_execute("SELECT dagdb_record('start')")?;
+    let recorded = lines(&mut c, "gpu")?;
+    c.batch_execute("SELECT dagdb_record('drop')")?;
+    check(
+        format!("a recorded graph's too: {recorded}"),
+        recorded.contains(&format!(
+            "Compute:\n  Backend: {processor}\n  Reason: values are recorded after each tick\n"
+        )),
+    )?;
     match devices.first() {
         Some(name) => {
             check(format!("the device is named: {gpu}"), gpu.contains(&format!("  Backend: {name}\n")))?;
             check(format!("its commands are told: {gpu}"), gpu.contains("  Commands: "))
         }
-        None => check(format!("without a device: {gpu}"), gpu.contains(&format!("  Backend: {processor}\n"))),
+        None => check(
+            format!("without a device: {gpu}"),
+            gpu.contains(&format!("  Backend: {processor}\n  Reason: no device is there\n")),
+        ),
     }
 }

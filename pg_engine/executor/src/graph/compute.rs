@@ -2,7 +2,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use dagdb_device::{Choice, Job, Listed};
+use dagdb_device::{Choice, Job, Listed, Reason};
 use dagdb_tick::{Executor, Network, Path, TickError, Ticked};
 use pg_storage::RelId;
 use pg_types::{Result, Value};
@@ -32,10 +32,41 @@ pub(super) fn tick(
     executor: &dyn Executor,
     shown: &Item,
 ) -> Result<Ticked> {
+    let choice = choice(cx);
+    let reason = match choice {
+        Choice::Processor => Some(Reason::Asked),
+        _ if !cx.engine.compute().has_present() => Some(Reason::NoDevice),
+        _ => None,
+    };
+    tick_by(cx, network, heap, count, executor, shown, (choice, reason))
+}
+
+/// The same on the processor, for whoever looks at the values after each tick: bringing them from a device takes longer than a tick.
+pub(super) fn tick_here(
+    cx: &ExecContext<'_>,
+    network: &mut Network,
+    heap: RelId,
+    count: u64,
+    executor: &dyn Executor,
+    shown: &Item,
+) -> Result<Ticked> {
+    let reason = if choice(cx) == Choice::Processor { Reason::Asked } else { Reason::EachTick };
+    tick_by(cx, network, heap, count, executor, shown, (Choice::Processor, Some(reason)))
+}
+
+fn tick_by(
+    cx: &ExecContext<'_>,
+    network: &mut Network,
+    heap: RelId,
+    count: u64,
+    executor: &dyn Executor,
+    shown: &Item,
+    (choice, reason): (Choice, Option<Reason>),
+) -> Result<Ticked> {
     let job = Job {
         graph: u64::from(heap.0),
         count,
-        choice: choice(cx),
+        choice,
         executor,
         go_on: &|| go_on(cx),
         did: &|ticks| shown.did(ticks),
@@ -47,6 +78,7 @@ pub(super) fn tick(
     let elsewhere = (usage.compute + usage.transfer).saturating_sub(before);
     usage.processor += monotonic().saturating_sub(begun).saturating_sub(elsewhere);
     usage.processor_name = Some(backend(network.path()));
+    usage.reason = reason;
     ticked.map_err(|TickError::Cancelled { .. }| interrupted(cx))
 }
 

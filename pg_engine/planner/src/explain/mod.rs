@@ -68,6 +68,8 @@ pub struct Computed {
     pub device: Option<String>,
     /// What the processor computed with; `None`: nothing was computed that a device could have.
     pub processor: Option<&'static str>,
+    /// Why no device was asked, if that was known beforehand.
+    pub reason: Option<&'static str>,
     /// The device's commands that computed.
     pub commands: u64,
     /// Bytes sent there and brought back.
@@ -91,6 +93,8 @@ impl Computed {
         if self.device.is_some() {
             let Self { commands, bytes, failures, .. } = self;
             lines.push(format!("  Commands: {commands}  Bytes: {bytes}  Failures: {failures}"));
+        } else if let Some(reason) = self.reason {
+            lines.push(format!("  Reason: {reason}"));
         }
         if options.timing {
             let Self { transfer_ms, compute_ms, processor_ms, .. } = self;
@@ -104,6 +108,10 @@ impl Computed {
         let Some(processor) = self.processor else { return };
         let _ = write!(out, ",\n    \"Compute\": {{\n      \"Backend\": ");
         out.push_str(&quoted(self.device.as_deref().unwrap_or(processor)));
+        if let (None, Some(reason)) = (&self.device, self.reason) {
+            out.push_str(",\n      \"Reason\": ");
+            out.push_str(&quoted(reason));
+        }
         let Self { commands, bytes, failures, transfer_ms, compute_ms, processor_ms, .. } = self;
         let _ = write!(
             out,

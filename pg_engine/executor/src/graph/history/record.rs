@@ -1,25 +1,23 @@
 //! Recordings of ticks, and graphs as of one.
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
-use core::time::Duration;
 
 use dagdb_delta::{DeltaError, Recorder, decode_graph, encode_graph, graph_bytes};
 use dagdb_graph::{NodeId, View};
 use dagdb_language::Record;
 use dagdb_store::{FrameAt, Stored};
-use dagdb_tick::{Executor, Network, TickError, Ticked};
+use dagdb_tick::{Executor, Network, Ticked};
 use pg_catalog::Txn;
 use pg_storage::{LockMode, Snapshot};
 use pg_types::{Result, SqlError, SqlState, Value};
-use platform::time::monotonic;
 
 use super::{
-    Past, RECORDING, SHAPES, VALUES, check_memory, create, current, find, go_on, lock, no_recording, past,
+    Past, RECORDING, SHAPES, VALUES, check_memory, create, current, find, lock, no_recording, past,
     replace_graph,
 };
 use crate::{
     context::ExecContext,
-    graph::{Changed, compute, graph_error, interrupted, load, no_such_graph, progress::Item},
+    graph::{Changed, compute, graph_error, load, no_such_graph},
 };
 
 /// Frames from one whole state to the next, unless it is said.
@@ -195,37 +193,6 @@ pub(in crate::graph) fn tick(
     }
 }
 
-/// Ticks that take about so long are done between two looks at how far they are.
-const LOOK: Duration = Duration::from_millis(5);
-
-fn step(
-    cx: &ExecContext<'_>,
-    network: &mut Network,
-    count: u64,
-    executor: &dyn Executor,
-    shown: &Item,
-) -> Result<Ticked> {
-    let mut total = Ticked::default();
-    // A few at a time, and at least two: of ticks that change nothing only the first is computed.
-    let mut few = 2;
-    while total.ticks < count {
-        let begun = monotonic();
-        let some = few.min(count - total.ticks);
-        let ticked = network.tick(some, executor, &|| go_on(cx));
-        let ticked = ticked.map_err(|TickError::Cancelled { .. }| interrupted(cx))?;
-        add(&mut total, ticked);
-        shown.did(ticked.ticks);
-        few = if ticked.computed < ticked.ticks {
-            u64::MAX
-        } else if monotonic().saturating_sub(begun) < LOOK {
-            few.saturating_mul(2)
-        } else {
-            few
-        };
-    }
-    Ok(total)
-}
-
 fn recorded(
     cx: &ExecContext<'_>,
     past: &Past,
@@ -249,7 +216,7 @@ fn recorded(
     let mut total = Ticked::default();
     while total.ticks < count {
         let before = network.clone();
-        let ticked = step(cx, network, 1, executor, &changed.shown)?;
+        let ticked = compute::tick_here(cx, network, changed.heap, 1, executor, &changed.shown)?;
         add(&mut total, ticked);
         let mut moved = false;
         network.for_each_change(&before, &mut |id| {
@@ -263,7 +230,8 @@ fn recorded(
         }
         if !moved && total.ticks < count {
             // A tick that changes nothing is followed by such ticks only.
-            let rest = step(cx, network, count - total.ticks, executor, &changed.shown)?;
+            let rest = count - total.ticks;
+            let rest = compute::tick_here(cx, network, changed.heap, rest, executor, &changed.shown)?;
             add(&mut total, rest);
         }
     }
