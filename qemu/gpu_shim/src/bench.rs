@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use compute_protocol::{
     Column, Kind, Metric, Term,
-    graph::{Step, tick, words},
+    graph::{NONE, Owned, Piece, Run, SLOTS, Step, tick, words},
     reduce::{Partial, Wanted},
 };
 use thiserror::Error;
@@ -118,6 +118,99 @@ pub fn graphs(devices: &mut [Named], sizes: &Sizes) -> Outcome {
                 moved * 1e3,
                 rate(1, moved),
                 sent
+            );
+            device.forget(1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nodes of an edit.
+const EDITED: u32 = 1000;
+/// Edits one after the other.
+const EDITS: usize = 5;
+
+/// An edit of nodes all over a graph: new tables, and new sources unless `tables_alone`.
+fn edit(
+    owned: &Owned,
+    sources: Sources,
+    tables_alone: bool,
+    random: &mut Random,
+) -> (Vec<Run>, Vec<u64>, Vec<u32>) {
+    let nodes = owned.tables.len() as u32;
+    let apart = nodes / EDITED;
+    let places: Vec<u32> = (0..EDITED).map(|n| n * apart + random.below(u64::from(apart)) as u32).collect();
+    let tables = places.iter().map(|_| random.number()).collect();
+    let mut all = Vec::with_capacity(places.len() * SLOTS);
+    for slot in 0..SLOTS {
+        for &place in &places {
+            let own = owned.sources.get(slot * nodes as usize + place as usize).copied().unwrap_or(NONE);
+            let first =
+                owned.steps.iter().find(|s| (s.first..s.end()).contains(&place)).map_or(0, |s| s.first);
+            all.push(match sources {
+                _ if tables_alone => own,
+                Sources::Earlier if first == 0 => NONE,
+                Sources::Earlier => random.below(u64::from(first)) as u32,
+                Sources::Local(reach) => {
+                    let low = place.saturating_sub(reach);
+                    low + random.below(u64::from((place + reach).min(nodes - 1) - low + 1)) as u32
+                }
+                Sources::Uniform => random.below(u64::from(nodes)) as u32,
+            });
+        }
+    }
+    (places.iter().map(|&first| Run { first, count: 1 }).collect(), tables, all)
+}
+
+/// How long edits of a graph take, with the tick after each.
+pub fn edits(devices: &mut [Named], sizes: &Sizes) -> Outcome {
+    let cases = [
+        ("uniform", 1, Sources::Uniform),
+        ("within 4,096", 1, Sources::Local(4096)),
+        ("16 ranks, uniform", 16, Sources::Earlier),
+    ];
+    for ((name, steps, sources), tables_alone) in cases.into_iter().flat_map(|c| [(c, true), (c, false)]) {
+        let example = Example::new(sizes.nodes, steps, sources, &mut Random::new(42));
+        for (who, device) in devices.iter_mut() {
+            upload(&mut **device, 1, &example.form())?;
+            device.tick(1, 1)?;
+            let (_, plain) = median(|| device.tick(1, 1))?;
+            let mut owned = Owned {
+                tables: example.tables.clone(),
+                sources: example.sources.clone(),
+                steps: example.steps.clone(),
+            };
+            let mut random = Random::new(9);
+            let mut states = vec![0; words(sizes.nodes as usize)];
+            let mut got = states.clone();
+            let mut times = Vec::new();
+            for _ in 0..EDITS {
+                let (runs, tables, sources) = edit(&owned, sources, tables_alone, &mut random);
+                let piece = Piece { runs: &runs, tables: &tables, sources: &sources };
+                let (done, set) = timed(|| device.nodes(1, &piece));
+                done?;
+                device.read_state(1, 0, &mut states)?;
+                let (done, ticked) = timed(|| device.tick(1, 1));
+                done?;
+                times.push((set + ticked, set));
+                device.read_state(1, 0, &mut got)?;
+                owned.set(&piece).map_err(|_| BenchError::Differs("edit"))?;
+                tick(&owned.form(), &mut states);
+                if got != states {
+                    return Err(BenchError::Differs("edited graph"));
+                }
+            }
+            times.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (all, set) = times.get(times.len() / 2).copied().unwrap_or_default();
+            let (_, after) = median(|| device.tick(1, 1))?;
+            println!(
+                "{EDITED} {} of {} nodes, {name}: {who}: {:.2} ms with the tick after it, of that {:.2} the edit; a tick before {:.2}, after {EDITS} edits {:.2}",
+                if tables_alone { "tables" } else { "tables and their wires" },
+                sizes.nodes,
+                all * 1e3,
+                set * 1e3,
+                plain * 1e3,
+                after * 1e3
             );
             device.forget(1)?;
         }

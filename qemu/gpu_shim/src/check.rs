@@ -169,6 +169,9 @@ fn graphs(device: &mut dyn Executor, random: &mut Random, large: bool) -> Result
         cases.push((1_200_007, 1, Sources::Uniform));
         cases.push((1_500_000, 3, Sources::Earlier));
         cases.push((1_100_000, 2, Sources::Uniform));
+        // More than a binding of 128 MiB holds.
+        cases.push((4_500_001, 1, Sources::Local(300)));
+        cases.push((4_300_000, 1, Sources::Uniform));
     }
     for &(nodes, steps, sources) in &cases {
         let what = format!("{nodes} nodes, {steps} steps, {sources:?}");
@@ -237,9 +240,16 @@ fn edit(
     let tables: Vec<u64> = (0..count).map(|_| random.number()).collect();
     // Some stay near, so that devices which patch what they hold can.
     let near = matches!(sources, Sources::Local(_)) || random.below(2) == 0;
+    // And some edits are of tables alone.
+    let tables_alone = random.below(2) == 0;
     let mut all = Vec::new();
-    for _ in 0..SLOTS {
+    for slot in 0..SLOTS {
         for place in runs.iter().flat_map(|r| r.first..r.end()) {
+            if tables_alone {
+                let own = owned.sources.get(slot * nodes as usize + place as usize);
+                all.push(own.copied().unwrap_or(NONE));
+                continue;
+            }
             let any = random.below(u64::from(nodes)) as u32;
             let close = place.saturating_sub(random.below(9) as u32);
             all.push(if random.below(9) == 0 {

@@ -88,7 +88,7 @@ struct Measured {
     /// Leave the processor out
     #[arg(long)]
     no_processor: bool,
-    /// What to measure: graphs, sums, searches, partitioned
+    /// What to measure: graphs, edits, sums, searches, partitioned
     #[arg(long, value_delimiter = ',', default_values_t = ["graphs".to_owned(), "sums".to_owned(), "searches".to_owned()])]
     what: Vec<String>,
     #[arg(long, default_value_t = 1 << 20)]
@@ -166,6 +166,7 @@ fn measure(arguments: &Measured) -> Result<(), Problem> {
         devices.extend(own.map(|p| (name, Box::new(p) as Box<dyn Executor>)));
         match what.as_str() {
             "graphs" => bench::graphs(&mut devices, &sizes)?,
+            "edits" => bench::edits(&mut devices, &sizes)?,
             "sums" => bench::sums(&mut devices, &sizes)?,
             "searches" => bench::searches(&mut devices, &sizes)?,
             other => return Err(format!("nothing measures {other}").into()),

@@ -1,10 +1,14 @@
 //! Graphs of lookup tables on a device.
 
+use std::ops::Range;
+
 use compute_protocol::graph::{Form, Owned, Piece, Step, words};
 use zerocopy::IntoBytes;
 
 use super::{
-    Hardware, dispatch, launch,
+    Hardware, dispatch,
+    edits::{Changes, Laid, Patches, changes},
+    launch,
     plan::{self, Map, Region, Segment, Work},
     shaders,
 };
@@ -14,10 +18,10 @@ use crate::executor::Failure;
 const LAUNCHES: usize = 4096;
 
 /// A kernel with what it is bound to.
-struct Launch {
-    pipeline: wgpu::ComputePipeline,
-    group: wgpu::BindGroup,
-    workgroups: u32,
+pub struct Launch {
+    pub pipeline: wgpu::ComputePipeline,
+    pub group: wgpu::BindGroup,
+    pub workgroups: u32,
 }
 
 /// What happens in a tick, in order.
@@ -27,6 +31,11 @@ enum Action {
     Copy {
         word: u32,
         words: u32,
+    },
+    /// What patches of a step are.
+    Patches {
+        step: usize,
+        after: bool,
     },
 }
 
@@ -55,7 +64,7 @@ impl Kept {
     /// Bytes of memory: the device's, or what they will be about.
     pub fn bytes(&self) -> u64 {
         let own = Self::bytes_of(self.owned.tables.len(), self.owned.steps.len());
-        self.graph.as_ref().map_or(own, |g| g.bytes.max(own))
+        self.graph.as_ref().map_or(own, |g| (g.bytes + g.patches.bytes()).max(own))
     }
 
     /// The state, fetched if need be.
@@ -68,9 +77,17 @@ impl Kept {
         self.states.as_mut().ok_or(Failure::Lost)
     }
 
-    /// Sets nodes; the device lays the graph out anew before the next tick.
+    /// Sets nodes. A few go where the old ones lie; of more, the device lays the graph out anew before the next tick.
     pub fn set(&mut self, hardware: &Hardware, piece: &Piece<'_>) -> Result<(), Failure> {
         piece.validate(self.owned.tables.len()).map_err(|_| Failure::Bounds)?;
+        if let Some(graph) = &mut self.graph
+            && let Some(changes) = changes(&self.owned, piece)
+        {
+            self.owned.set(piece).map_err(|_| Failure::Bounds)?;
+            if graph.patches.add(&changes, self.owned.tables.len()) {
+                return graph.set_tables(hardware, &self.owned.form(), &changes);
+            }
+        }
         self.fetched(hardware)?;
         self.owned.set(piece).map_err(|_| Failure::Bounds)?;
         self.graph = None;
@@ -121,10 +138,18 @@ impl Kept {
         if ticks == 0 || self.owned.tables.is_empty() {
             return Ok(false);
         }
+        let too_large = |g: &Graph| g.patches.bytes() > 0 && g.bytes + g.patches.bytes() > limit;
+        if self.graph.as_ref().is_some_and(too_large) {
+            self.fetched(hardware)?;
+            self.graph = None;
+            self.sent = false;
+        }
+        let form = self.owned.form();
         let graph = match &mut self.graph {
             Some(graph) => graph,
-            none => none.insert(Graph::build(hardware, &self.owned.form(), limit, threads)?),
+            none => none.insert(Graph::build(hardware, &form, limit, threads)?),
         };
+        graph.patches.make(hardware, &form, &graph.states, !graph.actions[1].is_empty())?;
         if !self.sent {
             graph.write(hardware, self.states.as_deref().ok_or(Failure::Lost)?)?;
             self.sent = true;
@@ -140,6 +165,8 @@ struct Graph {
     regions: Vec<Region>,
     words: u32,
     states: [wgpu::Buffer; 2],
+    laid: Vec<Laid>,
+    patches: Patches,
     /// What a tick does when the first state is the present one, and when the second is. The latter is empty unless a tick's
     /// result is the other state.
     actions: [Vec<Action>; 2],
@@ -164,6 +191,7 @@ enum Target {
 struct Builder<'a> {
     hardware: &'a mut Hardware,
     states: [wgpu::Buffer; 2],
+    laid: Vec<Laid>,
     bytes: u64,
     limit: u64,
 }
@@ -200,11 +228,13 @@ impl Builder<'_> {
     fn segment(
         &mut self,
         segment: Segment,
+        nodes: Range<u32>,
         target: Target,
         swaps: bool,
     ) -> Result<[Vec<Launch>; 4], Failure> {
         let lanes = self.hardware.lanes;
         let tables = self.upload(&segment.tables)?;
+        self.laid.push(Laid { first: nodes.start, count: nodes.len() as u32, tables: tables.clone() });
         let mut launches = [const { Vec::new() }; 4];
         let presents: &[usize] = if swaps { &[0, 1] } else { &[0] };
         match segment.work {
@@ -289,18 +319,21 @@ impl Graph {
         let states = [hardware.storage(state_bytes)?, hardware.storage(state_bytes)?];
         // The widest form takes 24 bytes a node.
         let most = (binding / 32).min(1 << 26) as u32 / 64 * 64;
-        let mut builder = Builder { hardware, states, bytes: 2 * state_bytes, limit };
+        let mut builder = Builder { hardware, states, laid: Vec::new(), bytes: 2 * state_bytes, limit };
         let mut actions = [Vec::new(), Vec::new()];
-        for (step, region) in form.steps.iter().zip(&map.regions) {
+        for (n, (step, region)) in form.steps.iter().zip(&map.regions).enumerate() {
             let reads_itself = plan::reads_itself(form, *step);
+            let patches = |after| Action::Patches { step: n, after };
+            actions.iter_mut().for_each(|a| a.push(patches(false)));
             builder.step(form, &map, *step, region, reads_itself, most, threads, &mut actions)?;
+            actions.iter_mut().for_each(|a| a.push(patches(true)));
         }
         if let [first, second] = &actions
             && second.len() != first.len()
         {
             actions[1].clear();
         }
-        let Builder { states, mut bytes, .. } = builder;
+        let Builder { states, laid, mut bytes, .. } = builder;
         let mut before = None;
         if actions[1].is_empty() {
             before = Some(hardware.storage(state_bytes)?);
@@ -318,9 +351,11 @@ impl Graph {
         hardware.wait()?;
         Ok(Self {
             nodes: form.nodes(),
+            patches: Patches::none(form, &map.regions, map.words),
             regions: map.regions,
             words: map.words,
             states,
+            laid,
             actions,
             present: 0,
             compare,
@@ -328,6 +363,18 @@ impl Graph {
             changed,
             bytes,
         })
+    }
+
+    /// Writes tables that changed.
+    fn set_tables(&self, hardware: &Hardware, form: &Form<'_>, changes: &Changes) -> Result<(), Failure> {
+        if changes.tables.is_empty() {
+            return Ok(());
+        }
+        for laid in &self.laid {
+            laid.write(hardware, form, &changes.tables);
+        }
+        hardware.queue.submit([]);
+        hardware.wait()
     }
 
     /// Sets all states.
@@ -368,9 +415,10 @@ impl Graph {
     /// Runs the schedule; says whether the last time changed anything.
     fn tick(&mut self, hardware: &Hardware, ticks: u32) -> Result<bool, Failure> {
         let swaps = !self.actions[1].is_empty();
+        let launches = self.actions[0].iter().filter(|a| !matches!(a, Action::Patches { .. })).count();
         let mut left = ticks;
         while left > 0 {
-            let now = left.min((LAUNCHES / self.actions[0].len().max(1)).max(1) as u32);
+            let now = left.min((LAUNCHES / launches.max(1)).max(1) as u32);
             let mut encoder = hardware.encoder();
             let mut pass: Option<wgpu::ComputePass<'static>> = None;
             for n in 0..now {
@@ -381,21 +429,24 @@ impl Graph {
                     encoder.copy_buffer_to_buffer(&self.states[0], 0, before, 0, None);
                 }
                 for action in self.actions.get(self.present).unwrap_or(&self.actions[0]) {
-                    match action {
-                        Action::Launch(l) => {
-                            let pass = pass.get_or_insert_with(|| {
-                                encoder
-                                    .begin_compute_pass(&wgpu::ComputePassDescriptor::default())
-                                    .forget_lifetime()
-                            });
-                            launch(pass, &l.pipeline, &l.group, l.workgroups);
-                        }
+                    let next = match action {
+                        Action::Launch(l) => Some(l),
+                        Action::Patches { step, after } => self.patches.launch(*step, self.present, *after),
                         Action::Copy { word, words } => {
                             drop(pass.take());
                             let (at, bytes) = (u64::from(*word) * 4, u64::from(*words) * 4);
                             let [first, second] = &self.states;
                             encoder.copy_buffer_to_buffer(second, at, first, at, Some(bytes));
+                            None
                         }
+                    };
+                    if let Some(l) = next {
+                        let pass = pass.get_or_insert_with(|| {
+                            encoder
+                                .begin_compute_pass(&wgpu::ComputePassDescriptor::default())
+                                .forget_lifetime()
+                        });
+                        launch(pass, &l.pipeline, &l.group, l.workgroups);
                     }
                 }
                 if swaps {
@@ -438,7 +489,7 @@ impl Builder<'_> {
             let word = region.word + (first - step.first) / 32;
             let segment = plan::segment(form, map, first..first + count, word, threads);
             let picks_bits = matches!(&segment.work, Work::Window { exchange: Some(_), .. });
-            let [a, b, c, d] = self.segment(segment, target, swaps)?;
+            let [a, b, c, d] = self.segment(segment, first..first + count, target, swaps)?;
             picks.extend(a.into_iter().chain(b));
             if picks_bits {
                 picked.extend(c);

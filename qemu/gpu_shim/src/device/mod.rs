@@ -1,5 +1,6 @@
 //! A GPU, or whatever else Vulkan or Metal offers, as a device.
 
+mod edits;
 mod graph;
 mod plan;
 mod reduce;

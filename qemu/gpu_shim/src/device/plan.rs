@@ -16,6 +16,8 @@ use crate::processor::parallel;
 
 /// Nodes of a group.
 pub const GROUP: usize = 64;
+/// Words of tables of a group.
+pub const TABLE_WORDS: usize = 2 * GROUP;
 /// Words of 16-bit sources of a group.
 const POSITION_WORDS: usize = SLOTS * 32;
 /// The most words of a window; one more is 0.
@@ -162,16 +164,22 @@ impl Nodes<'_> {
         }
         self.form.sources_of(self.first + node).map(|s| self.map.bit(s))
     }
+}
 
-    fn tables(&self, groups: std::ops::Range<usize>, into: &mut Vec<u32>) {
-        for group in groups {
-            for lane in 0..32 {
-                for node in [group * GROUP + lane, group * GROUP + 32 + lane] {
-                    let in_segment = node < self.count;
-                    let table =
-                        self.form.tables.get(self.first + node).filter(|_| in_segment).copied().unwrap_or(0);
-                    into.extend([table as u32, (table >> 32) as u32]);
-                }
+/// Lays the tables of groups of a segment out, which has `count` nodes from `first` on.
+pub fn tables(
+    form: &Form<'_>,
+    first: usize,
+    count: usize,
+    groups: std::ops::Range<usize>,
+    into: &mut Vec<u32>,
+) {
+    for group in groups {
+        for lane in 0..32 {
+            for node in [group * GROUP + lane, group * GROUP + 32 + lane] {
+                let in_segment = node < count;
+                let table = form.tables.get(first + node).filter(|_| in_segment).copied().unwrap_or(0);
+                into.extend([table as u32, (table >> 32) as u32]);
             }
         }
     }
@@ -188,7 +196,7 @@ pub fn segment(
     let first = nodes.start as usize;
     let of = Nodes { form, map, first, count: nodes.len() };
     let groups = of.count.div_ceil(GROUP);
-    let tables = pieces(threads, groups, |range, into| of.tables(range, into));
+    let tables = pieces(threads, groups, |range, into| tables(form, first, of.count, range, into));
     // Smaller blocks have room for what whole words waste where there are many tiles.
     let size = block_groups(groups);
     let sizes = [size, size / 2];

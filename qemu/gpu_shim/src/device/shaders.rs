@@ -175,6 +175,41 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     )
 }
 
+/// Evaluates patches, nodes of nine words: table, bits of sources, own bit.
+pub const PATCHES: &str = "
+@group(0) @binding(0) var<storage, read_write> into: array<u32>;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let at = (workgroup.x + workgroup.y * 32768u) * 256u + local;
+    if at >= arrayLength(&into) { return; }
+    var index = 0u;
+    for (var slot = 0u; slot < 6u; slot += 1u) {
+        let place = rows[at * 9u + 2u + slot];
+        index |= ((source[place >> 5u] >> (place & 31u)) & 1u) << slot;
+    }
+    into[at] = (rows[at * 9u + (index >> 5u)] >> (index & 31u)) & 1u;
+}";
+
+/// Puts the patches' values in their places.
+pub const PUT: &str = "
+@group(0) @binding(0) var<storage, read_write> into: array<atomic<u32>>;
+@group(0) @binding(1) var<storage, read> values: array<u32>;
+@group(0) @binding(2) var<storage, read> rows: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let at = (workgroup.x + workgroup.y * 32768u) * 256u + local;
+    if at >= arrayLength(&values) { return; }
+    let place = rows[at * 9u + 8u];
+    let mask = 1u << (place & 31u);
+    if values[at] == 0u {
+        atomicAnd(&into[place >> 5u], ~mask);
+    } else {
+        atomicOr(&into[place >> 5u], mask);
+    }
+}";
+
 /// Says whether two states differ.
 pub const COMPARE: &str = "
 @group(0) @binding(0) var<storage, read_write> into: array<atomic<u32>>;
