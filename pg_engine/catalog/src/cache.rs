@@ -35,6 +35,7 @@ use crate::{
     graph::GraphFacts,
     reader::{CatalogReader, ColumnStatistics},
     roles::Roles,
+    routine::Routine,
     table::{CatalogTable, Row},
     txn::{Txn, storage_error},
 };
@@ -60,6 +61,8 @@ struct Cache {
     schemas: HashMap<String, Option<Oid>>,
     statistics: HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>,
     types: HashMap<Oid, Option<Arc<UserType>>>,
+    routines: HashMap<String, Arc<[Arc<Routine>]>>,
+    routines_by_oid: HashMap<Oid, Option<Arc<Routine>>>,
 }
 
 /// What is known of a schema.
@@ -88,6 +91,9 @@ pub struct Catalog {
 
 /// The name under which every session finds its own schema of temporary relations, `pg_temp_1`, `pg_temp_2`, ...
 pub const PG_TEMP: &str = "pg_temp";
+
+/// Most names of functions that are remembered, those that nobody has among them.
+const MAX_ROUTINE_NAMES: usize = 10_000;
 
 /// Version that no plan was made under: a change is being committed.
 const IN_FLUX: u64 = u64::MAX;
@@ -643,6 +649,7 @@ impl Catalog {
             catalog: self,
             user,
             row_security: true,
+            checks_bodies: true,
             private,
             cache: RefCell::new(Cache::default()),
             path: Vec::new(),
@@ -724,6 +731,7 @@ pub struct Reader<'a> {
     catalog: &'a Catalog,
     user: Oid,
     row_security: bool,
+    checks_bodies: bool,
     /// Snapshot of a transaction that changed catalogs.
     private: Option<Snapshot>,
     cache: RefCell<Cache>,
@@ -747,6 +755,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn with_row_security(mut self, on: bool) -> Self {
         self.row_security = on;
+        self
+    }
+    /// With `check_function_bodies` set.
+    #[must_use]
+    pub fn with_checked_bodies(mut self, on: bool) -> Self {
+        self.checks_bodies = on;
         self
     }
     /// With somebody who can tell about the current graph, if the statement is about it.
@@ -923,6 +937,26 @@ impl CatalogReader for Reader<'_> {
         };
         self.through(get, |s| self.catalog.load_user_type(s, oid, self.private.is_some()), put)
     }
+    fn routines(&self, name: &str) -> Result<Arc<[Arc<Routine>]>> {
+        let get = |c: &Cache| c.routines.get(name).cloned();
+        let put = |c: &mut Cache, v| {
+            if c.routines.len() >= MAX_ROUTINE_NAMES {
+                c.routines.clear();
+            }
+            c.routines.insert(name.to_string(), v);
+        };
+        self.through(get, |s| self.catalog.load_routines(s, name), put)
+    }
+    fn routine(&self, oid: Oid) -> Result<Option<Arc<Routine>>> {
+        let get = |c: &Cache| c.routines_by_oid.get(&oid).cloned();
+        let put = |c: &mut Cache, v| {
+            c.routines_by_oid.insert(oid, v);
+        };
+        self.through(get, |s| self.catalog.load_routine(s, oid), put)
+    }
+    fn searched(&self) -> Vec<Oid> {
+        self.path.iter().map(|s| s.0).collect()
+    }
     fn plain_type(&self, ty: SqlType) -> Result<SqlType> {
         if !user::is_user(ty.oid) {
             return Ok(ty);
@@ -965,6 +999,9 @@ impl CatalogReader for Reader<'_> {
     }
     fn row_security(&self) -> bool {
         self.row_security
+    }
+    fn checks_bodies(&self) -> bool {
+        self.checks_bodies
     }
     fn check_schema(&self, name: &str) -> Result<()> {
         match self.schema(name)? {

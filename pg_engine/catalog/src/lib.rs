@@ -41,6 +41,8 @@ mod graph;
 pub mod keys;
 pub mod reader;
 pub mod roles;
+pub mod routine;
+mod routine_views;
 pub mod statistics;
 pub mod table;
 pub mod txn;
@@ -56,4 +58,5 @@ pub use desc::{
 pub use graph::GraphFacts;
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use roles::Roles;
+pub use routine::{Argument, Routine, RoutineKind};
 pub use txn::{DeferredCheck, Txn, storage_error};

@@ -4,7 +4,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_types::{Oid, Result, SqlType, Value, user::UserType};
 
-use crate::{builtin::FIRST_ROLE, desc::Relation, roles::Roles};
+use crate::{builtin::FIRST_ROLE, desc::Relation, roles::Roles, routine::Routine};
 
 /// Statistics of a column, as ANALYZE leaves them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +40,22 @@ pub trait CatalogReader {
     /// A user type by oid.
     fn user_type(&self, _oid: Oid) -> Result<Option<Arc<UserType>>> {
         Ok(None)
+    }
+    /// The users' functions and procedures of a name, in all schemas.
+    fn routines(&self, _name: &str) -> Result<Arc<[Arc<Routine>]>> {
+        Ok(Arc::from([]))
+    }
+    /// One of them by oid.
+    fn routine(&self, _oid: Oid) -> Result<Option<Arc<Routine>>> {
+        Ok(None)
+    }
+    /// The setting `check_function_bodies`.
+    fn checks_bodies(&self) -> bool {
+        true
+    }
+    /// The schemas that names without one are looked for in, in order.
+    fn searched(&self) -> Vec<Oid> {
+        Vec::new()
     }
     /// The type that values of a type are of: a domain's base type, for an array over a domain an array over that.
     fn plain_type(&self, ty: SqlType) -> Result<SqlType> {

@@ -361,7 +361,7 @@ const VIEWS: &[(&str, &str)] = &[
 
 /// Every view's name and query.
 pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    VIEWS.iter().chain(crate::access_views::VIEWS)
+    VIEWS.iter().chain(crate::access_views::VIEWS).chain(crate::routine_views::VIEWS)
 }
 
 /// Rows that describe the views.

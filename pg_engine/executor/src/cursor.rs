@@ -118,6 +118,7 @@ impl Cursor {
                 Command::Insert => "INSERT",
                 Command::Update => "UPDATE",
                 Command::Delete => "DELETE",
+                Command::Call => "CALL",
             };
             cx.txn.borrow().check_writable(command)?;
         }
@@ -131,6 +132,12 @@ impl Cursor {
     pub(crate) fn open_latest(&mut self, cx: &ExecContext<'_>) -> Result<()> {
         self.open(cx)?;
         self.snapshot = Some(cx.txn.borrow_mut().latest_snapshot());
+        Ok(())
+    }
+    /// As [`Self::open`], but sees what a snapshot does.
+    pub(crate) fn open_at(&mut self, cx: &ExecContext<'_>, snapshot: &Snapshot) -> Result<()> {
+        self.open(cx)?;
+        self.snapshot = Some(snapshot.clone());
         Ok(())
     }
     fn rewind(&mut self, cx: &ExecContext<'_>) {

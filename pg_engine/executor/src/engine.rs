@@ -226,7 +226,8 @@ impl Engine {
         let temporary = session.temporary().schema();
         let path = session.search_path();
         let reader = self.catalog.reader(txn, &path, temporary.as_deref(), session.user())?;
-        let reader = reader.with_row_security(session.row_security());
+        let reader =
+            reader.with_row_security(session.row_security()).with_checked_bodies(session.checks_bodies());
         Ok(Box::new(reader.with_graph(move |snapshot| crate::graph::facts(self, snapshot, &name))))
     }
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting

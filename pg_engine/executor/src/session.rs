@@ -107,6 +107,10 @@ pub trait Session {
     fn row_security(&self) -> bool {
         true
     }
+    /// The setting `check_function_bodies`.
+    fn checks_bodies(&self) -> bool {
+        true
+    }
     /// Session user.
     fn session_user(&self) -> Oid {
         self.user()
@@ -173,6 +177,35 @@ pub trait Session {
         _query: pg_plan::statement::Query,
     ) -> Result<Arc<pg_plan::statement::Planned>> {
         Err(SqlError::unsupported("CREATE TABLE AS"))
+    }
+    /// Binds and plans a routine's body for calls of these types. `shared`: the version of the catalogs, if the transaction
+    /// sees those that everyone does.
+    fn plan_body(
+        &self,
+        _catalog: &dyn CatalogReader,
+        _target: &Arc<pg_plan::routine::Resolved>,
+        _shared: Option<u64>,
+    ) -> Result<Arc<pg_plan::routine::PlannedBody>> {
+        Err(SqlError::unsupported("a function of a user"))
+    }
+    /// Looks at the body of a routine that was just made.
+    fn check_body(&self, _catalog: &dyn CatalogReader, _routine: &Arc<pg_catalog::Routine>) -> Result<()> {
+        Ok(())
+    }
+    /// What follows is done by a routine: in its owner's name and with its settings, if it says so. 54001 when routines
+    /// call each other too deeply. [`Self::leave_routine`] must follow unless this fails.
+    fn enter_routine(&self, _routine: &pg_catalog::Routine) -> Result<()> {
+        Ok(())
+    }
+    /// The routine entered last is left.
+    fn leave_routine(&self) {}
+    /// Text of a routine's body in the standard's form as it is shown.
+    fn body_text(
+        &self,
+        _catalog: &dyn CatalogReader,
+        _routine: &pg_catalog::Routine,
+    ) -> Result<Option<String>> {
+        Ok(None)
     }
     /// The SCRAM-SHA-256 verifier of a password, as `pg_authid.rolpassword` stores it.
     fn password_verifier(&self, _password: &str) -> Result<String> {

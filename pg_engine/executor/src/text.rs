@@ -272,6 +272,70 @@ pub(crate) fn type_name(reader: &Reader<'_>, ty: Oid, typmod: Option<i32>) -> Re
     Ok(qualified(schemas.first().map_or("", |s| s.text("nspname")), row.text("typname"), visible))
 }
 
+/// `name(types)` of a row of `pg_proc`, with the schema where the name alone would not do.
+pub(crate) fn routine_signature(reader: &Reader<'_>, row: &pg_catalog::table::Row) -> Result<String> {
+    let mut types = Vec::new();
+    for v in row.array("proargtypes") {
+        if let Value::Oid(t) = v {
+            types.push(type_name(reader, *t, None)?);
+        }
+    }
+    let schema = row.oid("pronamespace");
+    // The first of the same name and arguments on the path is found.
+    let mut visible = false;
+    for (s, _) in reader.search_path() {
+        if *s == schema {
+            visible = true;
+            break;
+        }
+        let key = [row.get("proname").clone(), row.get("proargtypes").clone(), Value::Oid(*s)];
+        if !reader.find(builtin::PG_PROC, &["proname", "proargtypes", "pronamespace"], &key)?.is_empty() {
+            break;
+        }
+    }
+    let schema = reader.schema_row(schema)?.map_or_else(String::new, |s| s.name.clone());
+    Ok(format!("{}({})", qualified(&schema, row.text("proname"), visible), types.join(",")))
+}
+
+/// A routine's name as `regproc` writes it: with its schema unless the name alone means it.
+fn routine_name(reader: &Reader<'_>, row: &pg_catalog::table::Row) -> Result<String> {
+    let name = row.text("proname");
+    let path = reader.searched();
+    let routines = reader.routines(name)?;
+    let seen = routines.iter().filter(|r| path.contains(&r.schema)).count();
+    let seen = seen + registry().functions_named(name).len();
+    let visible = seen == 1 && path.contains(&row.oid("pronamespace"));
+    let schema = reader.schema_row(row.oid("pronamespace"))?.map_or_else(String::new, |s| s.name.clone());
+    Ok(qualified(&schema, name, visible))
+}
+
+/// A routine of a user by its name, and its types if they are given.
+fn find_routine(reader: &Reader<'_>, parts: &[String], args: Option<&[Oid]>) -> Result<Vec<Oid>> {
+    let (schema, name) = match parts {
+        [n] => (None, n),
+        [s, n] => (Some(s), n),
+        _ => return Ok(Vec::new()),
+    };
+    let schemas = match schema {
+        Some(s) => reader.schema(s)?.into_iter().collect(),
+        None => reader.searched(),
+    };
+    let all = reader.routines(name)?;
+    let mut found = Vec::new();
+    for s in schemas {
+        let here = all.iter().filter(|r| r.schema == s && args.is_none_or(|a| a == r.inputs.as_slice()));
+        found.extend(here.map(|r| r.oid));
+        if s == builtin::PG_CATALOG {
+            let builtin = registry().functions_named(name).iter();
+            found.extend(builtin.filter(|f| args.is_none_or(|a| a == f.args)).map(|f| f.oid));
+        }
+        if args.is_some() && !found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
     if o == 0 {
         return Ok(String::from(if ty == oid::REGOPER { "0" } else { "-" }));
@@ -292,7 +356,11 @@ fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
                 Some(format!("pg_catalog.{}", quote_identifier(f.name)))
             }
             Some(f) => Some(quote_identifier(f.name)),
-            None => catalog_name(reader, builtin::PG_PROC, "proname", o)?.map(|n| quote_identifier(&n)),
+            None => match reader.find(builtin::PG_PROC, &["oid"], &[Value::Oid(o)])?.first() {
+                Some(row) if ty == oid::REGPROCEDURE => Some(routine_signature(reader, row)?),
+                Some(row) => Some(routine_name(reader, row)?),
+                None => None,
+            },
         },
         oid::REGOPER => registry().operator(o).map(|f| f.name.to_string()),
         oid::REGOPERATOR => match registry().operator(o) {
@@ -411,9 +479,9 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
         oid::REGTYPE => find_type(text, reader)?.ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "type")),
         oid::REGPROC => {
             let parts = parse_name(text)?;
-            match registry().functions_named(parts.last().map_or("", String::as_str)) {
+            match find_routine(reader, &parts, None)?.as_slice() {
                 [] => Err(missing(SqlState::UNDEFINED_FUNCTION, "function")),
-                [f] => Ok(f.oid),
+                [f] => Ok(*f),
                 _ => Err(SqlError::new(
                     SqlState::AMBIGUOUS_FUNCTION,
                     format!("more than one function named \"{text}\""),
@@ -421,13 +489,10 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
             }
         }
         oid::REGPROCEDURE => {
-            let (name, args) = signature(text, reader)?;
-            registry()
-                .functions_named(&name)
-                .iter()
-                .find(|f| f.args == args.as_slice())
-                .map(|f| f.oid)
-                .ok_or_else(|| missing(SqlState::UNDEFINED_FUNCTION, "function"))
+            let (_, args) = signature(text, reader)?;
+            let parts = parse_name(text.split('(').next().unwrap_or(""))?;
+            let found = find_routine(reader, &parts, Some(&args))?;
+            found.first().copied().ok_or_else(|| missing(SqlState::UNDEFINED_FUNCTION, "function"))
         }
         oid::REGOPER => match registry().operators_named(text.trim_start_matches("pg_catalog.")) {
             [] => {

@@ -147,6 +147,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, tag)?.type_statement(s)?;
             done(tag)
         }
+        Utility::Routine(s) => {
+            let tag = crate::ddl::routine::tag(s);
+            Ddl::new(cx, tag)?.routine_statement(s)?;
+            done(tag)
+        }
         Utility::Rename(r) => {
             Ddl::new(cx, r.tag)?.rename(r)?;
             done(r.tag)
@@ -194,6 +199,35 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             done("CHECKPOINT")
         }
         _ => Err(SqlError::internal("a statement of the session reached the executor")),
+    }
+}
+
+/// May a routine run it? Others are the session's, or need a transaction of their own.
+pub fn runs_in_routines(statement: &Utility) -> bool {
+    match statement {
+        Utility::CreateTable(_)
+        | Utility::CreateTableAs(_)
+        | Utility::CreateSequence(_)
+        | Utility::CreateSchema(_)
+        | Utility::CreateView(_)
+        | Utility::CreateRole(_)
+        | Utility::AlterRole(_)
+        | Utility::DropRole { .. }
+        | Utility::AlterTable(_)
+        | Utility::AlterSequence(_)
+        | Utility::Type(_)
+        | Utility::Routine(_)
+        | Utility::Rename(_)
+        | Utility::Truncate(_)
+        | Utility::Comment(_)
+        | Utility::Analyze(_)
+        | Utility::Lock(_)
+        | Utility::Grant(_)
+        | Utility::GrantRoles(_)
+        | Utility::DefaultPrivileges(_) => true,
+        Utility::CreateIndex(i) => !i.concurrently,
+        Utility::Drop(d) => !d.concurrently,
+        _ => false,
     }
 }
 

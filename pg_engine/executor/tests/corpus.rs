@@ -150,3 +150,9 @@ fn views() {
 fn materialized_views() {
     check("materialized_views");
 }
+
+/// CREATE FUNCTION and PROCEDURE, which function a call means, what bodies see and return.
+#[test]
+fn functions() {
+    check("functions");
+}

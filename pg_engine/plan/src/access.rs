@@ -48,6 +48,10 @@ pub enum GrantTarget {
     Tablespaces(Vec<String>),
     /// TYPE, DOMAIN.
     Types(Vec<ObjectName>),
+    /// FUNCTION, PROCEDURE, ROUTINE.
+    Routines(Vec<crate::routine::RoutineName>),
+    /// ALL FUNCTIONS, PROCEDURES, ROUTINES IN SCHEMA; by the word.
+    AllRoutines(crate::routine::RoutineWord, Vec<String>),
     /// ALL TABLES IN SCHEMA.
     AllTables(Vec<String>),
     /// ALL SEQUENCES IN SCHEMA.

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use pg_functions::Function;
 use pg_types::{SqlType, Value, value::Names};
 
-use crate::{logical::Logical, physical::Physical};
+use crate::{logical::Logical, physical::Physical, routine::RoutineCall};
 
 /// Identity of a column inside one statement (logical plans) or a position (physical plans).
 pub type ColumnId = u32;
@@ -23,6 +23,8 @@ pub enum Expr {
     Slot(u32, SqlType),
     /// A function (or the function behind an operator).
     Call(Box<Call>),
+    /// A function of a user.
+    Routine(Box<RoutineCall>),
     /// Three-valued AND of two or more.
     And(Vec<Expr>),
     /// Three-valued OR of two or more.
@@ -184,6 +186,7 @@ impl Expr {
             | Self::Row(_, _, t)
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
+            Self::Routine(c) => c.target.result,
             Self::Case(c) => c.ty,
             Self::Domain(d) => d.value.ty(),
             Self::Subscript(s) => s.ty,

@@ -16,6 +16,7 @@ pub mod access;
 pub mod expr;
 pub mod logical;
 pub mod physical;
+pub mod routine;
 pub mod statement;
 pub mod types;
 pub mod utility;

@@ -6,7 +6,10 @@ use pg_catalog::Relation;
 use pg_functions::Function;
 use pg_types::{SqlType, Value};
 
-use crate::expr::{ColumnId, Expr};
+use crate::{
+    expr::{ColumnId, Expr},
+    routine::Callee,
+};
 
 /// A column that an operator yields.
 #[derive(Clone, Debug)]
@@ -149,7 +152,7 @@ pub enum Logical {
     /// A set-returning function in FROM.
     FunctionScan {
         /// The call.
-        function: &'static Function,
+        function: Callee,
         /// Arguments; may use slots (LATERAL).
         args: Vec<Expr>,
         /// Result columns; with ordinality one more, int8.

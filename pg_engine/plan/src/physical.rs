@@ -11,6 +11,7 @@ use crate::access::PolicyCheck;
 use crate::{
     expr::Expr,
     logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey, WindowCall, WindowSpec},
+    routine::Callee,
 };
 
 /// Planner's estimates, shown by EXPLAIN.
@@ -95,7 +96,7 @@ pub enum Node {
     /// A set-returning function.
     FunctionScan {
         /// Which.
-        function: &'static Function,
+        function: Callee,
         /// Arguments.
         args: Vec<Expr>,
         /// WITH ORDINALITY.

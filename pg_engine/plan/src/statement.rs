@@ -54,6 +54,8 @@ pub enum Cte {
 pub enum Body {
     /// SELECT, VALUES.
     Select(Logical),
+    /// CALL: a procedure's one row, of which the client may see nothing.
+    Call(Logical),
     /// INSERT.
     Insert(InsertBody),
     /// UPDATE.
@@ -194,6 +196,7 @@ pub enum Command {
     Insert,
     Update,
     Delete,
+    Call,
 }
 
 /// A bound statement.

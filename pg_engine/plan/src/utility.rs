@@ -53,6 +53,7 @@ pub enum Utility {
     AlterTable(AlterTable),
     AlterSequence(AlterSequence),
     Type(alloc::boxed::Box<crate::types::TypeStatement>),
+    Routine(crate::routine::RoutineStatement),
     Rename(Rename),
     Drop(Drop),
     Truncate(Truncate),

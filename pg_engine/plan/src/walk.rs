@@ -9,6 +9,7 @@ macro_rules! children {
         match $expr {
             Expr::Const(..) | Expr::Column(..) | Expr::Param(..) | Expr::Slot(..) | Expr::CurrentOf(_) => {}
             Expr::Call(c) => c.args.$iter().for_each($f),
+            Expr::Routine(c) => c.args.$iter().for_each($f),
             Expr::And(v)
             | Expr::Or(v)
             | Expr::Coalesce(v, _)
@@ -104,6 +105,11 @@ impl Expr {
             (E::Call(a), E::Call(b)) => {
                 a.function.oid == b.function.oid && a.ty == b.ty && all(&a.args, &b.args)
             }
+            (E::Routine(a), E::Routine(b)) => {
+                a.target.routine.oid == b.target.routine.oid
+                    && a.target.result == b.target.result
+                    && all(&a.args, &b.args)
+            }
             (E::And(a), E::And(b)) | (E::Or(a), E::Or(b)) => all(a, b),
             (E::Coalesce(a, t), E::Coalesce(b, u)) => t == u && all(a, b),
             (E::Row(a, n, t), E::Row(b, m, u)) => n == m && t == u && all(a, b),
@@ -157,7 +163,7 @@ impl Expr {
     pub fn volatile(&self) -> bool {
         self.any(&mut |e| match e {
             Expr::Call(c) => c.function.volatility == pg_functions::Volatility::Volatile,
-            Expr::SubPlan(_) => false,
+            Expr::Routine(c) => c.target.routine.volatility == pg_functions::Volatility::Volatile,
             _ => false,
         })
     }

@@ -11,6 +11,7 @@ use pg_plan::{
     expr::{ColumnId, Expr, SubPlanKind, SubQuery},
     logical::{AggregateCall, Column, JoinKind, Logical, SetOp, SortKey},
     physical::{Estimate, Node, Physical},
+    routine::Callee,
 };
 use pg_types::{Result, SqlError, SqlType, Value};
 
@@ -224,7 +225,12 @@ impl<'a> Planner<'a> {
             Logical::FunctionScan { function, args, columns, ordinality, alias } => {
                 let args = args.into_iter().map(|e| self.resolved(e, &[])).collect::<Result<_>>()?;
                 let (ids, types) = split(&columns);
-                Ok(leaf(Node::FunctionScan { function, args, ordinality, alias }, ids, types, 100.0, 1.0))
+                let rows = match &function {
+                    Callee::Routine(r) if !r.routine.set => 1.0,
+                    Callee::Routine(r) => f64::from(r.routine.rows).max(1.0),
+                    Callee::Builtin(_) => 100.0,
+                };
+                Ok(leaf(Node::FunctionScan { function, args, ordinality, alias }, ids, types, rows, 1.0))
             }
             Logical::Values { rows, columns } => {
                 let (ids, types) = split(&columns);

@@ -95,6 +95,7 @@ fn body_plan(planner: &mut build::Planner<'_>, body: Body) -> Result<(Physical, 
             let locks = has_locks(&logical);
             (planner.query(logical)?.plan, Command::Select, locks)
         }
+        Body::Call(logical) => (planner.query(logical)?.plan, Command::Call, false),
         Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
         Body::Update(body) => (planner.update(body)?, Command::Update, true),
         Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),

@@ -8,12 +8,13 @@ use alloc::{
 };
 use core::{cell::RefCell, net::SocketAddr};
 
-use pg_catalog::{CatalogReader, Relation, Roles};
+use pg_catalog::{CatalogReader, Relation, Roles, Routine};
 use pg_executor::{
     ActivityRow, Engine, SequenceMemory, Session, SessionTypes, SettingRow, StoredQuery, Temporary,
 };
 use pg_plan::{
     expr::Expr,
+    routine::{PlannedBody, Resolved},
     statement::{Planned, Query},
 };
 use pg_storage::SessionLocks;
@@ -28,6 +29,7 @@ use crate::{
     interrupt::{Interrupts, Reason},
     notify::{Channels, Messages},
     registry::{Activity, Handle, Registry},
+    routine::Routines,
     settings::{Derived, Kind, Scope, Settings, find},
     statement,
 };
@@ -88,6 +90,7 @@ pub struct Env {
     temporary: Temporary,
     messages: RefCell<Messages>,
     user_types: Arc<SessionTypes>,
+    routines: Routines,
     statement_start: i64,
 }
 
@@ -119,6 +122,7 @@ impl Env {
             temporary: Temporary::default(),
             messages: RefCell::default(),
             user_types,
+            routines: Routines::default(),
             statement_start: now(),
         };
         env.apply_settings(true);
@@ -283,6 +287,12 @@ impl Env {
     pub fn discard_sequences(&self) {
         *self.sequences.lock() = SequenceMemory::default();
     }
+    /// Gives a setting the value that a routine asks for; returns the one before.
+    fn assign_for_routine(&self, name: &str, value: &str) -> Result<String> {
+        let before = self.settings.borrow().show(name).map_or_else(|_| String::new(), |v| v.1);
+        self.settings.borrow_mut().set_text(name, value, Scope::Transaction, true)?;
+        Ok(before)
+    }
     /// Publishes what the session does.
     pub fn publish(&self, update: impl FnOnce(&mut Activity)) {
         update(&mut self.handle.activity.lock());
@@ -315,19 +325,22 @@ impl Session for Env {
         Some(&self.user_types)
     }
     fn search_path(&self) -> Vec<String> {
-        self.search_path.clone()
+        self.routines.path().unwrap_or_else(|| self.search_path.clone())
     }
     fn user(&self) -> Oid {
-        self.identity.user
+        self.routines.user().map_or(self.identity.user, |u| u.0)
     }
     fn user_name(&self) -> String {
-        self.identity.user_name.clone()
+        self.routines.user().map_or_else(|| self.identity.user_name.clone(), |u| u.1)
     }
     fn session_user(&self) -> Oid {
         self.identity.session.oid
     }
     fn row_security(&self) -> bool {
         self.derived.row_security
+    }
+    fn checks_bodies(&self) -> bool {
+        self.settings.borrow().show("check_function_bodies").is_ok_and(|v| v.1 == "on")
     }
     fn checked_setting(&self, name: &str, values: &[String]) -> Result<String> {
         let mut scratch = Settings::default();
@@ -420,6 +433,32 @@ impl Session for Env {
     }
     fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
         pg_planner::plan(query, catalog, &self.derived.planner).map(Arc::new)
+    }
+    fn plan_body(
+        &self,
+        catalog: &dyn CatalogReader,
+        target: &Arc<Resolved>,
+        shared: Option<u64>,
+    ) -> Result<Arc<PlannedBody>> {
+        self.routines.plan(catalog, target, shared, Session::search_path(self), &self.derived)
+    }
+    fn check_body(&self, catalog: &dyn CatalogReader, routine: &Arc<Routine>) -> Result<()> {
+        pg_sql::check_body(routine, catalog, &self.derived.format)
+    }
+    fn enter_routine(&self, routine: &Routine) -> Result<()> {
+        let owner = || {
+            let roles = self.engine.catalog().roles().ok();
+            roles.and_then(|r| r.name(routine.owner).map(String::from)).unwrap_or_default()
+        };
+        self.routines.enter(routine, owner, || Session::user_name(self), &|name, value| {
+            self.assign_for_routine(name, value)
+        })
+    }
+    fn leave_routine(&self) {
+        self.routines.leave(&|name, value| self.assign_for_routine(name, value));
+    }
+    fn body_text(&self, catalog: &dyn CatalogReader, routine: &Routine) -> Result<Option<String>> {
+        pg_sql::body_text(routine, catalog)
     }
     fn password_verifier(&self, password: &str) -> Result<String> {
         // A verifier made elsewhere is kept as it is.

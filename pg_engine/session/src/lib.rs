@@ -45,6 +45,7 @@ mod pool;
 mod portal;
 mod registry;
 mod replication;
+mod routine;
 mod rows;
 mod server;
 mod session;

@@ -314,6 +314,10 @@ impl Session {
                 }
             }
             match self.next_batch(query)? {
+                // Of a procedure without results there is nothing to be seen.
+                Some(_)
+                    if query.plan.planned.columns.is_empty()
+                        && query.plan.planned.command == Command::Call => {}
                 Some(batch) => query.pending.push_back(batch),
                 None => break,
             }
@@ -347,6 +351,7 @@ impl Session {
         let affected = query.cursor.as_ref().map_or(0, |c| c.affected());
         match query.plan.planned.command {
             Command::Select => out.command_complete_rows("SELECT", sent_now),
+            Command::Call => out.command_complete("CALL"),
             Command::Insert => out.command_complete_rows("INSERT 0", affected),
             Command::Update => out.command_complete_rows("UPDATE", affected),
             Command::Delete => out.command_complete_rows("DELETE", affected),

@@ -61,6 +61,7 @@ impl Plan {
             Command::Insert => "INSERT",
             Command::Update => "UPDATE",
             Command::Delete => "DELETE",
+            Command::Call => "CALL",
         }
     }
 }

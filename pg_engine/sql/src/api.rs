@@ -124,3 +124,26 @@ pub fn changeable_columns(view: &Arc<Relation>, catalog: &dyn CatalogReader) -> 
 pub fn deparse(expr: &Expr, catalog: &dyn CatalogReader, column: &dyn Fn(u32) -> String) -> Result<String> {
     crate::deparse::expression(expr, catalog, column)
 }
+
+/// Binds the statements of a routine's body for a call of it, and checks what they return.
+pub fn bind_body(
+    target: &pg_plan::routine::Resolved,
+    catalog: &dyn CatalogReader,
+    format: &FormatSettings,
+) -> Result<crate::bind::body::BoundBody> {
+    crate::bind::body::bind(target, catalog, format).map_err(|e| named(e, catalog))
+}
+
+/// A routine's body in the standard's form, laid out as it is shown; `None`: it has none.
+pub fn body_text(routine: &pg_catalog::Routine, catalog: &dyn CatalogReader) -> Result<Option<String>> {
+    crate::bind::body::shown(routine, catalog)
+}
+
+/// Looks at the body of a routine that was just made.
+pub fn check_body(
+    routine: &Arc<pg_catalog::Routine>,
+    catalog: &dyn CatalogReader,
+    format: &FormatSettings,
+) -> Result<()> {
+    crate::bind::body::check(routine, catalog, format).map_err(|e| named(e, catalog))
+}

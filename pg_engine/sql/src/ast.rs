@@ -74,6 +74,10 @@ pub(crate) enum Ast {
         hold: bool,
     },
     Policy(Box<PolicyStatement>),
+    Routine(Box<RoutineStatement>),
+    /// RETURN of a body in the standard's form.
+    Return(Box<sq::Expr>),
+    Call(Box<sq::Function>),
     /// Recognised, not supported.
     Unsupported(String),
 }
@@ -371,4 +375,69 @@ pub(crate) enum DomainChange {
     DropConstraint(String, bool, bool),
     RenameConstraint(String, String),
     Validate(String),
+}
+
+/// A statement about functions and procedures.
+#[derive(Clone, Debug)]
+pub(crate) enum RoutineStatement {
+    Create(Box<CreateRoutine>),
+    Alter(RoutineRef, pg_plan::routine::AlterRoutine),
+    Drop {
+        names: Vec<RoutineRef>,
+        if_exists: bool,
+        cascade: bool,
+    },
+    Comment(RoutineRef, Option<String>),
+    /// On these routines; the target within is not used.
+    Grant(pg_plan::access::Grant, Vec<RoutineRef>),
+}
+
+/// A type of a parameter or result.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeRef {
+    pub(crate) ty: sq::DataType,
+    pub(crate) at: u32,
+    pub(crate) set: bool,
+    /// `%TYPE` of this column.
+    pub(crate) column: Option<sq::ObjectName>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    /// `pg_proc.proargmodes`.
+    pub(crate) mode: Option<u8>,
+    pub(crate) ty: TypeRef,
+    pub(crate) default: Option<(sq::Expr, u32)>,
+}
+
+/// A routine by name, and the types of its parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct RoutineRef {
+    pub(crate) word: pg_plan::routine::RoutineWord,
+    pub(crate) name: NameAt,
+    pub(crate) args: Option<Vec<Parameter>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum RoutineBody {
+    /// With the byte where the literal begins.
+    Text(String, usize),
+    Return(sq::Expr),
+    /// Statements with their text.
+    Atomic(Vec<(Ast, String)>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CreateRoutine {
+    pub(crate) name: NameAt,
+    pub(crate) or_replace: bool,
+    pub(crate) kind: pg_catalog::RoutineKind,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) result: Option<TypeRef>,
+    /// RETURNS TABLE.
+    pub(crate) table: Option<Vec<Parameter>>,
+    pub(crate) language: Option<String>,
+    pub(crate) options: pg_plan::routine::RoutineOptions,
+    pub(crate) body: Option<RoutineBody>,
 }

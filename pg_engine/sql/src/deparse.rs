@@ -9,7 +9,10 @@ use alloc::{
 
 use pg_catalog::CatalogReader;
 use pg_functions::{Function, registry};
-use pg_plan::expr::{Case, Expr, Subscript};
+use pg_plan::{
+    expr::{Case, Expr, Subscript},
+    routine::RoutineCall,
+};
 use pg_types::{Result, SqlType, Value, format::FormatSettings, oid, typeinfo, user};
 
 use crate::{
@@ -282,6 +285,7 @@ impl<'a> Writer<'a> {
                 let args = call.args.get(..call.args.len() - hidden.min(call.args.len()));
                 self.call(expr, call.function, args.unwrap_or_default())?;
             }
+            Expr::Routine(call) => self.routine(call)?,
             Expr::And(parts) => self.junction(parts, " AND ", Within::And)?,
             Expr::Or(parts) => self.junction(parts, " OR ", Within::Or)?,
             Expr::Not(e) => {
@@ -354,6 +358,7 @@ impl<'a> Writer<'a> {
                 let name = match &**e {
                     _ if field.is_some() => field.map(|f| quote(&f.name)),
                     Expr::Call(c) => c.function.columns.get(*n as usize).map(|c| quote(c.0)),
+                    Expr::Routine(c) => c.target.columns.get(*n as usize).map(|c| quote(&c.0)),
                     _ => None,
                 };
                 self.put(&format!(").{}", name.unwrap_or_else(|| format!("f{}", n + 1))));
@@ -533,6 +538,40 @@ impl<'a> Writer<'a> {
         self.put("(");
         self.arguments(function, args)?;
         self.put(")");
+        Ok(())
+    }
+
+    /// A call of a user's function: by number where it is stored, so that the function may get another name.
+    fn routine(&mut self, call: &RoutineCall) -> Result<()> {
+        self.routine_name(&call.target.routine)?;
+        self.put("(");
+        let gathered = call.target.routine.variadic != 0;
+        for (n, arg) in call.args.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            if gathered && n + 1 == call.args.len() {
+                self.put("VARIADIC ");
+            }
+            self.expr(arg)?;
+        }
+        self.put(")");
+        Ok(())
+    }
+
+    /// See [`Self::routine`].
+    pub(crate) fn routine_name(&mut self, routine: &pg_catalog::Routine) -> Result<()> {
+        let shown = matches!(&self.source, Source::Query(_)) && !self.style.qualify;
+        if !shown {
+            self.put(&user::routine_reference(routine.oid));
+            return Ok(());
+        }
+        let name = quote(&routine.name);
+        if self.catalog.searched().contains(&routine.schema) {
+            self.put(&name);
+        } else {
+            self.put(&format!("{}.{name}", quote(&routine.schema_name)));
+        }
         Ok(())
     }
 

@@ -92,7 +92,7 @@ impl Dialect for Postgres {
     yes! {
         supports_unicode_string_literal supports_filter_during_aggregation supports_group_by_expr
         allow_extract_custom allow_extract_single_quotes supports_create_index_with_clause
-        supports_bitwise_shift_operators supports_named_fn_args_with_rarrow_operator supports_empty_projections
+        supports_bitwise_shift_operators supports_named_fn_args_with_rarrow_operator supports_named_fn_args_with_assignment_operator supports_empty_projections
         supports_nested_comments supports_array_typedef_with_brackets supports_order_by_using_operator
         supports_notnull_operator supports_interval_options supports_insert_table_alias supports_comma_separated_trim
     }

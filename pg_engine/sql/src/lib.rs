@@ -29,6 +29,8 @@ pub mod normalize;
 mod ruleutils;
 
 pub use api::{
-    BindOptions, ParsedStatement, StatementKind, bind, bind_scalar, changeable_columns, deparse, parse,
+    BindOptions, ParsedStatement, StatementKind, bind, bind_body, bind_scalar, body_text, changeable_columns,
+    check_body, deparse, parse,
 };
+pub use bind::body::BoundBody;
 pub use ruleutils::{ViewQuery, ViewText};

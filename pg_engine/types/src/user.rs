@@ -290,6 +290,30 @@ pub fn referred(name: &str) -> Option<Oid> {
     name.strip_prefix(REFERENCE)?.parse().ok().filter(|ty| is_user(*ty))
 }
 
+/// The name by which a stored expression means a function of a user.
+pub fn routine_reference(routine: Oid) -> String {
+    format!("\"{REFERENCE}{routine}\"")
+}
+
+/// The function of a user that such a name, without its quotes, means.
+pub fn referred_routine(name: &str) -> Option<Oid> {
+    name.strip_prefix(REFERENCE)?.parse().ok().filter(|oid| !is_user(*oid))
+}
+
+/// Calls `f` for every type and function that a stored text names by number.
+pub fn for_each_reference(text: &str, f: &mut dyn FnMut(Oid)) {
+    for (at, _) in text.match_indices(REFERENCE) {
+        let quoted = text.get(..at).is_some_and(|t| t.ends_with('"'));
+        let rest = text.get(at + REFERENCE.len_utf8()..).unwrap_or("");
+        if quoted
+            && let Some((number, _)) = rest.split_once('"')
+            && let Ok(oid) = number.parse()
+        {
+            f(oid);
+        }
+    }
+}
+
 /// Puts the names of types and the text of labels, quoted, in the place of references.
 pub fn name_references(
     text: &str,

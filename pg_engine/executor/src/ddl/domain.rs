@@ -114,6 +114,7 @@ impl Ddl<'_, '_> {
             .set("conbin", check.condition.as_str());
         self.insert(PG_CONSTRAINT, &row)?;
         self.depend(Address::new(PG_CONSTRAINT, oid), Address::new(PG_TYPE, domain), Dependency::Auto)?;
+        self.depend_on_references(Address::new(PG_CONSTRAINT, oid), &check.condition)?;
         Ok(chosen)
     }
 

@@ -373,6 +373,13 @@ impl Ddl<'_, '_> {
                     row(PG_NAMESPACE)?.map_or(String::new(), |r| r.text("nspname").to_string())
                 )
             }
+            PG_PROC => match row(PG_PROC)? {
+                Some(r) => {
+                    let word = if r.char("prokind") == b'p' { "procedure" } else { "function" };
+                    format!("{word} {}", self.routine_text(&r)?)
+                }
+                None => format!("function {}", a.object),
+            },
             PG_TYPE => format!("type {}", crate::text::type_name(&reader, a.object, None)?),
             PG_REWRITE => match row(PG_REWRITE)? {
                 Some(r) => {
@@ -422,7 +429,7 @@ impl Ddl<'_, '_> {
                 self.delete(PG_ENUM, &["enumtypid"], &key)?;
                 self.delete(PG_TYPE, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_NAMESPACE => {
+            PG_REWRITE | PG_NAMESPACE | PG_PROC => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),

@@ -11,9 +11,11 @@ use pg_catalog::{
     access::{class_of, denied, word},
     acl::{Acl, AclItem, Class, RIGHTS, Rights, right, right_named},
     builtin::*,
+    table::Row,
 };
 use pg_plan::{
     access::{Grant, GrantTarget, Privilege, RoleName},
+    routine::RoutineWord,
     utility::ObjectName,
 };
 use pg_storage::LockMode;
@@ -198,8 +200,54 @@ impl Ddl<'_, '_> {
                 (PG_TABLESPACE, Class::Tablespace, "tablespace", "spcname", "spcowner", "spcacl", undefined),
             ),
             GrantTarget::Types(names) => names.iter().map(|n| self.type_object(n)).collect(),
+            GrantTarget::Routines(names) => {
+                let mut list = Vec::with_capacity(names.len());
+                for name in names {
+                    if let Some(row) = self.named_routine(name, false)? {
+                        list.push(self.routine_object(&row)?);
+                    }
+                }
+                Ok(list)
+            }
+            GrantTarget::AllRoutines(word, schemas) => {
+                let mut list = Vec::new();
+                for name in schemas {
+                    let schema = self.reader()?.schema(name)?.ok_or_else(|| {
+                        let text = format!("schema \"{name}\" does not exist");
+                        SqlError::new(SqlState::INVALID_SCHEMA_NAME, text)
+                    })?;
+                    for (_, row) in self.find(PG_PROC, &["pronamespace"], &[Value::Oid(schema)])? {
+                        let procedure = row.char("prokind") == b'p';
+                        let meant = match word {
+                            RoutineWord::Function => !procedure,
+                            RoutineWord::Procedure => procedure,
+                            _ => true,
+                        };
+                        if meant {
+                            list.push(self.routine_object(&row)?);
+                        }
+                    }
+                }
+                Ok(list)
+            }
             _ => Ok(Vec::new()),
         }
+    }
+
+    fn routine_object(&self, row: &Row) -> Result<Object> {
+        if row.oid("oid") < FIRST_NORMAL_OID {
+            return Err(SqlError::unsupported("GRANT on a built-in function"));
+        }
+        Ok(Object {
+            class: Class::Function,
+            catalog: PG_PROC,
+            oid: row.oid("oid"),
+            column: "proacl",
+            word: if row.char("prokind") == b'p' { "procedure" } else { "function" },
+            name: row.text("proname").to_string(),
+            owner: row.oid("proowner"),
+            acl: Acl::of_value(row.get("proacl")),
+        })
     }
 
     fn type_object(&self, name: &ObjectName) -> Result<Object> {

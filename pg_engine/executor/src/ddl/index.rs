@@ -204,6 +204,7 @@ impl Ddl<'_, '_> {
                 self.depend(address, Address::column(relation.oid, k.attnum), Dependency::Auto)?;
             }
             for text in new.keys.iter().filter_map(|k| k.expression.as_ref()).chain(&new.predicate) {
+                self.depend_on_references(address, text)?;
                 for attnum in self.columns_in(relation, text)? {
                     self.depend(address, Address::column(relation.oid, attnum), Dependency::Auto)?;
                 }

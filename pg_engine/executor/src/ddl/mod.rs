@@ -19,6 +19,7 @@ mod policy;
 pub(crate) mod rename;
 pub(crate) mod rewrite;
 pub(crate) mod role;
+pub(crate) mod routine;
 pub(crate) mod sequence;
 pub(crate) mod table;
 mod toast;

@@ -24,6 +24,7 @@ const LISTS: &[(Oid, &str, &str, &str, &str)] = &[
     (PG_NAMESPACE, "nspacl", "nspowner", "nspname", "schema"),
     (PG_DATABASE, "datacl", "datdba", "datname", "database"),
     (PG_TYPE, "typacl", "typowner", "typname", "type"),
+    (PG_PROC, "proacl", "proowner", "proname", "function"),
     (PG_LANGUAGE, "lanacl", "lanowner", "lanname", "language"),
     (PG_TABLESPACE, "spcacl", "spcowner", "spcname", "tablespace"),
 ];
@@ -260,6 +261,9 @@ impl Ddl<'_, '_> {
                     targets.push(Address::new(PG_CLASS, row.oid("oid")));
                 }
             }
+            for (_, row) in self.find(PG_PROC, &["proowner"], &[Value::Oid(role)])? {
+                targets.push(Address::new(PG_PROC, row.oid("oid")));
+            }
             for (_, row) in self.find(PG_NAMESPACE, &["nspowner"], &[Value::Oid(role)])? {
                 targets.push(Address::new(PG_NAMESPACE, row.oid("oid")));
             }
@@ -347,6 +351,7 @@ impl Ddl<'_, '_> {
                 let shown = match *catalog {
                     PG_CLASS => crate::text::relation_name(&self.reader()?, row.oid("oid"))?
                         .unwrap_or_else(|| row.text(name).to_string()),
+                    PG_PROC => crate::text::routine_signature(&self.reader()?, &row)?,
                     _ => row.text(name).to_string(),
                 };
                 let part = *catalog == PG_CLASS && matches!(row.char("relkind"), b'i' | b't')

@@ -136,6 +136,7 @@ impl Ddl<'_, '_> {
         let address = Address::new(PG_ATTRDEF, oid);
         let kind = if generated { Dependency::Internal } else { Dependency::Auto };
         self.depend(address, Address::column(relation, attnum), kind)?;
+        self.depend_on_references(address, text)?;
         match sequence {
             Some(s) => self.depend(address, Address::new(PG_CLASS, s), Dependency::Normal)?,
             None => {
@@ -325,6 +326,7 @@ impl Ddl<'_, '_> {
             .set("conbin", expression);
         self.insert(PG_CONSTRAINT, &row)?;
         let address = Address::new(PG_CONSTRAINT, oid);
+        self.depend_on_references(address, expression)?;
         for &n in &attnums {
             self.depend(address, Address::column(relation.oid, n), Dependency::Auto)?;
         }

@@ -5,6 +5,7 @@
 //! reach it, so that guarded errors do not fire.
 
 mod domain;
+mod routine;
 mod row;
 mod subplan;
 mod vector;
@@ -17,6 +18,7 @@ use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Name
 
 use crate::node::Compiler;
 pub(crate) use domain::Domain;
+pub(crate) use routine::RoutineExpr;
 pub(crate) use subplan::SubPlan;
 
 /// An expression ready to run.
@@ -26,6 +28,7 @@ pub(crate) enum Compiled {
     Param(usize, SqlType),
     Slot(usize, SqlType),
     Call(Box<Call>),
+    Routine(Box<RoutineExpr>),
     And(Vec<Compiled>),
     Or(Vec<Compiled>),
     Not(Box<Compiled>),
@@ -126,6 +129,7 @@ impl Compiled {
                 Self::Slot(*n as usize, *t)
             }
             Expr::Call(call) => Self::Call(Box::new(Call::new(call.function, list(&call.args, c)?, call.ty))),
+            Expr::Routine(call) => Self::Routine(Box::new(RoutineExpr::new(call, c)?)),
             Expr::And(l) => Self::And(list(l, c)?),
             Expr::Or(l) => Self::Or(list(l, c)?),
             Expr::Not(e) => Self::Not(boxed(e, c)?),
@@ -190,6 +194,7 @@ impl Compiled {
             Self::Call(c) | Self::Distinct(c, _) | Self::NullIf(c, _) => {
                 c.args.iter_mut().for_each(Self::reset);
             }
+            Self::Routine(c) => c.reset(),
             Self::And(l)
             | Self::Or(l)
             | Self::Coalesce(l, _)

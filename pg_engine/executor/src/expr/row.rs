@@ -62,6 +62,7 @@ impl Compiled {
             Self::Param(n, _) => rt.param(*n)?,
             Self::Slot(n, _) => rt.slot(*n),
             Self::Call(c) => c.row(row, rt)?,
+            Self::Routine(c) => c.row(row, rt)?,
             Self::And(l) => connective(l, false, row, rt)?,
             Self::Or(l) => connective(l, true, row, rt)?,
             Self::Not(e) => match e.row(row, rt)? {

@@ -157,6 +157,7 @@ impl Compiled {
             | Self::Row(_, _, _, t)
             | Self::Field(_, _, t) => *t,
             Self::Call(c) => c.ty,
+            Self::Routine(c) => c.ty(),
             Self::Case(c) => c.ty,
             Self::Domain(d) => d.ty,
             Self::Subscript(s) => s.ty,

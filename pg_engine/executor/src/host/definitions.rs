@@ -10,7 +10,6 @@ use pg_catalog::{
     CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
     builtin::{PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_REWRITE},
 };
-use pg_functions::registry;
 use pg_types::{Oid, Result, Value};
 
 use super::{arg_int, arg_oid, arg_text, some_text};
@@ -256,24 +255,7 @@ pub(super) fn call(
         | "pg_get_statisticsobjdef"
         | "pg_get_statisticsobjdef_columns"
         | "pg_get_partkeydef"
-        | "pg_get_partition_constraintdef"
-        | "pg_get_function_sqlbody"
-        | "pg_get_function_arg_default" => Value::Null,
-        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => match registry().function(o) {
-            Some(f) => {
-                let list =
-                    f.args.iter().map(|a| text::type_name(reader, *a, None)).collect::<Result<Vec<_>>>()?;
-                some_text(Some(list.join(", ")))
-            }
-            None => Value::Null,
-        },
-        "pg_get_function_result" => match registry().function(o) {
-            Some(f) => {
-                let set = if f.kind == pg_functions::FunctionKind::Set { "SETOF " } else { "" };
-                some_text(Some(format!("{set}{}", text::type_name(reader, f.result, None)?)))
-            }
-            None => Value::Null,
-        },
+        | "pg_get_partition_constraintdef" => Value::Null,
         "pg_get_serial_sequence" => serial_sequence(reader, arg_text(args, 0), arg_text(args, 1))?,
         "pg_describe_object" => some_text(describe_object(reader, o, arg_oid(args, 1))?),
         _ => return Ok(None),
@@ -334,6 +316,9 @@ fn serial_sequence(reader: &Reader<'_>, table: &str, column: &str) -> Result<Val
 
 fn describe_object(reader: &Reader<'_>, class: Oid, object: Oid) -> Result<Option<String>> {
     let _ = PG_ATTRIBUTE;
+    if class == pg_catalog::builtin::PG_PROC {
+        return super::routines::described(reader, object);
+    }
     if class == PG_CLASS {
         let Some(r) = reader.relation_by_oid(object)? else { return Ok(None) };
         let name = text::relation_name(reader, object)?.unwrap_or_default();
@@ -342,13 +327,26 @@ fn describe_object(reader: &Reader<'_>, class: Oid, object: Oid) -> Result<Optio
     Ok(None)
 }
 
-/// A stored expression with the names of user types in it.
+/// The name of a routine that a stored text names by number.
+fn routine_name(reader: &Reader<'_>, routine: Oid) -> Result<String> {
+    let Some(r) = reader.routine(routine)? else { return Ok(String::from("???")) };
+    let name = quote_identifier(&r.name);
+    let visible = reader.searched().contains(&r.schema);
+    Ok(if visible { name } else { format!("{}.{name}", quote_identifier(&r.schema_name)) })
+}
+
+/// A stored expression with the names of user types and functions in it.
 pub(crate) fn named_types(reader: &Reader<'_>, text: &str) -> String {
     let label = |ty: Oid, place: i64| {
         let described = reader.user_type(ty).ok().flatten();
         let label = described.as_ref().and_then(|t| t.label_at(place)).map_or("???", |l| &l.text);
         format!("'{}'", label.replace('\'', "''"))
     };
-    let name = |ty: Oid| text::type_name(reader, ty, None).unwrap_or_else(|_| String::from("???"));
+    let name = |o: Oid| {
+        if !pg_types::user::is_user(o) {
+            return routine_name(reader, o).unwrap_or_else(|_| String::from("???"));
+        }
+        text::type_name(reader, o, None).unwrap_or_else(|_| String::from("???"))
+    };
     pg_types::user::name_references(text, &name, &label)
 }

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod privileges;
+mod routines;
 mod sequences;
 mod session;
 
@@ -109,6 +110,9 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
         return Ok(v);
     }
     let reader = cx.reader()?;
+    if let Some(v) = routines::call(cx, &reader, f.name, args)? {
+        return Ok(v);
+    }
     if let Some(v) = definitions::call(cx, &reader, f.name, args)? {
         return Ok(v);
     }

@@ -12,7 +12,7 @@ use pg_types::{
 use super::{Compiler, Exec, Operator};
 use crate::{
     context::Rt,
-    expr::{Compiled, RowRef, call_function},
+    expr::{Compiled, RoutineExpr, RowRef, call_function},
 };
 
 /// One row, no columns.
@@ -404,6 +404,7 @@ pub(crate) struct ProjectSet {
 
 enum SetCall {
     Set { function: &'static Function, args: Vec<Compiled> },
+    Routine(Box<RoutineExpr>),
     Scalar(Compiled),
 }
 
@@ -414,6 +415,9 @@ impl ProjectSet {
             .map(|e| match e {
                 Expr::Call(call) if matches!(call.function.imp, Implementation::Set(_)) => {
                     Ok(SetCall::Set { function: call.function, args: c.exprs(&call.args)? })
+                }
+                Expr::Routine(call) if call.target.routine.set => {
+                    Ok(SetCall::Routine(Box::new(RoutineExpr::new(call, c)?)))
                 }
                 e => Ok(SetCall::Scalar(Compiled::new(e, c)?)),
             })
@@ -431,6 +435,10 @@ impl ProjectSet {
                 SetCall::Scalar(e) => {
                     columns.push(alloc::vec![e.row(row, rt)?]);
                     scalars.push(true);
+                }
+                SetCall::Routine(call) => {
+                    columns.push(call.all(row, rt)?);
+                    scalars.push(false);
                 }
                 SetCall::Set { function, args } => {
                     let values = args.iter_mut().map(|a| a.row(row, rt)).collect::<Result<Vec<_>>>()?;
@@ -513,6 +521,7 @@ impl Operator for ProjectSet {
         self.pending = None;
         for call in &mut self.calls {
             match call {
+                SetCall::Routine(call) => call.reset(),
                 SetCall::Scalar(e) => e.reset(),
                 SetCall::Set { args, .. } => args.iter_mut().for_each(Compiled::reset),
             }

@@ -9,6 +9,7 @@ pub(crate) mod modify;
 mod nested_loop;
 mod recheck;
 mod recursive;
+mod routine_scan;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
@@ -19,10 +20,13 @@ use alloc::{boxed::Box, vec::Vec};
 use pg_plan::{
     expr::Expr,
     physical::{Node, Physical},
+    routine::Callee,
 };
 use pg_types::{Batch, Result, SqlType};
 
 use crate::{context::Rt, expr::Compiled, graph};
+
+pub(crate) use misc::project;
 
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
@@ -191,7 +195,13 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             })
         }
         Node::FunctionScan { function, args, ordinality, .. } => {
-            boxed(misc::FunctionScan::new(function, c.exprs(args)?, *ordinality, &plan.types))
+            let args = c.exprs(args)?;
+            match function {
+                Callee::Builtin(f) => boxed(misc::FunctionScan::new(f, args, *ordinality, &plan.types)),
+                Callee::Routine(r) => {
+                    boxed(routine_scan::RoutineScan::new(r, args, *ordinality, &plan.types))
+                }
+            }
         }
         Node::Values(rows) => {
             let rows = rows.iter().map(|r| c.exprs(r)).collect::<Result<_>>()?;

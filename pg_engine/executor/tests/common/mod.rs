@@ -5,13 +5,14 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use pg_catalog::{CatalogReader, Relation, Txn};
+use pg_catalog::{CatalogReader, Relation, Routine, Txn};
 use pg_executor::{
     ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SessionTypes, SettingRow,
     StoredQuery, text,
 };
 use pg_plan::{
     expr::Expr,
+    routine::{PlannedBody, Resolved, Step},
     statement::{Command, Planned, Query, Statement},
 };
 use pg_sql::BindOptions;
@@ -29,6 +30,8 @@ pub struct TestSession {
     temporary: pg_executor::Temporary,
     /// SET ROLE.
     role: RefCell<(Oid, String)>,
+    /// Who called the functions that run.
+    inside: RefCell<Vec<(Oid, String)>>,
 }
 
 impl Default for TestSession {
@@ -42,6 +45,7 @@ impl Default for TestSession {
             path: vec!["public".into()],
             temporary: pg_executor::Temporary::default(),
             role: RefCell::new((10, "postgres".into())),
+            inside: RefCell::default(),
         }
     }
 }
@@ -142,6 +146,44 @@ impl Session for TestSession {
     }
     fn plan_bound(&self, catalog: &dyn CatalogReader, query: Query) -> Result<Arc<Planned>> {
         pg_planner::plan(query, catalog, &Default::default()).map(Arc::new)
+    }
+    fn plan_body(
+        &self,
+        catalog: &dyn CatalogReader,
+        target: &Arc<Resolved>,
+        _shared: Option<u64>,
+    ) -> Result<Arc<PlannedBody>> {
+        let bound = pg_sql::bind_body(target, catalog, &self.format)?;
+        let step = |(statement, tag)| {
+            Ok(match statement {
+                Statement::Query(q) => Step::Query(self.plan_bound(catalog, q)?),
+                Statement::Utility(u) => Step::Utility(u, tag),
+                Statement::Explain(..) => return Err(SqlError::internal("EXPLAIN in a function")),
+            })
+        };
+        let steps = bound.statements.into_iter().map(step).collect::<Result<_>>()?;
+        Ok(Arc::new(PlannedBody { steps, shape: bound.shape, convert: bound.convert }))
+    }
+    fn check_body(&self, catalog: &dyn CatalogReader, routine: &Arc<Routine>) -> Result<()> {
+        pg_sql::check_body(routine, catalog, &self.format)
+    }
+    fn enter_routine(&self, routine: &Routine) -> Result<()> {
+        if self.inside.borrow().len() >= 20 {
+            return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
+        }
+        self.inside.borrow_mut().push(self.role.borrow().clone());
+        if routine.definer {
+            *self.role.borrow_mut() = (routine.owner, String::from("postgres"));
+        }
+        Ok(())
+    }
+    fn leave_routine(&self) {
+        if let Some(role) = self.inside.borrow_mut().pop() {
+            *self.role.borrow_mut() = role;
+        }
+    }
+    fn body_text(&self, catalog: &dyn CatalogReader, routine: &Routine) -> Result<Option<String>> {
+        pg_sql::body_text(routine, catalog)
     }
     fn stored_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Box<dyn StoredQuery>> {
         Ok(Box::new(ViewText(pg_sql::ViewQuery::bind(text, catalog)?)))
@@ -293,6 +335,7 @@ impl Db {
                     Command::Insert => format!("INSERT 0 {n}"),
                     Command::Update => format!("UPDATE {n}"),
                     Command::Delete => format!("DELETE {n}"),
+                    Command::Call => "CALL".into(),
                 };
                 Ok(Answer { tag, rows })
             }

@@ -15,6 +15,7 @@ use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
     logical::{JoinKind, SetOp, SortKey, StoredFact},
     physical::{IndexRange, Node, Physical, Target},
+    routine::Callee,
     statement::{ExplainOptions, Planned},
 };
 use pg_types::{Result, SqlType};
@@ -187,23 +188,27 @@ impl Describer<'_> {
         match node {
             Node::FunctionScan { function, alias, .. } => {
                 let mut item = self.item(plan, "Function Scan");
-                let schema = if self.verbose { "pg_catalog." } else { "" };
-                item.suffix = format!(" on {schema}{}", function.name);
-                if alias != function.name {
+                let schema = match function {
+                    Callee::Routine(r) if self.verbose => format!("{}.", r.routine.schema_name),
+                    Callee::Builtin(_) if self.verbose => "pg_catalog.".into(),
+                    _ => String::new(),
+                };
+                item.suffix = format!(" on {schema}{}", function.name());
+                if alias != function.name() {
                     item.suffix.push_str(&format!(" {alias}"));
                 }
-                item.hidden.push(("Function Name", function.name.into()));
+                item.hidden.push(("Function Name", function.name().into()));
                 item.hidden.push(("Alias", alias.clone()));
-                if function.graph {
+                if matches!(function, Callee::Builtin(f) if f.graph) {
                     self.backend(&mut item);
                 }
                 let shown = |name: &str| match self.qualify || self.verbose {
                     true => format!("{alias}.{name}"),
                     false => name.into(),
                 };
-                let names = match function.columns {
+                let names = match function.column_names().as_slice() {
                     [] => Vec::from([shown(alias)]),
-                    columns => columns.iter().map(|(n, _)| shown(n)).collect(),
+                    columns => columns.iter().map(|n| shown(n)).collect(),
                 };
                 Ok((item, pad(names, plan)))
             }
@@ -418,11 +423,20 @@ impl Describer<'_> {
         let first = names.len() as u32;
         name_slots(&mut expr, first, &self.slots);
         let slots = &self.slots;
-        pg_sql::deparse(&expr, self.catalog, &|i| {
+        let text = pg_sql::deparse(&expr, self.catalog, &|i| {
             let name = names.get(i as usize).cloned();
             name.or_else(|| slots.get((i - first.min(i)) as usize).map(|(_, n)| n.clone()))
                 .unwrap_or_else(|| "?".into())
-        })
+        })?;
+        let named = |oid| self.catalog.routine(oid).ok().flatten().map(|r| r.name.clone());
+        let named = |oid| named(oid).or_else(|| self.catalog.type_name(oid)).unwrap_or_else(|| "?".into());
+        let label = |ty, place| {
+            let described = self.catalog.user_type(ty).ok().flatten();
+            let label =
+                described.as_ref().and_then(|t| t.label_at(place)).map(|l| l.text.replace('\'', "''"));
+            format!("'{}'", label.unwrap_or_else(|| "?".into()))
+        };
+        Ok(pg_types::user::name_references(&text, &named, &label))
     }
 
     fn list(&mut self, exprs: &[Expr], names: Vec<String>, item: &mut Item) -> Result<Vec<String>> {

@@ -6,11 +6,12 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    Access, Relation,
-    acl::{Rights, right},
+    Access, Relation, Roles, Routine,
+    access::{denied, rights_of},
+    acl::{Class, Rights, right},
 };
 use pg_plan::expr::{ColumnId, Expr};
-use pg_types::{Result, SqlError};
+use pg_types::{Oid, Result, SqlError};
 
 use super::{Binder, updatable::Subject};
 
@@ -27,12 +28,14 @@ pub(super) struct Span {
 pub(super) struct Accesses {
     list: Vec<Access>,
     spans: Vec<Span>,
+    /// Functions and procedures that it calls.
+    called: Vec<Arc<Routine>>,
     /// Columns that the statement reads, by id.
     read: Vec<bool>,
     /// What is bound belongs to a definition, not to the statement.
     pub(super) quiet: bool,
     /// In whose name relations are opened, inside a view.
-    pub(super) role: Option<pg_types::Oid>,
+    pub(super) role: Option<Oid>,
     /// Names are those of a stored query: their schemas were looked into when it was made.
     pub(super) stored: bool,
 }
@@ -53,6 +56,16 @@ impl Accesses {
     }
     fn is_read(&self, id: ColumnId) -> bool {
         self.read.get(id as usize).copied().unwrap_or(false)
+    }
+    /// A function is called.
+    pub(super) fn call(&mut self, routine: &Arc<Routine>) {
+        if !self.called.iter().any(|r| r.oid == routine.oid) {
+            self.called.push(routine.clone());
+        }
+    }
+    /// What another binder's functions call, this one's do.
+    pub(super) fn merge_calls(&mut self, other: Self) {
+        other.called.iter().for_each(|r| self.call(r));
     }
     /// A relation is mentioned.
     pub(super) fn open(&mut self, relation: &Arc<Relation>, rights: Rights) -> usize {
@@ -119,16 +132,25 @@ impl Accesses {
     }
 }
 
+/// The error if a role may not execute a routine.
+pub(super) fn refusal(routine: &Routine, user: Oid, roles: &Roles) -> Option<SqlError> {
+    let acl = routine.acl.as_ref();
+    let has = rights_of(acl, Class::Function, routine.owner, user, right::EXECUTE, roles);
+    (has == 0).then(|| denied(routine.kind.word(), &routine.name))
+}
+
 impl Binder<'_> {
     /// Whether the statement's user may do what the statement does.
     pub(super) fn denied(&mut self) -> Result<Option<Box<SqlError>>> {
         self.accesses.settle(0);
         let list = core::mem::take(&mut self.accesses.list);
-        if list.is_empty() {
+        let called = core::mem::take(&mut self.accesses.called);
+        if list.is_empty() && called.is_empty() {
             return Ok(None);
         }
         let (user, roles) = (self.catalog.user(), self.catalog.roles()?);
         let refused = self.refused.take();
+        let refused = refused.or_else(|| called.iter().find_map(|r| refusal(r, user, &roles)));
         Ok(list.iter().find_map(|a| a.check(user, &roles).err()).or(refused).map(Box::new))
     }
     /// ON CONFLICT looks at these columns of the table (positions among the live ones).

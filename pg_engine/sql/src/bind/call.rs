@@ -12,6 +12,7 @@ use crate::{deparse::operator_of, ruleutils::Note};
 use super::{
     Binder, part,
     resolve::{self, Candidate, Resolution},
+    routine::Choice,
     scope::at,
 };
 
@@ -20,11 +21,58 @@ pub(super) struct Arguments<'q> {
     pub(super) exprs: Vec<&'q sq::Expr>,
     pub(super) star: bool,
     pub(super) distinct: bool,
+    /// Names of arguments, one each.
+    pub(super) names: Vec<Option<String>>,
+    /// The last one is marked VARIADIC.
+    pub(super) variadic: bool,
     pub(super) order_by: &'q [sq::OrderByExpr],
 }
 
-fn arguments(f: &sq::Function) -> Result<Arguments<'_>> {
-    let mut found = Arguments { exprs: Vec::new(), star: false, distinct: false, order_by: &[] };
+/// Adds an argument.
+pub(super) fn argument<'q>(arg: &'q sq::FunctionArg, found: &mut Arguments<'q>) -> Result<()> {
+    if found.variadic {
+        return Err(SqlError::syntax("syntax error at or near \",\""));
+    }
+    match arg {
+        sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e)) => {
+            if found.names.iter().any(Option::is_some) {
+                return Err(SqlError::syntax("positional argument cannot follow named argument")
+                    .at(super::expr::start(e)));
+            }
+            found.exprs.push(e);
+            found.names.push(None);
+        }
+        sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Wildcard) => found.star = true,
+        sq::FunctionArg::Unnamed(_) => return Err(SqlError::unsupported("table.* as an argument")),
+        sq::FunctionArg::Named { name, arg: sq::FunctionArgExpr::Expr(e), .. } => {
+            if name.value == crate::grammar::routine::VARIADIC {
+                found.variadic = true;
+                found.names.push(None);
+            } else {
+                if found.names.iter().flatten().any(|n| *n == name.value) {
+                    let text = format!("argument name \"{}\" used more than once", name.value);
+                    return Err(SqlError::syntax(text).at(at(name)));
+                }
+                found.names.push(Some(name.value.clone()));
+            }
+            found.exprs.push(e);
+        }
+        sq::FunctionArg::Named { .. } | sq::FunctionArg::ExprNamed { .. } => {
+            return Err(SqlError::unsupported("this form of named argument"));
+        }
+    }
+    Ok(())
+}
+
+impl Arguments<'_> {
+    pub(super) fn none() -> Self {
+        let (exprs, names) = (Vec::new(), Vec::new());
+        Self { exprs, star: false, distinct: false, names, variadic: false, order_by: &[] }
+    }
+}
+
+pub(super) fn arguments(f: &sq::Function) -> Result<Arguments<'_>> {
+    let mut found = Arguments::none();
     let list = match &f.args {
         sq::FunctionArguments::None => return Ok(found),
         sq::FunctionArguments::Subquery(_) => {
@@ -34,14 +82,7 @@ fn arguments(f: &sq::Function) -> Result<Arguments<'_>> {
     };
     found.distinct = matches!(list.duplicate_treatment, Some(sq::DuplicateTreatment::Distinct));
     for arg in &list.args {
-        match arg {
-            sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e)) => found.exprs.push(e),
-            sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Wildcard) => found.star = true,
-            sq::FunctionArg::Unnamed(_) => return Err(SqlError::unsupported("table.* as an argument")),
-            sq::FunctionArg::Named { .. } | sq::FunctionArg::ExprNamed { .. } => {
-                return Err(SqlError::unsupported("named arguments"));
-            }
-        }
+        argument(arg, &mut found)?;
     }
     for clause in &list.clauses {
         match clause {
@@ -78,6 +119,20 @@ impl Binder<'_> {
             && let Some(expr) = self.keyword_function(&ident.value, f, &args, position)?
         {
             return Ok(expr);
+        }
+        let routines = self.routines_named(schema, &ident.value)?;
+        if !routines.is_empty() {
+            return self.users_function(&routines, (schema, &ident.value), f, &args, position);
+        }
+        if args.names.iter().any(Option::is_some) {
+            let builtin = matches!(schema, None | Some("pg_catalog"));
+            if builtin && !registry().functions_named(&ident.value).is_empty() {
+                return Err(SqlError::unsupported("named arguments of a built-in function").at(position));
+            }
+            let given = self.given(&args)?;
+            let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
+            let shown = schema.map_or_else(|| ident.value.clone(), |s| format!("{s}.{}", ident.value));
+            return Err(super::routine::not_one(&shown, &types, &given.names, false, false).at(position));
         }
         let name = match schema {
             None | Some("pg_catalog") => ident.value.clone(),
@@ -133,7 +188,7 @@ impl Binder<'_> {
             let ty = self.declared_type(e, arg)?;
             return Ok(Expr::Const(pg_types::Value::Oid(ty), SqlType::new(oid::REGTYPE)));
         }
-        let call = self.call(&name, bound, position)?;
+        let call = self.call_as(&name, bound, args.variadic, position)?;
         if self.recording()
             && let Expr::Call(c) = &call
             && c.function.name == name
@@ -144,10 +199,88 @@ impl Binder<'_> {
         Ok(call)
     }
 
-    /// Calls a function by name with bound arguments.
+    /// A call of a name that users gave to functions.
+    fn users_function(
+        &mut self,
+        routines: &[alloc::sync::Arc<pg_catalog::Routine>],
+        (schema, name): (Option<&str>, &str),
+        f: &sq::Function,
+        args: &Arguments<'_>,
+        at: u32,
+    ) -> Result<Expr> {
+        let shown = match schema {
+            _ if pg_types::user::referred_routine(name).is_some() => {
+                routines.first().map_or_else(String::new, |r| r.name.clone())
+            }
+            Some(schema) => format!("{schema}.{name}"),
+            None => String::from(name),
+        };
+        let builtin = schema.is_none().then_some(name);
+        // Built-in aggregates and window functions stay reachable.
+        let other = builtin.is_some_and(|n| {
+            registry()
+                .functions_named(n)
+                .iter()
+                .any(|f| matches!(f.kind, FunctionKind::Aggregate | FunctionKind::Window))
+        });
+        if other && (f.over.is_some() || args.star || args.distinct || !args.order_by.is_empty()) {
+            return match &f.over {
+                Some(over) => self.window_call(name, f, args, over, at),
+                None => self.aggregate(name, f, args, at),
+            };
+        }
+        let refused = |what: &str| {
+            let text = format!("{what} specified, but {shown} is not an aggregate function");
+            Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at))
+        };
+        if f.over.is_some() {
+            let text =
+                format!("OVER specified, but {shown} is not a window function nor an aggregate function");
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at));
+        }
+        if args.star {
+            let text = format!("{shown}(*) specified, but {shown} is not an aggregate function");
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at));
+        }
+        if args.distinct {
+            return refused("DISTINCT");
+        }
+        if !f.within_group.is_empty() {
+            return refused("WITHIN GROUP");
+        }
+        if !args.order_by.is_empty() {
+            return refused("ORDER BY");
+        }
+        if f.filter.is_some() {
+            return refused("FILTER");
+        }
+        let given = self.given(args)?;
+        let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
+        match self.choose(routines, &shown, builtin, given, false, at)? {
+            Choice::Routine(found) => self.routine_call(found, at),
+            Choice::Builtin(candidate, _) if candidate.what.kind == FunctionKind::Aggregate => {
+                self.aggregate(name, f, args, at)
+            }
+            Choice::Builtin(candidate, exprs) => self.apply(candidate, exprs, at),
+            Choice::None(exprs) => {
+                if builtin.is_some()
+                    && let Some(cast) = self.cast_by_name(name, &exprs, at)?
+                {
+                    return Ok(cast);
+                }
+                Err(super::routine::not_one(&shown, &types, &args.names, false, false).at(at))
+            }
+        }
+    }
+
+    /// Calls a built-in function by name with bound arguments.
     pub(super) fn call(&mut self, name: &str, args: Vec<Expr>, at: u32) -> Result<Expr> {
+        self.call_as(name, args, false, at)
+    }
+
+    fn call_as(&mut self, name: &str, args: Vec<Expr>, variadic: bool, at: u32) -> Result<Expr> {
         let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
-        match resolve::function(name, &types, false) {
+        match resolve::function(name, &types, variadic) {
             Resolution::One(candidate) => {
                 let exact = candidate.args.iter().zip(&types).all(|(a, t)| *a == t.oid);
                 if !exact && let Some(cast) = self.cast_by_name(name, &args, at)? {
@@ -205,7 +338,7 @@ impl Binder<'_> {
         let call = Expr::Call(Box::new(Call { function, args, ty }));
         match function.kind {
             FunctionKind::Scalar => Ok(call),
-            FunctionKind::Set => self.set_call(function, call, at),
+            FunctionKind::Set => self.set_call(function.name, call, at),
             FunctionKind::Aggregate => Err(SqlError::internal("aggregate as plain function")),
             FunctionKind::Window => Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -255,7 +388,7 @@ impl Binder<'_> {
     }
 
     /// A set-returning call in an expression: a column of the level's ProjectSet.
-    fn set_call(&mut self, function: &'static Function, call: Expr, at: u32) -> Result<Expr> {
+    pub(super) fn set_call(&mut self, name: &str, call: Expr, at: u32) -> Result<Expr> {
         let place = self.place();
         if !place.sets() {
             return Err(SqlError::new(
@@ -277,7 +410,7 @@ impl Binder<'_> {
         if let Some(id) = existing {
             return Ok(Expr::Column(id, ty));
         }
-        let column = self.column(function.name, ty);
+        let column = self.column(name, ty);
         let id = column.id;
         self.frame()?.sets.push((column, call));
         Ok(Expr::Column(id, ty))

@@ -103,6 +103,9 @@ impl Binder<'_> {
         if let Some((level, index)) = self.find_entry(None, &ident.value, at(ident))? {
             return self.whole_row(level, index, at(ident));
         }
+        if let Some(parameter) = self.named_parameter(&ident.value)? {
+            return Ok(parameter);
+        }
         Err(self.missing_column(&ident.value, at(ident)))
     }
 
@@ -110,6 +113,11 @@ impl Binder<'_> {
         match parts {
             [table, column] => {
                 let found = self.find_entry(None, &table.value, at(table))?;
+                if found.is_none()
+                    && let Some(e) = self.parameter_part(&table.value, &column.value, at(column))?
+                {
+                    return Ok(e);
+                }
                 if found.is_none()
                     && let Some((record, _)) = self.find_column(&table.value, at(table))?
                     && record.ty().oid == oid::RECORD
@@ -120,7 +128,14 @@ impl Binder<'_> {
                     )
                     .at(at(column)));
                 }
-                Ok(self.qualified_column(None, &table.value, &column.value, at(table))?.0)
+                match self.qualified_column(None, &table.value, &column.value, at(table)) {
+                    Ok(found) => Ok(found.0),
+                    // A function of the row may be written like a column of it.
+                    Err(e) => match found.map(|f| self.attribute_call(f, column)).transpose()?.flatten() {
+                        Some(call) => Ok(call),
+                        None => Err(e),
+                    },
+                }
             }
             [schema, table, column] => {
                 Ok(self.qualified_column(Some(&schema.value), &table.value, &column.value, at(schema))?.0)
@@ -738,6 +753,12 @@ impl Binder<'_> {
         {
             let ty = call.function.columns.get(i).map_or(oid::TEXT, |c| c.1);
             return Ok(Expr::Field(Box::new(base), i as u32, SqlType::new(ty)));
+        }
+        if let Expr::Routine(call) = &base
+            && let Some(i) = call.target.columns.iter().position(|(name, _)| *name == ident.value)
+        {
+            let ty = call.target.columns.get(i).map_or(SqlType::new(oid::TEXT), |c| c.1);
+            return Ok(Expr::Field(Box::new(base), i as u32, ty));
         }
         if pg_types::user::is_composite(base.ty().oid) {
             return self.composite_field(base, &ident.value, super::scope::at(ident));

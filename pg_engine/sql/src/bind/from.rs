@@ -10,15 +10,18 @@ use pg_functions::FunctionKind;
 use pg_plan::{
     expr::{Call, Expr},
     logical::{self, Column, JoinKind, Logical},
+    routine::{Callee, RoutineCall},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
 
 use super::{
     Binder, Bound,
+    call::Arguments,
     expr::start,
     part,
     resolve::{self, Resolution},
+    routine::Choice,
     scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
 };
 use crate::{ast::NameAt, grammar, ruleutils::TableKind};
@@ -518,21 +521,37 @@ impl Binder<'_> {
         alias: Option<&sq::TableAlias>,
     ) -> Result<Item> {
         let name: NameAt = grammar::name_of(name)?;
-        let function = match name.name.schema.as_deref() {
-            None | Some("pg_catalog") => name.name.name.clone(),
-            Some(schema) => format!("{schema}.{}", name.name.name),
-        };
-        let mut exprs = Vec::with_capacity(args.len());
+        let mut given = Arguments::none();
         for arg in args {
-            match arg {
-                sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e)) => exprs.push(e),
-                _ => return Err(SqlError::unsupported("named arguments of a function in FROM")),
-            }
+            super::call::argument(arg, &mut given)?;
         }
-        let shown = alias.map_or(&name.name.name, |a| &a.name.value).clone();
+        let defined = self.defined_columns(alias)?;
+        // The types are said: what remains are names.
+        let mut plain = alias.map(plain_alias);
+        let routines = self.routines_named(name.name.schema.as_deref(), &name.name.name)?;
+        let function = match (routines.as_slice(), name.name.schema.as_deref()) {
+            ([first, ..], _) => first.name.clone(),
+            (_, None | Some("pg_catalog")) => name.name.name.clone(),
+            (_, Some(schema)) => format!("{schema}.{}", name.name.name),
+        };
+        // An alias may have columns and no name.
+        if let Some(a) = plain.as_mut().filter(|a| a.name.value.is_empty()) {
+            a.name.value.clone_from(&function);
+        }
+        let alias = plain.as_ref();
+        let shown = match alias {
+            Some(a) if !a.name.value.is_empty() => a.name.value.clone(),
+            _ if routines.is_empty() => name.name.name.clone(),
+            _ => function.clone(),
+        };
         let ((plan, columns, scalar), outer) = self.enclosed(|b| {
             b.frames.last_mut().into_iter().for_each(|f: &mut Frame| f.place = Some(Place::From));
-            b.function_plan(&function, &exprs, (ordinality, &shown), name.at)
+            let how = (ordinality, shown.as_str());
+            if routines.is_empty() {
+                b.function_plan(&function, &given, how, defined.as_deref(), name.at)
+            } else {
+                b.users_plan(&routines, &name, &given, how, defined.as_deref())
+            }
         })?;
         let mut entry = entry_of(shown.clone(), &columns, &[]);
         entry.scalar = scalar;
@@ -549,23 +568,101 @@ impl Binder<'_> {
         Ok((plan, outer))
     }
 
+    /// The columns that an alias says a record has.
+    fn defined_columns(&mut self, alias: Option<&sq::TableAlias>) -> Result<Option<Vec<(String, SqlType)>>> {
+        let Some(alias) = alias.filter(|a| a.columns.iter().any(|c| c.data_type.is_some())) else {
+            return Ok(None);
+        };
+        let mut columns = Vec::with_capacity(alias.columns.len());
+        for c in &alias.columns {
+            let Some(ty) = &c.data_type else {
+                return Err(SqlError::syntax("syntax error in a column definition list").at(at(&c.name)));
+            };
+            let ty = self.data_type(ty)?;
+            columns.push((c.name.value.clone(), self.catalog.plain_type(ty)?));
+        }
+        Ok(Some(columns))
+    }
+
+    /// A call in FROM of a name that users gave to functions.
+    fn users_plan(
+        &mut self,
+        routines: &[Arc<pg_catalog::Routine>],
+        name: &NameAt,
+        args: &Arguments<'_>,
+        how: (bool, &str),
+        defined: Option<&[(String, SqlType)]>,
+    ) -> Result<(Logical, Vec<Column>, bool)> {
+        let given = self.given(args)?;
+        let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
+        let builtin = name.name.schema.is_none().then_some(name.name.name.as_str());
+        let shown = match &name.name.schema {
+            Some(schema) => format!("{schema}.{}", name.name.name),
+            None => name.name.name.clone(),
+        };
+        match self.choose(routines, &shown, builtin, given, false, name.at)? {
+            Choice::Routine(found) => self.routine_plan(found, how, defined, name.at),
+            Choice::Builtin(candidate, exprs) => {
+                self.candidate_plan(&name.name.name, candidate, exprs, how, name.at)
+            }
+            Choice::None(_) => {
+                Err(super::routine::not_one(&shown, &types, &args.names, false, false).at(name.at))
+            }
+        }
+    }
+
     fn function_plan(
         &mut self,
         name: &str,
-        exprs: &[&sq::Expr],
-        (ordinality, alias): (bool, &str),
+        args: &Arguments<'_>,
+        how: (bool, &str),
+        defined: Option<&[(String, SqlType)]>,
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
-        let mut bound = Vec::with_capacity(exprs.len());
-        for e in exprs {
+        if args.names.iter().any(Option::is_some) {
+            return Err(SqlError::unsupported("named arguments of a built-in function in FROM").at(at));
+        }
+        let mut bound = Vec::with_capacity(args.exprs.len());
+        for e in &args.exprs {
             bound.push(self.expr(e)?);
         }
         let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
-        let candidate = match resolve::function(name, &types, false) {
+        let candidate = match resolve::function(name, &types, args.variadic) {
             Resolution::One(candidate) => candidate,
             Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
             Resolution::None => return Err(resolve::no_function(name, &types).at(at)),
         };
+        if defined.is_some() {
+            return self.defined_plan(candidate, bound, how, defined.unwrap_or(&[]), at);
+        }
+        self.candidate_plan(name, candidate, bound, how, at)
+    }
+
+    /// A built-in function whose columns are said.
+    fn defined_plan(
+        &mut self,
+        candidate: resolve::Candidate<&'static pg_functions::Function>,
+        _args: Vec<Expr>,
+        _how: (bool, &str),
+        _defined: &[(String, SqlType)],
+        at: u32,
+    ) -> Result<(Logical, Vec<Column>, bool)> {
+        if candidate.what.result == oid::RECORD && candidate.what.columns.is_empty() {
+            let text = format!("a column definition list for {}", candidate.what.name);
+            return Err(SqlError::unsupported(text).at(at));
+        }
+        Err(SqlError::syntax("a column definition list is only allowed for functions returning \"record\"")
+            .at(at))
+    }
+
+    fn candidate_plan(
+        &mut self,
+        name: &str,
+        candidate: resolve::Candidate<&'static pg_functions::Function>,
+        bound: Vec<Expr>,
+        (ordinality, alias): (bool, &str),
+        at: u32,
+    ) -> Result<(Logical, Vec<Column>, bool)> {
         let function = candidate.what;
         if function.kind != FunctionKind::Set {
             if ordinality || function.kind != FunctionKind::Scalar || !function.columns.is_empty() {
@@ -589,6 +686,7 @@ impl Binder<'_> {
             columns.push(self.column("ordinality", SqlType::new(oid::INT8)));
         }
         let alias = alias.into();
+        let function = Callee::Builtin(function);
         let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality, alias };
         Ok((plan, columns, scalar && !ordinality))
     }
@@ -609,12 +707,25 @@ fn call_of(plan: &Logical, ordinality: bool) -> Option<TableKind> {
     let call = match plan {
         Logical::FunctionScan { function, args, columns, .. } => {
             let ty = columns.first().map_or(SqlType::new(oid::RECORD), |c| c.ty);
-            Expr::Call(Box::new(Call { function, args: args.clone(), ty }))
+            let args = args.clone();
+            match function {
+                Callee::Builtin(function) => Expr::Call(Box::new(Call { function, args, ty })),
+                Callee::Routine(target) => {
+                    Expr::Routine(Box::new(RoutineCall { target: target.clone(), args }))
+                }
+            }
         }
         Logical::Project(_, columns) => columns.first()?.1.clone(),
         _ => return None,
     };
     Some(TableKind::Function { call, ordinality })
+}
+
+/// An alias without the types that it says columns have.
+fn plain_alias(alias: &sq::TableAlias) -> sq::TableAlias {
+    let mut alias = alias.clone();
+    alias.columns.iter_mut().for_each(|c| c.data_type = None);
+    alias
 }
 
 /// A FROM item over a query's columns.

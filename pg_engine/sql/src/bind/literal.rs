@@ -74,7 +74,8 @@ impl Binder<'_> {
             }
             oid::REGCLASS => return self.read_regclass(text),
             oid::REGTYPE => return self.read_regtype(text),
-            oid::REGPROC => return read_regproc(text),
+            oid::REGPROC => return self.read_regproc(text),
+            oid::REGPROCEDURE => return self.read_regprocedure(text),
             oid::REGROLE => return self.read_regrole(text),
             oid::REGNAMESPACE => return self.read_regnamespace(text),
             oid::ACLITEM => {
@@ -167,7 +168,7 @@ impl Binder<'_> {
         Ok(acl.to_value())
     }
 
-    fn read_regtype(&mut self, text: &str) -> Result<Value> {
+    pub(super) fn read_regtype(&mut self, text: &str) -> Result<Value> {
         if let Ok(n) = text.trim().parse::<u32>() {
             return Ok(Value::Oid(n));
         }
@@ -185,24 +186,6 @@ impl Binder<'_> {
         found.map(Value::Oid).ok_or_else(|| {
             SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", parts.join(".")))
         })
-    }
-}
-
-fn read_regproc(text: &str) -> Result<Value> {
-    if text == "-" {
-        return Ok(Value::Oid(0));
-    }
-    if let Ok(n) = text.trim().parse::<u32>() {
-        return Ok(Value::Oid(n));
-    }
-    let name = text.strip_prefix("pg_catalog.").unwrap_or(text);
-    match pg_functions::registry().functions_named(name) {
-        [] => Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))),
-        [one] => Ok(Value::Oid(one.oid)),
-        _ => Err(SqlError::new(
-            SqlState::AMBIGUOUS_FUNCTION,
-            format!("more than one function named \"{text}\""),
-        )),
     }
 }
 

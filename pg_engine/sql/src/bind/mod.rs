@@ -5,6 +5,7 @@
 
 mod access;
 mod aggregate;
+pub(crate) mod body;
 mod call;
 pub(crate) mod coerce;
 mod copy_options;
@@ -20,8 +21,11 @@ mod params;
 mod policy;
 pub(crate) mod record;
 mod recursive;
+mod regproc;
 mod resolve;
 mod returning;
+mod routine;
+mod routine_def;
 mod scope;
 mod select;
 mod setop;
@@ -89,6 +93,12 @@ pub(crate) struct Binder<'a> {
     locking: bool,
     /// Where string literals stand, for errors in reading them.
     literals: Vec<sqlparser::tokenizer::Location>,
+    /// The routine whose body is being bound.
+    routine: Option<body::Scope>,
+    /// Bodies of functions may take the place of calls: what is bound is run, not stored.
+    inlines: bool,
+    /// Functions whose bodies are being put in place of calls, around this one.
+    inside: Vec<Oid>,
     /// What is kept of the query to print it, if anything is.
     record: Option<alloc::boxed::Box<crate::ruleutils::Recorder>>,
 }
@@ -131,6 +141,9 @@ impl<'a> Binder<'a> {
             securing_off: false,
             locking: false,
             literals: Vec::new(),
+            routine: None,
+            inlines: false,
+            inside: Vec::new(),
             record: None,
         }
     }
@@ -211,8 +224,19 @@ impl<'a> Binder<'a> {
     }
 
     fn statement(&mut self, ast: &Ast) -> Result<Statement> {
+        self.inlines = matches!(
+            ast,
+            Ast::Query(_)
+                | Ast::Insert(..)
+                | Ast::Update(..)
+                | Ast::Delete(..)
+                | Ast::Explain(..)
+                | Ast::Return(_)
+        );
         Ok(match ast {
             Ast::Query(query) => Statement::Query(self.top_query(query)?),
+            Ast::Call(f) => Statement::Query(self.call_procedure(f)?),
+            Ast::Return(e) => Statement::Query(self.return_value(e)?),
             Ast::Insert(insert, with, clauses) => {
                 Statement::Query(self.insert(insert, with.as_deref(), clauses)?)
             }
@@ -257,6 +281,7 @@ pub(crate) fn scalar(
     let format = FormatSettings::default();
     let mut binder = Binder::new(catalog, &format, text, &[]);
     binder.params_allowed = false;
+    binder.inlines = true;
     binder.stored_expression(&ast, relation, target)
 }
 

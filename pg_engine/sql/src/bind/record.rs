@@ -350,8 +350,21 @@ pub(crate) fn recorded(
     text: &str,
     catalog: &dyn CatalogReader,
 ) -> Result<(Box<Recorder>, Vec<String>)> {
+    recorded_in(query, text, catalog, None)
+}
+
+/// As [`recorded`], a query of a routine's body.
+pub(crate) fn recorded_in(
+    query: &sq::Query,
+    text: &str,
+    catalog: &dyn CatalogReader,
+    routine: Option<&pg_plan::routine::Resolved>,
+) -> Result<(Box<Recorder>, Vec<String>)> {
     let format = FormatSettings::default();
-    let mut binder = Binder::new(catalog, &format, text, &[]);
+    let types: Vec<Option<pg_types::Oid>> =
+        routine.iter().flat_map(|r| &r.inputs).map(|t| Some(t.oid)).collect();
+    let mut binder = Binder::new(catalog, &format, text, &types);
+    binder.routine = routine.map(super::body::scope_of);
     binder.record = Some(Box::default());
     // Policies are no part of the text.
     binder.securing_off = true;

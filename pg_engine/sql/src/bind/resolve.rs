@@ -184,7 +184,7 @@ fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
 }
 
 /// A function's candidates for so many arguments.
-fn candidates(name: &str, count: usize) -> Vec<Candidate<&'static Function>> {
+pub(crate) fn candidates(name: &str, count: usize) -> Vec<Candidate<&'static Function>> {
     let mut found = Vec::new();
     for function in registry().functions_named(name).iter().copied() {
         let declared = function.args.len();
@@ -220,13 +220,18 @@ pub(crate) fn function(name: &str, types: &[SqlType], variadic: bool) -> Resolut
     if variadic {
         all.retain(|c| !c.spread && c.what.variadic != 0);
     }
+    pick(all, &oids)
+}
+
+/// The one of the candidates that a call means.
+pub(crate) fn pick<T: Clone>(all: Vec<Candidate<T>>, oids: &[Oid]) -> Resolution<T> {
     if let Some(exact) = all.iter().find(|c| !c.spread && c.args == oids && !oids.contains(&UNKNOWN)) {
         return Resolution::One(exact.clone());
     }
     if let Some(exact) = all.iter().find(|c| c.args == oids) {
         return Resolution::One(exact.clone());
     }
-    let mut fitting: Vec<_> = all.into_iter().filter(|c| accepts(&oids, &c.args)).collect();
+    let mut fitting: Vec<_> = all.into_iter().filter(|c| accepts(oids, &c.args)).collect();
     // A call that needs no spreading hides one that spreads to the same types.
     if fitting.iter().any(|c| !c.spread) && fitting.len() > 1 {
         let plain: Vec<Vec<Oid>> = fitting.iter().filter(|c| !c.spread).map(|c| c.args.clone()).collect();
@@ -235,7 +240,7 @@ pub(crate) fn function(name: &str, types: &[SqlType], variadic: bool) -> Resolut
     match fitting.len() {
         0 => Resolution::None,
         1 => fitting.pop().map_or(Resolution::None, Resolution::One),
-        _ => select(&oids, fitting),
+        _ => select(oids, fitting),
     }
 }
 

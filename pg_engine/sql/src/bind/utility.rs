@@ -117,6 +117,7 @@ impl Binder<'_> {
                 options: self.sequence(def)?,
             }),
             Ast::Policy(policy) => self.policy(policy)?,
+            Ast::Routine(statement) => self.routine_statement(statement)?,
             Ast::Copy(copy) => Utility::Copy(self.copy(copy)?),
             Ast::Truncate { tables, restart_identity, cascade } => {
                 let mut relations = Vec::with_capacity(tables.len());
@@ -179,6 +180,8 @@ impl Binder<'_> {
                 hold: *hold,
             }),
             Ast::Query(_)
+            | Ast::Call(_)
+            | Ast::Return(_)
             | Ast::Insert(..)
             | Ast::Update(..)
             | Ast::Delete(..)
@@ -205,6 +208,11 @@ impl Binder<'_> {
             bound.push(e);
         }
         Ok(u::Execute { name: name.into(), args: bound })
+    }
+
+    /// As a default is bound: literals keep no type.
+    pub(super) fn over_entry_untyped(&mut self, e: &sq::Expr, entry: Entry) -> Result<Expr> {
+        self.in_entry(e, entry, Place::Default)
     }
 
     /// Binds without giving untyped literals a type.
@@ -953,6 +961,7 @@ fn is_immutable(e: &Expr) -> bool {
         Expr::Call(call) => {
             call.function.volatility != Volatility::Immutable || call.function.kind != FunctionKind::Scalar
         }
+        Expr::Routine(call) => call.target.routine.volatility != Volatility::Immutable,
         Expr::SubPlan(_) => true,
         _ => false,
     })

@@ -10,7 +10,7 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, grant, table, types, utility};
+use super::{Cursor, Parsed, Statement, grant, routine, table, types, utility};
 use crate::ast::{
     AlterAction, AlterTable, Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt,
 };
@@ -36,7 +36,7 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "revoke" => grant::revoke(c)?,
         "reassign" => grant::reassign(c)?,
         "refresh" => refresh(c)?,
-        "load" | "cluster" | "merge" | "do" | "call" | "import" | "security" => {
+        "load" | "cluster" | "merge" | "do" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -112,6 +112,12 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
             return c.unexpected();
         }
         return create_materialized_view(c, persistence == Persistence::Unlogged);
+    }
+    if !temporary && c.accept("function") {
+        return routine::create(c, or_replace, pg_catalog::RoutineKind::Function);
+    }
+    if !temporary && c.accept("procedure") {
+        return routine::create(c, or_replace, pg_catalog::RoutineKind::Procedure);
     }
     if or_replace && !c.peek_is(0, "view") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
@@ -584,6 +590,9 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.accept("domain") {
         return types::drop(c, ObjectKind::Domain);
     }
+    if let Some(word) = routine::word(c) {
+        return routine::drop(c, word);
+    }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
         return Ok(refuse(c, "DROP DATABASE"));
@@ -622,6 +631,13 @@ fn truncate(c: &mut Cursor<'_>) -> Parsed<Statement> {
 
 fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect_all(&["comment", "on"])?;
+    if let Some(word) = routine::word(c) {
+        let name = routine::reference(c, word)?;
+        c.expect("is")?;
+        let text = if c.accept("null") { None } else { Some(c.string()?) };
+        let comment = crate::ast::RoutineStatement::Comment(name, text);
+        return Ok(utility(Ast::Routine(Box::new(comment)), "COMMENT"));
+    }
     let (kind, name, part) = if c.accept("column") {
         let mut parts = Vec::from([c.ident()?]);
         while c.accept_symbol(&Token::Period) {
@@ -662,6 +678,9 @@ fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
         return grant::policy_statement(c, "alter");
     }
     let group = c.peek_is(0, "group");
+    if let Some(word) = routine::word(c) {
+        return routine::alter(c, word);
+    }
     if c.accept("type") {
         return types::alter_type(c);
     }

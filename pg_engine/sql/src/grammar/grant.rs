@@ -9,6 +9,7 @@ use pg_plan::{
         DefaultPrivileges, DropOwned, Grant, GrantRoles, GrantTarget, Privilege, ReassignOwned, RoleName,
         RoleSetting, SetRole, SettingChange,
     },
+    routine::RoutineWord,
     utility::{ObjectName, Set, Utility},
 };
 use pg_types::{SqlError, SqlState};
@@ -104,6 +105,29 @@ fn privileges(c: &mut Cursor<'_>) -> Parsed<Vec<Privilege>> {
     }
 }
 
+/// Routines whose types are to be resolved, if that is what comes.
+fn routines(c: &mut Cursor<'_>) -> Parsed<Option<Vec<crate::ast::RoutineRef>>> {
+    let list = matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period);
+    if list || c.peek_is(0, "aggregate") {
+        return Ok(None);
+    }
+    match super::routine::word(c) {
+        Some(word) => super::routine::references(c, word).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The statement, on the routines if some were named.
+fn granted(grant: Grant, routines: Option<Vec<crate::ast::RoutineRef>>, tag: &'static str) -> Statement {
+    match routines {
+        Some(list) => {
+            let statement = crate::ast::RoutineStatement::Grant(grant, list);
+            utility(Ast::Routine(Box::new(statement)), tag)
+        }
+        None => ready(Utility::Grant(grant), tag),
+    }
+}
+
 fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
     let names = |c: &mut Cursor<'_>| -> Parsed<Vec<ObjectName>> {
         Ok(c.names()?.into_iter().map(|n| n.name).collect())
@@ -115,6 +139,15 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
         ] {
             if c.accept_all(&["all", word, "in", "schema"]) {
                 return Ok(make(idents(c)?));
+            }
+        }
+        for (word, kind) in [
+            ("functions", RoutineWord::Function),
+            ("procedures", RoutineWord::Procedure),
+            ("routines", RoutineWord::Routine),
+        ] {
+            if c.accept_all(&["all", word, "in", "schema"]) {
+                return Ok(GrantTarget::AllRoutines(kind, idents(c)?));
             }
         }
         if c.accept_all(&["all"]) {
@@ -138,7 +171,7 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
     if c.accept("type") || c.accept("domain") {
         return Ok(GrantTarget::Types(names(c)?));
     }
-    for word in ["function", "procedure", "routine", "large", "foreign", "parameter"] {
+    for word in ["large", "foreign", "parameter"] {
         if c.peek_is(0, word) && !matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period)
         {
             let what = alloc::format!("GRANT on {}", word.to_ascii_uppercase());
@@ -169,13 +202,14 @@ pub(super) fn grant(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("grant")?;
     let privileges = privileges(c)?;
     if c.accept("on") {
-        let target = target(c)?;
+        let on = routines(c)?;
+        let target = if on.is_some() { GrantTarget::Routines(Vec::new()) } else { target(c)? };
         c.expect("to")?;
         let grantees = grantees(c)?;
         let option = c.accept_all(&["with", "grant", "option"]);
         let granted_by = granted_by(c)?;
         let grant = Grant { grant: true, option, privileges, target, grantees, granted_by, cascade: false };
-        return Ok(ready(Utility::Grant(grant), "GRANT"));
+        return Ok(granted(grant, on, "GRANT"));
     }
     c.expect("to")?;
     let members = role_names(c)?;
@@ -209,13 +243,14 @@ pub(super) fn revoke(c: &mut Cursor<'_>) -> Parsed<Statement> {
     let admin = !option && c.accept_all(&["admin", "option", "for"]);
     let privileges = privileges(c)?;
     if !admin && c.accept("on") {
-        let target = target(c)?;
+        let on = routines(c)?;
+        let target = if on.is_some() { GrantTarget::Routines(Vec::new()) } else { target(c)? };
         c.expect("from")?;
         let grantees = grantees(c)?;
         let granted_by = granted_by(c)?;
         let cascade = c.cascade();
         let grant = Grant { grant: false, option, privileges, target, grantees, granted_by, cascade };
-        return Ok(ready(Utility::Grant(grant), "REVOKE"));
+        return Ok(granted(grant, on, "REVOKE"));
     }
     c.expect("from")?;
     let members = role_names(c)?;

@@ -7,6 +7,7 @@ mod cursor;
 mod ddl;
 mod grant;
 mod reloptions;
+pub(crate) mod routine;
 mod session;
 mod table;
 mod types;
@@ -69,6 +70,8 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     spell_out_table(&mut tokens);
     mark_row_locks(&mut tokens);
     mark_expansions(&mut tokens);
+    routine::mark_variadic(&mut tokens);
+    routine::name_definitions(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let mut cursor = Cursor { parser, text, overriding, conflicts };
@@ -91,9 +94,21 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     }
 }
 
+/// Parses a routine's body in the standard's form.
+pub(crate) fn body(text: &str) -> Result<Vec<Item>> {
+    let Some(rest) = text.strip_prefix("RETURN ") else {
+        let inner = text.strip_prefix("BEGIN ATOMIC").and_then(|t| t.strip_suffix("END"));
+        return statements(inner.unwrap_or(text));
+    };
+    let value = expression(rest)?;
+    let ast = Ast::Return(Box::new(value));
+    Ok(Vec::from([Item { ast, kind: StatementKind::Select, tag: "SELECT", range: 0..text.len() }]))
+}
+
 /// Parses one expression and nothing else.
 pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
-    let tokens = lexer::tokenize(text)?;
+    let mut tokens = lexer::tokenize(text)?;
+    routine::mark_variadic(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let mut cursor = Cursor { parser, text, overriding: Vec::new(), conflicts: Vec::new() };
@@ -307,6 +322,7 @@ fn statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
             change(c.parser.parse_delete(token)?, None, c)
         }
         "explain" => explain(c),
+        "call" => routine::call(c),
         _ => match session::statement(c, &word)? {
             Some(statement) => Ok(statement),
             None => match ddl::statement(c, &word)? {

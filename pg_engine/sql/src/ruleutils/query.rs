@@ -605,6 +605,7 @@ impl<'a> Writer<'a> {
             }
             (None, TableKind::Cte(name)) => name.clone(),
             (None, TableKind::Function { call: Expr::Call(call), .. }) => call.function.name.into(),
+            (None, TableKind::Function { call: Expr::Routine(call), .. }) => call.target.routine.name.clone(),
             (None, _) => "unnamed".into(),
         })
     }
