@@ -184,7 +184,7 @@ impl Ddl<'_, '_> {
                             && name.all.as_ref().is_some_and(|all| {
                                 let list = r.array("proallargtypes");
                                 !list.is_empty()
-                                    && list.iter().map(|v| v.clone()).eq(all.iter().map(|o| Value::Oid(*o)))
+                                    && list.iter().cloned().eq(all.iter().map(|o| Value::Oid(*o)))
                             })
                     };
                     let hit = here.iter().find(same).or_else(|| here.iter().find(wide));

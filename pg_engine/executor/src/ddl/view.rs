@@ -56,7 +56,7 @@ impl Ddl<'_, '_> {
                 self.depend(address, Address::new(PG_CLASS, relation), Dependency::Normal)?;
             }
         }
-        self.depend_on_references(address, &v.query)?;
+        self.depend_on_references(address, &v.text)?;
         for &(relation, column) in &v.reads {
             self.depend(address, Address::column(relation, column), Dependency::Normal)?;
         }

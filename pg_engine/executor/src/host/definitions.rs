@@ -26,6 +26,8 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
             // A function call stands alone, anything else gets parentheses.
             let call = e.ends_with(')')
                 && e.split('(').next().is_some_and(|f| {
+                    // A user's function is named by number.
+                    let f = pg_types::user::plain_reference(f);
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
             if call || !order { e.clone() } else { format!("({e})") }
@@ -212,9 +214,13 @@ pub(super) fn call(
                     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
                     let plain = pretty && text::relation_visible(reader, relation.oid, &relation.name)?;
                     let qualified = format!(" ON {}.", quote_identifier(&relation.schema_name));
-                    some_text(Some(if plain { text.replacen(&qualified, " ON ", 1) } else { text }))
+                    let text = if plain { text.replacen(&qualified, " ON ", 1) } else { text };
+                    some_text(Some(named_types(reader, &text)))
                 }
-                n => some_text(Some(index_column(&relation, &index, n.max(1) as usize - 1, false))),
+                n => {
+                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false);
+                    some_text(Some(named_types(reader, &text)))
+                }
             },
         },
         "pg_get_constraintdef" => {

@@ -14,7 +14,7 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder, body,
-    scope::{Entry, Place},
+    scope::Entry,
     types::{is_polymorphic, show},
 };
 use crate::ast::{self, RoutineBody, TypeRef};

@@ -193,6 +193,15 @@ impl Binder<'_> {
                 self.find_column(&ident.value, super::scope::at(ident))?.map_or((0, 0), |(_, o)| o)
             }
             sq::Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                // A parameter, or a function of a row.
+                [table, column]
+                    if match self.find_entry(None, &table.value, super::scope::at(table))? {
+                        None => self.routine.is_some(),
+                        Some(_) => !self.routines_named(None, &column.value)?.is_empty(),
+                    } =>
+                {
+                    self.plain_origin(&table.value, &column.value)
+                }
                 [table, column] => {
                     self.qualified_column(None, &table.value, &column.value, super::scope::at(table))?.1
                 }
@@ -204,6 +213,11 @@ impl Binder<'_> {
             },
             _ => (0, 0),
         })
+    }
+
+    /// As far as a qualified name is that of a column.
+    fn plain_origin(&mut self, table: &str, column: &str) -> (Oid, i16) {
+        self.qualified_column(None, table, column, 0).map_or((0, 0), |c| c.1)
     }
 
     fn star(&mut self, targets: &mut Vec<Target>, at: u32) -> Result<()> {
