@@ -300,12 +300,6 @@ pub fn referred_routine(name: &str) -> Option<Oid> {
     name.strip_prefix(REFERENCE)?.parse().ok().filter(|oid| !is_user(*oid))
 }
 
-/// The number in a quoted reference; any other text as it is.
-pub fn plain_reference(text: &str) -> &str {
-    let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-    inner.and_then(|t| t.strip_prefix(REFERENCE)).unwrap_or(text)
-}
-
 /// Calls `f` for every type and function that a stored text names by number.
 pub fn for_each_reference(text: &str, f: &mut dyn FnMut(Oid)) {
     for (at, _) in text.match_indices(REFERENCE) {

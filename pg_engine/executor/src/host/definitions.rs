@@ -27,7 +27,7 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
             let call = e.ends_with(')')
                 && e.split('(').next().is_some_and(|f| {
                     // A user's function is named by number.
-                    let f = pg_types::user::plain_reference(f);
+                    let f = f.trim_matches(['"', '\u{e000}']);
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
             if call || !order { e.clone() } else { format!("({e})") }
