@@ -5,6 +5,8 @@
 //! its old wires. Nobody reads that in between: what a step reads of itself is from before it. So a patch is right however its
 //! step lies. It costs more than other nodes, so there may be few; then the graph is laid out anew.
 
+use std::collections::BTreeMap;
+
 use compute_protocol::graph::{Form, Owned, Piece, SLOTS};
 use zerocopy::IntoBytes;
 
@@ -115,25 +117,24 @@ struct OfStep {
 /// The patches of a graph.
 pub struct Patches {
     /// By first place of a step: its number and the place behind it.
-    steps: Vec<(u32, usize, u32)>,
+    steps: Vec<(u32, u32, u32)>,
     /// By first place.
     regions: Vec<Region>,
     /// The bit of no source.
     zero: u32,
     /// By number of the step.
-    of: Vec<OfStep>,
+    of: BTreeMap<u32, OfStep>,
     count: usize,
 }
 
 impl Patches {
     /// None yet.
     pub fn none(form: &Form<'_>, regions: &[Region], words: u32) -> Self {
-        let mut steps: Vec<_> = form.steps.iter().enumerate().map(|(n, s)| (s.first, n, s.end())).collect();
+        let mut steps: Vec<_> = (0..).zip(form.steps).map(|(n, s)| (s.first, n, s.end())).collect();
         steps.sort_unstable();
         let mut regions = regions.to_vec();
         regions.sort_unstable_by_key(|r| r.first);
-        let of = form.steps.iter().map(|_| OfStep::default()).collect();
-        Self { steps, regions, zero: (words - 1) * 32, of, count: 0 }
+        Self { steps, regions, zero: (words - 1) * 32, of: BTreeMap::new(), count: 0 }
     }
 
     /// Bytes that they take on the device, their values with them.
@@ -142,7 +143,7 @@ impl Patches {
     }
 
     /// The step of a place, and the place behind it.
-    fn step(&self, place: u32) -> Option<(usize, u32)> {
+    fn step(&self, place: u32) -> Option<(u32, u32)> {
         let at = self.steps.partition_point(|s| s.0 <= place).checked_sub(1)?;
         self.steps.get(at).filter(|s| place < s.2).map(|s| (s.1, s.2))
     }
@@ -162,24 +163,28 @@ impl Patches {
             let mut rest = all.as_slice();
             while let Some(&first) = rest.first() {
                 // What belongs to no step is not evaluated.
-                let (number, end) = self.step(first).unwrap_or((usize::MAX, first + 1));
+                let Some((number, end)) = self.step(first) else {
+                    rest = rest.split_at(1).1;
+                    continue;
+                };
                 let (own, after) = rest.split_at(rest.partition_point(|&p| p < end));
                 rest = after;
-                let Some(of) = self.of.get_mut(number) else { continue };
                 if is_new {
+                    let of = self.of.entry(number).or_default();
                     let before = of.places.len();
                     of.places.extend(own);
                     of.places.sort_unstable();
                     of.places.dedup();
                     self.count += of.places.len() - before;
                     of.launches = None;
-                } else if own.iter().any(|p| of.places.binary_search(p).is_ok()) {
+                } else if let Some(of) = self.of.get_mut(&number)
+                    && own.iter().any(|p| of.places.binary_search(p).is_ok())
+                {
                     of.launches = None;
                 }
             }
         }
-        let steps = self.of.iter().filter(|s| !s.places.is_empty()).count();
-        self.count <= most(nodes) && steps <= STEPS.max(self.of.len() / 8)
+        self.count <= most(nodes) && self.of.len() <= STEPS.max(self.steps.len() / 8)
     }
 
     /// Makes what is not made; `states` are the graph's, `swaps` says whether a tick's result is the other one.
@@ -190,10 +195,9 @@ impl Patches {
         states: &[wgpu::Buffer; 2],
         swaps: bool,
     ) -> Result<(), Failure> {
-        for n in 0..self.of.len() {
-            let Some(of) = self.of.get(n).filter(|s| s.launches.is_none() && !s.places.is_empty()) else {
-                continue;
-            };
+        let unmade = self.of.iter().filter(|(_, s)| s.launches.is_none()).map(|(n, _)| *n);
+        for n in unmade.collect::<Vec<_>>() {
+            let Some(of) = self.of.get(&n) else { continue };
             // Kernels know their number by the values' buffer, whose size is one of fours; the last one may be there several times.
             let count = of.places.len().next_multiple_of(4);
             let mut rows = Vec::with_capacity(count * PATCH_WORDS);
@@ -218,7 +222,7 @@ impl Patches {
                 })
             };
             let made = [launches(0), launches(usize::from(swaps))];
-            if let Some(of) = self.of.get_mut(n) {
+            if let Some(of) = self.of.get_mut(&n) {
                 of.launches = Some(made);
             }
         }
@@ -226,8 +230,8 @@ impl Patches {
     }
 
     /// What is to be done before or after a step when this state is the present one.
-    pub fn launch(&self, step: usize, present: usize, after: bool) -> Option<&Launch> {
-        self.of.get(step)?.launches.as_ref()?.get(present)?.get(usize::from(after))
+    pub fn launch(&self, step: u32, present: usize, after: bool) -> Option<&Launch> {
+        self.of.get(&step)?.launches.as_ref()?.get(present)?.get(usize::from(after))
     }
 }
 
@@ -274,7 +278,7 @@ mod tests {
             |tables: &[u32], wires: &[u32]| Changes { tables: tables.to_vec(), wires: wires.to_vec() };
         assert!(patches.add(&changes(&[5], &[7, 99, 100, 250]), 300));
         assert!(patches.add(&changes(&[], &[7, 98]), 300));
-        let places: Vec<_> = patches.of.iter().map(|s| s.places.clone()).collect();
+        let places: Vec<_> = patches.of.values().map(|s| s.places.clone()).collect();
         assert_eq!((places, patches.count), (vec![vec![100], vec![7, 98, 99]], 4));
         let many: Vec<u32> = (0..2000).collect();
         let owned = Owned::empty(4000, vec![Step { first: 0, count: 4000 }]);

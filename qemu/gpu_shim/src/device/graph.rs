@@ -16,6 +16,8 @@ use crate::executor::Failure;
 
 /// Launches of one submission.
 const LAUNCHES: usize = 4096;
+/// Bytes that a buffer takes beside what is in it, in this process and on the device, about: a schedule may have very many steps.
+const BUFFER: u64 = 1024;
 
 /// A kernel with what it is bound to.
 pub struct Launch {
@@ -34,7 +36,7 @@ enum Action {
     },
     /// What patches of a step are.
     Patches {
-        step: usize,
+        step: u32,
         after: bool,
     },
 }
@@ -199,7 +201,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn upload<T: IntoBytes + zerocopy::Immutable>(&mut self, all: &[T]) -> Result<wgpu::Buffer, Failure> {
         let bytes = all.as_bytes();
-        self.bytes += bytes.len() as u64;
+        self.bytes += bytes.len() as u64 + BUFFER;
         if self.bytes > self.limit {
             return Err(Failure::Memory);
         }
@@ -321,7 +323,7 @@ impl Graph {
         let most = (binding / 32).min(1 << 26) as u32 / 64 * 64;
         let mut builder = Builder { hardware, states, laid: Vec::new(), bytes: 2 * state_bytes, limit };
         let mut actions = [Vec::new(), Vec::new()];
-        for (n, (step, region)) in form.steps.iter().zip(&map.regions).enumerate() {
+        for (n, (step, region)) in (0..).zip(form.steps.iter().zip(&map.regions)) {
             let reads_itself = plan::reads_itself(form, *step);
             let patches = |after| Action::Patches { step: n, after };
             actions.iter_mut().for_each(|a| a.push(patches(false)));
