@@ -156,3 +156,9 @@ fn materialized_views() {
 fn functions() {
     check("functions");
 }
+
+/// FETCH ... WITH TIES, SET (...) = (subquery).
+#[test]
+fn rows_and_ties() {
+    check("rows_and_ties");
+}

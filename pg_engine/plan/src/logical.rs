@@ -223,6 +223,8 @@ pub enum Logical {
         limit: Option<Expr>,
         /// OFFSET.
         offset: Option<Expr>,
+        /// WITH TIES: rows that are equal in these to the last one come too. Empty without it.
+        ties: Vec<Expr>,
     },
     /// UNION / INTERSECT / EXCEPT; columns by position, with new ids.
     Set {

@@ -191,6 +191,8 @@ pub enum Node {
         limit: Option<Expr>,
         /// OFFSET.
         offset: Option<Expr>,
+        /// WITH TIES: rows that are equal in these to the last one come too. Empty without it.
+        ties: Vec<Expr>,
     },
     /// UNION ALL.
     Append(Vec<Physical>),

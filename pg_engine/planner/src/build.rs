@@ -256,7 +256,9 @@ impl<'a> Planner<'a> {
             Logical::Window { input, spec, calls } => self.window(*input, spec, calls, needed),
             Logical::Distinct(input, on) => self.distinct(*input, on, needed),
             Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish.fraction),
-            Logical::Limit { input, limit, offset } => self.limit(*input, limit, offset, needed),
+            Logical::Limit { input, limit, offset, ties } => {
+                self.limit(*input, (limit, offset, ties), needed)
+            }
             Logical::Set { op, all, left, right, columns } => self.set(op, all, *left, *right, &columns),
             Logical::Recursive { work, all, left, right, columns } => {
                 self.recursive(work, all, *left, *right, &columns)
@@ -493,17 +495,19 @@ impl<'a> Planner<'a> {
     fn limit(
         &mut self,
         input: Logical,
-        limit: Option<Expr>,
-        offset: Option<Expr>,
+        (limit, offset, ties): (Option<Expr>, Option<Expr>, Vec<Expr>),
         needed: &ColumnSet,
     ) -> Result<Sub> {
+        let mut with_ties = needed.clone();
+        ties.iter().for_each(|e| with_ties.add(e));
+        let needed = &with_ties;
         let number = |e: &Option<Expr>| match e {
             Some(Expr::Const(Value::Int8(n), _)) => Some(*n as f64),
             _ => None,
         };
         let want = number(&limit).map(|n| n + number(&offset).unwrap_or(0.0));
         // Top-k is possible when both numbers are known before the run.
-        let top = top_k(&limit, &offset);
+        let top = if ties.is_empty() { top_k(&limit, &offset) } else { None };
         let fraction = if want.is_some() { 0.01 } else { 1.0 };
         let sub = match input {
             Logical::Sort(below, keys) => self.sort(*below, keys, needed, top, fraction)?,
@@ -522,7 +526,8 @@ impl<'a> Planner<'a> {
             estimate.total = estimate.startup + (estimate.total - estimate.startup) * share;
             estimate.rows = estimate.rows.min(want.max(1.0));
         }
-        let node = Node::Limit { input: Box::new(plan), limit, offset };
+        let ties = ties.into_iter().map(|e| self.resolved(e, &columns)).collect::<Result<_>>()?;
+        let node = Node::Limit { input: Box::new(plan), limit, offset, ties };
         Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
     }
 

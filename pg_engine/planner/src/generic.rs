@@ -20,7 +20,7 @@ pub(crate) fn suits_any_values(plan: &Physical) -> bool {
         Node::Filter(input, e) => suits_any_values(input) && plain(e),
         Node::Project(input, list) => suits_any_values(input) && list.iter().all(plain),
         Node::Sort { input, limit, .. } => suits_any_values(input) && maybe_plain(limit),
-        Node::Limit { input, limit, offset } => {
+        Node::Limit { input, limit, offset, .. } => {
             suits_any_values(input) && maybe_plain(limit) && maybe_plain(offset)
         }
         Node::NestedLoop { left, right, on, .. } => {

@@ -147,9 +147,9 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
             let input = Box::new(push_down(*input, below));
             filtered(Logical::Window { input, spec, calls }, above)
         }
-        Logical::Limit { input, limit, offset } => {
+        Logical::Limit { input, limit, offset, ties } => {
             let input = Box::new(push_down(*input, Vec::new()));
-            filtered(Logical::Limit { input, limit, offset }, conditions)
+            filtered(Logical::Limit { input, limit, offset, ties }, conditions)
         }
         Logical::LockRows { input, tables, wait } => {
             let input = Box::new(push_down(*input, conditions));

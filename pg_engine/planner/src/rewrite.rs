@@ -27,7 +27,9 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
         Logical::Window { input, spec, calls } => Logical::Window { input: below(input), spec, calls },
         Logical::Distinct(input, on) => Logical::Distinct(below(input), on),
         Logical::Sort(input, keys) => Logical::Sort(below(input), keys),
-        Logical::Limit { input, limit, offset } => Logical::Limit { input: below(input), limit, offset },
+        Logical::Limit { input, limit, offset, ties } => {
+            Logical::Limit { input: below(input), limit, offset, ties }
+        }
         Logical::Set { op, all, left, right, columns } => {
             Logical::Set { op, all, left: below(left), right: below(right), columns }
         }
@@ -66,7 +68,9 @@ fn fold_in(node: &mut Logical) {
                 call.args.iter_mut().chain(&mut call.filter).for_each(each);
             }
         }
-        Logical::Limit { limit, offset, .. } => limit.iter_mut().chain(offset).for_each(each),
+        Logical::Limit { limit, offset, ties, .. } => {
+            limit.iter_mut().chain(offset).chain(ties).for_each(each);
+        }
         Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(each),
         Logical::FunctionScan { args, .. } => args.iter_mut().for_each(each),
         Logical::OneRow

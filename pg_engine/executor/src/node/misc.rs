@@ -5,6 +5,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use pg_functions::{Function, Implementation, SetReturning};
 use pg_plan::expr::Expr;
 use pg_types::{
+    Oid,
     Batch, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
     vector::{BATCH_ROWS, VectorBuilder},
 };
@@ -166,11 +167,68 @@ pub(crate) struct Limit {
     offset: Option<Compiled>,
     /// (rows to skip, rows to yield) still.
     left: Option<(u64, u64)>,
+    ties: Ties,
 }
 
 impl Limit {
-    pub(crate) fn new(input: Exec, limit: Option<Compiled>, offset: Option<Compiled>) -> Self {
-        Self { input, limit, offset, left: None }
+    pub(crate) fn new(
+        input: Exec,
+        limit: Option<Compiled>,
+        offset: Option<Compiled>,
+        ties: Ties,
+    ) -> Self {
+        Self { input, limit, offset, left: None, ties }
+    }
+}
+
+/// WITH TIES: the last row within the limit, as the rows behind it are compared with it.
+pub(crate) struct Ties {
+    /// What is compared; nothing: there are no ties.
+    keys: Vec<Compiled>,
+    types: Vec<Oid>,
+    last: Option<Vec<Value>>,
+    done: bool,
+}
+
+impl Ties {
+    pub(crate) fn new(keys: Vec<Compiled>, types: Vec<Oid>) -> Self {
+        Self { keys, types, last: None, done: false }
+    }
+
+    fn values(&mut self, b: &Batch, row: usize, rt: &Rt<'_, '_>) -> Result<Vec<Value>> {
+        self.keys.iter_mut().map(|k| k.row(RowRef::Batch(b, row), rt)).collect()
+    }
+
+    /// Remembers the last row of what was yielded.
+    fn note(&mut self, b: &Batch, rt: &Rt<'_, '_>) -> Result<()> {
+        if !self.keys.is_empty()
+            && let Some(row) = b.selected().last()
+        {
+            self.last = Some(self.values(b, row, rt)?);
+        }
+        Ok(())
+    }
+
+    /// How many of the rows from `from` on are equal to the last one.
+    fn count(&mut self, b: &Batch, from: usize, rt: &Rt<'_, '_>) -> Result<usize> {
+        let Some(last) = self.last.take().filter(|_| !self.done) else { return Ok(0) };
+        let mut n = 0;
+        for row in b.selected().skip(from) {
+            let new = self.values(b, row, rt)?;
+            let mut pairs = self.types.iter().zip(last.iter().zip(&new));
+            if !pairs.all(|(ty, (a, b))| pg_types::compare::compare(*ty, a, b).is_eq()) {
+                self.done = true;
+                break;
+            }
+            n += 1;
+        }
+        self.last = Some(last);
+        Ok(n)
+    }
+
+    fn reset(&mut self) {
+        (self.last, self.done) = (None, false);
+        self.keys.iter_mut().for_each(Compiled::reset);
     }
 }
 
@@ -207,6 +265,12 @@ impl Operator for Limit {
                 count(self.limit.as_mut(), "LIMIT", u64::MAX, rt)?,
             ),
         };
+        if take == u64::MAX && !self.ties.keys.is_empty() {
+            return Err(SqlError::new(
+                SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+                "row count cannot be null in FETCH FIRST ... WITH TIES clause",
+            ));
+        }
         self.left = Some((skip, take));
         while take > 0 {
             let Some(b) = self.input.next(rt)? else { return Ok(None) };
@@ -216,19 +280,29 @@ impl Operator for Limit {
                 self.left = Some((skip, take));
                 continue;
             }
-            let (from, len) = (skip, (n - skip).min(take));
+            let (from, mut len) = (skip, (n - skip).min(take));
             skip = 0;
             take -= len;
             self.left = Some((skip, take));
+            if take == 0 && !self.ties.keys.is_empty() {
+                self.ties.note(&b.slice(from as usize, len as usize), rt)?;
+                len += self.ties.count(&b, (from + len) as usize, rt)? as u64;
+            }
             if from == 0 && len == n {
                 return Ok(Some(b));
             }
             return Ok(Some(b.slice(from as usize, len as usize)));
         }
+        if self.ties.last.is_some() && !self.ties.done {
+            let Some(b) = self.input.next(rt)? else { return Ok(None) };
+            let n = self.ties.count(&b, 0, rt)?;
+            return Ok(Some(b.slice(0, n)).filter(|_| n > 0));
+        }
         Ok(None)
     }
     fn reset(&mut self) {
         self.left = None;
+        self.ties.reset();
         self.limit.iter_mut().chain(&mut self.offset).for_each(Compiled::reset);
         self.input.reset();
     }

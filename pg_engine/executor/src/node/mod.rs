@@ -236,9 +236,11 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Sort { input: p, keys, limit } => {
             boxed(sort::Sort::new(input(p, c)?, keys, limit.as_ref(), c)?)
         }
-        Node::Limit { input: p, limit, offset } => {
+        Node::Limit { input: p, limit, offset, ties } => {
             let (limit, offset) = (c.option(limit.as_ref())?, c.option(offset.as_ref())?);
-            boxed(misc::Limit::new(input(p, c)?, limit, offset))
+            let types = ties.iter().map(|e| e.ty().oid).collect();
+            let ties = misc::Ties::new(c.exprs(ties)?, types);
+            boxed(misc::Limit::new(input(p, c)?, limit, offset, ties))
         }
         Node::Append(l) => {
             let inputs = l.iter().map(|p| Exec::new(p, c)).collect::<Result<_>>()?;

@@ -335,6 +335,7 @@ impl Binder<'_> {
             let types = pg_types::Value::Array(alloc::sync::Arc::new(types));
             args.push(Expr::Const(types, SqlType::new(oid::OID_ARRAY)));
         }
+        self.volatile_calls += u32::from(function.volatility == pg_functions::Volatility::Volatile);
         let call = Expr::Call(Box::new(Call { function, args, ty }));
         match function.kind {
             FunctionKind::Scalar => Ok(call),

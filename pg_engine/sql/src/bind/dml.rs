@@ -494,8 +494,9 @@ impl Binder<'_> {
                         let single;
                         let values: &[sq::Expr] = match value {
                             sq::Expr::Tuple(values) => values,
-                            sq::Expr::Subquery(_) => {
-                                return Err(SqlError::unsupported("SET (...) = (subquery)"));
+                            sq::Expr::Subquery(query) => {
+                                b.assign_row(names, query, (subject, verb), &mut bound)?;
+                                continue;
                             }
                             one if names.len() == 1 => {
                                 single = [one.clone()];
@@ -568,15 +569,8 @@ impl Binder<'_> {
         (subject, verb): (&Subject, &str),
         bound: &mut Vec<(i16, Expr)>,
     ) -> Result<()> {
-        let relation = &subject.table;
         let position = subject.column(ident, verb)?;
-        let Some(attribute) = relation.live().nth(position) else { return Ok(()) };
-        if bound.iter().any(|(a, _)| *a == attribute.attnum) {
-            return Err(SqlError::syntax(format!(
-                "multiple assignments to same column \"{}\"",
-                attribute.name
-            )));
-        }
+        let Some(attribute) = subject.unassigned(position, bound)? else { return Ok(()) };
         let default = is_default(value);
         if !default {
             may_set(attribute, Overriding::None, "update")?;
@@ -591,6 +585,25 @@ impl Binder<'_> {
             self.assign(e, attribute.declared, &attribute.name, start(value))?
         };
         bound.push((attribute.attnum, e));
+        Ok(())
+    }
+
+    /// `SET (a, b) = (SELECT x, y ...)`: a subquery for each column, which must not make a difference.
+    fn assign_row(
+        &mut self,
+        names: &[sq::ObjectName],
+        query: &sq::Query,
+        (subject, verb): (&Subject, &str),
+        bound: &mut Vec<(i16, Expr)>,
+    ) -> Result<()> {
+        let values = self.column_subqueries(query, names.len())?;
+        for (name, value) in names.iter().zip(values) {
+            let position = subject.column(plain_name(name)?, verb)?;
+            let Some(attribute) = subject.unassigned(position, bound)? else { continue };
+            may_set(attribute, Overriding::None, "update")?;
+            let value = self.assign(value, attribute.declared, &attribute.name, super::subquery::start_of(query))?;
+            bound.push((attribute.attnum, value));
+        }
         Ok(())
     }
 

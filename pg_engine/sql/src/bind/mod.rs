@@ -79,6 +79,8 @@ pub(crate) struct Binder<'a> {
     inserts: Vec<(usize, InsertClauses)>,
     relations: Vec<Oid>,
     pub(crate) cacheable: bool,
+    /// How many calls of volatile functions were bound.
+    volatile_calls: u32,
     depth: u32,
     /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
     keep_unknown: bool,
@@ -133,6 +135,7 @@ impl<'a> Binder<'a> {
             inserts: Vec::new(),
             relations: Vec::new(),
             cacheable: true,
+            volatile_calls: 0,
             depth: 0,
             keep_unknown: false,
             accesses: access::Accesses::default(),

@@ -229,9 +229,10 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn record_limit(&mut self, limit: Option<&Expr>, offset: Option<&Expr>) {
+    pub(super) fn record_limit(&mut self, limit: Option<&Expr>, offset: Option<&Expr>, ties: bool) {
         if let Some(query) = self.record.as_mut().and_then(|r| r.queries.last_mut()) {
             (query.limit, query.offset) = (limit.cloned(), offset.cloned());
+            query.ties = ties;
         }
     }
 

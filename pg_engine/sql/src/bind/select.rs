@@ -545,7 +545,7 @@ impl Binder<'_> {
 
     /// LIMIT, OFFSET and FETCH.
     pub(super) fn limit(&mut self, plan: Logical, query: &sq::Query) -> Result<Logical> {
-        let (mut limit, mut offset) = (None, None);
+        let (mut limit, mut offset, mut ties) = (None, None, Vec::new());
         match &query.limit_clause {
             None => {}
             Some(sq::LimitClause::LimitOffset { limit: l, offset: o, limit_by }) => {
@@ -562,8 +562,15 @@ impl Binder<'_> {
         }
         let one = sq::Expr::Value(sq::Value::Number("1".into(), false).into());
         if let Some(fetch) = &query.fetch {
-            if fetch.with_ties || fetch.percent {
-                return Err(SqlError::unsupported("FETCH ... WITH TIES"));
+            if fetch.percent {
+                return Err(SqlError::syntax("syntax error at or near \"PERCENT\""));
+            }
+            if fetch.with_ties {
+                ties = ties_of(&plan)?;
+                if query.locks.iter().any(|l| l.nonblock == Some(sq::NonBlock::SkipLocked)) {
+                    let text = "SKIP LOCKED and WITH TIES options cannot be used together";
+                    return Err(SqlError::syntax(text));
+                }
             }
             limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
         }
@@ -572,8 +579,8 @@ impl Binder<'_> {
         }
         let limit = limit.map(|e| self.count(e, "LIMIT")).transpose()?;
         let offset = offset.map(|e| self.count(e, "OFFSET")).transpose()?;
-        self.record_limit(limit.as_ref(), offset.as_ref());
-        Ok(Logical::Limit { input: Box::new(plan), limit, offset })
+        self.record_limit(limit.as_ref(), offset.as_ref(), !ties.is_empty());
+        Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties })
     }
 
     fn count(&mut self, e: &sq::Expr, clause: &str) -> Result<Expr> {
@@ -777,4 +784,16 @@ fn refuse_foreign(select: &sq::Select) -> Result<()> {
         return Err(SqlError::syntax("INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT"));
     }
     Ok(())
+}
+
+/// What rows are equal in that WITH TIES keeps together: the keys they are sorted by.
+fn ties_of(plan: &Logical) -> Result<Vec<Expr>> {
+    let mut plan = plan;
+    loop {
+        plan = match plan {
+            Logical::Sort(_, keys) => return Ok(keys.iter().map(|k| k.expr.clone()).collect()),
+            Logical::Distinct(input, Some(_)) | Logical::LockRows { input, .. } => input,
+            _ => return Err(SqlError::syntax("WITH TIES cannot be specified without ORDER BY clause")),
+        };
+    }
 }

@@ -57,6 +57,30 @@ impl Binder<'_> {
         Ok(self.subplan(SubPlanKind::Scalar, bound.plan, args, ty))
     }
 
+    /// A scalar subquery for each of the `count` columns that a query must have.
+    pub(super) fn column_subqueries(&mut self, query: &sq::Query, count: usize) -> Result<Vec<Expr>> {
+        let mut columns = Vec::with_capacity(count);
+        for n in 0..count {
+            let calls = self.volatile_calls;
+            let (bound, args) = self.inner(query)?;
+            let column = match bound.columns.get(n) {
+                Some(column) if bound.columns.len() == count => column,
+                _ => {
+                    let text = "number of columns does not match number of values";
+                    return Err(SqlError::syntax(text).at(start_of(query)));
+                }
+            };
+            if count > 1 && calls != self.volatile_calls {
+                return Err(SqlError::unsupported("SET (...) = (subquery) with volatile functions"));
+            }
+            let (id, ty) = (column.id, column.ty);
+            let only = pg_plan::logical::Column { id: self.column_id(), ..column.clone() };
+            let plan = Logical::Project(Box::new(bound.plan), Vec::from([(only, Expr::Column(id, ty))]));
+            columns.push(self.subplan(SubPlanKind::Scalar, plan, args, ty));
+        }
+        Ok(columns)
+    }
+
     /// `ARRAY(SELECT ...)`.
     pub(super) fn array_subquery(&mut self, query: &sq::Query) -> Result<Expr> {
         let (bound, args) = self.inner(query)?;
@@ -186,7 +210,7 @@ fn hash_keys(
     Some(keys)
 }
 
-fn start_of(query: &sq::Query) -> u32 {
+pub(super) fn start_of(query: &sq::Query) -> u32 {
     use sqlparser::ast::Spanned;
     // Of the parenthesis in front.
     crate::grammar::position(query.span().start).saturating_sub(1)

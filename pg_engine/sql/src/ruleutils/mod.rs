@@ -38,6 +38,8 @@ pub(crate) struct QueryTree {
     pub(crate) body: Body,
     pub(crate) order: Vec<(Key, bool, bool)>,
     pub(crate) limit: Option<Expr>,
+    /// FETCH FIRST ... WITH TIES instead of LIMIT.
+    pub(crate) ties: bool,
     pub(crate) offset: Option<Expr>,
     /// Row locks: strength, FROM item, what becomes of locked rows.
     pub(crate) locks: Vec<(&'static str, String, &'static str)>,

@@ -160,7 +160,12 @@ impl<'a> Writer<'a> {
             self.keyword(" OFFSET ", -STEP, STEP, 0);
             self.count(offset)?;
         }
-        if let Some(limit) = &query.limit {
+        if let Some(limit) = query.limit.as_ref().filter(|_| query.ties) {
+            self.keyword(" FETCH FIRST ", -STEP, STEP, 0);
+            self.put("(");
+            self.count(limit)?;
+            self.put(") ROWS WITH TIES");
+        } else if let Some(limit) = &query.limit {
             self.keyword(" LIMIT ", -STEP, STEP, 0);
             match limit {
                 Expr::Const(pg_types::Value::Null, _) => self.put("ALL"),

@@ -1,0 +1,18 @@
+create table t(a int, b int);
+insert into t select i/3, i from generate_series(1,20) i;
+select a,b from t order by a fetch first 4 rows with ties;
+select a from t order by a offset 2 fetch first 2 rows with ties;
+select a,b from t fetch first 1 row with ties;
+select a,b from t order by a fetch first null rows with ties;
+select a,b from t order by a fetch first 0 rows with ties;
+create view v as select a,b from t order by a fetch first 4 rows with ties;
+select pg_get_viewdef('v'::regclass);
+select count(*) from v;
+update t set (a,b) = (select max(a), count(*) from t t2 where t2.a <= t.a) where b < 4 returning *;
+update t set (a,b) = (select 1) ;
+update t set (a,b) = (select 1,2 where false) where b = 5 returning *;
+update t set (a,b) = (select a,b from t) where b=6;
+update t set (a,b) = row(7,8) where b=8 returning *;
+update t set (a,a) = (select 1,2);
+select a from t order by a + 1 fetch first 3 rows with ties;
+select a from generate_series(1,5000) g(a), t order by 1 fetch first 1 rows with ties;
