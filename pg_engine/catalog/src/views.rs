@@ -21,6 +21,8 @@ const COMPUTED: &[&str] = &[
     "pg_stat_activity",
     "pg_locks",
     "pg_prepared_xacts",
+    "pg_prepared_statements",
+    "pg_cursors",
     "intralith_verify",
     "intralith_stat_storage",
     "pg_stat_bgwriter",

@@ -13,7 +13,10 @@ use pg_catalog::{
 use pg_storage::LockTag;
 use pg_types::{Result, SqlError, Value, oid};
 
-use crate::context::ExecContext;
+use crate::{
+    context::ExecContext,
+    session::{CursorRow, PreparedStatementRow},
+};
 
 mod io;
 
@@ -38,6 +41,10 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_activity" => activity(cx),
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
+        "pg_prepared_statements" => {
+            Ok(cx.session.prepared_statements().iter().map(prepared_statement).collect())
+        }
+        "pg_cursors" => Ok(cx.session.cursors().iter().map(cursor).collect()),
         "intralith_stat_storage" => Ok(activity_of_storage(cx)),
         "pg_stat_bgwriter" => Ok(io::background(cx)),
         "pg_stat_wal" => Ok(io::log(cx)),
@@ -136,6 +143,31 @@ fn prepared(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
         ]);
     }
     Ok(rows)
+}
+
+fn prepared_statement(s: &PreparedStatementRow) -> Vec<Value> {
+    let types = s.parameter_types.iter().map(|t| Value::Oid(*t)).collect();
+    alloc::vec![
+        text(&s.name),
+        text(&s.statement),
+        Value::TimestampTz(s.prepare_time),
+        array(oid::REGTYPE, types),
+        Value::Bool(s.from_sql),
+        Value::Int8(s.runs),
+        // Every plan suits all values.
+        Value::Int8(0),
+    ]
+}
+
+fn cursor(c: &CursorRow) -> Vec<Value> {
+    alloc::vec![
+        text(&c.name),
+        text(&c.statement),
+        Value::Bool(c.holdable),
+        Value::Bool(c.binary),
+        Value::Bool(c.scrollable),
+        Value::TimestampTz(c.created),
+    ]
 }
 
 /// Locks on objects and advisory locks. Row locks are not listed, as in PostgreSQL.

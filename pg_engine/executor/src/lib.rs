@@ -59,7 +59,9 @@ pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
 pub use engine::{Engine, Initial, Outcome, Role};
 pub use node::NodeStats;
 pub use pg_catalog::Txn;
-pub use session::{ActivityRow, SequenceMemory, Session, SettingRow, StoredQuery};
+pub use session::{
+    ActivityRow, CursorRow, PreparedStatementRow, SequenceMemory, Session, SettingRow, StoredQuery,
+};
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;
 pub use utility::runs_in_routines;

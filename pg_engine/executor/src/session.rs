@@ -70,6 +70,40 @@ pub struct ActivityRow {
     pub query: String,
 }
 
+/// A row of `pg_prepared_statements`.
+#[derive(Clone, Debug)]
+pub struct PreparedStatementRow {
+    /// Name.
+    pub name: String,
+    /// Text as the client gave it.
+    pub statement: String,
+    /// When it was prepared.
+    pub prepare_time: i64,
+    /// Types of its parameters.
+    pub parameter_types: Vec<Oid>,
+    /// By PREPARE, not by the protocol.
+    pub from_sql: bool,
+    /// How often it was bound.
+    pub runs: i64,
+}
+
+/// A row of `pg_cursors`.
+#[derive(Clone, Debug)]
+pub struct CursorRow {
+    /// Name.
+    pub name: String,
+    /// Text that declared it.
+    pub statement: String,
+    /// WITH HOLD.
+    pub holdable: bool,
+    /// BINARY.
+    pub binary: bool,
+    /// SCROLL.
+    pub scrollable: bool,
+    /// When it was declared.
+    pub created: i64,
+}
+
 /// What a session remembers about sequences.
 #[derive(Debug, Default)]
 pub struct SequenceMemory {
@@ -93,6 +127,14 @@ pub trait Session {
     fn settings(&self) -> Vec<SettingRow>;
     /// Rows of `pg_stat_activity`.
     fn activity(&self) -> Vec<ActivityRow>;
+    /// Rows of `pg_prepared_statements`.
+    fn prepared_statements(&self) -> Vec<PreparedStatementRow> {
+        Vec::new()
+    }
+    /// Rows of `pg_cursors`.
+    fn cursors(&self) -> Vec<CursorRow> {
+        Vec::new()
+    }
     /// Settings that text formats depend on.
     fn format(&self) -> &FormatSettings;
     /// What [`FormatSettings::types`] of [`Self::format`] asks.

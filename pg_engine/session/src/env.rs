@@ -10,7 +10,8 @@ use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation, Roles, Routine};
 use pg_executor::{
-    ActivityRow, Engine, SequenceMemory, Session, SessionTypes, SettingRow, StoredQuery, Temporary,
+    ActivityRow, CursorRow, Engine, PreparedStatementRow, SequenceMemory, Session, SessionTypes, SettingRow,
+    StoredQuery, Temporary,
 };
 use pg_plan::{
     expr::Expr,
@@ -92,6 +93,17 @@ pub struct Env {
     user_types: Arc<SessionTypes>,
     routines: Routines,
     statement_start: i64,
+    /// As of the statement that reads them.
+    objects: Objects,
+}
+
+/// What a session holds: rows of `pg_prepared_statements` and `pg_cursors`.
+#[derive(Default)]
+pub struct Objects {
+    /// Prepared statements.
+    pub statements: Vec<PreparedStatementRow>,
+    /// Portals with names.
+    pub cursors: Vec<CursorRow>,
 }
 
 impl Env {
@@ -124,6 +136,7 @@ impl Env {
             user_types,
             routines: Routines::default(),
             statement_start: now(),
+            objects: Objects::default(),
         };
         env.apply_settings(true);
         env
@@ -138,6 +151,10 @@ impl Env {
         if self.roles_version != self.engine.catalog_version() {
             self.identify();
         }
+    }
+    /// What the statement that runs now is to find in the views of the session.
+    pub fn set_objects(&mut self, objects: Objects) {
+        self.objects = objects;
     }
     /// A transaction begins: the time of its first statement, too.
     pub fn begin_transaction(&mut self, started: i64) {
@@ -317,6 +334,12 @@ impl Session for Env {
     }
     fn activity(&self) -> Vec<ActivityRow> {
         self.registry.activity()
+    }
+    fn prepared_statements(&self) -> Vec<PreparedStatementRow> {
+        self.objects.statements.clone()
+    }
+    fn cursors(&self) -> Vec<CursorRow> {
+        self.objects.cursors.clone()
     }
     fn format(&self) -> &FormatSettings {
         &self.derived.format

@@ -67,7 +67,7 @@ impl Session {
         self.env.apply_settings(false);
         let declared: Vec<Option<Oid>> = types.iter().map(|t| Some(t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(query, &declared)?;
-        let stored = Stored { prepared, cursor: None };
+        let stored = Stored::new(prepared, crate::env::now(), false);
         if name.is_empty() {
             self.unnamed = Some(stored);
         } else {
@@ -90,6 +90,9 @@ impl Session {
             ));
         }
         check_counts(bind, &prepared)?;
+        if let Some(stored) = self.stored_mut(bind.statement) {
+            stored.runs += 1;
+        }
         let run = match &prepared {
             Prepared::Empty => Run::Empty,
             Prepared::Query(plan) => {
@@ -100,11 +103,12 @@ impl Session {
                 let cursor = self.stored_mut(bind.statement).and_then(|s| s.cursor.take());
                 Run::query(plan, params, cursor)
             }
-            Prepared::Other(parsed) => match parsed.kind() {
+            Prepared::Other(parsed, types) => match parsed.kind() {
                 StatementKind::Transaction(t) => Run::Transaction(t.clone()),
                 _ => {
-                    let run = UtilityRun::new(parsed.clone());
-                    Run::Utility(Box::new(run))
+                    let mut params = Vec::new();
+                    self.read_params(bind, types, &mut params)?;
+                    Run::Utility(Box::new(UtilityRun::new(parsed.clone(), types.clone(), params)))
                 }
             },
         };
@@ -115,9 +119,9 @@ impl Session {
         let text: Option<Arc<str>> = match &prepared {
             Prepared::Empty => None,
             Prepared::Query(plan) => Some(plan.parsed.source().clone()),
-            Prepared::Other(parsed) => Some(parsed.source().clone()),
+            Prepared::Other(parsed, _) => Some(parsed.source().clone()),
         };
-        let portal = Portal { run, formats, statement: bind.statement.into(), text, cursor: None };
+        let portal = Portal { run, formats, statement: bind.statement.into(), text, cursor: None, made: 0 };
         self.portals.put(bind.portal, portal);
         out.bind_complete();
         Ok(())
@@ -158,8 +162,8 @@ impl Session {
             Prepared::Query(plan) => {
                 describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out);
             }
-            Prepared::Other(parsed) => {
-                let mut run = UtilityRun::new(parsed.clone());
+            Prepared::Other(parsed, types) => {
+                let mut run = UtilityRun::new(parsed.clone(), types.clone(), Vec::new());
                 self.bind_utility(&mut run)?;
                 describe(run.columns(), run.formats(&Formats::Text), out);
             }

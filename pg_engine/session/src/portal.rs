@@ -1,18 +1,25 @@
 //! Portals: statements being run.
 
-use alloc::{boxed::Box, collections::VecDeque, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::VecDeque,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
 use hashbrown::HashMap;
-use pg_executor::{Cursor, ExecContext};
+use pg_executor::{Cursor, CursorRow, ExecContext, PreparedStatementRow};
 use pg_plan::statement::{Command, ResultColumn, Transaction};
-use pg_types::{Batch, Result, SqlError, SqlType, Value, oid};
+use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, oid};
 use pg_wire::Encoder;
 
 use crate::{
+    env::Objects,
     rows,
     session::Session,
     sql_cursor::CursorState,
-    statement::{CATALOG_TURNS, Plan, never_still, no_transaction},
+    statement::{CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
 };
 
 /// Formats of a portal's result columns.
@@ -136,6 +143,8 @@ pub struct Portal {
     pub text: Option<Arc<str>>,
     /// Made by DECLARE.
     pub cursor: Option<Box<CursorState>>,
+    /// When it was declared.
+    pub made: i64,
 }
 
 /// A session's portals.
@@ -166,6 +175,10 @@ impl Portals {
     pub fn take(&mut self, name: &str) -> Option<Portal> {
         if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
     }
+    /// Those with names.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &Portal)> {
+        self.named.iter().map(|(name, p)| (&**name, p))
+    }
     /// Drops one.
     pub fn close(&mut self, name: &str) {
         drop(self.take(name));
@@ -183,6 +196,37 @@ impl Portals {
         if !self.named.is_empty() {
             self.named.clear();
         }
+    }
+}
+
+/// `pg_prepared_statements` and `pg_cursors`: who reads them needs to be told of what the session holds.
+const OF_THE_SESSION: [Oid; 2] = [12095, 12077];
+
+/// What a session holds, for its views.
+fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects {
+    let statement = |(name, s): (&Box<str>, &Stored)| PreparedStatementRow {
+        name: name.to_string(),
+        statement: match &s.prepared {
+            Prepared::Empty => String::new(),
+            Prepared::Query(plan) => plan.parsed.source().to_string(),
+            Prepared::Other(parsed, _) => parsed.source().to_string(),
+        },
+        prepare_time: s.made,
+        parameter_types: s.prepared.params().iter().map(|t| t.oid).collect(),
+        from_sql: s.from_sql,
+        runs: s.runs,
+    };
+    let cursor = |(name, p): (&str, &Portal)| CursorRow {
+        name: name.to_string(),
+        statement: p.text.as_ref().map_or_else(String::new, |t| t.to_string()),
+        holdable: p.cursor.as_ref().is_some_and(|c| c.hold),
+        binary: p.cursor.as_ref().is_some_and(|c| c.binary),
+        scrollable: p.cursor.as_ref().is_some_and(|c| c.scroll),
+        created: p.made,
+    };
+    Objects {
+        statements: statements.iter().map(statement).collect(),
+        cursors: portals.named().map(cursor).collect(),
     }
 }
 
@@ -260,6 +304,9 @@ impl Session {
             };
             if query.plan.planned.counts_only() {
                 txn.storage().set_counts_only();
+            }
+            if query.plan.planned.relations.iter().any(|r| OF_THE_SESSION.contains(r)) {
+                self.env.set_objects(objects(&self.statements, &self.portals));
             }
             let cx = ExecContext::new(&engine, &self.env, txn, &query.params);
             cursor.open(&cx)?;

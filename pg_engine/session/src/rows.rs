@@ -82,7 +82,7 @@ fn write(
         (ColumnData::Int4(v), true) => {
             buf.extend_from_slice(&v.get(at).copied().unwrap_or(0).to_be_bytes());
         }
-        (ColumnData::Int8(v), true) => {
+        (ColumnData::Int8(v), true) if column.ty.oid == oid::INT8 => {
             buf.extend_from_slice(&v.get(at).copied().unwrap_or(0).to_be_bytes());
         }
         (ColumnData::Text(v), _) if column.ty.oid != oid::CHAR && column.ty.oid != oid::JSONB => {

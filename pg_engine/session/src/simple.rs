@@ -94,7 +94,7 @@ impl Session {
         match self.bind(statement, &[])? {
             Bound::Plan(plan) => self.run_plan(&plan, out),
             Bound::Utility(bound) => {
-                let mut run = self.start_utility(statement, *bound, &[])?;
+                let mut run = self.start_utility(statement, *bound)?;
                 if let Some(columns) = run.columns() {
                     rows::describe(out, columns, run.formats(&Formats::Text));
                 }

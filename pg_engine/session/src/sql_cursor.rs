@@ -24,10 +24,12 @@ use crate::{
 
 /// A cursor's rows and position.
 pub struct CursorState {
-    scroll: bool,
+    /// SCROLL.
+    pub scroll: bool,
     /// Outlives the transaction.
     pub hold: bool,
-    binary: bool,
+    /// BINARY.
+    pub binary: bool,
     /// Batches of rows seen and not forgotten.
     seen: VecDeque<Batch>,
     /// Rows before those in `seen`.
@@ -74,7 +76,12 @@ fn forward_only() -> SqlError {
 }
 
 impl Session {
-    pub(crate) fn declare(&mut self, parsed: &ParsedStatement, declare: Declare) -> Result<()> {
+    pub(crate) fn declare(
+        &mut self,
+        parsed: &ParsedStatement,
+        declare: Declare,
+        params: alloc::vec::Vec<pg_types::Value>,
+    ) -> Result<()> {
         if !declare.hold && !self.tx.in_block() && !self.tx.pipeline {
             return Err(SqlError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -100,7 +107,7 @@ impl Session {
             planned: Arc::new(planned),
             stamp,
         });
-        let mut run = Run::query(&plan, alloc::vec::Vec::new(), None);
+        let mut run = Run::query(&plan, params, None);
         let mut state = CursorState {
             scroll: declare.scroll == Some(true),
             hold: declare.hold,
@@ -123,6 +130,7 @@ impl Session {
             statement: "".into(),
             text: Some(parsed.source().clone()),
             cursor: Some(Box::new(state)),
+            made: pg_executor::Session::statement_timestamp(&self.env),
         };
         self.portals.put(&declare.name, portal);
         Ok(())

@@ -29,7 +29,7 @@ impl Session {
         }
         let declared: Vec<Option<Oid>> = prepare.types.iter().map(|t| Some(*t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(&prepare.statement, &declared)?;
-        let stored = Stored { prepared, cursor: None };
+        let stored = Stored::new(prepared, pg_executor::Session::statement_timestamp(&self.env), true);
         self.statements.insert(prepare.name.as_str().into(), stored);
         Ok(())
     }

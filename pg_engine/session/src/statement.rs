@@ -73,8 +73,8 @@ pub enum Prepared {
     Empty,
     /// A query or change.
     Query(Arc<Plan>),
-    /// Anything else; bound when it runs.
-    Other(ParsedStatement),
+    /// Anything else, with the types of its parameters; bound when it runs.
+    Other(ParsedStatement, Arc<[SqlType]>),
 }
 
 impl Prepared {
@@ -83,14 +83,15 @@ impl Prepared {
         match self {
             Self::Empty => true,
             Self::Query(_) => false,
-            Self::Other(p) => ends_transaction(p),
+            Self::Other(p, _) => ends_transaction(p),
         }
     }
     /// Parameter types.
     pub fn params(&self) -> &[SqlType] {
         match self {
             Self::Query(plan) => &plan.planned.params,
-            _ => &[],
+            Self::Other(_, params) => params,
+            Self::Empty => &[],
         }
     }
 }
@@ -110,6 +111,19 @@ pub struct Stored {
     pub prepared: Prepared,
     /// Operators of an earlier run, ready to be opened again.
     pub cursor: Option<Box<Cursor>>,
+    /// When it was made.
+    pub made: i64,
+    /// By PREPARE.
+    pub from_sql: bool,
+    /// How often it was bound.
+    pub runs: i64,
+}
+
+impl Stored {
+    /// Just made.
+    pub fn new(prepared: Prepared, made: i64, from_sql: bool) -> Self {
+        Self { prepared, cursor: None, made, from_sql, runs: 0 }
+    }
 }
 
 fn is_query(kind: &StatementKind) -> bool {
@@ -117,6 +131,19 @@ fn is_query(kind: &StatementKind) -> bool {
         kind,
         StatementKind::Select | StatementKind::Insert | StatementKind::Update | StatementKind::Delete
     )
+}
+
+/// Types of the parameters of a query within a utility statement.
+fn params_of(statement: &Statement) -> &[SqlType] {
+    use pg_plan::statement::Utility;
+    match statement {
+        Statement::Query(query) | Statement::Explain(query, _) => &query.params,
+        Statement::Utility(u) => match &**u {
+            Utility::Declare(declare) => &declare.query.params,
+            Utility::CreateTableAs(create) => &create.query.params,
+            _ => &[],
+        },
+    }
 }
 
 impl Session {
@@ -156,10 +183,15 @@ impl Session {
             match self.bind(&first, declared)? {
                 Bound::Plan(plan) => Ok(Prepared::Query(plan)),
                 // SELECT INTO is a utility.
-                Bound::Utility(_) => Ok(Prepared::Other(first)),
+                Bound::Utility(bound) => Ok(Prepared::Other(first, params_of(&bound).into())),
             }
+        } else if first.holds_query() && first.text().contains('$') {
+            let Bound::Utility(bound) = self.bind(&first, declared)? else {
+                return Err(SqlError::internal("a utility statement became a query"));
+            };
+            Ok(Prepared::Other(first, params_of(&bound).into()))
         } else {
-            Ok(Prepared::Other(first))
+            Ok(Prepared::Other(first, Arc::new([])))
         }
     }
 

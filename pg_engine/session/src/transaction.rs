@@ -41,6 +41,8 @@ pub struct Tx {
     savepoints: Vec<Savepoint>,
     /// A query has run in this transaction: its isolation level is settled.
     pub used: bool,
+    /// The level that was asked for.
+    pub level: Option<Level>,
     /// Statements that follow in the same message join the implicit transaction.
     pub pipeline: bool,
 }
@@ -117,6 +119,7 @@ impl Session {
         let read_only = modes.read_only.unwrap_or(derived.default_read_only);
         let deferrable = modes.deferrable.unwrap_or(derived.default_deferrable);
         self.start_with(storage_level(level), read_only, deferrable);
+        self.tx.level = Some(level);
     }
 
     fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
@@ -448,6 +451,7 @@ impl Session {
         let read_only = modes.read_only;
         if let Some(level) = modes.isolation {
             let isolation = storage_level(level);
+            self.tx.level = self.tx.level.filter(|_| self.tx.used).or(Some(level));
             let Some(txn) = &self.tx.txn else { return Ok(()) };
             if txn.isolation() != isolation {
                 if self.tx.used {

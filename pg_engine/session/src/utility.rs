@@ -6,7 +6,7 @@ use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
-use pg_types::{Result, SqlError, SqlState, Value, oid};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid};
 use pg_wire::{Encoder, Severity};
 
 use crate::{
@@ -25,12 +25,18 @@ pub struct UtilityRun {
     columns: Option<Vec<ResultColumn>>,
     /// Reads a binary cursor: formats asked for do not matter.
     binary: bool,
+    /// Parameters of the query in it.
+    types: Arc<[SqlType]>,
+    params: Vec<Value>,
 }
 
 impl UtilityRun {
     /// Not bound yet.
-    pub fn new(parsed: ParsedStatement) -> Self {
-        Self { parsed, bound: None, columns: None, binary: false }
+    pub fn new(parsed: ParsedStatement, types: Arc<[SqlType]>, params: Vec<Value>) -> Self {
+        Self { parsed, bound: None, columns: None, binary: false, types, params }
+    }
+    fn declared(&self) -> Vec<Option<Oid>> {
+        self.types.iter().map(|t| Some(t.oid)).collect()
     }
     /// The statement.
     pub fn parsed(&self) -> &ParsedStatement {
@@ -50,7 +56,7 @@ impl Session {
     /// Binds a utility statement, to know its result columns.
     pub(crate) fn bind_utility(&mut self, run: &mut UtilityRun) -> Result<()> {
         if run.bound.is_none() {
-            let bound = expect_utility(self.bind(&run.parsed, &[])?)?;
+            let bound = expect_utility(self.bind(&run.parsed, &run.declared())?)?;
             run.columns = self.utility_columns(&bound)?;
             run.binary = self.is_binary_fetch(&bound);
             run.bound = Some(Box::new(bound));
@@ -59,15 +65,11 @@ impl Session {
     }
 
     /// A bound statement as a run.
-    pub(crate) fn start_utility(
-        &mut self,
-        parsed: &ParsedStatement,
-        bound: Statement,
-        _params: &[Value],
-    ) -> Result<Run> {
+    pub(crate) fn start_utility(&mut self, parsed: &ParsedStatement, bound: Statement) -> Result<Run> {
         let columns = self.utility_columns(&bound)?;
         let binary = self.is_binary_fetch(&bound);
-        let run = UtilityRun { parsed: parsed.clone(), bound: Some(Box::new(bound)), columns, binary };
+        let mut run = UtilityRun::new(parsed.clone(), Arc::new([]), Vec::new());
+        (run.bound, run.columns, run.binary) = (Some(Box::new(bound)), columns, binary);
         Ok(Run::Utility(Box::new(run)))
     }
 
@@ -102,25 +104,26 @@ impl Session {
         limit: u64,
         out: &mut Encoder,
     ) -> Result<Progress> {
-        let UtilityRun { parsed, bound, .. } = utility;
+        let declared = utility.declared();
+        let UtilityRun { parsed, bound, params, .. } = utility;
         let bound = match bound {
             Some(bound) => *bound,
-            None => expect_utility(self.bind(&parsed, &[])?)?,
+            None => expect_utility(self.bind(&parsed, &declared)?)?,
         };
         match bound {
             Statement::Explain(..) => {
-                let lines = self.explain(&parsed)?;
+                let lines = self.explain(&parsed, &declared, &params)?;
                 *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
                 self.drive(run, formats, limit, out)
             }
-            Statement::Utility(u) => self.run_bound(&parsed, *u, run, formats, limit, out),
+            Statement::Utility(u) => self.run_bound((&parsed, params), *u, run, formats, limit, out),
             Statement::Query(_) => Err(SqlError::internal("a utility statement became a query")),
         }
     }
 
     fn run_bound(
         &mut self,
-        parsed: &ParsedStatement,
+        (parsed, params): (&ParsedStatement, Vec<Value>),
         utility: Utility,
         run: &mut Run,
         formats: &Formats,
@@ -183,14 +186,14 @@ impl Session {
                 return self.drive(run, formats, limit, out);
             }
             Utility::Declare(declare) => {
-                self.declare(parsed, declare)?;
+                self.declare(parsed, declare, params)?;
                 "DECLARE CURSOR"
             }
             Utility::Fetch(fetch) => return self.fetch(&fetch, formats, out),
             Utility::Close(name) => self.close_cursor(name.as_deref())?,
             Utility::Copy(copy) => return self.copy(copy, out),
             other => {
-                let tag = self.engine_utility(&other)?;
+                let tag = self.engine_utility(&other, &params)?;
                 self.env.drain_notices(out);
                 out.command_complete(&tag);
                 *run = Run::Done("");
@@ -203,7 +206,7 @@ impl Session {
         Ok(Progress::Complete)
     }
 
-    fn engine_utility(&mut self, utility: &Utility) -> Result<String> {
+    fn engine_utility(&mut self, utility: &Utility, params: &[Value]) -> Result<String> {
         match utility {
             Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
             Utility::Lock(_) if !self.tx.in_block() && !self.tx.pipeline => {
@@ -222,17 +225,22 @@ impl Session {
         self.tx.used = true;
         let engine = self.shared.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        let outcome = engine.utility(utility, &ExecContext::new(&engine, &self.env, txn, &[]))?;
+        let outcome = engine.utility(utility, &ExecContext::new(&engine, &self.env, txn, params))?;
         txn.storage().next_command();
         Ok(outcome.tag)
     }
 
     /// Lines of EXPLAIN. As if the statement was to run, its tables are locked.
-    fn explain(&mut self, parsed: &ParsedStatement) -> Result<Vec<Vec<Option<String>>>> {
+    fn explain(
+        &mut self,
+        parsed: &ParsedStatement,
+        declared: &[Option<Oid>],
+        params: &[Value],
+    ) -> Result<Vec<Vec<Option<String>>>> {
         let engine = self.shared.engine.clone();
         for _ in 0..CATALOG_TURNS {
             let version = engine.catalog_version();
-            let Statement::Explain(query, options) = expect_utility(self.bind(parsed, &[])?)? else {
+            let Statement::Explain(query, options) = expect_utility(self.bind(parsed, declared)?)? else {
                 return Err(SqlError::internal("EXPLAIN became another statement"));
             };
             let started = platform::time::monotonic();
@@ -242,7 +250,7 @@ impl Session {
             let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
             drop(reader);
             if engine.lock_plan(txn, &planned, version)? {
-                return self.explain_planned(&planned, &options, &[], planning);
+                return self.explain_planned(&planned, &options, params, planning);
             }
         }
         Err(never_still())
@@ -390,11 +398,7 @@ impl Session {
         let txn = self.tx.txn.as_ref();
         match name.to_ascii_lowercase().as_str() {
             "transaction_isolation" => {
-                let value = match txn.map(pg_executor::Txn::isolation) {
-                    Some(pg_storage::Isolation::RepeatableRead) => "repeatable read",
-                    Some(pg_storage::Isolation::Serializable) => "serializable",
-                    _ => "read committed",
-                };
+                let value = self.tx.level.map_or("read committed", level_name);
                 Ok(("transaction_isolation".to_owned(), value.to_owned()))
             }
             "transaction_read_only" => {

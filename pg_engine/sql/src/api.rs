@@ -53,6 +53,17 @@ impl ParsedStatement {
     pub fn tag(&self) -> &'static str {
         self.tag
     }
+    /// A statement that is no query, but has one in it that may have parameters.
+    pub fn holds_query(&self) -> bool {
+        matches!(
+            *self.ast,
+            Ast::Explain(..)
+                | Ast::Declare { .. }
+                | Ast::CreateTableAs(_)
+                | Ast::SelectInto(..)
+                | Ast::CreateMaterializedView(_)
+        )
+    }
     pub(crate) fn ast(&self) -> &Ast {
         &self.ast
     }

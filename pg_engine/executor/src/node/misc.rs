@@ -5,8 +5,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use pg_functions::{Function, Implementation, SetReturning};
 use pg_plan::expr::Expr;
 use pg_types::{
-    Oid,
-    Batch, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
+    Batch, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
@@ -171,12 +170,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    pub(crate) fn new(
-        input: Exec,
-        limit: Option<Compiled>,
-        offset: Option<Compiled>,
-        ties: Ties,
-    ) -> Self {
+    pub(crate) fn new(input: Exec, limit: Option<Compiled>, offset: Option<Compiled>, ties: Ties) -> Self {
         Self { input, limit, offset, left: None, ties }
     }
 }

@@ -161,7 +161,9 @@ fn encoding(name: &str, value: &str) -> Result<String> {
         value.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     match plain.as_str() {
         "utf8" | "unicode" => Ok("UTF8".to_owned()),
-        _ => Err(invalid(name, value).detail("Only UTF8 is supported.")),
+        // Text goes as it is stored, which is UTF-8.
+        "sqlascii" => Ok("SQL_ASCII".to_owned()),
+        _ => Err(invalid(name, value).detail("Only UTF8 and SQL_ASCII are supported.")),
     }
 }
 
@@ -230,6 +232,9 @@ pub fn time_zone(value: &str) -> Option<(String, jiff::tz::TimeZone)> {
         }
         return Some((format!("<{sign}{hm}>{inverse}{hm}"), jiff::tz::TimeZone::fixed(offset)));
     }
+    if let Some(offset) = clock_offset(value) {
+        return Some((value.to_owned(), jiff::tz::TimeZone::fixed(offset)));
+    }
     if value.eq_ignore_ascii_case("utc") {
         return Some(("UTC".to_owned(), jiff::tz::TimeZone::UTC));
     }
@@ -239,6 +244,21 @@ pub fn time_zone(value: &str) -> Option<(String, jiff::tz::TimeZone)> {
     }
     let zone = jiff::tz::TimeZone::posix(value).ok()?;
     Some((value.to_owned(), zone))
+}
+
+/// `[+|-]hours:minutes`: a POSIX zone without a name, which counts west of Greenwich.
+fn clock_offset(value: &str) -> Option<jiff::tz::Offset> {
+    let (sign, digits) = match value.strip_prefix('-') {
+        Some(rest) => (1, rest),
+        None => (-1, value.strip_prefix('+').unwrap_or(value)),
+    };
+    let (hours, minutes) = digits.split_once(':')?;
+    let number = |s: &str, most: i32| {
+        let plain = !s.is_empty() && s.len() <= 3 && s.bytes().all(|b| b.is_ascii_digit());
+        s.parse::<i32>().ok().filter(|n| plain && *n <= most)
+    };
+    let minutes = number(hours, 167)? * 60 + number(minutes, 59)?;
+    jiff::tz::Offset::from_seconds(sign * minutes * 60).ok()
 }
 
 /// An identifier, quoted if it must be.

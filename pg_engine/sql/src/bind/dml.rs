@@ -601,7 +601,8 @@ impl Binder<'_> {
             let position = subject.column(plain_name(name)?, verb)?;
             let Some(attribute) = subject.unassigned(position, bound)? else { continue };
             may_set(attribute, Overriding::None, "update")?;
-            let value = self.assign(value, attribute.declared, &attribute.name, super::subquery::start_of(query))?;
+            let value =
+                self.assign(value, attribute.declared, &attribute.name, super::subquery::start_of(query))?;
             bound.push((attribute.attnum, value));
         }
         Ok(())
