@@ -6,7 +6,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_types::{
-    Result, SqlError, SqlState, SqlType, Value, Vector, VectorBuilder, io, oid::*, typeinfo,
+    Oid, Physical, Result, SqlError, SqlState, SqlType, Value, Vector, VectorBuilder, io, oid::*, typeinfo,
     value::ArrayValue,
 };
 
@@ -33,7 +33,7 @@ pub fn cast_value(
     }
     if let Some(cast) = registry().cast(from.oid, to.oid) {
         let converted = match cast.method {
-            CastMethod::Binary => value.clone(),
+            CastMethod::Binary => relabel(value.clone(), to.oid),
             CastMethod::InOut => return through_text(ctx, value, from, to),
             CastMethod::Function(oid) => {
                 let function = registry().function(oid).ok_or_else(|| impossible(from, to))?;
@@ -53,6 +53,23 @@ pub fn cast_value(
         })));
     }
     through_text(ctx, value, from, to)
+}
+
+/// A value under another type that is stored alike in PostgreSQL: integers and object identifiers are not here.
+pub fn relabel(value: Value, to: Oid) -> Value {
+    match value {
+        Value::Int4(n) if Physical::of(to) == Physical::Oid => Value::Oid(n.cast_unsigned()),
+        Value::Oid(n) if Physical::of(to) == Physical::Int4 => Value::Int4(n.cast_signed()),
+        Value::Array(array) => {
+            let element = element_type(to);
+            if element == 0 || Physical::of(array.element) == Physical::of(element) {
+                return Value::Array(array);
+            }
+            let values = array.values.iter().map(|v| relabel(v.clone(), element)).collect();
+            Value::Array(Arc::new(ArrayValue { element, dims: array.dims.clone(), values }))
+        }
+        other => other,
+    }
 }
 
 /// Casts a column, row by row where no function works on columns. Rows outside `rows` become NULL.

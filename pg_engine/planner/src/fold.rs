@@ -95,7 +95,9 @@ pub(crate) fn fold(expr: &mut Expr) {
             _ => None,
         },
         Expr::Relabel(inner, ty) => match &**inner {
-            Expr::Const(value, _) => Some(Expr::Const(value.clone(), *ty)),
+            Expr::Const(value, _) => {
+                Some(Expr::Const(pg_functions::cast::relabel(value.clone(), ty.oid), *ty))
+            }
             _ => None,
         },
         Expr::Coalesce(items, _) => coalesce(items),

@@ -3,6 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, format, sync::Arc, vec::Vec};
 
 use hashbrown::hash_map::Entry;
+use pg_executor::ExecContext;
 use pg_sql::StatementKind;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
 use pg_wire::{
@@ -15,7 +16,7 @@ use crate::{
     portal::{Formats, Portal, Progress, Run},
     rows,
     session::Session,
-    statement::{Bound, Prepared, Stored, ends_transaction},
+    statement::{Bound, Prepared, Stored, ends_transaction, no_transaction},
     utility::UtilityRun,
 };
 
@@ -128,7 +129,7 @@ impl Session {
     }
 
     fn read_params(
-        &self,
+        &mut self,
         bind: &Bind<'_>,
         types: &[SqlType],
         params: &mut Vec<pg_types::Value>,
@@ -141,11 +142,21 @@ impl Session {
             }
             let value = match bytes {
                 None => pg_types::Value::Null,
+                Some(b) if !binary && pg_executor::text::needs_catalog(ty.oid) => self.named(*ty, b)?,
                 Some(b) => datum::parameter(*ty, b, binary, &self.env.derived().format, i + 1)?,
             };
             params.push(value);
         }
         Ok(())
+    }
+
+    /// A parameter whose text names something in the catalogs.
+    fn named(&mut self, ty: SqlType, bytes: &[u8]) -> Result<pg_types::Value> {
+        let text = pg_types::io::valid_text(bytes)?;
+        self.begin_implicit();
+        let engine = self.shared.engine.clone();
+        let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
+        pg_executor::text::input(text, ty, &ExecContext::new(&engine, &self.env, txn, &[]))
     }
 
     /// Describe of a statement.

@@ -323,41 +323,64 @@ impl Session {
         limit: u64,
         out: &mut Encoder,
     ) -> Result<Progress> {
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        let (sent, more) = self.pass_rows(query, limit, Some((formats, &mut *out)))?;
+        if more {
+            return Ok(Progress::Suspended);
+        }
+        self.env.drain_notices(out);
+        self.complete_query(query, sent, out);
+        Ok(Progress::Complete)
+    }
+
+    /// Takes at most `limit` rows of a query, which go to `sink` if there is one. Tells how many there were, and whether
+    /// the limit was reached.
+    pub(crate) fn pass_rows(
+        &mut self,
+        query: &mut QueryRun,
+        limit: u64,
+        mut sink: Option<(&Formats, &mut Encoder)>,
+    ) -> Result<(u64, bool)> {
+        if limit == 0 {
+            return Ok((0, true));
+        }
         if !query.open && !query.finished {
             self.open_query(query)?;
             // A change runs to its end before its rows are given out piece by piece.
-            if limit > 0 && !query.plan.planned.read_only {
+            if limit < u64::MAX && !query.plan.planned.read_only {
                 while let Some(batch) = self.next_batch(query)? {
                     query.pending.push_back(batch);
                 }
             }
         }
-        let mut left = if limit == 0 { u64::MAX } else { limit };
-        let mut sent_now = 0;
+        let mut left = limit;
         loop {
             while let Some(batch) = query.pending.front() {
                 let count = batch.row_count();
                 let from = query.sent_of_first;
                 let take = usize::try_from(left).unwrap_or(usize::MAX).min(count - from.min(count));
-                let cx = match &mut self.tx.txn {
-                    Some(txn) if query.plan.catalog_text => {
-                        Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
-                    }
-                    _ => None,
-                };
-                let settings = &self.env.derived().format;
-                rows::encode(out, batch, from, take, formats, settings, cx.as_ref())?;
+                if let Some((formats, out)) = &mut sink {
+                    let cx = match &mut self.tx.txn {
+                        Some(txn) if query.plan.catalog_text => {
+                            Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+                        }
+                        _ => None,
+                    };
+                    let settings = &self.env.derived().format;
+                    rows::encode(out, batch, from, take, formats, settings, cx.as_ref())?;
+                }
                 query.sent_of_first += take;
                 query.sent += take as u64;
-                sent_now += take as u64;
                 left -= take as u64;
                 if query.sent_of_first >= count {
                     query.pending.pop_front();
                     query.sent_of_first = 0;
                 }
-                self.relieve(out)?;
+                if let Some((_, out)) = &mut sink {
+                    self.relieve(out)?;
+                }
                 if left == 0 {
-                    return Ok(Progress::Suspended);
+                    return Ok((limit, true));
                 }
             }
             match self.next_batch(query)? {
@@ -366,12 +389,9 @@ impl Session {
                     if query.plan.planned.columns.is_empty()
                         && query.plan.planned.command == Command::Call => {}
                 Some(batch) => query.pending.push_back(batch),
-                None => break,
+                None => return Ok((limit - left, false)),
             }
         }
-        self.env.drain_notices(out);
-        self.complete_query(query, sent_now, out);
-        Ok(Progress::Complete)
     }
 
     pub(crate) fn next_batch(&mut self, query: &mut QueryRun) -> Result<Option<Batch>> {

@@ -166,16 +166,33 @@ impl Session {
 
     pub(crate) fn fetch(&mut self, fetch: &Fetch, formats: &Formats, out: &mut Encoder) -> Result<Progress> {
         let mut portal = self.portals.take(&fetch.name).ok_or_else(|| no_cursor(&fetch.name))?;
-        let (Run::Query(query), Some(state)) = (&mut portal.run, &mut portal.cursor) else {
-            self.portals.put(&fetch.name, portal);
-            return Err(SqlError::unsupported("FETCH from a portal made by the protocol"));
+        let formats =
+            if portal.cursor.as_ref().is_some_and(|c| c.binary) { &Formats::Binary } else { formats };
+        let sink = if fetch.move_only { None } else { Some((formats, &mut *out)) };
+        let count = match (&mut portal.run, &mut portal.cursor) {
+            (Run::Query(query), Some(state)) => self.fetch_rows(state, query, fetch.direction, sink),
+            (Run::Query(query), None) => self.fetch_forward(query, fetch.direction, sink),
+            _ => Ok(0),
         };
-        let formats = if state.binary { &Formats::Binary } else { formats };
-        let sink = if fetch.move_only { None } else { Some((formats, out as &mut Encoder)) };
-        let count = self.fetch_rows(state, query, fetch.direction, sink)?;
         self.portals.put(&fetch.name, portal);
+        let count = count?;
         out.command_complete_rows(if fetch.move_only { "MOVE" } else { "FETCH" }, count);
         Ok(Progress::Complete)
+    }
+
+    /// FETCH from a portal that the protocol made: what Execute has not given yet.
+    fn fetch_forward(
+        &mut self,
+        query: &mut QueryRun,
+        direction: FetchDirection,
+        sink: Option<(&Formats, &mut Encoder)>,
+    ) -> Result<u64> {
+        let limit = match direction {
+            FetchDirection::All { backward: false } => u64::MAX,
+            FetchDirection::Relative(n) if n > 0 => n.unsigned_abs(),
+            _ => return Err(forward_only()),
+        };
+        Ok(self.pass_rows(query, limit, sink)?.0)
     }
 
     fn fetch_rows(

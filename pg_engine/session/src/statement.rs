@@ -270,7 +270,9 @@ fn check_same_result(old: &[ResultColumn], new: &[ResultColumn]) -> Result<()> {
     if same {
         Ok(())
     } else {
-        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"))
+        // Drivers prepare the statement anew when they see this.
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+            .routine("RevalidateCachedQuery"))
     }
 }
 

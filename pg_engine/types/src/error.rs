@@ -170,6 +170,8 @@ pub struct Fields {
     pub data_type: Option<String>,
     /// See `schema`.
     pub constraint: Option<String>,
+    /// PostgreSQL's function that reports the error, where drivers tell errors apart by it.
+    pub routine: Option<&'static str>,
     /// Which row of the batch that was to be stored. For those who know where it came from; clients do not see it.
     pub row: Option<usize>,
 }
@@ -267,6 +269,12 @@ impl SqlError {
     #[must_use]
     pub fn constraint(mut self, name: impl Into<String>) -> Self {
         self.0.fields.constraint = Some(name.into());
+        self
+    }
+    /// Names the function of PostgreSQL that reports this.
+    #[must_use]
+    pub fn routine(mut self, name: &'static str) -> Self {
+        self.0.fields.routine = Some(name);
         self
     }
     /// Tells which row of the batch it is about.

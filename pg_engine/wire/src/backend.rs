@@ -401,6 +401,9 @@ impl Encoder {
                 self.field(code, text);
             }
         }
+        if let Some(routine) = f.routine {
+            self.field(b'R', routine);
+        }
         if f.position > 0 {
             let mut digits = itoa::Buffer::new();
             self.field(b'P', digits.format(f.position));

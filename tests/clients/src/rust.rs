@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("rust: literals of simple queries", literals),
     ("rust: transactions and savepoints", transactions),
     ("rust: one time in a transaction", one_time),
+    ("rust: parameters of queries within statements", within),
     ("rust: COPY in and out", copy),
     ("rust: a running statement is cancelled", cancel),
     ("rust: statement_timeout", timeout),
@@ -259,6 +260,46 @@ fn one_time(url: &Url) -> Outcome {
         equal("a later statement's time", later.as_deref(), Some("t"))?;
     }
     Ok(c.batch_execute("COMMIT")?)
+}
+
+/// Parameters of a query within another statement, and what the session's views say of statements and cursors.
+fn within(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute(
+        "DROP TYPE IF EXISTS client_mood; CREATE TYPE client_mood AS ENUM ('low', 'high'); BEGIN",
+    )?;
+    c.execute("DECLARE few CURSOR FOR SELECT generate_series(1, $1::int)", &[&3i32])?;
+    c.execute("CREATE TEMP TABLE within ON COMMIT DROP AS SELECT $1::int AS n", &[&7i32])?;
+    equal("rows of the cursor", c.query("FETCH ALL FROM few", &[])?.len(), 3)?;
+    let n: i32 = c.query_one("SELECT n FROM within", &[])?.get(0);
+    equal("a value in CREATE TABLE AS", n, 7)?;
+    let plan = c.query("EXPLAIN ANALYZE SELECT * FROM within WHERE n = $1", &[&7i32])?;
+    check("EXPLAIN with a parameter says something", plan.len() > 1)?;
+    let held = "SELECT name || is_holdable || is_scrollable FROM pg_cursors";
+    equal("pg_cursors", text_of(&mut c, held)?.as_deref(), Some("fewfalsefalse"))?;
+    c.batch_execute("COMMIT; PREPARE two(int, text) AS SELECT $1, $2")?;
+    let known = "SELECT parameter_types::text || from_sql FROM pg_prepared_statements WHERE name = 'two'";
+    equal("pg_prepared_statements", text_of(&mut c, known)?.as_deref(), Some("{integer,text}true"))?;
+    // The driver reads an enum in binary, which is its label.
+    let row = c.query_one("SELECT 'high'::client_mood", &[])?;
+    let label: Label = row.get(0);
+    equal("an enum in binary", label.0.as_str(), "high")?;
+    let row =
+        c.query_one("SELECT count(*) FROM pg_type WHERE oid = ANY ($1::int2[]::oid[])", &[&vec![23i16]])?;
+    equal("oids made of smallints find rows", row.get::<_, i64>(0), 1)?;
+    Ok(c.batch_execute("DROP TYPE client_mood")?)
+}
+
+/// The bytes of any value, as text.
+struct Label(String);
+
+impl<'a> postgres::types::FromSql<'a> for Label {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(String::from_utf8(raw.to_vec())?))
+    }
+    fn accepts(_: &Type) -> bool {
+        true
+    }
 }
 
 fn copy(url: &Url) -> Outcome {

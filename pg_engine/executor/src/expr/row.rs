@@ -112,7 +112,7 @@ impl Compiled {
             }
             Self::Extreme(l, greatest, ty) => extreme(l, *greatest, *ty, row, rt)?,
             Self::ViaIo(e, from, to) => via_io(&e.row(row, rt)?, *from, *to, rt)?,
-            Self::Relabel(e, _) => e.row(row, rt)?,
+            Self::Relabel(e, ty) => pg_functions::cast::relabel(e.row(row, rt)?, ty.oid),
             Self::ArrayCoerce(p, ty) => {
                 let v = p.0.row(row, rt)?;
                 array_coerce(v, &mut p.1, *ty, rt)?

@@ -92,3 +92,4 @@ ALTER TABLE idn ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME 
 INSERT INTO idn (x) VALUES (1), (2);
 SELECT * FROM idn;
 SELECT pg_get_serial_sequence('idn', 'id');
+select 'a'::text || true, false || 'x', 'n' || null::bool is null;

@@ -308,6 +308,14 @@ fn parse_ident(name: &str, strict: bool) -> Result<Value> {
     })))
 }
 
+/// A value cast to text, which for boolean is not what it looks like on its own.
+fn cast_text(ctx: &EvalContext<'_>, v: &Value) -> String {
+    match v {
+        Value::Bool(b) => String::from(if *b { "true" } else { "false" }),
+        v => text(ctx, v),
+    }
+}
+
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
     def(3058, "concat", &[ANY], TEXT)
@@ -328,10 +336,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(3540, "format", &[TEXT], TEXT).stable().nullable().imp(Implementation::Row(format)),
     def(2003, "textanycat", &[TEXT, ANYNONARRAY], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &str, b: &Value| join(a, &text(ctx, b)))),
+        .imp(row!(ctx; |a: &str, b: &Value| join(a, &cast_text(ctx, b)))),
     def(2004, "anytextcat", &[ANYNONARRAY, TEXT], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &Value, b: &str| join(&text(ctx, a), b))),
+        .imp(row!(ctx; |a: &Value, b: &str| join(&cast_text(ctx, a), b))),
     def(1282, "quote_ident", &[TEXT], TEXT).imp(row!(|s: &str| quote_ident(s))),
     def(1283, "quote_literal", &[TEXT], TEXT).imp(row!(|s: &str| quote_literal(s))),
     def(1285, "quote_literal", &[ANYELEMENT], TEXT).stable().imp(row!(ctx; |v: &Value| any_literal(ctx, v))),

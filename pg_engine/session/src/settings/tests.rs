@@ -95,7 +95,7 @@ fn wrong_values_are_refused_in_postgresqls_words() {
             "zz",
             "22023",
             "invalid value for parameter \"client_encoding\": \"zz\"",
-            "Only UTF8 is supported.",
+            "Only UTF8 and SQL_ASCII are supported.",
         ),
         (
             "extra_float_digits",

@@ -291,16 +291,10 @@ impl Binder<'_> {
     }
 }
 
-/// Another name for the same bits; constants take it directly. Integers and oids are binary-compatible to SQL but not
-/// the same variant here.
+/// Another name for the same bits; constants take it directly.
 pub(crate) fn relabel(expr: Expr, to: SqlType) -> Expr {
-    let integer = |ty: Oid| ty == oid::INT4;
-    let differs = integer(expr.ty().oid) != integer(to.oid);
     match expr {
-        Expr::Const(Value::Int4(n), _) if differs => Expr::Const(Value::Oid(n as u32), to),
-        Expr::Const(Value::Oid(n), _) if differs => Expr::Const(Value::Int4(n as i32), to),
-        Expr::Const(value, _) => Expr::Const(value, to),
-        other if differs => Expr::CoerceViaIo(Box::new(other), to),
+        Expr::Const(value, _) => Expr::Const(pg_functions::cast::relabel(value, to.oid), to),
         Expr::Relabel(inner, _) => Expr::Relabel(inner, to),
         other => Expr::Relabel(Box::new(other), to),
     }
@@ -322,5 +316,11 @@ fn call_cast(function: Oid, expr: Expr, to: SqlType, explicit: bool) -> Result<E
     }
     let typmod = if takes > 1 { to.typmod } else { -1 };
     let ty = SqlType::with_typmod(to.oid, typmod);
+    let physical = pg_types::Physical::of;
+    if physical(function.result) != physical(to.oid) {
+        // smallint becomes oid by a function to integer.
+        let call = Expr::Call(Box::new(Call { function, args, ty: SqlType::new(function.result) }));
+        return Ok(relabel(call, ty));
+    }
     Ok(Expr::Call(Box::new(Call { function, args, ty })))
 }

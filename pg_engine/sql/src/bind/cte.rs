@@ -50,7 +50,7 @@ impl Binder<'_> {
             }
             let recursive = if with.recursive { self.recursive_cte(cte, &name)? } else { None };
             let (bound, args) = match recursive {
-                Some(bound) => (bound, Vec::new()),
+                Some(found) => found,
                 None => self.enclosed(|b| b.query_here(&cte.query))?,
             };
             self.record_cte(cte, depth);
@@ -58,7 +58,7 @@ impl Binder<'_> {
                 let columns = renamed(bound.columns, cte)?;
                 CteState::Ready { plan: bound.plan, columns, index: None }
             } else {
-                CteState::Inline(Arc::new(cte.clone()))
+                CteState::Inline { cte: Arc::new(cte.clone()), recursive: with.recursive }
             };
             let frame = self.frame()?;
             frame.ctes.push(CteName { name, state });
@@ -145,17 +145,20 @@ impl Binder<'_> {
                 let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
                 Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))
             }
-            Some(CteState::Inline(cte)) => self.inline_cte(&cte, level).map(Some),
+            Some(CteState::Inline { cte, recursive }) => self.inline_cte(&cte, recursive, level).map(Some),
         }
     }
 
     /// A WITH query that uses outer columns is bound anew where it is used, in the scope it was written in.
-    fn inline_cte(&mut self, cte: &sq::Cte, level: usize) -> Result<(Logical, Vec<Column>)> {
+    fn inline_cte(&mut self, cte: &sq::Cte, recursive: bool, level: usize) -> Result<(Logical, Vec<Column>)> {
         if level + 1 != self.frames.len() {
             return Err(SqlError::unsupported("a correlated WITH query used in a deeper subquery"));
         }
         let shut = core::mem::replace(&mut self.frame()?.shut, true);
-        let result = self.unrecorded(|b| b.enclosed(|b| b.query_here(&cte.query)));
+        let result = self.unrecorded(|b| {
+            let found = if recursive { b.recursive_cte(cte, &cte.alias.name.value)? } else { None };
+            found.map_or_else(|| b.enclosed(|b| b.query_here(&cte.query)), Ok)
+        });
         self.frame()?.shut = shut;
         let (bound, args) = result?;
         let columns = renamed(bound.columns, cte)?;

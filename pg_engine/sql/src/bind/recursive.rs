@@ -2,14 +2,17 @@
 
 use alloc::{boxed::Box, format, vec::Vec};
 
-use pg_plan::logical::{Column, JoinKind, Logical, SetOp};
+use pg_plan::{
+    expr::Expr,
+    logical::{Column, JoinKind, Logical, SetOp},
+};
 use pg_types::{Result, SqlError, SqlState};
 use sqlparser::ast as sq;
 
 use super::{
     Binder, Bound,
     cte::renamed,
-    scope::{CteName, CteState, at},
+    scope::{CteName, CteState},
 };
 
 const IN_LEFT: &str = "recursive reference to query \"{}\" must not appear within its non-recursive term";
@@ -22,8 +25,12 @@ pub(super) fn invalid_recursion(name: &str, text: &str) -> SqlError {
 }
 
 impl Binder<'_> {
-    /// A query of WITH RECURSIVE; `None`: it does not refer to itself.
-    pub(super) fn recursive_cte(&mut self, cte: &sq::Cte, name: &str) -> Result<Option<Bound>> {
+    /// A query of WITH RECURSIVE, with what it needs from outside; `None`: it does not refer to itself.
+    pub(super) fn recursive_cte(
+        &mut self,
+        cte: &sq::Cte,
+        name: &str,
+    ) -> Result<Option<(Bound, Vec<(u32, Expr)>)>> {
         let sq::SetExpr::SetOperation { left, op: sq::SetOperator::Union, set_quantifier, right } =
             &*cte.query.body
         else {
@@ -45,9 +52,6 @@ impl Binder<'_> {
         self.frame()?.ctes.pop();
         let (bound, args) = result?;
         let Some(bound) = bound else { return Ok(None) };
-        if !args.is_empty() {
-            return Err(SqlError::unsupported("a correlated WITH RECURSIVE query").at(at(&cte.alias.name)));
-        }
         let refused = [
             (cte.query.order_by.is_some(), "ORDER BY"),
             (cte.query.limit_clause.is_some() || cte.query.fetch.is_some(), "LIMIT"),
@@ -57,16 +61,16 @@ impl Binder<'_> {
             let text = format!("{what} in a recursive query is not implemented");
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
         }
-        Ok(Some(bound))
+        Ok(Some((bound, args)))
     }
 
     /// Not of the form that may refer to itself: a reference is an error.
-    fn not_recursive(&mut self, cte: &sq::Cte, name: &str) -> Result<Option<Bound>> {
+    fn not_recursive(&mut self, cte: &sq::Cte, name: &str) -> Result<Option<(Bound, Vec<(u32, Expr)>)>> {
         self.frame()?.ctes.push(CteName { name: name.into(), state: CteState::Open(NO_UNION) });
         let result = self.enclosed(|b| b.query_here(&cte.query));
         self.frame()?.ctes.pop();
         let (bound, args) = result?;
-        Ok(args.is_empty().then_some(bound))
+        Ok(args.is_empty().then_some((bound, args)))
     }
 
     fn recursive_union(

@@ -139,7 +139,7 @@ pub(crate) enum CteState {
     /// Bound; `index` once it is in the statement's list.
     Ready { plan: Logical, columns: Vec<Column>, index: Option<u32> },
     /// Uses outer columns: bound anew at each reference.
-    Inline(Arc<sq::Cte>),
+    Inline { cte: Arc<sq::Cte>, recursive: bool },
     /// Changes data and returns nothing.
     Silent,
     /// Being bound: a reference would be recursive, which this says of it.

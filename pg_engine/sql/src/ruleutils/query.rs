@@ -162,9 +162,10 @@ impl<'a> Writer<'a> {
         }
         if let Some(limit) = query.limit.as_ref().filter(|_| query.ties) {
             self.keyword(" FETCH FIRST ", -STEP, STEP, 0);
-            self.put("(");
+            // As PostgreSQL shows it; the parser takes a number.
+            self.put(if self.style.qualify { "" } else { "(" });
             self.count(limit)?;
-            self.put(") ROWS WITH TIES");
+            self.put(if self.style.qualify { " ROWS WITH TIES" } else { ") ROWS WITH TIES" });
         } else if let Some(limit) = &query.limit {
             self.keyword(" LIMIT ", -STEP, STEP, 0);
             match limit {
