@@ -151,7 +151,9 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
         None => return appliance.shut_down(Duration::from_secs(30)),
     };
     println!("answered after {:.2} s", elapsed.as_secs_f64());
-    println!("ready: {}", appliance.url(password.as_deref().unwrap_or("PASSWORD")));
+    let url = appliance.url(password.as_deref().unwrap_or("PASSWORD"));
+    println!("ready: {url}");
+    println!("encrypted: {url}?sslmode=require");
     appliance.serve(&stop)
 }
 

@@ -12,6 +12,10 @@
 //! | `port` | TCP port | 5432 |
 //! | `auth` | `scram` or `trust` | `scram` |
 //! | `first_password` | password of `intralith` when a blank disk is formatted | random, printed on the console |
+//! | `hostname` | name of the machine, for the certificate made at the first boot | `intralith` |
+//! | `ssl` | `on`, `off`: may connections be encrypted | `on` |
+//! | `ssl_min_protocol_version` | `TLSv1.2`, `TLSv1.3` | `TLSv1.2` |
+//! | `ssl_max_protocol_version` | `TLSv1.2`, `TLSv1.3` | `TLSv1.3` |
 //! | `log` | `error`, `warn`, `info`, `debug`, `trace` | `info` |
 //! | `max_connections` | number | 1000 |
 //! | `test_functions` | `on`, `off`: SQL functions that only tests need | `off` |
@@ -58,6 +62,28 @@ pub enum Authentication {
     Trust,
 }
 
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// 1.2
+    Tls12,
+    /// 1.3
+    Tls13,
+}
+
+impl TlsVersion {
+    /// As PostgreSQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Tls12, Self::Tls13].into_iter().find(|v| v.as_str() == text)
+    }
+}
+
 /// Everything configurable before SQL is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -71,6 +97,14 @@ pub struct Config {
     pub authentication: Authentication,
     /// Password given to the first user when a blank disk is formatted.
     pub first_password: Option<String>,
+    /// Name of the machine.
+    pub hostname: String,
+    /// May connections be encrypted?
+    pub ssl: bool,
+    /// Least version of TLS.
+    pub least_tls: TlsVersion,
+    /// Highest version of TLS.
+    pub most_tls: TlsVersion,
     /// Log level.
     pub log: log::LevelFilter,
     /// Most clients at a time.
@@ -89,6 +123,10 @@ impl Default for Config {
             port: 5432,
             authentication: Authentication::Scram,
             first_password: None,
+            hostname: String::from(HOSTNAME),
+            ssl: true,
+            least_tls: TlsVersion::Tls12,
+            most_tls: TlsVersion::Tls13,
             log: log::LevelFilter::Info,
             max_connections: 1000,
             test_functions: false,
@@ -129,6 +167,9 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+/// The machine's name unless another is given.
+pub const HOSTNAME: &str = "intralith";
 
 /// Longest configuration text.
 pub const MAX_TEXT: usize = 4096;
@@ -176,13 +217,12 @@ impl Config {
             "max_connections" => {
                 self.max_connections = value.parse().ok().filter(|n| *n > 0).ok_or_else(invalid)?;
             }
-            "test_functions" => {
-                self.test_functions = match value {
-                    "on" => true,
-                    "off" => false,
-                    _ => return Err(invalid()),
-                };
-            }
+            "test_functions" => self.test_functions = switch(value).ok_or_else(invalid)?,
+            "ssl" => self.ssl = switch(value).ok_or_else(invalid)?,
+            "ssl_min_protocol_version" => self.least_tls = TlsVersion::parse(value).ok_or_else(invalid)?,
+            "ssl_max_protocol_version" => self.most_tls = TlsVersion::parse(value).ok_or_else(invalid)?,
+            "hostname" if is_hostname(value) => self.hostname = value.into(),
+            "hostname" => return Err(invalid()),
             "test" if !value.is_empty() => self.test = Some(value.into()),
             "first_password" | "test" => return Err(invalid()),
             _ => return Err(ConfigError::UnknownKey(key.into())),
@@ -204,6 +244,18 @@ impl Config {
         if self.test_functions {
             text.push_str(" test_functions=on");
         }
+        if self.hostname != HOSTNAME {
+            let _ = write!(text, " hostname={}", self.hostname);
+        }
+        if !self.ssl {
+            text.push_str(" ssl=off");
+        }
+        if self.least_tls != TlsVersion::Tls12 {
+            let _ = write!(text, " ssl_min_protocol_version={}", self.least_tls.as_str());
+        }
+        if self.most_tls != TlsVersion::Tls13 {
+            let _ = write!(text, " ssl_max_protocol_version={}", self.most_tls.as_str());
+        }
         if let Some(password) = &self.first_password {
             text.push_str(" first_password=\"");
             for c in password.chars() {
@@ -216,6 +268,23 @@ impl Config {
         }
         text
     }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// RFC 1123: labels of letters, digits and hyphens.
+fn is_hostname(name: &str) -> bool {
+    let label = |l: &str| {
+        let inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=63).contains(&l.len()) && l.bytes().all(inside) && !l.starts_with('-') && !l.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 fn bytes(value: &str) -> Option<u64> {
@@ -335,12 +404,25 @@ mod tests {
         let mut config = Config::default();
         assert_eq!(config.apply(b"log=warn nonsense=1"), Err(ConfigError::UnknownKey("nonsense".into())));
         assert_eq!(config.apply(b"port"), Err(ConfigError::Malformed("port".into())));
+        assert!(matches!(config.apply(b"hostname=a..b"), Err(ConfigError::InvalidValue { .. })));
+        assert!(matches!(config.apply(b"ssl=maybe"), Err(ConfigError::InvalidValue { .. })));
         assert!(matches!(config.apply(b"port=0"), Err(ConfigError::InvalidValue { .. })));
         assert!(matches!(config.apply(b"ip=10.0.0.1/33"), Err(ConfigError::InvalidValue { .. })));
         assert!(matches!(config.apply(b"ip=10.0.0.1/8,::1"), Err(ConfigError::InvalidValue { .. })));
         assert!(matches!(config.apply(b"first_password=\"a"), Err(ConfigError::Malformed(_))));
         assert_eq!(config.apply(&[0xff]), Err(ConfigError::Unreadable));
         assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn encryption_survives_the_text() {
+        let text = b"hostname=db.example.com ssl=off ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(
+            (config.ssl, config.least_tls, config.most_tls),
+            (false, TlsVersion::Tls13, TlsVersion::Tls12)
+        );
+        assert_eq!(Config::parse(config.to_text().as_bytes()).unwrap(), config);
     }
 
     proptest! {

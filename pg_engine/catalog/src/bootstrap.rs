@@ -185,6 +185,9 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
         .map_err(storage_error)?
     {}
     drop(scan);
+    if complete(storage, map_rel, &mut map)? {
+        txn = storage.begin(Isolation::ReadCommitted);
+    }
     // TRUNCATE and DROP change catalogs before they free anything.
     for rel in map.by_oid.values() {
         storage.set_vital(*rel).map_err(storage_error)?;
@@ -209,6 +212,31 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
     }
     catalog.apply_all_options()?;
     Ok(catalog)
+}
+
+/// Makes the catalogs that came after the release which made the volume, empty. False: there were none.
+fn complete(storage: &Arc<Storage>, map_rel: RelId, map: &mut StorageMap) -> Result<bool> {
+    let mut txn = storage.begin(Isolation::ReadCommitted);
+    let mut made = Vec::new();
+    for def in catalogs().iter().filter(|d| !map.by_oid.contains_key(&d.oid)) {
+        let heap = storage.create_relation(&mut txn, RelationKind::Heap).map_err(storage_error)?;
+        made.push((def.oid, heap));
+        for i in &def.indexes {
+            let rel =
+                storage.create_relation(&mut txn, RelationKind::BTree { heap }).map_err(storage_error)?;
+            made.push((i.oid, rel));
+        }
+    }
+    if made.is_empty() {
+        return Ok(false);
+    }
+    let payloads: Vec<Vec<u8>> =
+        made.iter().map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat()).collect();
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    storage.heap_insert_many(&mut txn, map_rel, &payloads, &mut Vec::new()).map_err(storage_error)?;
+    txn.commit().map_err(storage_error)?;
+    map.by_oid.extend(made);
+    Ok(true)
 }
 
 /// Replaces the built-in rows that another release made.

@@ -19,6 +19,8 @@ const COLUMNS: &str = include_str!("builtin/views.txt");
 const COMPUTED: &[&str] = &[
     "pg_settings",
     "pg_stat_activity",
+    "pg_stat_ssl",
+    "pg_stat_gssapi",
     "pg_locks",
     "pg_prepared_xacts",
     "pg_prepared_statements",

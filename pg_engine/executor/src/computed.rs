@@ -18,6 +18,7 @@ use crate::{
     session::{CursorRow, PreparedStatementRow},
 };
 
+mod encryption;
 mod io;
 
 fn text(s: &str) -> Value {
@@ -39,6 +40,8 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
     match relation.name.as_str() {
         "pg_settings" => Ok(settings(cx)),
         "pg_stat_activity" => activity(cx),
+        "pg_stat_ssl" => encryption::rows(cx),
+        "pg_stat_gssapi" => encryption::kerberos(cx),
         "pg_locks" => Ok(locks(cx)),
         "pg_prepared_xacts" => prepared(cx),
         "pg_prepared_statements" => {

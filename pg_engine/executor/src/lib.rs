@@ -21,7 +21,7 @@
 //! SQL text (the [`Session`] binds stored expressions), how plans are chosen, the wire protocol.
 //!
 //! # Dependencies
-//! `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `dagdb_graph`, `dagdb_tick`, `dagdb_store`, `dagdb_delta` (graphs), `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
+//! `pg_tls` (checks certificates that are installed), `pg_plan` (what is run), `pg_catalog`, `pg_storage`, `dagdb_graph`, `dagdb_tick`, `dagdb_store`, `dagdb_delta` (graphs), `pg_functions`, `pg_types`; `platform` (clock, locks, entropy);
 //! `hashbrown` and `foldhash` (hash tables without std), `memchr` (COPY looks for delimiters sixteen bytes at a time), `log`.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ extern crate alloc;
 
 mod acl;
 mod analyze;
+mod certificates;
 mod computed;
 pub mod context;
 pub mod copy;
@@ -53,6 +54,7 @@ mod user_types;
 mod utility;
 mod verify;
 
+pub use certificates::StoredCertificates;
 pub use context::ExecContext;
 pub use cursor::Cursor;
 pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};

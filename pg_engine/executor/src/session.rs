@@ -68,6 +68,8 @@ pub struct ActivityRow {
     pub state: String,
     /// Last statement.
     pub query: String,
+    /// How the connection is encrypted.
+    pub secured: Option<Arc<pg_tls::Secured>>,
 }
 
 /// A row of `pg_prepared_statements`.

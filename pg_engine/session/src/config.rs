@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub idle_workers: usize,
     /// Shards of connections, each with its own queue and workers; 0: one per core.
     pub shards: usize,
+    /// How connections are encrypted when clients ask for it; `None`: they are not.
+    pub encryption: Option<pg_tls::Settings>,
     /// Settings for every session, as in a configuration file.
     pub settings: alloc::vec::Vec<(String, String)>,
 }
@@ -41,6 +43,7 @@ impl Default for ServerConfig {
             max_message: (1 << 30) - 1,
             idle_workers: 1,
             shards: 0,
+            encryption: Some(pg_tls::Settings::default()),
             settings: alloc::vec::Vec::new(),
         }
     }

@@ -7,8 +7,9 @@
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use pg_types::SqlError;
-use pg_wire::{Encoder, Frontend, Severity, frame};
+use pg_tls::TlsStream;
+use pg_types::{SqlError, SqlState};
+use pg_wire::{Encoder, Frontend, Severity, WireError, frame};
 use platform::{
     net::{NetError, ReadOutcome, ReadyHook, Stream},
     sync::{Mutex, OnceLock},
@@ -98,7 +99,10 @@ struct Inner {
 /// See the module.
 pub struct Connection {
     shared: Arc<Shared>,
+    /// As accepted.
     stream: Arc<dyn Stream>,
+    /// Over it, once the client has asked for encryption: then nothing is read or written past it.
+    secured: OnceLock<Arc<TlsStream>>,
     handle: OnceLock<Arc<Handle>>,
     this: alloc::sync::Weak<Self>,
     inner: Mutex<Inner>,
@@ -129,6 +133,7 @@ impl Connection {
                 phase: Phase::Login(Box::new(Login::new(refused))),
             }),
             scheduled: AtomicBool::new(false),
+            secured: OnceLock::new(),
             stream,
         });
         connection.handle();
@@ -138,6 +143,37 @@ impl Connection {
     /// The public side.
     pub fn handle(&self) -> &Arc<Handle> {
         self.handle.get_or_init(|| self.shared.registry.add(self.stream.peer_addr(), self.this.clone()))
+    }
+
+    /// The way to the client.
+    fn stream(&self) -> &dyn Stream {
+        match self.secured.get() {
+            None => &*self.stream,
+            Some(secured) => &**secured,
+        }
+    }
+
+    /// Answers a request for encryption. `left`: bytes of the client behind it, which must not be there: who can put
+    /// bytes into the connection before it is encrypted must not have them taken for the client's own.
+    fn secure(&self, left: usize, out: &mut Encoder) -> Result<Step, SqlError> {
+        if self.secured.get().is_some() {
+            return Err(WireError::Version(1234, 5679).into());
+        }
+        let Some(secured) = self.shared.encryption.accept(&self.shared.engine, &self.stream) else {
+            out.refuse_encryption();
+            return Ok(Step::Flush);
+        };
+        if left > 0 {
+            let text = "received unencrypted data after SSL request";
+            return Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, text).detail(
+                "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+            ));
+        }
+        if self.stream.write_all(b"S").is_err() {
+            return Ok(Step::Close);
+        }
+        let _ = self.secured.set(secured);
+        Ok(Step::Continue)
     }
 
     /// Begins to listen to the client.
@@ -159,7 +195,7 @@ impl Connection {
         inner.input = Input { buf: Vec::new(), start: 0, end: 0 };
         inner.out = Encoder::new();
         self.handle().end_wait();
-        self.stream.close();
+        self.stream().close();
         self.shared.registry.remove(self.handle().pid);
     }
 
@@ -171,7 +207,7 @@ impl Connection {
         let Some(reason) = self.handle().interrupts.pending().filter(|r| r.is_fatal()) else { return true };
         inner.out.discard_partial();
         inner.out.report(Severity::Fatal, &reason.error());
-        let _ = self.stream.write_all(inner.out.bytes());
+        let _ = self.stream().write_all(inner.out.bytes());
         false
     }
 
@@ -184,7 +220,7 @@ impl Connection {
             if !self.tell_news(inner) {
                 return Flow::Over;
             }
-            let read = self.stream.try_read(inner.input.room());
+            let read = self.stream().try_read(inner.input.room());
             match self.receive(inner, read) {
                 Flow::More => {}
                 flow => return flow,
@@ -199,7 +235,7 @@ impl Connection {
             return true;
         }
         session.tell_notifications(out);
-        let sent = self.stream.write_all(out.bytes()).is_ok();
+        let sent = self.stream().write_all(out.bytes()).is_ok();
         out.clear();
         sent
     }
@@ -236,13 +272,13 @@ impl Connection {
             };
             flush |= step != Step::Continue;
             if step == Step::Close {
-                self.stream.write_all(inner.out.bytes())?;
+                self.stream().write_all(inner.out.bytes())?;
                 inner.out.clear();
                 return Ok(false);
             }
         }
         if flush && !inner.out.is_empty() {
-            self.stream.write_all(inner.out.bytes())?;
+            self.stream().write_all(inner.out.bytes())?;
             inner.out.clear();
         }
         Ok(true)
@@ -254,11 +290,24 @@ impl Connection {
         let (result, used) = match phase {
             Phase::Closed => return None,
             Phase::Login(login) => {
+                if let Some(secured) = self.secured.get()
+                    && self.handle().secured.get().is_none()
+                    && let Some(how) = secured.secured()
+                {
+                    let _ = self.handle().secured.set(Arc::new(how));
+                }
                 match startup::step(&self.shared, self.handle(), login, input.bytes(), out)? {
+                    Ok((startup::Progress::Secure, used)) => {
+                        let left = input.bytes().len().saturating_sub(used);
+                        (self.secure(left, out), used)
+                    }
                     Ok((startup::Progress::Step(step), used)) => (Ok(step), used),
                     Ok((startup::Progress::Done(session), used)) => {
                         let mut session = session;
-                        session.attach(self.stream.clone());
+                        session.attach(match self.secured.get() {
+                            None => self.stream.clone(),
+                            Some(secured) => secured.clone(),
+                        });
                         *phase = Phase::Session(session);
                         (Ok(Step::Flush), used)
                     }
@@ -291,10 +340,10 @@ impl ReadyHook for Connection {
 impl Connection {
     /// Serves, and stays for the next request where that is cheaper than being called again. False: it is over.
     fn converse(&self, inner: &mut Inner) -> bool {
-        let patient = !self.stream.patience().is_zero();
+        let patient = !self.stream().patience().is_zero();
         let mut flow = self.serve(inner);
         while flow == Flow::Idle && patient && self.goes_on(inner) && self.shared.stay() {
-            let read = self.stream.read_patiently(inner.input.room());
+            let read = self.stream().read_patiently(inner.input.room());
             self.shared.leave();
             if read == Ok(ReadOutcome::WouldBlock) {
                 break;
@@ -319,7 +368,7 @@ impl Work for Connection {
             drop(inner);
             self.scheduled.store(false, SeqCst);
             let hook = self.clone();
-            self.stream.arm(hook);
+            self.stream().arm(hook);
             // An interruption that came while this run was ending found it still scheduled.
             let news = waits_for_news && self.handle().inbox.has_some();
             if news || self.handle().interrupts.pending().is_some_and(crate::interrupt::Reason::is_fatal) {

@@ -22,7 +22,7 @@
 //! A connection's `inner`, then the registry, then a handle's `activity`. The pool, timer and plan cache locks are leaves.
 //!
 //! # Dependencies
-//! `hashbrown` for maps, `itoa` for integers in rows, `libm` for rounding and `jiff` for time zones in settings.
+//! `pg_tls` encrypts connections, `hashbrown` for maps, `itoa` for integers in rows, `libm` for rounding and `jiff` for time zones in settings.
 //!
 //! # Must not know
 //! How the engine stores, plans or runs; which platform it is on.
@@ -36,6 +36,7 @@ mod config;
 mod connection;
 mod copy;
 mod datum;
+mod encryption;
 mod env;
 mod extended;
 mod interrupt;

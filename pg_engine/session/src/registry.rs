@@ -14,8 +14,9 @@ use core::{
 
 use hashbrown::HashMap;
 use pg_executor::ActivityRow;
+use pg_tls::Secured;
 use pg_types::Oid;
-use platform::sync::Mutex;
+use platform::sync::{Mutex, OnceLock};
 
 use crate::{
     connection::Connection,
@@ -55,6 +56,8 @@ pub struct Handle {
     pub peer: SocketAddr,
     /// When it connected.
     pub started: i64,
+    /// How the connection is encrypted.
+    pub secured: OnceLock<Arc<Secured>>,
     /// Flags that others raise.
     pub interrupts: Interrupts,
     /// For `pg_stat_activity`.
@@ -139,6 +142,7 @@ impl Registry {
             secret: u32::from_be_bytes(secret),
             peer,
             started: env::now(),
+            secured: OnceLock::new(),
             interrupts: Interrupts::default(),
             activity: Mutex::new(Activity { state: "", ..Activity::default() }),
             wait: AtomicU64::new(0),
@@ -198,5 +202,6 @@ fn row(handle: &Handle) -> Option<ActivityRow> {
         state_change: a.state_change,
         state: a.state.to_owned(),
         query: a.query.map(|q| q.to_string()).unwrap_or_default(),
+        secured: handle.secured.get().cloned(),
     })
 }

@@ -21,6 +21,7 @@ use platform::{
 use crate::{
     config::ServerConfig,
     connection::Connection,
+    encryption::Encryption,
     interrupt::Reason,
     plan_cache::PlanCache,
     pool::Pool,
@@ -42,6 +43,8 @@ pub struct Shared {
     pub timer: Arc<Timer>,
     /// Plans by statement text.
     pub plans: PlanCache,
+    /// Encryption of connections.
+    pub encryption: Encryption,
     /// For mock verifiers of users that do not exist.
     pub secret: [u8; 32],
     /// No new sessions.
@@ -98,6 +101,7 @@ impl Server {
         let most = config.max_connections + REFUSED_AT_ONCE;
         let shared = Arc::new(Shared {
             pool: Pool::new(shards, config.idle_workers, most),
+            encryption: Encryption::new(config.encryption.clone()),
             engine,
             config,
             registry: Arc::default(),

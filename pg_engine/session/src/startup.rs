@@ -62,6 +62,8 @@ impl Login {
 pub enum Progress {
     /// More to come.
     Step(Step),
+    /// Encryption is asked for.
+    Secure,
     /// Authenticated.
     Done(Box<Session>),
 }
@@ -111,10 +113,16 @@ fn startup(
     out: &mut Encoder,
 ) -> Result<Progress> {
     match Startup::decode(body)? {
-        Startup::Ssl | Startup::GssEnc => {
+        request @ (Startup::Ssl | Startup::GssEnc) => {
             login.requests += 1;
             if login.requests > MAX_REQUESTS {
                 return Err(WireError::StartupLength.into());
+            }
+            if request == Startup::Ssl {
+                return Ok(Progress::Secure);
+            }
+            if handle.secured.get().is_some() {
+                return Err(WireError::Version(1234, 5680).into());
             }
             out.refuse_encryption();
             Ok(Progress::Step(Step::Flush))
@@ -147,7 +155,10 @@ fn startup(
             match shared.config.authentication {
                 Authentication::Trust => admit(shared, handle, login, out),
                 Authentication::Scram => {
-                    out.authentication_sasl(&[scram::MECHANISM]);
+                    match handle.secured.get() {
+                        Some(_) => out.authentication_sasl(&[scram::MECHANISM_PLUS, scram::MECHANISM]),
+                        None => out.authentication_sasl(&[scram::MECHANISM]),
+                    }
                     login.state = State::Offered;
                     Ok(Progress::Step(Step::Flush))
                 }
@@ -250,7 +261,9 @@ fn password(
     match core::mem::replace(&mut login.state, State::Offered) {
         State::Startup | State::Offered => {
             let (mechanism, first) = sasl_initial(body)?;
-            if mechanism != scram::MECHANISM {
+            let end_point = handle.secured.get().map(|s| &*s.end_point);
+            let plus = mechanism == scram::MECHANISM_PLUS;
+            if mechanism != scram::MECHANISM && !(plus && end_point.is_some()) {
                 return Err(SqlError::new(
                     SqlState::PROTOCOL_VIOLATION,
                     "client selected an invalid SASL authentication mechanism",
@@ -263,7 +276,7 @@ fn password(
             let verifier = verifier(shared, &login.introduction.user)?;
             let mut nonce = [0; scram::NONCE_LEN];
             platform::entropy::fill(&mut nonce);
-            let exchange = ServerExchange::start(verifier, first, &nonce)?;
+            let exchange = ServerExchange::start(verifier, first, &nonce, end_point, plus)?;
             out.authentication_sasl_continue(exchange.server_first().as_bytes());
             login.state = State::Exchange(exchange);
             Ok(Progress::Step(Step::Flush))
@@ -370,6 +383,9 @@ pub fn initial_settings(
         settings.set_text(name, value, Scope::Start, true)?;
     }
     settings.set_internal("max_connections", &format!("{}", shared.config.max_connections));
+    for (name, value) in shared.encryption.shown() {
+        settings.set_internal(name, value);
+    }
     settings.set_internal("is_superuser", if role.superuser { "on" } else { "off" });
     settings.set_internal("session_authorization", &role.name);
     for (name, value) in shared.engine.role_settings(role.oid, database)? {

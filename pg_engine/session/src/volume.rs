@@ -3,7 +3,7 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
-use intralith_config::{Config, ConfigError};
+use intralith_config::{Config, ConfigError, Network, TlsVersion};
 use pg_executor::{Engine, Initial};
 use pg_storage::{FormatOptions, Probe, Storage, StorageConfig, StorageError};
 use pg_types::SqlError;
@@ -119,6 +119,17 @@ pub fn open_volume(
         forget_password(&*device, text)?;
     }
     let engine = Engine::open(storage, compute)?;
+    if config.ssl {
+        let address = match config.network {
+            Network::Static { address, .. } => alloc::format!("{address}"),
+            Network::Dhcp => String::from("127.0.0.1"),
+        };
+        let mut names = Vec::from([config.hostname.as_str(), FIRST_NAME, "localhost", address.as_str()]);
+        if config.hostname == FIRST_NAME {
+            names.remove(0);
+        }
+        engine.ensure_certificate(&names)?;
+    }
     Ok(Volume { engine, config, new_password })
 }
 
@@ -139,11 +150,23 @@ pub fn server_config(config: &Config) -> ServerConfig {
             intralith_config::Authentication::Trust => Authentication::Trust,
         },
         max_connections: config.max_connections as usize,
+        encryption: config.ssl.then(|| pg_tls::Settings {
+            least: tls_version(config.least_tls),
+            most: tls_version(config.most_tls),
+            client_authorities: None,
+        }),
         settings: Vec::from([(
             String::from("intralith.enable_test_functions"),
             String::from(if config.test_functions { "on" } else { "off" }),
         )]),
         ..ServerConfig::default()
+    }
+}
+
+fn tls_version(version: TlsVersion) -> pg_tls::Version {
+    match version {
+        TlsVersion::Tls12 => pg_tls::Version::Tls12,
+        TlsVersion::Tls13 => pg_tls::Version::Tls13,
     }
 }
 

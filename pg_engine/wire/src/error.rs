@@ -1,6 +1,6 @@
 //! What can be wrong with a client's bytes.
 
-use alloc::{format, string::String};
+use alloc::{boxed::Box, format, string::String};
 use core::fmt;
 
 use pg_types::{SqlError, SqlState};
@@ -30,6 +30,12 @@ pub enum WireError {
     Encoding([u8; 4], u8),
     /// A malformed authentication message; the text is PostgreSQL's DETAIL.
     Sasl(&'static str),
+    /// The client believes that we offer no channel binding.
+    BindingNegotiation,
+    /// The client bound another channel than this one.
+    BindingCheck,
+    /// A kind of channel binding we do not have.
+    BindingType(Box<str>),
 }
 
 impl WireError {
@@ -79,6 +85,9 @@ impl fmt::Display for WireError {
                 bytes.iter().take(usize::from(*n)).try_for_each(|b| write!(f, " 0x{b:02x}"))
             }
             Self::Sasl(_) => f.write_str("malformed SCRAM message"),
+            Self::BindingNegotiation => f.write_str("SCRAM channel binding negotiation error"),
+            Self::BindingCheck => f.write_str("SCRAM channel binding check failed"),
+            Self::BindingType(kind) => write!(f, "unsupported SCRAM channel-binding type \"{kind}\""),
         }
     }
 }
@@ -90,12 +99,19 @@ impl From<WireError> for SqlError {
         let state = match e {
             WireError::Version(..) => SqlState::FEATURE_NOT_SUPPORTED,
             WireError::Encoding(..) => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            WireError::BindingNegotiation | WireError::BindingCheck => {
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+            }
             _ => SqlState::PROTOCOL_VIOLATION,
         };
         let text: String = format!("{e}");
         let out = Self::new(state, text);
         match e {
             WireError::Sasl(detail) => out.detail(detail),
+            WireError::BindingNegotiation => out.detail(
+                "The client supports SCRAM channel binding but thinks the server does not.  However, this server does \
+                 support channel binding.",
+            ),
             _ => out,
         }
     }

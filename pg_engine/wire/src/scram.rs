@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), and SCRAM-SHA-256-PLUS with `tls-server-end-point` (RFC 5929) as channel binding.
 //!
 //! The server holds a [`Verifier`], never the password. A user that does not exist goes through the same exchange
 //! against a mock verifier derived from a server secret, so that the two cannot be told apart from outside.
@@ -14,6 +14,10 @@ use crate::{error::WireError, saslprep};
 
 /// The mechanism's name.
 pub const MECHANISM: &str = "SCRAM-SHA-256";
+/// With channel binding: offered on encrypted connections only.
+pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+/// The one kind of channel binding.
+const BINDING: &str = "tls-server-end-point";
 /// Iterations of a new verifier.
 pub const ITERATIONS: u32 = 4096;
 /// Bytes of salt in a new verifier.
@@ -139,26 +143,27 @@ fn attribute(text: &str, key: char) -> Result<(&str, &str), WireError> {
 #[derive(Debug)]
 pub struct ServerExchange {
     verifier: Verifier,
-    gs2_header: String,
+    /// What the client must have bound: its header and, with channel binding, the end point.
+    bound: Vec<u8>,
+    plus: bool,
     client_first_bare: String,
     server_first: String,
     nonce: String,
 }
 
 impl ServerExchange {
-    /// Takes the client's first message; answers with the server's first message. `random` makes the server's nonce.
-    pub fn start(verifier: Verifier, message: &[u8], random: &[u8; NONCE_LEN]) -> Result<Self, WireError> {
+    /// Takes the client's first message; answers with the server's first message. `random` makes the server's nonce. `end_point`:
+    /// what the channel is bound to, on an encrypted connection; `plus`: the client chose [`MECHANISM_PLUS`].
+    pub fn start(
+        verifier: Verifier,
+        message: &[u8],
+        random: &[u8; NONCE_LEN],
+        end_point: Option<&[u8]>,
+        plus: bool,
+    ) -> Result<Self, WireError> {
         let text = core::str::from_utf8(message).map_err(|_| WireError::Sasl("The message is not UTF-8."))?;
         let (flag, rest) = text.split_once(',').ok_or(WireError::Sasl("The message is incomplete."))?;
-        match flag {
-            "n" | "y" => {}
-            _ if flag.starts_with("p=") => {
-                return Err(WireError::Field(
-                    "client requires SCRAM channel binding, but it is not supported",
-                ));
-            }
-            _ => return Err(WireError::Sasl("Unexpected channel-binding flag.")),
-        }
+        check_binding(flag, end_point.is_some(), plus)?;
         let (authzid, bare) = rest.split_once(',').ok_or(WireError::Sasl("The message is incomplete."))?;
         if !authzid.is_empty() {
             return Err(WireError::Field("client uses authorization identity, but it is not supported"));
@@ -175,13 +180,9 @@ impl ServerExchange {
         let nonce = format!("{client_nonce}{}", STANDARD.encode(random));
         let server_first =
             format!("r={nonce},s={},i={}", STANDARD.encode(&verifier.salt), verifier.iterations);
-        Ok(Self {
-            gs2_header: format!("{flag},,"),
-            client_first_bare: bare.into(),
-            server_first,
-            nonce,
-            verifier,
-        })
+        let mut bound = format!("{flag},,").into_bytes();
+        bound.extend_from_slice(end_point.filter(|_| plus).unwrap_or_default());
+        Ok(Self { bound, plus, client_first_bare: bare.into(), server_first, nonce, verifier })
     }
 
     /// The server's first message.
@@ -193,10 +194,13 @@ impl ServerExchange {
     pub fn finish(self, message: &[u8]) -> Result<Option<String>, WireError> {
         let text = core::str::from_utf8(message).map_err(|_| WireError::Sasl("The message is not UTF-8."))?;
         let (binding, rest) = attribute(text, 'c')?;
-        if STANDARD.decode(binding).ok().as_deref() != Some(self.gs2_header.as_bytes()) {
-            return Err(WireError::Field(
-                "unexpected SCRAM channel-binding attribute in client-final-message",
-            ));
+        if STANDARD.decode(binding).ok() != Some(self.bound) {
+            return Err(match self.plus {
+                true => WireError::BindingCheck,
+                false => {
+                    WireError::Field("unexpected SCRAM channel-binding attribute in client-final-message")
+                }
+            });
         }
         let (nonce, _) = attribute(rest, 'r')?;
         if nonce != self.nonce {
@@ -220,6 +224,27 @@ impl ServerExchange {
     }
 }
 
+/// Does the flag of the client's first message go with what it chose and what we offered?
+fn check_binding(flag: &str, possible: bool, plus: bool) -> Result<(), WireError> {
+    match flag {
+        "n" | "y" if plus => Err(WireError::Sasl(
+            "The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data.",
+        )),
+        // It would have chosen it, had somebody not hidden our offer from it.
+        "y" if possible => Err(WireError::BindingNegotiation),
+        "n" | "y" => Ok(()),
+        _ => match flag.strip_prefix("p=") {
+            None => Err(WireError::Sasl("Unexpected channel-binding flag.")),
+            Some(_) if !plus || !possible => Err(WireError::Sasl(
+                "The client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel \
+                 binding data.",
+            )),
+            Some(BINDING) => Ok(()),
+            Some(other) => Err(WireError::BindingType(other.into())),
+        },
+    }
+}
+
 fn auth_message(client_first_bare: &str, server_first: &str, without_proof: &str) -> String {
     format!("{client_first_bare},{server_first},{without_proof}")
 }
@@ -229,16 +254,27 @@ fn auth_message(client_first_bare: &str, server_first: &str, without_proof: &str
 pub struct ClientExchange {
     password: String,
     first_bare: String,
+    end_point: Option<Vec<u8>>,
 }
 
 impl ClientExchange {
     /// Starts; `random` makes the client's nonce.
     pub fn new(password: &str, random: &[u8; NONCE_LEN]) -> Self {
-        Self { password: password.into(), first_bare: format!("n=,r={}", STANDARD.encode(random)) }
+        let first_bare = format!("n=,r={}", STANDARD.encode(random));
+        Self { password: password.into(), first_bare, end_point: None }
+    }
+    /// With channel binding.
+    #[must_use]
+    pub fn bind(mut self, end_point: &[u8]) -> Self {
+        self.end_point = Some(end_point.into());
+        self
+    }
+    fn header(&self) -> String {
+        self.end_point.as_ref().map_or_else(|| "n,,".into(), |_| format!("p={BINDING},,"))
     }
     /// The first message.
     pub fn first(&self) -> String {
-        format!("n,,{}", self.first_bare)
+        format!("{}{}", self.header(), self.first_bare)
     }
     /// Answers the server's first message: the final message, and the server signature to expect.
     pub fn answer(&self, server_first: &str) -> Result<(String, String), WireError> {
@@ -249,7 +285,9 @@ impl ClientExchange {
         let iterations = iterations.parse().map_err(|_| WireError::Sasl("Malformed iteration count."))?;
         let salted = salted_password(&self.password, &salt, iterations);
         let client_key = hmac(&salted, &[b"Client Key"]);
-        let without_proof = format!("c=biws,r={nonce}");
+        let mut bound = self.header().into_bytes();
+        bound.extend_from_slice(self.end_point.as_deref().unwrap_or_default());
+        let without_proof = format!("c={},r={nonce}", STANDARD.encode(bound));
         let auth = auth_message(&self.first_bare, server_first, &without_proof);
         let signature = hmac(&sha256(&client_key), &[auth.as_bytes()]);
         let proof = xor(&client_key, &signature);
@@ -279,8 +317,14 @@ mod tests {
         assert_eq!(read, stored);
         for (password, right) in [("pencil", true), ("Pencil", false), ("", false)] {
             let client = ClientExchange::new(password, &[1; NONCE_LEN]);
-            let server = ServerExchange::start(stored.clone(), client.first().as_bytes(), &[2; NONCE_LEN])
-                .expect("first message");
+            let server = ServerExchange::start(
+                stored.clone(),
+                client.first().as_bytes(),
+                &[2; NONCE_LEN],
+                None,
+                false,
+            )
+            .expect("first message");
             let (last, expected) = client.answer(server.server_first()).expect("server first");
             let end = server.finish(last.as_bytes()).expect("final message");
             assert_eq!(end, right.then_some(expected));
@@ -295,7 +339,8 @@ mod tests {
         let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
         let server = ServerExchange {
             verifier: Verifier::new("pencil", &salt, 4096),
-            gs2_header: "n,,".into(),
+            bound: b"n,,".to_vec(),
+            plus: false,
             client_first_bare: bare.into(),
             server_first: first.into(),
             nonce: nonce.into(),
@@ -305,6 +350,38 @@ mod tests {
             server.finish(last.as_bytes()),
             Ok(Some("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".into()))
         );
+    }
+
+    #[test]
+    fn the_channel_is_bound() {
+        let stored = Verifier::new("pencil", &[7; SALT_LEN], ITERATIONS);
+        let start = |first: &str, end_point, plus| {
+            ServerExchange::start(stored.clone(), first.as_bytes(), &[2; NONCE_LEN], end_point, plus)
+        };
+        let client = ClientExchange::new("pencil", &[1; NONCE_LEN]).bind(b"our certificate");
+        let end = |server: ServerExchange| {
+            let (last, _) = client.answer(server.server_first()).expect("server first");
+            server.finish(last.as_bytes()).map(|end| end.is_some())
+        };
+        let ours = start(&client.first(), Some(b"our certificate"), true).expect("first message");
+        assert_eq!(end(ours), Ok(true));
+        let theirs = start(&client.first(), Some(b"somebody's certificate"), true).expect("first message");
+        assert_eq!(end(theirs), Err(WireError::BindingCheck));
+        // Somebody hid the offer; it is in clear what a client may say then.
+        assert!(matches!(start("y,,n=,r=a", Some(b"x"), false), Err(WireError::BindingNegotiation)));
+        assert!(start("y,,n=,r=a", None, false).is_ok());
+        assert!(start("n,,n=,r=a", Some(b"x"), false).is_ok());
+        for (first, end_point, plus) in [
+            ("n,,n=,r=a", Some(&b"x"[..]), true),
+            ("y,,n=,r=a", Some(b"x"), true),
+            ("p=tls-server-end-point,,n=,r=a", Some(b"x"), false),
+            ("p=tls-server-end-point,,n=,r=a", None, true),
+            ("q,,n=,r=a", None, false),
+        ] {
+            assert!(matches!(start(first, end_point, plus), Err(WireError::Sasl(_))), "{first} {plus}");
+        }
+        let kind = start("p=tls-unique,,n=,r=a", Some(b"x"), true);
+        assert!(matches!(kind, Err(WireError::BindingType(k)) if &*k == "tls-unique"));
     }
 
     #[test]

@@ -45,10 +45,10 @@ proptest! {
     }
 
     #[test]
-    fn scram_survives_arbitrary_messages(first in ".{0,60}", last in ".{0,60}") {
+    fn scram_survives_arbitrary_messages(first in ".{0,60}", last in ".{0,60}", plus in any::<bool>()) {
         let v = Verifier::mock("u", &[1; 32]);
-        let _ = ServerExchange::start(v.clone(), first.as_bytes(), &[0; NONCE_LEN]);
-        let s = ServerExchange::start(v, b"n,,n=,r=abc", &[0; NONCE_LEN]).unwrap();
+        let _ = ServerExchange::start(v.clone(), first.as_bytes(), &[0; NONCE_LEN], Some(b"end"), plus);
+        let s = ServerExchange::start(v, b"n,,n=,r=abc", &[0; NONCE_LEN], None, false).unwrap();
         prop_assert!(!matches!(s.finish(last.as_bytes()), Ok(Some(_))));
     }
 

@@ -164,6 +164,8 @@ pub const INFORMATION_SCHEMA: Oid = 13207;
 pub const DAGDB_GRAPH: Oid = 9970;
 /// `dagdb_history`: saves, chains of backups and recordings of graphs.
 pub const DAGDB_HISTORY: Oid = 9960;
+/// `intralith_certificates`: the server's certificate and those of authorities for clients'.
+pub const INTRALITH_CERTIFICATES: Oid = 9940;
 /// The graph `main`, which a new database has.
 pub const MAIN_GRAPH: Oid = 9974;
 /// `dagdb_nodes`: the current graph's nodes.
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn definitions_are_complete() {
-        assert_eq!(catalogs().len(), 66);
+        assert_eq!(catalogs().len(), 67);
         let class = catalog(PG_CLASS).unwrap();
         assert_eq!(class.columns.len(), 33);
         assert_eq!(class.column("relkind"), Some(16));

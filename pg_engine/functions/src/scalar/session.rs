@@ -265,6 +265,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1937, "pg_stat_get_backend_pid", &[INT4], INT4).stable(),
     // Bytes of memory in use, the pages in the buffer pool aside.
     def(MEMORY_USED, "intralith_memory_used", &[], INT8).volatile(),
+    // The server's certificate chain and private key, and the authorities that sign clients' certificates, as PEM.
+    def(12_003, "intralith_install_certificate", &[TEXT, TEXT], VOID).volatile(),
+    def(12_004, "intralith_make_certificate", &[TEXT_ARRAY], VOID).volatile(),
+    def(12_005, "intralith_install_client_authorities", &[TEXT], VOID).volatile().nullable(),
     // Panics when the setting intralith.enable_test_functions is on: shows that a panic ends one statement only.
     def(TEST_PANIC, "intralith_test_panic", &[], VOID).volatile(),
 ];

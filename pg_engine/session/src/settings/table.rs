@@ -171,6 +171,8 @@ const MAX_REAL: f64 = f64::MAX;
 const CLIENT: &str = "Client Connection Defaults";
 const LOCALE: &str = "Client Connection Defaults / Locale and Formatting";
 const STATEMENT: &str = "Client Connection Defaults / Statement Behavior";
+const SSL: &str = "Connections and Authentication / SSL";
+const TLS_VERSIONS: &[&str] = &["TLSv1.2", "TLSv1.3"];
 const PRESET: &str = "Preset Options";
 const METHOD: &str = "Query Tuning / Planner Method Configuration";
 const COST: &str = "Query Tuning / Planner Cost Constants";
@@ -389,6 +391,25 @@ pub static TABLE: &[Definition] = &[
         "The same as a number.",
     ),
     reported(def("session_authorization", Text, "", Internal, CLIENT, "The session's user.")),
+    // Defaults are not PostgreSQL's, but the appliance's: sessions are given only what differs.
+    def("ssl", Bool, "on", Postmaster, SSL, "Connections are encrypted when clients ask for it."),
+    def("ssl_library", Text, "rustls", Internal, PRESET, "Who encrypts."),
+    def(
+        "ssl_max_protocol_version",
+        Enum(TLS_VERSIONS),
+        "TLSv1.3",
+        Postmaster,
+        SSL,
+        "Highest version of TLS that is spoken.",
+    ),
+    def(
+        "ssl_min_protocol_version",
+        Enum(TLS_VERSIONS),
+        "TLSv1.2",
+        Postmaster,
+        SSL,
+        "Least version of TLS that is spoken.",
+    ),
     reported(def(
         "standard_conforming_strings",
         Enum(&["on"]),
