@@ -12,6 +12,7 @@
 //! | `port` | TCP port | 5432 |
 //! | `auth` | `scram` or `trust` | `scram` |
 //! | `first_password` | password of `intralith` when a blank disk is formatted | random, printed on the console |
+//! | `hba` | `on`, `off`: do the rules of `intralith_hba_rules` decide who may connect | `on` |
 //! | `hostname` | name of the machine, for the certificate made at the first boot | `intralith` |
 //! | `ssl` | `on`, `off`: may connections be encrypted | `on` |
 //! | `ssl_min_protocol_version` | `TLSv1.2`, `TLSv1.3` | `TLSv1.2` |
@@ -97,6 +98,8 @@ pub struct Config {
     pub authentication: Authentication,
     /// Password given to the first user when a blank disk is formatted.
     pub first_password: Option<String>,
+    /// Do the rules in the database decide who may connect?
+    pub hba: bool,
     /// Name of the machine.
     pub hostname: String,
     /// May connections be encrypted?
@@ -123,6 +126,7 @@ impl Default for Config {
             port: 5432,
             authentication: Authentication::Scram,
             first_password: None,
+            hba: true,
             hostname: String::from(HOSTNAME),
             ssl: true,
             least_tls: TlsVersion::Tls12,
@@ -218,6 +222,7 @@ impl Config {
                 self.max_connections = value.parse().ok().filter(|n| *n > 0).ok_or_else(invalid)?;
             }
             "test_functions" => self.test_functions = switch(value).ok_or_else(invalid)?,
+            "hba" => self.hba = switch(value).ok_or_else(invalid)?,
             "ssl" => self.ssl = switch(value).ok_or_else(invalid)?,
             "ssl_min_protocol_version" => self.least_tls = TlsVersion::parse(value).ok_or_else(invalid)?,
             "ssl_max_protocol_version" => self.most_tls = TlsVersion::parse(value).ok_or_else(invalid)?,
@@ -246,6 +251,9 @@ impl Config {
         }
         if self.hostname != HOSTNAME {
             let _ = write!(text, " hostname={}", self.hostname);
+        }
+        if !self.hba {
+            text.push_str(" hba=off");
         }
         if !self.ssl {
             text.push_str(" ssl=off");
@@ -416,10 +424,10 @@ mod tests {
 
     #[test]
     fn encryption_survives_the_text() {
-        let text = b"hostname=db.example.com ssl=off ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2";
+        let text = b"hba=off hostname=db.example.com ssl=off ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2";
         let config = Config::parse(text).unwrap();
         assert_eq!(
-            (config.ssl, config.least_tls, config.most_tls),
+            (config.ssl || config.hba, config.least_tls, config.most_tls),
             (false, TlsVersion::Tls13, TlsVersion::Tls12)
         );
         assert_eq!(Config::parse(config.to_text().as_bytes()).unwrap(), config);

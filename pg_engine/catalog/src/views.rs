@@ -145,6 +145,13 @@ const VIEWS: &[(&str, &str)] = &[
         "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
     ),
     (
+        "pg_hba_file_rules",
+        "SELECT r.rule_number AS line_number, r.type, r.database, r.user_name, \
+         CASE WHEN r.address = 'all' THEN 'all' ELSE host(r.address::inet) END AS address, \
+         CASE WHEN r.address <> 'all' THEN host(netmask(r.address::inet)) END AS netmask, \
+         r.auth_method, r.options, NULL::text AS error FROM pg_catalog.intralith_hba_rules r",
+    ),
+    (
         "pg_tables",
         "SELECT n.nspname AS schemaname, c.relname AS tablename, pg_catalog.pg_get_userbyid(c.relowner) AS tableowner, \
          NULL::name AS tablespace, c.relhasindex AS hasindexes, c.relhasrules AS hasrules, \

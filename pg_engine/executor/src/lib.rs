@@ -40,6 +40,7 @@ pub mod engine;
 mod expr;
 mod foreign_key;
 mod graph;
+mod hba;
 mod host;
 mod keys;
 mod large;
@@ -59,6 +60,7 @@ pub use context::ExecContext;
 pub use cursor::Cursor;
 pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
 pub use engine::{Engine, Initial, Outcome, Role};
+pub use hba::{ClientCertificate, HbaClient, HbaMethod, HbaRules};
 pub use node::NodeStats;
 pub use pg_catalog::Txn;
 pub use session::{

@@ -28,6 +28,9 @@ pub struct ServerConfig {
     pub idle_workers: usize,
     /// Shards of connections, each with its own queue and workers; 0: one per core.
     pub shards: usize,
+    /// Do the rules in the database decide how clients prove who they are? If they do and there are some,
+    /// `authentication` says nothing.
+    pub hba: bool,
     /// How connections are encrypted when clients ask for it; `None`: they are not.
     pub encryption: Option<pg_tls::Settings>,
     /// Settings for every session, as in a configuration file.
@@ -43,6 +46,7 @@ impl Default for ServerConfig {
             max_message: (1 << 30) - 1,
             idle_workers: 1,
             shards: 0,
+            hba: true,
             encryption: Some(pg_tls::Settings::default()),
             settings: alloc::vec::Vec::new(),
         }

@@ -39,6 +39,7 @@ mod datum;
 mod encryption;
 mod env;
 mod extended;
+mod hba;
 mod interrupt;
 mod notify;
 mod plan_cache;

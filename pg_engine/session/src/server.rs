@@ -22,6 +22,7 @@ use crate::{
     config::ServerConfig,
     connection::Connection,
     encryption::Encryption,
+    hba::Access,
     interrupt::Reason,
     plan_cache::PlanCache,
     pool::Pool,
@@ -45,6 +46,8 @@ pub struct Shared {
     pub plans: PlanCache,
     /// Encryption of connections.
     pub encryption: Encryption,
+    /// Who may connect.
+    pub access: Access,
     /// For mock verifiers of users that do not exist.
     pub secret: [u8; 32],
     /// No new sessions.
@@ -101,6 +104,7 @@ impl Server {
         let most = config.max_connections + REFUSED_AT_ONCE;
         let shared = Arc::new(Shared {
             pool: Pool::new(shards, config.idle_workers, most),
+            access: Access::default(),
             encryption: Encryption::new(config.encryption.clone()),
             engine,
             config,

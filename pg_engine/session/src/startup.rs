@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::SeqCst;
 
-use pg_executor::Role;
+use pg_executor::{HbaMethod, Role};
 use pg_types::{Result, SqlError, SqlState};
 use pg_wire::{
     Encoder, Frontend, Startup, WireError, frame,
@@ -12,9 +12,9 @@ use pg_wire::{
 };
 
 use crate::{
-    config::Authentication,
     connection::Step,
     env::{self, Identity, Who},
+    hba::{Demand, password_failed},
     interrupt::Reason,
     registry::Handle,
     server::Shared,
@@ -24,6 +24,9 @@ use crate::{
 
 /// Encryption requests a client may make before its startup packet.
 const MAX_REQUESTS: u8 = 4;
+
+/// Connections that only superusers get.
+const RESERVED_CONNECTIONS: usize = 3;
 
 /// What the client said of itself.
 #[derive(Default)]
@@ -49,12 +52,20 @@ pub struct Login {
     introduction: Introduction,
     requests: u8,
     refused: Option<Box<SqlError>>,
+    /// How the client has to prove who it is.
+    demand: Option<Demand>,
 }
 
 impl Login {
     /// At the beginning.
     pub fn new(refused: Option<Box<SqlError>>) -> Self {
-        Self { state: State::Startup, introduction: Introduction::default(), requests: 0, refused }
+        Self {
+            state: State::Startup,
+            introduction: Introduction::default(),
+            requests: 0,
+            refused,
+            demand: None,
+        }
     }
 }
 
@@ -152,9 +163,12 @@ fn startup(
                     "the database system is shutting down",
                 ));
             }
-            match shared.config.authentication {
-                Authentication::Trust => admit(shared, handle, login, out),
-                Authentication::Scram => {
+            let i = &login.introduction;
+            let demand = shared.access.demand(shared, handle, &i.user, &i.database, i.replication)?;
+            login.demand = Some(demand);
+            match demand.method {
+                HbaMethod::Trust | HbaMethod::Certificate => admit(shared, handle, login, out),
+                HbaMethod::Reject | HbaMethod::Scram => {
                     match handle.secured.get() {
                         Some(_) => out.authentication_sasl(&[scram::MECHANISM_PLUS, scram::MECHANISM]),
                         None => out.authentication_sasl(&[scram::MECHANISM]),
@@ -291,10 +305,6 @@ fn password(
     }
 }
 
-fn password_failed(user: &str) -> SqlError {
-    SqlError::new(SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""))
-}
-
 /// The user's verifier, or a mock that no password matches.
 fn verifier(shared: &Shared, user: &str) -> Result<Verifier> {
     let role = shared.engine.role(user)?;
@@ -311,6 +321,9 @@ fn admit(
     out: &mut Encoder,
 ) -> Result<Progress> {
     let i = core::mem::take(&mut login.introduction);
+    if let Some(demand) = login.demand {
+        demand.certified(handle, &i.user)?;
+    }
     let no_entry = |message| SqlError::new(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message);
     let role = shared
         .engine
@@ -319,6 +332,8 @@ fn admit(
     if !role.login {
         return Err(no_entry(format!("role \"{}\" is not permitted to log in", i.user)));
     }
+    check_role_limit(shared, &role)?;
+    check_reserved(shared, &role, i.replication)?;
     if i.replication && !role.superuser && !role.replication {
         return Err(SqlError::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -331,7 +346,6 @@ fn admit(
             format!("database \"{}\" does not exist", i.database),
         ));
     }
-    check_role_limit(shared, &role)?;
     if !i.replication && !shared.engine.may_connect(role.oid, &i.database)? {
         return Err(SqlError::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
@@ -354,6 +368,17 @@ fn admit(
     out.authentication_ok();
     session.greet(out);
     Ok(Progress::Done(Box::new(session)))
+}
+
+/// The last connections are for superusers, who may have to find out why there are so many.
+fn check_reserved(shared: &Shared, role: &Role, replication: bool) -> Result<()> {
+    let most = shared.config.max_connections;
+    let reserved = RESERVED_CONNECTIONS.min(most.saturating_sub(1));
+    if role.superuser && !replication || shared.registry.len() + reserved <= most {
+        return Ok(());
+    }
+    let text = "remaining connection slots are reserved for non-replication superuser connections";
+    Err(SqlError::new(SqlState::TOO_MANY_CONNECTIONS, text))
 }
 
 fn check_role_limit(shared: &Shared, role: &Role) -> Result<()> {

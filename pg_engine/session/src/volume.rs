@@ -150,6 +150,7 @@ pub fn server_config(config: &Config) -> ServerConfig {
             intralith_config::Authentication::Trust => Authentication::Trust,
         },
         max_connections: config.max_connections as usize,
+        hba: config.hba,
         encryption: config.ssl.then(|| pg_tls::Settings {
             least: tls_version(config.least_tls),
             most: tls_version(config.most_tls),

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod compute;
+mod encryption;
 mod graph;
 mod graph_history;
 mod graph_tables;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         large::TESTS,
         programs::TESTS,
         compute::TESTS,
+        encryption::TESTS,
         graph::TESTS,
         graph_history::TESTS,
         graph_tables::TESTS,

@@ -166,6 +166,8 @@ pub const DAGDB_GRAPH: Oid = 9970;
 pub const DAGDB_HISTORY: Oid = 9960;
 /// `intralith_certificates`: the server's certificate and those of authorities for clients'.
 pub const INTRALITH_CERTIFICATES: Oid = 9940;
+/// `intralith_hba_rules`: who may connect from where, and how they prove who they are.
+pub const INTRALITH_HBA_RULES: Oid = 9943;
 /// The graph `main`, which a new database has.
 pub const MAIN_GRAPH: Oid = 9974;
 /// `dagdb_nodes`: the current graph's nodes.
@@ -263,7 +265,7 @@ mod tests {
 
     #[test]
     fn definitions_are_complete() {
-        assert_eq!(catalogs().len(), 67);
+        assert_eq!(catalogs().len(), 68);
         let class = catalog(PG_CLASS).unwrap();
         assert_eq!(class.columns.len(), 33);
         assert_eq!(class.column("relkind"), Some(16));

@@ -89,6 +89,8 @@ const PRIVATE: &[&str] = &[
     "pg_subscription",
     "pg_user_mapping",
     "intralith_verify",
+    "intralith_hba_rules",
+    "pg_hba_file_rules",
 ];
 
 /// The privileges on a built-in relation.

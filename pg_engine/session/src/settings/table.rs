@@ -426,6 +426,14 @@ pub static TABLE: &[Definition] = &[
         STATEMENT,
         "Limit of a statement's duration.",
     ),
+    def(
+        "superuser_reserved_connections",
+        Int(3, 3, Unit::None),
+        "3",
+        Postmaster,
+        "Connections and Authentication / Connection Settings",
+        "Connections that only superusers get.",
+    ),
     def("synchronize_seqscans", Enum(&["off"]), "off", User, COMPAT, "Scans start where another one is."),
     def(
         "synchronous_commit",

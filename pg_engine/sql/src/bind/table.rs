@@ -4,7 +4,7 @@ use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     Attribute, ConstraintKind, Relation, RelationKind,
-    builtin::{DAGDB_EDGES, DAGDB_NODES},
+    builtin::{DAGDB_EDGES, DAGDB_NODES, INTRALITH_HBA_RULES},
 };
 use pg_plan::{
     expr::{ColumnId, Expr},
@@ -28,6 +28,8 @@ impl Binder<'_> {
             SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot change {what} \"{}\"", relation.name))
         };
         match relation.kind {
+            // The one catalog that is changed by ordinary statements.
+            RelationKind::Table if relation.oid == INTRALITH_HBA_RULES => Ok(relation),
             RelationKind::Table
                 if matches!(relation.schema_name.as_str(), "pg_catalog" | "information_schema") =>
             {

@@ -14,7 +14,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_catalog::{Index, IndexMethod, Relation, keys, storage_error};
+use pg_catalog::{Index, IndexMethod, Relation, builtin::INTRALITH_HBA_RULES, keys, storage_error};
 use pg_plan::physical;
 use pg_storage::{IndexEntry, IndexInsert, Tid, Touched, Unique};
 use pg_types::{
@@ -175,10 +175,13 @@ impl Target {
         })
     }
 
-    /// The end of the statement: what foreign keys ask for.
+    /// The end of the statement: what foreign keys and the reader of rules ask for.
     pub(crate) fn finish(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         if !self.rechecks.is_empty() {
             crate::unique::settle(rt.cx, &self.relation, core::mem::take(&mut self.rechecks))?;
+        }
+        if self.relation.oid == INTRALITH_HBA_RULES {
+            crate::hba::changed(rt.cx)?;
         }
         match &mut self.guard {
             None => Ok(()),
