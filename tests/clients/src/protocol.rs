@@ -11,7 +11,7 @@ use postgres::{Client, NoTls};
 use crate::{Outcome, Test, Url, check, equal};
 
 pub const TESTS: &[Test] = &[
-    ("protocol: encryption requests are answered N", encryption),
+    ("protocol: requests for encryption", encryption),
     ("protocol: malformed messages are fatal 08P01 and hurt nobody else", malformed),
     ("protocol: unknown users, databases and wrong passwords", logins),
     ("protocol: startup packet limits", startup_limits),
@@ -48,16 +48,23 @@ fn error_field(bytes: &[u8], code: u8) -> Option<String> {
         .map(|t| String::from_utf8_lossy(t).into_owned())
 }
 
+/// GSSAPI is not there, TLS is; what comes unencrypted behind a request for TLS is never taken for the client's.
 fn encryption(url: &Url) -> Outcome {
+    let request = |code: u32| [8u32.to_be_bytes(), code.to_be_bytes()].concat();
     let mut stream = connect(url)?;
-    for request in [80_877_103u32, 80_877_104] {
-        stream.write_all(&8u32.to_be_bytes())?;
-        stream.write_all(&request.to_be_bytes())?;
+    for (code, wanted) in [(80_877_104, *b"N"), (80_877_103, *b"S")] {
+        stream.write_all(&request(code))?;
         let mut answer = [0];
         stream.read_exact(&mut answer)?;
-        equal("answer", answer, *b"N")?;
+        equal("answer", answer, wanted)?;
     }
-    Ok(())
+    let mut stuffed = request(80_877_103);
+    stuffed.extend_from_slice(b"Q\0\0\0\x0dSELECT 1\0");
+    let mut stream = connect(url)?;
+    stream.write_all(&stuffed)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    check("unencrypted data behind the request is refused", answer.first() == Some(&b'E'))
 }
 
 fn malformed(url: &Url) -> Outcome {

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("rust: transactions and savepoints", transactions),
     ("rust: one time in a transaction", one_time),
     ("rust: parameters of queries within statements", within),
+    ("rust: functions within functions", deep_calls),
     ("rust: COPY in and out", copy),
     ("rust: a running statement is cancelled", cancel),
     ("rust: statement_timeout", timeout),
@@ -288,6 +289,28 @@ fn within(url: &Url) -> Outcome {
         c.query_one("SELECT count(*) FROM pg_type WHERE oid = ANY ($1::int2[]::oid[])", &[&vec![23i16]])?;
     equal("oids made of smallints find rows", row.get::<_, i64>(0), 1)?;
     Ok(c.batch_execute("DROP TYPE client_mood")?)
+}
+
+/// Functions that call themselves: as deeply as they may, and without end, which ends the statement only.
+fn deep_calls(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute(
+        "DROP FUNCTION IF EXISTS client_plain(int), client_winding(int);
+         CREATE FUNCTION client_plain(n int) RETURNS int LANGUAGE sql VOLATILE AS
+         $$ SELECT CASE WHEN n <= 0 THEN 0 ELSE 1 + client_plain(n - 1) END $$;
+         CREATE FUNCTION client_winding(n int) RETURNS int LANGUAGE sql VOLATILE AS
+         $$ SELECT max(x)::int FROM (SELECT CASE WHEN n <= 0 THEN 0 ELSE client_winding(n - 1) + 1 END AS x
+            UNION ALL SELECT -1 ORDER BY 1 LIMIT 5) s
+            WHERE EXISTS (SELECT 1 FROM generate_series(-1, 100) g JOIN (VALUES (1), (2)) v(a) ON g >= v.a - 3
+            WHERE g = s.x GROUP BY g HAVING count(*) > 0) $$;",
+    )?;
+    for name in ["client_plain", "client_winding"] {
+        let deep: i32 = c.query_one(&format!("SELECT {name}(45)"), &[])?.get(0);
+        equal(name, deep, 45)?;
+        let endless = c.query(&format!("SELECT {name}(1000000)"), &[]).err();
+        equal(name, endless.as_ref().map(code), Some("54001"))?;
+    }
+    Ok(c.batch_execute("DROP FUNCTION client_plain(int), client_winding(int)")?)
 }
 
 /// The bytes of any value, as text.
