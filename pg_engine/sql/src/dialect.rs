@@ -73,6 +73,10 @@ impl Dialect for Postgres {
             _ => BASE.is_table_alias(kw, parser),
         }
     }
+    fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
+        // Behind a select list without FROM it begins FOR UPDATE.
+        *kw != Keyword::FOR && BASE.is_column_alias(kw, parser)
+    }
     fn is_custom_operator_part(&self, ch: char) -> bool {
         BASE.is_custom_operator_part(ch)
     }

@@ -318,7 +318,7 @@ impl Binder<'_> {
         at: u32,
     ) -> Result<(Expr, (Oid, i16))> {
         let Some((level, index)) = self.find_entry(schema, table, at)? else {
-            return Err(self.missing_entry(schema, table, at));
+            return Err(self.missing_entry(table, at));
         };
         let entry = self.frames.get(level).and_then(|f| f.entries.get(index));
         let entry = entry.ok_or_else(|| SqlError::internal("FROM item lost"))?;
@@ -387,8 +387,8 @@ impl Binder<'_> {
         Some((Expr::Column(id, SqlType::new(ty)), (scan.relation.oid, attnum)))
     }
 
-    fn missing_entry(&self, schema: Option<&str>, table: &str, at: u32) -> SqlError {
-        let shown = schema.map_or_else(|| String::from(table), |s| format!("{s}.{table}"));
+    /// The schema that was written is not said.
+    fn missing_entry(&self, table: &str, at: u32) -> SqlError {
         let hidden = self.frames.iter().any(|f| f.shut && f.entries.iter().any(|e| e.alias == table));
         let aliased = self.frames.iter().rev().flat_map(|f| &f.entries).find(|e| {
             e.scan
@@ -398,7 +398,7 @@ impl Binder<'_> {
         if hidden {
             return SqlError::new(
                 SqlState::UNDEFINED_TABLE,
-                format!("invalid reference to FROM-clause entry for table \"{shown}\""),
+                format!("invalid reference to FROM-clause entry for table \"{table}\""),
             )
             .hint(format!(
                 "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
@@ -408,12 +408,12 @@ impl Binder<'_> {
         if let Some(entry) = aliased {
             return SqlError::new(
                 SqlState::UNDEFINED_TABLE,
-                format!("invalid reference to FROM-clause entry for table \"{shown}\""),
+                format!("invalid reference to FROM-clause entry for table \"{table}\""),
             )
             .hint(format!("Perhaps you meant to reference the table alias \"{}\".", entry.alias))
             .at(at);
         }
-        SqlError::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{shown}\""))
+        SqlError::new(SqlState::UNDEFINED_TABLE, format!("missing FROM-clause entry for table \"{table}\""))
             .at(at)
     }
 

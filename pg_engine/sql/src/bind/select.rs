@@ -572,7 +572,12 @@ impl Binder<'_> {
                     return Err(SqlError::syntax(text));
                 }
             }
-            limit = Some(fetch.quantity.as_ref().unwrap_or(&one));
+            match (&fetch.quantity, limit) {
+                // A count in parentheses was made a LIMIT of.
+                (None, Some(_)) if fetch.with_ties => {}
+                (_, Some(_)) => return Err(SqlError::syntax("syntax error at or near \"fetch\"")),
+                (quantity, None) => limit = Some(quantity.as_ref().unwrap_or(&one)),
+            }
         }
         if limit.is_none() && offset.is_none() {
             return Ok(plan);

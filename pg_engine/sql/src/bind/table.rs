@@ -78,7 +78,9 @@ impl Binder<'_> {
                 origin: (relation.oid, a.attnum),
             })
             .collect();
-        Entry { alias: alias.into(), schema: None, columns, scan: None, scalar: false }
+        // Under its own name the schema may stand before it.
+        let schema = (alias == relation.name).then(|| relation.schema_name.clone());
+        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false }
     }
 
     /// Binds stored text over a row with these ids.

@@ -147,7 +147,7 @@ impl Subject {
         let Some(view) = &self.view else { return binder.row_entry(&self.table, alias, ids) };
         let mut columns = view.columns.clone();
         columns.iter_mut().for_each(|c| renumber(&mut c.expr, view.base, ids));
-        let schema = None;
+        let schema = (alias == view.relation.name).then(|| view.relation.schema_name.clone());
         Entry { alias: alias.into(), schema, columns, scan: None, scalar: false }
     }
 

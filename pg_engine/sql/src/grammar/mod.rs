@@ -68,6 +68,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let overriding = take_overriding(&mut tokens);
     let conflicts = conflict::take_targets(&mut tokens);
     spell_out_table(&mut tokens);
+    spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
     mark_expansions(&mut tokens);
     routine::mark_variadic(&mut tokens);
@@ -178,6 +179,50 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
         }
         i += 1;
     }
+}
+
+/// `sqlparser` takes a plain number in FETCH FIRST: an expression in parentheses becomes a LIMIT, with an empty FETCH behind
+/// it for WITH TIES.
+fn spell_out_fetch(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |t: Option<&TokenWithSpan>, words: &[&str]| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && words.contains(&x.value.as_str()));
+    let mut i = 0;
+    while i + 2 < tokens.len() {
+        i += 1;
+        let at = i - 1;
+        let begins = word(tokens.get(at), &["fetch"])
+            && word(tokens.get(at + 1), &["first", "next"])
+            && tokens.get(at + 2).is_some_and(|t| t.token == Token::LParen);
+        let Some(close) = begins.then(|| closing(tokens, at + 2)).flatten() else { continue };
+        if !word(tokens.get(close + 1), &["row", "rows"]) {
+            continue;
+        }
+        if word(tokens.get(close + 2), &["only"]) {
+            tokens.drain(close + 1..close + 3);
+        } else if let Some(fetch) = tokens.get(at..at + 2).map(<[_]>::to_vec) {
+            tokens.splice(close + 1..close + 1, fetch);
+        }
+        let (keyword, _) = crate::keywords::lookup("limit");
+        let limit = sqlparser::tokenizer::Word { value: "limit".into(), quote_style: None, keyword };
+        if let Some(first) = tokens.get_mut(at) {
+            first.token = Token::Word(limit);
+        }
+        tokens.remove(at + 1);
+    }
+}
+
+/// The parenthesis that closes the one at `open`.
+fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    for (n, t) in tokens.iter().enumerate().skip(open) {
+        match t.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 1 => return Some(n),
+            Token::RParen => depth -= 1,
+            Token::SemiColon => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The field that stands for all fields of a composite value, as in `(value).*`. No identifier that a client sends begins so.
