@@ -204,7 +204,7 @@ const OF_THE_SESSION: [Oid; 2] = [12095, 12077];
 
 /// What a session holds, for its views.
 fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects {
-    let statement = |(name, s): (&Box<str>, &Stored)| PreparedStatementRow {
+    let statement = |name: &str, s: &Stored| PreparedStatementRow {
         name: name.to_string(),
         statement: match &s.prepared {
             Prepared::Empty => String::new(),
@@ -225,7 +225,7 @@ fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects
         created: p.made,
     };
     Objects {
-        statements: statements.iter().map(statement).collect(),
+        statements: statements.iter().map(|(name, s)| statement(name, s)).collect(),
         cursors: portals.named().map(cursor).collect(),
     }
 }
