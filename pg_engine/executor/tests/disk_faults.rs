@@ -106,6 +106,8 @@ fn pages(range: std::ops::Range<u64>) -> std::ops::Range<u64> {
 
 /// The first page of the device that a query reads from it.
 fn first_page(device: &FaultyDevice, db: &mut Db, query: &str, all: u64) -> u64 {
+    // What planning reads of the catalogs is known from then on.
+    db.run(query);
     let (mut low, mut high) = (0, all);
     while high - low > 1 {
         let middle = low.midpoint(high);
