@@ -1,7 +1,8 @@
 //! Making the catalogs on a new volume, finding them on an old one.
 //!
 //! The first relation of a volume is the map: a heap whose rows say where each catalog and catalog index is stored
-//! (oid and storage id, 8 bytes little-endian), where the oid counter is, and the fingerprint of the built-in rows.
+//! (oid and storage id, 8 bytes little-endian), where the oid counter is, where the maps of other databases are
+//! ([`crate::databases`]), and the fingerprint of the built-in rows.
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -10,7 +11,7 @@ use pg_types::{Oid, Result, SqlError, SqlState};
 
 use crate::{
     builtin::{rows::*, *},
-    cache::{Catalog, StorageMap},
+    cache::{Catalog, StorageMap, Versions},
     table::{CatalogTable, Row},
     txn::storage_error,
     views,
@@ -50,14 +51,7 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
     let t = &mut txn;
     let map_rel = storage.create_relation(t, RelationKind::Heap).map_err(storage_error)?;
     let mut map = StorageMap::default();
-    for def in catalogs() {
-        let heap = storage.create_relation(t, RelationKind::Heap).map_err(storage_error)?;
-        map.by_oid.insert(def.oid, heap);
-        for i in &def.indexes {
-            let rel = storage.create_relation(t, RelationKind::BTree { heap }).map_err(storage_error)?;
-            map.by_oid.insert(i.oid, rel);
-        }
-    }
+    create_missing(storage, t, &mut map)?;
     let counter = storage.create_relation(t, RelationKind::Sequence).map_err(storage_error)?;
     let options = SequenceOptions {
         start: i64::from(FIRST_NORMAL_OID),
@@ -68,10 +62,54 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
     };
     storage.sequence_set(t, counter, &options, i64::from(FIRST_NORMAL_OID), false).map_err(storage_error)?;
     map.by_oid.insert(OID_COUNTER, counter);
+    for def in catalogs().iter().filter(|d| d.shared) {
+        let mut rows = builtin_rows(def);
+        match def.oid {
+            PG_AUTHID => {
+                rows.push(role_row(def, FIRST_ROLE, initial.user, true, true, initial.verifier));
+                rows.extend(
+                    views::PREDEFINED_ROLES.iter().map(|(o, n)| role_row(def, *o, n, false, false, None)),
+                );
+            }
+            PG_DATABASE => {
+                rows.push(database_row(def, FIRST_DATABASE, initial.database));
+                rows.extend(
+                    builtin_databases(def).into_iter().filter(|r| r.text("datname") != initial.database),
+                );
+            }
+            _ => {}
+        }
+        fill(storage, t, def, &map, &rows)?;
+    }
+    fill_own(storage, t, &map)?;
+    write_map(storage, t, map_rel, &map, |_| true)?;
+    txn.commit().map_err(storage_error)
+}
 
+/// Makes the storage of the catalogs that the map lacks; gives what was made.
+pub(crate) fn create_missing(
+    storage: &Arc<Storage>,
+    txn: &mut Transaction,
+    map: &mut StorageMap,
+) -> Result<Vec<(Oid, RelId)>> {
+    let mut made = Vec::new();
+    for def in catalogs().iter().filter(|d| !map.by_oid.contains_key(&d.oid)) {
+        let heap = storage.create_relation(txn, RelationKind::Heap).map_err(storage_error)?;
+        made.push((def.oid, heap));
+        for i in &def.indexes {
+            let rel = storage.create_relation(txn, RelationKind::BTree { heap }).map_err(storage_error)?;
+            made.push((i.oid, rel));
+        }
+    }
+    map.by_oid.extend(made.iter().copied());
+    Ok(made)
+}
+
+/// Fills those catalogs that every database has of its own with what it starts with.
+pub(crate) fn fill_own(storage: &Arc<Storage>, txn: &mut Transaction, map: &StorageMap) -> Result<()> {
     let mut views = views::rows();
     let description = self_description(&|oid| map.get(oid));
-    for def in catalogs() {
+    for def in catalogs().iter().filter(|d| !d.shared) {
         let mut rows = builtin_rows(def);
         match def.oid {
             PG_CLASS => rows.extend(description.classes.iter().cloned().chain(views.classes.drain(..))),
@@ -80,27 +118,19 @@ pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial<'_>) -> Result<()> {
             }
             PG_INDEX => rows.extend(description.indexes.iter().cloned()),
             PG_REWRITE => rows.append(&mut views.rules),
-            PG_AUTHID => {
-                rows.push(role_row(def, FIRST_ROLE, initial.user, true, true, initial.verifier));
-                rows.extend(
-                    views::PREDEFINED_ROLES.iter().map(|(o, n)| role_row(def, *o, n, false, false, None)),
-                );
-            }
-            PG_DATABASE => rows.push(database_row(def, FIRST_DATABASE, initial.database)),
             DAGDB_GRAPH => {
-                let heap = storage.create_relation(t, RelationKind::Heap).map_err(storage_error)?;
+                let heap = storage.create_relation(txn, RelationKind::Heap).map_err(storage_error)?;
                 rows.push(graph_row(def, MAIN_GRAPH, "main", FIRST_ROLE, heap));
             }
             _ => {}
         }
-        fill(storage, t, def, &map, &rows)?;
+        fill(storage, txn, def, map, &rows)?;
     }
-    write_map(storage, t, map_rel, &map)?;
-    txn.commit().map_err(storage_error)
+    Ok(())
 }
 
 /// Fills an empty catalog: rows in one go, then each index built from sorted keys.
-fn fill(
+pub(crate) fn fill(
     storage: &Arc<Storage>,
     txn: &mut Transaction,
     def: &'static CatalogDef,
@@ -147,9 +177,17 @@ fn fill(
     Ok(())
 }
 
-fn write_map(storage: &Arc<Storage>, txn: &mut Transaction, rel: RelId, map: &StorageMap) -> Result<()> {
+/// Writes those entries of the map that `wanted` picks, and the fingerprint of the built-in rows.
+pub(crate) fn write_map(
+    storage: &Arc<Storage>,
+    txn: &mut Transaction,
+    rel: RelId,
+    map: &StorageMap,
+    wanted: impl Fn(Oid) -> bool,
+) -> Result<()> {
+    let entries = map.by_oid.iter().filter(|(oid, _)| wanted(**oid));
     let mut payloads: Vec<Vec<u8>> =
-        map.by_oid.iter().map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat()).collect();
+        entries.map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat()).collect();
     payloads.sort_unstable();
     payloads.push([&FINGERPRINT.to_le_bytes()[..], &fingerprint().to_le_bytes()].concat());
     let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
@@ -160,39 +198,53 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-/// Finds the catalogs of a volume; brings built-in rows up to date.
+/// Finds the catalogs of a volume's first database; brings built-in rows up to date.
 pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
     let map_rel = map_relation(storage)
         .ok_or_else(|| SqlError::new(SqlState::INVALID_CATALOG_NAME, "the volume holds no database"))?;
-    let mut txn = storage.begin(Isolation::ReadCommitted);
-    let snapshot = txn.snapshot();
-    let mut map = StorageMap::default();
-    let mut stored = None;
+    open_map(storage, FIRST_DATABASE, map_rel, StorageMap::default(), Arc::default())
+}
+
+/// Reads every row of a map.
+pub(crate) fn read_map(
+    storage: &Arc<Storage>,
+    map_rel: RelId,
+    mut row: impl FnMut(Tid, &[u8]),
+) -> Result<()> {
+    let snapshot = storage.begin(Isolation::ReadCommitted).snapshot();
     let mut scan = storage.heap_scan(map_rel, &snapshot, None).map_err(storage_error)?;
-    while scan
-        .next_page(|tid, payload| match (word(payload, 0), payload.len()) {
-            (Some(FINGERPRINT), 12) => {
-                let n = payload.get(4..12).and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
-                stored = n.map(|n| (tid, n));
+    while scan.next_page(&mut row).map_err(storage_error)? {}
+    Ok(())
+}
+
+/// Finds the catalogs that a map names beside those that `map` has already.
+pub(crate) fn open_map(
+    storage: &Arc<Storage>,
+    database: Oid,
+    map_rel: RelId,
+    mut map: StorageMap,
+    versions: Arc<Versions>,
+) -> Result<Catalog> {
+    let mut stored = None;
+    read_map(storage, map_rel, |tid, payload| match (word(payload, 0), payload.len()) {
+        (Some(FINGERPRINT), 12) => {
+            let n = payload.get(4..12).and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
+            stored = n.map(|n| (tid, n));
+        }
+        (Some(oid), 8) => {
+            if let Some(rel) = word(payload, 4) {
+                map.by_oid.insert(oid, RelId(rel));
             }
-            (Some(oid), 8) => {
-                if let Some(rel) = word(payload, 4) {
-                    map.by_oid.insert(oid, RelId(rel));
-                }
-            }
-            _ => {}
-        })
-        .map_err(storage_error)?
-    {}
-    drop(scan);
-    if complete(storage, map_rel, &mut map)? {
-        txn = storage.begin(Isolation::ReadCommitted);
-    }
+        }
+        _ => {}
+    })?;
+    complete(storage, map_rel, &mut map)?;
+    let mut txn = storage.begin(Isolation::ReadCommitted);
     // TRUNCATE and DROP change catalogs before they free anything.
     for rel in map.by_oid.values() {
         storage.set_vital(*rel).map_err(storage_error)?;
     }
-    let catalog = Catalog::new(storage, map)?;
+    let catalog = Catalog::new(storage, database, (map_rel, map), versions)?;
     match stored {
         Some((_, n)) if n == fingerprint() => {}
         Some((tid, _)) => {
@@ -214,29 +266,18 @@ pub fn open(storage: &Arc<Storage>) -> Result<Catalog> {
     Ok(catalog)
 }
 
-/// Makes the catalogs that came after the release which made the volume, empty. False: there were none.
-fn complete(storage: &Arc<Storage>, map_rel: RelId, map: &mut StorageMap) -> Result<bool> {
+/// Makes the catalogs that came after the release which made the volume, empty.
+fn complete(storage: &Arc<Storage>, map_rel: RelId, map: &mut StorageMap) -> Result<()> {
     let mut txn = storage.begin(Isolation::ReadCommitted);
-    let mut made = Vec::new();
-    for def in catalogs().iter().filter(|d| !map.by_oid.contains_key(&d.oid)) {
-        let heap = storage.create_relation(&mut txn, RelationKind::Heap).map_err(storage_error)?;
-        made.push((def.oid, heap));
-        for i in &def.indexes {
-            let rel =
-                storage.create_relation(&mut txn, RelationKind::BTree { heap }).map_err(storage_error)?;
-            made.push((i.oid, rel));
-        }
-    }
+    let made = create_missing(storage, &mut txn, map)?;
     if made.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let payloads: Vec<Vec<u8>> =
         made.iter().map(|(oid, rel)| [oid.to_le_bytes(), rel.0.to_le_bytes()].concat()).collect();
     let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
     storage.heap_insert_many(&mut txn, map_rel, &payloads, &mut Vec::new()).map_err(storage_error)?;
-    txn.commit().map_err(storage_error)?;
-    map.by_oid.extend(made);
-    Ok(true)
+    txn.commit().map_err(storage_error)
 }
 
 /// Replaces the built-in rows that another release made.
@@ -275,7 +316,7 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
     renew_access(storage, txn, catalog)
 }
 
-/// What a release that knew no privileges left out: those on the built-in schemas, the members of built-in roles.
+/// What older releases left out: privileges on the built-in schemas, the members of built-in roles, built-in databases.
 fn renew_access(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Result<()> {
     let snapshot = txn.snapshot();
     let members = catalog.table(PG_AUTH_MEMBERS)?;
@@ -284,6 +325,14 @@ fn renew_access(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog
         let same = |k: &Row| k.oid("roleid") == row.oid("roleid") && k.oid("member") == row.oid("member");
         if !known.iter().any(|(_, k)| same(k)) {
             members.insert(storage, txn, &row)?;
+        }
+    }
+    let databases = catalog.table(PG_DATABASE)?;
+    let known = databases.scan(storage, &snapshot)?;
+    for row in builtin_databases(databases.def) {
+        let same = |k: &Row| k.oid("oid") == row.oid("oid") || k.text("datname") == row.text("datname");
+        if !known.iter().any(|(_, k)| same(k)) {
+            databases.insert(storage, txn, &row)?;
         }
     }
     let schemas = catalog.table(PG_NAMESPACE)?;

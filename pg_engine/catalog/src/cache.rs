@@ -17,7 +17,7 @@ use core::{
 };
 
 use hashbrown::HashMap;
-use pg_storage::{Isolation, RelId, Snapshot, Storage, Upkeep};
+use pg_storage::{Isolation, LockTag, RelId, Snapshot, Storage, Upkeep};
 use pg_types::{
     Oid, Result, SqlError, SqlType, Value,
     user::{self, UserType},
@@ -52,8 +52,24 @@ impl StorageMap {
     }
 }
 
+/// Which state of the catalogs is current. The databases of a volume have this in common, because they have catalogs in common.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    committed: AtomicU64,
+    /// Commits of catalog changes that are running.
+    changing: AtomicU64,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { committed: AtomicU64::new(1), changing: AtomicU64::new(0) }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Cache {
+    /// The committed version that all of it is of.
+    version: u64,
     roles: Option<Arc<Roles>>,
     schema_rows: HashMap<Oid, Option<Arc<Schema>>>,
     by_oid: HashMap<Oid, Option<Arc<Relation>>>,
@@ -76,16 +92,16 @@ pub struct Schema {
     pub acl: Option<Acl>,
 }
 
-/// The catalogs of a volume.
+/// The catalogs of a database.
 pub struct Catalog {
     storage: Arc<Storage>,
+    database: Oid,
+    pub(crate) map_relation: RelId,
     pub(crate) map: StorageMap,
     tables: HashMap<Oid, Arc<CatalogTable>>,
     relations: HashMap<Oid, Arc<Relation>>,
     names: HashMap<&'static str, Oid>,
-    version: AtomicU64,
-    /// Commits of catalog changes that are running.
-    changing: AtomicU64,
+    pub(crate) versions: Arc<Versions>,
     cache: RwLock<Cache>,
 }
 
@@ -99,7 +115,12 @@ const MAX_ROUTINE_NAMES: usize = 10_000;
 const IN_FLUX: u64 = u64::MAX;
 
 impl Catalog {
-    pub(crate) fn new(storage: &Arc<Storage>, map: StorageMap) -> Result<Self> {
+    pub(crate) fn new(
+        storage: &Arc<Storage>,
+        database: Oid,
+        (map_relation, map): (RelId, StorageMap),
+        versions: Arc<Versions>,
+    ) -> Result<Self> {
         let lost = || {
             SqlError::new(pg_types::SqlState::DATA_CORRUPTED, "the map of the system catalogs is incomplete")
         };
@@ -117,12 +138,13 @@ impl Catalog {
         }
         Ok(Self {
             storage: storage.clone(),
+            database,
+            map_relation,
             map,
             tables,
             relations,
             names,
-            version: AtomicU64::new(1),
-            changing: AtomicU64::new(0),
+            versions,
             cache: RwLock::new(Cache::default()),
         })
     }
@@ -131,11 +153,21 @@ impl Catalog {
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage
     }
+    /// The database's oid.
+    #[inline]
+    pub fn database(&self) -> Oid {
+        self.database
+    }
+    /// What stands for an object of this database, or one that all have in common, in the table of locks.
+    pub fn lock_tag(&self, oid: Oid) -> LockTag {
+        let shared = oid < FIRST_NORMAL_OID && self.tables.get(&oid).is_some_and(|t| t.def.shared);
+        LockTag::Object(if shared { 0 } else { self.database }, oid)
+    }
     /// What the system catalogs themselves are stored in: their oid (0: of the map or a counter) and storage.
     pub fn system_storage(&self) -> Vec<(Oid, RelId)> {
         let named = |oid: Oid| if self.relations.contains_key(&oid) || oid > 99 { oid } else { 0 };
         let mut all: Vec<(Oid, RelId)> = self.map.by_oid.iter().map(|(oid, r)| (named(*oid), *r)).collect();
-        all.extend(crate::bootstrap::map_relation(&self.storage).map(|r| (0, r)));
+        all.push((0, self.map_relation));
         all
     }
     /// A system catalog by oid.
@@ -145,10 +177,10 @@ impl Catalog {
     /// Version of the committed catalogs; see the module.
     #[inline]
     pub fn version(&self) -> u64 {
-        if self.changing.load(Ordering::Acquire) != 0 {
+        if self.versions.changing.load(Ordering::Acquire) != 0 {
             IN_FLUX
         } else {
-            self.version.load(Ordering::Acquire)
+            self.versions.committed.load(Ordering::Acquire)
         }
     }
     /// A new object's oid. Not given back when the transaction aborts.
@@ -167,25 +199,25 @@ impl Catalog {
             txn.let_others_go_on();
             return txn.commit().map_err(storage_error);
         }
-        self.changing.fetch_add(1, Ordering::AcqRel);
+        self.versions.changing.fetch_add(1, Ordering::AcqRel);
         let result = txn.into_storage().commit().map_err(storage_error);
         self.invalidate();
-        self.changing.fetch_sub(1, Ordering::AcqRel);
+        self.versions.changing.fetch_sub(1, Ordering::AcqRel);
         result
     }
     /// Runs something that ends a transaction which may have changed catalogs, elsewhere and earlier.
     pub fn while_changing<T>(&self, end: impl FnOnce() -> T) -> T {
-        self.changing.fetch_add(1, Ordering::AcqRel);
+        self.versions.changing.fetch_add(1, Ordering::AcqRel);
         let result = end();
         self.invalidate();
-        self.changing.fetch_sub(1, Ordering::AcqRel);
+        self.versions.changing.fetch_sub(1, Ordering::AcqRel);
         result
     }
     /// Forgets everything cached.
     pub fn invalidate(&self) {
         let mut cache = self.cache.write();
-        self.version.fetch_add(1, Ordering::AcqRel);
-        *cache = Cache::default();
+        let before = self.versions.committed.fetch_add(1, Ordering::AcqRel);
+        *cache = Cache { version: before + 1, ..Cache::default() };
     }
     /// A new user type's oid.
     pub fn new_type_oid(&self, class: user::Class) -> Result<Oid> {
@@ -203,13 +235,19 @@ impl Catalog {
         load: impl FnOnce(&Snapshot) -> Result<T>,
         put: impl FnOnce(&mut Cache, T),
     ) -> Result<T> {
-        if let Some(v) = get(&self.cache.read()) {
+        let current = self.versions.committed.load(Ordering::Acquire);
+        let known = |cache: &Cache| if cache.version == current { get(cache) } else { None };
+        if let Some(v) = known(&self.cache.read()) {
             return Ok(v);
         }
         let before = self.version();
         let v = load(&self.latest())?;
         let mut cache = self.cache.write();
         if before != IN_FLUX && self.version() == before {
+            // Another database's commit may have made it old.
+            if cache.version != before {
+                *cache = Cache { version: before, ..Cache::default() };
+            }
             put(&mut cache, v.clone());
         }
         Ok(v)
@@ -584,7 +622,8 @@ impl Catalog {
             let rows = self.table(catalog)?.scan(&self.storage, snapshot)?;
             Ok(rows.into_iter().map(|r| r.1).collect())
         };
-        let owner = rows(PG_DATABASE)?.first().map_or(0, |r| r.oid("datdba"));
+        let mut databases = rows(PG_DATABASE)?.into_iter();
+        let owner = databases.find(|r| r.oid("oid") == self.database).map_or(0, |r| r.oid("datdba"));
         Ok(Arc::new(Roles::new(&rows(PG_AUTHID)?, &rows(PG_AUTH_MEMBERS)?, owner)))
     }
 

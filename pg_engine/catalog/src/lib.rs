@@ -36,6 +36,7 @@ pub mod acl_text;
 pub mod bootstrap;
 pub mod builtin;
 pub mod cache;
+pub mod databases;
 pub mod desc;
 mod graph;
 pub mod keys;

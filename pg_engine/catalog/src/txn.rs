@@ -78,9 +78,12 @@ fn deadlock_line(e: &DeadlockEdge) -> String {
         WaitsFor::Row { rel, tid } => {
             format!("ExclusiveLock on tuple {tid} of relation {} of database {DATABASE}", rel.0)
         }
-        WaitsFor::Object { mode, oid } => format!("{mode} on relation {oid} of database {DATABASE}"),
+        WaitsFor::Object { mode, database, oid } => {
+            format!("{mode} on relation {oid} of database {database}")
+        }
         WaitsFor::Advisory { mode, class, key } => {
-            format!("{mode} on advisory lock [{DATABASE},{},{},{class}]", key >> 32, key & 0xffff_ffff)
+            let (database, kind) = (class >> 8, class & 0xff);
+            format!("{mode} on advisory lock [{database},{},{},{kind}]", key >> 32, key & 0xffff_ffff)
         }
     };
     format!("Process {} waits for {what}; blocked by process {}.", e.process, e.blocked_by)

@@ -69,3 +69,56 @@ fn catalogs_survive_a_restart() {
     let role = catalog.find_one(&snapshot, builtin::PG_AUTHID, &["rolname"], &[Value::text("intralith")]);
     assert!(role.unwrap().unwrap().bool("rolsuper"));
 }
+
+/// Other databases: made when asked for, found after a restart, copied with a used one's rows, dropped without leaving storage.
+#[test]
+fn databases_come_and_go() {
+    let device = device();
+    let initial = bootstrap::Initial { user: "intralith", verifier: None, database: "intralith" };
+    let storage = open(&device);
+    bootstrap::bootstrap(&storage, &initial).unwrap();
+    let home = bootstrap::open(&storage).unwrap();
+    let relations = storage.relations().len();
+    assert!(home.open_database(builtin::TEMPLATE1).unwrap().is_none());
+    home.make_database(builtin::TEMPLATE1).unwrap();
+    let template = home.open_database(builtin::TEMPLATE1).unwrap().unwrap();
+    assert_eq!(home.other_databases().unwrap(), [builtin::TEMPLATE1]);
+
+    // A schema of its own, which a copy has too.
+    let mut txn = storage.begin(Isolation::ReadCommitted);
+    let schemas = template.table(builtin::PG_NAMESPACE).unwrap();
+    let row = schemas.row().set("oid", 20_000u32).set("nspname", "mine").set("nspowner", 10u32);
+    schemas.insert(&storage, &mut txn, &row).unwrap();
+    txn.commit().unwrap();
+    let mut txn = storage.begin(Isolation::ReadCommitted);
+    home.copy_database(&mut txn, &template, 30_000, &|| Ok(())).unwrap();
+    txn.commit().unwrap();
+    storage.shutdown().unwrap();
+    drop((home, template, storage));
+
+    let storage = open(&device);
+    let home = bootstrap::open(&storage).unwrap();
+    let has = |catalog: &pg_catalog::Catalog| {
+        let key = [Value::text("mine")];
+        catalog.find_one(&catalog.latest(), builtin::PG_NAMESPACE, &["nspname"], &key).unwrap().is_some()
+    };
+    let copy = home.open_database(30_000).unwrap().unwrap();
+    assert_eq!(copy.database(), 30_000);
+    assert!(has(&copy) && !has(&home));
+    // Roles are everyone's; numbers are given out once for all.
+    let role = copy.find_one(&copy.latest(), builtin::PG_AUTHID, &["rolname"], &[Value::text("intralith")]);
+    assert!(role.unwrap().is_some());
+    assert_eq!(copy.new_oid().unwrap() + 1, home.new_oid().unwrap());
+    // What one database commits makes the others look again.
+    let version = copy.version();
+    home.invalidate();
+    assert_ne!(copy.version(), version);
+
+    let mut txn = storage.begin(Isolation::ReadCommitted);
+    home.drop_database(&mut txn, 30_000).unwrap();
+    home.drop_database(&mut txn, builtin::TEMPLATE1).unwrap();
+    txn.commit().unwrap();
+    assert!(home.other_databases().unwrap().is_empty());
+    assert_eq!(storage.relations().len(), relations);
+    storage.verify().unwrap();
+}

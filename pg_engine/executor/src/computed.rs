@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use pg_catalog::{
     CatalogReader, Relation, RelationKind,
-    builtin::{FIRST_DATABASE, PG_AUTHID},
+    builtin::{PG_AUTHID, PG_DATABASE},
     roles::predefined,
     storage_error,
     table::array,
@@ -132,17 +132,18 @@ fn activity_of_storage(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
 }
 
 fn prepared(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
-    let database = cx.session.database();
     let snapshot = cx.engine.catalog().latest();
     let mut rows = Vec::new();
     for p in cx.engine.prepared_rows() {
         let owner = cx.engine.catalog().find_one(&snapshot, PG_AUTHID, &["oid"], &[Value::Oid(p.owner)])?;
+        let database =
+            cx.engine.catalog().find_one(&snapshot, PG_DATABASE, &["oid"], &[Value::Oid(p.database)])?;
         rows.push(alloc::vec![
             Value::Oid(p.xid as u32),
             text(&p.name),
             Value::TimestampTz(p.prepared),
             owner.map_or(Value::Null, |r| text(r.text("rolname"))),
-            text(&database),
+            database.map_or(Value::Null, |r| text(r.text("datname"))),
         ]);
     }
     Ok(rows)
@@ -179,17 +180,19 @@ fn locks(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
     all.iter()
         .map(|l| {
             let oid = |n: u64| Value::Oid(n as u32);
-            let (kind, relation, class, object, sub) = match l.tag {
-                LockTag::Object(o) => ("relation", Value::Oid(o), Value::Null, Value::Null, Value::Null),
-                LockTag::Advisory(sub, key) => {
-                    let parts = (oid(key >> 32), oid(key & 0xffff_ffff), Value::Int2(sub as i16));
-                    ("advisory", Value::Null, parts.0, parts.1, parts.2)
+            let (kind, database, relation, class, object, sub) = match l.tag {
+                LockTag::Object(d, o) => {
+                    ("relation", d, Value::Oid(o), Value::Null, Value::Null, Value::Null)
+                }
+                LockTag::Advisory(class, key) => {
+                    let parts = (oid(key >> 32), oid(key & 0xffff_ffff), Value::Int2((class & 0xff) as i16));
+                    ("advisory", (class >> 8) as u32, Value::Null, parts.0, parts.1, parts.2)
                 }
             };
             let process = l.owner.process();
             alloc::vec![
                 text(kind),
-                Value::Oid(FIRST_DATABASE),
+                Value::Oid(database),
                 relation,
                 Value::Null,
                 Value::Null,
@@ -221,7 +224,6 @@ fn activity(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
         }
         row
     };
-    let database = cx.session.database();
     let time = |t: Option<i64>| t.map_or(Value::Null, Value::TimestampTz);
     let rows = cx
         .session
@@ -229,8 +231,8 @@ fn activity(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
         .iter()
         .map(|a| {
             let row = alloc::vec![
-                Value::Oid(FIRST_DATABASE),
-                text(&database),
+                Value::Oid(a.database),
+                text(&a.database_name),
                 Value::Int4(a.pid),
                 Value::Null,
                 Value::Oid(a.user),

@@ -2,8 +2,9 @@
 
 use alloc::{
     boxed::Box,
+    collections::BTreeMap,
     string::{String, ToString},
-    sync::Arc,
+    sync::{Arc, Weak},
     vec::Vec,
 };
 
@@ -12,7 +13,7 @@ use pg_catalog::{
     Catalog, CatalogReader, Reader, Txn, access,
     acl::{Acl, Class, right},
     bootstrap,
-    builtin::{PG_AUTHID, PG_DATABASE, PG_DB_ROLE_SETTING},
+    builtin::{FIRST_DATABASE, PG_AUTHID, PG_DATABASE, PG_DB_ROLE_SETTING},
     storage_error,
 };
 use pg_plan::{
@@ -20,9 +21,12 @@ use pg_plan::{
     physical::{Node, Physical},
     statement::{Command, Planned},
 };
-use pg_storage::{Isolation, LockMode, LockTag, Storage};
-use pg_types::{Oid, Result, Value};
-use platform::compute::Devices;
+use pg_storage::{Isolation, LockMode, Storage};
+use pg_types::{Oid, Result, SqlError, Value};
+use platform::{
+    compute::Devices,
+    sync::{Mutex, OnceLock},
+};
 
 use crate::{
     context::ExecContext,
@@ -62,6 +66,19 @@ pub struct Role {
     pub valid_until: Option<i64>,
 }
 
+/// A database, for connecting to it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// `pg_database.oid`.
+    pub oid: Oid,
+    owner: Oid,
+    /// ALLOW_CONNECTIONS.
+    pub connectable: bool,
+    /// CONNECTION LIMIT; −1: none.
+    pub connection_limit: i32,
+    acl: Option<Acl>,
+}
+
 /// What a utility statement came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -74,15 +91,32 @@ const PAGE_BYTES: usize = 8192;
 /// Bytes of graphs that are kept at hand however few pages are.
 const LEAST_GRAPHS: usize = 64 << 20;
 
-/// The engine: storage, catalogs, executor.
+/// The engine of a database: storage, catalogs, executor.
 pub struct Engine {
     storage: Arc<Storage>,
     catalog: Catalog,
+    common: Arc<Common>,
+    graph_progress: Progress,
+    graph_readers: crate::graph::Readers,
+}
+
+/// What the engines of a volume's databases have in common.
+struct Common {
     graphs: dagdb_store::Cache,
     compute: Backends,
     graph_crew: Crew,
-    graph_progress: Progress,
-    graph_readers: crate::graph::Readers,
+    first: OnceLock<Weak<Engine>>,
+    /// Engines of the databases that have catalogs, but for the first.
+    others: Mutex<BTreeMap<Oid, Arc<Engine>>>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.catalog.database() == FIRST_DATABASE {
+            // They hold what holds them.
+            drop(core::mem::take(&mut *self.common.others.lock()));
+        }
+    }
 }
 
 impl Engine {
@@ -103,13 +137,70 @@ impl Engine {
     /// `devices` may compute for it.
     pub fn open(storage: Arc<Storage>, devices: Devices) -> Result<Arc<Self>> {
         let catalog = bootstrap::open(&storage)?;
+        let others = catalog.other_databases()?;
         // As much as a quarter of the pages that are kept.
         let bytes = storage.pool_stats().frames.saturating_mul(PAGE_BYTES / 4).max(LEAST_GRAPHS);
-        let graphs = dagdb_store::Cache::new(bytes);
-        let (graph_crew, graph_progress) = (Crew::new(), Progress::default());
-        let graph_readers = crate::graph::Readers::default();
-        let compute = Backends::new(devices);
-        Ok(Arc::new(Self { storage, catalog, graphs, compute, graph_crew, graph_progress, graph_readers }))
+        let common = Arc::new(Common {
+            graphs: dagdb_store::Cache::new(bytes),
+            compute: Backends::new(devices),
+            graph_crew: Crew::new(),
+            first: OnceLock::new(),
+            others: Mutex::default(),
+        });
+        let first = Self::of_catalog(catalog, &common);
+        let _ = common.first.set(Arc::downgrade(&first));
+        for oid in others {
+            first.in_database(oid)?;
+        }
+        Ok(first)
+    }
+    fn of_catalog(catalog: Catalog, common: &Arc<Common>) -> Arc<Self> {
+        Arc::new(Self {
+            storage: catalog.storage().clone(),
+            catalog,
+            common: common.clone(),
+            graph_progress: Progress::default(),
+            graph_readers: crate::graph::Readers::default(),
+        })
+    }
+    /// The engine of the volume's first database, through whose catalogs the others are found.
+    pub fn first(&self) -> Result<Arc<Self>> {
+        let first = self.common.first.get().and_then(Weak::upgrade);
+        first.ok_or_else(|| SqlError::internal("the first database is closed"))
+    }
+    /// The engine of a database that exists. Its catalogs are made if nobody has used it yet.
+    pub fn in_database(&self, database: Oid) -> Result<Arc<Self>> {
+        let first = self.first()?;
+        if database == first.catalog.database() {
+            return Ok(first);
+        }
+        // Held meanwhile: catalogs are made once.
+        let mut others = self.common.others.lock();
+        if let Some(engine) = others.get(&database) {
+            return Ok(engine.clone());
+        }
+        let catalog = match first.catalog.open_database(database)? {
+            Some(catalog) => catalog,
+            None => {
+                first.catalog.make_database(database)?;
+                let made = first.catalog.open_database(database)?;
+                made.ok_or_else(|| SqlError::internal("a new database has no catalogs"))?
+            }
+        };
+        let engine = Self::of_catalog(catalog, &self.common);
+        others.insert(database, engine.clone());
+        Ok(engine)
+    }
+    /// The engines of all databases that have catalogs.
+    pub fn all_databases(&self) -> Result<Vec<Arc<Self>>> {
+        let mut all = Vec::from([self.first()?]);
+        all.extend(self.common.others.lock().values().cloned());
+        Ok(all)
+    }
+    /// Forgets the engine of a database that is no more.
+    pub fn forget_database(&self, database: Oid) {
+        let forgotten = self.common.others.lock().remove(&database);
+        drop(forgotten);
     }
     /// The storage.
     pub fn storage(&self) -> &Arc<Storage> {
@@ -121,15 +212,15 @@ impl Engine {
     }
     /// The graphs at hand.
     pub(crate) fn graphs(&self) -> &dagdb_store::Cache {
-        &self.graphs
+        &self.common.graphs
     }
     /// Devices that compute.
     pub(crate) fn compute(&self) -> &Backends {
-        &self.compute
+        &self.common.compute
     }
     /// Who helps with large ticks.
     pub(crate) fn graph_crew(&self) -> &Crew {
-        &self.graph_crew
+        &self.common.graph_crew
     }
     /// What is done to graphs at the moment.
     pub(crate) fn graph_progress(&self) -> &Progress {
@@ -180,19 +271,8 @@ impl Engine {
             },
         }))
     }
-    /// May the role connect to the database?
-    pub fn may_connect(&self, role: Oid, database: &str) -> Result<bool> {
-        let snapshot = self.catalog.latest();
-        let row = self.catalog.find_one(&snapshot, PG_DATABASE, &["datname"], &[Value::text(database)])?;
-        let Some(row) = row else { return Ok(false) };
-        let (acl, owner) = (Acl::of_value(row.get("datacl")), row.oid("datdba"));
-        let roles = self.catalog.roles()?;
-        let rights = access::rights_of(acl.as_ref(), Class::Database, owner, role, right::CONNECT, &roles);
-        Ok(rights != 0)
-    }
     /// What was set for all, the database, the role, and the role in the database, in this order: names and values.
-    pub fn role_settings(&self, role: Oid, database: &str) -> Result<Vec<(String, String)>> {
-        let database = self.database(database)?.unwrap_or(0);
+    pub fn role_settings(&self, role: Oid, database: Oid) -> Result<Vec<(String, String)>> {
         let snapshot = self.catalog.latest();
         let mut all = Vec::new();
         for (database, role) in [(0, 0), (database, 0), (0, role), (database, role)] {
@@ -211,11 +291,28 @@ impl Engine {
         }
         Ok(all)
     }
-    /// Oid of a database by name, as committed.
-    pub fn database(&self, name: &str) -> Result<Option<Oid>> {
+    /// A database by name, as committed, for connecting to it.
+    pub fn database(&self, name: &str) -> Result<Option<Database>> {
         let snapshot = self.catalog.latest();
         let row = self.catalog.find_one(&snapshot, PG_DATABASE, &["datname"], &[Value::text(name)])?;
-        Ok(row.map(|r| r.oid("oid")))
+        Ok(row.map(|r| Database {
+            oid: r.oid("oid"),
+            owner: r.oid("datdba"),
+            connectable: r.bool("datallowconn"),
+            connection_limit: r.int("datconnlimit") as i32,
+            acl: Acl::of_value(r.get("datacl")),
+        }))
+    }
+    /// May the role connect to the database?
+    pub fn may_connect(&self, role: Oid, database: &Database) -> Result<bool> {
+        let roles = self.catalog.roles()?;
+        let (acl, owner) = (database.acl.as_ref(), database.owner);
+        Ok(access::rights_of(acl, Class::Database, owner, role, right::CONNECT, &roles) != 0)
+    }
+    /// Is there a database with this oid, as committed?
+    pub fn database_exists(&self, oid: Oid) -> Result<bool> {
+        let snapshot = self.catalog.latest();
+        Ok(self.catalog.find_one(&snapshot, PG_DATABASE, &["oid"], &[Value::Oid(oid)])?.is_some())
     }
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {
@@ -256,7 +353,7 @@ impl Engine {
         if oid < pg_catalog::builtin::FIRST_NORMAL_OID && mode <= LockMode::RowExclusive {
             return Ok(());
         }
-        self.storage.lock(txn.storage(), LockTag::Object(oid), mode, true).map_err(storage_error)?;
+        self.storage.lock(txn.storage(), self.catalog.lock_tag(oid), mode, true).map_err(storage_error)?;
         Ok(())
     }
     /// Runs a statement that is not planned, transaction control, settings, cursors, prepared statements and COPY

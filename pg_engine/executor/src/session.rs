@@ -46,6 +46,10 @@ pub struct SettingRow {
 pub struct ActivityRow {
     /// Backend number, as in BackendKeyData.
     pub pid: i32,
+    /// Database's oid.
+    pub database: Oid,
+    /// Database's name.
+    pub database_name: String,
     /// User's oid.
     pub user: Oid,
     /// User's name.
@@ -175,6 +179,11 @@ pub trait Session {
     fn server_start(&self) -> i64;
     /// Raises the cancel flag of (or, with `terminate`, ends) another session; false: there is none with that number.
     fn signal_backend(&self, pid: i32, terminate: bool) -> bool;
+    /// Keeps everyone out of a database until the transaction ends, for copying or dropping it; `force` ends their sessions.
+    /// Gives how many other sessions are in it and did not leave in time: 0 if it is claimed.
+    fn claim_database(&self, _database: Oid, _force: bool) -> usize {
+        0
+    }
     /// The statement was cancelled or timed out: the error to raise.
     fn interrupted(&self) -> Option<SqlError>;
     /// Sends a NOTICE, WARNING, ... The state's class says which; `severity` is the word.

@@ -81,9 +81,9 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, tag)?.role_setting(s)?;
             done(tag)
         }
-        Utility::AlterDatabaseOwner { name, owner } => {
-            Ddl::new(cx, "ALTER DATABASE")?.alter_database_owner(name, owner)?;
-            done("ALTER DATABASE")
+        Utility::Database(s) => {
+            Ddl::new(cx, s.tag())?.database(s)?;
+            done(s.tag())
         }
         Utility::SetConstraints(s) => {
             Ddl { cx }.set_constraints(s)?;
@@ -374,7 +374,6 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
 }
 
 fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
-    use pg_storage::LockTag;
     const MODES: [LockMode; 8] = [
         LockMode::AccessShare,
         LockMode::RowShare,
@@ -400,7 +399,7 @@ fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
         let got = cx
             .engine
             .storage()
-            .lock(txn.storage(), LockTag::Object(r.oid), mode, !l.nowait)
+            .lock(txn.storage(), cx.engine.catalog().lock_tag(r.oid), mode, !l.nowait)
             .map_err(storage_error)?;
         if !got {
             return Err(SqlError::new(

@@ -113,9 +113,17 @@ struct Classes {
 
 impl Classes {
     fn read(cx: &ExecContext<'_>) -> Result<Self> {
-        let catalog = cx.engine.catalog();
-        let snapshot = catalog.latest();
         let mut classes = Self { names: HashMap::new(), named: HashSet::new(), tables: Vec::new() };
+        for engine in cx.engine.all_databases()? {
+            classes.add(engine.catalog(), engine.catalog().database() == cx.engine.catalog().database())?;
+        }
+        Ok(classes)
+    }
+
+    /// What a database's catalogs say; of `own` ones, the tables too.
+    fn add(&mut self, catalog: &pg_catalog::Catalog, own: bool) -> Result<()> {
+        let snapshot = catalog.latest();
+        let classes = self;
         for row in catalog.find(&snapshot, PG_CLASS, &[], &[])? {
             let storage = RelId(row.oid("relfilenode"));
             if storage.0 == 0 {
@@ -123,7 +131,7 @@ impl Classes {
             }
             classes.names.insert(storage, row.text("relname").to_string());
             classes.named.insert(storage);
-            if matches!(row.char("relkind"), b'r' | b'm') {
+            if own && matches!(row.char("relkind"), b'r' | b'm') {
                 classes.tables.push((row.oid("oid"), storage));
             }
         }
@@ -143,7 +151,7 @@ impl Classes {
             classes.named.insert(storage);
             classes.names.entry(storage).or_insert_with(|| format!("system relation {oid}"));
         }
-        Ok(classes)
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ pub enum WaitsFor {
     Object {
         /// The mode, as `pg_locks` names it.
         mode: &'static str,
+        /// Its database; 0: it is in all.
+        database: u32,
         /// The object.
         oid: u32,
     },
@@ -30,7 +32,7 @@ pub enum WaitsFor {
     Advisory {
         /// The mode, as `pg_locks` names it.
         mode: &'static str,
-        /// 1: by one number, 2: by two.
+        /// The database times 256, and 1: by one number, 2: by two.
         class: u64,
         /// The number, or both.
         key: u64,

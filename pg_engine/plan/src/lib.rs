@@ -13,6 +13,7 @@
 extern crate alloc;
 
 pub mod access;
+pub mod database;
 pub mod expr;
 pub mod logical;
 pub mod physical;

@@ -74,12 +74,7 @@ pub enum Utility {
     DropPolicy(access::DropPolicy),
     RoleSetting(access::RoleSetting),
     SetRole(access::SetRole),
-    AlterDatabaseOwner {
-        /// The database.
-        name: String,
-        /// The role.
-        owner: access::RoleName,
-    },
+    Database(crate::database::DatabaseStatement),
     /// ALTER SCHEMA ... OWNER TO.
     AlterSchemaOwner {
         /// The schema.

@@ -3,12 +3,18 @@
 //! A table is due when so many of its rows have changed since it was last analysed as PostgreSQL's defaults say: 50 and a tenth
 //! of the table. Plans that used the old statistics are made anew, because ANALYZE changes catalogs.
 
-use alloc::{collections::BTreeMap, format, sync::Weak};
+use alloc::{
+    collections::BTreeMap,
+    format,
+    sync::{Arc, Weak},
+};
 use core::{sync::atomic::Ordering, time::Duration};
 
 use platform::{task, time};
 
-use crate::{rows::texts, server::Shared, session::run_internal};
+use pg_types::Result;
+
+use crate::{rows::texts, server::Shared, session::run_internal_in};
 
 /// How often it looks for work.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,15 +39,7 @@ pub(crate) fn run(shared: &Weak<Shared>) {
             if failed.contains_key(&rel.0) {
                 continue;
             }
-            let done = run_internal(&shared, &table_of(rel.0)).map(|out| texts(&out)).and_then(|rows| {
-                match rows.into_iter().flatten().flatten().next() {
-                    // Someone who holds or wants the table comes first.
-                    Some(name) => run_internal(&shared, &format!("SET lock_timeout = 100; ANALYZE {name}"))
-                        .map(|_| true),
-                    None => Ok(false),
-                }
-            });
-            match done {
+            match analyze(&shared, rel.0) {
                 Ok(true) => storage.note_analyzed(rel, true),
                 // A catalog, or a table whose creator has not committed.
                 Ok(false) => {
@@ -54,6 +52,20 @@ pub(crate) fn run(shared: &Weak<Shared>) {
             }
         }
     }
+}
+
+/// Analyses the user's table that is stored there, in whatever database it is. False: there is none.
+fn analyze(shared: &Arc<Shared>, storage: u32) -> Result<bool> {
+    for engine in shared.engine.all_databases()? {
+        let database = engine.catalog().database();
+        let rows = texts(&run_internal_in(shared, database, &table_of(storage))?);
+        if let Some(name) = rows.into_iter().flatten().flatten().next() {
+            // Someone who holds or wants the table comes first.
+            let sql = format!("SET lock_timeout = 100; ANALYZE {name}");
+            return run_internal_in(shared, database, &sql).map(|_| true);
+        }
+    }
+    Ok(false)
 }
 
 /// The query for the name of the user's table that is stored there.

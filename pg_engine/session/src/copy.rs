@@ -43,7 +43,7 @@ impl Session {
     }
 
     fn plan_copy(&mut self, query: Query) -> Result<Arc<Planned>> {
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
@@ -97,7 +97,7 @@ impl Session {
 
     fn with_context<T>(&mut self, f: impl FnOnce(&ExecContext<'_>) -> Result<T>) -> Result<T> {
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        f(&ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+        f(&ExecContext::new(&self.engine, &self.env, txn, &[]))
     }
 
     fn copy_from(
@@ -212,7 +212,7 @@ impl Session {
             return Err(reason.error());
         }
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        let cx = ExecContext::new(&self.shared.engine, &self.env, txn, &[]);
+        let cx = ExecContext::new(&self.engine, &self.env, txn, &[]);
         let settings = &self.env.derived().format;
         let mut store = |batch: Batch| {
             cursor.feed(batch);

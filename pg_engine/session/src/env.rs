@@ -27,10 +27,12 @@ use pg_wire::{
 use platform::sync::Mutex;
 
 use crate::{
+    databases::Database,
     interrupt::{Interrupts, Reason},
     notify::{Channels, Messages},
     registry::{Activity, Handle, Registry},
     routine::Routines,
+    server::Shared,
     settings::{Derived, Kind, Scope, Settings, find},
     statement,
 };
@@ -71,9 +73,13 @@ pub struct Identity {
 
 /// See the module.
 pub struct Env {
+    shared: Arc<Shared>,
+    database: Arc<Database>,
     engine: Arc<Engine>,
     registry: Arc<Registry>,
     handle: Arc<Handle>,
+    /// Databases that others are kept out of until the transaction ends.
+    claims: RefCell<Vec<Oid>>,
     identity: Identity,
     /// Who logged in.
     authenticated: Who,
@@ -109,18 +115,21 @@ pub struct Objects {
 impl Env {
     /// For a session that has authenticated.
     pub fn new(
-        engine: Arc<Engine>,
-        registry: Arc<Registry>,
+        shared: &Arc<Shared>,
+        database: &Arc<Database>,
         handle: Arc<Handle>,
         identity: Identity,
         settings: Settings,
     ) -> Self {
         let session_locks = Mutex::new(SessionLocks::new(handle.pid as i32));
-        let user_types = Arc::new(SessionTypes::new(engine.clone()));
+        let user_types = Arc::new(SessionTypes::new(database.engine.clone()));
         let mut env = Self {
-            engine,
-            registry,
+            shared: shared.clone(),
+            engine: database.engine.clone(),
+            database: database.clone(),
+            registry: shared.registry.clone(),
             handle,
+            claims: RefCell::default(),
             authenticated: identity.session.clone(),
             known: RefCell::default(),
             roles_version: 0,
@@ -150,6 +159,15 @@ impl Env {
         self.apply_settings(false);
         if self.roles_version != self.engine.catalog_version() {
             self.identify();
+        }
+    }
+    /// The transaction has ended: what it kept others out of is open again.
+    pub fn release_claims(&self) {
+        if self.claims.borrow().is_empty() {
+            return;
+        }
+        for database in self.claims.take() {
+            self.shared.databases.release(&self.shared, database);
         }
     }
     /// What the statement that runs now is to find in the views of the session.
@@ -298,7 +316,7 @@ impl Env {
     }
     /// Who listens to what.
     pub fn channels(&self) -> &Channels {
-        &self.registry.channels
+        &self.database.channels
     }
     /// DISCARD SEQUENCES.
     pub fn discard_sequences(&self) {
@@ -392,6 +410,13 @@ impl Session for Env {
     }
     fn server_start(&self) -> i64 {
         self.registry.started
+    }
+    fn claim_database(&self, database: Oid, force: bool) -> usize {
+        let others = self.shared.databases.claim(&self.shared, &self.handle, database, force);
+        if others == 0 {
+            self.claims.borrow_mut().push(database);
+        }
+        others
     }
     fn signal_backend(&self, pid: i32, terminate: bool) -> bool {
         let reason = if terminate { Reason::Terminate } else { Reason::Cancel };

@@ -154,7 +154,7 @@ impl Session {
     fn named(&mut self, ty: SqlType, bytes: &[u8]) -> Result<pg_types::Value> {
         let text = pg_types::io::valid_text(bytes)?;
         self.begin_implicit();
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         pg_executor::text::input(text, ty, &ExecContext::new(&engine, &self.env, txn, &[]))
     }

@@ -35,6 +35,7 @@ mod autovacuum;
 mod config;
 mod connection;
 mod copy;
+mod databases;
 mod datum;
 mod encryption;
 mod env;

@@ -281,7 +281,7 @@ impl Session {
     }
 
     pub(crate) fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let mut force = false;
         for _ in 0..CATALOG_TURNS {
             let plan = self.fresh(&query.plan, force)?;
@@ -362,7 +362,7 @@ impl Session {
                 if let Some((formats, out)) = &mut sink {
                     let cx = match &mut self.tx.txn {
                         Some(txn) if query.plan.catalog_text => {
-                            Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+                            Some(ExecContext::new(&self.engine, &self.env, txn, &[]))
                         }
                         _ => None,
                     };
@@ -398,7 +398,7 @@ impl Session {
         if query.finished {
             return Ok(None);
         }
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let (Some(txn), Some(cursor)) = (&mut self.tx.txn, &mut query.cursor) else {
             return Err(no_transaction());
         };

@@ -22,12 +22,14 @@ use crate::{
     connection::Connection,
     env,
     interrupt::{Interrupts, Reason},
-    notify::{Channels, Inbox},
+    notify::Inbox,
 };
 
 /// What a session does just now.
 #[derive(Clone, Debug, Default)]
 pub struct Activity {
+    /// Database's name.
+    pub database_name: String,
     /// Role.
     pub user: Oid,
     /// Role's name.
@@ -54,6 +56,8 @@ pub struct Handle {
     pub secret: u32,
     /// Client's address.
     pub peer: SocketAddr,
+    /// Oid of the database it is in; 0: none yet.
+    pub database: AtomicU32,
     /// When it connected.
     pub started: i64,
     /// How the connection is encrypted.
@@ -102,8 +106,6 @@ pub struct Registry {
     pub started: i64,
     sessions: Mutex<HashMap<u32, Arc<Handle>>>,
     next_pid: AtomicU32,
-    /// Who listens to what.
-    pub channels: Channels,
     /// Numbers of schemas of temporary relations that are in use.
     temporary: Mutex<BTreeSet<u32>>,
 }
@@ -114,7 +116,6 @@ impl Default for Registry {
             started: env::now(),
             sessions: Mutex::default(),
             next_pid: AtomicU32::new(1),
-            channels: Channels::default(),
             temporary: Mutex::default(),
         }
     }
@@ -141,6 +142,7 @@ impl Registry {
             pid,
             secret: u32::from_be_bytes(secret),
             peer,
+            database: AtomicU32::new(0),
             started: env::now(),
             secured: OnceLock::new(),
             interrupts: Interrupts::default(),
@@ -191,6 +193,8 @@ fn row(handle: &Handle) -> Option<ActivityRow> {
     }
     Some(ActivityRow {
         pid: handle.pid_i32(),
+        database: handle.database.load(Relaxed),
+        database_name: a.database_name,
         user: a.user,
         user_name: a.user_name,
         application_name: a.application_name,

@@ -172,7 +172,7 @@ impl Session {
     }
 
     fn identify_system(&mut self, out: &mut Encoder) -> Result<()> {
-        let storage = self.shared.engine.storage();
+        let storage = self.engine.storage();
         let field =
             |name, ty, len| FieldDescription { name, table: 0, attnum: 0, ty, len, typmod: -1, format: 0 };
         out.row_description(
@@ -203,7 +203,7 @@ impl Session {
 
     fn send_backup(&mut self, label: &str, out: &mut Encoder) -> Result<()> {
         let stream = self.client()?;
-        let storage = self.shared.engine.storage().clone();
+        let storage = self.engine.storage().clone();
         let interrupts = self.env.interrupts();
         out.copy_out_response(true, 0);
         let done = back_up(&storage, label, &mut |frame: &[u8]| {
@@ -239,7 +239,7 @@ impl Session {
     /// Streams the log until the client has enough.
     fn send_log(&mut self, from: Lsn, out: &mut Encoder) -> Result<Step> {
         let stream = self.client()?;
-        let storage = self.shared.engine.storage().clone();
+        let storage = self.engine.storage().clone();
         let read = |at: Lsn| {
             storage.read_log(at, LOG_PIECE).map_err(|e| match e {
                 ReadError::Gone => gone(at),

@@ -21,10 +21,10 @@ use platform::{
 use crate::{
     config::ServerConfig,
     connection::Connection,
+    databases::Databases,
     encryption::Encryption,
     hba::Access,
     interrupt::Reason,
-    plan_cache::PlanCache,
     pool::Pool,
     registry::{Handle, Registry},
     timer::Timer,
@@ -32,8 +32,10 @@ use crate::{
 
 /// What all connections share.
 pub struct Shared {
-    /// The engine.
+    /// The engine of the volume's first database.
     pub engine: Arc<Engine>,
+    /// All databases.
+    pub databases: Databases,
     /// The configuration.
     pub config: ServerConfig,
     /// The sessions.
@@ -42,8 +44,6 @@ pub struct Shared {
     pub pool: Pool<Connection>,
     /// Deadlines.
     pub timer: Arc<Timer>,
-    /// Plans by statement text.
-    pub plans: PlanCache,
     /// Encryption of connections.
     pub encryption: Encryption,
     /// Who may connect.
@@ -110,7 +110,7 @@ impl Server {
             config,
             registry: Arc::default(),
             timer: Arc::default(),
-            plans: PlanCache::default(),
+            databases: Databases::default(),
             secret,
             stopping: AtomicBool::new(false),
             staying: AtomicUsize::new(0),

@@ -4,13 +4,16 @@ use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::{net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hashbrown::HashMap;
-use pg_types::{Result, SqlError, SqlState, Value};
+use pg_catalog::builtin::FIRST_DATABASE;
+use pg_executor::Engine;
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use pg_wire::{Encoder, Frontend, Severity, WireError, frontend::Target};
 use platform::{net::Stream, task};
 
 use crate::{
     connection::Step,
     copy::CopyIn,
+    databases::Database,
     env::{self, Env, Identity, Who},
     interrupt::Reason,
     portal::Portals,
@@ -28,6 +31,9 @@ const OUTPUT_CHUNK: usize = 64 << 10;
 /// See the module.
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) database: Arc<Database>,
+    /// The database's.
+    pub(crate) engine: Arc<Engine>,
     pub(crate) env: Env,
     pub(crate) tx: Tx,
     pub(crate) statements: HashMap<Box<str>, Stored>,
@@ -51,16 +57,25 @@ pub struct Session {
 
 impl Session {
     /// For a client that has authenticated.
-    pub fn new(shared: &Arc<Shared>, handle: &Arc<Handle>, identity: Identity, settings: Settings) -> Self {
+    pub fn new(
+        shared: &Arc<Shared>,
+        database: &Arc<Database>,
+        handle: &Arc<Handle>,
+        identity: Identity,
+        settings: Settings,
+    ) -> Self {
         {
             let mut a = handle.activity.lock();
             a.user = identity.user;
             a.user_name.clone_from(&identity.user_name);
+            a.database_name.clone_from(&identity.database);
             a.state = "idle";
             a.state_change = Some(env::now());
         }
         Self {
-            env: Env::new(shared.engine.clone(), shared.registry.clone(), handle.clone(), identity, settings),
+            env: Env::new(shared, database, handle.clone(), identity, settings),
+            engine: database.engine.clone(),
+            database: database.clone(),
             shared: shared.clone(),
             tx: Tx::default(),
             statements: HashMap::new(),
@@ -361,25 +376,34 @@ impl Drop for Session {
         self.env.messages().leave(self.env.channels(), self.env.handle());
         self.env.release_temporary_number();
         self.env.release_session_locks();
+        self.env.release_claims();
     }
 }
 
 /// Runs statements in a session without a client; the first error ends it. Gives what a client would have been sent.
 pub fn run_internal(shared: &Arc<Shared>, sql: &str) -> Result<Vec<u8>> {
+    run_internal_in(shared, FIRST_DATABASE, sql)
+}
+
+/// As [`run_internal`], in a database.
+pub fn run_internal_in(shared: &Arc<Shared>, database: Oid, sql: &str) -> Result<Vec<u8>> {
     let peer = SocketAddr::from(([127, 0, 0, 1], 0));
     let handle = shared.registry.add(peer, alloc::sync::Weak::new());
     let identity = Identity {
         user: 10,
         user_name: String::from("intralith"),
         superuser: true,
-        database: String::from("intralith"),
+        database: String::new(),
         session: Who { oid: 10, name: String::from("intralith"), superuser: true },
     };
-    let mut session = Session::new(shared, &handle, identity, Settings::default());
-    let mut out = Encoder::new();
-    let result = task::catch_unwind(|| session.run_text(sql, &mut out))
-        .unwrap_or_else(|panic| Err(SqlError::internal(panic.message)));
-    drop(session);
+    let result = task::catch_unwind(|| {
+        let entered = shared.databases.enter(shared, &handle, database)?;
+        let entered = entered.ok_or_else(|| SqlError::internal("the database is gone"))?;
+        let mut session = Session::new(shared, &entered, &handle, identity, Settings::default());
+        let mut out = Encoder::new();
+        session.run_text(sql, &mut out).map(|()| out.bytes().to_vec())
+    })
+    .unwrap_or_else(|panic| Err(SqlError::internal(panic.message)));
     shared.registry.remove(handle.pid);
-    result.map(|()| out.bytes().to_vec())
+    result
 }

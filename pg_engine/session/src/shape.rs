@@ -105,7 +105,7 @@ impl Session {
         let mut types = core::mem::take(&mut self.shapes.types);
         types.clear();
         types.extend(literals.iter().map(declared));
-        let plan = match self.shared.plans.get(shape, &types, stamp) {
+        let plan = match self.database.plans.get(shape, &types, stamp) {
             Some(plan) => Some(plan),
             None => self.prepare_shape(shape, &types),
         };
@@ -114,7 +114,7 @@ impl Session {
     }
 
     fn prepare_shape(&mut self, shape: &str, types: &[Option<Oid>]) -> Option<Arc<Plan>> {
-        let hash = self.shared.plans.hash(shape, types);
+        let hash = self.database.plans.hash(shape, types);
         if self.shapes.refused.contains(&hash) {
             return None;
         }

@@ -41,7 +41,7 @@ impl Session {
             if self.run_shape(text, &stamp, out)?.is_some() {
                 return Ok(None);
             }
-            if let Some(plan) = self.shared.plans.get(text, &[], &stamp) {
+            if let Some(plan) = self.database.plans.get(text, &[], &stamp) {
                 self.begin_statement(Some(plan.parsed.source()));
                 self.run_plan(&plan, out)?;
                 self.commit_said(out)?;

@@ -95,7 +95,7 @@ impl Session {
             ));
         }
         let stamp = self.stamp();
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let planned = pg_planner::plan(declare.query, &*reader, &self.env.derived().planner)?;
@@ -252,7 +252,7 @@ impl Session {
             if let (Some((formats, out)), Some((batch, at))) = (&mut sink, state.find(row)) {
                 let cx = match &mut self.tx.txn {
                     Some(txn) if query.plan.catalog_text => {
-                        Some(ExecContext::new(&self.shared.engine, &self.env, txn, &[]))
+                        Some(ExecContext::new(&self.engine, &self.env, txn, &[]))
                     }
                     _ => None,
                 };

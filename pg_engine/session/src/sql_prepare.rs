@@ -67,7 +67,7 @@ impl Session {
     ) -> Result<Vec<Vec<Option<String>>>> {
         let plan = self.prepared_plan(execute)?;
         let params = self.execute_params(execute, &plan)?;
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let mut force = false;
         for _ in 0..CATALOG_TURNS {
             let plan = self.fresh(&plan, force)?;
@@ -162,7 +162,7 @@ impl Session {
             relations: Vec::new(),
             cacheable: false,
         };
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);

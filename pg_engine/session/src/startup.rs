@@ -1,10 +1,10 @@
 //! From the first byte to an authenticated session.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use pg_executor::{HbaMethod, Role};
-use pg_types::{Result, SqlError, SqlState};
+use pg_types::{Oid, Result, SqlError, SqlState};
 use pg_wire::{
     Encoder, Frontend, Startup, WireError, frame,
     frontend::sasl_initial,
@@ -13,6 +13,7 @@ use pg_wire::{
 
 use crate::{
     connection::Step,
+    databases::unknown,
     env::{self, Identity, Who},
     hba::{Demand, password_failed},
     interrupt::Reason,
@@ -340,20 +341,11 @@ fn admit(
             "must be superuser or replication role to start walsender",
         ));
     }
-    if !i.replication && shared.engine.database(&i.database)?.is_none() {
-        return Err(SqlError::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{}\" does not exist", i.database),
-        ));
-    }
-    if !i.replication && !shared.engine.may_connect(role.oid, &i.database)? {
-        return Err(SqlError::new(
-            SqlState::INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for database \"{}\"", i.database),
-        )
-        .detail("User does not have CONNECT privilege."));
-    }
-    let settings = initial_settings(shared, &role, &i.database, &i.settings)?;
+    // A replication connection is in no database.
+    let home = shared.engine.catalog().database();
+    let oid = if i.replication { home } else { may_enter(shared, handle, &role, &i.database)? };
+    let database = shared.databases.enter(shared, handle, oid)?.ok_or_else(|| unknown(&i.database))?;
+    let settings = initial_settings(shared, &role, oid, &i.settings)?;
     let session = Who { oid: role.oid, name: role.name.clone(), superuser: role.superuser };
     let identity = Identity {
         user: role.oid,
@@ -363,11 +355,40 @@ fn admit(
         session,
     };
     handle.end_wait();
-    let mut session = Session::new(shared, handle, identity, settings);
+    let mut session = Session::new(shared, &database, handle, identity, settings);
     session.replication = i.replication;
     out.authentication_ok();
     session.greet(out);
     Ok(Progress::Done(Box::new(session)))
+}
+
+/// The database, if the role may connect to it.
+fn may_enter(shared: &Shared, handle: &Handle, role: &Role, name: &str) -> Result<Oid> {
+    let database = shared.engine.database(name)?.ok_or_else(|| unknown(name))?;
+    if !database.connectable {
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("database \"{name}\" is not currently accepting connections"),
+        ));
+    }
+    if !shared.engine.may_connect(role.oid, &database)? {
+        return Err(SqlError::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for database \"{name}\""),
+        )
+        .detail("User does not have CONNECT privilege."));
+    }
+    if let (Ok(limit), false) = (usize::try_from(database.connection_limit), role.superuser) {
+        let all = shared.registry.all();
+        let others = all.iter().filter(|h| h.pid != handle.pid && h.database.load(Relaxed) == database.oid);
+        if others.count() >= limit {
+            return Err(SqlError::new(
+                SqlState::TOO_MANY_CONNECTIONS,
+                format!("too many connections for database \"{name}\""),
+            ));
+        }
+    }
+    Ok(database.oid)
 }
 
 /// The last connections are for superusers, who may have to find out why there are so many.
@@ -400,7 +421,7 @@ fn check_role_limit(shared: &Shared, role: &Role) -> Result<()> {
 pub fn initial_settings(
     shared: &Shared,
     role: &Role,
-    database: &str,
+    database: Oid,
     asked: &[(String, String)],
 ) -> Result<Settings> {
     let mut settings = Settings::default();

@@ -156,7 +156,7 @@ impl Session {
             _ => None,
         };
         Stamp {
-            version: self.shared.engine.catalog_version(),
+            version: self.engine.catalog_version(),
             plan_key: self.env.derived().plan_key,
             user: self.env.identity().user,
             temporary: pg_executor::Session::temporary(&self.env).number(),
@@ -169,7 +169,7 @@ impl Session {
         self.begin_implicit();
         let stamp = self.stamp();
         if !self.tx.is_failed()
-            && let Some(plan) = self.shared.plans.get(text, declared, &stamp)
+            && let Some(plan) = self.database.plans.get(text, declared, &stamp)
         {
             return Ok(Prepared::Query(plan));
         }
@@ -199,7 +199,7 @@ impl Session {
     pub fn bind(&mut self, parsed: &ParsedStatement, declared: &[Option<Oid>]) -> Result<Bound> {
         self.begin_implicit();
         let stamp = self.stamp();
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let options = BindOptions { param_types: declared, format: &self.env.derived().format };
@@ -215,7 +215,7 @@ impl Session {
                     stamp,
                 });
                 // The catalogs may have changed while the plan was made: then it is good for nobody.
-                self.shared.plans.put(&plan);
+                self.database.plans.put(&plan);
                 Ok(Bound::Plan(plan))
             }
             other => Ok(Bound::Utility(Box::new(other))),
@@ -229,7 +229,7 @@ impl Session {
         if plan.stamp == stamp && !force {
             return Ok(plan.clone());
         }
-        if !force && let Some(found) = self.shared.plans.get(plan.text(), &plan.declared, &stamp) {
+        if !force && let Some(found) = self.database.plans.get(plan.text(), &plan.declared, &stamp) {
             check_same_result(&plan.planned.columns, &found.planned.columns)?;
             return Ok(found);
         }
@@ -249,7 +249,7 @@ impl Session {
             stamp: new.stamp.clone(),
             catalog_text: new.catalog_text,
         });
-        self.shared.plans.put(&new);
+        self.database.plans.put(&new);
         Ok(new)
     }
 

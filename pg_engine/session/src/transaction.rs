@@ -125,7 +125,7 @@ impl Session {
     fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
         let started = env::now();
         self.env.begin_transaction(started);
-        let mut txn = self.shared.engine.begin(isolation, read_only, started);
+        let mut txn = self.engine.begin(isolation, read_only, started);
         txn.set_deferrable(deferrable);
         let derived = self.env.derived();
         let storage = txn.storage();
@@ -146,7 +146,7 @@ impl Session {
 
     fn commit(&mut self) -> Result<()> {
         if let Some(txn) = self.tx.txn.as_mut().filter(|t| t.has_deferred()) {
-            let engine = self.shared.engine.clone();
+            let engine = self.engine.clone();
             let checked = engine.check_deferred(&ExecContext::new(&engine, &self.env, txn, &[]));
             if let Err(e) = checked {
                 self.rollback();
@@ -168,7 +168,7 @@ impl Session {
         };
         // What counts is what is set now, by SET LOCAL perhaps.
         txn.storage().set_async_commit(self.env.derived().async_commit);
-        match self.shared.engine.commit(txn) {
+        match self.engine.commit(txn) {
             Ok(()) => {
                 self.env.settings_mut().commit();
                 self.deliver();
@@ -177,6 +177,7 @@ impl Session {
             Err(e) => {
                 self.env.settings_mut().abort();
                 self.env.messages().undo_to((0, 0));
+                self.env.release_claims();
                 Err(e)
             }
         }
@@ -193,6 +194,7 @@ impl Session {
         if !messages.is_empty() {
             messages.commit(self.env.channels(), self.env.handle());
         }
+        self.env.release_claims();
     }
 
     /// ON COMMIT of temporary tables.
@@ -203,7 +205,7 @@ impl Session {
             return Ok(());
         }
         let Some(txn) = self.tx.txn.as_mut() else { return Ok(()) };
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let done = engine.before_commit(&ExecContext::new(&engine, &self.env, txn, &[]));
         if done.is_err() {
             self.rollback();
@@ -218,7 +220,7 @@ impl Session {
         }
         self.begin_implicit();
         let Some(txn) = self.tx.txn.as_mut() else { return Ok(()) };
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         engine.drop_temporary(&ExecContext::new(&engine, &self.env, txn, &[]))
     }
 
@@ -230,8 +232,9 @@ impl Session {
         self.env.settings_mut().abort();
         self.env.messages().undo_to((0, 0));
         if let Some(txn) = self.tx.txn.take() {
-            self.shared.engine.rollback(txn);
+            self.engine.rollback(txn);
         }
+        self.env.release_claims();
     }
 
     /// A statement failed: a block waits for its end, anything else is over.
@@ -252,7 +255,7 @@ impl Session {
         if self.tx.savepoints.is_empty() {
             self.env.settings_mut().abort();
             if let Some(txn) = self.tx.txn.take() {
-                self.shared.engine.rollback(txn);
+                self.engine.rollback(txn);
             }
         }
     }
@@ -383,7 +386,7 @@ impl Session {
         self.close_transaction_portals();
         let user = pg_executor::Session::user(&self.env);
         let prepared = match self.tx.txn.take() {
-            Some(txn) => self.shared.engine.prepare(txn, name, user, env::now()),
+            Some(txn) => self.engine.prepare(txn, name, user, env::now()),
             None => Ok(()),
         };
         match &prepared {
@@ -397,7 +400,7 @@ impl Session {
         self.prevent_in_block(command)?;
         let superuser = self.env.identity().superuser;
         let user = pg_executor::Session::user(&self.env);
-        self.shared.engine.finish_prepared(name, commit, user, superuser)
+        self.engine.finish_prepared(name, commit, user, superuser)
     }
 
     fn savepoint(&mut self, name: &str) -> Result<()> {
@@ -463,7 +466,7 @@ impl Session {
                 let (keep, deferrable) = (txn.read_only(), txn.deferrable());
                 // Nothing was done in it: replaced by one of the wanted level.
                 if let Some(old) = self.tx.txn.take() {
-                    self.shared.engine.rollback(old);
+                    self.engine.rollback(old);
                 }
                 self.start_with(isolation, keep, deferrable);
                 for s in &mut self.tx.savepoints {

@@ -3,6 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
+use pg_plan::database::DatabaseStatement;
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
@@ -209,6 +210,9 @@ impl Session {
     fn engine_utility(&mut self, utility: &Utility, params: &[Value]) -> Result<String> {
         match utility {
             Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
+            Utility::Database(s @ (DatabaseStatement::Create { .. } | DatabaseStatement::Drop { .. })) => {
+                self.prevent_in_block(s.tag())?;
+            }
             Utility::Lock(_) if !self.tx.in_block() && !self.tx.pipeline => {
                 return Err(SqlError::new(
                     SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -223,7 +227,7 @@ impl Session {
             _ => {}
         }
         self.tx.used = true;
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let outcome = engine.utility(utility, &ExecContext::new(&engine, &self.env, txn, params))?;
         txn.storage().next_command();
@@ -237,7 +241,7 @@ impl Session {
         declared: &[Option<Oid>],
         params: &[Value],
     ) -> Result<Vec<Vec<Option<String>>>> {
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         for _ in 0..CATALOG_TURNS {
             let version = engine.catalog_version();
             let Statement::Explain(query, options) = expect_utility(self.bind(parsed, declared)?)? else {
@@ -267,7 +271,7 @@ impl Session {
         if let Some(e) = &planned.denied {
             return Err((**e).clone());
         }
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let (mut actual, mut execution, mut computed) = (Vec::new(), 0.0, pg_planner::Computed::default());
         if options.analyze {
@@ -322,7 +326,7 @@ impl Session {
 
     /// SET ROLE, SET SESSION AUTHORIZATION.
     fn become_role(&mut self, name: Option<&str>, session: bool, local: bool) -> Result<()> {
-        let engine = self.shared.engine.clone();
+        let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let roles = engine.reader(txn, &self.env)?.roles()?;
         self.env.become_role(name, session, local, &roles)?;

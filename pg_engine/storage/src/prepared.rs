@@ -99,7 +99,7 @@ impl PreparedRecord {
         e.u32(s.locks.len() as u32);
         for (tag, mode) in &s.locks {
             let (kind, a, b) = match *tag {
-                LockTag::Object(oid) => (0, u64::from(oid), 0),
+                LockTag::Object(database, oid) => (0, u64::from(oid), u64::from(database)),
                 LockTag::Advisory(class, key) => (1, class, key),
             };
             e.u8(kind).u64(a).u64(b).u8(*mode as u8);
@@ -129,7 +129,7 @@ impl PreparedRecord {
             locks: list(d, |d| {
                 let (kind, a, b, mode) = (d.u8()?, d.u64()?, d.u64()?, d.u8()?);
                 let tag = match kind {
-                    0 => LockTag::Object(u32::try_from(a).ok()?),
+                    0 => LockTag::Object(u32::try_from(b).ok()?, u32::try_from(a).ok()?),
                     1 => LockTag::Advisory(a, b),
                     _ => return None,
                 };
@@ -310,7 +310,7 @@ mod tests {
                 created: alloc::vec![RelId(4)],
                 dropped: alloc::vec![RelId(5), RelId(6)],
                 locks: alloc::vec![
-                    (LockTag::Object(7), LockMode::AccessExclusive),
+                    (LockTag::Object(5, 7), LockMode::AccessExclusive),
                     (LockTag::Advisory(2, 8), LockMode::Share),
                 ],
                 rows: alloc::vec![(

@@ -249,7 +249,7 @@ fn deadlocks_are_found() {
 fn object_locks() {
     let s = open(&device());
     let (mut a, mut b) = (s.begin(Isolation::ReadCommitted), s.begin(Isolation::ReadCommitted));
-    let tag = LockTag::Object(7);
+    let tag = LockTag::Object(5, 7);
     assert!(s.lock(&mut a, tag, LockMode::AccessShare, true).unwrap());
     assert!(s.lock(&mut b, tag, LockMode::RowExclusive, true).unwrap());
     assert!(!s.lock(&mut b, tag, LockMode::AccessExclusive, false).unwrap());

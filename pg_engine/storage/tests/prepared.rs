@@ -46,7 +46,7 @@ fn prepare(s: &Arc<Storage>, name: &str) -> (RelId, Tid, RelId) {
     s.heap_lock(&mut t, rel, b, RowLock::Share, WaitPolicy::Block).unwrap();
     let made = s.create_relation(&mut t, RelationKind::Heap).unwrap();
     s.heap_insert(&mut t, made, b"in the new one").unwrap();
-    s.lock(&mut t, LockTag::Object(7), LockMode::Exclusive, true).unwrap();
+    s.lock(&mut t, LockTag::Object(5, 7), LockMode::Exclusive, true).unwrap();
     s.prepare(t, name, b"info").unwrap();
     (rel, b, made)
 }
@@ -61,7 +61,7 @@ fn still_prepared(s: &Arc<Storage>, name: &str, rel: RelId, b: Tid) {
     // The session it came from has nothing to do with it any more.
     other.set_process(5);
     assert_eq!(s.heap_delete(&mut other, rel, b), Err(StorageError::LockTimeout));
-    assert!(!s.lock(&mut other, LockTag::Object(7), LockMode::Share, false).unwrap());
+    assert!(!s.lock(&mut other, LockTag::Object(5, 7), LockMode::Share, false).unwrap());
     assert_eq!(s.prepare(begin(s), name, b""), Err(StorageError::PreparedExists));
 }
 
@@ -94,7 +94,7 @@ fn a_prepared_transaction_outlasts_restarts() {
                 assert!(s.relation_stats(made).is_err());
             }
             let mut other = begin(s);
-            assert!(s.lock(&mut other, LockTag::Object(7), LockMode::Share, false).unwrap());
+            assert!(s.lock(&mut other, LockTag::Object(5, 7), LockMode::Share, false).unwrap());
             assert!(matches!(s.heap_delete(&mut other, rel, b).unwrap(), RowOutcome::Done { .. }));
         };
         check(&s);

@@ -149,7 +149,7 @@ fn a_deadlock_tells_who_waits_for_whom() {
 #[test]
 fn holders_of_a_lock_are_waited_for() {
     let s = storage();
-    let tag = LockTag::Object(77);
+    let tag = LockTag::Object(5, 77);
     let (mut a, mut b, mut late) = (begin(&s), begin(&s), begin(&s));
     a.set_process(11);
     b.set_process(22);

@@ -85,8 +85,9 @@ impl LockMode {
 /// What a lock is on. The meaning of the numbers is the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockTag {
-    /// A catalog object by OID (a table's lock is on its OID, not on its storage).
-    Object(u32),
+    /// A catalog object: the database it is in (0: all of them) and its OID (a table's lock is on its OID, not on its
+    /// storage).
+    Object(u32, u32),
     /// An advisory lock: class and key.
     Advisory(u64, u64),
 }
@@ -95,7 +96,7 @@ impl LockTag {
     fn waits_for(self, mode: LockMode) -> WaitsFor {
         let mode = mode.name();
         match self {
-            Self::Object(oid) => WaitsFor::Object { mode, oid },
+            Self::Object(database, oid) => WaitsFor::Object { mode, database, oid },
             Self::Advisory(class, key) => WaitsFor::Advisory { mode, class, key },
         }
     }
@@ -170,7 +171,7 @@ pub(crate) struct LockTable {
 impl LockTable {
     fn partition(&self, tag: LockTag) -> &Mutex<HashMap<LockTag, Entry>> {
         let hash = match tag {
-            LockTag::Object(oid) => oid as usize,
+            LockTag::Object(_, oid) => oid as usize,
             LockTag::Advisory(class, key) => class.wrapping_mul(31).wrapping_add(key) as usize,
         };
         &self.partitions[hash % PARTITIONS]

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod compute;
+mod databases;
 mod encryption;
 mod graph;
 mod graph_history;
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         large::TESTS,
         programs::TESTS,
         compute::TESTS,
+        databases::TESTS,
         encryption::TESTS,
         graph::TESTS,
         graph_history::TESTS,

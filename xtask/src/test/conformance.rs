@@ -89,7 +89,42 @@ fn scores(report: &str) -> Vec<(&str, u32, u32)> {
     report.lines().filter_map(line).collect()
 }
 
-/// PostgreSQL's regression files: none may get worse.
+/// Runs all regression files against a new server; gives the runner's report.
+fn regress_once(python: &Path, runner: &Path, source: &Path) -> Result<String> {
+    let mut server = server("regress.img")?;
+    let out = tools::scratch("regress")?;
+    let mut command = Command::new(python);
+    command.arg(runner).arg("--src").arg(source).arg("--out").arg(&out);
+    command.args(["--host", "127.0.0.1", "--port", &server.port.to_string(), "--user", USER, "--db", USER]);
+    let output = command.output().context(|| "run the regression files".into())?;
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    print!("{report}");
+    server.stop()?;
+    check(!scores(&report).is_empty(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+    Ok(report)
+}
+
+/// The files that are below what is written down, each with a sentence about it; says which could be written higher.
+fn below(report: &str, floors: &str) -> Vec<(String, String)> {
+    let scores = scores(report);
+    let mut worse = Vec::new();
+    for (name, floor) in floors.lines().filter_map(|l| l.split_once('\t')) {
+        let Ok(floor) = floor.trim().parse::<u32>() else { continue };
+        let mut note = |text: String| worse.push((name.to_owned(), format!("{name}: {text}")));
+        match scores.iter().find(|s| s.0 == name) {
+            Some((_, matched, total)) if *matched < floor => {
+                note(format!("{matched} of {total} statements, {floor} expected"));
+            }
+            Some((_, matched, _)) if *matched > floor => println!("{name}\t{matched} could be written down"),
+            Some(_) => {}
+            None => note("not run".into()),
+        }
+    }
+    worse
+}
+
+/// PostgreSQL's regression files: none may get worse. Some of their queries show rows in whatever order they are stored, which
+/// depends on what the background does meanwhile: a file is worse if it is so twice.
 pub fn regress() -> Result<()> {
     let source = folder("pg_regress");
     let runner = source.with_file_name("run_pg_regress.py");
@@ -98,32 +133,16 @@ pub fn regress() -> Result<()> {
         println!("skipped: there are no regression files beside the checkout, or no Python or psql");
         return Ok(());
     }
+    let python = python.unwrap_or_default();
     let floors = tools::root().join("tests/conformance/regress.tsv");
     let floors = fs::read_to_string(&floors).context(|| format!("read {}", floors.display()))?;
-    let mut server = server("regress.img")?;
-    let out = tools::scratch("regress")?;
-    let mut command = Command::new(python.unwrap_or_default());
-    command.arg(&runner).arg("--src").arg(&source).arg("--out").arg(&out);
-    command.args(["--host", "127.0.0.1", "--port", &server.port.to_string(), "--user", USER, "--db", USER]);
-    let output = command.output().context(|| "run the regression files".into())?;
-    let report = String::from_utf8_lossy(&output.stdout);
-    print!("{report}");
-    server.stop()?;
-    let scores = scores(&report);
-    check(!scores.is_empty(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
-    let mut worse = Vec::new();
-    for (name, floor) in floors.lines().filter_map(|l| l.split_once('\t')) {
-        let Ok(floor) = floor.trim().parse::<u32>() else { continue };
-        match scores.iter().find(|s| s.0 == name) {
-            Some((_, matched, total)) if *matched < floor => {
-                worse.push(format!("{name}: {matched} of {total} statements, {floor} expected"));
-            }
-            Some((_, matched, _)) if *matched > floor => println!("{name}\t{matched} could be written down"),
-            Some(_) => {}
-            None => worse.push(format!("{name} was not run")),
-        }
+    let mut worse = below(&regress_once(&python, &runner, &source)?, &floors);
+    if !worse.is_empty() {
+        worse.iter().for_each(|w| println!("once more, because of {}", w.1));
+        let again = below(&regress_once(&python, &runner, &source)?, &floors);
+        worse.retain(|w| again.iter().any(|a| a.0 == w.0));
     }
-    check(worse.is_empty(), || worse.join("\n"))
+    check(worse.is_empty(), || worse.iter().map(|w| w.1.as_str()).collect::<Vec<_>>().join("\n"))
 }
 
 /// Every scenario in the folder.

@@ -178,6 +178,12 @@ pub const DAGDB_EDGES: Oid = 9976;
 pub const FIRST_ROLE: Oid = 10;
 /// The first database.
 pub const FIRST_DATABASE: Oid = 5;
+/// What CREATE DATABASE copies.
+pub const TEMPLATE1: Oid = 1;
+/// A template that nobody changes.
+pub const TEMPLATE0: Oid = 4;
+/// `postgres`, where PostgreSQL's tools connect to when they have no other database.
+pub const POSTGRES: Oid = 6;
 /// Lowest oid of objects that users make.
 pub const FIRST_NORMAL_OID: Oid = 16384;
 

@@ -837,3 +837,19 @@ pub fn database_row(def: &'static CatalogDef, oid: Oid, name: &str) -> Row {
         .set("datcollate", "C.UTF-8".to_string())
         .set("datctype", "C.UTF-8".to_string())
 }
+
+/// The databases that there are beside the first, as in PostgreSQL: two templates, and one to connect to. A database called as
+/// one of them takes its place.
+pub fn builtin_databases(def: &'static CatalogDef) -> Vec<Row> {
+    let template = |row: Row| {
+        let mut acl = Acl::default_of(Class::Database, FIRST_ROLE);
+        acl.0.retain(|item| item.grantee != 0);
+        acl.0.push(AclItem { grantee: 0, grantor: FIRST_ROLE, rights: right::CONNECT, options: 0 });
+        row.set("datistemplate", true).set("datacl", acl.to_value())
+    };
+    Vec::from([
+        template(database_row(def, TEMPLATE1, "template1")),
+        template(database_row(def, TEMPLATE0, "template0")).set("datallowconn", false),
+        database_row(def, POSTGRES, "postgres"),
+    ])
+}

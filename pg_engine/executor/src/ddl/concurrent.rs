@@ -24,7 +24,7 @@ use pg_catalog::{
     table::Row,
 };
 use pg_plan::utility::{CreateIndex, Drop};
-use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, LockTag, Tid, Unique};
+use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::{Address, Ddl, entry::EntryMaker, index::NewIndex};
@@ -142,7 +142,7 @@ fn lacks(what: &'static str) -> SqlError {
 /// Waits for the transactions that have a lock on a table now that conflicts with `mode`.
 fn wait_for(cx: &ExecContext<'_>, table: Oid, mode: LockMode) -> Result<()> {
     let (storage, mut txn) = (cx.engine.storage(), cx.txn.borrow_mut());
-    storage.wait_for_holders(txn.storage(), LockTag::Object(table), mode).map_err(storage_error)
+    storage.wait_for_holders(txn.storage(), cx.engine.catalog().lock_tag(table), mode).map_err(storage_error)
 }
 
 impl Ddl<'_, '_> {

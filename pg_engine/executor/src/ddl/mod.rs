@@ -5,6 +5,7 @@ pub(crate) mod alter;
 pub(crate) mod comment;
 mod composite;
 pub(crate) mod concurrent;
+mod database;
 mod default_acl;
 mod domain;
 pub(crate) mod drop;

@@ -40,6 +40,12 @@ fn class_word(row: &Row) -> &'static str {
     }
 }
 
+/// Is it part of another object, with which it goes?
+fn is_part(row: &Row, catalog: Oid) -> bool {
+    catalog == PG_CLASS && matches!(row.char("relkind"), b'i' | b't')
+        || catalog == PG_TYPE && (row.oid("typrelid") != 0 || row.oid("typelem") != 0)
+}
+
 impl Ddl<'_, '_> {
     /// ALTER TABLE, VIEW, SEQUENCE ... OWNER TO. Indexes, large values and owned sequences follow.
     pub(crate) fn change_owner(&self, relation: &Relation, owner: &RoleName) -> Result<()> {
@@ -129,29 +135,6 @@ impl Ddl<'_, '_> {
         self.give(PG_NAMESPACE, schema, new)
     }
 
-    /// ALTER DATABASE ... OWNER TO.
-    pub(crate) fn alter_database_owner(&self, name: &str, owner: &RoleName) -> Result<()> {
-        let rows = self.find(PG_DATABASE, &["datname"], &[Value::text(name)])?;
-        let Some((_, row)) = rows.first() else {
-            let text = format!("database \"{name}\" does not exist");
-            return Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, text));
-        };
-        let new = self.role(owner)?;
-        if row.oid("datdba") == new {
-            return Ok(());
-        }
-        if !self.owns(row.oid("datdba"))? {
-            return Err(refused(format!("must be owner of database {name}")));
-        }
-        self.may_become(new)?;
-        let roles = self.roles()?;
-        let may = roles.is_superuser(self.user()) || roles.get(self.user()).is_some_and(|r| r.create_db);
-        if !may {
-            return Err(refused("permission denied to change owner of database"));
-        }
-        self.give(PG_DATABASE, row.oid("oid"), new)
-    }
-
     /// May the user make schemas?
     pub(crate) fn may_create_schema(&self) -> Result<()> {
         let database = self.cx.session.database();
@@ -183,8 +166,38 @@ impl Ddl<'_, '_> {
         Ok(rights_of(acl.as_ref(), Class::Database, d.oid("datdba"), user, mask, &roles))
     }
 
+    /// How many objects of other databases depend on a role, with each's name.
+    pub(super) fn objects_elsewhere(&self, role: Oid) -> Result<Vec<(usize, String)>> {
+        let mut all = Vec::new();
+        for engine in self.cx.engine.all_databases()? {
+            let catalog = engine.catalog();
+            if catalog.database() == self.cx.engine.catalog().database() {
+                continue;
+            }
+            let snapshot = catalog.latest();
+            let mut count = 0;
+            for (table, list, owner, ..) in LISTS {
+                let table = catalog.table(*table)?;
+                if table.def.shared {
+                    continue;
+                }
+                for (_, row) in table.scan(catalog.storage(), &snapshot)? {
+                    let named = || Acl::of_value(row.get(list)).is_some_and(|a| a.names(role));
+                    count +=
+                        usize::from(!is_part(&row, table.def.oid) && (row.oid(owner) == role || named()));
+                }
+            }
+            if count > 0 {
+                let key = [Value::Oid(catalog.database())];
+                let rows = self.find(PG_DATABASE, &["oid"], &key)?;
+                all.push((count, rows.first().map_or_else(String::new, |r| r.1.text("datname").into())));
+            }
+        }
+        Ok(all)
+    }
+
     /// Gives an object of a catalog with lists to a role.
-    fn give(&self, catalog: Oid, object: Oid, new: Oid) -> Result<()> {
+    pub(super) fn give(&self, catalog: Oid, object: Oid, new: Oid) -> Result<()> {
         let Some((_, list, owner, ..)) = LISTS.iter().find(|l| l.0 == catalog) else { return Ok(()) };
         self.update(catalog, &["oid"], &[Value::Oid(object)], |r| {
             let old = r.oid(owner);
@@ -354,9 +367,7 @@ impl Ddl<'_, '_> {
                     PG_PROC => crate::text::routine_signature(&self.reader()?, &row)?,
                     _ => row.text(name).to_string(),
                 };
-                let part = *catalog == PG_CLASS && matches!(row.char("relkind"), b'i' | b't')
-                    || *catalog == PG_TYPE && (row.oid("typrelid") != 0 || row.oid("typelem") != 0);
-                if row.oid(owner) == role && !part {
+                if row.oid(owner) == role && !is_part(&row, *catalog) {
                     owned.push(format!("owner of {word} {shown}"));
                 } else if Acl::of_value(row.get(list)).is_some_and(|a| a.names(role)) {
                     granted.push(format!("privileges for {word} {shown}"));

@@ -190,17 +190,7 @@ fn catalog_call(
             Some(r) if r.storage.0 != 0 => Value::Oid(r.storage.0),
             _ => Value::Null,
         },
-        "pg_database_size" => {
-            let pages: u64 = cx
-                .engine
-                .storage()
-                .relations()
-                .iter()
-                .filter_map(|(r, _)| cx.engine.storage().relation_stats(*r).ok())
-                .map(|s| u64::from(s.pages))
-                .sum();
-            Value::Int8(pages.saturating_mul(8192) as i64)
-        }
+        "pg_database_size" => database_size(cx, reader, args)?,
         "pg_stat_get_live_tuples" | "pg_stat_get_dead_tuples" => match reader.relation_by_oid(o)? {
             Some(r) => {
                 let s = cx.engine.storage().relation_stats(r.storage).unwrap_or_default();
@@ -252,6 +242,37 @@ fn size(cx: &ExecContext<'_>, r: &Arc<Relation>, what: &str) -> i64 {
         "pg_total_relation_size" => own + toast + indexes,
         _ => own,
     }
+}
+
+/// Bytes that a database takes, named or by oid; NULL: no such oid.
+fn database_size(cx: &ExecContext<'_>, reader: &Reader<'_>, args: &[Value]) -> Result<Value> {
+    let by_name = matches!(args.first(), Some(Value::Text(_)));
+    let (column, key) = if by_name {
+        ("datname", Value::text(arg_text(args, 0)))
+    } else {
+        ("oid", Value::Oid(arg_oid(args, 0)))
+    };
+    let rows = reader.find(builtin::PG_DATABASE, &[column], &[key])?;
+    let Some(row) = rows.first() else {
+        if by_name {
+            let text = alloc::format!("database \"{}\" does not exist", arg_text(args, 0));
+            return Err(SqlError::new(SqlState::INVALID_CATALOG_NAME, text));
+        }
+        return Ok(Value::Null);
+    };
+    let all = cx.engine.all_databases()?;
+    let Some(engine) = all.iter().find(|e| e.catalog().database() == row.oid("oid")) else {
+        // Nobody has used it: it is a row.
+        return Ok(Value::Int8(0));
+    };
+    let catalog = engine.catalog();
+    let system = catalog.system_storage().into_iter().map(|(_, rel)| rel);
+    let pages: u64 = system
+        .chain(catalog.user_storage(&catalog.latest())?)
+        .filter_map(|rel| cx.engine.storage().relation_stats(rel).ok())
+        .map(|s| u64::from(s.pages))
+        .sum();
+    Ok(Value::Int8(pages.saturating_mul(8192) as i64))
 }
 
 fn description(reader: &Reader<'_>, name: &str, args: &[Value]) -> Result<Value> {

@@ -193,9 +193,14 @@ fn advisory(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Opti
         None => (function, false),
     };
     let mode = if shared { LockMode::Share } else { LockMode::Exclusive };
+    // Each database has numbers of its own.
+    let class = |kind: u64| u64::from(cx.engine.catalog().database()) << 8 | kind;
     let tag = match args.len() {
-        1 => LockTag::Advisory(1, arg_int(args, 0) as u64),
-        _ => LockTag::Advisory(2, (arg_int(args, 0) as u64) << 32 | (arg_int(args, 1) as u64 & 0xffff_ffff)),
+        1 => LockTag::Advisory(class(1), arg_int(args, 0) as u64),
+        _ => {
+            let key = (arg_int(args, 0) as u64) << 32 | (arg_int(args, 1) as u64 & 0xffff_ffff);
+            LockTag::Advisory(class(2), key)
+        }
     };
     let (tries, of_session) = match function {
         "pg_advisory_xact_lock" => (false, false),

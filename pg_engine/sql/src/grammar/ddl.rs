@@ -10,12 +10,12 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, grant, routine, table, types, utility};
+use super::{Cursor, Parsed, Statement, database, grant, routine, table, types, utility};
 use crate::ast::{
     AlterAction, AlterTable, Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt,
 };
 
-fn ready(u: Utility, tag: &'static str) -> Statement {
+pub(super) fn ready(u: Utility, tag: &'static str) -> Statement {
     utility(Ast::Ready(Box::new(u)), tag)
 }
 
@@ -78,7 +78,7 @@ fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
 }
 
 /// Names the construct by its first words and skips the rest.
-fn refuse(c: &mut Cursor<'_>, prefix: &str) -> Statement {
+pub(super) fn refuse(c: &mut Cursor<'_>, prefix: &str) -> Statement {
     let mut what = String::from(prefix);
     if let Some(word) = c.peek_word() {
         what.push(' ');
@@ -148,6 +148,9 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if c.accept("policy") {
         return grant::policy_statement(c, "create");
+    }
+    if c.accept("database") {
+        return database::create(c);
     }
     if c.peek_is(0, "role") || c.peek_is(0, "group") || c.peek_is(0, "user") && !c.peek_is(1, "mapping") {
         let user = c.accept("user");
@@ -595,7 +598,7 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
-        return Ok(refuse(c, "DROP DATABASE"));
+        return database::drop(c);
     }
     let concurrently = kind == ObjectKind::Index && c.accept("concurrently");
     let if_exists = c.if_exists()?;
@@ -690,7 +693,7 @@ fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
     match kind {
         ObjectKind::Role => alter_role(c, group),
-        ObjectKind::Database => alter_database(c),
+        ObjectKind::Database => database::alter(c),
         ObjectKind::Schema => {
             let name = c.name()?;
             if c.accept_all(&["owner", "to"]) {
@@ -747,19 +750,6 @@ fn alter_role(c: &mut Cursor<'_>, group: bool) -> Parsed<Statement> {
     }
     role.who = Some(who);
     Ok(ready(Utility::AlterRole(role), "ALTER ROLE"))
-}
-
-/// ALTER DATABASE: its owner and its settings.
-fn alter_database(c: &mut Cursor<'_>) -> Parsed<Statement> {
-    let name = c.ident()?;
-    if c.accept_all(&["owner", "to"]) {
-        let owner = grant::role_name(c)?;
-        return Ok(ready(Utility::AlterDatabaseOwner { name, owner }, "ALTER DATABASE"));
-    }
-    if let Some(statement) = grant::role_setting(c, None, Some(name), "ALTER DATABASE")? {
-        return Ok(statement);
-    }
-    Ok(refuse(c, "ALTER DATABASE"))
 }
 
 fn rename(

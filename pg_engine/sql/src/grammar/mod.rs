@@ -4,6 +4,7 @@
 mod conflict;
 mod copy;
 mod cursor;
+mod database;
 mod ddl;
 mod grant;
 mod reloptions;
