@@ -23,7 +23,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
         let (mut appliance, password, _) = boot(&Shape { processors, ..Shape::usual(&kernel, &image) })?;
         let port = appliance.port();
         let own = Subject { guest: appliance.guest(), port, password };
-        own.pgbench(&["-i", "-q", "-s", &arguments.scale.to_string()])?;
+        own.pgbench(&["-i", "-q", "-s", &arguments.pgbench_scale().to_string()])?;
         let seconds = arguments.seconds.to_string();
         for (name, case) in CASES {
             let mut rates = Vec::new();

@@ -75,7 +75,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     let (mut appliance, password, _) = boot(&Shape::usual(&kernel, &image))?;
     let port = appliance.port();
     let own = Subject { guest: appliance.guest(), port, password };
-    let scale = arguments.scale.to_string();
+    let scale = arguments.pgbench_scale().to_string();
     own.pgbench(&["-i", "-q", "-s", &scale])?;
     println!("latency: 50 %, 95 %, 99 %, 99.9 %, longest; log per transaction");
     let mut running = match arguments.peer {

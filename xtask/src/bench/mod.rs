@@ -11,6 +11,7 @@ mod latency;
 mod native;
 mod recovery;
 mod subject;
+mod tpch;
 mod transactions;
 
 use std::{
@@ -45,9 +46,9 @@ pub struct BenchArguments {
     /// Seconds of load in a round
     #[arg(long, default_value_t = 5)]
     seconds: u32,
-    /// pgbench's scale factor
-    #[arg(long, default_value_t = 10)]
-    scale: u32,
+    /// pgbench's scale factor (10 by default), or TPC-H's (1 by default)
+    #[arg(long)]
+    scale: Option<f64>,
     /// Only cases whose name contains this
     #[arg(long, default_value = "")]
     only: String,
@@ -62,6 +63,14 @@ pub struct BenchArguments {
 impl BenchArguments {
     fn kernel(&self) -> Result<PathBuf> {
         self.kernel.clone().map_or_else(|| kernel_build::build_kernel(kernel_build::Profile::Release), Ok)
+    }
+
+    fn pgbench_scale(&self) -> u32 {
+        self.scale.map_or(10, |s| s as u32).max(1)
+    }
+
+    fn tpch_scale(&self) -> f64 {
+        self.scale.unwrap_or(1.0)
     }
 
     fn server(&self) -> Result<PathBuf> {
@@ -88,6 +97,8 @@ enum Group {
     Cores,
     /// The hosted server against a PostgreSQL 15 of this machine
     Native,
+    /// TPC-H's tables and queries on the hosted server; `--peer`: against a PostgreSQL 15 of this machine
+    Tpch,
     /// The graph engine's evaluation, natively; `--only goals` measures the cases with a goal
     Dagdb,
 }
@@ -148,6 +159,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
             Group::Recovery => recovery::run(arguments)?,
             Group::Cores => cores::run(arguments)?,
             Group::Native => native::run(arguments)?,
+            Group::Tpch => tpch::run(arguments)?,
             Group::Dagdb => dagdb::run(arguments)?,
         }
         println!();

@@ -32,11 +32,17 @@ const SCALING: [(&str, &[&str]); 2] = [
 ];
 
 /// A server process, killed when dropped.
-struct Server {
+pub(super) struct Server {
     child: Child,
     port: u16,
     /// Where its files are.
     folder: PathBuf,
+}
+
+impl Server {
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 impl Drop for Server {
@@ -74,7 +80,7 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// On so many of the first processors, or on any.
-fn start_hosted(binary: &Path, processors: Option<usize>) -> Result<Server> {
+pub(super) fn start_hosted(binary: &Path, processors: Option<usize>) -> Result<Server> {
     let folder = folder("hosted")?;
     let port = tools::free_port()?;
     let listen = format!("127.0.0.1:{port}");
@@ -102,7 +108,7 @@ fn ordinary(program: &PathBuf) -> Command {
     command
 }
 
-fn start_postgres() -> Result<Server> {
+pub(super) fn start_postgres() -> Result<Server> {
     let missing = || Error::Usage("`bench native` compares with PostgreSQL 15: install its server".into());
     let initdb = tools::find("initdb").ok_or_else(missing)?;
     let program = tools::find("postgres").ok_or_else(missing)?;
@@ -192,7 +198,7 @@ pub fn scaling(arguments: &BenchArguments) -> Result<()> {
                 .arg(USER);
             tools::capture(command.env("PGSSLMODE", "disable").stdin(Stdio::null()))
         };
-        clients(&["-i", "-q", "-s", &arguments.scale.to_string()])?;
+        clients(&["-i", "-q", "-s", &arguments.pgbench_scale().to_string()])?;
         let threads = (host - processors).min(8).to_string();
         for (name, case) in SCALING.iter().filter(|c| c.0.contains(&arguments.only)) {
             let time = arguments.seconds.to_string();
@@ -210,7 +216,7 @@ pub fn scaling(arguments: &BenchArguments) -> Result<()> {
 /// Measures all cases, server after server in each round.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
     let (ours, theirs) = (start_hosted(&arguments.server()?, None)?, start_postgres()?);
-    let scale = arguments.scale.to_string();
+    let scale = arguments.pgbench_scale().to_string();
     for server in [&ours, &theirs] {
         pgbench(server.port, &["-i", "-q", "-s", &scale])?;
     }

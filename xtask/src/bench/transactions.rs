@@ -61,7 +61,7 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     let (mut appliance, password, _) = boot(&shape)?;
     let port = appliance.port();
     let own = Subject { guest: appliance.guest(), port, password };
-    let scale = arguments.scale.to_string();
+    let scale = arguments.pgbench_scale().to_string();
     own.pgbench(&["-i", "-q", "-s", &scale])?;
     if !arguments.peer {
         println!("{:<34} {:>12}", "pgbench", "tps");
@@ -113,7 +113,7 @@ fn compare(arguments: &BenchArguments, own: &Subject<'_>, built: &Peer) -> Resul
     own.pause(true)?;
     let mut best: Vec<[f64; 3]> = Vec::new();
     let cases: Vec<&Case> = CASES.iter().filter(|c| c.name.contains(&arguments.only)).collect();
-    let scale = arguments.scale.to_string();
+    let scale = arguments.pgbench_scale().to_string();
     for (variant, tuned) in [(1, false), (2, true)] {
         let mut running = built.boot(2, "2G", tuned)?;
         println!(
