@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use pg_catalog::{Index, IndexMethod, Relation, RelationKind};
 use pg_functions::{CastMethod, registry};
 use pg_plan::{
-    expr::{Call, ColumnId, Expr},
+    expr::{Call, ColumnId, Expr, SubQuery},
     logical::Column,
     physical::{Estimate, IndexRange, Node, Physical},
 };
@@ -76,13 +76,25 @@ impl Planner<'_> {
         wanted: &[OrderKey],
         fraction: f64,
     ) -> Result<Sub> {
+        let planned;
+        let table = if table.conditions.iter().any(Expr::has_subplan) {
+            planned = self.with_subqueries(table.clone())?;
+            &planned
+        } else {
+            table
+        };
         let (pages, rows) = table_size(self.catalog, &table.relation);
         let known = self.knowledge();
-        let kept: f64 = table.conditions.iter().map(|c| selectivity(c, &known)).product();
+        let kept = estimate::all_of(&table.conditions, &known);
         let out = (rows * kept).max(1.0);
         let settings = self.settings;
         let per_row = settings.cpu_tuple_cost + settings.cpu_operator_cost * table.conditions.len() as f64;
-        let mut total = pages * settings.seq_page_cost + rows * per_row;
+        let (once, repeated) = if table.conditions.iter().any(Expr::has_subplan) {
+            self.subquery_cost(&table.conditions)
+        } else {
+            (0.0, 0.0)
+        };
+        let mut total = pages * settings.seq_page_cost + rows * (per_row + repeated) + once;
         if !settings.enable_seqscan {
             total += 1.0e10;
         }
@@ -145,6 +157,38 @@ impl Planner<'_> {
             }
         }
         Ok(best)
+    }
+
+    /// The table with the subqueries of its conditions planned, once for all ways to read it, and conditions that have some
+    /// behind the others.
+    pub(crate) fn with_subqueries(&mut self, mut table: Table) -> Result<Table> {
+        for condition in &mut table.conditions {
+            self.plan_subqueries(condition)?;
+        }
+        table.conditions.sort_by_key(Expr::has_subplan);
+        Ok(table)
+    }
+
+    /// What planned subqueries in conditions cost: once, and for each row that the conditions are asked of.
+    fn subquery_cost(&self, conditions: &[Expr]) -> (f64, f64) {
+        let known = self.knowledge();
+        let (mut once, mut repeated, mut reach) = (0.0, 0.0, 1.0);
+        for condition in conditions {
+            let mut add = |e: &Expr| {
+                if let Expr::SubPlan(sub) = e
+                    && let SubQuery::Physical(plan) = &sub.query
+                {
+                    match sub.correlated {
+                        true => repeated += plan.estimate.total * reach,
+                        false => once += plan.estimate.total,
+                    }
+                }
+                false
+            };
+            condition.any(&mut add);
+            reach *= selectivity(condition, &known);
+        }
+        (once, repeated)
     }
 
     /// An index's keys and predicate over the table's columns; `None`: the conditions do not imply the predicate.
@@ -238,7 +282,12 @@ impl Planner<'_> {
                     + leaves * settings.seq_page_cost
             }
         };
-        let mut total = descent + heap_cost + fetched * per_row;
+        let asked = || rest.iter().filter_map(|i| table.conditions.get(*i));
+        let (once, repeated) = match asked().any(Expr::has_subplan) {
+            true => self.subquery_cost(&asked().cloned().collect::<Vec<_>>()),
+            false => (0.0, 0.0),
+        };
+        let mut total = descent + heap_cost + fetched * (per_row + repeated) + once;
         if !settings.enable_indexscan {
             total += 1.0e10;
         }

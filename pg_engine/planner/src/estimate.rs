@@ -1,7 +1,7 @@
 //! Row counts and selectivities, in the manner of PostgreSQL's documentation ("Row Estimation Examples"): statistics
 //! where ANALYZE left some, fixed defaults elsewhere.
 
-use alloc::{borrow::Cow, sync::Arc};
+use alloc::{borrow::Cow, sync::Arc, vec::Vec};
 
 use pg_catalog::{CatalogReader, ColumnStatistics, Relation};
 use pg_functions::registry;
@@ -68,7 +68,7 @@ pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
     let s = match expr {
         Expr::Const(Value::Bool(true), _) => 1.0,
         Expr::Const(..) => 0.0,
-        Expr::And(parts) => parts.iter().map(|e| selectivity(e, known)).product(),
+        Expr::And(parts) => all_of(parts, known),
         Expr::Or(parts) => 1.0 - parts.iter().map(|e| 1.0 - selectivity(e, known)).product::<f64>(),
         Expr::Not(e) => 1.0 - selectivity(e, known),
         Expr::IsNull(e, positive) => {
@@ -87,6 +87,47 @@ pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
         _ => UNKNOWN,
     };
     s.clamp(0.0, 1.0)
+}
+
+/// The fraction of rows that conjuncts keep together. Two bounds of one column are one range.
+pub(crate) fn all_of(conditions: &[Expr], known: &dyn Knowledge) -> f64 {
+    // (column, upper bound, fraction) of bounds that have no partner yet.
+    let mut bounds: Vec<(ColumnId, bool, f64)> = Vec::new();
+    let mut kept = 1.0;
+    for condition in conditions {
+        let s = selectivity(condition, known);
+        let Some((column, upper)) = bound_of(condition) else {
+            kept *= s;
+            continue;
+        };
+        match bounds.iter().position(|b| b.0 == column && b.1 != upper) {
+            Some(at) => {
+                let other = bounds.swap_remove(at).2;
+                let both = s + other - 1.0;
+                // Defaults say nothing about a range.
+                kept *= if both > 0.0 { both } else { EQUALITY };
+            }
+            None => bounds.push((column, upper, s)),
+        }
+    }
+    bounds.iter().fold(kept, |kept, b| kept * b.2)
+}
+
+/// The column that a comparison with something else bounds, and whether from above.
+fn bound_of(condition: &Expr) -> Option<(ColumnId, bool)> {
+    let Expr::Call(call) = condition else { return None };
+    let [left, right] = call.args.as_slice() else { return None };
+    let name = call.function.name;
+    let below = ["lt", "le"].iter().any(|s| name.split('_').any(|w| w.ends_with(s)));
+    let above = ["gt", "ge"].iter().any(|s| name.split('_').any(|w| w.ends_with(s)));
+    if below == above {
+        return None;
+    }
+    match (column_of(left), column_of(right)) {
+        (Some(column), None) if constant(right).is_some() => Some((column, below)),
+        (None, Some(column)) if constant(left).is_some() => Some((column, above)),
+        _ => None,
+    }
 }
 
 /// The column below casts that keep the value.
@@ -114,8 +155,9 @@ fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
     if name.ends_with("ne") {
         return 1.0 - equality(column, constant(other), known);
     }
-    let below = name.ends_with("lt") || name.ends_with("le");
-    if !(below || name.ends_with("gt") || name.ends_with("ge")) {
+    let is = |a: &str, b: &str| name.split('_').any(|w| w.ends_with(a) || w.ends_with(b));
+    let below = is("lt", "le");
+    if !(below || is("gt", "ge")) {
         return UNKNOWN;
     }
     let wants_less = below == column_of(left).is_some();
@@ -175,8 +217,13 @@ fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 
     ((1.0 - common - s.null_fraction) / others).max(0.0)
 }
 
-/// The value in the type of a column's, if both are integers: a literal of four bytes is compared with columns of any width.
+/// The value in the type of a column's, if both are integers, or dates and timestamps: a literal of four bytes is compared with
+/// columns of any width, a date plus an interval is a timestamp.
 fn alike<'a>(sample: &Value, value: &'a Value) -> Cow<'a, Value> {
+    const DAY: i64 = 86_400_000_000;
+    if let (Value::Date(_), Value::Timestamp(t)) = (sample, value) {
+        return i32::try_from(t.div_euclid(DAY)).map_or(Cow::Borrowed(value), |d| Cow::Owned(Value::Date(d)));
+    }
     let wide = match value {
         Value::Int2(v) => i64::from(*v),
         Value::Int4(v) => i64::from(*v),

@@ -17,6 +17,7 @@ use crate::{
     access::Table,
     build::{Planner, Sub, Wish},
     columns::ColumnSet,
+    disjunction::join_selectivity,
     estimate::{is_equality, selectivity},
     pushdown::output,
 };
@@ -104,7 +105,8 @@ impl Planner<'_> {
         on.iter().chain(conditions).for_each(|e| below.add(e));
         let left = self.input(left, &below)?;
         let right = self.input(right, &below)?;
-        self.best_join(kind, &left.joined(1), &right, &on, &below)
+        let sub = self.best_join(kind, &left.joined(1), &right, &on, &below, f64::INFINITY)?;
+        sub.ok_or_else(|| SqlError::internal("no way to join was found"))
     }
 
     fn input(&mut self, node: Logical, needed: &ColumnSet) -> Result<Input> {
@@ -127,6 +129,15 @@ impl Planner<'_> {
             },
             _ => None,
         };
+        // A table's subqueries are planned once for all ways to join it.
+        if let Some(table) = table {
+            let table = match table.conditions.iter().any(Expr::has_subplan) {
+                true => self.with_subqueries(table)?,
+                false => table,
+            };
+            let sub = self.scan(&table, needed, &[], 1.0)?;
+            return Ok(Input { sub, ids, table: Some(table) });
+        }
         let sub = self.operator(node, needed, &Wish::none())?;
         Ok(Input { sub, ids, table })
     }
@@ -182,7 +193,7 @@ impl Planner<'_> {
         all.map(|j| j.sub).ok_or_else(|| SqlError::internal("no join order was found"))
     }
 
-    /// The best way to join a set from a subset and one further input.
+    /// The best way to join a set from two parts.
     fn best_split(
         &mut self,
         members: u32,
@@ -202,13 +213,30 @@ impl Planner<'_> {
             if on.is_empty() == connected {
                 continue;
             }
-            let sub = self.best_join(JoinKind::Inner, &left, input, &on, needed)?;
-            let cheaper = best[members as usize]
-                .as_ref()
-                .is_none_or(|b| sub.plan.estimate.total < b.sub.plan.estimate.total);
-            if cheaper {
-                best[members as usize] = Some(left.with(i, input, sub));
+            let bound = cost_of(best, members);
+            if let Some(sub) = self.best_join(JoinKind::Inner, &left, input, &on, needed, bound)? {
+                best[members as usize] = Some(left.with(&input.ids, 1 << i, sub));
             }
+        }
+        // Bushy trees, and single inputs that probe: the other part is what the table is built of.
+        let mut first = members & (members - 1);
+        while first != 0 {
+            let second = members & !first;
+            if second.count_ones() > 1
+                && let (Some(left), Some(right)) = (&best[first as usize], &best[second as usize])
+            {
+                let on = applicable(conditions, &left.ids, &right.ids);
+                if on.is_empty() != connected {
+                    let (left, right) = (left.clone(), right.clone());
+                    let kept = self.kept(&on, &left.ids, &right.ids);
+                    let bound = cost_of(best, members);
+                    let right_side = (&right.sub, &right.ids);
+                    if let Some(sub) = self.hash_join(JoinKind::Inner, &left, right_side, &on, kept, bound)? {
+                        best[members as usize] = Some(left.with(&right.ids, second, sub));
+                    }
+                }
+            }
+            first = (first - 1) & members;
         }
         Ok(())
     }
@@ -226,22 +254,30 @@ impl Planner<'_> {
                 if best.as_ref().is_some_and(|b| b.2 && !connected) {
                     continue;
                 }
-                let sub = self.best_join(JoinKind::Inner, &joined, &inputs[*i], &on, needed)?;
-                let better = best.as_ref().is_none_or(|(_, b, c)| {
-                    (connected && !c) || sub.plan.estimate.total < b.plan.estimate.total
-                });
-                if better {
+                let bound = match &best {
+                    Some((_, b, c)) if connected == *c => b.plan.estimate.total,
+                    _ => f64::INFINITY,
+                };
+                if let Some(sub) =
+                    self.best_join(JoinKind::Inner, &joined, &inputs[*i], &on, needed, bound)?
+                {
                     best = Some((at, sub, connected));
                 }
             }
             let Some((at, sub, _)) = best else { break };
             let i = left.remove(at);
-            joined = joined.with(0, &inputs[i], sub);
+            joined = joined.with(&inputs[i].ids, 0, sub);
         }
         Ok(joined.sub)
     }
 
-    /// The cheapest method for one join.
+    /// The share of pairs that the conditions keep.
+    fn kept(&self, on: &[Expr], left: &ColumnSet, right: &ColumnSet) -> f64 {
+        let known = self.knowledge();
+        on.iter().map(|e| join_selectivity(e, left, right, &known)).product()
+    }
+
+    /// The cheapest method for one join, if it costs less than `bound`.
     fn best_join(
         &mut self,
         kind: JoinKind,
@@ -249,71 +285,82 @@ impl Planner<'_> {
         right: &Input,
         on: &[Expr],
         needed: &ColumnSet,
-    ) -> Result<Sub> {
-        let known = self.knowledge();
-        let kept: f64 = on.iter().map(|e| selectivity(e, &known)).product();
-        let mut best: Option<Sub> = None;
-        let mut consider = |candidate: Sub| {
-            if best.as_ref().is_none_or(|b| candidate.plan.estimate.total < b.plan.estimate.total) {
-                best = Some(candidate);
-            }
+        bound: f64,
+    ) -> Result<Option<Sub>> {
+        let kept = self.kept(on, &left.ids, &right.ids);
+        let mut bound = bound;
+        let mut best = self.hash_join(kind, left, (&right.sub, &right.ids), on, kept, bound)?;
+        let mut lower = |best: &Option<Sub>| {
+            bound = best.as_ref().map_or(bound, |b| b.plan.estimate.total.min(bound));
+            bound
         };
-        if let Some(sub) = self.hash_join(kind, left, right, on, kept)? {
-            consider(sub);
-        }
         if !matches!(kind, JoinKind::Right | JoinKind::Full) {
             if let Some(table) = &right.table
+                && left.sub.plan.estimate.total < lower(&best)
                 && let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
+                && self.nested_estimate(kind, &left.sub, &inner, true, 1.0).total < lower(&best)
             {
                 let mut resolved = Vec::with_capacity(slots.len());
                 for (slot, e) in slots {
                     resolved.push((slot, self.resolved(e, &left.sub.columns)?));
                 }
                 // The conditions are inside the inner scan.
-                consider(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
+                best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
             }
-            let on = Expr::all_of(on.to_vec());
-            consider(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
-        }
-        match best {
-            Some(sub) => Ok(sub),
-            None => {
+            if self.nested_estimate(kind, &left.sub, &right.sub, false, kept).total < lower(&best) {
                 let on = Expr::all_of(on.to_vec());
-                self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)
+                best = Some(self.nested_loop(
+                    kind,
+                    left.sub.clone(),
+                    right.sub.clone(),
+                    Vec::new(),
+                    on,
+                    kept,
+                )?);
             }
+        } else if best.is_none() && bound == f64::INFINITY {
+            let on = Expr::all_of(on.to_vec());
+            best = Some(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
         }
+        Ok(best)
     }
 
     fn hash_join(
         &mut self,
         kind: JoinKind,
         left: &Joined,
-        right: &Input,
+        (right, right_ids): (&Sub, &ColumnSet),
         on: &[Expr],
         kept: f64,
+        bound: f64,
     ) -> Result<Option<Sub>> {
-        let (mut keys, mut rest) = (Vec::new(), Vec::new());
+        let (mut pairs, mut rest) = (Vec::new(), Vec::new());
         for condition in on {
-            match hash_key(condition, &left.ids, &right.ids) {
-                Some((a, b, equality)) => {
-                    let a = self.resolved(a, &left.sub.columns)?;
-                    keys.push((a, self.resolved(b, &right.sub.columns)?, equality));
-                }
+            match hash_key(condition, &left.ids, right_ids) {
+                Some(pair) => pairs.push(pair),
                 None => rest.push(condition.clone()),
             }
         }
-        if keys.is_empty() {
+        if pairs.is_empty() {
             return Ok(None);
         }
-        let (l, r) = (left.sub.clone(), right.sub.clone());
         let settings = self.settings;
-        let work = settings.cpu_operator_cost * keys.len() as f64;
-        let (le, re) = (l.plan.estimate, r.plan.estimate);
+        let work = settings.cpu_operator_cost * pairs.len() as f64;
+        let (le, re) = (left.sub.plan.estimate, right.plan.estimate);
         let startup = le.startup + re.total + re.rows * (work + settings.cpu_tuple_cost);
         let rows = joined_rows(kind, le.rows, re.rows, kept);
         let mut total = startup + (le.total - le.startup) + le.rows * work + rows * settings.cpu_tuple_cost;
         if !settings.enable_hashjoin {
             total += 1.0e10;
+        }
+        // Plans are only copied into what is better than all before.
+        if total >= bound {
+            return Ok(None);
+        }
+        let (l, r) = (left.sub.clone(), right.clone());
+        let mut keys = Vec::with_capacity(pairs.len());
+        for (a, b, equality) in pairs {
+            keys.push((self.resolved(a, &l.columns)?, self.resolved(b, &r.columns)?, equality));
         }
         let (columns, types) = joined_columns(kind, &l, &r);
         let mut both = l.columns.clone();
@@ -322,6 +369,28 @@ impl Planner<'_> {
         let estimate = Estimate { startup, total, rows, width: le.width + re.width };
         let node = Node::HashJoin { kind, left: Box::new(l.plan), right: Box::new(r.plan), keys, on };
         Ok(Some(Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() }))
+    }
+
+    /// Of a nested loop; `inside`: the right side is run anew for each left row and has the conditions in it.
+    fn nested_estimate(&self, kind: JoinKind, left: &Sub, right: &Sub, inside: bool, kept: f64) -> Estimate {
+        let (le, re) = (left.plan.estimate, right.plan.estimate);
+        let settings = self.settings;
+        let rows = if inside {
+            match kind {
+                JoinKind::Semi | JoinKind::Anti => (le.rows * 0.5).max(1.0),
+                JoinKind::Left => (le.rows * re.rows * kept).max(le.rows),
+                _ => (le.rows * re.rows * kept).max(1.0),
+            }
+        } else {
+            joined_rows(kind, le.rows, re.rows, kept)
+        };
+        let pairs = le.rows * re.rows;
+        let mut total = le.total + le.rows.max(1.0) * re.total + pairs * settings.cpu_operator_cost;
+        total += rows * settings.cpu_tuple_cost;
+        if !settings.enable_nestloop {
+            total += 1.0e10;
+        }
+        Estimate { startup: le.startup + re.startup, total, rows, width: le.width + re.width }
     }
 
     fn nested_loop(
@@ -333,28 +402,11 @@ impl Planner<'_> {
         on: Option<Expr>,
         kept: f64,
     ) -> Result<Sub> {
-        let (le, re) = (left.plan.estimate, right.plan.estimate);
-        let settings = self.settings;
-        let rows = if slots.is_empty() {
-            joined_rows(kind, le.rows, re.rows, kept)
-        } else {
-            match kind {
-                JoinKind::Semi | JoinKind::Anti => (le.rows * 0.5).max(1.0),
-                JoinKind::Left => (le.rows * re.rows * kept).max(le.rows),
-                _ => (le.rows * re.rows * kept).max(1.0),
-            }
-        };
-        let pairs = le.rows * re.rows;
-        let mut total = le.total + le.rows.max(1.0) * re.total + pairs * settings.cpu_operator_cost;
-        total += rows * settings.cpu_tuple_cost;
-        if !settings.enable_nestloop {
-            total += 1.0e10;
-        }
+        let estimate = self.nested_estimate(kind, &left, &right, !slots.is_empty(), kept);
         let (columns, types) = joined_columns(kind, &left, &right);
         let mut both = left.columns.clone();
         both.extend(&right.columns);
         let on = on.map(|e| self.resolved(e, &both)).transpose()?;
-        let estimate = Estimate { startup: le.startup + re.startup, total, rows, width: le.width + re.width };
         // The rows of one left row come together: the left order holds.
         let order =
             if matches!(kind, JoinKind::Right | JoinKind::Full) { Vec::new() } else { left.order.clone() };
@@ -371,12 +423,17 @@ impl Input {
 }
 
 impl Joined {
-    fn with(&self, member: usize, input: &Input, sub: Sub) -> Self {
+    fn with(&self, others: &ColumnSet, members: u32, sub: Sub) -> Self {
         let mut ids = self.ids.clone();
         sub.columns.iter().for_each(|id| ids.insert(*id));
-        ids.merge(&input.ids);
-        Self { members: self.members | 1 << member, ids, sub }
+        ids.merge(others);
+        Self { members: self.members | members, ids, sub }
     }
+}
+
+/// What the best plan of a set of inputs costs.
+fn cost_of(best: &[Option<Joined>], members: u32) -> f64 {
+    best.get(members as usize).and_then(Option::as_ref).map_or(f64::INFINITY, |b| b.sub.plan.estimate.total)
 }
 
 /// Takes a tree of inner joins apart.

@@ -23,6 +23,7 @@ mod access;
 mod build;
 mod change;
 mod columns;
+mod disjunction;
 mod estimate;
 mod explain;
 mod fold;
@@ -32,6 +33,7 @@ mod join;
 mod pushdown;
 mod rewrite;
 pub mod settings;
+mod unique;
 mod unnest;
 mod window;
 

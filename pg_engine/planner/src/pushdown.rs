@@ -7,7 +7,10 @@ use pg_plan::{
     logical::{Column, JoinKind, Logical},
 };
 
-use crate::columns::{ColumnSet, substitute};
+use crate::{
+    columns::{ColumnSet, substitute},
+    disjunction::restriction,
+};
 
 /// The columns that an operator yields.
 pub(crate) fn outputs(node: &Logical) -> Vec<Column> {
@@ -239,6 +242,8 @@ fn push_join(
         } else if one_sided && right_keeps && right_ids.covers(&condition) {
             to_right.push(condition);
         } else if kind == JoinKind::Inner && !condition.volatile() {
+            to_left.extend(restriction(&condition, &left_ids));
+            to_right.extend(restriction(&condition, &right_ids));
             stay.push(condition);
         } else {
             above.push(condition);
@@ -253,6 +258,10 @@ fn push_join(
         } else if one_sided && right_may && right_ids.covers(&condition) {
             to_right.push(condition);
         } else {
+            if kind == JoinKind::Inner && lateral.is_empty() {
+                to_left.extend(restriction(&condition, &left_ids));
+                to_right.extend(restriction(&condition, &right_ids));
+            }
             stay.push(condition);
         }
     }

@@ -8,7 +8,12 @@ use pg_plan::{
     logical::{JoinKind, Logical},
 };
 
-use crate::{columns::ColumnSet, fold, pushdown::output, unnest::unnest};
+use crate::{
+    columns::ColumnSet,
+    disjunction, fold,
+    pushdown::{output, outputs},
+    unnest::unnest,
+};
 
 /// The tree, rewritten.
 pub(crate) fn rewrite(mut node: Logical) -> Logical {
@@ -19,22 +24,23 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
         Logical::Project(input, columns) => Logical::Project(below(input), columns),
         Logical::ProjectSet(input, columns) => Logical::ProjectSet(below(input), columns),
         Logical::Join { kind, left, right, on, lateral } => {
+            let on = on.and_then(|e| Expr::all_of(disjunction::factored(e)));
             Logical::Join { kind, left: below(left), right: below(right), on, lateral }
         }
         Logical::Aggregate { input, groups, aggregates, seeds } => {
             Logical::Aggregate { input: below(input), groups, aggregates, seeds }
         }
         Logical::Window { input, spec, calls } => Logical::Window { input: below(input), spec, calls },
-        Logical::Distinct(input, on) => Logical::Distinct(below(input), on),
+        Logical::Distinct(input, on) => Logical::Distinct(exactly_below(input), on),
         Logical::Sort(input, keys) => Logical::Sort(below(input), keys),
         Logical::Limit { input, limit, offset, ties } => {
             Logical::Limit { input: below(input), limit, offset, ties }
         }
         Logical::Set { op, all, left, right, columns } => {
-            Logical::Set { op, all, left: below(left), right: below(right), columns }
+            Logical::Set { op, all, left: exactly_below(left), right: exactly_below(right), columns }
         }
         Logical::Recursive { work, all, left, right, columns } => {
-            Logical::Recursive { work, all, left: below(left), right: below(right), columns }
+            Logical::Recursive { work, all, left: exactly_below(left), right: exactly_below(right), columns }
         }
         Logical::LockRows { input, tables, wait } => Logical::LockRows { input: below(input), tables, wait },
         leaf => leaf,
@@ -44,6 +50,21 @@ pub(crate) fn rewrite(mut node: Logical) -> Logical {
 fn below(mut input: Box<Logical>) -> Box<Logical> {
     *input = rewrite(core::mem::replace(&mut *input, Logical::OneRow));
     input
+}
+
+/// As [`below`], for operators that look at all columns of their input: joins that were made may have added some.
+fn exactly_below(input: Box<Logical>) -> Box<Logical> {
+    let columns = outputs(&input);
+    let node = below(input);
+    if output(&node).iter().eq(columns.iter().map(|c| &c.id)) {
+        return node;
+    }
+    let same = columns.into_iter().map(|c| {
+        let e = Expr::Column(c.id, c.ty);
+        (c, e)
+    });
+    let same = same.collect();
+    Box::new(Logical::Project(node, same))
 }
 
 /// Folds this operator's own expressions.
@@ -87,7 +108,7 @@ fn fold_in(node: &mut Logical) {
 
 fn filter(input: Logical, condition: Expr) -> Logical {
     let (mut joins, mut conditions) = (Vec::new(), Vec::new());
-    for part in condition.conjuncts() {
+    for part in disjunction::factored(condition) {
         if fold::always(&part) {
             continue;
         }

@@ -1,4 +1,5 @@
-//! EXISTS and IN as semi and anti joins.
+//! EXISTS and IN as semi and anti joins; as inner joins where a row can have one partner at most, which may then be taken in
+//! any order.
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -10,6 +11,7 @@ use pg_plan::{
 use crate::{
     columns::substitute,
     pushdown::{output, outputs},
+    unique::at_most_one,
 };
 
 /// A subquery to be joined.
@@ -44,7 +46,7 @@ fn convert(plan: &SubPlan, negated: bool) -> Option<SemiJoin> {
             if on.is_empty() {
                 return None;
             }
-            Some(SemiJoin { kind, right, on })
+            Some(joined(kind, right, on))
         }
         // NOT IN yields NULL where an anti join would yield a row.
         SubPlanKind::Compare { test, any: true, .. } if !negated => {
@@ -65,10 +67,25 @@ fn convert(plan: &SubPlan, negated: bool) -> Option<SemiJoin> {
             } else {
                 (**query).clone()
             };
-            Some(SemiJoin { kind, right, on })
+            Some(joined(kind, right, on))
         }
         _ => None,
     }
+}
+
+fn joined(kind: JoinKind, mut right: Logical, mut on: Vec<Expr>) -> SemiJoin {
+    let one = kind == JoinKind::Semi && at_most_one(&right, &on);
+    // Columns that only the conditions read are computed there: what is left may be a table that has indexes.
+    while let Logical::Project(input, columns) = right {
+        if columns.iter().any(|(_, e)| e.volatile() || e.has_subplan()) {
+            right = Logical::Project(input, columns);
+            break;
+        }
+        let definition = |id| columns.iter().find(|(c, _)| c.id == id).map(|(_, e)| e.clone());
+        on.iter_mut().for_each(|e| substitute(e, &definition));
+        right = *input;
+    }
+    SemiJoin { kind: if one { JoinKind::Inner } else { kind }, right, on }
 }
 
 /// Replaces slots by the outer expressions; false when the expression holds a subquery that may read them.
