@@ -9,7 +9,7 @@ use pg_functions::EvalContext;
 use pg_storage::Snapshot;
 use pg_types::{Batch, Result, SqlError, SqlState, Value};
 
-use crate::{cursor::Cte, engine::Engine, session::Session};
+use crate::{cursor::Cte, engine::Engine, expr::Outcome, session::Session};
 
 /// Everything a statement needs while it runs. Made for each protocol step; borrows the session's pieces.
 pub struct ExecContext<'a> {
@@ -60,6 +60,8 @@ pub(crate) struct Rt<'a, 'c> {
     pub memory: &'a Cell<usize>,
     /// Set by an operator that met a concurrently updated row it cannot follow: the run may begin anew.
     pub restart: &'a Cell<bool>,
+    /// What uncorrelated subqueries yielded in this run, by their number.
+    pub fixed: &'a RefCell<Vec<Option<Outcome>>>,
     /// EXPLAIN ANALYZE.
     pub instrument: bool,
     /// Rows given from outside (COPY FROM): what a VALUES without rows yields.

@@ -9,6 +9,7 @@ use pg_types::{Batch, Result, Value};
 
 use crate::{
     context::{ExecContext, Rt},
+    expr::Outcome,
     node::{Compiler, Exec, NodeStats},
 };
 
@@ -59,6 +60,7 @@ pub struct Cursor {
     yielded: bool,
     done: bool,
     restarts: u32,
+    fixed: RefCell<Vec<Option<Outcome>>>,
     instrument: bool,
     feed: RefCell<Option<Batch>>,
     more: bool,
@@ -84,6 +86,7 @@ impl Cursor {
             yielded: false,
             done: false,
             restarts: 0,
+            fixed: RefCell::new(Vec::new()),
             instrument: false,
             feed: RefCell::new(None),
             more: false,
@@ -145,6 +148,7 @@ impl Cursor {
         self.memory.set(0);
         self.yielded = false;
         self.done = false;
+        self.fixed.get_mut().clear();
         self.root.reset();
         for cte in &mut self.ctes {
             cte.get_mut().reset();
@@ -168,6 +172,7 @@ impl Cursor {
                         ctes: &self.ctes,
                         memory: &self.memory,
                         restart: &restart,
+                        fixed: &self.fixed,
                         instrument: self.instrument,
                         feed: &self.feed,
                         more: self.more,
@@ -229,6 +234,7 @@ impl Cursor {
         for cte in &mut self.ctes {
             cte.get_mut().reset();
         }
+        self.fixed.get_mut().clear();
         self.snapshot = None;
     }
 }

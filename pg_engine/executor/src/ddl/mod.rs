@@ -294,6 +294,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             ctes: &[],
             memory: &memory,
             restart: &restart,
+            fixed: &RefCell::new(Vec::new()),
             instrument: false,
             feed: &RefCell::new(None),
             more: false,

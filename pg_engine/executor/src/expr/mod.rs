@@ -5,6 +5,7 @@
 //! reach it, so that guarded errors do not fire.
 
 mod domain;
+mod members;
 mod routine;
 mod row;
 mod subplan;
@@ -18,8 +19,9 @@ use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Name
 
 use crate::node::Compiler;
 pub(crate) use domain::Domain;
+use members::Members;
 pub(crate) use routine::RoutineExpr;
-pub(crate) use subplan::SubPlan;
+pub(crate) use subplan::{Outcome, SubPlan};
 
 /// An expression ready to run.
 pub(crate) enum Compiled {
@@ -73,6 +75,8 @@ pub(crate) struct ScalarArray {
     pub any: bool,
     /// For a constant array of hashable elements: their keys, sorted, and whether a NULL is among them.
     pub set: Option<(Vec<Vec<u8>>, bool)>,
+    /// For a constant array, its members as columns have them.
+    pub members: Option<Members>,
 }
 
 /// Array subscripts.
@@ -125,7 +129,7 @@ impl Compiled {
             Expr::Column(n, _) => Self::Column(*n as usize),
             Expr::Param(n, t) => Self::Param(*n as usize, *t),
             Expr::Slot(n, t) => {
-                c.note_slot(*n);
+                c.note_read(*n);
                 Self::Slot(*n as usize, *t)
             }
             Expr::Call(call) => Self::Call(Box::new(Call::new(call.function, list(&call.args, c)?, call.ty))),
@@ -265,7 +269,11 @@ impl ScalarArray {
             }
             _ => None,
         };
-        Self { call: Call::new(f, compiled, SqlType::new(pg_types::oid::BOOL)), any, set }
+        let members = match (&args[1], any) {
+            (Expr::Const(Value::Array(a), _), true) if hashable(f, &args[0], a.element) => Members::of(a),
+            _ => None,
+        };
+        Self { call: Call::new(f, compiled, SqlType::new(pg_types::oid::BOOL)), any, set, members }
     }
 }
 

@@ -18,12 +18,24 @@ pub(crate) struct SubPlan {
     kind: Kind,
     pub(crate) exec: Exec,
     args: Vec<(usize, Compiled)>,
+    /// The query itself reads the arguments; otherwise they serve the test of a comparison.
+    correlated: bool,
+    /// Under what number the run keeps the outcome, if it is the same throughout.
+    fixed: Option<usize>,
     pub(crate) ty: SqlType,
-    /// Result of an uncorrelated one (not for comparisons).
-    result: Option<Value>,
-    /// Rows of an uncorrelated comparison.
-    rows: Option<Vec<Batch>>,
-    set: Option<Hashed>,
+    /// What an uncorrelated one yielded.
+    outcome: Option<Outcome>,
+}
+
+/// What an uncorrelated subquery yielded.
+#[derive(Clone)]
+pub(crate) enum Outcome {
+    /// The value (not of comparisons).
+    Value(Value),
+    /// The rows that a comparison is made with.
+    Rows(Arc<Vec<Batch>>),
+    /// The same as a set.
+    Set(Arc<Hashed>),
 }
 
 enum Kind {
@@ -34,7 +46,7 @@ enum Kind {
 }
 
 /// The rows of a comparison as a set.
-struct Hashed {
+pub(crate) struct Hashed {
     keys: HashSet<Box<[u8]>, foldhash::fast::FixedState>,
     /// A row had a NULL in it.
     null: bool,
@@ -53,7 +65,7 @@ impl SubPlan {
                     // The set is keyed by the inner type; an outer value of another type would need converting.
                     Some(pairs)
                         if *any
-                            && s.args.is_empty()
+                            && !s.correlated
                             && pairs.iter().zip(&plan.types).all(|((o, _), t)| o.ty().oid == t.oid) =>
                     {
                         Some(
@@ -68,7 +80,9 @@ impl SubPlan {
                 Kind::Compare { test: Compiled::new(test, c)?, any: *any, outer }
             }
         };
-        let exec = Exec::new(plan, c)?;
+        let (exec, fixed) = c.subquery(plan)?;
+        let correlated = s.correlated;
+        let fixed = fixed.filter(|_| !correlated);
         let args = s
             .args
             .iter()
@@ -77,13 +91,11 @@ impl SubPlan {
                 Ok((*slot as usize, Compiled::new(e, c)?))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { kind, exec, args, ty: s.ty, result: None, rows: None, set: None })
+        Ok(Self { kind, exec, args, correlated, fixed, ty: s.ty, outcome: None })
     }
 
     pub(crate) fn reset(&mut self) {
-        self.result = None;
-        self.rows = None;
-        self.set = None;
+        self.outcome = None;
         self.exec.reset();
         self.args.iter_mut().for_each(|(_, e)| e.reset());
         if let Kind::Compare { test, outer, .. } = &mut self.kind {
@@ -92,19 +104,43 @@ impl SubPlan {
         }
     }
 
+    /// What it yielded before, since the last reset or, if nothing that it reads changes, in this run.
+    fn kept(&mut self, rt: &Rt<'_, '_>) -> Option<&Outcome> {
+        if self.outcome.is_none()
+            && let Some(n) = self.fixed
+        {
+            self.outcome = rt.fixed.borrow().get(n).cloned().flatten();
+        }
+        self.outcome.as_ref()
+    }
+
+    fn keep(&mut self, outcome: Outcome, rt: &Rt<'_, '_>) {
+        if let Some(n) = self.fixed {
+            let mut fixed = rt.fixed.borrow_mut();
+            if fixed.len() <= n {
+                fixed.resize(n + 1, None);
+            }
+            if let Some(place) = fixed.get_mut(n) {
+                *place = Some(outcome.clone());
+            }
+        }
+        self.outcome = Some(outcome);
+    }
+
     pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
-        if let Some(v) = &self.result {
+        if !self.correlated
+            && let Some(Outcome::Value(v)) = self.kept(rt)
+        {
             return Ok(v.clone());
         }
         for (slot, e) in &mut self.args {
             let v = e.row(row, rt)?;
             rt.set_slot(*slot, v);
         }
-        let correlated = !self.args.is_empty();
         if matches!(self.kind, Kind::Compare { .. }) {
-            return self.compare(row, correlated, rt);
+            return self.compare(row, rt);
         }
-        if correlated {
+        if self.correlated {
             self.exec.reset();
         }
         let v = match &self.kind {
@@ -112,8 +148,8 @@ impl SubPlan {
             Kind::Scalar => self.scalar(rt)?,
             _ => self.array(rt)?,
         };
-        if !correlated {
-            self.result = Some(v.clone());
+        if !self.correlated {
+            self.keep(Outcome::Value(v.clone()), rt);
         }
         Ok(v)
     }
@@ -155,81 +191,104 @@ impl SubPlan {
         Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
     }
 
-    fn compare(&mut self, row: RowRef<'_>, correlated: bool, rt: &Rt<'_, '_>) -> Result<Value> {
-        let Kind::Compare { test, any, outer } = &mut self.kind else { return Ok(Value::Null) };
-        let any = *any;
-        if let Some(outer) = outer {
-            if self.set.is_none() {
-                let types: Vec<Oid> = outer.iter().map(|(_, t)| *t).collect();
-                self.set = Some(Hashed::build(&mut self.exec, &types, rt)?);
-            }
-            if let Some(set) = &self.set {
-                let mut key = Vec::new();
-                let mut null = false;
-                for (e, ty) in outer.iter_mut() {
-                    let v = e.row(row, rt)?;
-                    null |= v.is_null();
-                    keys::encode(*ty, &v, &mut key);
-                }
-                if set.empty {
-                    return Ok(Value::Bool(false));
-                }
-                if !null && set.keys.contains(key.as_slice()) {
-                    return Ok(Value::Bool(true));
-                }
-                if !null && !set.null {
-                    return Ok(Value::Bool(false));
-                }
-                if outer.len() == 1 {
-                    return Ok(Value::Null);
-                }
-                // Several columns with NULLs among them: only the test itself knows.
-                self.set = None;
-                self.exec.reset();
-            }
-        }
-        if correlated {
+    fn compare(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
+        if self.correlated {
             self.exec.reset();
-            self.rows = None;
-        }
-        let mut unknown = false;
-        let mut check = |b: &Batch| -> Result<Option<Value>> {
-            for i in b.selected() {
-                match test.row(RowRef::Batch(b, i), rt)? {
-                    Value::Bool(x) if x == any => return Ok(Some(Value::Bool(x))),
-                    Value::Bool(_) => {}
-                    _ => unknown = true,
-                }
-            }
-            Ok(None)
-        };
-        if correlated {
+            let Kind::Compare { test, any, .. } = &mut self.kind else { return Ok(Value::Null) };
+            let mut unknown = false;
             while let Some(b) = self.exec.next(rt)? {
-                if let Some(v) = check(&b)? {
+                if let Some(v) = decided(test, &b, *any, &mut unknown, rt)? {
                     return Ok(v);
                 }
             }
-        } else {
-            if self.rows.is_none() {
-                self.exec.reset();
-                let mut rows = Vec::new();
-                while let Some(b) = self.exec.next(rt)? {
-                    rt.charge(b.memory())?;
-                    rows.push(b);
+            return Ok(if unknown { Value::Null } else { Value::Bool(!*any) });
+        }
+        if self.kept(rt).is_none() {
+            let Kind::Compare { outer, .. } = &self.kind else { return Ok(Value::Null) };
+            let outcome = match outer {
+                Some(outer) => {
+                    let types: Vec<Oid> = outer.iter().map(|(_, t)| *t).collect();
+                    Outcome::Set(Arc::new(Hashed::build(&mut self.exec, &types, rt)?))
                 }
-                self.rows = Some(rows);
+                None => self.all_rows(rt)?,
+            };
+            self.keep(outcome, rt);
+        }
+        if let Some(Outcome::Set(set)) = &self.outcome
+            && let Kind::Compare { outer: Some(outer), .. } = &mut self.kind
+        {
+            if let Some(v) = set.contains(outer, row, rt)? {
+                return Ok(v);
             }
-            for b in self.rows.iter().flatten() {
-                if let Some(v) = check(b)? {
-                    return Ok(v);
-                }
+            // Several columns with NULLs among them: only the test itself knows.
+            self.exec.reset();
+            let outcome = self.all_rows(rt)?;
+            self.keep(outcome, rt);
+        }
+        let (Kind::Compare { test, any, .. }, Some(Outcome::Rows(rows))) = (&mut self.kind, &self.outcome)
+        else {
+            return Ok(Value::Null);
+        };
+        let mut unknown = false;
+        for b in rows.iter() {
+            if let Some(v) = decided(test, b, *any, &mut unknown, rt)? {
+                return Ok(v);
             }
         }
-        Ok(if unknown { Value::Null } else { Value::Bool(!any) })
+        Ok(if unknown { Value::Null } else { Value::Bool(!*any) })
+    }
+
+    fn all_rows(&mut self, rt: &Rt<'_, '_>) -> Result<Outcome> {
+        let mut rows = Vec::new();
+        while let Some(b) = self.exec.next(rt)? {
+            rt.charge(b.memory())?;
+            rows.push(b);
+        }
+        Ok(Outcome::Rows(Arc::new(rows)))
     }
 }
 
+/// The value that some of the rows decide about, if they do.
+fn decided(
+    test: &mut Compiled,
+    b: &Batch,
+    any: bool,
+    unknown: &mut bool,
+    rt: &Rt<'_, '_>,
+) -> Result<Option<Value>> {
+    for i in b.selected() {
+        match test.row(RowRef::Batch(b, i), rt)? {
+            Value::Bool(x) if x == any => return Ok(Some(Value::Bool(x))),
+            Value::Bool(_) => {}
+            _ => *unknown = true,
+        }
+    }
+    Ok(None)
+}
+
 impl Hashed {
+    /// Is the row's value among them? `None`: only a comparison with each can tell.
+    fn contains(
+        &self,
+        outer: &mut [(Compiled, Oid)],
+        row: RowRef<'_>,
+        rt: &Rt<'_, '_>,
+    ) -> Result<Option<Value>> {
+        let mut key = Vec::new();
+        let mut null = false;
+        for (e, ty) in outer.iter_mut() {
+            let v = e.row(row, rt)?;
+            null |= v.is_null();
+            keys::encode(*ty, &v, &mut key);
+        }
+        Ok(match () {
+            () if self.empty => Some(Value::Bool(false)),
+            () if !null && self.keys.contains(key.as_slice()) => Some(Value::Bool(true)),
+            () if !null && !self.null => Some(Value::Bool(false)),
+            () if outer.len() == 1 => Some(Value::Null),
+            () => None,
+        })
+    }
     fn build(exec: &mut Exec, types: &[Oid], rt: &Rt<'_, '_>) -> Result<Self> {
         let mut set = Self { keys: HashSet::default(), null: false, empty: true };
         let mut key = Vec::new();

@@ -90,6 +90,14 @@ impl Compiled {
             }
             Self::Case(c) => case(c, batch, sel, rt),
             Self::Coalesce(l, ty) => coalesce(l, *ty, batch, sel, rt),
+            Self::ScalarArray(s) if s.members.is_some() => {
+                let v = s.call.args[0].vector(batch, sel, rt)?;
+                let known = s.members.as_ref().and_then(|m| m.contain(&v, batch.rows, sel));
+                match known {
+                    Some((found, nulls)) => Ok(Arc::new(Vector::flat(BOOL, ColumnData::Bool(found), nulls))),
+                    None => by_rows(self, BOOL, batch, sel, rt),
+                }
+            }
             e => {
                 let ty = e.ty();
                 by_rows(e, ty, batch, sel, rt)

@@ -31,6 +31,11 @@ pub(crate) use misc::project;
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
     slots: u32,
+    /// Slots that what was compiled so far reads, and those that it sets.
+    reads: Vec<u32>,
+    sets: Vec<u32>,
+    /// Subqueries whose results hold for a whole run.
+    fixed: usize,
     /// Scans that yield given rows.
     substitutes: Option<&'a recheck::Substitutes<'a>>,
     /// A scan, by its place in memory, and the attribute indexes of its columns that no one looks at.
@@ -39,10 +44,10 @@ pub(crate) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(slots: u32) -> Self {
-        Self { slots, substitutes: None, unread: None }
+        Self { slots, reads: Vec::new(), sets: Vec::new(), fixed: 0, substitutes: None, unread: None }
     }
     fn for_recheck(substitutes: &'a recheck::Substitutes<'a>) -> Self {
-        Self { slots: 0, substitutes: Some(substitutes), unread: None }
+        Self { substitutes: Some(substitutes), ..Compiler::new(0) }
     }
     /// Of this scan, if these columns are its.
     fn unread_of(&self, plan: &Physical) -> &[usize] {
@@ -51,8 +56,30 @@ impl<'a> Compiler<'a> {
             _ => &[],
         }
     }
+    /// A slot that is set by what is compiled.
     pub(crate) fn note_slot(&mut self, n: u32) {
         self.slots = self.slots.max(n.saturating_add(1));
+        self.sets.push(n);
+    }
+    /// A slot that is read.
+    pub(crate) fn note_read(&mut self, n: u32) {
+        self.slots = self.slots.max(n.saturating_add(1));
+        self.reads.push(n);
+    }
+    /// Something is read that may change within a run.
+    fn note_changing(&mut self) {
+        self.reads.push(u32::MAX);
+    }
+    /// Compiles a subquery. The number: it reads nothing that changes within a run, so that its result may be kept under it.
+    pub(crate) fn subquery(&mut self, plan: &Physical) -> Result<(Exec, Option<usize>)> {
+        let (reads, sets) = (core::mem::take(&mut self.reads), core::mem::take(&mut self.sets));
+        let exec = Exec::new(plan, self)?;
+        let fixed = self.substitutes.is_none() && self.reads.iter().all(|n| self.sets.contains(n));
+        self.reads.extend(reads);
+        self.sets.extend(sets);
+        let number = fixed.then_some(self.fixed);
+        self.fixed += usize::from(fixed);
+        Ok((exec, number))
     }
     pub(crate) fn exprs(&mut self, list: &[Expr]) -> Result<Vec<Compiled>> {
         list.iter().map(|e| Compiled::new(e, self)).collect()
@@ -252,7 +279,11 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Recursive { work, all, left, right } => {
             boxed(recursive::Recursive::new(*work as usize, *all, input(left, c)?, input(right, c)?))
         }
-        Node::CteScan(n) => boxed(misc::CteScan::new(*n as usize)),
+        Node::CteScan(n) => {
+            // The rows of a recursive one change.
+            c.note_changing();
+            boxed(misc::CteScan::new(*n as usize))
+        }
         Node::LockRows { input: p, tables, wait } => {
             boxed(lock_rows::LockRows::new(input(p, c)?, p, tables, *wait))
         }

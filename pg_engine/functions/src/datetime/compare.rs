@@ -7,6 +7,7 @@ use super::{DAY, infinite, zone};
 use crate::{
     call::row,
     def::{EvalContext, Function},
+    kernel::vec2,
     table::def,
 };
 
@@ -37,17 +38,17 @@ fn date_moment(ctx: &EvalContext<'_>, date: i32) -> i128 {
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
     def(2340, "date_eq_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) == i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) == i128::from(b))),
     def(2343, "date_ne_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) != i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) != i128::from(b))),
     def(2338, "date_lt_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) < i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) < i128::from(b))),
     def(2341, "date_gt_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) > i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) > i128::from(b))),
     def(2339, "date_le_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) <= i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) <= i128::from(b))),
     def(2342, "date_ge_timestamp", &[DATE, TIMESTAMP], BOOL)
-        .imp(row!(|a: i32, b: i64| date_micros(a) >= i128::from(b))),
+        .imp(vec2!(|a: i32, b: i64| -> bool, BOOL; date_micros(a) >= i128::from(b))),
     def(2344, "date_cmp_timestamp", &[DATE, TIMESTAMP], INT4)
         .imp(row!(|a: i32, b: i64| date_micros(a).cmp(&i128::from(b)) as i32)),
     def(2366, "timestamp_eq_date", &[TIMESTAMP, DATE], BOOL)
