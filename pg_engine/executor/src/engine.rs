@@ -31,6 +31,7 @@ use platform::{
 use crate::{
     context::ExecContext,
     graph::{Crew, Progress},
+    node::ScanHelpers,
     session::Session,
 };
 
@@ -104,6 +105,7 @@ pub struct Engine {
 struct Common {
     graphs: dagdb_store::Cache,
     compute: Backends,
+    scan_helpers: ScanHelpers,
     graph_crew: Crew,
     first: OnceLock<Weak<Engine>>,
     /// Engines of the databases that have catalogs, but for the first.
@@ -143,6 +145,7 @@ impl Engine {
         let common = Arc::new(Common {
             graphs: dagdb_store::Cache::new(bytes),
             compute: Backends::new(devices),
+            scan_helpers: ScanHelpers::new(),
             graph_crew: Crew::new(),
             first: OnceLock::new(),
             others: Mutex::default(),
@@ -217,6 +220,10 @@ impl Engine {
     /// Devices that compute.
     pub(crate) fn compute(&self) -> &Backends {
         &self.common.compute
+    }
+    /// Who helps with large scans.
+    pub(crate) fn scan_helpers(&self) -> &ScanHelpers {
+        &self.common.scan_helpers
     }
     /// Who helps with large ticks.
     pub(crate) fn graph_crew(&self) -> &Crew {

@@ -162,3 +162,9 @@ fn functions() {
 fn rows_and_ties() {
     check("rows_and_ties");
 }
+
+/// Subqueries as joins, conditions with alternatives, lists, and scans that are shared among tasks.
+#[test]
+fn unnesting() {
+    check("unnesting");
+}

@@ -566,6 +566,10 @@ impl HeapScan {
         self.storage.heap(&self.open)?.scan_page(block, &self.snapshot, row)?;
         Ok(true)
     }
+    /// The page behind the last one.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
     /// The page that the next call reads.
     pub fn position(&self) -> u32 {
         self.next

@@ -6,6 +6,7 @@
 
 mod domain;
 mod members;
+mod pure;
 mod routine;
 mod row;
 mod subplan;
@@ -20,6 +21,7 @@ use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Name
 use crate::node::Compiler;
 pub(crate) use domain::Domain;
 use members::Members;
+pub(crate) use pure::{NoSession, Pure, is_pure};
 pub(crate) use routine::RoutineExpr;
 pub(crate) use subplan::{Outcome, SubPlan};
 

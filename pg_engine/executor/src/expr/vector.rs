@@ -57,8 +57,12 @@ impl Compiled {
                 }
                 Ok(Arc::new(Arc::unwrap_or_clone(v).with_type(ty)))
             }
-            Self::And(l) => connective(l, false, batch, sel, rt),
-            Self::Or(l) => connective(l, true, batch, sel, rt),
+            Self::And(l) => {
+                connective(l.iter_mut(), false, batch.rows, sel, |e, open| e.vector(batch, Some(open), rt))
+            }
+            Self::Or(l) => {
+                connective(l.iter_mut(), true, batch.rows, sel, |e, open| e.vector(batch, Some(open), rt))
+            }
             Self::Not(e) => {
                 let v = e.vector(batch, sel, rt)?;
                 let ColumnData::Bool(b) = &v.data else { return Err(no_column()) };
@@ -119,33 +123,7 @@ impl Compiled {
             return Ok(kept.unwrap_or_default());
         }
         let v = self.vector(batch, sel, rt)?;
-        let all = || match sel {
-            None => (0..batch.rows as u32).collect(),
-            Some(s) => s.to_vec(),
-        };
-        let ColumnData::Bool(b) = &v.data else { return Err(no_column()) };
-        if v.is_constant() {
-            return Ok(if v.is_true(0) { all() } else { Vec::new() });
-        }
-        let mut out = Vec::with_capacity(sel.map_or(batch.rows, <[u32]>::len));
-        match (sel, &v.encoding, &v.nulls) {
-            (None, Encoding::Flat, None) => {
-                for (i, &keep) in b.iter().enumerate().take(batch.rows) {
-                    if keep {
-                        out.push(i as u32);
-                    }
-                }
-            }
-            _ => {
-                for_rows(batch.rows, sel, |i| {
-                    if v.is_true(i) {
-                        out.push(i as u32);
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(out)
+        truth_filter(&v, batch.rows, sel)
     }
 
     /// Result type, as far as vectors need it.
@@ -179,6 +157,37 @@ impl Compiled {
             | Self::ScalarArray(_) => BOOL,
         }
     }
+}
+
+/// The rows for which a column of conditions is true.
+pub(super) fn truth_filter(v: &Vector, rows: usize, sel: Selection<'_>) -> Result<Vec<u32>> {
+    let all = || match sel {
+        None => (0..rows as u32).collect(),
+        Some(s) => s.to_vec(),
+    };
+    let ColumnData::Bool(b) = &v.data else { return Err(no_column()) };
+    if v.is_constant() {
+        return Ok(if v.is_true(0) { all() } else { Vec::new() });
+    }
+    let mut out = Vec::with_capacity(sel.map_or(rows, <[u32]>::len));
+    match (sel, &v.encoding, &v.nulls) {
+        (None, Encoding::Flat, None) => {
+            for (i, &keep) in b.iter().enumerate().take(rows) {
+                if keep {
+                    out.push(i as u32);
+                }
+            }
+        }
+        _ => {
+            for_rows(rows, sel, |i| {
+                if v.is_true(i) {
+                    out.push(i as u32);
+                }
+                Ok(())
+            })?;
+        }
+    }
+    Ok(out)
 }
 
 fn bools(data: Vec<bool>) -> Arc<Vector> {
@@ -261,25 +270,25 @@ impl Call {
 }
 
 /// AND (`decisive` false) and OR (`decisive` true): later terms see only the rows that earlier ones left undecided.
-fn connective(
-    l: &mut [Compiled],
+pub(super) fn connective<E>(
+    l: impl Iterator<Item = E>,
     decisive: bool,
-    batch: &Batch,
+    rows: usize,
     sel: Selection<'_>,
-    rt: &Rt<'_, '_>,
+    mut eval: impl FnMut(E, &[u32]) -> Result<Arc<Vector>>,
 ) -> Result<Arc<Vector>> {
     let mut open: Cow<'_, [u32]> = match sel {
-        None => Cow::Owned((0..batch.rows as u32).collect()),
+        None => Cow::Owned((0..rows as u32).collect()),
         Some(s) => Cow::Borrowed(s),
     };
-    let mut value = alloc::vec![!decisive; batch.rows];
+    let mut value = alloc::vec![!decisive; rows];
     let mut nulls = pg_types::vector::Nulls::default();
     let mut any_null = false;
     for e in l {
         if open.is_empty() {
             break;
         }
-        let v = e.vector(batch, Some(&open), rt)?;
+        let v = eval(e, &open)?;
         let ColumnData::Bool(b) = &v.data else { return Err(no_column()) };
         let mut left = Vec::with_capacity(open.len());
         for &i in open.iter() {

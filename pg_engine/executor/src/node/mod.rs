@@ -7,6 +7,7 @@ mod lock_rows;
 mod misc;
 pub(crate) mod modify;
 mod nested_loop;
+mod parallel_scan;
 mod recheck;
 mod recursive;
 mod routine_scan;
@@ -27,6 +28,7 @@ use pg_types::{Batch, Result, SqlType};
 use crate::{context::Rt, expr::Compiled, graph};
 
 pub(crate) use misc::project;
+pub(crate) use parallel_scan::ScanHelpers;
 
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
@@ -55,6 +57,9 @@ impl<'a> Compiler<'a> {
             Some((scan, columns)) if core::ptr::eq(*scan, plan) => columns,
             _ => &[],
         }
+    }
+    fn is_recheck(&self) -> bool {
+        self.substitutes.is_some()
     }
     /// A slot that is set by what is compiled.
     pub(crate) fn note_slot(&mut self, n: u32) {
@@ -200,6 +205,12 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::OneRow => boxed(misc::OneRow::default()),
         Node::SeqScan { relation, columns, filter, .. } if graph::is_graph(relation) => {
             boxed(graph::GraphScan::new(relation, None, columns, &plan.types, filter.as_ref(), c)?)
+        }
+        Node::SeqScan { relation, columns, filter, .. }
+            if parallel_scan::ParallelScan::suits(relation, c) =>
+        {
+            let unread = c.unread_of(plan).to_vec();
+            boxed(parallel_scan::ParallelScan::new(relation, columns, filter.as_ref(), &unread, c)?)
         }
         Node::SeqScan { relation, columns, filter, .. } => {
             let filter = c.option(filter.as_ref())?;

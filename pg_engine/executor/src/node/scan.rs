@@ -140,19 +140,48 @@ impl RowReader {
         self.waiting.push_back((tid, payload.to_vec()));
         Ok(())
     }
+    /// A batch of a sequential scan; true: the scan is at its end.
+    pub(super) fn fill(
+        &mut self,
+        scan: &mut HeapScan,
+        storage: &Arc<Storage>,
+        pause: pg_toast::Pause<'_>,
+    ) -> Result<bool> {
+        self.start(BATCH_ROWS);
+        let mut failure = None;
+        let mut room = self.waiting.is_empty() || self.settle_waiting(storage, pause)?;
+        while room && self.rows < BATCH_ROWS {
+            let more = scan.next_page(|tid, payload| {
+                if failure.is_none() {
+                    failure = self.push(tid, payload).err();
+                }
+            });
+            if let Some(e) = failure {
+                return Err(e);
+            }
+            if !more.map_err(storage_error)? {
+                return Ok(true);
+            }
+            room = self.waiting.is_empty() || self.settle_waiting(storage, pause)?;
+        }
+        Ok(false)
+    }
     /// Adds the rows that had to wait; false: the batch is full, and some may be left for the next.
     #[inline]
     pub(super) fn settle(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
-        if self.waiting.is_empty() { Ok(true) } else { self.settle_waiting(rt) }
+        if self.waiting.is_empty() {
+            Ok(true)
+        } else {
+            self.settle_waiting(rt.storage(), &mut || rt.cx.checkpoint())
+        }
     }
     #[cold]
-    fn settle_waiting(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
-        let mut pause = || rt.cx.checkpoint();
+    fn settle_waiting(&mut self, storage: &Arc<Storage>, pause: pg_toast::Pause<'_>) -> Result<bool> {
         while self.fetched < BATCH_BYTES
             && let Some((tid, payload)) = self.waiting.pop_front()
         {
             let (wanted, lazy) = (&self.wanted, &self.lazy);
-            let means = (rt.storage(), &mut pause as pg_toast::Pause<'_>);
+            let means = (storage, &mut *pause as pg_toast::Pause<'_>);
             self.fetched += self.format.decode_into(&payload, wanted, lazy, &mut self.builders, means)?;
             self.count(tid, &payload)?;
         }
@@ -173,7 +202,7 @@ impl RowReader {
         self.fetched >= BATCH_BYTES
     }
     /// Large values of these attributes are not looked at: something of their type may stand for them.
-    fn set_lazy(&mut self, attributes: &[usize]) {
+    pub(super) fn set_lazy(&mut self, attributes: &[usize]) {
         self.lazy = attributes.to_vec();
     }
     fn reset(&mut self) {
@@ -261,17 +290,7 @@ pub(crate) fn seq_scan(
 ) -> Result<Box<dyn Operator>> {
     Ok(match relation.kind {
         RelationKind::Table | RelationKind::Toast | RelationKind::MaterializedView => {
-            let mut reader = RowReader::new(relation, columns)?;
-            reader.set_lazy(unread);
-            Box::new(SeqScan {
-                storage: relation.storage,
-                reader,
-                filter,
-                scan: None,
-                activity: None,
-                done: false,
-                filtered: 0,
-            })
+            Box::new(SeqScan::new(relation, columns, filter, unread)?)
         }
         RelationKind::Virtual | RelationKind::Sequence => Box::new(ComputedScan {
             relation: relation.clone(),
@@ -287,7 +306,7 @@ pub(crate) fn seq_scan(
 }
 
 /// All visible rows of a heap.
-struct SeqScan {
+pub(super) struct SeqScan {
     storage: RelId,
     reader: RowReader,
     filter: Option<Compiled>,
@@ -295,6 +314,20 @@ struct SeqScan {
     activity: Option<RelationActivity>,
     done: bool,
     filtered: u64,
+}
+
+impl SeqScan {
+    pub(super) fn new(
+        relation: &Relation,
+        columns: &[i16],
+        filter: Option<Compiled>,
+        unread: &[usize],
+    ) -> Result<Self> {
+        let mut reader = RowReader::new(relation, columns)?;
+        reader.set_lazy(unread);
+        let storage = relation.storage;
+        Ok(Self { storage, reader, filter, scan: None, activity: None, done: false, filtered: 0 })
+    }
 }
 
 impl Operator for SeqScan {
@@ -311,25 +344,7 @@ impl Operator for SeqScan {
         let Some(scan) = &mut self.scan else { return Ok(None) };
         loop {
             rt.cx.checkpoint()?;
-            self.reader.start(BATCH_ROWS);
-            let reader = &mut self.reader;
-            let mut failure = None;
-            let mut room = reader.settle(rt)?;
-            while room && reader.rows < BATCH_ROWS {
-                let more = scan.next_page(|tid, payload| {
-                    if failure.is_none() {
-                        failure = reader.push(tid, payload).err();
-                    }
-                });
-                if let Some(e) = failure {
-                    return Err(e);
-                }
-                if !more.map_err(storage_error)? {
-                    self.done = true;
-                    break;
-                }
-                room = reader.settle(rt)?;
-            }
+            self.done = self.reader.fill(scan, rt.storage(), &mut || rt.cx.checkpoint())?;
             if let Some(a) = &self.activity {
                 a.seq_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
             }

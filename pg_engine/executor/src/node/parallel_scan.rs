@@ -1,0 +1,385 @@
+//! Sequential scans that several cores share.
+//!
+//! A large table is read in portions of pages. Helpers, which live as long as the engine, and the operator itself take
+//! portions in turn, decode and filter them; the operator yields them in the table's order, so that a scan's rows come as if
+//! one task had read them. Nobody reads further ahead of the operator than [`AHEAD`] portions.
+//!
+//! A scan is given up by waiting for the portions that are being read: nobody reads with a snapshot that is not held.
+
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pg_catalog::{Relation, storage_error};
+use pg_plan::expr::Expr;
+use pg_storage::{RelationActivity, Snapshot, Storage};
+use pg_types::{Batch, Result, SqlError};
+use platform::{
+    sync::{Condvar, Mutex},
+    task,
+};
+
+use super::{
+    Compiler, Operator,
+    scan::{RowReader, SeqScan},
+};
+use crate::{
+    context::Rt,
+    expr::{Compiled, NoSession, Pure, is_pure},
+};
+
+/// Pages of a portion.
+const PORTION: u32 = 32;
+/// Portions that may be read and not yet taken.
+const AHEAD: u32 = 12;
+/// Pages from which on a table is worth it.
+const LARGE: u32 = 512;
+
+/// What every task needs to read a portion.
+struct Source {
+    storage: Arc<Storage>,
+    relation: Arc<Relation>,
+    snapshot: Snapshot,
+    columns: Vec<i16>,
+    unread: Vec<usize>,
+    filter: Option<Pure>,
+    /// Pages in all.
+    pages: u32,
+    activity: RelationActivity,
+    filtered: AtomicU64,
+}
+
+impl Source {
+    fn portions(&self) -> u32 {
+        self.pages.div_ceil(PORTION)
+    }
+
+    fn read(&self, portion: u32) -> Result<Vec<Batch>> {
+        let first = portion * PORTION;
+        let pages = first..self.pages.min(first.saturating_add(PORTION));
+        let scan = self.storage.heap_scan(self.relation.storage, &self.snapshot, Some(pages));
+        let mut scan = scan.map_err(storage_error)?;
+        let mut reader = RowReader::new(&self.relation, &self.columns)?;
+        reader.set_lazy(&self.unread);
+        let host = NoSession::new();
+        let mut out = Vec::new();
+        let mut done = false;
+        while !done {
+            task::checkpoint();
+            done = reader.fill(&mut scan, &self.storage, &mut || {
+                task::checkpoint();
+                Ok(())
+            })?;
+            let b = reader.finish()?;
+            self.activity.seq_rows.fetch_add(b.rows as u64, Ordering::Relaxed);
+            let b = match &self.filter {
+                Some(f) if b.rows > 0 => {
+                    let kept = f.filter(&b, None, &host)?;
+                    self.filtered.fetch_add((b.rows - kept.len()) as u64, Ordering::Relaxed);
+                    // What waits to be taken need not hold what nobody wants.
+                    let sparse = kept.len() * 4 < b.rows;
+                    let b = b.with_selection(kept);
+                    if sparse { b.compact() } else { b }
+                }
+                _ => b,
+            };
+            if !b.is_empty() {
+                out.push(b);
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The portion that is read next, and the one that the operator wants next.
+    next: u32,
+    taken: u32,
+    /// Portions being read by helpers.
+    reading: u32,
+    done: BTreeMap<u32, Result<Vec<Batch>>>,
+    given_up: bool,
+}
+
+/// A scan that helpers take part in.
+struct Shared {
+    source: Source,
+    progress: Mutex<Progress>,
+    /// A portion was read.
+    news: Condvar,
+}
+
+impl Shared {
+    /// A portion to read, if there is one that may be read now.
+    fn claim(&self, helper: bool) -> Option<u32> {
+        let mut p = self.progress.lock();
+        let limit = p.taken.saturating_add(AHEAD).min(self.source.portions());
+        if p.given_up || p.next >= limit {
+            return None;
+        }
+        p.next += 1;
+        p.reading += u32::from(helper);
+        Some(p.next - 1)
+    }
+
+    /// As a helper.
+    fn help(&self, portion: u32) {
+        let result = task::catch_unwind(|| self.source.read(portion)).unwrap_or_else(|panic| {
+            log::error!("a helper of a scan panicked: {}", panic.message);
+            Err(SqlError::internal("a helper of a scan panicked"))
+        });
+        let mut p = self.progress.lock();
+        p.reading -= 1;
+        if !p.given_up {
+            p.done.insert(portion, result);
+        }
+        drop(p);
+        self.news.notify_all();
+    }
+
+    fn give_up(&self) {
+        let mut p = self.progress.lock();
+        p.given_up = true;
+        p.done.clear();
+        while p.reading > 0 {
+            p = self.news.wait(p);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Desk {
+    offers: Mutex<Offers>,
+    /// There may be something to read, or the helpers are let go.
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Offers {
+    scans: Vec<Arc<Shared>>,
+    hired: bool,
+    over: bool,
+}
+
+impl Desk {
+    /// A helper's life.
+    fn serve(&self) {
+        let mut offers = self.offers.lock();
+        while !offers.over {
+            let found = offers.scans.iter().find_map(|s| Some((Arc::clone(s), s.claim(true)?)));
+            let Some((scan, portion)) = found else {
+                offers = self.news.wait(offers);
+                continue;
+            };
+            drop(offers);
+            scan.help(portion);
+            drop(scan);
+            offers = self.offers.lock();
+        }
+    }
+}
+
+/// Tasks that read portions of large scans, one for each further core.
+pub(crate) struct ScanHelpers {
+    desk: Arc<Desk>,
+    count: usize,
+}
+
+impl ScanHelpers {
+    /// None is at work yet.
+    pub(crate) fn new() -> Self {
+        Self { desk: Arc::default(), count: task::core_count().saturating_sub(1) }
+    }
+
+    fn offer(&self, source: Source) -> Running {
+        let scan = Arc::new(Shared { source, progress: Mutex::default(), news: Condvar::default() });
+        let hire = {
+            let mut offers = self.desk.offers.lock();
+            offers.scans.push(Arc::clone(&scan));
+            !core::mem::replace(&mut offers.hired, true)
+        };
+        if hire {
+            for _ in 0..self.count {
+                let desk = Arc::clone(&self.desk);
+                task::spawn("scan", move || desk.serve());
+            }
+        }
+        self.desk.news.notify_all();
+        Running { desk: Arc::clone(&self.desk), scan }
+    }
+}
+
+impl Drop for ScanHelpers {
+    fn drop(&mut self) {
+        self.desk.offers.lock().over = true;
+        self.desk.news.notify_all();
+    }
+}
+
+/// A scan on the desk, until it is dropped.
+struct Running {
+    desk: Arc<Desk>,
+    scan: Arc<Shared>,
+}
+
+impl Running {
+    /// The next portion's batches; `None`: there is no further portion.
+    fn next(&self, rt: &Rt<'_, '_>) -> Result<Option<Vec<Batch>>> {
+        let scan = &*self.scan;
+        loop {
+            rt.cx.checkpoint()?;
+            let mut p = scan.progress.lock();
+            let wanted = p.taken;
+            if wanted >= scan.source.portions() {
+                return Ok(None);
+            }
+            if let Some(result) = p.done.remove(&wanted) {
+                p.taken += 1;
+                drop(p);
+                // A helper that looks for work has the desk: it sees this or is told.
+                drop(self.desk.offers.lock());
+                self.desk.news.notify_all();
+                return result.map(Some);
+            }
+            drop(p);
+            if let Some(portion) = scan.claim(false) {
+                let result = scan.source.read(portion);
+                scan.progress.lock().done.insert(portion, result);
+                continue;
+            }
+            let p = scan.progress.lock();
+            if !p.done.contains_key(&wanted) {
+                drop(scan.news.wait(p));
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.desk.offers.lock().scans.retain(|s| !Arc::ptr_eq(s, &self.scan));
+        self.scan.give_up();
+    }
+}
+
+/// A scan of a table that was large when it was planned for.
+pub(super) struct ParallelScan {
+    relation: Arc<Relation>,
+    columns: Vec<i16>,
+    unread: Vec<usize>,
+    /// What any task can evaluate, and what only this one can.
+    shared: Vec<Expr>,
+    own: Option<Compiled>,
+    running: Option<Running>,
+    batches: alloc::vec::IntoIter<Batch>,
+    filtered: u64,
+    /// Reads alone where that is what it takes.
+    alone: SeqScan,
+    is_alone: bool,
+}
+
+impl ParallelScan {
+    /// For a table that seems large enough.
+    pub(super) fn suits(relation: &Relation, c: &Compiler<'_>) -> bool {
+        relation.page_estimate >= LARGE && relation.kind.is_stored() && !c.is_recheck()
+    }
+
+    pub(super) fn new(
+        relation: &Arc<Relation>,
+        columns: &[i16],
+        filter: Option<&Expr>,
+        unread: &[usize],
+        c: &mut Compiler<'_>,
+    ) -> Result<Self> {
+        let alone = SeqScan::new(relation, columns, c.option(filter)?, unread)?;
+        let conjuncts = filter.cloned().map(Expr::conjuncts).unwrap_or_default();
+        let (shared, own): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(is_pure);
+        Ok(Self {
+            relation: Arc::clone(relation),
+            columns: columns.to_vec(),
+            unread: unread.to_vec(),
+            shared,
+            own: c.option(Expr::all_of(own).as_ref())?,
+            running: None,
+            batches: Vec::new().into_iter(),
+            filtered: 0,
+            alone,
+            is_alone: false,
+        })
+    }
+
+    /// Begins; false: alone.
+    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        let helpers = rt.cx.engine.scan_helpers();
+        if helpers.count == 0 || Storage::watches(rt.snapshot) {
+            return Ok(false);
+        }
+        let whole =
+            rt.storage().heap_scan(self.relation.storage, rt.snapshot, None).map_err(storage_error)?;
+        let pages = whole.end();
+        if pages < LARGE {
+            return Ok(false);
+        }
+        let activity = rt.storage().activity(self.relation.storage).map_err(storage_error)?;
+        activity.seq_scans.fetch_add(1, Ordering::Relaxed);
+        let mut conditions = Vec::with_capacity(self.shared.len());
+        for e in &self.shared {
+            conditions.push(Pure::new(e, rt.cx.params)?);
+        }
+        self.running = Some(helpers.offer(Source {
+            storage: Arc::clone(rt.storage()),
+            relation: Arc::clone(&self.relation),
+            snapshot: rt.snapshot.clone(),
+            columns: self.columns.clone(),
+            unread: self.unread.clone(),
+            filter: (!conditions.is_empty()).then_some(Pure::And(conditions)),
+            pages,
+            activity,
+            filtered: AtomicU64::new(0),
+        }));
+        Ok(true)
+    }
+}
+
+impl Operator for ParallelScan {
+    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+        if self.running.is_none() && !self.is_alone {
+            self.is_alone = !self.start(rt)?;
+        }
+        if self.is_alone {
+            return self.alone.next(rt);
+        }
+        let Some(running) = &self.running else { return Ok(None) };
+        loop {
+            let Some(mut b) = self.batches.next() else {
+                match running.next(rt)? {
+                    Some(batches) => self.batches = batches.into_iter(),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            if let Some(f) = &mut self.own {
+                let before = b.row_count();
+                let kept = f.filter(&b, b.selection.as_deref(), rt)?;
+                self.filtered += (before - kept.len()) as u64;
+                b = b.with_selection(kept);
+            }
+            if !b.is_empty() {
+                return Ok(Some(b));
+            }
+        }
+    }
+    fn reset(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.filtered += running.scan.source.filtered.load(Ordering::Relaxed);
+        }
+        self.batches = Vec::new().into_iter();
+        self.own.iter_mut().for_each(Compiled::reset);
+        self.is_alone = false;
+        self.alone.reset();
+    }
+    fn filtered(&self) -> u64 {
+        let now = self.running.as_ref().map_or(0, |r| r.scan.source.filtered.load(Ordering::Relaxed));
+        self.filtered + now + self.alone.filtered()
+    }
+}
