@@ -5,7 +5,9 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_functions::{EvalContext, Function, Host, Implementation, Rows, SetReturning, Volatility};
 use pg_plan::expr::Expr;
-use pg_types::{Batch, ColumnData, Oid, Result, SqlError, SqlType, Value, Vector, format::FormatSettings};
+use pg_types::{
+    Batch, ColumnData, Oid, Result, SqlError, SqlType, Value, Vector, format::FormatSettings, oid,
+};
 
 use super::{
     hashable,
@@ -152,6 +154,31 @@ impl Pure {
                 let v = e.vector(b, sel, cx)?;
                 if v.ty == *ty { v } else { Arc::new(Arc::unwrap_or_clone(v).with_type(*ty)) }
             }
+        })
+    }
+
+    /// The column of 32 bits and the values, both ends included, outside of which it is not true; no NULL is inside.
+    pub(crate) fn bound(&self) -> Option<(usize, i32, i32)> {
+        let Self::Call(function, args, _) = self else { return None };
+        let [Self::Column(column), Self::Const(v)] = args.as_slice() else { return None };
+        // (name's end, from, to) where the constant is the bound; a day's midnight is the first moment of it.
+        let (at, exact) = match (function.args, v.value(0)) {
+            ([oid::DATE, oid::DATE], Value::Date(d)) => (d, true),
+            ([oid::INT4, oid::INT4], Value::Int4(n)) => (n, true),
+            ([oid::DATE, oid::TIMESTAMP], Value::Timestamp(t)) => {
+                const DAY: i64 = 86_400_000_000;
+                (i32::try_from(t.div_euclid(DAY)).ok()?, t.rem_euclid(DAY) == 0)
+            }
+            _ => return None,
+        };
+        let name = function.name.strip_prefix("date_").or(function.name.strip_prefix("int4"))?;
+        Some(match name.get(..2)? {
+            "lt" if exact => (*column, i32::MIN, at.checked_sub(1)?),
+            "lt" | "le" => (*column, i32::MIN, at),
+            "gt" => (*column, if exact { at.checked_add(1)? } else { at }, i32::MAX),
+            "ge" => (*column, at, i32::MAX),
+            "eq" if exact => (*column, at, at),
+            _ => return None,
         })
     }
 

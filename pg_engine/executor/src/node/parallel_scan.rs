@@ -20,7 +20,7 @@ use platform::{
 
 use super::{
     Compiler, Operator,
-    scan::{RowReader, SeqScan},
+    scan::{Gate, RowReader, SeqScan},
 };
 use crate::{
     context::Rt,
@@ -42,6 +42,8 @@ struct Source {
     columns: Vec<i16>,
     unread: Vec<usize>,
     filter: Option<Pure>,
+    /// Bounds that the filter sets: rows outside need not be decoded.
+    gate: Option<Gate>,
     /// Pages in all.
     pages: u32,
     activity: RelationActivity,
@@ -60,6 +62,7 @@ impl Source {
         let mut scan = scan.map_err(storage_error)?;
         let mut reader = RowReader::new(&self.relation, &self.columns)?;
         reader.set_lazy(&self.unread);
+        reader.set_gate(self.gate);
         let host = NoSession::new();
         let mut out = Vec::new();
         let mut done = false;
@@ -70,6 +73,9 @@ impl Source {
                 Ok(())
             })?;
             let b = reader.finish()?;
+            let refused = core::mem::take(&mut reader.refused);
+            self.filtered.fetch_add(refused, Ordering::Relaxed);
+            self.activity.seq_rows.fetch_add(refused, Ordering::Relaxed);
             self.activity.seq_rows.fetch_add(b.rows as u64, Ordering::Relaxed);
             let b = match &self.filter {
                 Some(f) if b.rows > 0 => {
@@ -326,6 +332,10 @@ impl ParallelScan {
         for e in &self.shared {
             conditions.push(Pure::new(e, rt.cx.params)?);
         }
+        let gate = bounds(&conditions).and_then(|(column, low, high)| {
+            let attribute = usize::try_from(self.columns.get(column)?.checked_sub(1)?).ok()?;
+            Some(Gate { attribute, low, high })
+        });
         self.running = Some(helpers.offer(Source {
             storage: Arc::clone(rt.storage()),
             relation: Arc::clone(&self.relation),
@@ -333,12 +343,24 @@ impl ParallelScan {
             columns: self.columns.clone(),
             unread: self.unread.clone(),
             filter: (!conditions.is_empty()).then_some(Pure::And(conditions)),
+            gate,
             pages,
             activity,
             filtered: AtomicU64::new(0),
         }));
         Ok(true)
     }
+}
+
+/// The first column that conditions bound from both sides, or from one, with the bounds.
+fn bounds(conditions: &[Pure]) -> Option<(usize, i32, i32)> {
+    let all: Vec<_> = conditions.iter().filter_map(Pure::bound).collect();
+    let merged = |column: usize| {
+        let own = all.iter().filter(|b| b.0 == column);
+        own.fold((column, i32::MIN, i32::MAX), |(c, low, high), b| (c, low.max(b.1), high.min(b.2)))
+    };
+    let both = all.iter().map(|b| merged(b.0)).find(|b| b.1 > i32::MIN && b.2 < i32::MAX);
+    both.or_else(|| all.first().map(|b| merged(b.0)))
 }
 
 impl Operator for ParallelScan {

@@ -46,6 +46,28 @@ pub(crate) struct RowReader {
     builders: Vec<VectorBuilder>,
     tids: Vec<Value>,
     rows: usize,
+    gate: Option<Gate>,
+    /// Rows that the gate kept out.
+    pub(super) refused: u64,
+}
+
+/// Bounds of a 32-bit column, both included: rows outside, or NULL there, are not decoded any further.
+#[derive(Clone, Copy)]
+pub(super) struct Gate {
+    /// Index among the attributes.
+    pub(super) attribute: usize,
+    pub(super) low: i32,
+    pub(super) high: i32,
+}
+
+impl Gate {
+    #[inline]
+    fn admits(&self, format: &RowFormat, payload: &[u8]) -> Result<bool> {
+        Ok(match format.layout.column(payload, self.attribute, &format.missing)? {
+            Value::Int4(v) | Value::Date(v) => v >= self.low && v <= self.high,
+            _ => false,
+        })
+    }
 }
 
 impl RowReader {
@@ -102,6 +124,8 @@ impl RowReader {
             builders: Vec::new(),
             tids: Vec::new(),
             rows: 0,
+            gate: None,
+            refused: 0,
         })
     }
     /// Begins a batch of about `capacity` rows.
@@ -122,6 +146,12 @@ impl RowReader {
         if !self.wanted.is_empty() {
             if is_wrapped(payload) || !self.waiting.is_empty() {
                 return self.push_wrapped(tid, payload);
+            }
+            if let Some(gate) = &self.gate
+                && !gate.admits(&self.format, payload)?
+            {
+                self.refused += 1;
+                return Ok(());
             }
             let (layout, missing) = (&self.format.layout, &self.format.missing);
             layout.decode_into(payload, &self.wanted, missing, &mut self.builders)?;
@@ -204,6 +234,10 @@ impl RowReader {
     /// Large values of these attributes are not looked at: something of their type may stand for them.
     pub(super) fn set_lazy(&mut self, attributes: &[usize]) {
         self.lazy = attributes.to_vec();
+    }
+    /// Only rows within these bounds are wanted, and others may be left out.
+    pub(super) fn set_gate(&mut self, gate: Option<Gate>) {
+        self.gate = gate;
     }
     fn reset(&mut self) {
         self.waiting.clear();
