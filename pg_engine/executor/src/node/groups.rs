@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use hashbrown::HashTable;
-use pg_types::{ColumnData, Oid, Vector, vector::Encoding};
+use pg_types::{ColumnData, Oid, Value, Vector, numeric::Numeric, vector::Encoding};
 
 use crate::keys;
 
@@ -82,6 +82,14 @@ pub(crate) fn encode_row(
                 out.extend_from_slice(&(s.len() as u32).to_le_bytes());
                 out.extend_from_slice(s);
             }
+            // Blanks at the end do not count.
+            (KeyClass::Typed(pg_types::oid::BPCHAR), ColumnData::Text(d)) => {
+                let s = d.get(i);
+                let s = &s[..s.iter().rposition(|b| *b != b' ').map_or(0, |at| at + 1)];
+                out.extend_from_slice(&(s.len() as u32).to_le_bytes());
+                out.extend_from_slice(s);
+            }
+            (KeyClass::Typed(pg_types::oid::NUMERIC), ColumnData::Numeric(d)) => numeric(&d[i], out),
             (KeyClass::Typed(_), ColumnData::Oid(d)) => out.extend_from_slice(&d[i].to_le_bytes()),
             (KeyClass::Typed(_), ColumnData::Bool(d)) => out.push(u8::from(d[i])),
             (KeyClass::Typed(_), ColumnData::Int4(d)) => out.extend_from_slice(&d[i].to_le_bytes()),
@@ -92,6 +100,21 @@ pub(crate) fn encode_row(
         }
     }
     null
+}
+
+fn numeric(x: &Numeric, out: &mut Vec<u8>) {
+    let Some((mut mantissa, mut scale)) = x.small().or_else(|| x.trim_scale().small()) else {
+        out.push(1);
+        keys::encode(pg_types::oid::NUMERIC, &Value::Numeric(x.clone()), out);
+        return;
+    };
+    // 1.50 equals 1.5.
+    while scale > 0 && mantissa % 10 == 0 {
+        (mantissa, scale) = (mantissa / 10, scale - 1);
+    }
+    out.push(0);
+    out.extend_from_slice(&mantissa.to_le_bytes());
+    out.extend_from_slice(&(scale as u16).to_le_bytes());
 }
 
 fn float(x: f64, out: &mut Vec<u8>) {

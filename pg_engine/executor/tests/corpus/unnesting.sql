@@ -57,3 +57,8 @@ SELECT count(*) FROM large WHERE 10 / (id - 20000) > 5;
 SELECT count(*) FROM large WHERE 10 / (id - 50000) > -5;
 DELETE FROM large WHERE kind < 5;
 SELECT count(*), sum(id) FROM large;
+SELECT x, count(*) FROM (VALUES ('a'::bpchar), ('a  '), (' a'), (''), ('  '), (NULL)) v (x) GROUP BY x ORDER BY 2, length(x), x;
+SELECT count(*), count(DISTINCT x) FROM (VALUES (1::numeric), (1.0), (1.00), (0.00), (0), (-0.0), (100), (1e2), (1.5), (1.50), ('NaN'), ('NaN'), ('Infinity'), ('-Infinity'), (NULL)) v (x);
+SELECT count(DISTINCT x) FROM (VALUES (123456789012345678901234567890::numeric), (123456789012345678901234567890.000), (5.00000000000000000000000000), (5), (99999999999999999990), (9.999999999999999999e19)) v (x);
+SELECT count(*) FROM (VALUES (1.0::numeric), (2.50), (3)) a (x) JOIN (VALUES (1::numeric), (2.5), (3.00000000000000000000000000)) b (x) USING (x);
+SELECT a.x FROM (VALUES ('k '::bpchar), ('m')) a (x) JOIN (VALUES ('k'::bpchar), ('m  ')) b (x) ON a.x = b.x ORDER BY 1;
