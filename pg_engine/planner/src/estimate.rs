@@ -209,12 +209,19 @@ fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 
     if value.is_none() {
         return (1.0 - s.null_fraction) / distinct(id, known);
     }
-    if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| *c == *alike(c, v))) {
+    if let Some(found) = value.and_then(|v| s.common.iter().find(|(c, _)| equal(column.ty().oid, c, v))) {
         return found.1;
     }
     let common: f64 = s.common.iter().map(|(_, f)| f).sum();
     let others = (distinct(id, known) - s.common.len() as f64).max(1.0);
     ((1.0 - common - s.null_fraction) / others).max(0.0)
+}
+
+/// Are they equal as values of a column's type: with or without blanks at their ends, with more or fewer decimals?
+fn equal(ty: Oid, common: &Value, value: &Value) -> bool {
+    let value = &*alike(common, value);
+    core::mem::discriminant(common) == core::mem::discriminant(value)
+        && pg_types::compare::compare(ty, common, value).is_eq()
 }
 
 /// The value in the type of a column's, if both are integers, or dates and timestamps: a literal of four bytes is compared with
@@ -309,6 +316,16 @@ mod tests {
         let text = |t: &str| Value::text(t);
         assert_eq!(place(&text("a"), &text("c"), &text("b")), 0.5);
         assert_eq!(place(&Value::Float8(0.0), &Value::Float8(f64::INFINITY), &Value::Float8(1.0)), 0.0);
+    }
+
+    #[test]
+    fn blanks_and_decimals_do_not_make_values_differ() {
+        use pg_types::oid::{BPCHAR, NUMERIC, TEXT};
+        let number = |t: &str| Value::Numeric(t.parse().expect("a number"));
+        assert!(equal(BPCHAR, &Value::text("BUILDING  "), &Value::text("BUILDING")));
+        assert!(!equal(TEXT, &Value::text("BUILDING  "), &Value::text("BUILDING")));
+        assert!(equal(NUMERIC, &number("1.50"), &number("1.5")));
+        assert!(!equal(NUMERIC, &number("1.50"), &Value::Int4(1)));
     }
 
     #[test]
