@@ -119,6 +119,12 @@ fn json() {
     check("json");
 }
 
+/// Documents as rows of types that users made.
+#[test]
+fn json_records() {
+    check("json_records");
+}
+
 /// `jsonpath`: what is read, how it is written, what it yields.
 #[test]
 fn jsonpath() {

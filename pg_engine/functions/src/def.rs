@@ -27,6 +27,10 @@ pub trait Host {
     fn catalog_text(&self, _value: &Value, _ty: Oid) -> Result<Option<String>> {
         Ok(None)
     }
+    /// Reads text of a type whose values only the catalogs know; `None`: it is read like any other.
+    fn catalog_value(&self, _text: &str, _ty: SqlType) -> Result<Option<Value>> {
+        Ok(None)
+    }
     /// True when the statement was cancelled; long loops ask now and then.
     fn cancelled(&self) -> bool;
 }
@@ -158,6 +162,8 @@ pub struct Function {
     pub graph: bool,
     /// Calls carry the types of their arguments as one more argument, an array of oid: values do not know them.
     pub described: bool,
+    /// Calls carry one more argument: names and types of the fields of the row that they make.
+    pub shaped: bool,
     /// How to compute it.
     pub imp: Implementation,
 }

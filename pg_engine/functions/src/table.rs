@@ -22,6 +22,7 @@ pub(crate) const fn def(oid: Oid, name: &'static str, args: &'static [Oid], resu
         volatility: Volatility::Immutable,
         graph: false,
         described: false,
+        shaped: false,
         imp: Implementation::Host,
     }
 }
@@ -45,6 +46,11 @@ impl Function {
     /// Calls carry the types of their arguments.
     pub(crate) const fn described(mut self) -> Self {
         self.described = true;
+        self
+    }
+    /// Calls carry the shape of the row that they make.
+    pub(crate) const fn shaped(mut self) -> Self {
+        self.shaped = true;
         self
     }
     /// Called on NULL input.

@@ -280,8 +280,8 @@ impl<'a> Writer<'a> {
                 _ => self.put(&format!("${n}")),
             },
             Expr::Call(call) => {
-                // The types of the arguments are not written.
-                let hidden = usize::from(call.function.described);
+                // What the binder added is not written.
+                let hidden = usize::from(call.function.described || call.function.shaped);
                 let args = call.args.get(..call.args.len() - hidden.min(call.args.len()));
                 self.call(expr, call.function, args.unwrap_or_default())?;
             }

@@ -58,6 +58,9 @@ impl Host for ExecContext<'_> {
     fn catalog_text(&self, value: &Value, ty: Oid) -> Result<Option<String>> {
         if text::needs_catalog(ty) { text::output(value, ty, self).map(Some) } else { Ok(None) }
     }
+    fn catalog_value(&self, text: &str, ty: pg_types::SqlType) -> Result<Option<Value>> {
+        if text::needs_catalog(ty.oid) { text::input(text, ty, self).map(Some) } else { Ok(None) }
+    }
     fn cancelled(&self) -> bool {
         self.session.interrupted().is_some()
     }

@@ -407,12 +407,33 @@ impl FunctionScan {
         let v = call_function(self.function, &values, ty, rt)?;
         let width = self.types.len() - usize::from(self.ordinality);
         let fields: Vec<Value> = match v {
-            Value::Record(r) if width != 1 || self.function.result == oid::RECORD => r.values.clone(),
+            Value::Record(r) if width != 1 || self.function.result == oid::RECORD || self.function.shaped => {
+                r.values.clone()
+            }
+            // A row that is NULL is one of NULLs.
+            Value::Null => alloc::vec![Value::Null; width],
             v => alloc::vec![v],
         };
         Batch::from_rows(self.types.get(..width).unwrap_or(&[]), &[fields]).map(Some)
     }
-    fn finish(&mut self, mut b: Batch) -> Result<Batch> {
+    /// Rows that came as values of one column, as columns.
+    fn spread(&self, b: Batch) -> Result<Batch> {
+        let width = self.types.len() - usize::from(self.ordinality);
+        let types = self.types.get(..width).unwrap_or(&[]);
+        let row = |ty: SqlType| ty.oid == oid::RECORD || pg_types::user::is_composite(ty.oid);
+        match b.columns.as_slice() {
+            [one] if row(one.ty) && (width != 1 || types.first().is_some_and(|t| t.oid != one.ty.oid)) => {}
+            _ => return Ok(b),
+        }
+        let fields = |at: usize| match b.value(0, at) {
+            Value::Record(r) => r.values.clone(),
+            _ => alloc::vec![Value::Null; width],
+        };
+        let rows: Vec<Vec<Value>> = b.selected().map(fields).collect();
+        Batch::from_rows(types, &rows)
+    }
+    fn finish(&mut self, b: Batch) -> Result<Batch> {
+        let mut b = self.spread(b)?;
         for (c, ty) in b.columns.iter_mut().zip(&self.types) {
             if c.ty != *ty && pg_types::Physical::of(c.ty.oid) == pg_types::Physical::of(ty.oid) {
                 Arc::make_mut(c).ty = *ty;

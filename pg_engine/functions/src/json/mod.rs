@@ -5,6 +5,7 @@ mod aggregate;
 mod build;
 mod change;
 mod path;
+mod populate;
 mod rows;
 mod value;
 
@@ -19,13 +20,14 @@ use crate::{
 };
 
 /// The tables.
-pub(crate) static TABLES: [&[Function]; 7] = [
+pub(crate) static TABLES: [&[Function]; 8] = [
     access::JSON,
     access::JSONB,
     aggregate::FUNCTIONS,
     build::FUNCTIONS,
     change::FUNCTIONS,
     path::FUNCTIONS,
+    populate::FUNCTIONS,
     rows::FUNCTIONS,
 ];
 

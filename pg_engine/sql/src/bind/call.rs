@@ -327,15 +327,12 @@ impl Binder<'_> {
         {
             return Ok(Expr::Const(pg_types::Value::Oid(arg.ty().oid), ty));
         }
-        let mut args = args;
-        if function.described {
-            let types = args.iter().map(|a| pg_types::Value::Oid(a.ty().oid)).collect::<Vec<_>>();
-            let dims = alloc::vec![(types.len() as i32, 1)];
-            let types = pg_types::value::ArrayValue { element: oid::OID, dims, values: types };
-            let types = pg_types::Value::Array(alloc::sync::Arc::new(types));
-            args.push(Expr::Const(types, SqlType::new(oid::OID_ARRAY)));
-        }
         self.volatile_calls += u32::from(function.volatility == pg_functions::Volatility::Volatile);
+        if function.shaped {
+            return self.row_call(function, args, ty, at);
+        }
+        let hidden = self.hidden_arguments(function, &args, ty, None)?;
+        let args = args.into_iter().chain(hidden).collect();
         let call = Expr::Call(Box::new(Call { function, args, ty }));
         match function.kind {
             FunctionKind::Scalar => Ok(call),

@@ -22,6 +22,7 @@ use super::{
     part,
     resolve::{self, Resolution},
     routine::Choice,
+    rowtype::Defined,
     scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
 };
 use crate::{ast::NameAt, grammar, ruleutils::TableKind};
@@ -569,7 +570,7 @@ impl Binder<'_> {
     }
 
     /// The columns that an alias says a record has.
-    fn defined_columns(&mut self, alias: Option<&sq::TableAlias>) -> Result<Option<Vec<(String, SqlType)>>> {
+    fn defined_columns(&mut self, alias: Option<&sq::TableAlias>) -> Result<Option<Vec<Defined>>> {
         let Some(alias) = alias.filter(|a| a.columns.iter().any(|c| c.data_type.is_some())) else {
             return Ok(None);
         };
@@ -578,8 +579,9 @@ impl Binder<'_> {
             let Some(ty) = &c.data_type else {
                 return Err(SqlError::syntax("syntax error in a column definition list").at(at(&c.name)));
             };
-            let ty = self.data_type(ty)?;
-            columns.push((c.name.value.clone(), self.catalog.plain_type(ty)?));
+            let declared = self.data_type(ty)?;
+            let plain = self.catalog.plain_type(declared)?;
+            columns.push(Defined { name: c.name.value.clone(), at: at(&c.name), declared, plain });
         }
         Ok(Some(columns))
     }
@@ -591,7 +593,7 @@ impl Binder<'_> {
         name: &NameAt,
         args: &Arguments<'_>,
         how: (bool, &str),
-        defined: Option<&[(String, SqlType)]>,
+        defined: Option<&[Defined]>,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         let given = self.given(args)?;
         let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
@@ -603,7 +605,7 @@ impl Binder<'_> {
         match self.choose(routines, &shown, builtin, given, false, name.at)? {
             Choice::Routine(found) => self.routine_plan(found, how, defined, name.at),
             Choice::Builtin(candidate, exprs) => {
-                self.candidate_plan(&name.name.name, candidate, exprs, how, name.at)
+                self.candidate_plan(&name.name.name, candidate, exprs, how, defined, name.at)
             }
             Choice::None(_) => {
                 Err(super::routine::not_one(&shown, &types, &args.names, false, false).at(name.at))
@@ -616,7 +618,7 @@ impl Binder<'_> {
         name: &str,
         args: &Arguments<'_>,
         how: (bool, &str),
-        defined: Option<&[(String, SqlType)]>,
+        defined: Option<&[Defined]>,
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         if args.names.iter().any(Option::is_some) {
@@ -632,27 +634,7 @@ impl Binder<'_> {
             Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
             Resolution::None => return Err(resolve::no_function(name, &types).at(at)),
         };
-        if defined.is_some() {
-            return self.defined_plan(candidate, bound, how, defined.unwrap_or(&[]), at);
-        }
-        self.candidate_plan(name, candidate, bound, how, at)
-    }
-
-    /// A built-in function whose columns are said.
-    fn defined_plan(
-        &mut self,
-        candidate: resolve::Candidate<&'static pg_functions::Function>,
-        _args: Vec<Expr>,
-        _how: (bool, &str),
-        _defined: &[(String, SqlType)],
-        at: u32,
-    ) -> Result<(Logical, Vec<Column>, bool)> {
-        if candidate.what.result == oid::RECORD && candidate.what.columns.is_empty() {
-            let text = format!("a column definition list for {}", candidate.what.name);
-            return Err(SqlError::unsupported(text).at(at));
-        }
-        Err(SqlError::syntax("a column definition list is only allowed for functions returning \"record\"")
-            .at(at))
+        self.candidate_plan(name, candidate, bound, how, defined, at)
     }
 
     fn candidate_plan(
@@ -661,9 +643,22 @@ impl Binder<'_> {
         candidate: resolve::Candidate<&'static pg_functions::Function>,
         bound: Vec<Expr>,
         (ordinality, alias): (bool, &str),
+        defined: Option<&[Defined]>,
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         let function = candidate.what;
+        if function.shaped {
+            let made = self.coerce_arguments(&candidate, bound, at)?;
+            return self.row_plan(function, made, (ordinality, alias), defined, at);
+        }
+        if defined.is_some() {
+            let text = if function.columns.is_empty() {
+                "a column definition list is only allowed for functions returning \"record\""
+            } else {
+                "a column definition list is redundant for a function with OUT parameters"
+            };
+            return Err(SqlError::syntax(text).at(at));
+        }
         if function.kind != FunctionKind::Set {
             if ordinality || function.kind != FunctionKind::Scalar || !function.columns.is_empty() {
                 return Err(SqlError::unsupported(format!("{name} in FROM")).at(at));
@@ -674,6 +669,9 @@ impl Binder<'_> {
             return Ok((plan, vec![column], true));
         }
         let (args, ty) = self.coerce_arguments(&candidate, bound, at)?;
+        if pg_types::user::is_composite(ty.oid) {
+            return self.row_plan(function, (args, ty), (ordinality, alias), None, at);
+        }
         let mut columns = Vec::new();
         for (name, ty) in function.columns {
             columns.push(self.column(name, SqlType::new(*ty)));
@@ -714,6 +712,9 @@ fn call_of(plan: &Logical, ordinality: bool) -> Option<TableKind> {
                     Expr::Routine(Box::new(RoutineCall { target: target.clone(), args }))
                 }
             }
+        }
+        Logical::Project(scan, _) if matches!(**scan, Logical::FunctionScan { .. }) => {
+            return call_of(scan, ordinality);
         }
         Logical::Project(_, columns) => columns.first()?.1.clone(),
         _ => return None,

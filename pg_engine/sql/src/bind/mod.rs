@@ -26,6 +26,7 @@ mod resolve;
 mod returning;
 mod routine;
 mod routine_def;
+mod rowtype;
 mod scope;
 mod select;
 mod setop;

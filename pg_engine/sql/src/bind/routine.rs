@@ -358,7 +358,7 @@ impl Binder<'_> {
         &mut self,
         found: Found,
         (ordinality, alias): (bool, &str),
-        defined: Option<&[(String, SqlType)]>,
+        defined: Option<&[super::rowtype::Defined]>,
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         self.accesses.call(&found.target.routine);
@@ -369,7 +369,7 @@ impl Binder<'_> {
                 let text = "a column definition list is required for functions returning \"record\"";
                 return Err(SqlError::syntax(text).at(at));
             };
-            target.columns = defined.to_vec();
+            target.columns = defined.iter().map(|d| (d.name.clone(), d.plain)).collect();
         } else if defined.is_some() {
             let text = match routine.result {
                 oid::RECORD => "a column definition list is redundant for a function with OUT parameters",

@@ -57,7 +57,7 @@ impl Binder<'_> {
     }
 
     /// A value of a domain's base type with the checks of the domain and those below it, these first.
-    fn constrained(&mut self, value: Expr, domain: Oid) -> Result<Expr> {
+    pub(super) fn constrained(&mut self, value: Expr, domain: Oid) -> Result<Expr> {
         let mut chain = Vec::new();
         let mut at = domain;
         while user::is_domain(at) && chain.len() <= pg_catalog::user_types::MAX_DOMAINS {

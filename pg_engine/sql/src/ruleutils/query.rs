@@ -550,7 +550,16 @@ impl<'a> Writer<'a> {
             self.put(&format!(" {}", quote(&shown)));
         }
         if list {
-            let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.0)).collect();
+            // Of a record the types are said, too.
+            let typed = match &table.kind {
+                TableKind::Function { call, .. } => undeclared(call),
+                _ => false,
+            };
+            let column = |c: &(String, Expr, i16)| match typed {
+                true => format!("{} {}", quote(&c.0), pg_types::typeinfo::display(c.1.ty())),
+                false => quote(&c.0),
+            };
+            let columns: Vec<String> = table.columns.iter().map(column).collect();
             self.put(&format!("({})", columns.join(", ")));
         }
         Ok(())
@@ -948,4 +957,13 @@ fn replace_slots(e: &mut Expr, plan: &SubPlan) {
         return;
     }
     e.for_each_child_mut(&mut |child| replace_slots(child, plan));
+}
+
+/// Does a call's row have no columns but those that an alias gives it?
+fn undeclared(call: &Expr) -> bool {
+    match call {
+        Expr::Call(c) => c.function.shaped && c.function.result == oid::RECORD,
+        Expr::Routine(c) => c.target.result.oid == oid::RECORD && c.target.routine.outputs().is_empty(),
+        _ => false,
+    }
 }
