@@ -125,6 +125,24 @@ fn json_records() {
     check("json_records");
 }
 
+/// Arguments of built-in functions by name.
+#[test]
+fn named_arguments() {
+    check("named_arguments");
+}
+
+/// CREATE TABLE (LIKE ...).
+#[test]
+fn table_like() {
+    check("table_like");
+}
+
+/// SEARCH and CYCLE of recursive queries.
+#[test]
+fn search_cycle() {
+    check("search_cycle");
+}
+
 /// `jsonpath`: what is read, how it is written, what it yields.
 #[test]
 fn jsonpath() {

@@ -22,6 +22,7 @@ mod errors;
 mod json;
 mod kernel;
 mod leakproof;
+mod names;
 pub mod order;
 mod output;
 mod pattern;
@@ -39,5 +40,6 @@ pub use def::{
     FunctionKind, HASH, Host, Implementation, Operator, OperatorClass, Rows, SetReturning, Volatility,
 };
 pub use leakproof::is_leakproof;
+pub use names::parameter_names;
 pub use registry::{Registry, registry};
 pub use scalar::{acl::ACLEXPLODE, session::TEST_PANIC};

@@ -270,6 +270,32 @@ pub struct CreateTable {
     pub unlogged: bool,
     /// ON COMMIT, of a temporary table.
     pub on_commit: OnCommit,
+    /// LIKE: what else is taken over from other relations once the table is there.
+    pub likes: Vec<Like>,
+}
+
+/// LIKE relation INCLUDING ..., as far as columns and constraints do not say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Like {
+    /// `pg_class.oid` of the relation.
+    pub relation: Oid,
+    /// What is included.
+    pub parts: LikeParts,
+}
+
+/// See [`Like`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words")]
+pub struct LikeParts {
+    pub comments: bool,
+    pub compression: bool,
+    pub constraints: bool,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub indexes: bool,
+    pub statistics: bool,
+    pub storage: bool,
 }
 
 /// What happens to a temporary table when a transaction commits.

@@ -202,6 +202,8 @@ pub(crate) struct CreateTable {
     pub(crate) constraints: Vec<NamedConstraint>,
     pub(crate) options: Vec<(String, String)>,
     pub(crate) on_commit: OnCommit,
+    /// LIKE clauses, with the number of columns before each.
+    pub(crate) likes: Vec<(usize, NameAt, pg_plan::utility::LikeParts)>,
 }
 
 #[derive(Clone, Debug)]

@@ -99,6 +99,7 @@ impl Dialect for Postgres {
         supports_bitwise_shift_operators supports_named_fn_args_with_rarrow_operator supports_named_fn_args_with_assignment_operator supports_empty_projections
         supports_nested_comments supports_array_typedef_with_brackets supports_order_by_using_operator
         supports_notnull_operator supports_interval_options supports_insert_table_alias supports_comma_separated_trim
+        supports_from_first_insert
     }
     fn supports_left_associative_joins_without_parens(&self) -> bool {
         false

@@ -2,6 +2,7 @@
 //! disagree with what the engine does.
 
 use alloc::{
+    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -10,7 +11,9 @@ use hashbrown::HashSet;
 use pg_functions::{BTREE, CastContext, CastMethod, Function, FunctionKind, HASH, Volatility, registry};
 use pg_storage::RelId;
 use pg_types::{
-    Oid, Value, oid,
+    Oid, SqlType, Value,
+    format::FormatSettings,
+    io, oid,
     typeinfo::{self, Procedure, TypeInfo},
 };
 
@@ -42,6 +45,7 @@ pub fn fingerprint() -> i64 {
         feed(f.name.as_bytes());
         feed(&f.oid.to_le_bytes());
         f.args.iter().for_each(|a| feed(&a.to_le_bytes()));
+        pg_functions::parameter_names(f.oid).iter().for_each(|n| feed(n.as_bytes()));
     }
     for o in registry().operators() {
         feed(&o.oid.to_le_bytes());
@@ -312,16 +316,43 @@ fn function(def: &'static CatalogDef, f: &Function) -> Row {
     }
     row.put("provariadic", f.variadic);
     row.put("pronargdefaults", f.defaults.len() as i16);
+    if !f.defaults.is_empty() {
+        let types = f.args.get(f.args.len().saturating_sub(f.defaults.len())..).unwrap_or(&[]);
+        let texts: Vec<String> =
+            f.defaults.iter().zip(types).map(|(make, ty)| default_text(&make(), *ty)).collect();
+        row.put("proargdefaults", texts.join(EXPRESSION_SEPARATOR));
+    }
+    let inputs = pg_functions::parameter_names(f.oid);
+    let input = |n: usize| inputs.get(n).copied().unwrap_or("");
+    if f.columns.is_empty() && !inputs.is_empty() {
+        row.put("proargnames", array(oid::TEXT, inputs.iter().map(|n| Value::text(n)).collect()));
+    }
     if !f.columns.is_empty() {
         let types = f.args.iter().copied().chain(f.columns.iter().map(|c| c.1)).map(Value::Oid).collect();
         let modes =
             f.args.iter().map(|_| b'i').chain(f.columns.iter().map(|_| b'o')).map(Value::Char).collect();
-        let names = f.args.iter().map(|_| "").chain(f.columns.iter().map(|c| c.0)).map(Value::text).collect();
+        let names =
+            (0..f.args.len()).map(input).chain(f.columns.iter().map(|c| c.0)).map(Value::text).collect();
         row.put("proallargtypes", array(oid::OID, types));
         row.put("proargmodes", array(oid::CHAR, modes));
         row.put("proargnames", array(oid::TEXT, names));
     }
     row
+}
+
+/// A default as an expression shows it.
+fn default_text(v: &Value, ty: Oid) -> String {
+    match v {
+        Value::Null => format!("NULL::{}", typeinfo::display(SqlType::new(ty))),
+        Value::Bool(b) => format!("{b}"),
+        Value::Int4(n) => format!("{n}"),
+        Value::Int8(n) => format!("{n}"),
+        Value::Float8(n) => format!("{n:?}"),
+        v => {
+            let text = io::output_string(v, SqlType::new(ty), &FormatSettings::default());
+            format!("'{}'::{}", text.replace('\'', "''"), typeinfo::display(SqlType::new(ty)))
+        }
+    }
 }
 
 fn type_row(def: &'static CatalogDef, t: &TypeInfo) -> Row {

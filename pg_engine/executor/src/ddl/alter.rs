@@ -454,7 +454,7 @@ impl Ddl<'_, '_> {
         }
     }
 
-    fn owned_sequence(&self, relation: Oid, attnum: i16) -> Result<Option<Oid>> {
+    pub(super) fn owned_sequence(&self, relation: Oid, attnum: i16) -> Result<Option<Oid>> {
         let key = [Value::Oid(PG_CLASS), Value::Oid(relation), Value::Int4(i32::from(attnum))];
         let reader = self.reader()?;
         for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)? {

@@ -528,7 +528,7 @@ impl IndexWorker for StoredKeys {
 }
 
 /// The names of an index's columns: a number tells those apart that would have the same.
-fn column_names(relation: &Relation, keys: &[IndexKey]) -> Vec<String> {
+pub(super) fn column_names(relation: &Relation, keys: &[IndexKey]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(keys.len());
     for k in keys {
         let base = key_name(relation, k);

@@ -27,6 +27,7 @@ pub(crate) fn table_of(t: &CreateTableAs) -> CreateTable {
         options: t.options.clone(),
         unlogged: t.unlogged,
         on_commit: t.on_commit,
+        likes: Vec::new(),
     }
 }
 

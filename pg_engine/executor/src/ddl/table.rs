@@ -177,6 +177,8 @@ impl Ddl<'_, '_> {
         if self.name_taken(schema, &t.name.name, t.if_not_exists)? {
             return Ok(None);
         }
+        let sequences = self.like_sequences(t)?;
+        let columns = sequences.as_ref().unwrap_or(&t.columns);
         self.lock_schema(schema)?;
         let storage = {
             let mut txn = self.cx.txn.borrow_mut();
@@ -190,19 +192,20 @@ impl Ddl<'_, '_> {
             name: &t.name.name,
             schema,
             kind,
-            columns: &t.columns,
+            columns,
             storage: storage.0,
             options: t.options.iter().map(|(n, v)| format!("{n}={v}")).collect(),
             persistence: if t.unlogged { b'u' } else { b'p' },
         })?;
         self.step();
         self.lock(oid, LockMode::AccessExclusive)?;
-        for (n, c) in t.columns.iter().enumerate() {
+        for (n, c) in columns.iter().enumerate() {
             self.column_extras(oid, schema, &schema_name, &t.name.name, n as i16 + 1, c)?;
         }
         self.step();
         self.ensure_toast(oid)?;
         self.create_constraints(oid, &t.constraints)?;
+        self.like_rest(oid, t)?;
         self.note_on_commit(oid, t.on_commit);
         Ok(Some(oid))
     }

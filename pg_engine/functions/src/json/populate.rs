@@ -54,7 +54,9 @@ impl<'a> Doc<'a> {
     /// The elements of an array.
     fn elements(self) -> Option<Vec<Self>> {
         match self {
-            Self::Json(Span { kind: SpanKind::Array(list), .. }) => Some(list.iter().map(Doc::Json).collect()),
+            Self::Json(Span { kind: SpanKind::Array(list), .. }) => {
+                Some(list.iter().map(Doc::Json).collect())
+            }
             Self::Jsonb(v) if v.is_array() => Some(v.elements().map(Doc::Jsonb).collect()),
             _ => None,
         }
@@ -246,9 +248,8 @@ impl Building<'_> {
         if *dim < 0 {
             *dim = *size;
         } else if *dim != *size {
-            return Err(SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "malformed JSON array").detail(
-                "Multidimensional arrays must have sub-arrays with matching dimensions.",
-            ));
+            return Err(SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "malformed JSON array")
+                .detail("Multidimensional arrays must have sub-arrays with matching dimensions."));
         }
         *size = 0;
         self.count(depth);
@@ -284,8 +285,7 @@ impl Building<'_> {
 
 fn array(ctx: &EvalContext<'_>, name: Option<&str>, ty: SqlType, doc: Doc<'_>) -> Result<Value> {
     let element = SqlType::with_typmod(typeinfo::element_of(ty.oid), ty.typmod);
-    let mut building =
-        Building { name, element, dims: Vec::new(), sizes: Vec::new(), values: Vec::new() };
+    let mut building = Building { name, element, dims: Vec::new(), sizes: Vec::new(), values: Vec::new() };
     building.take(ctx, 0, doc)?;
     let Building { dims, values, .. } = building;
     let dims = if values.is_empty() { Vec::new() } else { dims.into_iter().map(|n| (n, 1)).collect() };
@@ -455,7 +455,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         .nullable()
         .imp(Implementation::Set(record_set::<true>)),
     shaped(3204, "json_to_record", &[JSON], RECORD).imp(Implementation::Row(record::<false>)),
-    shaped(3205, "json_to_recordset", &[JSON], RECORD).nullable().imp(Implementation::Set(record_set::<false>)),
+    shaped(3205, "json_to_recordset", &[JSON], RECORD)
+        .nullable()
+        .imp(Implementation::Set(record_set::<false>)),
     shaped(3490, "jsonb_to_record", &[JSONB], RECORD).imp(Implementation::Row(record::<false>)),
-    shaped(3491, "jsonb_to_recordset", &[JSONB], RECORD).nullable().imp(Implementation::Set(record_set::<false>)),
+    shaped(3491, "jsonb_to_recordset", &[JSONB], RECORD)
+        .nullable()
+        .imp(Implementation::Set(record_set::<false>)),
 ];

@@ -93,6 +93,21 @@ pub(super) fn arguments(f: &sq::Function) -> Result<Arguments<'_>> {
     Ok(found)
 }
 
+/// 42809 for what only aggregates take.
+fn plain_call(name: &str, f: &sq::Function, args: &Arguments<'_>, at: u32) -> Result<()> {
+    let what = if f.filter.is_some() {
+        "FILTER"
+    } else if args.distinct {
+        "DISTINCT"
+    } else if !args.order_by.is_empty() {
+        "ORDER BY"
+    } else {
+        return Ok(());
+    };
+    let text = format!("{what} specified, but {name} is not an aggregate function");
+    Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at))
+}
+
 impl Binder<'_> {
     #[inline(never)]
     pub(super) fn function(&mut self, f: &sq::Function) -> Result<Expr> {
@@ -125,14 +140,16 @@ impl Binder<'_> {
             return self.users_function(&routines, (schema, &ident.value), f, &args, position);
         }
         if args.names.iter().any(Option::is_some) {
-            let builtin = matches!(schema, None | Some("pg_catalog"));
-            if builtin && !registry().functions_named(&ident.value).is_empty() {
-                return Err(SqlError::unsupported("named arguments of a built-in function").at(position));
-            }
             let given = self.given(&args)?;
-            let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
-            let shown = schema.map_or_else(|| ident.value.clone(), |s| format!("{s}.{}", ident.value));
-            return Err(super::routine::not_one(&shown, &types, &given.names, false, false).at(position));
+            let (candidate, exprs) = self.named_builtin(schema, &ident.value, given, position)?;
+            if f.over.is_some() {
+                let name = &ident.value;
+                let text =
+                    format!("OVER specified, but {name} is not a window function nor an aggregate function");
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
+            }
+            plain_call(&ident.value, f, &args, position)?;
+            return self.apply(candidate, exprs, position);
         }
         let name = match schema {
             None | Some("pg_catalog") => ident.value.clone(),
@@ -153,20 +170,7 @@ impl Binder<'_> {
         if resolve::is_aggregate(&name) || !f.within_group.is_empty() || args.star {
             return self.aggregate(&name, f, &args, position);
         }
-        if args.distinct || !args.order_by.is_empty() || f.filter.is_some() {
-            let what = if f.filter.is_some() {
-                "FILTER"
-            } else if args.distinct {
-                "DISTINCT"
-            } else {
-                "ORDER BY"
-            };
-            return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("{what} specified, but {name} is not an aggregate function"),
-            )
-            .at(position));
-        }
+        plain_call(&name, f, &args, position)?;
         let mut bound = Vec::with_capacity(args.exprs.len());
         if !self.recording()
             && let ("pg_column_size" | "pg_column_compression", [arg]) =

@@ -24,6 +24,7 @@ impl Binder<'_> {
     pub(super) fn with(&mut self, with: &sq::With) -> Result<()> {
         self.record_with(with.recursive);
         for cte in &with.cte_tables {
+            let cte = &*self.searched(cte, with.recursive)?;
             let depth = self.record_depth();
             let name = cte.alias.name.value.clone();
             if self.frame()?.ctes.iter().any(|c| c.name == name) {

@@ -764,6 +764,9 @@ impl Binder<'_> {
             return self.composite_field(base, &ident.value, super::scope::at(ident));
         }
         if base.ty().oid == oid::RECORD {
+            if ident.value == super::search::DEPTH {
+                return Ok(Expr::Field(Box::new(base), 0, SqlType::new(oid::INT8)));
+            }
             return Err(SqlError::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("could not identify column \"{}\" in record data type", ident.value),

@@ -622,7 +622,9 @@ impl Binder<'_> {
         at: u32,
     ) -> Result<(Logical, Vec<Column>, bool)> {
         if args.names.iter().any(Option::is_some) {
-            return Err(SqlError::unsupported("named arguments of a built-in function in FROM").at(at));
+            let given = self.given(args)?;
+            let (candidate, exprs) = self.named_builtin(None, name, given, at)?;
+            return self.candidate_plan(name, candidate, exprs, how, defined, at);
         }
         let mut bound = Vec::with_capacity(args.exprs.len());
         for e in &args.exprs {

@@ -426,5 +426,17 @@ fn common_of(types: &[Oid]) -> Result<Oid> {
             common = ty;
         }
     }
+    let reaches = |ty: &Oid| *ty == common || pathway(*ty, common, CastContext::Implicit).is_some();
+    if !types.iter().all(reaches) {
+        let shown = types.iter().find(|t| !reaches(t)).copied().unwrap_or(common);
+        return Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "arguments of anycompatible family cannot be cast to a common type: {} and {}",
+                show(SqlType::new(common)),
+                show(SqlType::new(shown))
+            ),
+        ));
+    }
     Ok(if common == 0 { oid::TEXT } else { common })
 }

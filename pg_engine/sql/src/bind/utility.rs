@@ -58,6 +58,19 @@ fn refuse_changes(query: &Query, what: &str) -> Result<()> {
     ))
 }
 
+/// One more column of a new table.
+fn new_column(columns: &mut Vec<u::ColumnDef>, def: u::ColumnDef) -> Result<()> {
+    let fault = if columns.iter().any(|c| c.name == def.name) {
+        format!("column \"{}\" specified more than once", def.name)
+    } else if super::scope::SYSTEM.iter().any(|s| s.0 == def.name) {
+        format!("column name \"{}\" conflicts with a system column name", def.name)
+    } else {
+        columns.push(def);
+        return Ok(());
+    };
+    Err(SqlError::new(SqlState::DUPLICATE_COLUMN, fault))
+}
+
 impl Binder<'_> {
     pub(super) fn explain(&mut self, options: &ExplainOptions, inner: &Ast) -> Result<Statement> {
         if let Ast::Execute { name, args } = inner {
@@ -431,22 +444,24 @@ impl Binder<'_> {
         let table = &create.name.name;
         let mut columns: Vec<u::ColumnDef> = Vec::with_capacity(create.columns.len());
         let mut named: Vec<ast::NamedConstraint> = Vec::new();
-        for column in &create.columns {
-            let (def, constraints) = self.column_def(column)?;
-            if columns.iter().any(|c| c.name == def.name) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{}\" specified more than once", def.name),
-                ));
+        let (mut taken, mut likes) = (Vec::new(), Vec::new());
+        // Where the columns that the statement defines itself are among all.
+        let mut own = Vec::with_capacity(create.columns.len());
+        for n in 0..=create.columns.len() {
+            for (_, name, parts) in create.likes.iter().filter(|l| l.0 == n) {
+                let likeness = self.likeness(name, *parts)?;
+                for def in likeness.columns {
+                    new_column(&mut columns, def)?;
+                }
+                taken.extend(likeness.constraints);
+                likes.push(likeness.like);
             }
-            if super::scope::SYSTEM.iter().any(|s| s.0 == def.name) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column name \"{}\" conflicts with a system column name", def.name),
-                ));
+            if let Some(column) = create.columns.get(n) {
+                let (def, constraints) = self.column_def(column)?;
+                own.push(columns.len());
+                new_column(&mut columns, def)?;
+                named.extend(constraints);
             }
-            columns.push(def);
-            named.extend(constraints);
         }
         if columns.len() > MAX_COLUMNS {
             return Err(SqlError::new(
@@ -457,7 +472,8 @@ impl Binder<'_> {
         named.extend(create.constraints.iter().cloned());
         let plain = |c: &u::ColumnDef| Ok((c.name.clone(), self.catalog.plain_type(c.ty)?));
         let shape: Vec<(String, SqlType)> = columns.iter().map(plain).collect::<Result<_>>()?;
-        for (column, def) in create.columns.iter().zip(&mut columns) {
+        for (column, at) in create.columns.iter().zip(&own) {
+            let Some(def) = columns.get_mut(*at) else { continue };
             for (_, option) in &column.options {
                 if let ast::ColumnOption::Generated(e) = option {
                     if def.default.is_some() {
@@ -471,10 +487,14 @@ impl Binder<'_> {
                 }
             }
         }
-        let mut constraints = Vec::with_capacity(named.len());
-        let mut primary = false;
+        let mut defs = Vec::with_capacity(named.len() + taken.len());
         for constraint in &named {
-            let def = self.constraint(constraint, table, &shape)?;
+            defs.push(self.constraint(constraint, table, &shape)?);
+        }
+        defs.extend(taken);
+        let mut constraints = Vec::with_capacity(defs.len());
+        let mut primary = false;
+        for def in defs {
             if let u::ConstraintDefKind::Index { primary: true, columns: keys, .. } = &def.kind {
                 if primary {
                     return Err(SqlError::new(
@@ -497,6 +517,7 @@ impl Binder<'_> {
             options: create.options.clone(),
             unlogged: create.unlogged,
             on_commit: create.on_commit,
+            likes,
         })
     }
 
@@ -603,10 +624,10 @@ impl Binder<'_> {
                     format!("column \"{name}\" specified more than once"),
                 ));
             }
-            if column.ty.oid == oid::RECORD {
+            if matches!(column.ty.oid, oid::RECORD | oid::RECORD_ARRAY) {
                 return Err(SqlError::new(
                     SqlState::INVALID_TABLE_DEFINITION,
-                    format!("column \"{name}\" has pseudo-type record"),
+                    format!("column \"{name}\" has pseudo-type {}", types::show(column.ty)),
                 ));
             }
             defs.push(u::ColumnDef {

@@ -244,15 +244,17 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
         return Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"));
     }
     c.symbol(&Token::LParen)?;
-    let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+    let (mut columns, mut constraints, mut likes) = (Vec::new(), Vec::new(), Vec::new());
     if !c.accept_symbol(&Token::RParen) {
         loop {
-            if c.peek_is(0, "like") {
-                return Err(SqlError::unsupported("CREATE TABLE with LIKE").into());
-            }
-            match table::table_constraint(c)? {
-                Some(constraint) => constraints.push(constraint),
-                None => columns.push(table::column(c)?),
+            if c.accept("like") {
+                let name = c.name()?;
+                likes.push((columns.len(), name, table::like_parts(c)?));
+            } else {
+                match table::table_constraint(c)? {
+                    Some(constraint) => constraints.push(constraint),
+                    None => columns.push(table::column(c)?),
+                }
             }
             if !c.accept_symbol(&Token::Comma) {
                 break;
@@ -273,7 +275,7 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
-    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options, on_commit };
+    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options, on_commit, likes };
     Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
 }
 

@@ -9,6 +9,7 @@ mod ddl;
 mod grant;
 mod reloptions;
 pub(crate) mod routine;
+pub(crate) mod search;
 mod session;
 mod table;
 mod types;
@@ -68,6 +69,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let mut tokens = lexer::tokenize(text)?;
     let overriding = take_overriding(&mut tokens);
     let conflicts = conflict::take_targets(&mut tokens);
+    search::take_clauses(&mut tokens, text);
     spell_out_table(&mut tokens);
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);

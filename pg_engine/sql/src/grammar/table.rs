@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_plan::utility::ForeignKeyDef;
+use pg_plan::utility::{ForeignKeyDef, LikeParts};
 use pg_types::{SqlError, SqlState};
 use sqlparser::tokenizer::Token;
 
@@ -311,6 +311,46 @@ pub(super) fn table_constraint(c: &mut Cursor<'_>) -> Parsed<Option<NamedConstra
         }
         _ if name.is_some() => c.unexpected(),
         _ => Ok(None),
+    }
+}
+
+/// INCLUDING and EXCLUDING, of LIKE.
+pub(super) fn like_parts(c: &mut Cursor<'_>) -> Parsed<LikeParts> {
+    let mut parts = LikeParts::default();
+    loop {
+        let value = c.accept("including");
+        if !value && !c.accept("excluding") {
+            return Ok(parts);
+        }
+        let slot = match c.peek_word().as_deref() {
+            Some("comments") => &mut parts.comments,
+            Some("compression") => &mut parts.compression,
+            Some("constraints") => &mut parts.constraints,
+            Some("defaults") => &mut parts.defaults,
+            Some("generated") => &mut parts.generated,
+            Some("identity") => &mut parts.identity,
+            Some("indexes") => &mut parts.indexes,
+            Some("statistics") => &mut parts.statistics,
+            Some("storage") => &mut parts.storage,
+            Some("all") => {
+                parts = LikeParts {
+                    comments: value,
+                    compression: value,
+                    constraints: value,
+                    defaults: value,
+                    generated: value,
+                    identity: value,
+                    indexes: value,
+                    statistics: value,
+                    storage: value,
+                };
+                c.parser.advance_token();
+                continue;
+            }
+            _ => return c.unexpected(),
+        };
+        *slot = value;
+        c.parser.advance_token();
     }
 }
 
