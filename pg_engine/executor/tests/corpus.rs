@@ -143,6 +143,12 @@ fn search_cycle() {
     check("search_cycle");
 }
 
+/// Functions side by side; CREATE RECURSIVE VIEW.
+#[test]
+fn rows_from() {
+    check("rows_from");
+}
+
 /// `jsonpath`: what is read, how it is written, what it yields.
 #[test]
 fn jsonpath() {

@@ -28,7 +28,7 @@ use super::{
 use crate::{ast::NameAt, grammar, ruleutils::TableKind};
 
 /// A FROM item and what it needs from the items to its left.
-type Item = (Logical, Vec<(u32, Expr)>);
+pub(super) type Item = (Logical, Vec<(u32, Expr)>);
 
 impl Binder<'_> {
     /// The whole FROM list, entered into the current frame.
@@ -213,19 +213,23 @@ impl Binder<'_> {
                 }
                 self.table(name, alias.as_ref()).map(|plan| (plan, Vec::new()))
             }
+            sq::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. }
+                if super::rows_from::is(name, &args.args) =>
+            {
+                let list = super::rows_from::listed(name, &args.args)?;
+                self.rows_from(&list, *with_ordinality, alias.as_ref())
+            }
+            sq::TableFactor::Function { name, args, alias, with_ordinality, .. }
+                if super::rows_from::is(name, args) =>
+            {
+                let list = super::rows_from::listed(name, args)?;
+                self.rows_from(&list, *with_ordinality, alias.as_ref())
+            }
             sq::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.table_function(name, &args.args, *with_ordinality, alias.as_ref())
             }
             sq::TableFactor::Function { name, args, alias, with_ordinality, .. } => {
                 self.table_function(name, args, *with_ordinality, alias.as_ref())
-            }
-            sq::TableFactor::UNNEST { alias, array_exprs, with_ordinality, with_offset: false, .. } => {
-                let name = sq::ObjectName::from(vec![sq::Ident::new("unnest")]);
-                let args: Vec<sq::FunctionArg> = array_exprs
-                    .iter()
-                    .map(|e| sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(e.clone())))
-                    .collect();
-                self.table_function(&name, &args, *with_ordinality, alias.as_ref())
             }
             sq::TableFactor::Derived { lateral, subquery, alias, sample: None } => {
                 self.derived(*lateral, subquery, alias.as_ref())
@@ -514,7 +518,7 @@ impl Binder<'_> {
     }
 
     /// A function in FROM; its arguments may use what stands to its left.
-    fn table_function(
+    pub(super) fn table_function(
         &mut self,
         name: &sq::ObjectName,
         args: &[sq::FunctionArg],
@@ -587,7 +591,7 @@ impl Binder<'_> {
     }
 
     /// A call in FROM of a name that users gave to functions.
-    fn users_plan(
+    pub(super) fn users_plan(
         &mut self,
         routines: &[Arc<pg_catalog::Routine>],
         name: &NameAt,
@@ -613,7 +617,7 @@ impl Binder<'_> {
         }
     }
 
-    fn function_plan(
+    pub(super) fn function_plan(
         &mut self,
         name: &str,
         args: &Arguments<'_>,
@@ -661,16 +665,17 @@ impl Binder<'_> {
             };
             return Err(SqlError::syntax(text).at(at));
         }
-        if function.kind != FunctionKind::Set {
-            if ordinality || function.kind != FunctionKind::Scalar || !function.columns.is_empty() {
-                return Err(SqlError::unsupported(format!("{name} in FROM")).at(at));
-            }
+        let scalar = function.kind == FunctionKind::Scalar && function.columns.is_empty();
+        if function.kind != FunctionKind::Set && !scalar {
+            return Err(SqlError::unsupported(format!("{name} in FROM")).at(at));
+        }
+        if function.kind != FunctionKind::Set && !ordinality {
             let call = self.call(name, bound, at)?;
             let column = self.column(name, call.ty());
             let plan = Logical::Project(Box::new(Logical::OneRow), vec![(column.clone(), call)]);
             return Ok((plan, vec![column], true));
         }
-        let (args, ty) = self.coerce_arguments(&candidate, bound, at)?;
+        let (mut args, ty) = self.coerce_arguments(&candidate, bound, at)?;
         if pg_types::user::is_composite(ty.oid) {
             return self.row_plan(function, (args, ty), (ordinality, alias), None, at);
         }
@@ -686,6 +691,8 @@ impl Binder<'_> {
             columns.push(self.column("ordinality", SqlType::new(oid::INT8)));
         }
         let alias = alias.into();
+        let hidden = self.hidden_arguments(function, &args, ty, None)?;
+        args.extend(hidden);
         let function = Callee::Builtin(function);
         let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality, alias };
         Ok((plan, columns, scalar && !ordinality))
@@ -703,7 +710,7 @@ fn join(
 }
 
 /// A function in FROM, for the record.
-fn call_of(plan: &Logical, ordinality: bool) -> Option<TableKind> {
+pub(super) fn call_of(plan: &Logical, ordinality: bool) -> Option<TableKind> {
     let call = match plan {
         Logical::FunctionScan { function, args, columns, .. } => {
             let ty = columns.first().map_or(SqlType::new(oid::RECORD), |c| c.ty);

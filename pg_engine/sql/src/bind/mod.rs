@@ -28,6 +28,7 @@ mod resolve;
 mod returning;
 mod routine;
 mod routine_def;
+mod rows_from;
 mod rowtype;
 mod scope;
 mod search;

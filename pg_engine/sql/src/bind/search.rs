@@ -147,7 +147,7 @@ impl Binder<'_> {
             if !select {
                 let text =
                     format!("with a SEARCH or CYCLE clause, the {which} side of the UNION must be a SELECT");
-                return Err(SqlError::syntax(text));
+                return Err(if which == "left" { unsupported(text) } else { SqlError::syntax(text) });
             }
         }
         if search.as_ref().is_some_and(|s| s.breadth) && self.recording() {

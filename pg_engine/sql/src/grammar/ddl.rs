@@ -119,13 +119,17 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if !temporary && c.accept("procedure") {
         return routine::create(c, or_replace, pg_catalog::RoutineKind::Procedure);
     }
-    if or_replace && !c.peek_is(0, "view") {
+    if or_replace && !c.peek_is(0, "view") && !c.peek_is(0, "recursive") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
     }
     if c.accept("table") {
         return create_table(c, persistence);
     }
-    if persistence != Persistence::Permanent && !c.peek_is(0, "view") && !c.peek_is(0, "sequence") {
+    if persistence != Persistence::Permanent
+        && !c.peek_is(0, "view")
+        && !c.peek_is(0, "recursive")
+        && !c.peek_is(0, "sequence")
+    {
         return Ok(refuse(c, "CREATE TEMPORARY"));
     }
     if c.accept_all(&["unique", "index"]) {
@@ -135,7 +139,10 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         return create_index(c, false);
     }
     if c.accept("view") {
-        return create_view(c, or_replace, persistence);
+        return create_view(c, or_replace, persistence, false);
+    }
+    if c.accept_all(&["recursive", "view"]) {
+        return create_view(c, or_replace, persistence, true);
     }
     if c.accept("sequence") {
         let if_not_exists = c.if_not_exists()?;
@@ -382,7 +389,32 @@ fn element(c: &mut Cursor<'_>) -> Parsed<IndexElement> {
     Ok(IndexElement { expr, class, ordered, descending, nulls, nulls_first })
 }
 
-fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -> Parsed<Statement> {
+/// The query of CREATE RECURSIVE VIEW: one of itself.
+fn recursive(
+    name: &str,
+    columns: &[sqlparser::ast::Ident],
+    query: Box<sqlparser::ast::Query>,
+) -> Parsed<Box<sqlparser::ast::Query>> {
+    let quote = crate::deparse::quote;
+    let columns: Vec<String> = columns.iter().map(|i| quote(&i.value)).collect();
+    let (name, columns) = (quote(name), columns.join(", "));
+    let text = format!("WITH RECURSIVE {name}({columns}) AS (SELECT 1) SELECT {columns} FROM {name}");
+    let parsed = super::statements(&text)?;
+    let Some(Ast::Query(mut whole)) = parsed.into_iter().next().map(|i| i.ast) else {
+        return Err(SqlError::internal("a query that was put together").into());
+    };
+    if let Some(cte) = whole.with.as_mut().and_then(|w| w.cte_tables.first_mut()) {
+        cte.query = query;
+    }
+    Ok(whole)
+}
+
+fn create_view(
+    c: &mut Cursor<'_>,
+    or_replace: bool,
+    persistence: Persistence,
+    is_recursive: bool,
+) -> Parsed<Statement> {
     if persistence == Persistence::Unlogged {
         return c.unexpected();
     }
@@ -392,10 +424,20 @@ fn create_view(c: &mut Cursor<'_>, or_replace: bool, persistence: Persistence) -
     } else {
         Vec::new()
     };
+    if is_recursive && columns.is_empty() {
+        return c.unexpected();
+    }
     let mut options = if c.accept("with") { view_options(c)? } else { Vec::new() };
     c.expect("as")?;
-    let query = c.parser.parse_query()?;
+    let mut query = c.parser.parse_query()?;
+    if is_recursive {
+        query = recursive(&name.name, &columns, query)?;
+    }
     if c.accept("with") {
+        if is_recursive {
+            let text = "WITH CHECK OPTION not supported on recursive views";
+            return Err(SqlError::new(pg_types::SqlState::FEATURE_NOT_SUPPORTED, text).into());
+        }
         let value = if c.accept("local") {
             "local"
         } else {

@@ -70,6 +70,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let overriding = take_overriding(&mut tokens);
     let conflicts = conflict::take_targets(&mut tokens);
     search::take_clauses(&mut tokens, text);
+    mark_rows_from(&mut tokens)?;
     spell_out_table(&mut tokens);
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
@@ -245,6 +246,44 @@ fn mark_expansions(tokens: &mut [TokenWithSpan]) {
             star.token = Token::Word(sqlparser::tokenizer::Word { value, quote_style: Some('"'), keyword });
         }
     }
+}
+
+/// The function that ROWS FROM becomes, whose arguments are the calls. No identifier that a client sends begins so.
+const ROWS_FROM: &str = "\0rows";
+
+/// Does this name stand for ROWS FROM?
+pub(crate) fn is_rows_from(name: &sq::ObjectName) -> bool {
+    matches!(name.0.as_slice(), [sq::ObjectNamePart::Identifier(i)] if i.value == ROWS_FROM)
+}
+
+/// `sqlparser` has no ROWS FROM: it becomes the name of a function.
+fn mark_rows_from(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
+    let word = |t: Option<&TokenWithSpan>, w: &str| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
+    let mut i = 0;
+    while i + 2 < tokens.len() {
+        i += 1;
+        let at = i - 1;
+        let open = tokens.get(at + 2).is_some_and(|t| t.token == Token::LParen);
+        if !open || !word(tokens.get(at), "rows") || !word(tokens.get(at + 1), "from") {
+            continue;
+        }
+        let end = closing(tokens, at + 2).unwrap_or(at + 2);
+        let defined = |n: usize| {
+            tokens.get(n).is_some_and(|t| t.token == Token::RParen)
+                && word(tokens.get(n + 1), "as")
+                && tokens.get(n + 2).is_some_and(|t| t.token == Token::LParen)
+        };
+        if (at + 3..end).any(defined) {
+            return Err(SqlError::unsupported("a column definition list in ROWS FROM"));
+        }
+        tokens.remove(at + 1);
+        if let Some(first) = tokens.get_mut(at) {
+            let keyword = sqlparser::keywords::Keyword::NoKeyword;
+            let value = ROWS_FROM.into();
+            first.token = Token::Word(sqlparser::tokenizer::Word { value, quote_style: Some('"'), keyword });
+        }
+    }
+    Ok(())
 }
 
 /// What stands before the tables of a row lock that `sqlparser` cannot tell; the mode's digit follows. No identifier that a

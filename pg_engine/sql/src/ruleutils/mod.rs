@@ -125,6 +125,11 @@ pub(crate) enum TableKind {
         call: Expr,
         ordinality: bool,
     },
+    /// Several side by side.
+    Functions {
+        calls: Vec<Expr>,
+        ordinality: bool,
+    },
 }
 
 /// A join.

@@ -534,6 +534,28 @@ impl<'a> Writer<'a> {
                 self.query(query, None, true)?;
                 self.put(")");
             }
+            TableKind::Functions { calls, ordinality } => {
+                let array = |e: &'a Expr| match e {
+                    Expr::Call(c) if c.function.name == "unnest" => c.args.first(),
+                    _ => None,
+                };
+                let arrays: Option<Vec<&Expr>> = calls.iter().map(array).collect();
+                let (word, list) = match arrays {
+                    Some(arrays) => ("UNNEST(", arrays),
+                    None => ("ROWS FROM(", calls.iter().collect()),
+                };
+                self.put(word);
+                for (n, e) in list.into_iter().enumerate() {
+                    if n > 0 {
+                        self.put(", ");
+                    }
+                    self.expr(e)?;
+                }
+                self.put(")");
+                if *ordinality {
+                    self.put(" WITH ORDINALITY");
+                }
+            }
             TableKind::Function { call, ordinality } => {
                 self.expr(call)?;
                 if *ordinality {
@@ -541,7 +563,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        let function = matches!(table.kind, TableKind::Function { .. });
+        let function = matches!(table.kind, TableKind::Function { .. } | TableKind::Functions { .. });
         let mut list = table.listed || function;
         if let TableKind::Relation { oid, .. } = table.kind {
             list = self.keeps_names(oid, table)? && self.renamed(oid, table)?;
@@ -619,6 +641,11 @@ impl<'a> Writer<'a> {
                 self.catalog.relation_by_oid(*oid)?.map_or_else(String::new, |r| r.name.clone())
             }
             (None, TableKind::Cte(name)) => name.clone(),
+            (None, TableKind::Functions { calls, .. }) => match calls.first() {
+                Some(Expr::Call(call)) => call.function.name.into(),
+                Some(Expr::Routine(call)) => call.target.routine.name.clone(),
+                _ => "unnamed".into(),
+            },
             (None, TableKind::Function { call: Expr::Call(call), .. }) => call.function.name.into(),
             (None, TableKind::Function { call: Expr::Routine(call), .. }) => call.target.routine.name.clone(),
             (None, _) => "unnamed".into(),
