@@ -18,6 +18,7 @@ use crate::{
     build::{Planner, Sub, Wish},
     columns::ColumnSet,
     disjunction::join_selectivity,
+    equal::Conditions,
     estimate::{is_equality, selectivity},
     pushdown::output,
 };
@@ -157,10 +158,12 @@ impl Planner<'_> {
             let node = if own.is_empty() { part } else { crate::pushdown::push_down(part, own) };
             inputs.push(self.input(node, &below)?);
         }
+        let sets: Vec<&ColumnSet> = inputs.iter().map(|i| &i.ids).collect();
+        let joinable = Conditions::new(&conditions, &sets);
         let joined = if inputs.len() <= MAX_EXHAUSTIVE {
-            self.exhaustive(&inputs, &conditions, &below)?
+            self.exhaustive(&inputs, &joinable, &below)?
         } else {
-            self.greedy(&inputs, &conditions, &below)?
+            self.greedy(&inputs, &joinable, &below)?
         };
         // What no pair of inputs could apply: conditions without columns, or with volatile functions.
         let left: Vec<Expr> = conditions.into_iter().filter(|e| !applies_to_pair(e, &inputs)).collect();
@@ -170,7 +173,7 @@ impl Planner<'_> {
         }
     }
 
-    fn exhaustive(&mut self, inputs: &[Input], conditions: &[Expr], needed: &ColumnSet) -> Result<Sub> {
+    fn exhaustive(&mut self, inputs: &[Input], conditions: &Conditions, needed: &ColumnSet) -> Result<Sub> {
         let count = inputs.len();
         let mut best: Vec<Option<Joined>> = Vec::new();
         best.resize_with(1 << count, || None);
@@ -198,7 +201,7 @@ impl Planner<'_> {
         &mut self,
         members: u32,
         inputs: &[Input],
-        conditions: &[Expr],
+        conditions: &Conditions,
         needed: &ColumnSet,
         connected: bool,
         best: &mut [Option<Joined>],
@@ -209,7 +212,7 @@ impl Planner<'_> {
                 continue;
             }
             let Some(left) = best[rest as usize].clone() else { continue };
-            let on = applicable(conditions, &left.ids, &input.ids);
+            let on = conditions.applicable(&left.ids, &input.ids);
             if on.is_empty() == connected {
                 continue;
             }
@@ -225,7 +228,7 @@ impl Planner<'_> {
             if second.count_ones() > 1
                 && let (Some(left), Some(right)) = (&best[first as usize], &best[second as usize])
             {
-                let on = applicable(conditions, &left.ids, &right.ids);
+                let on = conditions.applicable(&left.ids, &right.ids);
                 if on.is_empty() != connected {
                     let (left, right) = (left.clone(), right.clone());
                     let kept = self.kept(&on, &left.ids, &right.ids);
@@ -241,7 +244,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn greedy(&mut self, inputs: &[Input], conditions: &[Expr], needed: &ColumnSet) -> Result<Sub> {
+    fn greedy(&mut self, inputs: &[Input], conditions: &Conditions, needed: &ColumnSet) -> Result<Sub> {
         let first = (0..inputs.len()).min_by(|a, b| inputs[*a].sub.rows().total_cmp(&inputs[*b].sub.rows()));
         let first = first.ok_or_else(|| SqlError::internal("a join without inputs"))?;
         let mut joined = inputs[first].joined(0);
@@ -249,7 +252,7 @@ impl Planner<'_> {
         while !left.is_empty() {
             let mut best: Option<(usize, Sub, bool)> = None;
             for (at, i) in left.iter().enumerate() {
-                let on = applicable(conditions, &joined.ids, &inputs[*i].ids);
+                let on = conditions.applicable(&joined.ids, &inputs[*i].ids);
                 let connected = !on.is_empty();
                 if best.as_ref().is_some_and(|b| b.2 && !connected) {
                     continue;
@@ -446,14 +449,6 @@ fn flatten(node: Logical, parts: &mut Vec<Logical>, conditions: &mut Vec<Expr>) 
         }
         other => parts.push(other),
     }
-}
-
-/// Conditions that a join of the two sides makes computable.
-fn applicable(conditions: &[Expr], left: &ColumnSet, right: &ColumnSet) -> Vec<Expr> {
-    let mut both = left.clone();
-    both.merge(right);
-    let fits = |e: &&Expr| both.covers(e) && left.touches(e) && right.touches(e) && !e.volatile();
-    conditions.iter().filter(fits).cloned().collect()
 }
 
 fn applies_to_pair(condition: &Expr, inputs: &[Input]) -> bool {

@@ -24,6 +24,7 @@ mod build;
 mod change;
 mod columns;
 mod disjunction;
+mod equal;
 mod estimate;
 mod explain;
 mod fold;

@@ -62,3 +62,11 @@ SELECT count(*), count(DISTINCT x) FROM (VALUES (1::numeric), (1.0), (1.00), (0.
 SELECT count(DISTINCT x) FROM (VALUES (123456789012345678901234567890::numeric), (123456789012345678901234567890.000), (5.00000000000000000000000000), (5), (99999999999999999990), (9.999999999999999999e19)) v (x);
 SELECT count(*) FROM (VALUES (1.0::numeric), (2.50), (3)) a (x) JOIN (VALUES (1::numeric), (2.5), (3.00000000000000000000000000)) b (x) USING (x);
 SELECT a.x FROM (VALUES ('k '::bpchar), ('m')) a (x) JOIN (VALUES ('k'::bpchar), ('m  ')) b (x) ON a.x = b.x ORDER BY 1;
+CREATE TABLE ring (a int, b int, c int);
+INSERT INTO ring SELECT g % 5, g % 7, g % 3 FROM generate_series(1, 60) g;
+INSERT INTO ring VALUES (NULL, 1, 1), (1, NULL, 1), (1, 1, NULL);
+SELECT count(*) FROM ring x, ring y, ring z WHERE x.a = y.b AND y.b = z.c;
+SELECT count(*) FROM ring x, ring y, ring z WHERE x.a = y.b AND y.b = z.c AND z.b = x.a;
+SELECT count(*) FROM ring x, ring y, ring z WHERE x.a = y.b AND x.b = y.b AND y.b = z.c;
+SELECT count(*) FROM ring w, ring x, ring y, ring z WHERE w.a = x.a AND y.a = z.a AND x.a = y.a AND w.c = z.c;
+SELECT count(*) FROM part p, item i, ring r LEFT JOIN ring s ON r.a = s.b WHERE p.id = i.part AND i.part = r.a AND r.a = s.c;
