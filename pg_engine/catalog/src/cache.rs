@@ -490,7 +490,7 @@ impl Catalog {
                 first
             };
             let key_count = r.int("indnkeyatts") as usize;
-            let keys = r
+            let mut keys: Vec<IndexKey> = r
                 .int2s("indkey")
                 .into_iter()
                 .enumerate()
@@ -507,14 +507,24 @@ impl Catalog {
                         descending: option & 1 != 0,
                         nulls_first: option & 2 != 0,
                         carried: n >= key_count,
+                        class: None,
                     }
                 })
                 .collect();
+            let method = IndexMethod::of(class.oid("relam"));
+            for (key, named) in keys.iter_mut().zip(r.array("indclass")) {
+                let default = pg_functions::registry().default_class(method.oid(), key.ty.oid).map(|c| c.oid);
+                if let Value::Oid(named) = named
+                    && Some(*named) != default
+                {
+                    key.class = Some(*named);
+                }
+            }
             list.push(Arc::new(Index {
                 oid: index_oid,
                 name: class.text("relname").to_string(),
                 storage: RelId(class.oid("relfilenode")),
-                method: IndexMethod::of(class.oid("relam")),
+                method,
                 keys,
                 key_count,
                 unique: r.bool("indisunique"),

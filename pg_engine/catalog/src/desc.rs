@@ -180,6 +180,8 @@ pub struct IndexKey {
     pub nulls_first: bool,
     /// INCLUDEd: stored behind the key, and not compared.
     pub carried: bool,
+    /// Its operator class, if it is not the default one of the type.
+    pub class: Option<Oid>,
 }
 
 /// Kinds of constraint (`pg_constraint.contype`).

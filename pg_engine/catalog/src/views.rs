@@ -70,7 +70,7 @@ pub(crate) fn ways_in(relation: Oid, attributes: &[Attribute]) -> Vec<Arc<Index>
                 ty: a.ty,
                 descending: false,
                 nulls_first: false,
-                carried: false,
+                carried: false, class: None,
             })
         };
         let keys: Vec<IndexKey> = columns.iter().filter_map(key).collect();

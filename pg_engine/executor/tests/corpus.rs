@@ -177,6 +177,11 @@ fn views() {
 }
 
 #[test]
+fn operator_classes() {
+    check("operator_classes");
+}
+
+#[test]
 fn materialized_views() {
     check("materialized_views");
 }

@@ -149,6 +149,16 @@ impl Registry {
         self.classes.get(&(method, class_type(ty))).copied()
     }
 
+    /// The operator class of a name for an access method.
+    pub fn named_class(&self, method: Oid, name: &str) -> Option<&'static OperatorClass> {
+        self.operator_classes().iter().find(|c| c.method == method && c.name == name)
+    }
+
+    /// May values of a type be compared as the operator class does?
+    pub fn class_accepts(&self, class: &OperatorClass, ty: Oid) -> bool {
+        class.input == class_type(ty)
+    }
+
     /// All operator classes.
     pub fn operator_classes(&self) -> &'static [OperatorClass] {
         tables::OPERATOR_CLASSES

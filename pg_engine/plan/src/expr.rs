@@ -157,6 +157,8 @@ pub struct SubPlan {
     pub ty: SqlType,
     /// Number of the query as the binder recorded it to be printed; 0: it did not.
     pub source: u32,
+    /// Subqueries that were written alike in one query block have one number; 0: none.
+    pub alike: u32,
 }
 
 /// A subquery before and after planning.

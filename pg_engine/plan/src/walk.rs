@@ -89,7 +89,8 @@ impl Expr {
         self.for_each_child(&mut |e| e.for_each_column(f));
     }
 
-    /// True when the two compute the same from the same row, structurally. Subqueries never compare equal.
+    /// True when the two compute the same from the same row, structurally. Subqueries are equal if they were written
+    /// alike in one query block.
     pub fn same(&self, other: &Self) -> bool {
         use Expr as E;
         let all = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
@@ -128,6 +129,10 @@ impl Expr {
             (E::Distinct(f, a, x), E::Distinct(g, b, y))
             | (E::ScalarArray(f, a, x), E::ScalarArray(g, b, y)) => {
                 f.oid == g.oid && x == y && all(&a[..], &b[..])
+            }
+            (E::SubPlan(a), E::SubPlan(b)) => {
+                let args = || a.args.iter().zip(&b.args).all(|((_, a), (_, b))| a.same(b));
+                a.alike == b.alike && a.alike != 0 && a.args.len() == b.args.len() && args()
             }
             (E::NullIf(f, a), E::NullIf(g, b)) => f.oid == g.oid && all(&a[..], &b[..]),
             (E::Case(a), E::Case(b)) => {

@@ -1,6 +1,7 @@
 //! The session as the statements it runs see it ([`pg_executor::Session`]).
 
 use alloc::{
+    format,
     boxed::Box,
     string::{String, ToString},
     sync::Arc,
@@ -101,6 +102,24 @@ pub struct Env {
     statement_start: i64,
     /// As of the statement that reads them.
     objects: Objects,
+    modes: ShownModes,
+}
+
+/// What a transaction's settings are shown as.
+#[derive(Clone, Copy, Debug)]
+pub struct ShownModes {
+    /// transaction_isolation.
+    pub isolation: &'static str,
+    /// transaction_read_only.
+    pub read_only: bool,
+    /// transaction_deferrable.
+    pub deferrable: bool,
+}
+
+impl Default for ShownModes {
+    fn default() -> Self {
+        Self { isolation: "read committed", read_only: false, deferrable: false }
+    }
 }
 
 /// What a session holds: rows of `pg_prepared_statements` and `pg_cursors`.
@@ -146,6 +165,7 @@ impl Env {
             routines: Routines::default(),
             statement_start: now(),
             objects: Objects::default(),
+            modes: ShownModes::default(),
         };
         env.apply_settings(true);
         env
@@ -173,6 +193,27 @@ impl Env {
     /// What the statement that runs now is to find in the views of the session.
     pub fn set_objects(&mut self, objects: Objects) {
         self.objects = objects;
+    }
+    /// What the transaction is like from now on.
+    pub fn set_modes(&mut self, modes: ShownModes) {
+        self.modes = modes;
+    }
+    /// A setting that belongs to the transaction, as shown.
+    fn shown_mode(&self, name: &str) -> Option<(&'static str, &'static str)> {
+        let word = |on| if on { "on" } else { "off" };
+        match name.to_ascii_lowercase().as_str() {
+            "transaction_isolation" => Some(("transaction_isolation", self.modes.isolation)),
+            "transaction_read_only" => Some(("transaction_read_only", word(self.modes.read_only))),
+            "transaction_deferrable" => Some(("transaction_deferrable", word(self.modes.deferrable))),
+            _ => None,
+        }
+    }
+    /// SHOW: title and value.
+    pub fn show(&self, name: &str) -> Result<(String, String)> {
+        match self.shown_mode(name) {
+            Some((name, value)) => Ok((name.into(), value.into())),
+            None => self.settings.borrow().show(name),
+        }
     }
     /// A transaction begins: the time of its first statement, too.
     pub fn begin_transaction(&mut self, started: i64) {
@@ -336,9 +377,14 @@ impl Env {
 
 impl Session for Env {
     fn setting(&self, name: &str) -> Option<String> {
-        self.settings.borrow().show(name).ok().map(|(_, value)| value)
+        self.show(name).ok().map(|(_, value)| value)
     }
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<()> {
+        if let Some((name, current)) = self.shown_mode(name)
+            && !current.eq_ignore_ascii_case(value)
+        {
+            return Err(SqlError::unsupported(format!("set_config of {name}")));
+        }
         let scope = if local { Scope::Transaction } else { Scope::Session };
         if let lower @ ("role" | "session_authorization") = name.to_ascii_lowercase().as_str() {
             let session = lower != "role";
@@ -348,7 +394,13 @@ impl Session for Env {
         self.settings.borrow_mut().set_text(name, value, scope, self.identity.superuser)
     }
     fn settings(&self) -> Vec<SettingRow> {
-        self.settings.borrow().rows()
+        let mut rows = self.settings.borrow().rows();
+        for row in &mut rows {
+            if let Some((_, value)) = self.shown_mode(&row.name) {
+                row.setting = value.into();
+            }
+        }
+        rows
     }
     fn activity(&self) -> Vec<ActivityRow> {
         self.registry.activity()

@@ -8,7 +8,10 @@ use pg_plan::statement::{Isolation as Level, Modes, Transaction};
 use pg_types::{Result, SqlError, SqlState};
 use pg_wire::{Severity, Status};
 
-use crate::{env, session::Session};
+use crate::{
+    env::{self, ShownModes},
+    session::Session,
+};
 
 /// Where the session stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +123,16 @@ impl Session {
         let deferrable = modes.deferrable.unwrap_or(derived.default_deferrable);
         self.start_with(storage_level(level), read_only, deferrable);
         self.tx.level = Some(level);
+        self.show_modes();
+    }
+
+    /// Makes the transaction's modes known to whoever asks for them as settings.
+    fn show_modes(&mut self) {
+        if let Some(txn) = &self.tx.txn {
+            let isolation = self.tx.level.map_or("read committed", level_name);
+            let (read_only, deferrable) = (txn.read_only(), txn.deferrable());
+            self.env.set_modes(ShownModes { isolation, read_only, deferrable });
+        }
     }
 
     fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
@@ -352,7 +365,10 @@ impl Session {
         }
         if chain {
             match kept {
-                Some((isolation, read_only, deferrable)) => self.start_with(isolation, read_only, deferrable),
+                Some((isolation, read_only, deferrable)) => {
+                    self.start_with(isolation, read_only, deferrable);
+                    self.show_modes();
+                }
                 None => self.start_transaction(Modes::default()),
             }
             self.tx.block = Block::Open;
@@ -494,6 +510,7 @@ impl Session {
             }
             txn.set_deferrable(deferrable);
         }
+        self.show_modes();
         Ok(())
     }
 

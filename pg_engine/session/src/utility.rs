@@ -1,6 +1,6 @@
 //! Statements that are not planned: those of the session itself run here, the others in the engine.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::database::DatabaseStatement;
@@ -398,23 +398,8 @@ impl Session {
     }
 
     /// SHOW: title and value.
-    fn show(&mut self, name: &str) -> Result<(String, String)> {
-        let txn = self.tx.txn.as_ref();
-        match name.to_ascii_lowercase().as_str() {
-            "transaction_isolation" => {
-                let value = self.tx.level.map_or("read committed", level_name);
-                Ok(("transaction_isolation".to_owned(), value.to_owned()))
-            }
-            "transaction_read_only" => {
-                let on = txn.is_some_and(pg_executor::Txn::read_only);
-                Ok(("transaction_read_only".to_owned(), if on { "on" } else { "off" }.to_owned()))
-            }
-            "transaction_deferrable" => {
-                let on = txn.is_some_and(pg_executor::Txn::deferrable);
-                Ok(("transaction_deferrable".to_owned(), if on { "on" } else { "off" }.to_owned()))
-            }
-            _ => self.env.settings_mut().show(name),
-        }
+    fn show(&self, name: &str) -> Result<(String, String)> {
+        self.env.show(name)
     }
 
     fn discard(&mut self, what: Discard) -> Result<&'static str> {

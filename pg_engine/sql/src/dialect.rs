@@ -1,7 +1,13 @@
 //! How the grammar deviates from `sqlparser`'s own PostgreSQL dialect: prefix expressions are recognised by
 //! PostgreSQL's keyword categories instead of by trial, which is faster and gives the right errors.
 
-use alloc::{boxed::Box, collections::BTreeSet, string::ToString, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::BTreeSet,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use core::{
     any::TypeId,
     cell::{Cell, RefCell},
@@ -118,6 +124,9 @@ impl Dialect for Postgres {
             parser.advance_token();
             return Some(Ok(Expr::IsNull(Box::new(expr.clone()))));
         }
+        if w.keyword == Keyword::OPERATOR && w.quote_style.is_none() {
+            return quantified_operator(parser, expr).transpose();
+        }
         let negated = w.keyword == Keyword::NOT;
         let symmetric = match w.keyword {
             Keyword::NOT => parser.peek_nth_token_ref(1).token.clone(),
@@ -134,6 +143,45 @@ impl Dialect for Postgres {
         }
         None
     }
+}
+
+/// Tokens of the longest name of an operator with a schema.
+const MAX_OPERATOR_TOKENS: usize = 16;
+
+/// `OPERATOR(schema.op) ANY (...)`, which the parser takes of plain operators only; `None`: no ANY, ALL or SOME follows.
+fn quantified_operator(parser: &mut Parser, left: &Expr) -> Result<Option<Expr>, ParserError> {
+    if parser.peek_nth_token_ref(1).token != Token::LParen {
+        return Ok(None);
+    }
+    let close = (2..MAX_OPERATOR_TOKENS).find(|n| parser.peek_nth_token_ref(*n).token == Token::RParen);
+    let Some(close) = close else { return Ok(None) };
+    let quantifier = match &parser.peek_nth_token_ref(close + 1).token {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => return Ok(None),
+    };
+    if !matches!(quantifier, Keyword::ANY | Keyword::ALL | Keyword::SOME) {
+        return Ok(None);
+    }
+    let mut parts = Vec::from([String::new()]);
+    for n in 2..close {
+        match &parser.peek_nth_token_ref(n).token {
+            Token::Period => parts.push(String::new()),
+            token => {
+                if let Some(part) = parts.last_mut() {
+                    part.push_str(&token.to_string());
+                }
+            }
+        }
+    }
+    for _ in 0..close + 2 {
+        parser.advance_token();
+    }
+    let compare_op = BinaryOperator::PGCustomBinaryOperator(parts);
+    let (left, right) = (Box::new(left.clone()), Box::new(parser.parse_prefix()?));
+    Ok(Some(match quantifier {
+        Keyword::ALL => Expr::AllOp { left, compare_op, right },
+        _ => Expr::AnyOp { left, compare_op, right, is_some: quantifier == Keyword::SOME },
+    }))
 }
 
 /// `BETWEEN SYMMETRIC a AND b` is either order of the bounds.

@@ -131,7 +131,7 @@ impl CatalogDef {
                 ty: SqlType::new(self.columns.get(c).map_or(oid::OID, |c| c.ty)),
                 descending: false,
                 nulls_first: false,
-                carried: false,
+                carried: false, class: None,
             })
             .collect();
         Some(Index {

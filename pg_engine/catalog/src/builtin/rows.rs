@@ -715,7 +715,10 @@ impl IndexRow<'_> {
         let collations: Vec<Oid> =
             key_columns().map(|k| typeinfo::get(k.ty.oid).map_or(0, |t| t.collation)).collect();
         let classes: Vec<Oid> = key_columns()
-            .map(|k| registry().default_class(self.method.oid(), k.ty.oid).map_or(0, |c| c.oid))
+            .map(|k| {
+                let default = || registry().default_class(self.method.oid(), k.ty.oid).map_or(0, |c| c.oid);
+                k.class.unwrap_or_else(default)
+            })
             .collect();
         let options: Vec<i16> =
             key_columns().map(|k| i16::from(k.descending) | i16::from(k.nulls_first) << 1).collect();

@@ -552,6 +552,10 @@ impl Ddl<'_, '_> {
             );
             return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
         };
+        // A class that was named stays if it is one for the new type.
+        let named = index.keys.get(column).and_then(|k| k.class);
+        let named = registry().operator_classes().iter().find(|c| Some(c.oid) == named);
+        let class = named.filter(|c| registry().class_accepts(c, ty.oid)).unwrap_or(class);
         self.update(PG_INDEX, &["indexrelid"], &[Value::Oid(index.oid)], |r| {
             let classes = r.array("indclass").iter();
             let mut classes: Vec<Oid> = classes.map(|c| if let Value::Oid(o) = c { *o } else { 0 }).collect();

@@ -553,7 +553,7 @@ pub(crate) fn column_key(relation: &Relation, name: &str) -> Result<IndexKey> {
         ty: a.ty,
         descending: false,
         nulls_first: false,
-        carried: false,
+        carried: false, class: None,
     })
 }
 

@@ -123,7 +123,7 @@ impl Ddl<'_, '_> {
                     ty,
                     descending: false,
                     nulls_first: false,
-                    carried: false,
+                    carried: false, class: None,
                 });
             }
         }

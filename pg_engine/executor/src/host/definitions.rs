@@ -39,6 +39,11 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
             .map_or_else(String::new, |a| quote_identifier(&a.name)),
     };
     if order && n < index.key_count {
+        let classes = pg_functions::registry().operator_classes();
+        if let Some(class) = key.class.and_then(|oid| classes.iter().find(|c| c.oid == oid)) {
+            out.push(' ');
+            out.push_str(class.name);
+        }
         match (key.descending, key.nulls_first) {
             (false, false) => {}
             (false, true) => out.push_str(" NULLS FIRST"),

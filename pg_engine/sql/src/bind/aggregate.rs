@@ -255,16 +255,19 @@ impl Binder<'_> {
             }
             let mention = self.frame()?.mentions.iter().find(|(m, ..)| *m == id).cloned();
             let (at, name) = mention.map_or((0, String::new()), |(_, at, name)| (at, name));
-            return Err(SqlError::new(
-                SqlState::GROUPING_ERROR,
+            let text = if groups.in_subquery {
+                format!("subquery uses ungrouped column \"{name}\" from outer query")
+            } else {
                 format!(
                     "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
-                ),
-            )
-            .at(at));
+                )
+            };
+            return Err(SqlError::new(SqlState::GROUPING_ERROR, text).at(at));
         }
         let mut expr = expr;
         let mut failure = None;
+        let outside = groups.in_subquery;
+        groups.in_subquery |= matches!(expr, Expr::SubPlan(_));
         expr.for_each_child_mut(&mut |child| {
             if failure.is_some() {
                 return;
@@ -275,6 +278,7 @@ impl Binder<'_> {
                 Err(error) => failure = Some(error),
             }
         });
+        groups.in_subquery = outside;
         failure.map_or(Ok(expr), Err)
     }
 
@@ -364,11 +368,12 @@ impl Binder<'_> {
 /// The result of an aggregation: its keys, and the ids of aggregates' columns.
 pub(super) struct Groups {
     pub(super) keys: Vec<(Column, Expr)>,
-    /// One set of keys: columns that depend on them may join them.
+    pub(super) results: Vec<ColumnId>,
+    /// A subquery of the expression is being looked at.
+    pub(super) in_subquery: bool,
     pub(super) one_set: bool,
     /// What calls of GROUPING mean.
     pub(super) groupings: Vec<(ColumnId, Expr)>,
-    pub(super) results: Vec<ColumnId>,
 }
 
 /// DESC, or USING >.

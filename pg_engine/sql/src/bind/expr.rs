@@ -74,12 +74,19 @@ impl Binder<'_> {
             sq::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, false),
             sq::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, true),
             sq::Expr::InSubquery { expr: e, subquery, negated } => {
-                self.quantified_subquery(e, "=", subquery, true, *negated)
+                let bound = self.quantified_subquery(e, "=", subquery, true, *negated)?;
+                self.alike(expr, bound)
             }
             sq::Expr::AnyOp { left, compare_op, right, .. } => self.quantified(left, compare_op, right, true),
             sq::Expr::AllOp { left, compare_op, right } => self.quantified(left, compare_op, right, false),
-            sq::Expr::Exists { subquery, negated } => self.exists(subquery, *negated),
-            sq::Expr::Subquery(query) => self.scalar_subquery(query),
+            sq::Expr::Exists { subquery, negated } => {
+                let bound = self.exists(subquery, *negated)?;
+                self.alike(expr, bound)
+            }
+            sq::Expr::Subquery(query) => {
+                let bound = self.scalar_subquery(query)?;
+                self.alike(expr, bound)
+            }
             sq::Expr::Array(array) => self.array(&array.elem, start(expr)),
             sq::Expr::Tuple(items) => self.row(items),
             sq::Expr::Collate { expr: inner, collation } => self.collate(inner, collation),

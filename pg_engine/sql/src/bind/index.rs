@@ -4,7 +4,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{IndexMethod, Relation, desc::IndexKey};
 use pg_plan::utility as u;
-use pg_types::{Result, SqlError, SqlState, SqlType};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
 use sqlparser::ast as sq;
 
 use super::{Binder, scope::Place, types, utility::live_columns};
@@ -76,7 +76,7 @@ impl Binder<'_> {
                     format!("column \"{}\" does not exist", ident.value),
                 )
             })?;
-            suits(attribute.ty, element, method)?;
+            let class = suits(attribute.ty, element, method)?;
             return Ok(IndexKey {
                 attnum: attribute.attnum,
                 expression: None,
@@ -84,10 +84,11 @@ impl Binder<'_> {
                 descending: element.descending,
                 nulls_first: element.nulls_first,
                 carried: false,
+                class,
             });
         }
         let (text, bound) = self.stored_text(expr, &relation.name, shape, Place::IndexExpression, None)?;
-        suits(bound.ty(), element, method)?;
+        let class = suits(bound.ty(), element, method)?;
         Ok(IndexKey {
             attnum: 0,
             expression: Some(text),
@@ -95,6 +96,7 @@ impl Binder<'_> {
             descending: element.descending,
             nulls_first: element.nulls_first,
             carried: false,
+            class,
         })
     }
 }
@@ -165,25 +167,48 @@ fn included_key(element: &ast::IndexElement, relation: &Relation) -> Result<Inde
         descending: false,
         nulls_first: false,
         carried: true,
+        class: None,
     })
 }
 
-/// Can the method do what is asked of a key column of this type?
-fn suits(ty: SqlType, element: &ast::IndexElement, method: IndexMethod) -> Result<()> {
-    let default = pg_functions::registry().default_class(method.oid(), ty.oid);
-    if let Some(class) = &element.class {
-        // Only the default one exists here.
-        if default.is_none_or(|d| d.name != class.as_str()) {
-            return Err(SqlError::unsupported(format!("operator class \"{class}\"")));
-        }
-    }
+/// Can the method do what is asked of a key column of this type? Gives the operator class, if it is not the default one.
+fn suits(ty: SqlType, element: &ast::IndexElement, method: IndexMethod) -> Result<Option<Oid>> {
+    let class = element.class.as_ref().map(|name| named_class(ty, name, method)).transpose()?.flatten();
     if method == IndexMethod::Hash && element.ordered {
         return Err(method_lacks(method, "ASC/DESC options"));
     }
     if method == IndexMethod::Hash && element.nulls {
         return Err(method_lacks(method, "NULLS FIRST/LAST options"));
     }
-    indexable(ty, method)
+    if class.is_none() {
+        indexable(ty, method)?;
+    }
+    Ok(class)
+}
+
+/// Classes that compare in another way than the default ones of their types, which is how indexes are kept.
+const OTHER_ORDERS: [&str; 1] = ["record_image_ops"];
+
+/// An operator class that was named; `None`: the default one.
+fn named_class(ty: SqlType, name: &str, method: IndexMethod) -> Result<Option<Oid>> {
+    let registry = pg_functions::registry();
+    let Some(class) = registry.named_class(method.oid(), name) else {
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("operator class \"{name}\" does not exist for access method \"{}\"", method.name()),
+        ));
+    };
+    if !registry.class_accepts(class, ty.oid) {
+        return Err(SqlError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("operator class \"{name}\" does not accept data type {}", types::show(ty)),
+        ));
+    }
+    if OTHER_ORDERS.contains(&name) {
+        return Err(SqlError::unsupported(format!("operator class \"{name}\"")));
+    }
+    let default = registry.default_class(method.oid(), ty.oid);
+    Ok((default.map(|d| d.oid) != Some(class.oid)).then_some(class.oid))
 }
 
 /// Has the type an operator class?

@@ -76,6 +76,8 @@ pub(crate) struct Binder<'a> {
     frames: Vec<Frame>,
     next_column: ColumnId,
     next_slot: u32,
+    /// See [`pg_plan::expr::SubPlan::alike`].
+    next_alike: u32,
     /// Columns referenced, by id: scans yield these only.
     used: Vec<bool>,
     scans: Vec<scope::Scan>,
@@ -134,6 +136,7 @@ impl<'a> Binder<'a> {
             frames: Vec::new(),
             next_column: 0,
             next_slot: 0,
+            next_alike: 0,
             used: Vec::new(),
             scans: Vec::new(),
             ctes: Vec::new(),

@@ -171,6 +171,8 @@ pub(crate) struct Frame {
     pub(crate) mentions: Vec<(ColumnId, u32, String)>,
     /// While a FROM item that is not LATERAL is bound: what stands beside it must not be seen.
     pub(crate) shut: bool,
+    /// Subqueries in expressions as written, with their numbers.
+    pub(crate) subqueries: Vec<(sq::Expr, u32)>,
 }
 
 /// What a search for a name found.

@@ -393,7 +393,7 @@ impl Binder<'_> {
         let groupings = self.groupings(&keys, grouping_sets.as_deref().map(|s| (s, number.id)))?;
         let results = aggregates.iter().map(|(c, _)| c.id).chain([number.id]).collect();
         let one_set = grouping_sets.is_none();
-        let mut groups = Groups { keys, results, one_set, groupings };
+        let mut groups = Groups { keys, results, one_set, groupings, in_subquery: false };
         plan = self.sets_in_keys(plan, &groups.keys)?;
         // Results of other set-returning functions are computed above the aggregation.
         let mut sets = core::mem::take(&mut self.frame()?.sets);

@@ -39,7 +39,28 @@ impl Binder<'_> {
     fn subplan(&mut self, kind: SubPlanKind, plan: Logical, args: Vec<(u32, Expr)>, ty: SqlType) -> Expr {
         let correlated = !args.is_empty();
         let source = self.record_plan();
-        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty, source }.boxed()
+        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty, source, alike: 0 }.boxed()
+    }
+
+    /// Gives a subquery the number of those that are written alike in this query block, by which they are known as equal.
+    pub(super) fn alike(&mut self, written: &sq::Expr, mut bound: Expr) -> Result<Expr> {
+        let number = match self.frame()?.subqueries.iter().find(|(e, _)| e == written) {
+            Some((_, number)) => *number,
+            None => {
+                self.next_alike += 1;
+                let number = self.next_alike;
+                self.frame()?.subqueries.push((written.clone(), number));
+                number
+            }
+        };
+        let mut inner = &mut bound;
+        while let Expr::Not(e) = inner {
+            inner = e;
+        }
+        if let Expr::SubPlan(plan) = inner {
+            plan.alike = number;
+        }
+        Ok(bound)
     }
 
     pub(super) fn exists(&mut self, query: &sq::Query, negated: bool) -> Result<Expr> {
@@ -155,6 +176,7 @@ impl Binder<'_> {
             correlated,
             ty: SqlType::new(oid::BOOL),
             source,
+            alike: 0,
         }
         .boxed();
         Ok(if negated { Expr::Not(Box::new(plan)) } else { plan })
