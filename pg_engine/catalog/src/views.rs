@@ -70,7 +70,8 @@ pub(crate) fn ways_in(relation: Oid, attributes: &[Attribute]) -> Vec<Arc<Index>
                 ty: a.ty,
                 descending: false,
                 nulls_first: false,
-                carried: false, class: None,
+                carried: false,
+                class: None,
             })
         };
         let keys: Vec<IndexKey> = columns.iter().filter_map(key).collect();

@@ -1,8 +1,8 @@
 //! The session as the statements it runs see it ([`pg_executor::Session`]).
 
 use alloc::{
-    format,
     boxed::Box,
+    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,

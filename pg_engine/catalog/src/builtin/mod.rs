@@ -131,7 +131,8 @@ impl CatalogDef {
                 ty: SqlType::new(self.columns.get(c).map_or(oid::OID, |c| c.ty)),
                 descending: false,
                 nulls_first: false,
-                carried: false, class: None,
+                carried: false,
+                class: None,
             })
             .collect();
         Some(Index {

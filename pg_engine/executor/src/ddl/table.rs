@@ -553,7 +553,8 @@ pub(crate) fn column_key(relation: &Relation, name: &str) -> Result<IndexKey> {
         ty: a.ty,
         descending: false,
         nulls_first: false,
-        carried: false, class: None,
+        carried: false,
+        class: None,
     })
 }
 

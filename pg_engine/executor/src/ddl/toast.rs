@@ -123,7 +123,8 @@ impl Ddl<'_, '_> {
                     ty,
                     descending: false,
                     nulls_first: false,
-                    carried: false, class: None,
+                    carried: false,
+                    class: None,
                 });
             }
         }

@@ -39,7 +39,8 @@ impl Binder<'_> {
     fn subplan(&mut self, kind: SubPlanKind, plan: Logical, args: Vec<(u32, Expr)>, ty: SqlType) -> Expr {
         let correlated = !args.is_empty();
         let source = self.record_plan();
-        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty, source, alike: 0 }.boxed()
+        SubPlan { kind, query: SubQuery::Logical(Box::new(plan)), args, correlated, ty, source, alike: 0 }
+            .boxed()
     }
 
     /// Gives a subquery the number of those that are written alike in this query block, by which they are known as equal.

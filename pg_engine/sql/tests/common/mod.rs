@@ -72,6 +72,7 @@ fn index(oid: Oid, name: &str, attnum: i16, ty: Oid, unique: bool) -> Arc<Index>
             descending: false,
             nulls_first: false,
             carried: false,
+            class: None,
         }],
         key_count: 1,
         unique,
