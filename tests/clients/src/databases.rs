@@ -127,10 +127,26 @@ fn in_use(url: &Url) -> Outcome {
     equal("copied", fails(c.batch_execute("CREATE DATABASE used_2 TEMPLATE used_1"))?, wanted)?;
     let error = fails(d.batch_execute("DROP DATABASE used_1"))?;
     equal("its own", error.as_str(), "55006 cannot drop the currently open database")?;
+    if c.query_one("SHOW max_prepared_transactions", &[])?.get::<_, String>(0) != "0" {
+        prepared(url, &mut c, &mut d)?;
+    }
     c.batch_execute("DROP DATABASE used_1 WITH (FORCE)")?;
     check("a session outlived its database", d.batch_execute("SELECT 1").is_err())?;
     let error = fails(c.batch_execute("DROP DATABASE used_1"))?;
     equal("no more", error.as_str(), "3D000 database \"used_1\" does not exist")
+}
+
+/// What is prepared belongs to the database it was done in, which stays as long.
+fn prepared(url: &Url, c: &mut Client, d: &mut Client) -> Outcome {
+    d.batch_execute("BEGIN; CREATE TABLE u (a int); PREPARE TRANSACTION 'used'")?;
+    let error = fails(c.batch_execute("COMMIT PREPARED 'used'"))?;
+    equal("elsewhere", error.as_str(), "0A000 prepared transaction belongs to another database")?;
+    let error = fails(c.batch_execute("DROP DATABASE used_1 WITH (FORCE)"))?;
+    let wanted = "55006 database \"used_1\" is being used by prepared transactions | \
+                  There is 1 prepared transaction using the database.";
+    equal("dropped", error.as_str(), wanted)?;
+    connect(url, "used_1")?.batch_execute("ROLLBACK PREPARED 'used'")?;
+    Ok(())
 }
 
 fn rights(url: &Url) -> Outcome {

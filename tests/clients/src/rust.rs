@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("rust: literals of simple queries", literals),
     ("rust: transactions and savepoints", transactions),
     ("rust: one time in a transaction", one_time),
+    ("rust: settings of the transaction", settings_of_the_transaction),
     ("rust: parameters of queries within statements", within),
     ("rust: functions within functions", deep_calls),
     ("rust: COPY in and out", copy),
@@ -248,6 +249,26 @@ fn transactions(url: &Url) -> Outcome {
 }
 
 /// `'now'` is the transaction's time, and a statement on its own has one time only.
+/// What a transaction is like, however it is asked.
+fn settings_of_the_transaction(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let asked = "SELECT current_setting('transaction_isolation') || ' ' || current_setting('transaction_read_only') || ' ' || \
+                 (SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN \
+                  ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable'))";
+    let is = |c: &mut Client, wanted: &str| -> Outcome {
+        equal("settings", c.query_one(asked, &[])?.get::<_, String>(0).as_str(), wanted)
+    };
+    is(&mut c, "read committed off off read committed off")?;
+    c.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")?;
+    is(&mut c, "serializable on on serializable on")?;
+    c.batch_execute("COMMIT AND CHAIN")?;
+    is(&mut c, "serializable on on serializable on")?;
+    c.batch_execute("ROLLBACK; BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET transaction_read_only = on")?;
+    is(&mut c, "repeatable read on off repeatable read on")?;
+    c.batch_execute("ROLLBACK")?;
+    is(&mut c, "read committed off off read committed off")
+}
+
 fn one_time(url: &Url) -> Outcome {
     let mut c = connect(url)?;
     let same = "SELECT timestamptz 'now' = now() AND now() = transaction_timestamp() \

@@ -103,15 +103,29 @@ impl Ddl<'_, '_> {
 
     /// Keeps everyone else out of a database until the transaction ends.
     fn claim(&self, database: Oid, force: bool, what: &str) -> Result<()> {
+        let prepared = || self.cx.engine.prepared_rows().iter().filter(|p| p.database == database).count();
+        let before = if force { prepared() } else { 0 };
+        if before > 0 {
+            let text = format!("{what} is being used by prepared transactions");
+            let detail = if before == 1 {
+                String::from("There is 1 prepared transaction using the database.")
+            } else {
+                format!("There are {before} prepared transactions using the database.")
+            };
+            return Err(SqlError::new(SqlState::OBJECT_IN_USE, text).detail(detail));
+        }
         let others = self.cx.session.claim_database(database, force);
         self.cx.checkpoint()?;
-        if others == 0 {
-            return Ok(());
-        }
-        let detail = if others == 1 {
-            String::from("There is 1 other session using the database.")
-        } else {
-            format!("There are {others} other sessions using the database.")
+        let prepared = prepared();
+        let detail = match (others, prepared) {
+            (0, 0) => return Ok(()),
+            (1, 0) => String::from("There is 1 other session using the database."),
+            (_, 0) => format!("There are {others} other sessions using the database."),
+            (0, 1) => String::from("There is 1 prepared transaction using the database."),
+            (0, _) => format!("There are {prepared} prepared transactions using the database."),
+            _ => format!(
+                "There are {others} other session(s) and {prepared} prepared transaction(s) using the database."
+            ),
         };
         let text = format!("{what} is being accessed by other users");
         Err(SqlError::new(SqlState::OBJECT_IN_USE, text).detail(detail))
@@ -189,6 +203,7 @@ impl Ddl<'_, '_> {
             return Err(SqlError::unsupported("DROP DATABASE of the volume's first database"));
         }
         self.claim(oid, force, &format!("database \"{name}\""))?;
+        // The claim keeps newcomers out until this is settled.
         let key = [Value::Oid(oid)];
         self.delete(PG_DATABASE, &["oid"], &key)?;
         self.delete(PG_DB_ROLE_SETTING, &["setdatabase"], &key)?;

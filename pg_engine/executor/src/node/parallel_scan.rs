@@ -314,10 +314,24 @@ impl ParallelScan {
         })
     }
 
+    /// Are there large values in columns that are looked at? A portion of rows with them can be of any size.
+    fn reads_large_values(&self, rt: &Rt<'_, '_>) -> bool {
+        let Some(toast) = &self.relation.toast else { return false };
+        let some = rt.storage().relation_stats(toast.heap).map_or(true, |s| s.pages > 0);
+        let looked_at = |attnum: i16| {
+            let at = self.relation.attributes.iter().position(|a| a.attnum == attnum);
+            at.is_some_and(|at| {
+                let large = self.relation.attributes.get(at).is_some_and(|a| a.storage != b'p');
+                large && !self.unread.contains(&at)
+            })
+        };
+        some && self.columns.iter().any(|c| looked_at(*c))
+    }
+
     /// Begins; false: alone.
     fn start(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         let helpers = rt.cx.engine.scan_helpers();
-        if helpers.count == 0 || Storage::watches(rt.snapshot) {
+        if helpers.count == 0 || Storage::watches(rt.snapshot) || self.reads_large_values(rt) {
             return Ok(false);
         }
         let whole =
