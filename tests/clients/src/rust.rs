@@ -263,7 +263,9 @@ fn settings_of_the_transaction(url: &Url) -> Outcome {
     is(&mut c, "serializable on on serializable on")?;
     c.batch_execute("COMMIT AND CHAIN")?;
     is(&mut c, "serializable on on serializable on")?;
-    c.batch_execute("ROLLBACK; BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET transaction_read_only = on")?;
+    c.batch_execute(
+        "ROLLBACK; BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET transaction_read_only = on",
+    )?;
     is(&mut c, "repeatable read on off repeatable read on")?;
     c.batch_execute("ROLLBACK")?;
     is(&mut c, "read committed off off read committed off")

@@ -8,7 +8,6 @@ CREATE INDEX oc_h ON oc USING hash (t text_pattern_ops);
 CREATE INDEX oc_plain ON oc (v varchar_ops);
 SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'oc'::regclass ORDER BY 1;
 SELECT c.relname, o.opcname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_opclass o ON o.oid = i.indclass[0] WHERE i.indrelid = 'oc'::regclass ORDER BY 1;
-SET enable_seqscan = off;
 SELECT count(*) FROM oc WHERE v LIKE 'v19%';
 SELECT count(*) FROM oc WHERE t = 't7';
 SELECT t FROM oc WHERE lower(t) LIKE 't20%' ORDER BY 1;
