@@ -126,7 +126,14 @@ pub struct Txn {
     changed_catalogs: bool,
     /// Raised by every command that changes catalogs, so that private caches notice.
     private_version: u64,
-    savepoints: Vec<Savepoint>,
+    savepoints: Vec<Level>,
+}
+
+/// A savepoint, and the state of constraints that ROLLBACK TO returns to.
+struct Level {
+    point: Savepoint,
+    modes: ConstraintModes,
+    checks: Vec<DeferredCheck>,
 }
 
 impl Txn {
@@ -253,25 +260,29 @@ impl Txn {
     }
     /// SAVEPOINT: returns the level's handle, numbered from 0.
     pub fn savepoint(&mut self) -> usize {
-        let level = self.inner.begin_sub();
-        self.savepoints.push(level);
+        let point = self.inner.begin_sub();
+        let (modes, checks) = (self.constraint_modes.clone(), self.deferred_checks.clone());
+        self.savepoints.push(Level { point, modes, checks });
         self.savepoints.len() - 1
     }
     /// RELEASE SAVEPOINT of a handle and those after it.
     pub fn release(&mut self, level: usize) -> Result<()> {
-        let Some(&s) = self.savepoints.get(level) else {
+        let Some(s) = self.savepoints.get(level) else {
             return Err(SqlError::internal("no such savepoint level"));
         };
-        self.inner.release_sub(s).map_err(storage_error)?;
+        self.inner.release_sub(s.point).map_err(storage_error)?;
         self.savepoints.truncate(level);
         Ok(())
     }
     /// ROLLBACK TO SAVEPOINT: the level itself stays.
     pub fn rollback_to(&mut self, level: usize) -> Result<()> {
-        let Some(&s) = self.savepoints.get(level) else {
+        let Some(s) = self.savepoints.get(level) else {
             return Err(SqlError::internal("no such savepoint level"));
         };
-        self.inner.rollback_to(s).map_err(storage_error)?;
+        self.constraint_modes.clone_from(&s.modes);
+        // Checks that were made since, and whose effects are undone, are due again.
+        self.deferred_checks.clone_from(&s.checks);
+        self.inner.rollback_to(s.point).map_err(storage_error)?;
         self.savepoints.truncate(level + 1);
         self.private_version += 1;
         Ok(())

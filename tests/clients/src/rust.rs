@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     ("rust: transactions and savepoints", transactions),
     ("rust: one time in a transaction", one_time),
     ("rust: settings of the transaction", settings_of_the_transaction),
+    ("rust: savepoints and deferred constraints", deferred_and_undone),
     ("rust: parameters of queries within statements", within),
     ("rust: functions within functions", deep_calls),
     ("rust: COPY in and out", copy),
@@ -248,7 +249,28 @@ fn transactions(url: &Url) -> Outcome {
     Ok(())
 }
 
-/// `'now'` is the transaction's time, and a statement on its own has one time only.
+/// ROLLBACK TO undoes SET CONSTRAINTS: modes, and checks that were made.
+fn deferred_and_undone(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute(
+        "DROP TABLE IF EXISTS undone_b, undone; CREATE TABLE undone (a int PRIMARY KEY, u int UNIQUE DEFERRABLE);
+         CREATE TABLE undone_b (a int REFERENCES undone (a) DEFERRABLE INITIALLY DEFERRED)",
+    )?;
+    c.batch_execute("BEGIN; INSERT INTO undone_b VALUES (7); SAVEPOINT s")?;
+    let error = c.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").err();
+    equal("checked now", error.as_ref().map(code), Some("23503"))?;
+    c.batch_execute("ROLLBACK TO s")?;
+    let error = c.batch_execute("COMMIT").err();
+    equal("checked at the end", error.as_ref().map(code), Some("23503"))?;
+    c.batch_execute(
+        "BEGIN; INSERT INTO undone VALUES (1, 1); SAVEPOINT s; SET CONSTRAINTS ALL DEFERRED; ROLLBACK TO s",
+    )?;
+    let error = c.batch_execute("INSERT INTO undone VALUES (2, 1)").err();
+    equal("immediate again", error.as_ref().map(code), Some("23505"))?;
+    c.batch_execute("ROLLBACK; DROP TABLE undone_b, undone")?;
+    Ok(())
+}
+
 /// What a transaction is like, however it is asked.
 fn settings_of_the_transaction(url: &Url) -> Outcome {
     let mut c = connect(url)?;
@@ -271,6 +293,7 @@ fn settings_of_the_transaction(url: &Url) -> Outcome {
     is(&mut c, "read committed off off read committed off")
 }
 
+/// `'now'` is the transaction's time, and a statement on its own has one time only.
 fn one_time(url: &Url) -> Outcome {
     let mut c = connect(url)?;
     let same = "SELECT timestamptz 'now' = now() AND now() = transaction_timestamp() \
