@@ -109,9 +109,11 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
         let start = Instant::now();
         let outcome = report::run(suite.name, arguments.verbose)?;
         println!("{:<12} {} in {:.1} s", "", outcome.word(), start.elapsed().as_secs_f64());
-        if let report::Outcome::Failed { log, end } = outcome {
+        if let report::Outcome::Failed { log, named, end } = outcome {
             // Where only the beginning of a long output is kept, this still says why.
-            println!("{:<12} {}", "", end.lines().next_back().unwrap_or_default());
+            for line in named.iter().map(String::as_str).chain(end.lines().next_back()) {
+                println!("{:<12} {line}", "");
+            }
             failed.push((suite.name, log, end));
         }
     }
