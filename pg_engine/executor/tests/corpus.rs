@@ -203,3 +203,9 @@ fn rows_and_ties() {
 fn unnesting() {
     check("unnesting");
 }
+
+/// Subscripts of documents; assignment to elements, slices and fields.
+#[test]
+fn parts() {
+    check("parts");
+}

@@ -39,6 +39,7 @@ pub use def::{
     Accumulator, Aggregate, BTREE, Cast, CastContext, CastMethod, EvalContext, FamilyOperator, Function,
     FunctionKind, HASH, Host, Implementation, Operator, OperatorClass, Rows, SetReturning, Volatility,
 };
+pub use json::subscript::{assign_in_document, document_element};
 pub use leakproof::is_leakproof;
 pub use names::parameter_names;
 pub use registry::{Registry, registry};

@@ -109,12 +109,14 @@ pub struct Case {
 /// See [`Expr::Subscript`].
 #[derive(Clone, Debug)]
 pub struct Subscript {
-    /// The array.
+    /// The array, or a document: then indices are texts and integers.
     pub array: Expr,
     /// (lower for a slice, index or upper). `None` bounds of a slice mean the array's own.
     pub indices: Vec<(Option<Expr>, Option<Expr>)>,
     /// A slice: the result is an array.
     pub slice: bool,
+    /// What the element or slice is replaced by: the result is the changed array.
+    pub assign: Option<Expr>,
     /// Result type.
     pub ty: SqlType,
 }

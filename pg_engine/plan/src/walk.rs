@@ -44,6 +44,9 @@ macro_rules! children {
                         $f(b);
                     }
                 }
+                if let Some(assign) = & $($m)? s.assign {
+                    $f(assign);
+                }
             }
             Expr::SubPlan(s) => {
                 for (_, e) in s.args.$iter() {
@@ -143,6 +146,7 @@ impl Expr {
             }
             (E::Subscript(a), E::Subscript(b)) => {
                 a.slice == b.slice
+                    && option(&a.assign, &b.assign)
                     && a.array.same(&b.array)
                     && a.indices.len() == b.indices.len()
                     && a.indices.iter().zip(&b.indices).all(|(a, b)| option(&a.0, &b.0) && option(&a.1, &b.1))

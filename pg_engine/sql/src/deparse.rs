@@ -428,6 +428,11 @@ impl<'a> Writer<'a> {
     }
 
     fn subscript(&mut self, s: &Subscript) -> Result<()> {
+        if s.assign.is_some() {
+            return Err(pg_types::SqlError::unsupported(
+                "an assignment to a part of a value in a stored expression",
+            ));
+        }
         let bare = matches!(s.array, Expr::Column(..) | Expr::Param(..) | Expr::Slot(..));
         if !bare {
             self.put("(");

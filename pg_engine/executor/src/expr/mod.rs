@@ -10,6 +10,7 @@ mod pure;
 mod routine;
 mod row;
 mod subplan;
+mod subscript;
 mod vector;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -86,6 +87,9 @@ pub(crate) struct Subscript {
     pub array: Compiled,
     pub indices: Vec<(Option<Compiled>, Option<Compiled>)>,
     pub slice: bool,
+    pub assign: Option<Compiled>,
+    /// Of a jsonb value.
+    pub document: bool,
     pub ty: SqlType,
 }
 
@@ -181,6 +185,8 @@ impl Compiled {
                         .map(|(a, b)| Ok((bound(a, c)?, bound(b, c)?)))
                         .collect::<Result<_>>()?,
                     slice: s.slice,
+                    assign: bound(&s.assign, c)?,
+                    document: s.array.ty().oid == pg_types::oid::JSONB,
                     ty: s.ty,
                 }))
             }
@@ -231,6 +237,7 @@ impl Compiled {
                 for (a, b) in &mut s.indices {
                     a.iter_mut().chain(b).for_each(Self::reset);
                 }
+                s.assign.iter_mut().for_each(Self::reset);
             }
             Self::SubPlan(s) => s.reset(),
         }

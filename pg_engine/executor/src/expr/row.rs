@@ -9,7 +9,7 @@ use pg_types::{
     value::{ArrayValue, RecordValue},
 };
 
-use super::{Call, Compiled, RowRef, ScalarArray, Subscript};
+use super::{Call, Compiled, RowRef, ScalarArray};
 use crate::context::Rt;
 
 /// Most elements an array may have.
@@ -299,97 +299,4 @@ pub(crate) fn nest(parts: Vec<Value>, element: Oid) -> Result<Value> {
         dims.insert(0, (count as i32, 1));
     }
     Ok(Value::Array(Arc::new(ArrayValue { element, dims, values: all })))
-}
-
-impl Subscript {
-    fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
-        let Value::Array(a) = self.array.row(row, rt)? else { return Ok(Value::Null) };
-        let mut bounds = Vec::with_capacity(self.indices.len());
-        for (k, (lower, upper)) in self.indices.iter_mut().enumerate() {
-            let (n, low) = a.dims.get(k).copied().unwrap_or((0, 1));
-            let bound = |e: &mut Option<Compiled>, default: i32| -> Result<Option<i32>> {
-                match e {
-                    None => Ok(Some(default)),
-                    Some(e) => Ok(match e.row(row, rt)? {
-                        Value::Int4(i) => Some(i),
-                        Value::Int2(i) => Some(i32::from(i)),
-                        Value::Int8(i) => i32::try_from(i).ok(),
-                        _ => None,
-                    }),
-                }
-            };
-            let high = low.saturating_add(n).saturating_sub(1);
-            // A lone index in a slice means 1:index; otherwise the index is written in the second place.
-            let from = match (self.slice, lower.is_some() || upper.is_none()) {
-                (true, true) => bound(lower, low)?,
-                (true, false) => bound(lower, low)?,
-                (false, _) => None,
-            };
-            let to = match (self.slice, &upper) {
-                (false, None) => bound(lower, high)?,
-                _ => bound(upper, high)?,
-            };
-            match (self.slice, from, to) {
-                (true, Some(f), Some(t)) => bounds.push((f, t)),
-                (false, _, Some(t)) => bounds.push((t, t)),
-                _ => return Ok(Value::Null),
-            }
-        }
-        if self.slice { slice(&a, &bounds) } else { Ok(element(&a, &bounds)) }
-    }
-}
-
-fn element(a: &ArrayValue, at: &[(i32, i32)]) -> Value {
-    if a.dims.len() != at.len() || at.is_empty() {
-        return Value::Null;
-    }
-    let mut index = 0usize;
-    for (&(n, low), &(i, _)) in a.dims.iter().zip(at) {
-        let k = i64::from(i) - i64::from(low);
-        if k < 0 || k >= i64::from(n) {
-            return Value::Null;
-        }
-        index = index * n as usize + k as usize;
-    }
-    a.values.get(index).cloned().unwrap_or(Value::Null)
-}
-
-fn slice(a: &ArrayValue, at: &[(i32, i32)]) -> Result<Value> {
-    let empty =
-        || Value::Array(Arc::new(ArrayValue { element: a.element, dims: Vec::new(), values: Vec::new() }));
-    if at.len() > a.dims.len() || a.dims.is_empty() {
-        return Ok(empty());
-    }
-    let mut ranges = Vec::with_capacity(a.dims.len());
-    for (k, &(n, low)) in a.dims.iter().enumerate() {
-        let high = low.saturating_add(n).saturating_sub(1);
-        let (f, t) = at.get(k).copied().unwrap_or((low, high));
-        let (f, t) = (f.max(low), t.min(high));
-        if f > t {
-            return Ok(empty());
-        }
-        ranges.push(((f - low) as usize, (t - low) as usize));
-    }
-    let mut values = Vec::new();
-    let mut position: Vec<usize> = ranges.iter().map(|r| r.0).collect();
-    loop {
-        let mut index = 0;
-        for (p, &(n, _)) in position.iter().zip(&a.dims) {
-            index = index * n as usize + p;
-        }
-        values.push(a.values.get(index).cloned().unwrap_or(Value::Null));
-        let mut k = ranges.len();
-        loop {
-            if k == 0 {
-                let dims = ranges.iter().map(|(f, t)| ((t - f + 1) as i32, 1)).collect();
-                return Ok(Value::Array(Arc::new(ArrayValue { element: a.element, dims, values })));
-            }
-            k -= 1;
-            if position[k] < ranges[k].1 {
-                position[k] += 1;
-                break;
-            }
-            position[k] = ranges[k].0;
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod change;
 mod path;
 mod populate;
 mod rows;
+pub(crate) mod subscript;
 mod value;
 
 use alloc::{string::String, sync::Arc};

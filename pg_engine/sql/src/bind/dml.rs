@@ -15,6 +15,7 @@ use super::{
     Binder, Bound,
     expr::start,
     part,
+    parts::Step,
     scope::{Place, at},
     table::null,
     updatable::Subject,
@@ -29,8 +30,8 @@ use crate::{
 enum Listed {
     /// The first ones.
     All,
-    /// Positions among the table's live columns.
-    Some(Vec<usize>),
+    /// Positions among the table's live columns, and the ways into those of which parts are assigned to.
+    Some(Vec<usize>, Vec<Vec<Step>>),
 }
 
 impl Listed {
@@ -44,7 +45,7 @@ impl Listed {
     ) -> Result<Vec<usize>> {
         let most = match self {
             Self::All => subject.width(),
-            Self::Some(listed) => listed.len(),
+            Self::Some(listed, _) => listed.len(),
         };
         if width > most {
             let text = "INSERT has more expressions than target columns";
@@ -52,12 +53,20 @@ impl Listed {
         }
         match self {
             Self::All => subject.first_columns(width),
-            Self::Some(listed) if width < listed.len() => {
-                let ident = insert.columns.get(width).map(plain_name).transpose()?;
+            Self::Some(listed, _) if width < listed.len() => {
+                let ident = insert.columns.get(width).map(first_name).transpose()?;
                 let text = "INSERT has more target columns than expressions";
                 Err(SqlError::syntax(text).at(ident.map_or(0, at)))
             }
-            Self::Some(listed) => Ok(listed.clone()),
+            Self::Some(listed, _) => Ok(listed.clone()),
+        }
+    }
+
+    /// The way into the column that the value at this place is assigned to; empty: it is the whole column.
+    fn path(&self, place: usize) -> &[Step] {
+        match self {
+            Self::All => &[],
+            Self::Some(_, paths) => paths.get(place).map_or(&[], Vec::as_slice),
         }
     }
 }
@@ -95,12 +104,25 @@ fn is_default(e: &sq::Expr) -> bool {
     matches!(e, sq::Expr::Identifier(i) if i.quote_style.is_none() && i.value == DEFAULT_MARKER)
 }
 
-fn plain_name(name: &sq::ObjectName) -> Result<&sq::Ident> {
-    match name.0.as_slice() {
-        [one] => part(one),
-        _ => Err(SqlError::unsupported("assignment to a part of a column")),
-    }
+/// The column of a target.
+fn first_name(name: &sq::ObjectName) -> Result<&sq::Ident> {
+    let first = name.0.first().ok_or_else(|| SqlError::internal("assignment without a target"))?;
+    part(first)
 }
+
+fn assigned_twice(attribute: &Attribute) -> SqlError {
+    SqlError::syntax(format!("multiple assignments to same column \"{}\"", attribute.name))
+}
+
+/// Assignments of a SET clause, and the columns among them of which only parts are assigned to.
+#[derive(Default)]
+struct Assigned {
+    bound: Vec<(i16, Expr)>,
+    parted: Vec<i16>,
+}
+
+/// One value of an INSERT: its place among them, and what it is (`None`: DEFAULT) with its position.
+type Given = (usize, Option<(Expr, u32)>);
 
 impl Binder<'_> {
     pub(super) fn insert(
@@ -149,11 +171,14 @@ impl Binder<'_> {
         let relation = self.target_relation(&name, "INSERT")?;
         let (subject, ..) = self.subject(&relation, "INSERT", None)?;
         let relation = subject.table.clone();
-        let mut listed = Vec::with_capacity(insert.columns.len());
+        let mut listed: Vec<usize> = Vec::with_capacity(insert.columns.len());
+        let mut paths: Vec<Vec<Step>> = Vec::with_capacity(insert.columns.len());
         for column in &insert.columns {
-            let ident = plain_name(column)?;
+            let (ident, path) = self.target_path(column)?;
             let position = subject.column(ident, "INSERT")?;
-            if listed.contains(&position) {
+            let again =
+                |(p, into): (&usize, &Vec<Step>)| *p == position && (into.is_empty() || path.is_empty());
+            if listed.iter().zip(&paths).any(again) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
                     format!("column \"{}\" specified more than once", ident.value),
@@ -161,8 +186,9 @@ impl Binder<'_> {
                 .at(at(ident)));
             }
             listed.push(position);
+            paths.push(path);
         }
-        let given = if listed.is_empty() { Listed::All } else { Listed::Some(listed) };
+        let given = if listed.is_empty() { Listed::All } else { Listed::Some(listed, paths) };
         let source = self.insert_source(insert, &subject, &given, clauses.overriding)?;
         let ids = self.column_ids(&relation);
         subject.span(self, &ids);
@@ -196,7 +222,7 @@ impl Binder<'_> {
     ) -> Result<Logical> {
         let relation = &subject.table;
         let Some(query) = insert.source.as_deref() else {
-            let row = self.insert_row(subject, &[], Vec::new(), overriding)?;
+            let row = self.insert_row((subject, insert, listed), &[], Vec::new(), overriding)?;
             return Ok(self.insert_rows(relation, vec![row]));
         };
         if let sq::SetExpr::Values(values) = &*query.body
@@ -213,8 +239,8 @@ impl Binder<'_> {
                     return Err(SqlError::syntax("VALUES lists must all be the same length").at(at));
                 }
                 let at_item = |i| items.get(i).map_or(0, start);
-                let listed = listed.for_width(items.len(), subject, insert, at_item)?;
-                self.insert_positions(subject, &listed);
+                let positions = listed.for_width(items.len(), subject, insert, at_item)?;
+                self.insert_positions(subject, &positions);
                 let bound = self.at_place(Place::Values, |b| {
                     let mut bound = Vec::with_capacity(items.len());
                     for item in items {
@@ -222,7 +248,7 @@ impl Binder<'_> {
                     }
                     Ok(bound)
                 })?;
-                rows.push(self.insert_row(subject, &listed, bound, overriding)?);
+                rows.push(self.insert_row((subject, insert, listed), &positions, bound, overriding)?);
             }
             return Ok(self.insert_rows(relation, rows));
         }
@@ -244,15 +270,20 @@ impl Binder<'_> {
             b.keep_unknown = false;
             bound
         })?;
-        let listed = listed.for_width(bound.columns.len(), subject, insert, |_| 0)?;
-        self.insert_positions(subject, &listed);
+        let positions = listed.for_width(bound.columns.len(), subject, insert, |_| 0)?;
+        self.insert_positions(subject, &positions);
         let mut given = Vec::with_capacity(bound.columns.len());
         for i in 0..bound.columns.len() {
             // Untyped constants of the select list take the column's type directly.
-            let ty = listed.get(i).and_then(|p| relation.live().nth(*p)).map(|a| a.ty);
+            let attribute = positions.get(i).and_then(|p| relation.live().nth(*p));
+            let ty = match (attribute, listed.path(i)) {
+                (None, _) => None,
+                (Some(a), []) => Some(a.ty),
+                (Some(a), path) => self.part_type(a.declared, path)?,
+            };
             given.push(Some((self.result_value(&mut bound, i, ty)?, 0)));
         }
-        let row = self.insert_row(subject, &listed, given, overriding)?;
+        let row = self.insert_row((subject, insert, listed), &positions, given, overriding)?;
         let columns = relation.live().zip(row).map(|(a, e)| (self.column(&a.name, a.ty), e)).collect();
         Ok(Logical::Project(Box::new(bound.plan), columns))
     }
@@ -283,20 +314,26 @@ impl Binder<'_> {
     /// A full row in attribute order: given values assigned, the others' defaults.
     fn insert_row(
         &mut self,
-        subject: &Subject,
-        listed: &[usize],
+        (subject, insert, listed): (&Subject, &sq::Insert, &Listed),
+        positions: &[usize],
         given: Vec<Option<(Expr, u32)>>,
         overriding: Overriding,
     ) -> Result<Vec<Expr>> {
         let relation = &subject.table;
-        let mut values: Vec<Option<(Expr, u32)>> = relation.live().map(|_| None).collect();
-        for (position, value) in listed.iter().zip(given) {
+        let mut values: Vec<Vec<Given>> = relation.live().map(|_| Vec::new()).collect();
+        for (place, (position, value)) in positions.iter().zip(given).enumerate() {
             if let Some(slot) = values.get_mut(*position) {
-                *slot = value;
+                slot.push((place, value));
             }
         }
         let mut row = Vec::with_capacity(values.len());
-        for (n, (attribute, value)) in relation.live().zip(values).enumerate() {
+        for (n, (attribute, mut values)) in relation.live().zip(values).enumerate() {
+            if values.first().is_some_and(|(place, _)| !listed.path(*place).is_empty()) {
+                may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
+                row.push(self.insert_parts(attribute, insert, listed, values)?);
+                continue;
+            }
+            let value = values.pop().and_then(|v| v.1);
             let value = value.filter(|_| !(attribute.identity != 0 && overriding == Overriding::User));
             row.push(match value {
                 Some((value, at)) => {
@@ -310,6 +347,30 @@ impl Binder<'_> {
             });
         }
         Ok(row)
+    }
+
+    /// A new value with only parts given: of NULL.
+    fn insert_parts(
+        &mut self,
+        attribute: &Attribute,
+        insert: &sq::Insert,
+        listed: &Listed,
+        values: Vec<Given>,
+    ) -> Result<Expr> {
+        let mut whole = Expr::Const(pg_types::Value::Null, attribute.ty);
+        for (place, value) in values {
+            let path = listed.path(place);
+            let name =
+                insert.columns.get(place).ok_or_else(|| SqlError::internal("a value without a column"))?;
+            let column = first_name(name)?;
+            let Some(value) = value else {
+                return Err(path
+                    .first()
+                    .map_or_else(|| SqlError::internal("no part"), |s| s.refuse_default(column)));
+            };
+            whole = self.with_part(whole, attribute.declared, path, value, column)?;
+        }
+        self.assign(whole, attribute.declared, &attribute.name, 0)
     }
 
     fn insert_rows(&mut self, relation: &Arc<Relation>, rows: Vec<Vec<Expr>>) -> Logical {
@@ -467,125 +528,127 @@ impl Binder<'_> {
     }
 
     /// SET.
-    fn assignments(
+    pub(super) fn assignments(
         &mut self,
         assignments: &[sq::Assignment],
         subject: &Subject,
         verb: &str,
     ) -> Result<Vec<(i16, Expr)>> {
         self.at_place(Place::Update, |b| {
-            let mut bound: Vec<(i16, Expr)> = Vec::with_capacity(assignments.len());
-            let mut parted: Vec<i16> = Vec::new();
+            let mut done = Assigned::default();
+            done.bound.reserve(assignments.len());
             for assignment in assignments {
-                match &assignment.target {
-                    sq::AssignmentTarget::ColumnName(name) if name.0.len() > 1 => {
-                        let path = name.0.iter().map(part).collect::<Result<Vec<_>>>()?;
-                        let to = (subject, verb, &mut parted);
-                        b.assign_field(&path, &assignment.value, to, &mut bound)?;
-                    }
+                let (names, value) = match &assignment.target {
                     sq::AssignmentTarget::ColumnName(name) => {
-                        b.assignment(plain_name(name)?, &assignment.value, (subject, verb), &mut bound)?;
+                        b.assignment(name, &assignment.value, (subject, verb), &mut done)?;
+                        continue;
                     }
-                    sq::AssignmentTarget::Tuple(names) => {
-                        let mut value = &assignment.value;
-                        while let sq::Expr::Nested(inner) = value {
-                            value = inner;
-                        }
-                        let single;
-                        let values: &[sq::Expr] = match value {
-                            sq::Expr::Tuple(values) => values,
-                            sq::Expr::Subquery(query) => {
-                                b.assign_row(names, query, (subject, verb), &mut bound)?;
-                                continue;
-                            }
-                            one if names.len() == 1 => {
-                                single = [one.clone()];
-                                &single
-                            }
-                            _ => {
-                                return Err(SqlError::unsupported(
-                                    "source for a multiple-column UPDATE item other than a row",
-                                ));
-                            }
-                        };
-                        if values.len() != names.len() {
-                            return Err(SqlError::syntax(
-                                "number of columns does not match number of values",
-                            ));
-                        }
-                        for (name, value) in names.iter().zip(values) {
-                            b.assignment(plain_name(name)?, value, (subject, verb), &mut bound)?;
-                        }
+                    sq::AssignmentTarget::Tuple(names) => (names, &assignment.value),
+                };
+                let mut value = value;
+                while let sq::Expr::Nested(inner) = value {
+                    value = inner;
+                }
+                let single;
+                let values: &[sq::Expr] = match value {
+                    sq::Expr::Tuple(values) => values,
+                    sq::Expr::Subquery(query) => {
+                        b.assign_row(names, query, (subject, verb), &mut done)?;
+                        continue;
                     }
+                    one if names.len() == 1 => {
+                        single = [one.clone()];
+                        &single
+                    }
+                    _ => {
+                        return Err(SqlError::unsupported(
+                            "source for a multiple-column UPDATE item other than a row",
+                        ));
+                    }
+                };
+                if values.len() != names.len() {
+                    return Err(SqlError::syntax("number of columns does not match number of values"));
+                }
+                for (name, value) in names.iter().zip(values) {
+                    b.assignment(name, value, (subject, verb), &mut done)?;
                 }
             }
-            Ok(bound)
+            Ok(done.bound)
         })
-    }
-
-    /// `SET column.field = value`: the column becomes a row of its old fields and the new one.
-    fn assign_field(
-        &mut self,
-        path: &[&sq::Ident],
-        value: &sq::Expr,
-        (subject, verb, parted): (&Subject, &str, &mut Vec<i16>),
-        bound: &mut Vec<(i16, Expr)>,
-    ) -> Result<()> {
-        let Some((column, fields)) = path.split_first() else { return Ok(()) };
-        if is_default(value) {
-            let message = "cannot set a subfield to DEFAULT";
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(at(column)));
-        }
-        let position = subject.column(column, verb)?;
-        let Some(attribute) = subject.table.live().nth(position) else { return Ok(()) };
-        may_set(attribute, Overriding::None, "update")?;
-        let known = bound.iter().position(|(a, _)| *a == attribute.attnum);
-        let base = match known {
-            // The fields assigned before this one are in it; it is checked when all are.
-            Some(n) if parted.contains(&attribute.attnum) => match bound.remove(n).1 {
-                Expr::Domain(d) => d.value,
-                other => other,
-            },
-            Some(_) => {
-                return Err(SqlError::syntax(format!(
-                    "multiple assignments to same column \"{}\"",
-                    attribute.name
-                )));
-            }
-            None => self.expr(&sq::Expr::Identifier((*column).clone()))?,
-        };
-        let new = self.expr(value)?;
-        let row = self.with_field(base, fields, new, &attribute.name)?;
-        parted.push(attribute.attnum);
-        let row = self.assign(row, attribute.declared, &attribute.name, start(value))?;
-        bound.push((attribute.attnum, row));
-        Ok(())
     }
 
     fn assignment(
         &mut self,
-        ident: &sq::Ident,
+        name: &sq::ObjectName,
         value: &sq::Expr,
         (subject, verb): (&Subject, &str),
-        bound: &mut Vec<(i16, Expr)>,
+        done: &mut Assigned,
     ) -> Result<()> {
-        let position = subject.column(ident, verb)?;
-        let Some(attribute) = subject.unassigned(position, bound)? else { return Ok(()) };
+        let (column, path) = self.target_path(name)?;
+        let position = subject.column(column, verb)?;
+        let Some(attribute) = subject.table.live().nth(position) else { return Ok(()) };
         let default = is_default(value);
+        if let (true, Some(step)) = (default, path.first()) {
+            return Err(step.refuse_default(column));
+        }
         if !default {
             may_set(attribute, Overriding::None, "update")?;
+            let value = (self.expr(value)?, start(value));
+            return self.assign_bound(column, &path, value, (position, attribute), done);
         }
-        let e = if default && attribute.generated != 0 {
-            return Ok(());
-        } else if default {
+        if done.bound.iter().any(|(a, _)| *a == attribute.attnum) {
+            return Err(assigned_twice(attribute));
+        }
+        if attribute.generated == 0 {
             let of_view = subject.default(position);
-            self.default_value(of_view.as_ref().unwrap_or(attribute))?
-        } else {
-            let e = self.expr(value)?;
-            self.assign(e, attribute.declared, &attribute.name, start(value))?
-        };
-        bound.push((attribute.attnum, e));
+            let value = self.default_value(of_view.as_ref().unwrap_or(attribute))?;
+            done.bound.push((attribute.attnum, value));
+        }
         Ok(())
+    }
+
+    /// Assigns a value to a column, or makes it the column's old value with a part of it replaced.
+    fn assign_bound(
+        &mut self,
+        column: &sq::Ident,
+        path: &[Step],
+        (value, at_value): (Expr, u32),
+        (position, attribute): (usize, &Attribute),
+        done: &mut Assigned,
+    ) -> Result<()> {
+        let known = done.bound.iter().position(|(a, _)| *a == attribute.attnum);
+        if path.is_empty() {
+            if known.is_some() {
+                return Err(assigned_twice(attribute));
+            }
+            let value = self.assign(value, attribute.declared, &attribute.name, at_value)?;
+            done.bound.push((attribute.attnum, value));
+            return Ok(());
+        }
+        let base = match known {
+            // The parts assigned before this one are in it; it is checked when all are.
+            Some(n) if done.parted.contains(&attribute.attnum) => match done.bound.remove(n).1 {
+                Expr::Domain(d) => d.value,
+                other => other,
+            },
+            Some(_) => return Err(assigned_twice(attribute)),
+            None => self.old_value(position, &column.value)?,
+        };
+        let whole = self.with_part(base, attribute.declared, path, (value, at_value), column)?;
+        done.parted.push(attribute.attnum);
+        let whole = self.assign(whole, attribute.declared, &attribute.name, at_value)?;
+        done.bound.push((attribute.attnum, whole));
+        Ok(())
+    }
+
+    /// What a column of the changed table was. It is not read in the user's name.
+    fn old_value(&mut self, position: usize, name: &str) -> Result<Expr> {
+        let entry = self.frame()?.entries.first();
+        let column =
+            entry.and_then(|e| e.columns.iter().find(|c| c.name == name).or(e.columns.get(position)));
+        column
+            .map(|c| c.expr.clone())
+            .ok_or_else(|| SqlError::internal("the changed table has no such column"))
     }
 
     /// `SET (a, b) = (SELECT x, y ...)`: a subquery for each column, which must not make a difference.
@@ -594,16 +657,16 @@ impl Binder<'_> {
         names: &[sq::ObjectName],
         query: &sq::Query,
         (subject, verb): (&Subject, &str),
-        bound: &mut Vec<(i16, Expr)>,
+        done: &mut Assigned,
     ) -> Result<()> {
         let values = self.column_subqueries(query, names.len())?;
         for (name, value) in names.iter().zip(values) {
-            let position = subject.column(plain_name(name)?, verb)?;
-            let Some(attribute) = subject.unassigned(position, bound)? else { continue };
+            let (column, path) = self.target_path(name)?;
+            let position = subject.column(column, verb)?;
+            let Some(attribute) = subject.table.live().nth(position) else { continue };
             may_set(attribute, Overriding::None, "update")?;
-            let value =
-                self.assign(value, attribute.declared, &attribute.name, super::subquery::start_of(query))?;
-            bound.push((attribute.attnum, value));
+            let value = (value, super::subquery::start_of(query));
+            self.assign_bound(column, &path, value, (position, attribute), done)?;
         }
         Ok(())
     }

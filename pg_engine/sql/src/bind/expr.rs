@@ -645,35 +645,23 @@ impl Binder<'_> {
     }
 
     fn subscripts(&mut self, mut base: Expr, chain: &[sq::AccessExpr], at: u32) -> Result<Expr> {
-        let mut indices = Vec::new();
-        let mut slice = false;
-        for access in chain {
-            match access {
-                sq::AccessExpr::Dot(field) => {
-                    if !indices.is_empty() {
-                        base = self.subscript(base, core::mem::take(&mut indices), slice, at)?;
-                        slice = false;
-                    }
-                    base = self.field(base, field, at)?;
-                }
-                sq::AccessExpr::Subscript(sq::Subscript::Index { index }) => {
-                    indices.push((None, Some(self.index(index)?)));
-                }
-                sq::AccessExpr::Subscript(sq::Subscript::Slice { lower_bound, upper_bound, stride }) => {
-                    if stride.is_some() {
-                        return Err(SqlError::syntax("syntax error at or near \":\""));
-                    }
-                    slice = true;
-                    let lower = lower_bound.as_ref().map(|e| self.index(e)).transpose()?;
-                    let upper = upper_bound.as_ref().map(|e| self.index(e)).transpose()?;
-                    indices.push((lower, upper));
-                }
+        let mut rest = chain;
+        while let Some((first, tail)) = rest.split_first() {
+            if let sq::AccessExpr::Dot(field) = first {
+                base = self.field(base, field, at)?;
+                rest = tail;
+                continue;
             }
+            let dot = rest.iter().position(|a| matches!(a, sq::AccessExpr::Dot(_))).unwrap_or(rest.len());
+            let (run, tail) = rest.split_at(dot);
+            let (indices, slice) = self.indices(base.ty(), run, at)?;
+            base = self.subscript(base, indices, slice, at)?;
+            rest = tail;
         }
-        if indices.is_empty() { Ok(base) } else { self.subscript(base, indices, slice, at) }
+        Ok(base)
     }
 
-    fn index(&mut self, index: &sq::Expr) -> Result<Expr> {
+    pub(super) fn index(&mut self, index: &sq::Expr) -> Result<Expr> {
         let at = start(index);
         let e = self.expr(index)?;
         let from = e.ty();
@@ -709,7 +697,7 @@ impl Binder<'_> {
     fn subscript(
         &mut self,
         array: Expr,
-        mut indices: Vec<(Option<Expr>, Option<Expr>)>,
+        indices: Vec<(Option<Expr>, Option<Expr>)>,
         slice: bool,
         at: u32,
     ) -> Result<Expr> {
@@ -721,29 +709,14 @@ impl Binder<'_> {
             return self.letter_of_name(array, index, at);
         }
         let element = typeinfo::element_of(from.oid);
-        if element == 0 {
-            return Err(SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!("cannot subscript type {} because it does not support subscripting", show(from)),
-            )
-            .at(at));
-        }
-        if indices.len() > 6 {
-            return Err(SqlError::new(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                format!("number of array dimensions ({}) exceeds the maximum allowed (6)", indices.len()),
-            ));
-        }
-        if slice {
-            // In a slice a plain index n means 1:n. A missing bound stays open.
-            for pair in &mut indices {
-                if pair.0.is_none() && pair.1.is_some() {
-                    continue;
-                }
-            }
-        }
-        let ty = if slice { from } else { SqlType::with_typmod(element, from.typmod) };
-        Ok(Expr::Subscript(Box::new(Subscript { array, indices, slice, ty })))
+        let ty = if slice || from.oid == oid::JSONB {
+            from
+        } else if element == 0 {
+            return Err(SqlError::unsupported("such a subscript of a name").at(at));
+        } else {
+            SqlType::with_typmod(element, from.typmod)
+        };
+        Ok(Expr::Subscript(Box::new(Subscript { array, indices, slice, assign: None, ty })))
     }
 
     /// `(record).field`.

@@ -20,6 +20,7 @@ mod literal;
 mod named;
 mod names;
 mod params;
+mod parts;
 mod policy;
 pub(crate) mod record;
 mod recursive;

@@ -70,22 +70,6 @@ impl Subject {
         self.view.as_ref().map_or(&self.table, |v| &v.relation)
     }
 
-    /// The column at a position, which must not have been assigned to before.
-    pub(super) fn unassigned(
-        &self,
-        position: usize,
-        bound: &[(i16, Expr)],
-    ) -> Result<Option<&pg_catalog::Attribute>> {
-        let Some(attribute) = self.table.live().nth(position) else { return Ok(None) };
-        if bound.iter().any(|(a, _)| *a == attribute.attnum) {
-            return Err(SqlError::syntax(format!(
-                "multiple assignments to same column \"{}\"",
-                attribute.name
-            )));
-        }
-        Ok(Some(attribute))
-    }
-
     /// How many columns there are to assign to or not.
     pub(super) fn width(&self) -> usize {
         self.view.as_ref().map_or_else(|| self.table.live().count(), |v| v.columns.len())

@@ -181,51 +181,6 @@ impl Binder<'_> {
         Ok(Expr::Field(Box::new(base), n as u32, field.plain))
     }
 
-    /// A composite value with one of its fields, or one inside that, replaced.
-    pub(super) fn with_field(
-        &mut self,
-        base: Expr,
-        path: &[&sq::Ident],
-        new: Expr,
-        column: &str,
-    ) -> Result<Expr> {
-        let Some((first, rest)) = path.split_first() else { return Ok(new) };
-        let ty = base.ty();
-        let refused = |state, why: String| {
-            let message =
-                format!("cannot assign to field \"{}\" of column \"{column}\" because {why}", first.value);
-            Err(SqlError::new(state, message).at(super::scope::at(first)))
-        };
-        if !user::is_composite(ty.oid) {
-            let why = format!("its type {} is not a composite type", types::show(ty));
-            return refused(SqlState::DATATYPE_MISMATCH, why);
-        }
-        let described = self.user_type(ty.oid)?;
-        let fields = described.fields();
-        if !fields.iter().any(|f| f.name == first.value) {
-            let why = format!("there is no such column in data type {}", types::show(ty));
-            return refused(SqlState::UNDEFINED_COLUMN, why);
-        }
-        let mut items = Vec::with_capacity(fields.len());
-        let mut new = Some(new);
-        for (n, field) in fields.iter().enumerate() {
-            // Of a row that was just made the field is at hand.
-            let old = match &base {
-                Expr::Row(old, ..) => old.get(n).cloned().unwrap_or_else(super::table::null),
-                base => Expr::Field(Box::new(base.clone()), n as u32, field.plain),
-            };
-            items.push(match new.take_if(|_| field.name == first.value) {
-                Some(new) => {
-                    let value = self.with_field(old, rest, new, column)?;
-                    self.assign(value, field.ty, &field.name, super::scope::at(first))?
-                }
-                None => old,
-            });
-        }
-        let names = fields.iter().map(|f| f.name.as_str().into()).collect();
-        Ok(Expr::Row(items, Some(names), ty))
-    }
-
     /// The declared type of a plain column, or the domain that a value was just made one of.
     pub(super) fn declared_type(&mut self, e: &sq::Expr, bound: &Expr) -> Result<Oid> {
         if let Expr::Domain(d) = bound {

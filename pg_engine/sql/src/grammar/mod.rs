@@ -12,6 +12,7 @@ pub(crate) mod routine;
 pub(crate) mod search;
 mod session;
 mod table;
+pub(crate) mod target;
 mod types;
 
 use alloc::{boxed::Box, format, vec::Vec};
@@ -75,6 +76,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
     mark_expansions(&mut tokens);
+    target::mark_parts(&mut tokens, text);
     routine::mark_variadic(&mut tokens);
     routine::name_definitions(&mut tokens);
     let dialect = Postgres::default();
