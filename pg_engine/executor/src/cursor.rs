@@ -121,6 +121,7 @@ impl Cursor {
                 Command::Insert => "INSERT",
                 Command::Update => "UPDATE",
                 Command::Delete => "DELETE",
+                Command::Merge => "MERGE",
                 Command::Call => "CALL",
             };
             cx.txn.borrow().check_writable(command)?;

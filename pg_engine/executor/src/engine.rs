@@ -376,6 +376,7 @@ fn changed_relation(p: &Physical) -> Option<Oid> {
         Node::Insert(i) => Some(i.target.relation.oid),
         Node::Update(u) => Some(u.target.relation.oid),
         Node::Delete(d) => Some(d.target.relation.oid),
+        Node::Merge(m) => Some(m.target.relation.oid),
         _ => None,
     }
 }

@@ -67,6 +67,7 @@ fn command(planned: &Planned) -> &'static str {
         Command::Insert => "INSERT",
         Command::Update => "UPDATE",
         Command::Delete => "DELETE",
+        Command::Merge => "MERGE",
         Command::Call => "CALL",
     }
 }

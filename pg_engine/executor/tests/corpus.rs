@@ -209,3 +209,15 @@ fn unnesting() {
 fn parts() {
     check("parts");
 }
+
+/// MERGE: which clause is for which row, and what is refused.
+#[test]
+fn merge() {
+    check("merge");
+}
+
+/// Stars behind tables and as values, operators with ANY and ALL, COLLATE behind casts.
+#[test]
+fn small_syntax() {
+    check("small_syntax");
+}

@@ -235,6 +235,8 @@ pub enum Node {
     Update(Box<Update>),
     /// DELETE.
     Delete(Box<Delete>),
+    /// MERGE.
+    Merge(Box<Merge>),
 }
 
 /// Checks and maintenance that every changed row of a table needs.
@@ -296,6 +298,20 @@ pub struct Update {
     /// the source's columns. `None`: no condition.
     pub recheck: Option<Expr>,
 }
+
+/// See [`Node::Merge`].
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// What.
+    pub target: Target,
+    /// As in [`Update`], with a NULL ctid for rows that match none of the table.
+    pub source: Physical,
+    /// ON over the source's columns: re-checked against the newest version of a row that was changed concurrently.
+    pub on: Expr,
+    /// WHEN clauses over the source's columns.
+    pub clauses: Vec<crate::statement::MergeClause>,
+}
+pub use crate::statement::MergeAction;
 
 /// See [`Node::Delete`].
 #[derive(Clone, Debug)]

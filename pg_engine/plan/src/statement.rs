@@ -62,6 +62,8 @@ pub enum Body {
     Update(UpdateBody),
     /// DELETE.
     Delete(DeleteBody),
+    /// MERGE.
+    Merge(MergeBody),
 }
 
 /// The target of a change as bound. The table's columns (new row for INSERT, UPDATE) have these ids.
@@ -137,6 +139,44 @@ pub struct DeleteBody {
     pub recheck: Option<Expr>,
 }
 
+/// MERGE. `source` yields ctid first (NULL: the source's row matches none of the target), then the table's old columns, then the
+/// source's.
+#[derive(Clone, Debug)]
+pub struct MergeBody {
+    /// What.
+    pub target: TargetBody,
+    /// The rows.
+    pub source: Logical,
+    /// ON, for the re-check.
+    pub on: Expr,
+    /// WHEN clauses.
+    pub clauses: Vec<MergeClause>,
+}
+
+/// WHEN [NOT] MATCHED [AND condition] THEN action.
+#[derive(Clone, Debug)]
+pub struct MergeClause {
+    /// MATCHED.
+    pub matched: bool,
+    /// Over the source's columns.
+    pub condition: Option<Expr>,
+    /// What is done.
+    pub action: MergeAction,
+}
+
+/// See [`MergeClause`].
+#[derive(Clone, Debug)]
+pub enum MergeAction {
+    /// DO NOTHING.
+    Nothing,
+    /// DELETE.
+    Delete,
+    /// UPDATE: assignments over the source's columns.
+    Update(Vec<(i16, Expr)>),
+    /// INSERT: the table's live columns over the source's.
+    Insert(Vec<Expr>),
+}
+
 /// A planned query, ready to run any number of times.
 #[derive(Clone, Debug)]
 pub struct Planned {
@@ -196,6 +236,7 @@ pub enum Command {
     Insert,
     Update,
     Delete,
+    Merge,
     Call,
 }
 

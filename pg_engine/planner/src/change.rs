@@ -1,12 +1,14 @@
-//! INSERT, UPDATE and DELETE.
+//! INSERT, UPDATE, DELETE and MERGE.
 
 use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
     access::PolicyCheck,
     expr::{ColumnId, Expr},
-    physical::{Attnum, Delete, Estimate, Insert, Node, OnConflict, Physical, Target, Update},
-    statement::{DeleteBody, InsertBody, OnConflictBody, TargetBody, UpdateBody},
+    physical::{Attnum, Delete, Estimate, Insert, Merge, Node, OnConflict, Physical, Target, Update},
+    statement::{
+        DeleteBody, InsertBody, MergeAction, MergeBody, MergeClause, OnConflictBody, TargetBody, UpdateBody,
+    },
 };
 use pg_types::{Result, SqlError, SqlState, SqlType};
 
@@ -84,6 +86,29 @@ impl Planner<'_> {
         let (types, estimate) = returned(&target, source.plan.estimate);
         let delete = Delete { target, source: source.plan, recheck };
         Ok(Physical { node: Node::Delete(Box::new(delete)), types, estimate })
+    }
+
+    pub(crate) fn merge(&mut self, body: MergeBody) -> Result<Physical> {
+        let columns = output(&body.source);
+        let source = self.query(body.source)?;
+        let on = self.resolved(body.on, &columns)?;
+        let mut clauses = Vec::with_capacity(body.clauses.len());
+        for clause in body.clauses {
+            let condition = clause.condition.map(|e| self.resolved(e, &columns)).transpose()?;
+            let action = match clause.action {
+                MergeAction::Update(list) => MergeAction::Update(self.assignments(list, &columns)?),
+                MergeAction::Insert(row) => MergeAction::Insert(
+                    row.into_iter().map(|e| self.resolved(e, &columns)).collect::<Result<_>>()?,
+                ),
+                other => other,
+            };
+            clauses.push(MergeClause { matched: clause.matched, condition, action });
+        }
+        let own = body.target.columns.clone();
+        let target = self.target(body.target, &own, &columns)?;
+        let (types, estimate) = returned(&target, source.plan.estimate);
+        let merge = Merge { target, source: source.plan, on, clauses };
+        Ok(Physical { node: Node::Merge(Box::new(merge)), types, estimate })
     }
 
     /// `own`: ids of the table's columns; `source`: ids of the source's, which RETURNING may read behind them.

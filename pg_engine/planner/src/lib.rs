@@ -102,6 +102,7 @@ fn body_plan(planner: &mut build::Planner<'_>, body: Body) -> Result<(Physical, 
         Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
         Body::Update(body) => (planner.update(body)?, Command::Update, true),
         Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
+        Body::Merge(body) => (planner.merge(body)?, Command::Merge, true),
     })
 }
 

@@ -422,6 +422,7 @@ impl Session {
             Command::Insert => out.command_complete_rows("INSERT 0", affected),
             Command::Update => out.command_complete_rows("UPDATE", affected),
             Command::Delete => out.command_complete_rows("DELETE", affected),
+            Command::Merge => out.command_complete_rows("MERGE", affected),
         }
     }
 

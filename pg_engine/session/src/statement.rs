@@ -61,6 +61,7 @@ impl Plan {
             Command::Insert => "INSERT",
             Command::Update => "UPDATE",
             Command::Delete => "DELETE",
+            Command::Merge => "MERGE",
             Command::Call => "CALL",
         }
     }
@@ -129,7 +130,11 @@ impl Stored {
 fn is_query(kind: &StatementKind) -> bool {
     matches!(
         kind,
-        StatementKind::Select | StatementKind::Insert | StatementKind::Update | StatementKind::Delete
+        StatementKind::Select
+            | StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
     )
 }
 

@@ -20,6 +20,8 @@ pub enum StatementKind {
     Update,
     /// DELETE.
     Delete,
+    /// MERGE.
+    Merge,
     /// BEGIN, COMMIT, ...: needs no binding.
     Transaction(Transaction),
     /// Everything else.

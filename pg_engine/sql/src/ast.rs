@@ -17,6 +17,8 @@ pub(crate) enum Ast {
     Insert(Box<sq::Insert>, Option<Box<sq::With>>, InsertClauses),
     Update(Box<sq::Update>, Option<Box<sq::With>>),
     Delete(Box<sq::Delete>, Option<Box<sq::With>>),
+    /// With the OVERRIDING clauses of its INSERTs, by the byte where each stood.
+    Merge(Box<sq::Merge>, Option<Box<sq::With>>, Vec<(usize, Overriding)>),
     /// A statement whose WITH has INSERTs: the byte where each begins, and its clauses.
     WithInserts(Vec<(usize, InsertClauses)>, Box<Ast>),
     Explain(ExplainOptions, Box<Ast>),

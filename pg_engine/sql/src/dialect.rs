@@ -119,7 +119,16 @@ impl Dialect for Postgres {
         expr: &Expr,
         _precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
-        let Token::Word(w) = &parser.peek_token_ref().token else { return None };
+        let Token::Word(w) = &parser.peek_token_ref().token else {
+            return quantified_by_symbol(parser, expr);
+        };
+        if w.keyword == Keyword::COLLATE && w.quote_style.is_none() {
+            parser.advance_token();
+            let collation = parser.parse_object_name(false);
+            return Some(
+                collation.map(|collation| Expr::Collate { expr: Box::new(expr.clone()), collation }),
+            );
+        }
         if w.value == "isnull" && w.quote_style.is_none() {
             parser.advance_token();
             return Some(Ok(Expr::IsNull(Box::new(expr.clone()))));
@@ -128,8 +137,11 @@ impl Dialect for Postgres {
             return quantified_operator(parser, expr).transpose();
         }
         let negated = w.keyword == Keyword::NOT;
-        let symmetric = match w.keyword {
-            Keyword::NOT => parser.peek_nth_token_ref(1).token.clone(),
+        if let Some(liked) = quantified_like(parser, expr, negated) {
+            return Some(liked);
+        }
+        let symmetric = match negated {
+            true => parser.peek_nth_token_ref(1).token.clone(),
             _ => parser.peek_token_ref().token.clone(),
         };
         let next = parser.peek_nth_token_ref(if negated { 2 } else { 1 }).token.clone();
@@ -143,6 +155,65 @@ impl Dialect for Postgres {
         }
         None
     }
+}
+
+/// ANY, SOME or ALL before a parenthesis, so many tokens ahead.
+fn quantifier(parser: &Parser, ahead: usize) -> Option<Keyword> {
+    match &parser.peek_nth_token_ref(ahead).token {
+        Token::Word(w)
+            if w.quote_style.is_none()
+                && matches!(w.keyword, Keyword::ANY | Keyword::ALL | Keyword::SOME)
+                && parser.peek_nth_token_ref(ahead + 1).token == Token::LParen =>
+        {
+            Some(w.keyword)
+        }
+        _ => None,
+    }
+}
+
+/// `left op ANY (...)`, whose first tokens, up to the quantifier, are skipped.
+fn quantified(
+    parser: &mut Parser,
+    left: &Expr,
+    compare_op: BinaryOperator,
+    (skipped, quantifier): (usize, Keyword),
+) -> Result<Expr, ParserError> {
+    for _ in 0..skipped {
+        parser.advance_token();
+    }
+    let (left, right) = (Box::new(left.clone()), Box::new(parser.parse_prefix()?));
+    Ok(match quantifier {
+        Keyword::ALL => Expr::AllOp { left, compare_op, right },
+        _ => Expr::AnyOp { left, compare_op, right, is_some: quantifier == Keyword::SOME },
+    })
+}
+
+/// `x op ANY (...)` of operators for which `sqlparser` does not know it; `None`: it is something else.
+fn quantified_by_symbol(parser: &mut Parser, left: &Expr) -> Option<Result<Expr, ParserError>> {
+    let quantifier = quantifier(parser, 1)?;
+    let token = &parser.peek_token_ref().token;
+    let known = [Token::Eq, Token::Neq, Token::Lt, Token::Gt, Token::LtEq, Token::GtEq];
+    if known.contains(token) {
+        return None;
+    }
+    let compare_op = BinaryOperator::PGCustomBinaryOperator(vec![token.to_string()]);
+    Some(quantified(parser, left, compare_op, (2, quantifier)))
+}
+
+/// `x [NOT] LIKE ANY (...)`, and ILIKE.
+fn quantified_like(parser: &mut Parser, left: &Expr, negated: bool) -> Option<Result<Expr, ParserError>> {
+    let ahead = usize::from(negated);
+    let Token::Word(w) = &parser.peek_nth_token_ref(ahead).token else { return None };
+    let op = match (w.keyword, negated) {
+        (Keyword::LIKE, false) => "~~",
+        (Keyword::LIKE, true) => "!~~",
+        (Keyword::ILIKE, false) => "~~*",
+        (Keyword::ILIKE, true) => "!~~*",
+        _ => return None,
+    };
+    let quantifier = quantifier(parser, ahead + 1)?;
+    let compare_op = BinaryOperator::PGCustomBinaryOperator(vec![op.to_string()]);
+    Some(quantified(parser, left, compare_op, (ahead + 2, quantifier)))
 }
 
 /// Tokens of the longest name of an operator with a schema.

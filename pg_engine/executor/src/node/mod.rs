@@ -301,5 +301,6 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Insert(i) => boxed(modify::insert::Insert::new(i, c, &plan.types)?),
         Node::Update(u) => boxed(modify::update::Update::new(u, c, &plan.types)?),
         Node::Delete(d) => boxed(modify::delete::Delete::new(d, c, &plan.types)?),
+        Node::Merge(m) => boxed(modify::merge::Merge::new(m, c)?),
     })
 }

@@ -335,6 +335,7 @@ impl Db {
                     Command::Insert => format!("INSERT 0 {n}"),
                     Command::Update => format!("UPDATE {n}"),
                     Command::Delete => format!("DELETE {n}"),
+                    Command::Merge => format!("MERGE {n}"),
                     Command::Call => "CALL".into(),
                 };
                 Ok(Answer { tag, rows })

@@ -86,6 +86,7 @@ fn scans(plan: &Physical) -> usize {
         Node::Insert(i) => scans(&i.source),
         Node::Update(u) => scans(&u.source),
         Node::Delete(d) => scans(&d.source),
+        Node::Merge(m) => scans(&m.source),
         _ => 0,
     }
 }
@@ -312,6 +313,7 @@ impl Describer<'_> {
             Node::Insert(insert) => self.change(plan, "Insert", &insert.target, &insert.source),
             Node::Update(update) => self.change(plan, "Update", &update.target, &update.source),
             Node::Delete(delete) => self.change(plan, "Delete", &delete.target, &delete.source),
+            Node::Merge(merge) => self.change(plan, "Merge", &merge.target, &merge.source),
             _ => {
                 let item = self.item(plan, "Result");
                 Ok((item, pad(Vec::new(), plan)))

@@ -40,7 +40,7 @@ impl Listed {
         &self,
         width: usize,
         subject: &Subject,
-        insert: &sq::Insert,
+        names: &[sq::ObjectName],
         at_value: impl Fn(usize) -> u32,
     ) -> Result<Vec<usize>> {
         let most = match self {
@@ -54,7 +54,7 @@ impl Listed {
         match self {
             Self::All => subject.first_columns(width),
             Self::Some(listed, _) if width < listed.len() => {
-                let ident = insert.columns.get(width).map(first_name).transpose()?;
+                let ident = names.get(width).map(first_name).transpose()?;
                 let text = "INSERT has more target columns than expressions";
                 Err(SqlError::syntax(text).at(ident.map_or(0, at)))
             }
@@ -171,24 +171,7 @@ impl Binder<'_> {
         let relation = self.target_relation(&name, "INSERT")?;
         let (subject, ..) = self.subject(&relation, "INSERT", None)?;
         let relation = subject.table.clone();
-        let mut listed: Vec<usize> = Vec::with_capacity(insert.columns.len());
-        let mut paths: Vec<Vec<Step>> = Vec::with_capacity(insert.columns.len());
-        for column in &insert.columns {
-            let (ident, path) = self.target_path(column)?;
-            let position = subject.column(ident, "INSERT")?;
-            let again =
-                |(p, into): (&usize, &Vec<Step>)| *p == position && (into.is_empty() || path.is_empty());
-            if listed.iter().zip(&paths).any(again) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{}\" specified more than once", ident.value),
-                )
-                .at(at(ident)));
-            }
-            listed.push(position);
-            paths.push(path);
-        }
-        let given = if listed.is_empty() { Listed::All } else { Listed::Some(listed, paths) };
+        let given = self.listed(&insert.columns, &subject)?;
         let source = self.insert_source(insert, &subject, &given, clauses.overriding)?;
         let ids = self.column_ids(&relation);
         subject.span(self, &ids);
@@ -213,6 +196,49 @@ impl Binder<'_> {
         Ok((InsertBody { target, source, on_conflict }, columns, origins))
     }
 
+    /// The columns that an INSERT lists.
+    fn listed(&mut self, names: &[sq::ObjectName], subject: &Subject) -> Result<Listed> {
+        let mut listed: Vec<usize> = Vec::with_capacity(names.len());
+        let mut paths: Vec<Vec<Step>> = Vec::with_capacity(names.len());
+        for column in names {
+            let (ident, path) = self.target_path(column)?;
+            let position = subject.column(ident, "INSERT")?;
+            let again =
+                |(p, into): (&usize, &Vec<Step>)| *p == position && (into.is_empty() || path.is_empty());
+            if listed.iter().zip(&paths).any(again) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", ident.value),
+                )
+                .at(at(ident)));
+            }
+            listed.push(position);
+            paths.push(path);
+        }
+        Ok(if listed.is_empty() { Listed::All } else { Listed::Some(listed, paths) })
+    }
+
+    /// The row that MERGE's INSERT makes.
+    pub(super) fn merge_row(
+        &mut self,
+        names: &[sq::ObjectName],
+        values: &[sq::Expr],
+        subject: &Subject,
+        overriding: Overriding,
+    ) -> Result<Vec<Expr>> {
+        let listed = self.listed(names, subject)?;
+        let at_value = |i| values.get(i).map_or(0, start);
+        let positions = listed.for_width(values.len(), subject, names, at_value)?;
+        self.insert_positions(subject, &positions);
+        let bound = self.at_place(Place::Values, |b| {
+            values
+                .iter()
+                .map(|v| Ok(if is_default(v) { None } else { Some((b.expr(v)?, start(v))) }))
+                .collect()
+        })?;
+        self.insert_row((subject, names, &listed), &positions, bound, overriding)
+    }
+
     fn insert_source(
         &mut self,
         insert: &sq::Insert,
@@ -222,7 +248,7 @@ impl Binder<'_> {
     ) -> Result<Logical> {
         let relation = &subject.table;
         let Some(query) = insert.source.as_deref() else {
-            let row = self.insert_row((subject, insert, listed), &[], Vec::new(), overriding)?;
+            let row = self.insert_row((subject, &insert.columns, listed), &[], Vec::new(), overriding)?;
             return Ok(self.insert_rows(relation, vec![row]));
         };
         if let sq::SetExpr::Values(values) = &*query.body
@@ -239,7 +265,7 @@ impl Binder<'_> {
                     return Err(SqlError::syntax("VALUES lists must all be the same length").at(at));
                 }
                 let at_item = |i| items.get(i).map_or(0, start);
-                let positions = listed.for_width(items.len(), subject, insert, at_item)?;
+                let positions = listed.for_width(items.len(), subject, &insert.columns, at_item)?;
                 self.insert_positions(subject, &positions);
                 let bound = self.at_place(Place::Values, |b| {
                     let mut bound = Vec::with_capacity(items.len());
@@ -248,7 +274,12 @@ impl Binder<'_> {
                     }
                     Ok(bound)
                 })?;
-                rows.push(self.insert_row((subject, insert, listed), &positions, bound, overriding)?);
+                rows.push(self.insert_row(
+                    (subject, &insert.columns, listed),
+                    &positions,
+                    bound,
+                    overriding,
+                )?);
             }
             return Ok(self.insert_rows(relation, rows));
         }
@@ -270,7 +301,7 @@ impl Binder<'_> {
             b.keep_unknown = false;
             bound
         })?;
-        let positions = listed.for_width(bound.columns.len(), subject, insert, |_| 0)?;
+        let positions = listed.for_width(bound.columns.len(), subject, &insert.columns, |_| 0)?;
         self.insert_positions(subject, &positions);
         let mut given = Vec::with_capacity(bound.columns.len());
         for i in 0..bound.columns.len() {
@@ -283,7 +314,7 @@ impl Binder<'_> {
             };
             given.push(Some((self.result_value(&mut bound, i, ty)?, 0)));
         }
-        let row = self.insert_row((subject, insert, listed), &positions, given, overriding)?;
+        let row = self.insert_row((subject, &insert.columns, listed), &positions, given, overriding)?;
         let columns = relation.live().zip(row).map(|(a, e)| (self.column(&a.name, a.ty), e)).collect();
         Ok(Logical::Project(Box::new(bound.plan), columns))
     }
@@ -314,7 +345,7 @@ impl Binder<'_> {
     /// A full row in attribute order: given values assigned, the others' defaults.
     fn insert_row(
         &mut self,
-        (subject, insert, listed): (&Subject, &sq::Insert, &Listed),
+        (subject, names, listed): (&Subject, &[sq::ObjectName], &Listed),
         positions: &[usize],
         given: Vec<Option<(Expr, u32)>>,
         overriding: Overriding,
@@ -330,7 +361,7 @@ impl Binder<'_> {
         for (n, (attribute, mut values)) in relation.live().zip(values).enumerate() {
             if values.first().is_some_and(|(place, _)| !listed.path(*place).is_empty()) {
                 may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
-                row.push(self.insert_parts(attribute, insert, listed, values)?);
+                row.push(self.insert_parts(attribute, names, listed, values)?);
                 continue;
             }
             let value = values.pop().and_then(|v| v.1);
@@ -353,15 +384,14 @@ impl Binder<'_> {
     fn insert_parts(
         &mut self,
         attribute: &Attribute,
-        insert: &sq::Insert,
+        names: &[sq::ObjectName],
         listed: &Listed,
         values: Vec<Given>,
     ) -> Result<Expr> {
         let mut whole = Expr::Const(pg_types::Value::Null, attribute.ty);
         for (place, value) in values {
             let path = listed.path(place);
-            let name =
-                insert.columns.get(place).ok_or_else(|| SqlError::internal("a value without a column"))?;
+            let name = names.get(place).ok_or_else(|| SqlError::internal("a value without a column"))?;
             let column = first_name(name)?;
             let Some(value) = value else {
                 return Err(path
@@ -771,7 +801,7 @@ impl Binder<'_> {
     }
 
     /// Enters the changed table and FROM's or USING's items.
-    fn changed(
+    pub(super) fn changed(
         &mut self,
         table: &sq::TableFactor,
         from: &[sq::TableWithJoins],
@@ -847,11 +877,11 @@ impl Binder<'_> {
 pub(super) struct Changed {
     pub(super) subject: Subject,
     alias: String,
-    plan: Logical,
-    from: Option<Logical>,
+    pub(super) plan: Logical,
+    pub(super) from: Option<Logical>,
     pub(super) old: Vec<ColumnId>,
-    ctid: ColumnId,
-    first_other: ColumnId,
+    pub(super) ctid: ColumnId,
+    pub(super) first_other: ColumnId,
     /// What policies let the statement see of the table.
     pub(super) visible: Option<Expr>,
 }

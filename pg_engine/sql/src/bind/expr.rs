@@ -8,7 +8,11 @@ use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
 use sqlparser::ast::{self as sq, BinaryOperator as Op, Spanned};
 
 use super::{Binder, part, resolve, scope::at, types::show};
-use crate::{dialect::DEFAULT_MARKER, grammar::position, ruleutils::Note};
+use crate::{
+    dialect::DEFAULT_MARKER,
+    grammar::{position, stars::WHOLE_ROW},
+    ruleutils::Note,
+};
 
 const BOOL: SqlType = SqlType::new(oid::BOOL);
 
@@ -90,6 +94,10 @@ impl Binder<'_> {
             sq::Expr::Array(array) => self.array(&array.elem, start(expr)),
             sq::Expr::Tuple(items) => self.row(items),
             sq::Expr::Collate { expr: inner, collation } => self.collate(inner, collation),
+            sq::Expr::QualifiedWildcard(name, _) => {
+                let names = name.0.iter().map(|p| part(p).cloned()).collect::<Result<Vec<_>>>()?;
+                self.table_row(&names)
+            }
             other => self.special(other),
         }
     }
@@ -118,6 +126,7 @@ impl Binder<'_> {
 
     fn compound(&mut self, parts: &[sq::Ident]) -> Result<Expr> {
         match parts {
+            [names @ .., star] if star.value == WHOLE_ROW => self.table_row(names),
             [table, column] => {
                 let found = self.find_entry(None, &table.value, at(table))?;
                 if found.is_none()
@@ -155,6 +164,23 @@ impl Binder<'_> {
                 ))
                 .at(first))
             }
+        }
+    }
+
+    /// `table.*` as one value.
+    fn table_row(&mut self, names: &[sq::Ident]) -> Result<Expr> {
+        let (schema, table) = match names {
+            [table] => (None, table),
+            [schema, table] => (Some(schema.value.as_str()), table),
+            _ => return Err(SqlError::unsupported(format!("{}.*", super::dotted(names)))),
+        };
+        match self.find_entry(schema, &table.value, at(table))? {
+            Some((level, index)) => self.whole_row(level, index, at(table)),
+            None => Err(SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("missing FROM-clause entry for table \"{}\"", table.value),
+            )
+            .at(at(table))),
         }
     }
 
@@ -543,7 +569,14 @@ impl Binder<'_> {
     fn row(&mut self, items: &[sq::Expr]) -> Result<Expr> {
         let mut fields = Vec::with_capacity(items.len());
         for item in items {
-            fields.push(self.settled(item)?);
+            match item {
+                // Its columns, one by one.
+                sq::Expr::QualifiedWildcard(..) => match self.expr(item)? {
+                    Expr::Row(columns, ..) => fields.extend(columns),
+                    one => fields.push(one),
+                },
+                item => fields.push(self.settled(item)?),
+            }
         }
         Ok(Expr::Row(fields, None, SqlType::new(oid::RECORD)))
     }

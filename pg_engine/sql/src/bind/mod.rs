@@ -17,6 +17,7 @@ mod grouping;
 mod index;
 mod like;
 mod literal;
+mod merge;
 mod named;
 mod names;
 mod params;
@@ -242,6 +243,7 @@ impl<'a> Binder<'a> {
                 | Ast::Insert(..)
                 | Ast::Update(..)
                 | Ast::Delete(..)
+                | Ast::Merge(..)
                 | Ast::Explain(..)
                 | Ast::Return(_)
         );
@@ -254,6 +256,10 @@ impl<'a> Binder<'a> {
             }
             Ast::Update(update, with) => Statement::Query(self.update(update, with.as_deref())?),
             Ast::Delete(delete, with) => Statement::Query(self.delete(delete, with.as_deref())?),
+            Ast::Merge(merge, with, overriding) => {
+                let merge = merge::Merge { merge, with: with.as_deref(), overriding };
+                Statement::Query(self.merge(&merge)?)
+            }
             Ast::WithInserts(inserts, inner) => {
                 self.inserts = inserts.clone();
                 return self.statement(inner);

@@ -424,7 +424,7 @@ impl Binder<'_> {
                 let value = value.ok_or_else(|| SqlError::unsupported("this RETURN"))?;
                 Ok((format!("SELECT {}", self.canonical(&value, &[])?), Vec::new()))
             }
-            ast::Ast::Insert(..) | ast::Ast::Update(..) | ast::Ast::Delete(..) => {
+            ast::Ast::Insert(..) | ast::Ast::Update(..) | ast::Ast::Delete(..) | ast::Ast::Merge(..) => {
                 Err(SqlError::unsupported("a change in BEGIN ATOMIC").detail(format!("It is: {source}")))
             }
             _ => Err(SqlError::new(

@@ -198,6 +198,7 @@ impl Binder<'_> {
             | Ast::Insert(..)
             | Ast::Update(..)
             | Ast::Delete(..)
+            | Ast::Merge(..)
             | Ast::WithInserts(..)
             | Ast::Explain(..) => {
                 return Err(SqlError::internal("not a utility statement"));

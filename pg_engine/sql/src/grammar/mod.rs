@@ -11,6 +11,7 @@ mod reloptions;
 pub(crate) mod routine;
 pub(crate) mod search;
 mod session;
+pub(crate) mod stars;
 mod table;
 pub(crate) mod target;
 mod types;
@@ -73,9 +74,11 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     search::take_clauses(&mut tokens, text);
     mark_rows_from(&mut tokens)?;
     spell_out_table(&mut tokens);
+    spell_out_merge(&mut tokens);
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
     mark_expansions(&mut tokens);
+    stars::take_stars(&mut tokens);
     target::mark_parts(&mut tokens, text);
     routine::mark_variadic(&mut tokens);
     routine::name_definitions(&mut tokens);
@@ -184,6 +187,24 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
             i += 2;
         }
         i += 1;
+    }
+}
+
+/// MERGE's `INSERT DEFAULT VALUES`, which `sqlparser` does not know, is `INSERT VALUES (DEFAULT)`.
+fn spell_out_merge(tokens: &mut Vec<TokenWithSpan>) {
+    let word = |t: Option<&TokenWithSpan>, w: &str| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
+    let mut i = 0;
+    while i + 3 < tokens.len() {
+        i += 1;
+        let clause = ["then", "insert", "default", "values"];
+        if !clause.iter().enumerate().all(|(n, w)| word(tokens.get(i - 1 + n), w)) {
+            continue;
+        }
+        tokens.swap(i + 1, i + 2);
+        if let Some(span) = tokens.get(i + 2).map(|t| t.span) {
+            tokens.insert(i + 3, TokenWithSpan { token: Token::RParen, span });
+            tokens.insert(i + 2, TokenWithSpan { token: Token::LParen, span });
+        }
     }
 }
 
@@ -410,6 +431,11 @@ fn statement(c: &mut Cursor<'_>) -> Parsed<Statement> {
             let token = c.parser.next_token();
             change(c.parser.parse_delete(token)?, None, c)
         }
+        "merge" => {
+            let token = c.parser.next_token();
+            let merge = c.parser.parse_merge(token)?;
+            change(sq::Statement::Merge(merge), None, c)
+        }
         "explain" => explain(c),
         "call" => routine::call(c),
         _ => match session::statement(c, &word)? {
@@ -455,10 +481,11 @@ fn insert_clauses(c: &Cursor<'_>, range: Range<usize>) -> Parsed<InsertClauses> 
 }
 
 fn query_of(mut query: Box<sq::Query>, c: &mut Cursor<'_>) -> Parsed<Statement> {
-    if matches!(&*query.body, sq::SetExpr::Insert(_) | sq::SetExpr::Update(_) | sq::SetExpr::Delete(_)) {
+    use sq::SetExpr as S;
+    if matches!(&*query.body, S::Insert(_) | S::Update(_) | S::Delete(_) | S::Merge(_)) {
         let with = query.with.take().map(Box::new);
         return match *query.body {
-            sq::SetExpr::Insert(s) | sq::SetExpr::Update(s) | sq::SetExpr::Delete(s) => change(s, with, c),
+            S::Insert(s) | S::Update(s) | S::Delete(s) | S::Merge(s) => change(s, with, c),
             _ => c.unexpected(),
         };
     }
@@ -492,6 +519,10 @@ fn change(statement: sq::Statement, with: Option<Box<sq::With>>, c: &mut Cursor<
         }
         sq::Statement::Delete(delete) => {
             (Ast::Delete(Box::new(delete), with), StatementKind::Delete, "DELETE")
+        }
+        sq::Statement::Merge(merge) => {
+            let merge = Ast::Merge(Box::new(merge), with, c.overriding.clone());
+            (merge, StatementKind::Merge, "MERGE")
         }
         _ => return c.unexpected(),
     })

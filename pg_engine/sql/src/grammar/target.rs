@@ -130,11 +130,18 @@ pub(super) fn mark_parts(tokens: &mut Vec<TokenWithSpan>, text: &str) {
                 }
                 at = next_assignment(tokens, from);
             }
+        } else if is_word(tokens.get(i - 1), &["insert"]) && is(tokens, i, &Token::LParen) {
+            // Of MERGE.
+            if let Some((_, runs)) = targets(tokens, i) {
+                replace(tokens, &runs, text);
+            }
         } else if is_word(tokens.get(i - 1), &["into"]) && i > 1 && is_word(tokens.get(i - 2), &["insert"]) {
             let Some((mut at, none)) = target(tokens, i) else { continue };
             if is_word(tokens.get(at), &["as"]) {
                 at += 2;
-            } else if matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(_))) {
+            } else if matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(_)))
+                && !is_word(tokens.get(at), &["values", "select", "default", "with", "table"])
+            {
                 at += 1;
             }
             if none.is_empty()

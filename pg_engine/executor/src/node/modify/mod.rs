@@ -1,7 +1,8 @@
-//! INSERT, UPDATE, DELETE: what they share is [`Target`], the checks and index maintenance of a table.
+//! INSERT, UPDATE, DELETE, MERGE: what they share is [`Target`], the checks and index maintenance of a table.
 
 pub(crate) mod delete;
 pub(crate) mod insert;
+pub(crate) mod merge;
 mod policy;
 mod unread;
 pub(crate) mod update;
