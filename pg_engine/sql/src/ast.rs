@@ -134,6 +134,8 @@ pub(crate) enum Overriding {
 #[derive(Clone, Debug)]
 pub(crate) struct NameAt {
     pub(crate) name: ObjectName,
+    /// Behind ONLY.
+    pub(crate) only: bool,
     pub(crate) at: u32,
 }
 

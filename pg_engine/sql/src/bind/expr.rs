@@ -637,6 +637,10 @@ impl Binder<'_> {
                 }
                 Ok(result)
             }
+            _ if pairs.len() == 1 => match pairs.into_iter().next() {
+                Some((x, y)) => self.operator(name, x, y, at),
+                None => Err(SqlError::internal("a comparison of nothing")),
+            },
             _ => Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!("could not determine interpretation of row comparison operator {name}"),

@@ -310,6 +310,9 @@ impl Binder<'_> {
             return Ok(plan);
         }
         let relation = self.relation(&name)?;
+        if name.only && self.recording() {
+            return Err(SqlError::unsupported("ONLY in a stored query").at(name.at));
+        }
         match relation.kind {
             RelationKind::Table
             | RelationKind::Toast

@@ -104,7 +104,7 @@ impl Binder<'_> {
         };
         let at = super::scope::at(table);
         let named = pg_plan::utility::ObjectName { schema, name: table.value.clone() };
-        let relation: Arc<Relation> = self.relation(&ast::NameAt { name: named, at })?;
+        let relation: Arc<Relation> = self.relation(&ast::NameAt { name: named, only: false, at })?;
         let found = relation.live().find(|a| a.name == name.value);
         found.map(|a| a.declared.oid).ok_or_else(|| {
             let text = format!("column \"{}\" of relation \"{}\" does not exist", name.value, relation.name);

@@ -42,6 +42,13 @@ pub(crate) fn object_name(name: &sq::ObjectName) -> Result<NameAt> {
         }
         parts.push(ident.value.clone());
     }
+    let mut only = false;
+    if let Some(last) = parts.last_mut()
+        && let Some(name) = last.strip_prefix(super::stars::ONLY)
+    {
+        only = true;
+        *last = name.into();
+    }
     let full = || parts.join(".");
     let name = match parts.len() {
         1 => ObjectName { schema: None, name: parts.swap_remove(0) },
@@ -64,7 +71,7 @@ pub(crate) fn object_name(name: &sq::ObjectName) -> Result<NameAt> {
             .at(at));
         }
     };
-    Ok(NameAt { name, at })
+    Ok(NameAt { name, only, at })
 }
 
 impl Cursor<'_> {

@@ -1,5 +1,5 @@
-//! Stars that `sqlparser` does not know: `table*` in FROM and behind the names that other statements change, which asks for
-//! what is asked for without it, and `table.*` where it is one value.
+//! What may stand beside names of tables and `sqlparser` does not know: `table*` in FROM and behind the names that other statements
+//! change, which asks for what is asked for without it; `ONLY table`; and `table.*` where it is one value.
 
 use alloc::vec::Vec;
 
@@ -12,6 +12,9 @@ use crate::keywords::{Category, lookup};
 
 /// The column that stands for the whole row of what is named before it. No identifier that a client sends begins so.
 pub(crate) const WHOLE_ROW: &str = "\0row";
+
+/// What a name behind ONLY begins with. No identifier that a client sends begins so.
+pub(crate) const ONLY: &str = "\0only";
 
 fn word(t: Option<&TokenWithSpan>) -> &str {
     match t.map(|t| &t.token) {
@@ -38,9 +41,6 @@ struct Level {
 /// Behind a name with its schema that begins here.
 fn behind_name(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
     let mut at = at;
-    if word(tokens.get(at)) == "only" {
-        at += 1;
-    }
     loop {
         let Token::Word(w) = &tokens.get(at)?.token else { return None };
         if w.quote_style.is_none() && lookup(&w.value).1 == Category::Reserved {
@@ -53,13 +53,33 @@ fn behind_name(tokens: &[TokenWithSpan], at: usize) -> Option<usize> {
     }
 }
 
+/// `ONLY table` or `ONLY (table)` of a query becomes a name with a mark.
+fn take_only(tokens: &mut Vec<TokenWithSpan>, at: usize) {
+    let closed = is(tokens.get(at + 1), &Token::LParen);
+    let Some(end) = behind_name(tokens, at + 1 + usize::from(closed)) else { return };
+    if closed {
+        if !is(tokens.get(end), &Token::RParen) {
+            return;
+        }
+        tokens.remove(end);
+    }
+    if let Some(TokenWithSpan { token: Token::Word(w), .. }) = tokens.get_mut(end - 1) {
+        w.value.insert_str(0, ONLY);
+        w.quote_style = Some('"');
+        w.keyword = Keyword::NoKeyword;
+    }
+    tokens.drain(at..=at + usize::from(closed));
+}
+
 /// May an identifier before a parenthesis be a function's name?
 fn names_function(t: Option<&TokenWithSpan>) -> bool {
     match t.map(|t| &t.token) {
         Some(Token::Word(w)) if w.quote_style.is_some() => true,
         Some(Token::Word(w)) => {
-            !matches!(w.value.as_str(), "values" | "row" | "in" | "over" | "using" | "as" | "into" | "exists")
-                && lookup(&w.value).1 != Category::Reserved
+            !matches!(
+                w.value.as_str(),
+                "values" | "row" | "in" | "over" | "using" | "as" | "into" | "exists" | "operator"
+            ) && lookup(&w.value).1 != Category::Reserved
         }
         _ => false,
     }
@@ -84,7 +104,7 @@ fn continues_expression(t: Option<&TokenWithSpan>) -> bool {
 
 /// See the module.
 pub(super) fn take_stars(tokens: &mut Vec<TokenWithSpan>) {
-    if !tokens.iter().any(|t| t.token == Token::Mul) {
+    if !tokens.iter().any(|t| t.token == Token::Mul || word(Some(t)) == "only") {
         return;
     }
     let mut levels: Vec<Level> = Vec::from([Level::default()]);
@@ -144,6 +164,12 @@ pub(super) fn take_stars(tokens: &mut Vec<TokenWithSpan>) {
                 }
             }
             _ => {}
+        }
+        if let Some(at) = table_at
+            && word(tokens.get(at)) == "only"
+            && !matches!(word(tokens.get(i)), "table" | "lock" | "truncate")
+        {
+            take_only(tokens, at);
         }
         if let Some(at) = table_at
             && let Some(end) = behind_name(tokens, at)
