@@ -58,6 +58,8 @@ pub(crate) struct Rt<'a, 'c> {
     pub ctes: &'a [RefCell<Cte>],
     /// Bytes held by materialising operators.
     pub memory: &'a Cell<usize>,
+    /// Number of the run: what operators held in an earlier one does not count.
+    pub run: u64,
     /// Set by an operator that met a concurrently updated row it cannot follow: the run may begin anew.
     pub restart: &'a Cell<bool>,
     /// What uncorrelated subqueries yielded in this run, by their number.
@@ -68,6 +70,12 @@ pub(crate) struct Rt<'a, 'c> {
     pub feed: &'a RefCell<Option<Batch>>,
     /// After this run, further rows will be given.
     pub more: bool,
+}
+
+/// The statement has reached its limit.
+#[cold]
+pub(crate) fn out_of_memory() -> SqlError {
+    SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory").detail("The statement exceeded its memory limit.")
 }
 
 impl Rt<'_, '_> {
@@ -97,8 +105,7 @@ impl Rt<'_, '_> {
         let held = self.memory.get().saturating_add(bytes);
         self.memory.set(held);
         if held > self.cx.session.memory_limit() {
-            return Err(SqlError::new(SqlState::OUT_OF_MEMORY, "out of memory")
-                .detail("The statement exceeded its memory limit."));
+            return Err(out_of_memory());
         }
         Ok(())
     }

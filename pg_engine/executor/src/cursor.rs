@@ -10,13 +10,13 @@ use pg_types::{Batch, Result, Value};
 use crate::{
     context::{ExecContext, Rt},
     expr::Outcome,
-    node::{Compiler, Exec, NodeStats},
+    node::{Compiler, Exec, NodeStats, Store},
 };
 
 /// A common table expression: run as far as it is read, its rows kept for the run.
 pub(crate) struct Cte {
     pub(crate) exec: Exec,
-    pub(crate) rows: Vec<Batch>,
+    pub(crate) rows: Store,
     /// All rows are there.
     pub(crate) done: bool,
 }
@@ -36,7 +36,7 @@ fn finish_changes(changes: &[usize], rt: &Rt<'_, '_>) -> Result<()> {
         let mut cte = cell.borrow_mut();
         while !cte.done {
             match cte.exec.next(rt)? {
-                Some(b) => cte.rows.push(b),
+                Some(b) => cte.rows.push(b, rt)?,
                 None => cte.done = true,
             }
         }
@@ -56,6 +56,8 @@ pub struct Cursor {
     slots: RefCell<Vec<Value>>,
     snapshot: Option<Snapshot>,
     memory: Cell<usize>,
+    /// Number of the run.
+    run: u64,
     affected: Cell<u64>,
     yielded: bool,
     done: bool,
@@ -73,7 +75,11 @@ impl Cursor {
         let root = Exec::new(&planned.root, &mut c)?;
         let mut ctes = Vec::with_capacity(planned.ctes.len());
         for cte in &planned.ctes {
-            ctes.push(RefCell::new(Cte { exec: Exec::new(cte, &mut c)?, rows: Vec::new(), done: false }));
+            ctes.push(RefCell::new(Cte {
+                exec: Exec::new(cte, &mut c)?,
+                rows: Store::default(),
+                done: false,
+            }));
         }
         Ok(Self {
             planned: planned.clone(),
@@ -82,6 +88,7 @@ impl Cursor {
             slots: RefCell::new(Vec::new()),
             snapshot: None,
             memory: Cell::new(0),
+            run: 0,
             affected: Cell::new(0),
             yielded: false,
             done: false,
@@ -147,6 +154,7 @@ impl Cursor {
     fn rewind(&mut self, cx: &ExecContext<'_>) {
         self.snapshot = Some(cx.txn.borrow_mut().snapshot());
         self.memory.set(0);
+        self.run += 1;
         self.yielded = false;
         self.done = false;
         self.fixed.get_mut().clear();
@@ -172,6 +180,7 @@ impl Cursor {
                         snapshot,
                         ctes: &self.ctes,
                         memory: &self.memory,
+                        run: self.run,
                         restart: &restart,
                         fixed: &self.fixed,
                         instrument: self.instrument,

@@ -7,6 +7,7 @@ use alloc::{
     sync::{Arc, Weak},
     vec::Vec,
 };
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use dagdb_device::Backends;
 use pg_catalog::{
@@ -99,6 +100,8 @@ pub struct Engine {
     common: Arc<Common>,
     graph_progress: Progress,
     graph_readers: crate::graph::Readers,
+    /// Temporary files that statements made, and bytes written to them.
+    temporary: (AtomicU64, AtomicU64),
 }
 
 /// What the engines of a volume's databases have in common.
@@ -122,6 +125,14 @@ impl Drop for Engine {
 }
 
 impl Engine {
+    /// Temporary files that statements of this database have made, and bytes that they wrote there (`pg_stat_database`).
+    pub fn temporary_files(&self) -> (u64, u64) {
+        (self.temporary.0.load(Ordering::Relaxed), self.temporary.1.load(Ordering::Relaxed))
+    }
+    pub(crate) fn count_temporary(&self, files: u64, bytes: u64) {
+        self.temporary.0.fetch_add(files, Ordering::Relaxed);
+        self.temporary.1.fetch_add(bytes, Ordering::Relaxed);
+    }
     /// Fills a freshly formatted volume with the catalogs. Everything is in one transaction: either done or not.
     pub fn bootstrap(storage: &Arc<Storage>, initial: &Initial) -> Result<()> {
         let initial = bootstrap::Initial {
@@ -164,6 +175,7 @@ impl Engine {
             common: common.clone(),
             graph_progress: Progress::default(),
             graph_readers: crate::graph::Readers::default(),
+            temporary: Default::default(),
         })
     }
     /// The engine of the volume's first database, through whose catalogs the others are found.

@@ -13,7 +13,8 @@
 //! # Invariants
 //! * A statement's snapshot is taken by `open` and kept until `close`: tids read under it stay valid.
 //! * The transaction in [`ExecContext`] is never borrowed while an expression is evaluated: functions may need it.
-//! * What a run materialises is charged against the session's memory limit (53200 beyond it).
+//! * What a run materialises is charged against the session's memory limit (53200 beyond it); operators that can go on disk
+//!   before (`node/spill`).
 //! * After a data-changing plan has ended the transaction's command counter moves on, so that later statements see it;
 //!   definition statements move it at every step.
 //!
@@ -61,7 +62,7 @@ pub use cursor::Cursor;
 pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
 pub use engine::{Engine, Initial, Outcome, Role};
 pub use hba::{ClientCertificate, HbaClient, HbaMethod, HbaRules};
-pub use node::NodeStats;
+pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;
 pub use session::{
     ActivityRow, CursorRow, PreparedStatementRow, SequenceMemory, Session, SettingRow, StoredQuery,

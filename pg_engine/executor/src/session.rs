@@ -271,6 +271,11 @@ pub trait Session {
     fn memory_limit(&self) -> usize {
         256 << 20
     }
+    /// Bytes that an operator may hold before it puts rows aside on disk: one that sorts or keeps rows (`work_mem`), and one that
+    /// hashes (times `hash_mem_multiplier`).
+    fn work_memory(&self) -> (usize, usize) {
+        (64 << 20, 128 << 20)
+    }
     /// Resolves a parameter that was left to the session (none today).
     fn parameter(&self, _number: u32) -> Option<Value> {
         None

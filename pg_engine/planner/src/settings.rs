@@ -13,6 +13,7 @@ pub struct PlannerSettings {
     pub effective_cache_size: f64,
     /// Bytes.
     pub work_mem: f64,
+    pub hash_mem_multiplier: f64,
     pub enable_seqscan: bool,
     pub enable_indexscan: bool,
     pub enable_indexonlyscan: bool,
@@ -32,7 +33,8 @@ impl Default for PlannerSettings {
             cpu_index_tuple_cost: 0.005,
             cpu_operator_cost: 0.0025,
             effective_cache_size: 524_288.0,
-            work_mem: 4_194_304.0,
+            work_mem: 67_108_864.0,
+            hash_mem_multiplier: 2.0,
             enable_seqscan: true,
             enable_indexscan: true,
             enable_indexonlyscan: true,

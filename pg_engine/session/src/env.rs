@@ -572,6 +572,10 @@ impl Session for Env {
     fn memory_limit(&self) -> usize {
         256 << 20
     }
+    fn work_memory(&self) -> (usize, usize) {
+        let p = &self.derived.planner;
+        (p.work_mem as usize, (p.work_mem * p.hash_mem_multiplier) as usize)
+    }
 }
 
 struct ViewText(pg_sql::ViewQuery);

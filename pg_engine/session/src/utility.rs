@@ -484,5 +484,12 @@ fn actual_of(s: &NodeStats) -> pg_planner::Actual {
         loops: s.loops,
         filtered: s.filtered,
         heap_fetches: s.heap_fetches,
+        held: s.held.map(|h| pg_planner::Held {
+            memory: h.memory,
+            disk: h.disk,
+            batches: h.batches,
+            buckets: h.buckets,
+            top: h.top,
+        }),
     }
 }

@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod column;
 mod nulls;
+mod pack;
 #[cfg(test)]
 mod tests;
 

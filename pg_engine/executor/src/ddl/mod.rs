@@ -294,6 +294,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             snapshot: &snapshot,
             ctes: &[],
             memory: &memory,
+            run: 1,
             restart: &restart,
             fixed: &RefCell::new(Vec::new()),
             instrument: false,

@@ -1,22 +1,26 @@
 //! GROUP BY and aggregates.
+//!
+//! When there is no room for further groups, rows of groups that are not known are put aside, portion by portion (`spill`), and a portion
+//! is grouped when all others are done. What DISTINCT has seen and ORDER BY keeps goes to disk in ways of its own.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-use hashbrown::HashSet;
 use pg_functions::{Accumulator, Function, Implementation, Rows};
 use pg_plan::{
     expr::Expr,
     logical::{AggregateCall, SortKey},
 };
 use pg_types::{
-    Batch, Result, SqlError, SqlType, Value, Vector,
+    Batch, ColumnData, Result, SqlError, SqlType, Value, Vector, oid,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
 use super::{
-    Compiler, Exec, Operator,
+    Compiler, Exec, Held, Operator,
     groups::{Groups, KeyClass},
-    sort::{Key, KeyRows},
+    set_ops::Unique,
+    sort::Key,
+    spill::{Account, Overflow, Sorter},
 };
 use crate::{context::Rt, expr::Compiled};
 
@@ -25,18 +29,14 @@ struct Call {
     function: &'static Function,
     args: Vec<Compiled>,
     arg_types: Vec<SqlType>,
-    distinct: bool,
     order_by: Vec<Key>,
     filter: Option<Compiled>,
     ty: SqlType,
     state: Option<Box<dyn Accumulator>>,
-    /// DISTINCT: (group, key) seen.
-    seen: HashSet<Box<[u8]>, foldhash::fast::FixedState>,
-    /// ORDER BY: arguments, groups and keys kept until the end.
-    kept: Vec<Batch>,
-    kept_groups: Vec<u32>,
-    kept_keys: KeyRows,
-    charged: usize,
+    /// DISTINCT: (arguments, group) seen.
+    seen: Option<Unique>,
+    /// ORDER BY: arguments and groups kept until the end.
+    kept: Option<Sorter>,
 }
 
 impl Call {
@@ -52,30 +52,28 @@ impl Call {
             false => Vec::new(),
         };
         let order_by = if implied.is_empty() { &a.order_by } else { &implied };
+        let classes = a.args.iter().map(|e| KeyClass::one(e.ty().oid)).chain([KeyClass::Integer]);
         Ok(Self {
             function: a.function,
             args: c.exprs(&a.args)?,
             arg_types: a.args.iter().map(Expr::ty).collect(),
-            distinct: a.distinct,
+            seen: a.distinct.then(|| Unique::new(classes.collect())),
             order_by: Key::list(order_by, c)?,
             filter: c.option(a.filter.as_ref())?,
             ty: a.ty,
             state: None,
-            seen: HashSet::default(),
-            kept: Vec::new(),
-            kept_groups: Vec::new(),
-            kept_keys: KeyRows::default(),
-            charged: 0,
+            kept: None,
         })
+    }
+    /// Forgets the groups.
+    fn begin(&mut self) {
+        self.state = None;
+        self.seen.iter_mut().for_each(Unique::clear);
+        self.kept = None;
     }
 
     fn reset(&mut self) {
-        self.state = None;
-        self.seen.clear();
-        self.kept.clear();
-        self.kept_groups.clear();
-        self.kept_keys = KeyRows::default();
-        self.charged = 0;
+        self.begin();
         self.args.iter_mut().chain(&mut self.filter).for_each(Compiled::reset);
         self.order_by.iter_mut().for_each(|k| k.expr.reset());
     }
@@ -103,80 +101,76 @@ impl Call {
         }
         let args: Vec<Arc<Vector>> =
             self.args.iter_mut().map(|e| e.vector(b, sel, rt)).collect::<Result<_>>()?;
-        let unique;
-        if self.distinct {
-            unique = self.first_occurrences(&args, groups, b, sel, rt)?;
-            sel = Some(&unique);
-            if unique.is_empty() {
-                self.state()?.resize(count);
-                return Ok(());
-            }
+        if self.seen.is_none() && self.order_by.is_empty() {
+            let state = self.state()?;
+            state.resize(count);
+            return state.update(&rt.eval(), groups, &args, Rows { count: b.rows, selection: sel });
         }
-        if !self.order_by.is_empty() {
-            let part = Batch { columns: b.columns.clone(), rows: b.rows, selection: sel.map(Into::into) };
-            self.kept_keys.add(&mut self.order_by, &part, rt)?;
-            let kept = Batch { columns: args, rows: b.rows, selection: sel.map(Into::into) };
-            self.kept_groups.extend(kept.selected().map(|i| groups.get(i).copied().unwrap_or(0)));
-            let kept = kept.compact();
-            rt.charge(kept.memory() + kept.rows * 32)?;
-            self.kept.push(kept);
-            self.state()?.resize(count);
+        // With DISTINCT, ORDER BY is by arguments: its values make no further rows distinct.
+        let mut columns = args;
+        for k in &mut self.order_by {
+            columns.push(k.expr.vector(b, sel, rt)?);
+        }
+        columns.push(Arc::new(Vector::from_i64(groups.iter().map(|g| i64::from(*g)).collect())));
+        let part = Batch { columns, rows: b.rows, selection: sel.map(Into::into) };
+        self.sift(part, count, rt)
+    }
+
+    /// Rows of arguments, values of ORDER BY and groups: those that count are kept for ORDER BY, or update their groups.
+    fn sift(&mut self, mut part: Batch, count: usize, rt: &Rt<'_, '_>) -> Result<()> {
+        if let Some(seen) = &mut self.seen {
+            part.selection = Some(seen.first(&part, rt)?.into());
+        }
+        if self.order_by.is_empty() {
+            return self.take_in(&part, count, rt);
+        }
+        self.state()?.resize(count);
+        let part = part.compact();
+        if part.rows == 0 {
             return Ok(());
         }
-        let rows = Rows { count: b.rows, selection: sel };
+        let kept = self.kept.get_or_insert_with(|| Sorter::new(usize::MAX, Account::new()));
+        let keys = part.columns.get(self.args.len()..).unwrap_or(&[]);
+        kept.keys.add_columns(&self.order_by, keys, 0..part.rows);
+        kept.push(part, rt)
+    }
+
+    /// Updates groups with such rows.
+    fn take_in(&mut self, part: &Batch, count: usize, rt: &Rt<'_, '_>) -> Result<()> {
+        let args = part.columns.get(..self.args.len()).unwrap_or(&[]);
+        let ids: Vec<u32> = match part.columns.last().map(|c| &c.data) {
+            Some(ColumnData::Int8(ids)) => ids.iter().map(|id| *id as u32).collect(),
+            _ => return Err(SqlError::internal("rows of an aggregate without groups")),
+        };
+        let rows = Rows { count: part.rows, selection: part.selection.as_deref() };
         let state = self.state()?;
         state.resize(count);
-        state.update(&rt.eval(), groups, &args, rows)?;
-        let held = state.memory();
-        if held > self.charged {
-            rt.charge(held - self.charged)?;
-            self.charged = held;
-        }
-        Ok(())
+        if part.is_empty() { Ok(()) } else { state.update(&rt.eval(), &ids, args, rows) }
     }
 
-    fn first_occurrences(
-        &mut self,
-        args: &[Arc<Vector>],
-        groups: &[u32],
-        b: &Batch,
-        sel: Option<&[u32]>,
-        rt: &Rt<'_, '_>,
-    ) -> Result<Vec<u32>> {
-        let classes: Vec<KeyClass> = self.arg_types.iter().map(|t| KeyClass::one(t.oid)).collect();
-        let mut out = Vec::new();
-        let mut key = Vec::new();
-        let rows = Batch { columns: Vec::new(), rows: b.rows, selection: sel.map(Into::into) };
-        for i in rows.selected() {
-            key.clear();
-            key.extend_from_slice(&groups.get(i).copied().unwrap_or(0).to_le_bytes());
-            super::groups::encode_row(&classes, args, i, &mut key);
-            if !self.seen.contains(key.as_slice()) {
-                rt.charge(key.len() + 48)?;
-                self.seen.insert(key.as_slice().into());
-                out.push(i as u32);
-            }
-        }
-        Ok(out)
-    }
-
-    /// Feeds what ORDER BY kept back, in order.
+    /// Takes in what DISTINCT put aside, then what ORDER BY kept, in order.
     fn finish_input(&mut self, groups: usize, rt: &Rt<'_, '_>) -> Result<()> {
-        if !self.kept.is_empty() {
-            let all = Batch::concat(&core::mem::take(&mut self.kept));
-            let order = self.kept_keys.order();
-            for part in order.chunks(BATCH_ROWS) {
-                let args: Vec<_> = all.columns.iter().map(|c| Arc::new(c.take(part))).collect();
-                let ids: Vec<u32> =
-                    part.iter().map(|&i| self.kept_groups.get(i as usize).copied().unwrap_or(0)).collect();
-                let rows = Rows { count: part.len(), selection: None };
-                let state = self.state()?;
-                state.resize(groups);
-                state.update(&rt.eval(), &ids, &args, rows)?;
+        while let Some(part) = self.seen.as_mut().map_or(Ok(None), |s| s.aside(rt))? {
+            self.sift(part, groups, rt)?;
+        }
+        if let Some(kept) = self.kept.take() {
+            let mut types = self.arg_types.clone();
+            types.extend(self.order_by.iter().map(|k| SqlType::new(k.ty)));
+            types.push(SqlType::new(oid::INT8));
+            let mut sorted = kept.finish(&types, rt)?;
+            while let Some(part) = sorted.next(rt)? {
+                rt.cx.checkpoint()?;
+                self.take_in(&part, groups, rt)?;
             }
+            sorted.into_account().release(rt);
         }
         self.state()?.resize(groups);
         Ok(())
+    }
+
+    /// Bytes that its groups take.
+    fn memory(&self) -> usize {
+        self.state.as_ref().map_or(0, |s| s.memory())
     }
 }
 
@@ -184,17 +178,22 @@ impl Call {
 pub(crate) struct HashAggregate {
     input: Exec,
     keys: Vec<Compiled>,
-    /// Keys of groups that are there without rows.
+    /// Keys of groups that are there without rows, and whether a row has made them.
     seeds: Vec<Vec<Value>>,
+    sown: Vec<bool>,
     calls: Vec<Call>,
     types: Vec<SqlType>,
+    classes: Vec<KeyClass>,
     groups: Groups,
     /// First value of each key column by group.
     values: Vec<VectorBuilder>,
     key_vectors: Vec<Vector>,
     count: usize,
     at: Option<usize>,
-    charged: usize,
+    account: Account,
+    /// No further groups.
+    full: bool,
+    overflow: Overflow,
 }
 
 impl HashAggregate {
@@ -205,32 +204,39 @@ impl HashAggregate {
         types: &[SqlType],
         c: &mut Compiler<'_>,
     ) -> Result<Self> {
-        let classes = keys.iter().map(|k| KeyClass::one(k.ty().oid)).collect();
+        let classes: Vec<KeyClass> = keys.iter().map(|k| KeyClass::one(k.ty().oid)).collect();
         Ok(Self {
             input,
             keys: c.exprs(keys)?,
             seeds: seeds.to_vec(),
+            sown: Vec::new(),
             calls: aggregates.iter().map(|a| Call::new(a, c)).collect::<Result<_>>()?,
             types: types.to_vec(),
-            groups: Groups::new(classes),
+            groups: Groups::new(classes.clone()),
+            classes,
             values: Vec::new(),
             key_vectors: Vec::new(),
             count: 0,
             at: None,
-            charged: 0,
+            account: Account::hashing(),
+            full: false,
+            overflow: Overflow::default(),
         })
     }
 
-    /// Makes the groups that no row has made.
+    /// Makes the groups that no row has made, behind the last rows.
     fn sow(&mut self) -> Result<()> {
-        for seed in &self.seeds {
+        let last = !self.overflow.is_waiting();
+        self.sown.resize(self.seeds.len(), false);
+        for (seed, sown) in self.seeds.iter().zip(&mut self.sown) {
             let mut columns = Vec::with_capacity(seed.len());
             for (value, ty) in seed.iter().zip(&self.types) {
                 let mut b = VectorBuilder::with_capacity(*ty, 1);
                 b.push(value)?;
                 columns.push(Arc::new(b.finish()));
             }
-            if self.groups.group(&columns, 0).1 {
+            *sown |= self.groups.find(&columns, 0).is_some();
+            if last && !*sown && self.groups.group(&columns, 0).1 {
                 for (v, c) in self.values.iter_mut().zip(&columns) {
                     v.extend_from(c, 0);
                 }
@@ -242,6 +248,41 @@ impl HashAggregate {
         Ok(())
     }
 
+    /// The groups of a batch's rows. The rows whose groups are there; `None`: all.
+    fn assign(&mut self, b: &Batch, ids: &mut [u32], rt: &Rt<'_, '_>) -> Result<Option<Vec<u32>>> {
+        let columns = self
+            .keys
+            .iter_mut()
+            .map(|e| e.vector(b, b.selection.as_deref(), rt))
+            .collect::<Result<Vec<_>>>()?;
+        if self.full {
+            let (mut known, mut rest) = (Vec::new(), Vec::new());
+            for i in b.selected() {
+                match self.groups.find(&columns, i) {
+                    Some(id) => {
+                        ids[i] = id;
+                        known.push(i as u32);
+                    }
+                    None => rest.push(i as u32),
+                }
+            }
+            self.overflow.put(b, &rest, (&self.classes, &columns), &mut self.account, rt)?;
+            return Ok(Some(known));
+        }
+        for i in b.selected() {
+            let (id, new) = self.groups.group(&columns, i);
+            ids[i] = id;
+            if new {
+                for (v, c) in self.values.iter_mut().zip(&columns) {
+                    v.extend_from(c, i);
+                }
+            }
+        }
+        self.count = self.groups.len();
+        Ok(None)
+    }
+
+    /// Groups all rows of the input, or of the portion that is gone through.
     fn consume(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         self.values =
             self.types.iter().take(self.keys.len()).map(|t| VectorBuilder::with_capacity(*t, 16)).collect();
@@ -249,37 +290,29 @@ impl HashAggregate {
         if self.keys.is_empty() {
             self.count = 1;
         }
-        while let Some(b) = self.input.next(rt)? {
+        while let Some(b) =
+            if self.overflow.is_read() { self.overflow.next(rt)? } else { self.input.next(rt)? }
+        {
             rt.cx.checkpoint()?;
             if b.is_empty() {
                 continue;
             }
             ids.clear();
             ids.resize(b.rows, 0);
-            if !self.keys.is_empty() {
-                let columns = self
-                    .keys
-                    .iter_mut()
-                    .map(|e| e.vector(&b, b.selection.as_deref(), rt))
-                    .collect::<Result<Vec<_>>>()?;
-                for i in b.selected() {
-                    let (id, new) = self.groups.group(&columns, i);
-                    ids[i] = id;
-                    if new {
-                        for (v, c) in self.values.iter_mut().zip(&columns) {
-                            v.extend_from(c, i);
-                        }
-                    }
-                }
-                self.count = self.groups.len();
-                let held = self.groups.memory() + self.count * 16 * self.values.len();
-                rt.charge(held.saturating_sub(self.charged))?;
-                self.charged = self.charged.max(held);
-            }
+            let known = if self.keys.is_empty() { None } else { self.assign(&b, &mut ids, rt)? };
+            let b = match known {
+                Some(rows) if rows.is_empty() => continue,
+                Some(rows) => b.with_selection(rows),
+                None => b,
+            };
             for call in &mut self.calls {
                 call.update(&b, &ids, self.count, rt)?;
             }
+            let held = self.groups.memory() + self.count * 16 * self.values.len();
+            let held = held + self.calls.iter().map(Call::memory).sum::<usize>();
+            self.full |= !self.account.set(held, rt)?;
         }
+        self.overflow.close(rt)?;
         self.sow()?;
         for call in &mut self.calls {
             call.finish_input(self.count, rt)?;
@@ -287,22 +320,40 @@ impl HashAggregate {
         self.key_vectors = core::mem::take(&mut self.values).into_iter().map(VectorBuilder::finish).collect();
         Ok(())
     }
+
+    /// Forgets the groups.
+    fn begin(&mut self) {
+        self.groups.clear();
+        self.values.clear();
+        self.key_vectors.clear();
+        self.count = 0;
+        self.at = None;
+        self.full = false;
+        self.calls.iter_mut().for_each(Call::begin);
+    }
 }
 
 impl Operator for HashAggregate {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        let start = match self.at {
-            Some(at) => at,
-            None => {
-                self.consume(rt)?;
-                0
+        let (start, end) = loop {
+            let start = match self.at {
+                Some(at) => at,
+                None => {
+                    self.consume(rt)?;
+                    0
+                }
+            };
+            let end = (start + BATCH_ROWS).min(self.count);
+            self.at = Some(end);
+            if start < end {
+                break (start, end);
             }
+            if !self.overflow.is_waiting() {
+                return Ok(None);
+            }
+            self.begin();
+            self.overflow.turn(rt)?;
         };
-        let end = (start + BATCH_ROWS).min(self.count);
-        self.at = Some(end);
-        if start >= end {
-            return Ok(None);
-        }
         let n = end - start;
         let mut columns: Vec<Arc<Vector>> =
             self.key_vectors.iter().map(|v| Arc::new(v.slice(start, n))).collect();
@@ -318,17 +369,17 @@ impl Operator for HashAggregate {
         Ok(Some(Batch { columns, rows: n, selection: None }))
     }
     fn reset(&mut self) {
-        self.groups.clear();
-        self.values.clear();
-        self.key_vectors.clear();
-        self.count = 0;
-        self.at = None;
-        self.charged = 0;
+        self.begin();
+        self.overflow.clear();
+        self.sown.clear();
         self.keys.iter_mut().for_each(Compiled::reset);
         self.calls.iter_mut().for_each(Call::reset);
         self.input.reset();
     }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.input]
+    }
+    fn held(&self) -> Option<Held> {
+        (!self.keys.is_empty()).then(|| self.overflow.held(&self.account))
     }
 }

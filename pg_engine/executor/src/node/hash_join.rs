@@ -1,4 +1,10 @@
 //! Joins by hashing the right side.
+//!
+//! When the right side does not fit, both sides are spread over temporary files by their keys, and each pair of files is joined
+//! alone ([`Grace`]): again by hashing, spread further, or, where that does not help because many rows have one key, the right
+//! one chunk by chunk, each with all of the left. Which left rows have found a match is kept by their numbers then.
+
+mod grace;
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -10,16 +16,19 @@ use pg_types::{
 };
 
 use super::{
-    Compiler, Exec, Operator,
+    Compiler, Exec, Held, Operator,
     groups::{Groups, KeyClass, has_null},
-    misc::materialise,
+    spill::{Account, weigh},
 };
 use crate::{
     context::Rt,
     expr::{Call, Compiled},
 };
+use grace::Grace;
 
 const NONE: u32 = u32::MAX;
+/// Bytes that the table takes for a row, about.
+const TABLE_ROW: usize = 40;
 
 /// A hash join.
 pub(crate) struct HashJoin {
@@ -30,8 +39,13 @@ pub(crate) struct HashJoin {
     right_keys: Vec<Compiled>,
     /// What the keys leave open, over left's then right's columns.
     on: Vec<Compiled>,
+    classes: Vec<KeyClass>,
     groups: Groups,
     built: Option<Built>,
+    /// What does not fit.
+    grace: Option<Grace>,
+    account: Account,
+    held: Held,
     /// Probe position: batch, its key columns, next row's position in the selection, next candidate.
     probe: Option<Probe>,
     /// Next right row to yield unmatched.
@@ -50,6 +64,8 @@ struct Probe {
     batch: Batch,
     keys: Vec<Arc<Vector>>,
     at: usize,
+    /// Number of the batch's first row, counted in rows of batches, where rows are remembered by their numbers.
+    first: usize,
 }
 
 impl HashJoin {
@@ -92,21 +108,46 @@ impl HashJoin {
             left_keys,
             right_keys,
             on: rest,
-            groups: Groups::new(classes),
+            groups: Groups::new(classes.clone()),
+            classes,
             built: None,
+            grace: None,
+            account: Account::hashing(),
+            held: Held::default(),
             probe: None,
             tail: 0,
         })
     }
 
-    fn build(&mut self, rt: &Rt<'_, '_>) -> Result<Built> {
-        let rows = materialise(&mut self.right, rt)?;
+    /// Gathers the right side. It is spread over files if it does not fit.
+    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Built>> {
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        while let Some(b) = self.right.next(rt)? {
+            rt.cx.checkpoint()?;
+            let b = b.compact();
+            if b.rows == 0 {
+                continue;
+            }
+            bytes += weigh(&b) + b.rows * TABLE_ROW;
+            parts.push(b);
+            if !self.account.set(bytes, rt)? && !self.classes.is_empty() {
+                self.spread(parts, rt)?;
+                return Ok(None);
+            }
+        }
+        self.build(&parts, rt).map(Some)
+    }
+
+    /// The table over rows of the right side.
+    fn build(&mut self, parts: &[Batch], rt: &Rt<'_, '_>) -> Result<Built> {
+        self.groups.clear();
+        self.tail = 0;
+        let rows = if parts.is_empty() { none(&self.right.types) } else { Batch::concat(parts) };
         let mut keys = Vec::with_capacity(self.right_keys.len());
         for e in &mut self.right_keys {
             keys.push(e.vector(&rows, None, rt)?);
         }
         let n = rows.rows;
-        rt.charge(n * 16)?;
         let mut heads: Vec<u32> = Vec::new();
         let mut next = alloc::vec![NONE; n];
         // Backwards, so that each chain yields rows in their order.
@@ -121,7 +162,9 @@ impl HashJoin {
                 next[i] = core::mem::replace(&mut heads[id as usize], i as u32);
             }
         }
-        rt.charge(self.groups.memory())?;
+        let held = weigh(&rows) + n * 8 + self.groups.memory();
+        self.account.set(held, rt)?;
+        self.held.buckets = self.held.buckets.max((heads.len() as u64).next_power_of_two().max(1024));
         let track = matches!(self.kind, JoinKind::Right | JoinKind::Full);
         let matched = if track { alloc::vec![false; n] } else { Vec::new() };
         Ok(Built { rows, heads, next, matched })
@@ -185,6 +228,13 @@ impl HashJoin {
             for &(_, r) in &pairs {
                 built.matched[r as usize] = true;
             }
+        }
+        if let Some(grace) = &mut self.grace
+            && let Some(left) = grace.remembered()
+        {
+            let b = remember(self.kind, left, probe, &pairs);
+            let b = b.unwrap_or_else(|| self.joined(&probe.batch, &built.rows, &pairs));
+            return Ok((!b.is_empty()).then_some(b));
         }
         let probed = (from..until).filter_map(|k| probe.batch.nth_row(k)).map(|r| r as u32);
         let mut hits = pairs.iter().copied().peekable();
@@ -255,12 +305,40 @@ fn shift(e: &Expr, by: u32) -> Expr {
     }
 }
 
+/// A chunk of several of the right side: notes which left rows have found a match. Semi joins yield them the first time, anti
+/// joins nothing yet, others (`None`) their pairs.
+fn remember(kind: JoinKind, left: &mut [u64], probe: &Probe, pairs: &[(u32, u32)]) -> Option<Batch> {
+    let mut fresh = Vec::new();
+    for &(row, _) in pairs {
+        let n = probe.first + row as usize;
+        let Some(word) = left.get_mut(n / 64) else { continue };
+        let bit = 1 << (n % 64);
+        if *word & bit == 0 {
+            fresh.push(row);
+        }
+        *word |= bit;
+    }
+    match kind {
+        JoinKind::Semi => Some(probe.batch.clone().with_selection(fresh)),
+        JoinKind::Anti => Some(probe.batch.clone().with_selection(Vec::new())),
+        _ => None,
+    }
+}
+
+/// No rows.
+fn none(types: &[SqlType]) -> Batch {
+    Batch::new(types.iter().map(|t| pg_types::VectorBuilder::with_capacity(*t, 0).finish()).collect(), 0)
+}
+
 impl Operator for HashJoin {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        let mut built = match self.built.take() {
-            Some(b) => b,
-            None => self.build(rt)?,
-        };
+        if self.built.is_none() && self.grace.is_none() {
+            self.built = self.start(rt)?;
+        }
+        if self.grace.is_some() {
+            return self.next_aside(rt);
+        }
+        let Some(mut built) = self.built.take() else { return Ok(None) };
         let result = self.run(&mut built, rt);
         self.built = Some(built);
         result
@@ -268,6 +346,7 @@ impl Operator for HashJoin {
     fn reset(&mut self) {
         self.groups.clear();
         self.built = None;
+        self.grace = None;
         self.probe = None;
         self.tail = 0;
         self.left_keys.iter_mut().chain(&mut self.right_keys).chain(&mut self.on).for_each(Compiled::reset);
@@ -276,6 +355,10 @@ impl Operator for HashJoin {
     }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.left, &self.right]
+    }
+    fn held(&self) -> Option<Held> {
+        let batches = self.held.batches.max(1);
+        Some(Held { memory: self.account.peak as u64, batches, ..self.held })
     }
 }
 
@@ -290,13 +373,17 @@ impl HashJoin {
             let mut probe = match self.probe.take() {
                 Some(p) => p,
                 None => {
-                    let Some(batch) = self.left.next(rt)? else { break };
+                    let (batch, first) = match &mut self.grace {
+                        None => (self.left.next(rt)?, 0),
+                        Some(grace) => grace.next_left(rt)?,
+                    };
+                    let Some(batch) = batch else { break };
                     let sel = batch.selection.as_deref();
                     let mut keys = Vec::with_capacity(self.left_keys.len());
                     for e in &mut self.left_keys {
                         keys.push(e.vector(&batch, sel, rt)?);
                     }
-                    Probe { batch, keys, at: 0 }
+                    Probe { batch, keys, at: 0, first }
                 }
             };
             let out = self.step(&mut probe, built, rt)?;

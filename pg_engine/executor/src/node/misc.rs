@@ -4,6 +4,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_functions::{Function, Implementation, SetReturning};
 use pg_plan::expr::Expr;
+use pg_storage::ScratchBuffer;
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
     vector::{BATCH_ROWS, VectorBuilder},
@@ -340,11 +341,12 @@ impl Operator for Append {
 pub(crate) struct CteScan {
     cte: usize,
     at: usize,
+    buffer: ScratchBuffer,
 }
 
 impl CteScan {
     pub(crate) fn new(cte: usize) -> Self {
-        Self { cte, at: 0 }
+        Self { cte, at: 0, buffer: ScratchBuffer::default() }
     }
 }
 
@@ -355,19 +357,17 @@ impl Operator for CteScan {
         let mut cte = cell.borrow_mut();
         while self.at >= cte.rows.len() && !cte.done {
             match cte.exec.next(rt)? {
-                Some(b) => {
-                    rt.charge(b.memory())?;
-                    cte.rows.push(b);
-                }
+                Some(b) => cte.rows.push(b, rt)?,
                 None => cte.done = true,
             }
         }
-        let b = cte.rows.get(self.at).cloned();
+        let b = cte.rows.get(self.at, &mut self.buffer)?;
         self.at += 1;
         Ok(b)
     }
     fn reset(&mut self) {
         self.at = 0;
+        self.buffer = ScratchBuffer::default();
     }
 }
 

@@ -14,6 +14,7 @@ mod routine_scan;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
+mod spill;
 mod window;
 
 use alloc::{boxed::Box, vec::Vec};
@@ -29,6 +30,8 @@ use crate::{context::Rt, expr::Compiled, graph};
 
 pub(crate) use misc::project;
 pub(crate) use parallel_scan::ScanHelpers;
+pub use spill::Held;
+pub(crate) use spill::Store;
 
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
@@ -109,6 +112,8 @@ pub struct NodeStats {
     pub filtered: u64,
     /// Rows that an index-only scan had to fetch.
     pub heap_fetches: u64,
+    /// Memory and disk that it took, of operators that hold rows.
+    pub held: Option<Held>,
 }
 
 /// An operator at work.
@@ -132,6 +137,10 @@ pub(crate) trait Operator: Send {
     /// Rows that an index-only scan had to fetch.
     fn heap_fetches(&self) -> u64 {
         0
+    }
+    /// What it took of memory and disk.
+    fn held(&self) -> Option<Held> {
+        None
     }
 }
 
@@ -179,6 +188,7 @@ impl Exec {
         out.push(NodeStats {
             filtered: self.op.filtered(),
             heap_fetches: self.op.heap_fetches(),
+            held: self.op.held(),
             ..self.stats
         });
         for i in self.op.inputs() {

@@ -8,6 +8,7 @@ use pg_types::{Batch, Result, SqlError};
 use super::{
     Exec, Operator,
     groups::{Groups, KeyClass},
+    spill::Store,
 };
 use crate::context::Rt;
 
@@ -20,7 +21,7 @@ pub(crate) struct Recursive {
     seen: Option<Groups>,
     charged: usize,
     /// Rows that the present run has added.
-    added: Vec<Batch>,
+    added: Store,
     /// The non-recursive term is exhausted.
     recursing: bool,
     done: bool,
@@ -29,7 +30,7 @@ pub(crate) struct Recursive {
 impl Recursive {
     pub(crate) fn new(work: usize, all: bool, left: Exec, right: Exec) -> Self {
         let seen = (!all).then(|| Groups::new(left.types.iter().map(|t| KeyClass::one(t.oid)).collect()));
-        Self { work, left, right, seen, charged: 0, added: Vec::new(), recursing: false, done: false }
+        Self { work, left, right, seen, charged: 0, added: Store::default(), recursing: false, done: false }
     }
 
     /// Without the rows that were there before, unless UNION ALL.
@@ -47,11 +48,9 @@ impl Recursive {
     fn turn(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
         let cell = rt.ctes.get(self.work).ok_or_else(|| SqlError::internal("no work table"))?;
         let mut table = cell.borrow_mut();
-        let freed: usize = table.rows.iter().map(Batch::memory).sum();
-        rt.memory.set(rt.memory.get().saturating_sub(freed));
-        table.rows = core::mem::take(&mut self.added);
+        table.rows.replace(&mut self.added, rt);
         table.done = true;
-        Ok(!table.rows.is_empty())
+        Ok(table.rows.len() > 0)
     }
 }
 
@@ -67,8 +66,7 @@ impl Operator for Recursive {
                 Some(b) => {
                     let b = self.fresh(b, rt)?;
                     if b.rows > 0 {
-                        rt.charge(b.memory())?;
-                        self.added.push(b.clone());
+                        self.added.push(b.clone(), rt)?;
                         return Ok(Some(b));
                     }
                 }

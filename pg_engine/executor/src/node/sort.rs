@@ -1,11 +1,15 @@
-//! ORDER BY: rows are gathered, their keys encoded so that bytes compare as the keys do, and row numbers sorted.
+//! ORDER BY: rows are gathered, their keys encoded so that bytes compare as the keys do, and row numbers sorted. What does not
+//! fit is sorted by parts on disk (`spill`).
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use pg_plan::{expr::Expr, logical::SortKey};
-use pg_types::{Batch, Oid, Result, vector::BATCH_ROWS};
+use pg_types::{Batch, Oid, Result, Vector};
 
-use super::{Compiler, Exec, Operator, misc};
+use super::{
+    Compiler, Exec, Held, Operator, misc,
+    spill::{Account, Sorted, Sorter},
+};
 use crate::{context::Rt, expr::Compiled, keys};
 
 /// A sort key ready to run.
@@ -49,13 +53,22 @@ impl KeyRows {
             .iter_mut()
             .map(|k| k.expr.vector(b, b.selection.as_deref(), rt))
             .collect::<Result<Vec<_>>>()?;
-        for i in b.selected() {
-            for (k, c) in sort.iter().zip(&columns) {
+        self.add_columns(sort, &columns, b.selected());
+        Ok(())
+    }
+    /// Appends the keys of rows whose keys' values are in columns.
+    pub(crate) fn add_columns(
+        &mut self,
+        sort: &[Key],
+        columns: &[Arc<Vector>],
+        rows: impl Iterator<Item = usize>,
+    ) {
+        for i in rows {
+            for (k, c) in sort.iter().zip(columns) {
                 keys::encode_vector(k.ty, c, i, k.descending, k.nulls_first, &mut self.bytes);
             }
             self.ends.push(self.bytes.len());
         }
-        Ok(())
     }
     /// Row numbers in order; equal keys stay in input order.
     pub(crate) fn order(&self) -> Vec<u32> {
@@ -79,9 +92,9 @@ impl KeyRows {
     pub(crate) fn memory(&self) -> usize {
         self.bytes.len() + self.ends.len() * 24
     }
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
+    pub(crate) fn push(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len());
     }
 }
 
@@ -90,8 +103,9 @@ pub(crate) struct Sort {
     input: Exec,
     keys: Vec<Key>,
     limit: Option<Compiled>,
-    rows: Option<(Batch, Vec<u32>)>,
-    at: usize,
+    rows: Option<Sorted>,
+    account: Account,
+    held: Option<Held>,
 }
 
 impl Sort {
@@ -101,83 +115,52 @@ impl Sort {
         limit: Option<&Expr>,
         c: &mut Compiler<'_>,
     ) -> Result<Self> {
-        Ok(Self { input, keys: Key::list(keys, c)?, limit: c.option(limit)?, rows: None, at: 0 })
+        let (keys, limit) = (Key::list(keys, c)?, c.option(limit)?);
+        Ok(Self { input, keys, limit, rows: None, account: Account::default(), held: None })
     }
 
-    fn fill(&mut self, rt: &Rt<'_, '_>) -> Result<(Batch, Vec<u32>)> {
+    fn fill(&mut self, rt: &Rt<'_, '_>) -> Result<Sorted> {
         let limit = misc::count(self.limit.as_mut(), "LIMIT", u64::MAX, rt)?;
-        let keep = usize::try_from(limit).unwrap_or(usize::MAX);
-        // With a limit, the gathered rows are cut back to the best whenever they are many more than needed.
-        let cut_at = keep.saturating_mul(2).max(8 * BATCH_ROWS);
-        let mut keys = KeyRows::default();
-        let mut parts: Vec<Batch> = Vec::new();
-        let mut rows = 0;
+        let mut sorter =
+            Sorter::new(usize::try_from(limit).unwrap_or(usize::MAX), core::mem::take(&mut self.account));
         while let Some(b) = self.input.next(rt)? {
             rt.cx.checkpoint()?;
             let b = b.compact();
-            if b.rows == 0 {
-                continue;
-            }
-            let before = keys.memory();
-            keys.add(&mut self.keys, &b, rt)?;
-            rt.charge(keys.memory() - before + b.memory())?;
-            rows += b.rows;
-            parts.push(b);
-            if rows > cut_at && keep < usize::MAX {
-                let all = Batch::concat(&parts);
-                let mut order = keys.order();
-                order.truncate(keep);
-                // Input order among equals must survive: the kept rows go back in input order.
-                order.sort_unstable();
-                rt.memory.set(rt.memory.get().saturating_sub(keys.memory() + all.memory()));
-                let kept = all.with_selection(order).compact();
-                keys.clear();
-                keys.add(&mut self.keys, &kept, rt)?;
-                rows = kept.rows;
-                rt.charge(keys.memory() + kept.memory())?;
-                parts = alloc::vec![kept];
+            if b.rows > 0 {
+                sorter.keys.add(&mut self.keys, &b, rt)?;
+                sorter.push(b, rt)?;
             }
         }
-        let mut order = keys.order();
-        order.truncate(keep);
-        let all = if parts.is_empty() { Batch::default_of(&self.input.types) } else { Batch::concat(&parts) };
-        Ok((all, order))
-    }
-}
-
-trait Empty {
-    fn default_of(types: &[pg_types::SqlType]) -> Self;
-}
-impl Empty for Batch {
-    fn default_of(types: &[pg_types::SqlType]) -> Self {
-        let columns =
-            types.iter().map(|t| pg_types::vector::VectorBuilder::with_capacity(*t, 0).finish()).collect();
-        Self::new(columns, 0)
+        sorter.finish(&self.input.types, rt)
     }
 }
 
 impl Operator for Sort {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.rows.is_none() {
-            let rows = self.fill(rt)?;
-            self.rows = Some(rows);
-            self.at = 0;
-        }
-        let Some((all, order)) = &self.rows else { return Ok(None) };
-        let end = (self.at + BATCH_ROWS).min(order.len());
-        let Some(part) = order.get(self.at..end).filter(|p| !p.is_empty()) else { return Ok(None) };
-        let columns = all.columns.iter().map(|c| alloc::sync::Arc::new(c.take(part))).collect();
-        self.at = end;
-        Ok(Some(Batch { columns, rows: part.len(), selection: None }))
+        let rows = match &mut self.rows {
+            Some(rows) => rows,
+            None => {
+                let sorted = self.fill(rt)?;
+                if rt.instrument {
+                    self.held = Some(sorted.held());
+                }
+                self.rows.insert(sorted)
+            }
+        };
+        rows.next(rt)
     }
     fn reset(&mut self) {
-        self.rows = None;
-        self.at = 0;
+        if let Some(rows) = self.rows.take() {
+            self.account = rows.into_account();
+        }
         self.keys.iter_mut().for_each(|k| k.expr.reset());
         self.limit.iter_mut().for_each(Compiled::reset);
         self.input.reset();
     }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.input]
+    }
+    fn held(&self) -> Option<Held> {
+        self.held
     }
 }

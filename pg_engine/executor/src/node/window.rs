@@ -1,7 +1,8 @@
 //! Window functions over rows that come sorted by partition and order.
 //!
-//! The rows of one run are gathered; partitions and peer groups are runs of equal encoded keys. An aggregate keeps one
-//! accumulator while its frame only grows at the end, and begins anew when the frame's start moves.
+//! Rows are gathered as far as whole partitions make a good portion, and the portions computed one after the other; partitions and
+//! peer groups are runs of equal encoded keys. An aggregate keeps one accumulator while its frame only grows at the end, and
+//! begins anew when the frame's start moves. A partition lies in memory as a whole.
 
 mod frame;
 mod function;
@@ -18,9 +19,13 @@ use pg_types::{
 use super::{
     Compiler, Exec, Operator,
     sort::{Key, KeyRows},
+    spill::{Account, weigh},
 };
 use crate::{context::Rt, expr::Compiled};
 use frame::{Frame, Partition};
+
+/// Rows from which on a portion is computed.
+const PORTION: usize = 16 * BATCH_ROWS;
 
 /// A call at work.
 struct Call {
@@ -37,6 +42,11 @@ pub(crate) struct Window {
     frame: Frame,
     calls: Vec<Call>,
     types: Vec<SqlType>,
+    /// Rows of a partition that begins behind the portion.
+    rest: Option<Batch>,
+    /// The input is exhausted.
+    ended: bool,
+    account: Account,
     result: Option<Batch>,
     at: usize,
 }
@@ -69,21 +79,46 @@ impl Window {
             frame: Frame::new(spec, c)?,
             calls,
             types: types.to_vec(),
+            rest: None,
+            ended: false,
+            account: Account::new(),
             result: None,
             at: 0,
         })
     }
 
-    /// Everything the input yields.
+    /// The next whole partitions; no rows: there are none.
     fn gather(&mut self, rt: &Rt<'_, '_>) -> Result<Batch> {
-        let mut parts = Vec::new();
-        while let Some(b) = self.input.next(rt)? {
+        let mut parts: Vec<Batch> = self.rest.take().into_iter().collect();
+        let mut rows: usize = parts.iter().map(|b| b.rows).sum();
+        let mut bytes: usize = parts.iter().map(weigh).sum();
+        let (mut enough, mut tried) = (PORTION, false);
+        while !self.ended {
+            let Some(b) = self.input.next(rt)? else {
+                self.ended = true;
+                break;
+            };
             rt.cx.checkpoint()?;
             let b = b.compact();
-            if b.rows > 0 {
-                rt.charge(b.memory())?;
-                parts.push(b);
+            if b.rows == 0 {
+                continue;
             }
+            (rows, bytes) = (rows + b.rows, bytes + weigh(&b));
+            parts.push(b);
+            let fits = self.account.set(bytes, rt)?;
+            if self.partition.is_empty() || (rows < enough && (fits || tried)) {
+                continue;
+            }
+            let all = Batch::concat(&parts);
+            let mut keys = KeyRows::default();
+            keys.add(&mut self.partition, &all, rt)?;
+            if let Some(start) = (1..rows).rev().find(|i| keys.get(*i) != keys.get(i - 1)) {
+                self.rest = Some(all.slice(start, rows - start).compact());
+                return Ok(all.slice(0, start).compact());
+            }
+            // All one partition so far.
+            (enough, tried) = (rows * 2, true);
+            parts = Vec::from([all]);
         }
         if parts.is_empty() { Ok(Batch::new(Vec::new(), 0)) } else { Ok(Batch::concat(&parts)) }
     }
@@ -96,10 +131,10 @@ impl Window {
         let (mut partitions, mut peers) = (KeyRows::default(), KeyRows::default());
         partitions.add(&mut self.partition, &all, rt)?;
         peers.add(&mut self.order, &all, rt)?;
-        rt.charge(partitions.memory() + peers.memory())?;
+        let mut held = weigh(&all) + partitions.memory() + peers.memory();
         self.frame.prepare(&all, rt)?;
         let mut columns = all.columns.clone();
-        let Self { calls, frame, types, .. } = self;
+        let Self { calls, frame, types, account, .. } = self;
         let inputs = all.columns.len();
         for (call, ty) in calls.iter_mut().zip(types.iter().skip(inputs)) {
             let args: Vec<Arc<Vector>> =
@@ -126,7 +161,8 @@ impl Window {
                 start = end;
             }
             let column = out.finish();
-            rt.charge(column.memory())?;
+            held += column.memory();
+            account.set(held, rt)?;
             columns.push(Arc::new(column));
         }
         Ok(Batch { columns, rows: all.rows, selection: None })
@@ -196,23 +232,30 @@ fn aggregate(
 
 impl Operator for Window {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.result.is_none() {
-            let result = self.compute(rt)?;
-            self.result = Some(result);
-            self.at = 0;
+        loop {
+            if self.result.is_none() {
+                let result = self.compute(rt)?;
+                self.result = Some(result);
+                self.at = 0;
+            }
+            let Some(all) = &self.result else { return Ok(None) };
+            let n = BATCH_ROWS.min(all.rows - self.at);
+            if n > 0 {
+                let part = all.slice(self.at, n);
+                self.at += n;
+                return Ok(Some(part));
+            }
+            if self.ended && self.rest.is_none() {
+                return Ok(None);
+            }
+            self.result = None;
         }
-        let Some(all) = &self.result else { return Ok(None) };
-        let n = BATCH_ROWS.min(all.rows - self.at);
-        if n == 0 {
-            return Ok(None);
-        }
-        let part = all.slice(self.at, n);
-        self.at += n;
-        Ok(Some(part))
     }
     fn reset(&mut self) {
         self.result = None;
         self.at = 0;
+        self.rest = None;
+        self.ended = false;
         self.partition.iter_mut().chain(&mut self.order).for_each(|k| k.expr.reset());
         self.frame.reset();
         for call in &mut self.calls {

@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests stand outside #[test] functions")]
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use pg_catalog::{CatalogReader, Relation, Routine, Txn};
 use pg_executor::{
@@ -32,6 +35,10 @@ pub struct TestSession {
     role: RefCell<(Oid, String)>,
     /// Who called the functions that run.
     inside: RefCell<Vec<(Oid, String)>>,
+    /// Bytes that an operator may hold: one that sorts, one that hashes.
+    pub work_memory: Cell<(usize, usize)>,
+    /// Times that a statement may ask before it is cancelled.
+    pub patience: Cell<u32>,
 }
 
 impl Default for TestSession {
@@ -46,6 +53,8 @@ impl Default for TestSession {
             temporary: pg_executor::Temporary::default(),
             role: RefCell::new((10, "postgres".into())),
             inside: RefCell::default(),
+            work_memory: Cell::new((64 << 20, 128 << 20)),
+            patience: Cell::new(u32::MAX),
         }
     }
 }
@@ -112,7 +121,13 @@ impl Session for TestSession {
         false
     }
     fn interrupted(&self) -> Option<SqlError> {
-        None
+        let left = self.patience.get();
+        self.patience.set(if left == u32::MAX { left } else { left.saturating_sub(1) });
+        (left == 0)
+            .then(|| SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+    }
+    fn work_memory(&self) -> (usize, usize) {
+        self.work_memory.get()
     }
     fn notice(&self, severity: &'static str, report: SqlError) {
         self.notices.borrow_mut().push(format!("{severity}: {}", report.message()));

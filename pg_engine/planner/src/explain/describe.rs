@@ -20,7 +20,7 @@ use pg_plan::{
 };
 use pg_types::{Result, SqlType};
 
-use super::{Actual, Item, Property};
+use super::{Actual, Item, Property, held};
 
 /// Item of a whole plan, common table expressions first.
 pub(super) fn tree(
@@ -243,6 +243,7 @@ impl Describer<'_> {
                     let distinct = if call.distinct { "DISTINCT " } else { "" };
                     names.push(format!("{}({distinct}{args})", call.function.name));
                 }
+                held::aggregate(&mut item);
                 Ok((item, names))
             }
             Node::Window { input, calls, .. } => {
@@ -261,6 +262,7 @@ impl Describer<'_> {
                 let mut item = self.item(plan, "HashAggregate");
                 let names = self.child(&mut item, input)?;
                 item.properties.push(("Group Key", Property::List(names.clone())));
+                held::aggregate(&mut item);
                 Ok((item, names))
             }
             Node::Distinct(input, Some(_)) => self.passing(plan, "Unique", input),
@@ -269,6 +271,7 @@ impl Describer<'_> {
                 let names = self.child(&mut item, input)?;
                 let keys = self.keys(keys, &names, &mut item)?;
                 item.properties.push(("Sort Key", Property::List(keys)));
+                held::sort(&mut item);
                 Ok((item, names))
             }
             Node::Limit { input, .. } => self.passing(plan, "Limit", input),
@@ -573,7 +576,7 @@ impl Describer<'_> {
                 kind: "Hash".into(),
                 suffix: String::new(),
                 hidden: Vec::new(),
-                properties: Vec::new(),
+                properties: held::table(item.actual),
                 estimate,
                 actual: built.actual,
                 heading: None,

@@ -4,6 +4,7 @@
 //! shows them; this module renders the items.
 
 mod describe;
+mod held;
 
 use alloc::{
     format,
@@ -35,6 +36,23 @@ pub struct Actual {
     pub filtered: u64,
     /// Rows that an index-only scan had to fetch, all loops together.
     pub heap_fetches: u64,
+    /// Of operators that hold rows: what they took.
+    pub held: Option<Held>,
+}
+
+/// Memory and disk that an operator took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Most bytes held at a time.
+    pub memory: u64,
+    /// Bytes of the disk.
+    pub disk: u64,
+    /// Portions that were worked on one after the other.
+    pub batches: u64,
+    /// Entries of a join's table.
+    pub buckets: u64,
+    /// A sort that kept a limited number of rows.
+    pub top: bool,
 }
 
 /// A line of the tree with what belongs to it.
@@ -59,6 +77,8 @@ pub(crate) enum Property {
     Text(String),
     List(Vec<String>),
     Number(u64),
+    /// A line of several in text, properties of their own otherwise.
+    Several(String, Vec<(&'static str, Property)>),
 }
 
 /// What was computed by whom, counted under EXPLAIN ANALYZE.
@@ -211,6 +231,10 @@ fn text(item: &Item, options: &ExplainOptions, mut indent: usize, lines: &mut Ve
             Property::Text(text) => text.clone(),
             Property::List(list) => list.join(", "),
             Property::Number(n) => n.to_string(),
+            Property::Several(line, _) => {
+                lines.push(format!("{}{line}", pad(indent)));
+                continue;
+            }
         };
         lines.push(format!("{}{name}: {value}", pad(indent)));
     }
@@ -233,6 +257,17 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+fn json_value(value: &Property) -> String {
+    match value {
+        Property::Text(text) | Property::Several(text, _) => quoted(text),
+        Property::List(list) => {
+            let list: Vec<String> = list.iter().map(|s| quoted(s)).collect();
+            format!("[{}]", list.join(", "))
+        }
+        Property::Number(n) => n.to_string(),
+    }
 }
 
 fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) {
@@ -264,15 +299,10 @@ fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) 
         add("Actual Loops", a.loops.to_string());
     }
     for (name, value) in &item.properties {
-        let value = match value {
-            Property::Text(text) => quoted(text),
-            Property::List(list) => {
-                let list: Vec<String> = list.iter().map(|s| quoted(s)).collect();
-                format!("[{}]", list.join(", "))
-            }
-            Property::Number(n) => n.to_string(),
-        };
-        add(name, value);
+        match value {
+            Property::Several(_, list) => list.iter().for_each(|(name, value)| add(name, json_value(value))),
+            value => add(name, json_value(value)),
+        }
     }
     out.push_str("{\n");
     let count = fields.len();

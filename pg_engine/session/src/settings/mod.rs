@@ -449,6 +449,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         cpu_operator_cost: real("cpu_operator_cost"),
         effective_cache_size: number("effective_cache_size") as f64,
         work_mem: number("work_mem") as f64 * 1024.0,
+        hash_mem_multiplier: real("hash_mem_multiplier"),
         enable_seqscan: on("enable_seqscan"),
         enable_indexscan: on("enable_indexscan"),
         enable_indexonlyscan: on("enable_indexonlyscan"),

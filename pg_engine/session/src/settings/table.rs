@@ -292,6 +292,14 @@ pub static TABLE: &[Definition] = &[
         "Digits shown of floating-point numbers.",
     ),
     def(
+        "hash_mem_multiplier",
+        Real(1.0, 1000.0),
+        "2",
+        User,
+        MEMORY,
+        "How much of work_mem a hash table may use.",
+    ),
+    def(
         "idle_in_transaction_session_timeout",
         Int(0, MAX_INT, Unit::Ms),
         "0",
@@ -470,7 +478,14 @@ pub static TABLE: &[Definition] = &[
         "Write-Ahead Log / Settings",
         "How long a commit that nobody waits for may stay in memory.",
     ),
-    def("work_mem", Int(64, MAX_INT, Unit::Kb), "4096", User, MEMORY, "Memory of one sort or hash table."),
+    def(
+        "work_mem",
+        Int(64, MAX_INT, Unit::Kb),
+        "65536",
+        User,
+        MEMORY,
+        "Memory of one sort before it goes on disk.",
+    ),
     def("xmlbinary", Enum(&["base64", "hex"]), "base64", User, STATEMENT, "How bytea is written in XML."),
     def("xmloption", Enum(&["content", "document"]), "content", User, STATEMENT, "How XML text is read."),
     def(
