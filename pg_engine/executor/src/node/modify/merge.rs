@@ -7,7 +7,10 @@ use pg_plan::physical;
 use pg_storage::{RowOutcome, Tid};
 use pg_types::{Batch, Result, SqlError, SqlState, Value};
 
-use super::{Target, serialization_failure, update::follow};
+use super::{
+    Target, serialization_failure,
+    update::{follow, newest},
+};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
@@ -92,7 +95,12 @@ impl Merge {
                 Outcome::Changed(_) if one_snapshot => return Err(serialization_failure("update")),
                 Outcome::Gone if one_snapshot => return Err(serialization_failure("delete")),
                 Outcome::Changed(latest) => {
-                    if !follow(&self.target, &mut self.row, latest, Some(&mut self.on), rt)? {
+                    let on = Some(&mut self.on);
+                    let matches = match newest(&self.target, latest, rt)? {
+                        Some(newest) => follow(&self.target, &mut self.row, newest, on, rt)?,
+                        None => false,
+                    };
+                    if !matches {
                         self.unmatch();
                     }
                 }

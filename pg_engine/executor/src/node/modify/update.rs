@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
 use pg_plan::{expr::Expr, physical};
-use pg_storage::{RowOutcome, Tid, Touched};
+use pg_storage::{RowLock, RowOutcome, Tid, Touched, WaitPolicy};
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
 use super::{Returned, Target, serialization_failure, unread::unread};
@@ -173,26 +173,49 @@ impl Update {
     }
 }
 
-/// Replaces ctid and old columns in a source row by the newest version's; false when that version is gone or no longer
-/// satisfies the condition.
+/// Replaces ctid and old columns in a source row by a newer version's; false when the row is gone or its newest version does not
+/// satisfy the condition. Of versions that one transaction made after each other only the last counts.
 pub(super) fn follow(
     target: &Target,
     row: &mut [Value],
-    latest: pg_storage::Tid,
-    recheck: Option<&mut Compiled>,
+    mut latest: Tid,
+    mut recheck: Option<&mut Compiled>,
     rt: &Rt<'_, '_>,
 ) -> Result<bool> {
-    let Some(version) = target.version(latest, rt)? else { return Ok(false) };
-    let mut slots = row.iter_mut();
-    if let Some(ctid) = slots.next() {
-        *ctid = crate::node::scan::tid_value(latest);
+    loop {
+        let Some(version) = target.version(latest, rt)? else { return Ok(false) };
+        let mut slots = row.iter_mut();
+        if let Some(ctid) = slots.next() {
+            *ctid = crate::node::scan::tid_value(latest);
+        }
+        for (slot, v) in slots.zip(version) {
+            *slot = v;
+        }
+        let Some(e) = &mut recheck else { return Ok(true) };
+        if e.is_true(RowRef::Values(row), rt)? {
+            return Ok(true);
+        }
+        match newest(target, latest, rt)? {
+            Some(tid) if tid != latest => latest = tid,
+            _ => return Ok(false),
+        }
     }
-    for (slot, v) in slots.zip(version) {
-        *slot = v;
-    }
-    match recheck {
-        None => Ok(true),
-        Some(e) => e.is_true(RowRef::Values(row), rt),
+}
+
+/// The newest version of a row from this one on, which is locked; `None`: the row is gone.
+pub(super) fn newest(target: &Target, mut tid: Tid, rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
+    loop {
+        rt.cx.checkpoint()?;
+        let outcome = {
+            let mut txn = rt.cx.txn.borrow_mut();
+            let (rel, mode) = (target.relation.storage, RowLock::NoKeyUpdate);
+            rt.storage().heap_lock(txn.storage(), rel, tid, mode, WaitPolicy::Block).map_err(storage_error)?
+        };
+        match outcome {
+            RowOutcome::ConcurrentlyUpdated { latest } => tid = latest,
+            RowOutcome::ConcurrentlyDeleted => return Ok(None),
+            _ => return Ok(Some(tid)),
+        }
     }
 }
 
