@@ -348,11 +348,23 @@ impl Catalog {
                 Some("cascaded") => CheckOption::Cascaded,
                 _ => CheckOption::None,
             },
+            children: self.load_children(snapshot, &class)?,
             foreign_keys: self.load_foreign_keys(snapshot, "conrelid", &class)?,
             referenced_by: self.load_foreign_keys(snapshot, "confrelid", &class)?,
             row_estimate: f64::from(class.float("reltuples")),
             page_estimate: class.int("relpages") as u32,
         })))
+    }
+
+    /// `relhassubclass` says whether there may be any.
+    fn load_children(&self, snapshot: &Snapshot, class: &Row) -> Result<Vec<Oid>> {
+        if !class.bool("relhassubclass") {
+            return Ok(Vec::new());
+        }
+        let rows = self.find(snapshot, PG_INHERITS, &["inhparent"], &[Value::Oid(class.oid("oid"))])?;
+        let mut children: Vec<Oid> = rows.iter().map(|r| r.oid("inhrelid")).collect();
+        children.sort_unstable();
+        Ok(children)
     }
 
     /// Storage knows no options: whoever writes to a table has loaded it.

@@ -273,6 +273,8 @@ pub struct Relation {
     pub indexes: Vec<Arc<Index>>,
     /// Constraints.
     pub constraints: Vec<Constraint>,
+    /// Tables that inherit from it directly, by number.
+    pub children: Vec<Oid>,
     /// Foreign keys of this table.
     pub foreign_keys: Vec<Arc<ForeignKey>>,
     /// Foreign keys that refer to this table.

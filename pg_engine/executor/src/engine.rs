@@ -349,10 +349,9 @@ impl Engine {
     /// Locks the relations a plan uses, until the end of the transaction. False: the catalogs changed while waiting
     /// (or since `version`): plan again.
     pub fn lock_plan(&self, txn: &mut Txn, planned: &Planned, version: u64) -> Result<bool> {
-        let target = changed_relation(&planned.root);
         let in_with = |oid: Oid| {
-            let mut changes = planned.changing_ctes.iter().filter_map(|n| planned.ctes.get(*n));
-            changes.any(|c| changed_relation(c) == Some(oid))
+            let mut list = planned.changing_ctes.iter().filter_map(|n| planned.ctes.get(*n));
+            list.any(|c| changes(c, oid))
         };
         let others = if planned.command == Command::Select && locks_rows(&planned.root) {
             LockMode::RowShare
@@ -360,7 +359,7 @@ impl Engine {
             LockMode::AccessShare
         };
         for &oid in &planned.relations {
-            let changed = Some(oid) == target || (!planned.changing_ctes.is_empty() && in_with(oid));
+            let changed = changes(&planned.root, oid) || (!planned.changing_ctes.is_empty() && in_with(oid));
             let mode = if changed { LockMode::RowExclusive } else { others };
             self.lock(txn, oid, mode)?;
         }
@@ -382,14 +381,15 @@ impl Engine {
     }
 }
 
-/// The table that a plan changes.
-fn changed_relation(p: &Physical) -> Option<Oid> {
+/// Does a plan change this table?
+fn changes(p: &Physical, oid: Oid) -> bool {
     match &p.node {
-        Node::Insert(i) => Some(i.target.relation.oid),
-        Node::Update(u) => Some(u.target.relation.oid),
-        Node::Delete(d) => Some(d.target.relation.oid),
-        Node::Merge(m) => Some(m.target.relation.oid),
-        _ => None,
+        Node::Insert(i) => i.target.relation.oid == oid,
+        Node::Update(u) => u.target.relation.oid == oid,
+        Node::Delete(d) => d.target.relation.oid == oid,
+        Node::Merge(m) => m.target.relation.oid == oid,
+        Node::Append(inputs) => inputs.iter().any(|p| changes(p, oid)),
+        _ => false,
     }
 }
 

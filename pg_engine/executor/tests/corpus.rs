@@ -221,3 +221,9 @@ fn merge() {
 fn small_syntax() {
     check("small_syntax");
 }
+
+/// Tables that inherit from others: what is read and changed, what is taken over, ALTER TABLE.
+#[test]
+fn inherit() {
+    check("inherit");
+}

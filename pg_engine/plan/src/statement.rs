@@ -64,6 +64,8 @@ pub enum Body {
     Delete(DeleteBody),
     /// MERGE.
     Merge(MergeBody),
+    /// UPDATE or DELETE of a table and of those that inherit from it, one after the other; RETURNING yields the same columns.
+    Family(Vec<Body>),
 }
 
 /// The target of a change as bound. The table's columns (new row for INSERT, UPDATE) have these ids.

@@ -272,6 +272,32 @@ pub struct CreateTable {
     pub on_commit: OnCommit,
     /// LIKE: what else is taken over from other relations once the table is there.
     pub likes: Vec<Like>,
+    /// INHERITS.
+    pub inherits: Option<Inherits>,
+}
+
+/// What a new table has of its parents. Its columns and constraints are among the table's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inherits {
+    /// `pg_class.oid` of the parents, in order.
+    pub parents: Vec<Oid>,
+    /// Inherited columns: name, from how many parents, and whether the table defines it, too.
+    pub columns: Vec<(String, i32, bool)>,
+    /// CHECK constraints, likewise.
+    pub checks: Vec<(String, i32, bool)>,
+    /// Columns for which parents have different defaults.
+    pub conflicting: Vec<String>,
+    /// What the user is told; true: a column was moved.
+    pub notices: Vec<(String, bool)>,
+}
+
+/// A parent that ALTER TABLE ... [NO] INHERIT names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// Name.
+    pub name: String,
 }
 
 /// LIKE relation INCLUDING ..., as far as columns and constraints do not say it.
@@ -481,6 +507,8 @@ pub struct AlterTable {
     pub relation: Option<Arc<Relation>>,
     /// Name as written.
     pub name: ObjectName,
+    /// ONLY: not on what inherits from it.
+    pub only: bool,
     /// What to do, in order.
     pub actions: Vec<AlterAction>,
 }
@@ -500,6 +528,8 @@ pub enum AlterAction {
         cascade: bool,
     },
     AddConstraint(ConstraintDef),
+    Inherit(Parent),
+    NoInherit(Parent),
     DropConstraint {
         name: String,
         if_exists: bool,

@@ -102,6 +102,19 @@ fn body_plan(planner: &mut build::Planner<'_>, body: Body) -> Result<(Physical, 
         Body::Insert(body) => (planner.insert(body)?, Command::Insert, true),
         Body::Update(body) => (planner.update(body)?, Command::Update, true),
         Body::Delete(body) => (planner.delete(body)?, Command::Delete, true),
+        Body::Family(bodies) => {
+            let mut inputs = Vec::with_capacity(bodies.len());
+            let mut command = Command::Update;
+            for body in bodies {
+                let (plan, own, _) = body_plan(planner, body)?;
+                command = own;
+                inputs.push(plan);
+            }
+            let types = inputs.first().map_or_else(Vec::new, |p| p.types.clone());
+            let mut estimate = inputs.first().map_or_else(Default::default, |p| p.estimate);
+            estimate.rows = inputs.iter().map(|p| p.estimate.rows).sum();
+            (Physical { node: pg_plan::physical::Node::Append(inputs), types, estimate }, command, true)
+        }
         Body::Merge(body) => (planner.merge(body)?, Command::Merge, true),
     })
 }

@@ -208,6 +208,7 @@ pub(crate) struct CreateTable {
     pub(crate) on_commit: OnCommit,
     /// LIKE clauses, with the number of columns before each.
     pub(crate) likes: Vec<(usize, NameAt, pg_plan::utility::LikeParts)>,
+    pub(crate) inherits: Vec<NameAt>,
 }
 
 #[derive(Clone, Debug)]
@@ -273,6 +274,8 @@ pub(crate) struct AlterTable {
 pub(crate) enum AlterAction {
     AddColumn(Column, bool),
     AddConstraint(NamedConstraint),
+    /// INHERIT (true) or NO INHERIT.
+    Inherit(NameAt, bool),
     SetDefault(sq::Ident, sq::Expr),
     SetType(sq::Ident, sq::DataType, u32, Option<sq::Expr>),
     AddIdentity(sq::Ident, u8, SequenceDef),

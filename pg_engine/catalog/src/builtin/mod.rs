@@ -115,6 +115,7 @@ impl CatalogDef {
             toast_target: None,
             check_option: crate::CheckOption::None,
             view: None,
+            children: Vec::new(),
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
             row_estimate: -1.0,
@@ -198,7 +199,7 @@ catalog_oids! {
     PG_TYPE = 1247; PG_ATTRIBUTE = 1249; PG_PROC = 1255; PG_CLASS = 1259; PG_AUTHID = 1260; PG_AUTH_MEMBERS = 1261;
     PG_DATABASE = 1262; PG_SEQUENCE = 2224; PG_AGGREGATE = 2600; PG_AM = 2601; PG_AMOP = 2602; PG_ATTRDEF = 2604;
     PG_CAST = 2605; PG_CONSTRAINT = 2606; PG_DEPEND = 2608; PG_DESCRIPTION = 2609; PG_INDEX = 2610;
-    PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
+    PG_INHERITS = 2611; PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
     PG_DEFAULT_ACL = 826; PG_DB_ROLE_SETTING = 2964; PG_POLICY = 3256; PG_INIT_PRIVS = 3394;
     PG_STATISTIC = 2619; PG_OPFAMILY = 2753; PG_TABLESPACE = 1213; PG_SHDESCRIPTION = 2396; PG_COLLATION = 3456;
     PG_ENUM = 3501;

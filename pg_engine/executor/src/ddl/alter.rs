@@ -62,13 +62,13 @@ impl Ddl<'_, '_> {
         let relation = self.relock(relation, LockMode::AccessExclusive)?;
         for action in &t.actions {
             let relation = self.current(relation.oid)?;
-            self.alter_action(&relation, action)?;
+            self.alter_family(&relation, action, t.only)?;
             self.step();
         }
         Ok(())
     }
 
-    fn alter_action(&self, relation: &Arc<Relation>, action: &AlterAction) -> Result<()> {
+    pub(super) fn alter_action(&self, relation: &Arc<Relation>, action: &AlterAction) -> Result<()> {
         if relation.kind != RelationKind::Table
             && !matches!(action, AlterAction::Owner(_) | AlterAction::SetSchema(_))
             && !(relation.kind == RelationKind::View
@@ -177,6 +177,8 @@ impl Ddl<'_, '_> {
             AlterAction::DropIdentity { column: name, if_exists } => {
                 self.drop_identity(relation, column(relation, name)?, *if_exists)
             }
+            AlterAction::Inherit(parent) => self.inherit(relation, parent),
+            AlterAction::NoInherit(parent) => self.disinherit(relation, parent),
             AlterAction::Owner(role) => self.change_owner(relation, role),
             AlterAction::SetStorage { column: name, storage } => {
                 self.set_storage(relation, column(relation, name)?, *storage)

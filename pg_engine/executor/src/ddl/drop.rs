@@ -259,7 +259,8 @@ impl Ddl<'_, '_> {
             out.push((dependent, row.char("deptype")));
         }
         // What goes along with a part of the object (a foreign key to its own table) does not stand in the way.
-        out.sort_by_key(|(_, kind)| *kind == b'n');
+        // Otherwise in the order in which the objects were made, as the client is told of them.
+        out.sort_by_key(|(d, kind)| (*kind == b'n', d.object, d.sub));
         Ok(out)
     }
 
@@ -475,6 +476,7 @@ impl Ddl<'_, '_> {
             }
             _ => {
                 self.delete(PG_STATISTIC, &["starelid"], &key)?;
+                self.delete(PG_INHERITS, &["inhrelid"], &key)?;
             }
         }
         self.delete(PG_CLASS, &["oid"], &key)?;

@@ -28,6 +28,7 @@ pub(crate) fn table_of(t: &CreateTableAs) -> CreateTable {
         unlogged: t.unlogged,
         on_commit: t.on_commit,
         likes: Vec::new(),
+        inherits: None,
     }
 }
 

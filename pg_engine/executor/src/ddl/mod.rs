@@ -14,6 +14,7 @@ mod enums;
 mod foreign_key;
 pub(crate) mod grant;
 pub(crate) mod index;
+mod inherit;
 mod like;
 pub(crate) mod materialized;
 mod owner;

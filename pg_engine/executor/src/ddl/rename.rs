@@ -1,8 +1,11 @@
 //! ALTER ... RENAME.
 
-use alloc::format;
+use alloc::{format, vec::Vec};
 
-use pg_catalog::builtin::{FIRST_NORMAL_OID, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE};
+use pg_catalog::{
+    Relation,
+    builtin::{FIRST_NORMAL_OID, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE},
+};
 use pg_plan::utility::{ObjectKind, Rename};
 use pg_storage::LockMode;
 use pg_types::{Result, SqlError, SqlState, Value};
@@ -50,37 +53,17 @@ impl Ddl<'_, '_> {
         let part = r.part.as_deref().unwrap_or("");
         match r.kind {
             ObjectKind::Column => {
-                let a = relation.live().find(|a| a.name == part).ok_or_else(|| {
-                    SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{part}\" does not exist"))
-                })?;
-                if relation.live().any(|a| a.name == new) {
-                    return Err(SqlError::new(
-                        SqlState::DUPLICATE_COLUMN,
-                        format!("column \"{new}\" of relation \"{}\" already exists", relation.name),
-                    ));
+                if let Some(a) = relation.live().find(|a| a.name == part) {
+                    self.refuse_renaming(&relation, a)?;
                 }
-                if !relation.constraints.iter().all(|c| c.expression.is_none())
-                    || relation.attributes.iter().any(|a| a.generated != 0)
-                    || relation
-                        .indexes
-                        .iter()
-                        .any(|i| i.predicate.is_some() || i.keys.iter().any(|k| k.attnum == 0))
-                {
-                    // Stored expressions name their columns.
-                    return Err(SqlError::unsupported(
-                        "renaming a column of a table with check constraints, generated columns or index expressions",
-                    ));
+                let heirs = self.heirs(&relation)?;
+                let oids: Vec<_> = core::iter::once(&relation).chain(&heirs).map(|r| r.oid).collect();
+                let views = self.views_over(&oids)?;
+                for relation in core::iter::once(&relation).chain(&heirs) {
+                    self.rename_column(relation, part, new)?;
                 }
-                let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
-                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| row.put("attname", new))?;
-                for i in &relation.indexes {
-                    for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
-                        let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
-                        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| {
-                            row.put("attname", new);
-                        })?;
-                    }
-                }
+                self.step();
+                return self.store_views(&views);
             }
             ObjectKind::Constraint => {
                 let c = relation.constraints.iter().find(|c| c.name == part).ok_or_else(|| {
@@ -125,5 +108,37 @@ impl Ddl<'_, '_> {
         }
         self.step();
         self.store_views(&views)
+    }
+
+    fn rename_column(&self, relation: &Relation, part: &str, new: &str) -> Result<()> {
+        let a = relation.live().find(|a| a.name == part).ok_or_else(|| {
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{part}\" does not exist"))
+        })?;
+        if relation.live().any(|a| a.name == new) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{new}\" of relation \"{}\" already exists", relation.name),
+            ));
+        }
+        if !relation.constraints.iter().all(|c| c.expression.is_none())
+            || relation.attributes.iter().any(|a| a.generated != 0)
+            || relation.indexes.iter().any(|i| i.predicate.is_some() || i.keys.iter().any(|k| k.attnum == 0))
+        {
+            // Stored expressions name their columns.
+            return Err(SqlError::unsupported(
+                "renaming a column of a table with check constraints, generated columns or index expressions",
+            ));
+        }
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| row.put("attname", new))?;
+        for i in &relation.indexes {
+            for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
+                let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
+                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| {
+                    row.put("attname", new);
+                })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -177,6 +177,9 @@ impl Ddl<'_, '_> {
         if self.name_taken(schema, &t.name.name, t.if_not_exists)? {
             return Ok(None);
         }
+        if let Some(inherits) = &t.inherits {
+            self.begin_inheritance(inherits, self.in_temporary(schema)?)?;
+        }
         let sequences = self.like_sequences(t)?;
         let columns = sequences.as_ref().unwrap_or(&t.columns);
         self.lock_schema(schema)?;
@@ -205,6 +208,9 @@ impl Ddl<'_, '_> {
         self.step();
         self.ensure_toast(oid)?;
         self.create_constraints(oid, &t.constraints)?;
+        if let Some(inherits) = &t.inherits {
+            self.store_inheritance(oid, inherits)?;
+        }
         self.like_rest(oid, t)?;
         self.note_on_commit(oid, t.on_commit);
         Ok(Some(oid))

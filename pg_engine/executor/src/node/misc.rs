@@ -335,6 +335,9 @@ impl Operator for Append {
     fn inputs(&self) -> Vec<&Exec> {
         self.inputs.iter().collect()
     }
+    fn affected(&self) -> u64 {
+        self.inputs.iter().map(Exec::affected).sum()
+    }
 }
 
 /// Reads a common table expression; the first reader runs it.

@@ -14,6 +14,7 @@ use sqlparser::ast as sq;
 use super::{
     Binder, Bound,
     expr::start,
+    inherit::as_parent,
     part,
     parts::Step,
     scope::{Place, at},
@@ -727,32 +728,97 @@ impl Binder<'_> {
                 from.as_slice()
             }
         };
-        let ((body, columns, origins), _) = self.enclosed(|b| {
+        let (bound, _) = self.enclosed(|b| {
             if let Some(with) = with {
                 b.with(with)?;
             }
-            let mut changed = b.changed(&update.table.relation, from, "UPDATE")?;
-            let assignments = b.assignments(&update.assignments, &changed.subject, "UPDATE")?;
-            b.update_columns(&changed.subject, &assignments);
-            let recheck = match &update.selection {
-                Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
-                None => None,
-            };
-            let mut recheck = changed.condition(recheck);
-            let ids = b.column_ids(&changed.subject.table);
-            changed.subject.span(b, &ids);
-            let mut target = b.target_body(&changed.subject.table, ids.clone())?;
-            target.view_checks = changed.subject.checks(&ids);
-            let mut entries = vec![changed.subject.entry(b, &changed.alias, &ids)];
-            entries.extend(b.frame()?.entries.drain(..).skip(1));
-            let (returning, columns, origins) = b.returning(update.returning.as_deref(), entries)?;
-            target.returning = returning;
-            let condition = recheck.clone();
-            b.secure_change(&mut changed, &mut target, &mut recheck, b'w')?;
-            let source = b.change_source(changed, condition);
-            Ok((UpdateBody { target, source, assignments, recheck }, columns, origins))
+            let heirs = b.heirs(&update.table.relation)?;
+            b.each_heir(&heirs, |b, heir| b.update_one(update, from, heir))
         })?;
+        Ok(bound)
+    }
+
+    /// UPDATE of one table; `heir`: of one that inherits from what is named.
+    fn update_one(
+        &mut self,
+        update: &sq::Update,
+        from: &[sq::TableWithJoins],
+        heir: Option<&Arc<Relation>>,
+    ) -> Result<BoundChange> {
+        let mut changed = self.changed(&update.table.relation, from, "UPDATE", heir)?;
+        let assignments = self.assignments(&update.assignments, &changed.subject, "UPDATE")?;
+        self.update_columns(&changed.subject, &assignments);
+        let recheck = match &update.selection {
+            Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
+            None => None,
+        };
+        let mut recheck = changed.condition(recheck);
+        let ids = self.column_ids(&changed.subject.table);
+        changed.subject.span(self, &ids);
+        let mut target = self.target_body(&changed.subject.table, ids.clone())?;
+        target.view_checks = changed.subject.checks(&ids);
+        let mut entry = changed.subject.entry(self, &changed.alias, &ids);
+        if let Some(parent) = &changed.parent {
+            as_parent(&mut entry, parent);
+        }
+        let (ctid, before) = (changed.ctid, self.frame()?.entries.first());
+        entry.scan = before.and_then(|e| e.scan);
+        let mut entries = vec![entry];
+        entries.extend(self.frame()?.entries.drain(..).skip(1));
+        let (returning, columns, origins) = self.returning(update.returning.as_deref(), entries)?;
+        // The old row's system columns are at hand; of the new row's only the table is the same.
+        let system = ctid..ctid + super::scope::SYSTEM.len() as u32 - 1;
+        let mut stale = false;
+        returning.iter().flatten().for_each(|e| e.for_each_column(&mut |id| stale |= system.contains(&id)));
+        if stale {
+            return Err(SqlError::unsupported("a system column in RETURNING of UPDATE"));
+        }
+        target.returning = returning;
+        let condition = recheck.clone();
+        if heir.is_none() {
+            self.secure_change(&mut changed, &mut target, &mut recheck, b'w')?;
+        }
+        let source = self.change_source(changed, condition);
+        let body = UpdateBody { target, source, assignments, recheck };
         Ok((Body::Update(body), columns, origins))
+    }
+
+    /// The tables that inherit from the one to be changed.
+    fn heirs(&mut self, table: &sq::TableFactor) -> Result<Vec<Arc<Relation>>> {
+        let sq::TableFactor::Table { name, args: None, .. } = table else { return Ok(Vec::new()) };
+        let name = grammar::name_of(name)?;
+        let relation = self.relation(&name)?;
+        if relation.children.is_empty() || name.only {
+            return Ok(Vec::new());
+        }
+        if self.is_secured(&relation)? {
+            return Err(SqlError::unsupported("row security of a table that others inherit from"));
+        }
+        self.descendants(&relation)
+    }
+
+    /// Binds a change of a table, and again of each that inherits from it.
+    fn each_heir(
+        &mut self,
+        heirs: &[Arc<Relation>],
+        mut bind: impl FnMut(&mut Self, Option<&Arc<Relation>>) -> Result<BoundChange>,
+    ) -> Result<BoundChange> {
+        let (first, columns, origins) = bind(self, None)?;
+        if heirs.is_empty() {
+            return Ok((first, columns, origins));
+        }
+        let mut bodies = vec![first];
+        for heir in heirs {
+            let frame = self.frame()?;
+            frame.entries.clear();
+            frame.visible.clear();
+            // Privileges on the table that is named are enough.
+            let mark = self.accesses.begin();
+            let (body, ..) = bind(self, Some(heir))?;
+            self.accesses.undo(mark);
+            bodies.push(body);
+        }
+        Ok((Body::Family(bodies), columns, origins))
     }
 
     pub(super) fn delete(&mut self, delete: &sq::Delete, with: Option<&sq::With>) -> Result<Query> {
@@ -778,26 +844,39 @@ impl Binder<'_> {
             return Err(SqlError::syntax("syntax error at or near \"JOIN\""));
         }
         let using = delete.using.as_deref().unwrap_or(&[]);
-        let ((body, columns, origins), _) = self.enclosed(|b| {
+        let (bound, _) = self.enclosed(|b| {
             if let Some(with) = with {
                 b.with(with)?;
             }
-            let mut changed = b.changed(&table.relation, using, "DELETE")?;
-            let recheck = match &delete.selection {
-                Some(e) => Some(b.condition(e, Place::Where, "WHERE")?),
-                None => None,
-            };
-            let mut recheck = changed.condition(recheck);
-            let mut target = b.target_body(&changed.subject.table, changed.old.clone())?;
-            let entries = core::mem::take(&mut b.frame()?.entries);
-            let (returning, columns, origins) = b.returning(delete.returning.as_deref(), entries)?;
-            target.returning = returning;
-            let condition = recheck.clone();
-            b.secure_change(&mut changed, &mut target, &mut recheck, b'd')?;
-            let source = b.change_source(changed, condition);
-            Ok((DeleteBody { target, source, recheck }, columns, origins))
+            let heirs = b.heirs(&table.relation)?;
+            b.each_heir(&heirs, |b, heir| b.delete_one((delete, &table.relation), using, heir))
         })?;
-        Ok((Body::Delete(body), columns, origins))
+        Ok(bound)
+    }
+
+    /// DELETE from one table; `heir`: from one that inherits from what is named.
+    fn delete_one(
+        &mut self,
+        (delete, table): (&sq::Delete, &sq::TableFactor),
+        using: &[sq::TableWithJoins],
+        heir: Option<&Arc<Relation>>,
+    ) -> Result<BoundChange> {
+        let mut changed = self.changed(table, using, "DELETE", heir)?;
+        let recheck = match &delete.selection {
+            Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
+            None => None,
+        };
+        let mut recheck = changed.condition(recheck);
+        let mut target = self.target_body(&changed.subject.table, changed.old.clone())?;
+        let entries = core::mem::take(&mut self.frame()?.entries);
+        let (returning, columns, origins) = self.returning(delete.returning.as_deref(), entries)?;
+        target.returning = returning;
+        let condition = recheck.clone();
+        if heir.is_none() {
+            self.secure_change(&mut changed, &mut target, &mut recheck, b'd')?;
+        }
+        let source = self.change_source(changed, condition);
+        Ok((Body::Delete(DeleteBody { target, source, recheck }), columns, origins))
     }
 
     /// Enters the changed table and FROM's or USING's items.
@@ -806,6 +885,7 @@ impl Binder<'_> {
         table: &sq::TableFactor,
         from: &[sq::TableWithJoins],
         verb: &str,
+        heir: Option<&Arc<Relation>>,
     ) -> Result<Changed> {
         let sq::TableFactor::Table { name, alias, args: None, .. } = table else {
             return Err(SqlError::syntax(format!("{verb} needs a table")));
@@ -816,7 +896,15 @@ impl Binder<'_> {
         let name: NameAt = grammar::name_of(name)?;
         let relation = self.target_relation(&name, verb)?;
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
-        let (subject, plan, entry, scan) = self.subject(&relation, verb, shown)?;
+        let (subject, plan, mut entry, scan) = match heir {
+            None => self.subject(&relation, verb, shown)?,
+            Some(heir) => self.subject(heir, verb, Some(shown.unwrap_or(&relation.name)))?,
+        };
+        if heir.is_some() {
+            as_parent(&mut entry, &relation);
+            entry.schema = shown.is_none().then(|| relation.schema_name.clone());
+        }
+        let parent = heir.map(|_| relation);
         let mut base = 0;
         if let Some(scan) = self.scans.get_mut(scan) {
             base = scan.base;
@@ -829,15 +917,14 @@ impl Binder<'_> {
         let old: Vec<ColumnId> = (base..base + live).collect();
         let ctid = base + live;
         old.iter().chain([&ctid]).for_each(|id| self.keep_column(*id));
-        let first_other = self.next_column;
         let from = if from.is_empty() { None } else { Some(self.from(from)?) };
         let visible = None;
-        Ok(Changed { subject, alias, plan, from, old, ctid, first_other, visible })
+        Ok(Changed { subject, alias, plan, from, old, ctid, visible, parent })
     }
 
     /// The rows to change: ctid, old values, then every column in use of the other items.
     fn change_source(&mut self, changed: Changed, condition: Option<Expr>) -> Logical {
-        let Changed { subject, plan, from, old, ctid, first_other, visible, .. } = changed;
+        let Changed { subject, plan, from, old, ctid, visible, .. } = changed;
         let plan = super::policy::secure(plan, visible);
         let mut others = Vec::new();
         let mut plan = match from {
@@ -869,7 +956,8 @@ impl Binder<'_> {
         for (attribute, id) in subject.table.live().zip(&old) {
             projected.push(pass(Column { id: *id, name: attribute.name.clone(), ty: attribute.ty }));
         }
-        projected.extend(outputs.into_iter().filter(|c| c.id >= first_other).map(pass));
+        // Other system columns of the table, and what FROM gives.
+        projected.extend(outputs.into_iter().filter(|c| c.id > ctid).map(pass));
         Logical::Project(Box::new(plan), projected)
     }
 }
@@ -881,9 +969,10 @@ pub(super) struct Changed {
     pub(super) from: Option<Logical>,
     pub(super) old: Vec<ColumnId>,
     pub(super) ctid: ColumnId,
-    pub(super) first_other: ColumnId,
     /// What policies let the statement see of the table.
     pub(super) visible: Option<Expr>,
+    /// What the statement names, if this is a table that inherits from it.
+    parent: Option<Arc<Relation>>,
 }
 
 impl Changed {

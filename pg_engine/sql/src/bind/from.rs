@@ -335,6 +335,13 @@ impl Binder<'_> {
         }
         let (plan, entry) = self.scan(&relation, alias.map(|a| a.name.value.as_str()), right::SELECT);
         let base = entry.scan.and_then(|s| self.scans.get(s)).map_or(0, |s| s.base);
+        if !relation.children.is_empty() && !name.only {
+            let family = self.descendants(&relation)?;
+            if let Some(scan) = entry.scan.and_then(|s| self.scans.get_mut(s)) {
+                scan.tells = false;
+            }
+            self.families.push((base, family));
+        }
         let system = super::record::system_columns(&relation, &entry, &self.scans);
         self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system }));
         self.enter(entry, alias)?;
@@ -384,7 +391,7 @@ impl Binder<'_> {
     }
 
     /// Puts into the scans of a FROM tree the columns that were used, once the level is bound.
-    pub(super) fn fill_scans(&self, plan: &mut Logical) {
+    pub(super) fn fill_scans(&mut self, plan: &mut Logical) {
         match plan {
             Logical::Scan { relation, columns, .. } => {
                 let Some((marker, i16::MIN)) = columns.first() else { return };
@@ -416,6 +423,10 @@ impl Binder<'_> {
                             columns.push((column, attnum));
                         }
                     }
+                }
+                if let Some(family) = self.families.iter().find(|f| f.0 == base).map(|f| f.1.clone()) {
+                    let scan = core::mem::replace(plan, Logical::OneRow);
+                    *plan = self.with_children(scan, &family);
                 }
             }
             Logical::Join { left, right, .. } => {

@@ -63,7 +63,11 @@ impl Binder<'_> {
         let sq::TableFactor::Table { name, args: None, .. } = table else {
             return Err(SqlError::syntax("MERGE needs a table"));
         };
-        let relation = self.relation(&grammar::name_of(name)?)?;
+        let name = grammar::name_of(name)?;
+        let relation = self.relation(&name)?;
+        if !relation.children.is_empty() && !name.only {
+            return Err(SqlError::unsupported("MERGE into a table that others inherit from"));
+        }
         let what = match relation.kind {
             RelationKind::View => "views",
             RelationKind::MaterializedView => "materialized views",
@@ -83,7 +87,7 @@ impl Binder<'_> {
         check_reachable(&merge.clauses)?;
         self.merge_target(&merge.table)?;
         let source = sq::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };
-        let changed = self.changed(&merge.table, core::slice::from_ref(&source), "MERGE")?;
+        let changed = self.changed(&merge.table, core::slice::from_ref(&source), "MERGE", None)?;
         let table = changed.subject.table.clone();
         if super::table::is_graph(&table) {
             return Err(SqlError::unsupported(format!("MERGE into {}", table.name)));
@@ -190,7 +194,7 @@ impl Binder<'_> {
 
     /// The rows: ctid and old values of the target's, NULL for rows of the source that match none, then the source's columns.
     fn merge_source(&mut self, changed: Changed, on: Expr, inserts: bool) -> Logical {
-        let Changed { subject, plan, from, old, ctid, first_other, .. } = changed;
+        let Changed { subject, plan, from, old, ctid, .. } = changed;
         let source = from.unwrap_or(Logical::OneRow);
         let (kind, left, right) =
             if inserts { (JoinKind::Left, source, plan) } else { (JoinKind::Inner, plan, source) };
@@ -208,7 +212,7 @@ impl Binder<'_> {
         for (attribute, id) in subject.table.live().zip(&old) {
             projected.push(pass(Column { id: *id, name: attribute.name.clone(), ty: attribute.ty }));
         }
-        projected.extend(outputs.into_iter().filter(|c| c.id >= first_other).map(pass));
+        projected.extend(outputs.into_iter().filter(|c| c.id > ctid).map(pass));
         Logical::Project(Box::new(plan), projected)
     }
 }

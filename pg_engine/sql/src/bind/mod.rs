@@ -15,6 +15,7 @@ mod expr;
 mod from;
 mod grouping;
 mod index;
+mod inherit;
 mod like;
 mod literal;
 mod merge;
@@ -83,6 +84,8 @@ pub(crate) struct Binder<'a> {
     /// Columns referenced, by id: scans yield these only.
     used: Vec<bool>,
     scans: Vec<scope::Scan>,
+    /// Scans of tables that others inherit from, by their first column: what they read besides.
+    families: Vec<(ColumnId, Vec<Arc<Relation>>)>,
     ctes: Vec<Cte>,
     /// Clauses of INSERTs in WITH, by the byte where they begin.
     inserts: Vec<(usize, InsertClauses)>,
@@ -141,6 +144,7 @@ impl<'a> Binder<'a> {
             next_alike: 0,
             used: Vec::new(),
             scans: Vec::new(),
+            families: Vec::new(),
             ctes: Vec::new(),
             inserts: Vec::new(),
             relations: Vec::new(),

@@ -663,6 +663,12 @@ impl Binder<'_> {
             if relation.kind != pg_catalog::RelationKind::Table {
                 continue;
             }
+            let base = scan.and_then(|s| self.scans.get(s)).map(|s| s.base);
+            if self.families.iter().any(|f| Some(f.0) == base && !f.1.is_empty()) {
+                return Err(SqlError::unsupported(
+                    "row locks in a query of a table that others inherit from",
+                ));
+            }
             let (expr, _) = self.quietly(|b| b.qualified_column(None, &alias, "ctid", 0))?;
             if strength.is_some() {
                 expr.for_each_column(&mut |id| self.accesses.need(id, pg_catalog::acl::right::UPDATE));

@@ -343,6 +343,9 @@ impl Binder<'_> {
             return Err(refused(NOT_ONE));
         }
         let below = self.relation(&grammar::name_of(name)?)?;
+        if !below.children.is_empty() {
+            return Err(SqlError::unsupported("a change of a view over a table that others inherit from"));
+        }
         let changeable = match below.kind {
             RelationKind::Table => !matches!(below.schema_name.as_str(), "pg_catalog" | "information_schema"),
             RelationKind::View => true,

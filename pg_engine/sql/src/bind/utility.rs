@@ -137,7 +137,12 @@ impl Binder<'_> {
                 for name in tables {
                     let relation = self.relation(name)?;
                     self.must_be_table(&relation)?;
-                    relations.push(relation);
+                    let heirs = if name.only { Vec::new() } else { self.descendants(&relation)? };
+                    for r in core::iter::once(relation).chain(heirs) {
+                        if !relations.iter().any(|k: &Arc<Relation>| k.oid == r.oid) {
+                            relations.push(r);
+                        }
+                    }
                 }
                 Utility::Truncate(u::Truncate {
                     relations,
@@ -443,7 +448,8 @@ impl Binder<'_> {
 
     fn create_table(&mut self, create: &ast::CreateTable) -> Result<u::CreateTable> {
         let table = &create.name.name;
-        let mut columns: Vec<u::ColumnDef> = Vec::with_capacity(create.columns.len());
+        let mut inherited = self.inherited(&create.inherits)?;
+        let mut columns: Vec<u::ColumnDef> = core::mem::take(&mut inherited.columns);
         let mut named: Vec<ast::NamedConstraint> = Vec::new();
         let (mut taken, mut likes) = (Vec::new(), Vec::new());
         // Where the columns that the statement defines itself are among all.
@@ -458,9 +464,17 @@ impl Binder<'_> {
                 likes.push(likeness.like);
             }
             if let Some(column) = create.columns.get(n) {
-                let (def, constraints) = self.column_def(column)?;
-                own.push(columns.len());
-                new_column(&mut columns, def)?;
+                let (mut def, constraints) = self.column_def(column)?;
+                if column.options.iter().any(|o| matches!(o.1, ast::ColumnOption::Generated(_))) {
+                    def.generated = b's';
+                }
+                match inherited.merge(&mut columns, &def, n)? {
+                    Some(at) => own.push(at),
+                    None => {
+                        own.push(columns.len());
+                        new_column(&mut columns, def)?;
+                    }
+                }
                 named.extend(constraints);
             }
         }
@@ -490,9 +504,13 @@ impl Binder<'_> {
         }
         let mut defs = Vec::with_capacity(named.len() + taken.len());
         for constraint in &named {
-            defs.push(self.constraint(constraint, table, &shape)?);
+            let def = self.constraint(constraint, table, &shape)?;
+            if !inherited.merge_check(&def)? {
+                defs.push(def);
+            }
         }
         defs.extend(taken);
+        defs.extend(core::mem::take(&mut inherited.checks));
         let mut constraints = Vec::with_capacity(defs.len());
         let mut primary = false;
         for def in defs {
@@ -519,6 +537,7 @@ impl Binder<'_> {
             unlogged: create.unlogged,
             on_commit: create.on_commit,
             likes,
+            inherits: inherited.finish()?,
         })
     }
 
@@ -732,7 +751,8 @@ impl Binder<'_> {
         let found = self.catalog.relation(name.schema.as_deref(), &name.name)?;
         let relation = match found {
             None if alter.if_exists => {
-                return Ok(u::AlterTable { tag: alter.tag, relation: None, name, actions: Vec::new() });
+                let (tag, only) = (alter.tag, alter.table.only);
+                return Ok(u::AlterTable { tag, relation: None, name, only, actions: Vec::new() });
             }
             None => self.relation(&alter.table)?,
             Some(relation) => relation,
@@ -743,7 +763,8 @@ impl Binder<'_> {
         for action in &alter.actions {
             actions.push(self.alter_action(action, &relation, &mut shape)?);
         }
-        Ok(u::AlterTable { tag: alter.tag, relation: Some(relation), name, actions })
+        let only = alter.table.only;
+        Ok(u::AlterTable { tag: alter.tag, relation: Some(relation), name, only, actions })
     }
 
     fn alter_action(
@@ -778,6 +799,8 @@ impl Binder<'_> {
                 }
                 u::AlterAction::AddColumn { column: def, constraints, if_not_exists: *if_not_exists }
             }
+            ast::AlterAction::Inherit(parent, true) => u::AlterAction::Inherit(self.parent_of(parent)?),
+            ast::AlterAction::Inherit(parent, false) => u::AlterAction::NoInherit(self.parent_of(parent)?),
             ast::AlterAction::AddConstraint(constraint) => {
                 u::AlterAction::AddConstraint(self.constraint(constraint, &relation.name, shape)?)
             }
@@ -893,7 +916,7 @@ impl Binder<'_> {
             columns.iter().map(|i| deparse::quote(&i.value)).collect()
         };
         let text = format!(
-            "SELECT {} FROM {}.{}",
+            "SELECT {} FROM ONLY {}.{}",
             list.join(", "),
             deparse::quote(&relation.schema_name),
             deparse::quote(&relation.name)

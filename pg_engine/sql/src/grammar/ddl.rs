@@ -269,7 +269,13 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
         }
         c.symbol(&Token::RParen)?;
     }
-    if c.peek_is(0, "inherits") || c.peek_is(0, "partition") || c.peek_is(0, "using") {
+    let mut inherits = Vec::new();
+    if c.accept("inherits") {
+        c.symbol(&Token::LParen)?;
+        inherits = c.names()?;
+        c.symbol(&Token::RParen)?;
+    }
+    if c.peek_is(0, "partition") || c.peek_is(0, "using") {
         return Ok(refuse(c, "CREATE TABLE with"));
     }
     let mut options = Vec::new();
@@ -282,7 +288,17 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
-    let ast = CreateTable { name, if_not_exists, unlogged, columns, constraints, options, on_commit, likes };
+    let ast = CreateTable {
+        name,
+        if_not_exists,
+        unlogged,
+        columns,
+        constraints,
+        options,
+        on_commit,
+        likes,
+        inherits,
+    };
     Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
 }
 
@@ -666,8 +682,16 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
 fn truncate(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.expect("truncate")?;
     c.accept("table");
-    c.accept("only");
-    let tables = c.names()?;
+    let mut tables = Vec::new();
+    loop {
+        let only = c.accept("only");
+        let table = c.name()?;
+        tables.push(NameAt { only, ..table });
+        c.accept_symbol(&Token::Mul);
+        if !c.accept_symbol(&Token::Comma) {
+            break;
+        }
+    }
     let restart_identity = c.accept_all(&["restart", "identity"]);
     if !restart_identity {
         c.accept_all(&["continue", "identity"]);
@@ -825,8 +849,9 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
         _ => "ALTER VIEW",
     };
     let if_exists = c.if_exists()?;
-    c.accept("only");
-    let table = c.name()?;
+    let only = c.accept("only");
+    let mut table = c.name()?;
+    table.only = only;
     if c.accept("rename") {
         if c.accept("to") {
             return rename(c, kind, table, if_exists, None, tag);
@@ -857,6 +882,12 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
 
 fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     let ready = |plan: Plan| Ok(AlterAction::Ready(plan));
+    if c.accept("inherit") {
+        return Ok(AlterAction::Inherit(c.name()?, true));
+    }
+    if c.accept_all(&["no", "inherit"]) {
+        return Ok(AlterAction::Inherit(c.name()?, false));
+    }
     if c.accept("add") {
         if let Some(constraint) = table::table_constraint(c)? {
             return Ok(AlterAction::AddConstraint(constraint));

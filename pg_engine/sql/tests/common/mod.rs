@@ -52,6 +52,7 @@ fn relation(oid: Oid, schema: &str, name: &str, columns: &[(&str, SqlType)]) -> 
         toast_target: None,
         check_option: pg_catalog::CheckOption::None,
         view: None,
+        children: Vec::new(),
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         row_estimate: 10_000.0,
