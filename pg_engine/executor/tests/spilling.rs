@@ -49,6 +49,11 @@ const QUERIES: &[(&str, bool)] = &[
     ("SELECT i, s FROM a WHERE EXISTS (SELECT FROM b WHERE b.k = a.k AND b.i > a.i)", false),
     ("SELECT i FROM a WHERE NOT EXISTS (SELECT FROM b WHERE b.k = a.k AND b.n < a.n)", false),
     ("SELECT i FROM a WHERE NOT EXISTS (SELECT FROM b WHERE b.s = a.s)", false),
+    // The left side seems to be the smaller one: it is the one that is hashed.
+    ("SELECT i, s, k FROM a WHERE i > -5 AND EXISTS (SELECT FROM b WHERE b.k = a.k AND b.i > a.i)", false),
+    ("SELECT i, k FROM a WHERE i > -5 AND EXISTS (SELECT FROM b WHERE b.k = a.k)", false),
+    ("SELECT i, s FROM a WHERE i > -5 AND NOT EXISTS (SELECT FROM b WHERE b.s = a.s AND b.i <> a.i)", false),
+    ("SELECT i, s FROM a WHERE i > -5 AND NOT EXISTS (SELECT FROM b WHERE b.k = a.k)", false),
     ("SELECT s, count(*), sum(n), min(k), max(i), avg(n) FROM a GROUP BY s", false),
     ("SELECT k, f, count(DISTINCT s), count(DISTINCT n), sum(DISTINCT k) FROM a GROUP BY k, f", false),
     ("SELECT k % 3, string_agg(s, ',' ORDER BY n DESC, i), array_agg(DISTINCT k) FROM a WHERE i > 0 GROUP BY 1", false),

@@ -132,12 +132,14 @@ fn float(x: f64, out: &mut Vec<u8>) {
 /// Distinct keys, numbered from 0 in order of first appearance.
 pub(crate) struct Groups {
     classes: Vec<KeyClass>,
+    count: u32,
     table: HashTable<u32>,
     hashes: Vec<u64>,
-    /// Keys end to end (byte form), or the integers themselves.
+    /// Keys end to end.
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    integers: Vec<i64>,
+    /// Instead, when there is one key and an integer: it and its number side by side.
+    integers: HashTable<(i64, u32)>,
     single_integer: bool,
     null_group: Option<u32>,
     scratch: Vec<u8>,
@@ -162,11 +164,12 @@ impl Groups {
         let single_integer = matches!(classes.as_slice(), [KeyClass::Integer]);
         Self {
             classes,
+            count: 0,
             table: HashTable::new(),
             hashes: Vec::new(),
             bytes: Vec::new(),
             ends: Vec::new(),
-            integers: Vec::new(),
+            integers: HashTable::new(),
             single_integer,
             null_group: None,
             scratch: Vec::new(),
@@ -174,13 +177,14 @@ impl Groups {
     }
     /// Number of groups.
     pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
+        self.count as usize
     }
     /// Bytes held.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes.len() + self.hashes.len() * 32 + self.integers.len() * 8
+        self.bytes.len() + self.hashes.len() * 32 + self.integers.len() * 28
     }
     pub(crate) fn clear(&mut self) {
+        self.count = 0;
         self.table.clear();
         self.hashes.clear();
         self.bytes.clear();
@@ -189,10 +193,9 @@ impl Groups {
         self.null_group = None;
     }
 
-    fn new_id(&mut self, hash: u64) -> u32 {
-        let id = self.hashes.len() as u32;
-        self.hashes.push(hash);
-        id
+    fn new_id(&mut self) -> u32 {
+        self.count += 1;
+        self.count - 1
     }
 
     /// The group of a row, made if new; the flag says it is new.
@@ -215,17 +218,14 @@ impl Groups {
             }
             let x = integer(v, i);
             let hash = hash_integer(x);
-            let integers = &self.integers;
-            if let Some(&id) = self.table.find(hash, |&id| integers.get(id as usize) == Some(&x)) {
+            if let Some(&(_, id)) = self.integers.find(hash, |e| e.0 == x) {
                 return Some((id, false));
             }
             if !insert {
                 return None;
             }
-            let id = self.new_id(hash);
-            self.integers.push(x);
-            let hashes = &self.hashes;
-            self.table.insert_unique(hash, id, |&id| hashes[id as usize]);
+            let id = self.new_id();
+            self.integers.insert_unique(hash, (x, id), |e| hash_integer(e.0));
             return Some((id, true));
         }
         let mut key = core::mem::take(&mut self.scratch);
@@ -243,8 +243,7 @@ impl Groups {
         if !insert {
             return None;
         }
-        let id = self.new_id(0);
-        self.integers.push(0);
+        let id = self.new_id();
         self.null_group = Some(id);
         Some((id, true))
     }
@@ -262,7 +261,8 @@ impl Groups {
         if !insert {
             return None;
         }
-        let id = self.new_id(hash);
+        let id = self.new_id();
+        self.hashes.push(hash);
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
         let hashes = &self.hashes;

@@ -3,6 +3,9 @@
 //! When the right side does not fit, both sides are spread over temporary files by their keys, and each pair of files is joined
 //! alone ([`Grace`]): again by hashing, spread further, or, where that does not help because many rows have one key, the right
 //! one chunk by chunk, each with all of the left. Which left rows have found a match is kept by their numbers then.
+//!
+//! A semi or anti join whose left side seems to be the smaller one hashes that, and yields its rows when all of the other side has
+//! been looked up: the sides are exchanged and the join is a right one that yields no pairs ([`HashJoin::reversed`]).
 
 mod grace;
 
@@ -39,6 +42,8 @@ pub(crate) struct HashJoin {
     right_keys: Vec<Compiled>,
     /// What the keys leave open, over left's then right's columns.
     on: Vec<Compiled>,
+    /// The sides are exchanged: rows of the hashed side with a match are yielded, or those without.
+    half: Option<Half>,
     classes: Vec<KeyClass>,
     groups: Groups,
     built: Option<Built>,
@@ -50,6 +55,12 @@ pub(crate) struct HashJoin {
     probe: Option<Probe>,
     /// Next right row to yield unmatched.
     tail: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Semi,
+    Anti,
 }
 
 struct Built {
@@ -108,6 +119,7 @@ impl HashJoin {
             left_keys,
             right_keys,
             on: rest,
+            half: None,
             groups: Groups::new(classes.clone()),
             classes,
             built: None,
@@ -117,6 +129,19 @@ impl HashJoin {
             probe: None,
             tail: 0,
         })
+    }
+
+    /// Of a semi or anti join: hashes the left side.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.half = match self.kind {
+            JoinKind::Semi => Some(Half::Semi),
+            JoinKind::Anti => Some(Half::Anti),
+            _ => return self,
+        };
+        self.kind = JoinKind::Right;
+        core::mem::swap(&mut self.left, &mut self.right);
+        core::mem::swap(&mut self.left_keys, &mut self.right_keys);
+        self
     }
 
     /// Gathers the right side. It is spread over files if it does not fit.
@@ -190,7 +215,10 @@ impl HashJoin {
         if self.on.is_empty() || pairs.is_empty() {
             return Ok(pairs);
         }
-        let b = self.joined(left, right, &pairs);
+        let mut b = self.joined(left, right, &pairs);
+        if self.half.is_some() {
+            b.columns.rotate_left(left.columns.len());
+        }
         let mut kept: Option<Vec<u32>> = None;
         for e in &mut self.on {
             kept = Some(e.filter(&b, kept.as_deref(), rt)?);
@@ -203,6 +231,7 @@ impl HashJoin {
         let mut pairs: Vec<(u32, u32)> = Vec::new();
         let from = probe.at;
         let no_residue = self.on.is_empty();
+        let half = self.half.is_some();
         let existence = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
         while let Some(row) = probe.batch.nth_row(probe.at) {
             if pairs.len() >= 4 * BATCH_ROWS {
@@ -215,7 +244,13 @@ impl HashJoin {
             let Some(id) = self.groups.find(&probe.keys, row) else { continue };
             let mut r = built.heads.get(id as usize).copied().unwrap_or(NONE);
             while r != NONE {
-                pairs.push((row as u32, r));
+                let known = half && built.matched.get(r as usize).copied().unwrap_or(false);
+                if !known {
+                    pairs.push((row as u32, r));
+                } else if no_residue {
+                    // So are the others with this key.
+                    break;
+                }
                 if existence && no_residue {
                     break;
                 }
@@ -228,6 +263,9 @@ impl HashJoin {
             for &(_, r) in &pairs {
                 built.matched[r as usize] = true;
             }
+        }
+        if half {
+            return Ok(None);
         }
         if let Some(grace) = &mut self.grace
             && let Some(left) = grace.remembered()
@@ -271,11 +309,11 @@ impl HashJoin {
         Ok((!b.is_empty()).then_some(b))
     }
 
-    /// Right rows that found no match.
+    /// Right rows that found no match; of a join with its sides exchanged, those that are wanted.
     fn unmatched(&mut self, built: &Built) -> Option<Batch> {
         let mut rows = Vec::new();
         while self.tail < built.matched.len() && rows.len() < BATCH_ROWS {
-            if !built.matched[self.tail] {
+            if built.matched[self.tail] == (self.half == Some(Half::Semi)) {
                 rows.push(self.tail as u32);
             }
             self.tail += 1;
@@ -283,8 +321,10 @@ impl HashJoin {
         if rows.is_empty() {
             return None;
         }
-        let mut columns: Vec<Arc<Vector>> =
-            self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect();
+        let mut columns: Vec<Arc<Vector>> = match self.half {
+            None => self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect(),
+            Some(_) => Vec::new(),
+        };
         columns.extend(built.rows.columns.iter().map(|c| Arc::new(c.take(&rows))));
         Some(Batch { columns, rows: rows.len(), selection: None })
     }
@@ -354,7 +394,10 @@ impl Operator for HashJoin {
         self.right.reset();
     }
     fn inputs(&self) -> Vec<&Exec> {
-        alloc::vec![&self.left, &self.right]
+        match self.half {
+            None => alloc::vec![&self.left, &self.right],
+            Some(_) => alloc::vec![&self.right, &self.left],
+        }
     }
     fn held(&self) -> Option<Held> {
         let batches = self.held.batches.max(1);

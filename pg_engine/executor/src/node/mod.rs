@@ -268,7 +268,10 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         )?),
         // A hash join keeps the order of its left side, which is all that the plans above a merge join rely on.
         Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
-            boxed(hash_join::HashJoin::new(*kind, input(left, c)?, input(right, c)?, keys, on.as_ref(), c)?)
+            let (l, r) = (input(left, c)?, input(right, c)?);
+            let join = hash_join::HashJoin::new(*kind, l, r, keys, on.as_ref(), c)?;
+            let smaller = left.estimate.rows * 1.5 < right.estimate.rows;
+            boxed(if smaller { join.reversed() } else { join })
         }
         Node::HashAggregate { input: p, groups, aggregates, seeds } => {
             let types = plan.types.as_slice();
