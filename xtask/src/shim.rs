@@ -250,10 +250,13 @@ mod tests {
 
     #[test]
     fn a_shim_that_is_killed_or_stopped_is_replaced() {
-        let (folder, path) = player("replaced", "while echo alive; do sleep 0.1; done");
+        let (folder, path) = player("replaced", "while echo alive; do echo $$ > alive; sleep 0.1; done");
         let shim = Shim::start(&path, Executor::Processor, GpuCarrier::Vsock).expect("a shim");
         for signal in ["-KILL", "-STOP"] {
             let before = shim.pid();
+            // One that has not said anything yet is given a minute.
+            let alive = || std::fs::read_to_string(folder.join("alive")).unwrap_or_default();
+            until("it lives", || alive().trim() == before.to_string());
             let sent = Command::new("kill").args([signal, &before.to_string()]).status().expect("sent");
             assert!(sent.success());
             until(signal, || shim.pid() != before);

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -18,7 +18,11 @@ use pg_backup::{
     restore,
 };
 use pg_storage::*;
-use platform::{block::BlockDevice, memory_device::MemDevice, time};
+use platform::{
+    block::{BlockDevice, BlockError, Durability, Geometry, IoClass},
+    memory_device::MemDevice,
+    time,
+};
 use proptest::prelude::*;
 
 const CAPACITY: u64 = 96 << 20;
@@ -173,7 +177,8 @@ fn backups_under_load() {
 #[test]
 fn any_later_moment() {
     let d = volume();
-    let mut s = Storage::open(d.clone(), config()).unwrap();
+    let mut run = Run::of(&d);
+    let mut s = Storage::open(run.clone(), config()).unwrap();
     let t = table(&s);
     for n in 0..300 {
         put(&s, t, n, 2000);
@@ -231,8 +236,10 @@ fn any_later_moment() {
             s.shutdown().unwrap();
         }
         if round % 2 == 1 {
-            // The old run's tasks end when the last handle goes; it writes nothing more.
-            drop(std::mem::replace(&mut s, Storage::open(blank_like(&d), config()).unwrap()));
+            // The old run's tasks may go on for a while.
+            run.end();
+            run = Run::of(&d);
+            s = Storage::open(run.clone(), config()).unwrap();
         }
     }
     let (file, last) = archived(&s, from);
@@ -261,9 +268,51 @@ fn any_later_moment() {
     assert_eq!(failed(&[input(&other)], Until::End), RestoreError::Archive(0));
 }
 
-/// The same device: reopened.
-fn blank_like(d: &Arc<dyn BlockDevice>) -> Arc<dyn BlockDevice> {
-    d.clone()
+/// The device as one run of the server sees it: when the power goes, what it still writes goes nowhere.
+struct Run {
+    device: Arc<dyn BlockDevice>,
+    powered: RwLock<bool>,
+}
+
+impl Run {
+    fn of(device: &Arc<dyn BlockDevice>) -> Arc<Self> {
+        Arc::new(Self { device: device.clone(), powered: RwLock::new(true) })
+    }
+    /// Waits for what is being written.
+    fn end(&self) {
+        *self.powered.write().unwrap() = false;
+    }
+    fn change(&self, f: impl FnOnce() -> Result<(), BlockError>) -> Result<(), BlockError> {
+        let powered = self.powered.read().unwrap();
+        if *powered { f() } else { Ok(()) }
+    }
+}
+
+impl BlockDevice for Run {
+    fn geometry(&self) -> Geometry {
+        self.device.geometry()
+    }
+    fn read(&self, offset: u64, buf: &mut [u8], class: IoClass) -> Result<(), BlockError> {
+        self.device.read(offset, buf, class)
+    }
+    fn write(
+        &self,
+        offset: u64,
+        data: &[u8],
+        durability: Durability,
+        class: IoClass,
+    ) -> Result<(), BlockError> {
+        self.change(|| self.device.write(offset, data, durability, class))
+    }
+    fn flush(&self) -> Result<(), BlockError> {
+        self.change(|| self.device.flush())
+    }
+    fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.change(|| self.device.discard(offset, len))
+    }
+    fn write_zeroes(&self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.change(|| self.device.write_zeroes(offset, len))
+    }
 }
 
 #[test]
