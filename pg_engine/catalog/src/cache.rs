@@ -600,6 +600,7 @@ impl Catalog {
                     referenced_columns: r.int2s("confkey"),
                     on_update: r.char("confupdtype"),
                     on_delete: r.char("confdeltype"),
+                    delete_columns: r.int2s("confdelsetcols"),
                     full: r.char("confmatchtype") == b'f',
                     deferrable: r.bool("condeferrable"),
                     deferred: r.bool("condeferred"),

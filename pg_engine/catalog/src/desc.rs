@@ -234,6 +234,8 @@ pub struct ForeignKey {
     pub on_update: u8,
     /// See `on_update`.
     pub on_delete: u8,
+    /// The columns that ON DELETE SET NULL or SET DEFAULT changes; empty: all.
+    pub delete_columns: Vec<i16>,
     /// MATCH FULL.
     pub full: bool,
     /// DEFERRABLE.

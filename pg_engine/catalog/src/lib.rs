@@ -40,6 +40,7 @@ pub mod databases;
 pub mod desc;
 mod graph;
 pub mod keys;
+mod monitor_views;
 pub mod reader;
 pub mod roles;
 pub mod routine;

@@ -1,14 +1,20 @@
 //! Built-in views: names, numbers and columns as in PostgreSQL, queries our own; and the relations whose rows the engine
 //! computes.
 
-use alloc::{string::ToString, sync::Arc, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
 use pg_storage::RelId;
-use pg_types::Oid;
+use pg_types::{Oid, typeinfo};
 
 use crate::{
     builtin::{rows::*, *},
     desc::{Attribute, Index, IndexKey, IndexMethod},
+    monitor_views::EMPTY,
     table::Row,
 };
 
@@ -31,6 +37,8 @@ const COMPUTED: &[&str] = &[
     "pg_stat_wal",
     "pg_stat_io",
     "pg_buffercache",
+    "pg_timezone_names",
+    "intralith_stat_database",
     "dagdb_progress",
     "intralith_compute_backends",
     "dagdb_nodes",
@@ -373,7 +381,11 @@ const VIEWS: &[(&str, &str)] = &[
 
 /// Every view's name and query.
 pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    VIEWS.iter().chain(crate::access_views::VIEWS).chain(crate::routine_views::VIEWS)
+    VIEWS
+        .iter()
+        .chain(crate::access_views::VIEWS)
+        .chain(crate::routine_views::VIEWS)
+        .chain(crate::monitor_views::VIEWS)
 }
 
 /// Rows that describe the views.
@@ -394,6 +406,20 @@ pub fn rule_row(def: &'static CatalogDef, oid: Oid, view: Oid, query: &str) -> R
         .set("is_instead", true)
         .set("ev_qual", "<>")
         .set("ev_action", query)
+}
+
+/// The query of a view of nothing, with the columns that it is listed with.
+fn without_rows(name: &str) -> String {
+    let mut lines = COLUMNS.lines().skip_while(|l| l.split(' ').nth(2).is_none_or(|n| n != name));
+    lines.next();
+    let columns = lines.map_while(|l| {
+        let mut words = l.split(' ');
+        let (kind, column, ty) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+        let ty = typeinfo::get(ty).map_or("text", |t| t.name);
+        (kind == "c").then(|| format!("NULL::pg_catalog.\"{ty}\" AS \"{column}\""))
+    });
+    let columns: Vec<String> = columns.collect();
+    format!("SELECT {} WHERE false", columns.join(", "))
 }
 
 /// Makes them.
@@ -428,9 +454,11 @@ pub(crate) fn rows() -> ViewRows {
                     options: Vec::new(),
                 };
                 out.classes.push(row.row(class).set("relacl", builtin_acl(name).to_value()));
+                // Rules of built-in views are numbered after their views, which leave these oids free.
                 if let Some((_, sql)) = all().find(|v| v.0 == *name) {
-                    // Rules of built-in views are numbered after their views, which leave these oids free.
                     out.rules.push(rule_row(rewrite, view + 1, view, sql));
+                } else if EMPTY.contains(name) {
+                    out.rules.push(rule_row(rewrite, view + 1, view, &without_rows(name)));
                 }
             }
             ["c", name, ty] => {
@@ -456,9 +484,12 @@ mod tests {
         let rows = rows();
         for c in &rows.classes {
             let name = c.text("relname");
-            assert!(all().any(|v| v.0 == name) || COMPUTED.contains(&name), "{name}");
+            assert!(
+                all().any(|v| v.0 == name) || COMPUTED.contains(&name) || EMPTY.contains(&name),
+                "{name}"
+            );
             assert!(c.int("relnatts") > 0);
         }
-        assert_eq!(rows.rules.len(), all().count());
+        assert_eq!(rows.rules.len(), all().count() + EMPTY.len());
     }
 }

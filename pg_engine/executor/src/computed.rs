@@ -15,7 +15,7 @@ use pg_types::{Result, SqlError, Value, oid};
 
 use crate::{
     context::ExecContext,
-    session::{CursorRow, PreparedStatementRow},
+    session::{CursorRow, DatabaseRow, PreparedStatementRow},
 };
 
 mod encryption;
@@ -53,6 +53,8 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_wal" => Ok(io::log(cx)),
         "pg_stat_io" => Ok(io::transfers(cx)),
         "pg_buffercache" => Ok(io::buffers(cx)),
+        "pg_timezone_names" => Ok(time_zones(cx)),
+        "intralith_stat_database" => Ok(cx.session.databases().iter().map(database).collect()),
         "intralith_verify" => crate::verify::rows(cx),
         "intralith_compute_backends" => Ok(crate::graph::compute_backends(cx)),
         "dagdb_progress" => Ok(cx.engine.graph_progress().rows()),
@@ -129,6 +131,36 @@ fn activity_of_storage(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
         ])
     };
     storage.relations().into_iter().filter_map(|(rel, _)| row(rel)).collect()
+}
+
+fn database(d: &DatabaseRow) -> Vec<Value> {
+    alloc::vec![
+        Value::Oid(d.database),
+        Value::Int4(d.sessions_now as i32),
+        Value::Int8(d.committed as i64),
+        Value::Int8(d.rolled_back as i64),
+        Value::Int8(d.deadlocks as i64),
+        Value::Float8(d.session_micros as f64 / 1000.0),
+        Value::Int8(d.sessions as i64),
+        Value::TimestampTz(d.since),
+    ]
+}
+
+/// `pg_timezone_names`, as of the transaction's time.
+fn time_zones(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
+    let row = |z: pg_types::datetime::zone::ZoneFacts| {
+        alloc::vec![
+            text(&z.name),
+            text(&z.abbreviation),
+            Value::Interval(pg_types::value::Interval {
+                months: 0,
+                days: 0,
+                micros: i64::from(z.offset) * 1_000_000,
+            }),
+            Value::Bool(z.daylight_saving),
+        ]
+    };
+    pg_types::datetime::zone::zones(cx.txn.borrow().started()).into_iter().map(row).collect()
 }
 
 fn prepared(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {

@@ -153,6 +153,10 @@ impl Cursor {
     }
     fn rewind(&mut self, cx: &ExecContext<'_>) {
         self.snapshot = Some(cx.txn.borrow_mut().snapshot());
+        self.again();
+    }
+    /// Gives the rows of a query that changes nothing anew, from the first, as the run's snapshot sees them.
+    pub fn again(&mut self) {
         self.memory.set(0);
         self.run += 1;
         self.yielded = false;

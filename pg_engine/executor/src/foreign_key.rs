@@ -280,8 +280,9 @@ enum Query {
     Delete,
     /// CASCADE of a change.
     Cascade,
-    SetNull,
-    SetDefault,
+    /// Of a removal, which may change some of the columns only, or of a change.
+    SetNull(bool),
+    SetDefault(bool),
 }
 
 /// Statements made ready, by constraint.
@@ -356,9 +357,9 @@ impl Statements {
                 let values: Vec<Value> = old.into_iter().chain(new).collect();
                 self.change(cx, key, Query::Cascade, &values)
             }
-            (b'n', _) => self.change(cx, key, Query::SetNull, &old),
-            (b'd', _) => {
-                self.change(cx, key, Query::SetDefault, &old)?;
+            (b'n', new) => self.change(cx, key, Query::SetNull(new.is_none()), &old),
+            (b'd', new) => {
+                self.change(cx, key, Query::SetDefault(new.is_none()), &old)?;
                 // The default may be the very key that goes.
                 self.refuse(cx, key, &old)
             }
@@ -432,10 +433,14 @@ fn statement(key: &ForeignKey, table: &Relation, referenced: &Relation, query: Q
         .map(|(n, ((name, ty), (_, from)))| format!("x.{name} = {}", parameter(n, *from, *ty)))
         .collect();
     let condition = conditions.join(" AND ");
-    let set = |value: &dyn Fn(usize) -> String| -> String {
+    let set = |columns: &[(String, Oid)], value: &dyn Fn(usize) -> String| -> String {
         let list: Vec<String> =
-            own.iter().enumerate().map(|(n, (name, _))| format!("{name} = {}", value(n))).collect();
+            columns.iter().enumerate().map(|(n, (name, _))| format!("{name} = {}", value(n))).collect();
         list.join(", ")
+    };
+    let changed = |removal: bool| match key.delete_columns.as_slice() {
+        some if removal && !some.is_empty() => columns(table, some),
+        _ => own.clone(),
     };
     let (child, parent) = (table_name(table), table_name(referenced));
     match query {
@@ -448,11 +453,16 @@ fn statement(key: &ForeignKey, table: &Relation, referenced: &Relation, query: Q
         Query::Cascade => {
             let types: Vec<Oid> = theirs.iter().map(|t| t.1).collect();
             let value = |n: usize| parameter(n + own.len(), types.get(n).copied().unwrap_or(oid::TEXT), 0);
-            format!("UPDATE {child} x SET {} WHERE {condition}", set(&value))
+            format!("UPDATE {child} x SET {} WHERE {condition}", set(&own, &value))
         }
-        Query::SetNull => format!("UPDATE {child} x SET {} WHERE {condition}", set(&|_| "NULL".into())),
-        Query::SetDefault => {
-            format!("UPDATE {child} x SET {} WHERE {condition}", set(&|_| "DEFAULT".into()))
+        Query::SetNull(removal) => {
+            format!("UPDATE {child} x SET {} WHERE {condition}", set(&changed(removal), &|_| "NULL".into()))
+        }
+        Query::SetDefault(removal) => {
+            format!(
+                "UPDATE {child} x SET {} WHERE {condition}",
+                set(&changed(removal), &|_| "DEFAULT".into())
+            )
         }
     }
 }

@@ -65,7 +65,8 @@ pub use hba::{ClientCertificate, HbaClient, HbaMethod, HbaRules};
 pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;
 pub use session::{
-    ActivityRow, CursorRow, PreparedStatementRow, SequenceMemory, Session, SettingRow, StoredQuery,
+    ActivityRow, CursorRow, DatabaseRow, PreparedStatementRow, SequenceMemory, Session, SettingRow,
+    StoredQuery,
 };
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;

@@ -93,6 +93,27 @@ pub struct PreparedStatementRow {
     pub runs: i64,
 }
 
+/// What was done in a database since the server started.
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseRow {
+    /// Its oid.
+    pub database: Oid,
+    /// Sessions in it now.
+    pub sessions_now: u64,
+    /// Sessions there were, those of now included.
+    pub sessions: u64,
+    /// How long they lasted, together.
+    pub session_micros: u64,
+    /// Transactions that committed.
+    pub committed: u64,
+    /// Transactions that were rolled back.
+    pub rolled_back: u64,
+    /// Statements that ended because they waited for each other.
+    pub deadlocks: u64,
+    /// Since when, microseconds since 2000-01-01 UTC.
+    pub since: i64,
+}
+
 /// A row of `pg_cursors`.
 #[derive(Clone, Debug)]
 pub struct CursorRow {
@@ -133,6 +154,10 @@ pub trait Session {
     fn settings(&self) -> Vec<SettingRow>;
     /// Rows of `pg_stat_activity`.
     fn activity(&self) -> Vec<ActivityRow>;
+    /// What was done in each database since the server started.
+    fn databases(&self) -> Vec<DatabaseRow> {
+        Vec::new()
+    }
     /// Rows of `pg_prepared_statements`.
     fn prepared_statements(&self) -> Vec<PreparedStatementRow> {
         Vec::new()

@@ -49,6 +49,16 @@ fn more() {
 }
 
 #[test]
+fn alter_more() {
+    check("alter_more");
+}
+
+#[test]
+fn exclusion() {
+    check("exclusion");
+}
+
+#[test]
 fn windows() {
     check("windows");
 }

@@ -96,6 +96,20 @@ pub struct WindowFrame {
     pub start: FrameBound,
     /// Where it ends.
     pub end: FrameBound,
+    /// Written with BETWEEN: for whoever shows it.
+    pub between: bool,
+    /// What is left out of it.
+    pub exclude: FrameExclusion,
+}
+
+/// EXCLUDE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "standard names")]
+pub enum FrameExclusion {
+    NoOthers,
+    CurrentRow,
+    Group,
+    Ties,
 }
 
 /// ROWS, RANGE, GROUPS.
@@ -322,6 +336,7 @@ impl WindowSpec {
             _ => false,
         };
         self.frame.units == other.frame.units
+            && self.frame.exclude == other.frame.exclude
             && bounds(&self.frame.start, &other.frame.start)
             && bounds(&self.frame.end, &other.frame.end)
             && self.partition.len() == other.partition.len()

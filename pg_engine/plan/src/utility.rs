@@ -195,6 +195,10 @@ pub enum ConstraintDefKind {
         expression: String,
         /// Columns used, for the constraint's name and `conkey`.
         columns: Vec<String>,
+        /// NOT VALID: rows that are there already are not looked at.
+        not_valid: bool,
+        /// NO INHERIT.
+        no_inherit: bool,
     },
     /// PRIMARY KEY (true) or UNIQUE on columns.
     Index {
@@ -236,6 +240,8 @@ pub struct ForeignKeyDef {
     pub on_update: u8,
     /// ON DELETE.
     pub on_delete: u8,
+    /// The columns that ON DELETE SET NULL or SET DEFAULT changes; empty: all.
+    pub delete_columns: Vec<String>,
     /// DEFERRABLE.
     pub deferrable: bool,
     /// INITIALLY DEFERRED.
@@ -562,6 +568,27 @@ pub enum AlterAction {
         column: String,
         if_exists: bool,
     },
+    /// SET GENERATED (`attidentity`'s letter), SET and RESTART of the sequence.
+    SetIdentity {
+        column: String,
+        identity: Option<u8>,
+        options: SequenceOptions,
+    },
+    DropExpression {
+        column: String,
+        if_exists: bool,
+    },
+    ValidateConstraint(String),
+    /// ALTER CONSTRAINT of a foreign key.
+    AlterConstraint {
+        name: String,
+        deferrable: bool,
+        deferred: bool,
+    },
+    /// REPLICA IDENTITY: `relreplident`'s letter, and the index of USING INDEX.
+    ReplicaIdentity(u8, Option<String>),
+    /// CLUSTER ON an index, or SET WITHOUT CLUSTER.
+    ClusterOn(Option<String>),
     Owner(access::RoleName),
     /// ENABLE, DISABLE ROW LEVEL SECURITY.
     RowSecurity(bool),

@@ -11,8 +11,8 @@ use core::{cell::RefCell, net::SocketAddr};
 
 use pg_catalog::{CatalogReader, Relation, Roles, Routine};
 use pg_executor::{
-    ActivityRow, CursorRow, Engine, PreparedStatementRow, SequenceMemory, Session, SessionTypes, SettingRow,
-    StoredQuery, Temporary,
+    ActivityRow, CursorRow, DatabaseRow, Engine, PreparedStatementRow, SequenceMemory, Session, SessionTypes,
+    SettingRow, StoredQuery, Temporary,
 };
 use pg_plan::{
     expr::Expr,
@@ -404,6 +404,9 @@ impl Session for Env {
     }
     fn activity(&self) -> Vec<ActivityRow> {
         self.registry.activity()
+    }
+    fn databases(&self) -> Vec<DatabaseRow> {
+        self.registry.databases()
     }
     fn prepared_statements(&self) -> Vec<PreparedStatementRow> {
         self.objects.statements.clone()

@@ -50,7 +50,7 @@ pub struct QueryRun {
     /// Its plan.
     pub plan: Arc<Plan>,
     params: Vec<Value>,
-    cursor: Option<Box<Cursor>>,
+    pub(crate) cursor: Option<Box<Cursor>>,
     open: bool,
     /// Rows that were computed and not sent: batches, and how many rows of the first were sent.
     pending: VecDeque<Batch>,

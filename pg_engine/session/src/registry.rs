@@ -1,4 +1,4 @@
-//! Every session's public side: found by number to be cancelled, listed in `pg_stat_activity`.
+//! Every session's public side: found by number to be cancelled, listed in `pg_stat_activity`, counted in `pg_stat_database`.
 
 use alloc::{
     borrow::ToOwned,
@@ -13,7 +13,7 @@ use core::{
 };
 
 use hashbrown::HashMap;
-use pg_executor::ActivityRow;
+use pg_executor::{ActivityRow, DatabaseRow};
 use pg_tls::Secured;
 use pg_types::Oid;
 use platform::sync::{Mutex, OnceLock};
@@ -66,6 +66,12 @@ pub struct Handle {
     pub interrupts: Interrupts,
     /// For `pg_stat_activity`.
     pub activity: Mutex<Activity>,
+    /// Transactions that the session committed; only it writes these.
+    pub committed: AtomicU64,
+    /// Transactions that it rolled back.
+    pub rolled_back: AtomicU64,
+    /// Its statements that ended as the victims of deadlocks.
+    pub deadlocks: AtomicU64,
     /// Counts waits for a timer: a timer set in an earlier wait does nothing.
     pub wait: AtomicU64,
     /// Notifications that wait for the client.
@@ -94,6 +100,18 @@ impl Handle {
             connection.schedule();
         }
     }
+    /// Adds what the session did to its database's numbers.
+    fn add_to(&self, row: &mut DatabaseRow) {
+        row.sessions += 1;
+        row.session_micros += u64::try_from(env::now() - self.started).unwrap_or(0);
+        row.committed += self.committed.load(Relaxed);
+        row.rolled_back += self.rolled_back.load(Relaxed);
+        row.deadlocks += self.deadlocks.load(Relaxed);
+    }
+    /// Counts one more. Only the session itself does so: no atomic addition is needed.
+    pub fn count(counter: &AtomicU64) {
+        counter.store(counter.load(Relaxed) + 1, Relaxed);
+    }
     /// Ends a wait: timers set for it are void.
     pub fn end_wait(&self) {
         self.wait.fetch_add(1, Relaxed);
@@ -105,6 +123,8 @@ pub struct Registry {
     /// When the server started, microseconds since 2000-01-01 UTC.
     pub started: i64,
     sessions: Mutex<HashMap<u32, Arc<Handle>>>,
+    /// What sessions that are gone did, by database.
+    past: Mutex<HashMap<Oid, DatabaseRow>>,
     next_pid: AtomicU32,
     /// Numbers of schemas of temporary relations that are in use.
     temporary: Mutex<BTreeSet<u32>>,
@@ -115,6 +135,7 @@ impl Default for Registry {
         Self {
             started: env::now(),
             sessions: Mutex::default(),
+            past: Mutex::default(),
             next_pid: AtomicU32::new(1),
             temporary: Mutex::default(),
         }
@@ -147,6 +168,9 @@ impl Registry {
             secured: OnceLock::new(),
             interrupts: Interrupts::default(),
             activity: Mutex::new(Activity { state: "", ..Activity::default() }),
+            committed: AtomicU64::new(0),
+            rolled_back: AtomicU64::new(0),
+            deadlocks: AtomicU64::new(0),
             wait: AtomicU64::new(0),
             inbox: Inbox::default(),
             connection,
@@ -168,7 +192,23 @@ impl Registry {
     }
     /// Takes a session off the list.
     pub fn remove(&self, pid: u32) {
-        self.sessions.lock().remove(&pid);
+        let removed = self.sessions.lock().remove(&pid);
+        if let Some(handle) = removed.filter(|h| h.database.load(Relaxed) != 0) {
+            handle.add_to(self.past.lock().entry(handle.database.load(Relaxed)).or_default());
+        }
+    }
+    /// What was done in each database since the server started.
+    pub fn databases(&self) -> Vec<DatabaseRow> {
+        let mut rows = self.past.lock().clone();
+        for handle in self.all().iter().filter(|h| h.database.load(Relaxed) != 0) {
+            let row = rows.entry(handle.database.load(Relaxed)).or_default();
+            row.sessions_now += 1;
+            handle.add_to(row);
+        }
+        let complete = |(database, row)| DatabaseRow { database, since: self.started, ..row };
+        let mut rows: Vec<DatabaseRow> = rows.into_iter().map(complete).collect();
+        rows.sort_by_key(|r| r.database);
+        rows
     }
     /// A session by number.
     pub fn find(&self, pid: u32) -> Option<Arc<Handle>> {

@@ -226,6 +226,9 @@ impl Session {
             self.fail_transaction();
             return Err(e);
         }
+        if e.state() == SqlState::DEADLOCK_DETECTED {
+            Handle::count(&self.env.handle().deadlocks);
+        }
         self.env.interrupts().clear_statement();
         self.end_statement();
         self.fail_transaction();

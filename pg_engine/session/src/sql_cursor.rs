@@ -1,13 +1,15 @@
 //! Cursors of SQL: DECLARE, FETCH, MOVE, CLOSE.
 //!
 //! A cursor is a portal whose rows are counted from 1; its position is the row last given out, 0 before the first and one
-//! more than there are rows after the last. A scrollable cursor keeps the rows it has seen; any other only those of the
-//! batch it stands in. WITH HOLD computes all rows at once and outlives its transaction.
+//! more than there are rows after the last. A cursor declared SCROLL keeps the rows it has seen; any other only those of the
+//! batch it stands in. One declared neither way whose plan could run backward runs anew when it is to go back. WITH HOLD
+//! computes all rows at once and outlives its transaction.
 
 use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc};
 
 use pg_executor::ExecContext;
 use pg_plan::{
+    physical::{Node, Physical},
     statement::ResultColumn,
     utility::{Declare, Fetch, FetchDirection},
 };
@@ -24,8 +26,10 @@ use crate::{
 
 /// A cursor's rows and position.
 pub struct CursorState {
-    /// SCROLL.
+    /// May go back: declared SCROLL, or cheap to run backward.
     pub scroll: bool,
+    /// Goes back by running anew, and keeps no rows.
+    anew: bool,
     /// Outlives the transaction.
     pub hold: bool,
     /// BINARY.
@@ -56,13 +60,33 @@ impl CursorState {
     }
     /// Forgets what a forward-only cursor cannot reach again.
     fn forget(&mut self) {
-        while !self.scroll
+        let end = self.position;
+        self.forget_before(end);
+    }
+    /// Forgets whole batches up to a row, unless they are kept.
+    fn forget_before(&mut self, row: u64) {
+        while (!self.scroll || self.anew)
             && let Some(first) = self.seen.front()
-            && self.before + first.row_count() as u64 <= self.position
+            && self.before + first.row_count() as u64 <= row
         {
             self.before += first.row_count() as u64;
             self.seen.pop_front();
         }
+    }
+}
+
+/// Could PostgreSQL run this backward without keeping rows?
+fn runs_backward(plan: &Physical) -> bool {
+    match &plan.node {
+        Node::SeqScan { .. }
+        | Node::IndexScan { .. }
+        | Node::FunctionScan { .. }
+        | Node::Values(_)
+        | Node::CteScan(_)
+        | Node::Sort { .. } => true,
+        Node::Filter(input, _) | Node::Project(input, _) | Node::Limit { input, .. } => runs_backward(input),
+        Node::Append(parts) => parts.iter().all(runs_backward),
+        _ => false,
     }
 }
 
@@ -107,9 +131,11 @@ impl Session {
             planned: Arc::new(planned),
             stamp,
         });
+        let backward = plan.planned.read_only && runs_backward(&plan.planned.root);
         let mut run = Run::query(&plan, params, None);
         let mut state = CursorState {
-            scroll: declare.scroll == Some(true),
+            scroll: declare.scroll.unwrap_or(backward),
+            anew: declare.scroll.is_none() && backward && !declare.hold,
             hold: declare.hold,
             binary: declare.binary,
             seen: VecDeque::new(),
@@ -195,6 +221,25 @@ impl Session {
         Ok(self.pass_rows(query, limit, sink)?.0)
     }
 
+    /// Has the rows from a number on at hand again, which were forgotten.
+    fn go_back(&mut self, state: &mut CursorState, query: &mut QueryRun, to: u64) -> Result<()> {
+        let (upto, to) = (state.known(), to.max(1));
+        if !state.anew || to > state.before {
+            return Ok(());
+        }
+        if let Some(cursor) = &mut query.cursor {
+            cursor.again();
+        }
+        state.seen.clear();
+        (state.before, state.at_end) = (0, false);
+        while state.known() < upto && !state.at_end {
+            let next = state.known() + 1;
+            self.reach(state, query, next)?;
+            state.forget_before(to - 1);
+        }
+        Ok(())
+    }
+
     fn fetch_rows(
         &mut self,
         state: &mut CursorState,
@@ -244,6 +289,9 @@ impl Session {
         };
         if !state.scroll && (first < position || (first == position && position > 0 && first == last)) {
             return Err(forward_only());
+        }
+        if state.scroll {
+            self.go_back(state, query, first.min(last))?;
         }
         let total = state.known();
         let mut given = 0;

@@ -10,6 +10,7 @@ use pg_wire::{Severity, Status};
 
 use crate::{
     env::{self, ShownModes},
+    registry::Handle,
     session::Session,
 };
 
@@ -183,6 +184,7 @@ impl Session {
         txn.storage().set_async_commit(self.env.derived().async_commit);
         match self.engine.commit(txn) {
             Ok(()) => {
+                Handle::count(&self.env.handle().committed);
                 self.env.settings_mut().commit();
                 self.deliver();
                 Ok(())
@@ -245,6 +247,7 @@ impl Session {
         self.env.settings_mut().abort();
         self.env.messages().undo_to((0, 0));
         if let Some(txn) = self.tx.txn.take() {
+            Handle::count(&self.env.handle().rolled_back);
             self.engine.rollback(txn);
         }
         self.env.release_claims();
@@ -268,6 +271,7 @@ impl Session {
         if self.tx.savepoints.is_empty() {
             self.env.settings_mut().abort();
             if let Some(txn) = self.tx.txn.take() {
+                Handle::count(&self.env.handle().rolled_back);
                 self.engine.rollback(txn);
             }
         }

@@ -183,7 +183,11 @@ pub(crate) struct NamedConstraint {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Constraint {
-    Check(sq::Expr),
+    Check {
+        expr: sq::Expr,
+        not_valid: bool,
+        no_inherit: bool,
+    },
     Index {
         primary: bool,
         columns: Vec<sq::Ident>,
@@ -279,6 +283,7 @@ pub(crate) enum AlterAction {
     SetDefault(sq::Ident, sq::Expr),
     SetType(sq::Ident, sq::DataType, u32, Option<sq::Expr>),
     AddIdentity(sq::Ident, u8, SequenceDef),
+    SetIdentity(sq::Ident, Option<u8>, SequenceDef),
     /// Complete without binding.
     Ready(pg_plan::utility::AlterAction),
 }

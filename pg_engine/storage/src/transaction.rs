@@ -216,6 +216,11 @@ impl Transaction {
     pub fn xid(&self) -> Option<Xid> {
         self.work.xid()
     }
+    /// Its id, which it gets now if it has none.
+    pub fn assign_xid(&mut self) -> Xid {
+        let new = self.work.writing_xid();
+        self.work.xid().unwrap_or(new)
+    }
     /// The volume it works on.
     pub fn storage(&self) -> &Arc<Storage> {
         &self.storage

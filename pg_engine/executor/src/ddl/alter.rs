@@ -41,7 +41,14 @@ fn is_toastable(ty: SqlType) -> bool {
 }
 
 fn column<'r>(relation: &'r Relation, name: &str) -> Result<&'r Attribute> {
-    relation.live().find(|a| a.name == name).ok_or_else(|| no_column(relation, name))
+    const SYSTEM: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+    relation.live().find(|a| a.name == name).ok_or_else(|| {
+        if SYSTEM.contains(&name) {
+            let text = format!("cannot alter system column \"{name}\"");
+            return SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text);
+        }
+        no_column(relation, name)
+    })
 }
 
 impl Ddl<'_, '_> {
@@ -73,6 +80,8 @@ impl Ddl<'_, '_> {
             && !matches!(action, AlterAction::Owner(_) | AlterAction::SetSchema(_))
             && !(relation.kind == RelationKind::View
                 && matches!(action, AlterAction::SetDefault { .. } | AlterAction::DropDefault { .. }))
+            && !(relation.kind == RelationKind::MaterializedView
+                && matches!(action, AlterAction::ClusterOn(_)))
         {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -82,7 +91,7 @@ impl Ddl<'_, '_> {
         match action {
             AlterAction::AddColumn { column, constraints, if_not_exists } => {
                 if self.add_column(relation, column, *if_not_exists)? {
-                    self.create_constraints(relation.oid, constraints)?;
+                    self.create_constraints(relation.oid, constraints, false)?;
                 }
                 Ok(())
             }
@@ -100,7 +109,9 @@ impl Ddl<'_, '_> {
                     None => Err(no_column(relation, name)),
                 }
             }
-            AlterAction::AddConstraint(c) => self.create_constraints(relation.oid, core::slice::from_ref(c)),
+            AlterAction::AddConstraint(c) => {
+                self.create_constraints(relation.oid, core::slice::from_ref(c), false)
+            }
             AlterAction::DropConstraint { name, if_exists, cascade } => {
                 self.drop_constraint(relation, name, *if_exists, *cascade)
             }
@@ -179,6 +190,20 @@ impl Ddl<'_, '_> {
             }
             AlterAction::Inherit(parent) => self.inherit(relation, parent),
             AlterAction::NoInherit(parent) => self.disinherit(relation, parent),
+            AlterAction::SetIdentity { column: name, identity, options } => {
+                self.set_identity(relation, column(relation, name)?, *identity, options)
+            }
+            AlterAction::DropExpression { column: name, if_exists } => {
+                self.drop_expression(relation, column(relation, name)?, *if_exists)
+            }
+            AlterAction::ValidateConstraint(name) => self.validate_constraint(relation, name),
+            AlterAction::AlterConstraint { name, deferrable, deferred } => {
+                self.alter_constraint(relation, name, *deferrable, *deferred)
+            }
+            AlterAction::ReplicaIdentity(kind, index) => {
+                self.replica_identity(relation, *kind, index.as_deref())
+            }
+            AlterAction::ClusterOn(index) => self.cluster_on(relation, index.as_deref()),
             AlterAction::Owner(role) => self.change_owner(relation, role),
             AlterAction::SetStorage { column: name, storage } => {
                 self.set_storage(relation, column(relation, name)?, *storage)

@@ -30,6 +30,7 @@ impl Ddl<'_, '_> {
         relation: &Arc<Relation>,
         name: Option<&str>,
         key: &ForeignKeyDef,
+        not_valid: bool,
     ) -> Result<()> {
         let referenced = self.referenced_table(relation, key)?;
         let columns = attnums(relation, &key.columns)?;
@@ -49,6 +50,8 @@ impl Ddl<'_, '_> {
             None => self.foreign_key_name(relation, &key.columns.join("_")),
         };
         let operators = self.key_operators(relation, &referenced, &columns, &referenced_columns, &name)?;
+        let changed = delete_columns(relation, key, &columns)?;
+        let changed = if changed.is_empty() { Value::Null } else { int2_array(&changed) };
         let oid = self.oid()?;
         let operators = || array(oid::OID, operators.iter().map(|o| Value::Oid(*o)).collect());
         let row = self
@@ -59,7 +62,7 @@ impl Ddl<'_, '_> {
             .set("contype", b'f')
             .set("condeferrable", key.deferrable)
             .set("condeferred", key.deferred)
-            .set("convalidated", !key.not_valid)
+            .set("convalidated", !not_valid)
             .set("conrelid", relation.oid)
             .set("conindid", index.oid)
             .set("confrelid", referenced.oid)
@@ -70,6 +73,7 @@ impl Ddl<'_, '_> {
             .set("connoinherit", true)
             .set("conkey", int2_array(&columns))
             .set("confkey", int2_array(&referenced_columns))
+            .set("confdelsetcols", changed)
             .set("conpfeqop", operators())
             .set("conppeqop", operators())
             .set("conffeqop", operators());
@@ -86,7 +90,7 @@ impl Ddl<'_, '_> {
             self.update(PG_CLASS, &["oid"], &[Value::Oid(table)], |r| r.put("relhastriggers", true))?;
         }
         self.step();
-        if !key.not_valid {
+        if !not_valid {
             let relation = self.current(relation.oid)?;
             let made = relation.foreign_keys.iter().find(|k| k.oid == oid);
             let made = made.ok_or_else(|| SqlError::internal("the foreign key is gone"))?;
@@ -219,6 +223,26 @@ impl Ddl<'_, '_> {
                 other.name
             )))
     }
+}
+
+/// The columns that ON DELETE changes, if they are named: some of the key's.
+fn delete_columns(relation: &Relation, key: &ForeignKeyDef, columns: &[i16]) -> Result<Vec<i16>> {
+    let changed = attnums(relation, &key.delete_columns).map_err(|_| {
+        let missing = key.delete_columns.iter().find(|n| relation.live().all(|a| a.name != **n));
+        let text = format!(
+            "column \"{}\" referenced in foreign key constraint does not exist",
+            missing.map_or("", String::as_str)
+        );
+        SqlError::new(SqlState::UNDEFINED_COLUMN, text)
+    })?;
+    for (n, name) in changed.iter().zip(&key.delete_columns) {
+        if !columns.contains(n) {
+            let text =
+                format!("column \"{name}\" referenced in ON DELETE SET action must be part of foreign key");
+            return Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text));
+        }
+    }
+    Ok(changed)
 }
 
 /// Types that compare by the operators of another.

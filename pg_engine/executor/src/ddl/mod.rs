@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod alter;
+mod alter_more;
 pub(crate) mod comment;
 mod composite;
 pub(crate) mod concurrent;

@@ -212,6 +212,10 @@ impl Ddl<'_, '_> {
             ));
         }
         self.must_own(&relation)?;
+        self.change_sequence(&relation, &s.options)
+    }
+
+    pub(super) fn change_sequence(&self, relation: &Relation, options: &SequenceOptions) -> Result<()> {
         self.lock(relation.oid, LockMode::ShareRowExclusive)?;
         let key = [Value::Oid(relation.oid)];
         let rows = self.find(PG_SEQUENCE, &["seqrelid"], &key)?;
@@ -221,8 +225,8 @@ impl Ddl<'_, '_> {
         let storage = self.cx.engine.storage();
         let (stored, mut last, mut called) = storage.sequence_get(relation.storage).map_err(storage_error)?;
         let old = Definition { ty: row.oid("seqtypid"), options: stored, cache: row.int("seqcache") };
-        let new = Definition::new(&s.options, Some(&old), None)?;
-        match s.options.restart {
+        let new = Definition::new(options, Some(&old), None)?;
+        match options.restart {
             None => {}
             Some(to) => {
                 last = to.unwrap_or(new.options.start);
@@ -246,6 +250,6 @@ impl Ddl<'_, '_> {
         }
         self.update(PG_SEQUENCE, &["seqrelid"], &key, |r| new.fill(r))?;
         self.step();
-        self.own_sequence(relation.oid, &s.options)
+        self.own_sequence(relation.oid, options)
     }
 }

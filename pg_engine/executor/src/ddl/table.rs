@@ -207,7 +207,7 @@ impl Ddl<'_, '_> {
         }
         self.step();
         self.ensure_toast(oid)?;
-        self.create_constraints(oid, &t.constraints)?;
+        self.create_constraints(oid, &t.constraints, true)?;
         if let Some(inherits) = &t.inherits {
             self.store_inheritance(oid, inherits)?;
         }
@@ -261,7 +261,9 @@ impl Ddl<'_, '_> {
     }
 
     /// Makes constraints of a table.
-    pub(crate) fn create_constraints(&self, oid: Oid, list: &[ConstraintDef]) -> Result<()> {
+    ///
+    /// NOT VALID means nothing for a `new` table.
+    pub(crate) fn create_constraints(&self, oid: Oid, list: &[ConstraintDef], new: bool) -> Result<()> {
         // Primary key and unique constraints first, foreign keys last, as PostgreSQL does.
         let mut list: Vec<&ConstraintDef> = list.iter().collect();
         list.sort_by_key(|c| match c.kind {
@@ -272,12 +274,13 @@ impl Ddl<'_, '_> {
         for c in list {
             let relation = self.current(oid)?;
             match &c.kind {
-                ConstraintDefKind::Check { expression, columns } => {
-                    self.create_check(&relation, c.name.as_deref(), expression, columns)?;
+                ConstraintDefKind::Check { expression, columns, not_valid, no_inherit } => {
+                    let how = (*not_valid && !new, *no_inherit);
+                    self.create_check(&relation, c.name.as_deref(), expression, columns, how)?;
                 }
                 ConstraintDefKind::Index { .. } => self.create_index_constraint(&relation, c)?,
                 ConstraintDefKind::Foreign(key) => {
-                    self.create_foreign_key(&relation, c.name.as_deref(), key)?;
+                    self.create_foreign_key(&relation, c.name.as_deref(), key, key.not_valid && !new)?;
                 }
             }
             self.step();
@@ -289,13 +292,14 @@ impl Ddl<'_, '_> {
         relation.constraints.iter().any(|c| c.name == name)
     }
 
-    /// A CHECK constraint; the rows that are there must satisfy it.
+    /// A CHECK constraint; the rows that are there must satisfy it unless it is NOT VALID.
     pub(crate) fn create_check(
         &self,
         relation: &Arc<Relation>,
         name: Option<&str>,
         expression: &str,
         columns: &[String],
+        (not_valid, no_inherit): (bool, bool),
     ) -> Result<()> {
         let name = match name {
             Some(n) => n.to_string(),
@@ -316,7 +320,9 @@ impl Ddl<'_, '_> {
             }
         };
         self.refuse_duplicate_constraint(relation, &name)?;
-        self.validate_check(relation, &name, expression)?;
+        if !not_valid {
+            self.validate_check(relation, &name, expression)?;
+        }
         let attnums = attnums(relation, columns)?;
         let oid = self.oid()?;
         let row = self
@@ -325,7 +331,8 @@ impl Ddl<'_, '_> {
             .set("conname", name)
             .set("connamespace", relation.schema)
             .set("contype", b'c')
-            .set("convalidated", true)
+            .set("convalidated", !not_valid)
+            .set("connoinherit", no_inherit)
             .set("conrelid", relation.oid)
             .set("confupdtype", b' ')
             .set("confdeltype", b' ')

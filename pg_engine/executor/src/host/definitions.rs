@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An index column as `pg_get_indexdef` shows it.
-fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> String {
+fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, pretty: bool) -> String {
     let Some(key) = index.keys.get(n) else { return String::new() };
     let mut out = match &key.expression {
         Some(e) => {
@@ -30,7 +30,11 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
                     let f = f.trim_matches(['"', '\u{e000}']);
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
-            if call || !order { e.clone() } else { format!("({e})") }
+            match () {
+                () if call || !order => e.clone(),
+                () if pretty => format!("({})", plain(e)),
+                () => format!("({e})"),
+            }
         }
         None => relation
             .attributes
@@ -55,9 +59,9 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool) -> St
 }
 
 /// CREATE INDEX text.
-pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
+pub(crate) fn index_definition(relation: &Relation, index: &Index, pretty: bool) -> String {
     let columns = |range: core::ops::Range<usize>| -> String {
-        range.map(|n| index_column(relation, index, n, true)).collect::<Vec<_>>().join(", ")
+        range.map(|n| index_column(relation, index, n, true, pretty)).collect::<Vec<_>>().join(", ")
     };
     let mut out = format!(
         "CREATE {}INDEX {} ON {}.{} USING {} ({})",
@@ -76,7 +80,7 @@ pub(crate) fn index_definition(relation: &Relation, index: &Index) -> String {
     }
     out.push_str(&storage_parameters(index));
     if let Some(p) = &index.predicate {
-        out.push_str(&format!(" WHERE {}", parenthesised(p)));
+        out.push_str(&format!(" WHERE {}", if pretty { plain(p) } else { parenthesised(p) }));
     }
     out
 }
@@ -110,7 +114,16 @@ pub(crate) fn constraint_definition(
             .join(", ")
     };
     Ok(match c.kind {
-        ConstraintKind::Check => format!("CHECK ({})", parenthesised(c.expression.as_deref().unwrap_or(""))),
+        ConstraintKind::Check => {
+            let mut out = format!("CHECK ({})", parenthesised(c.expression.as_deref().unwrap_or("")));
+            let rows = reader.find(PG_CONSTRAINT, &["oid"], &[Value::Oid(c.oid)])?;
+            for (column, usual, said) in
+                [("connoinherit", false, " NO INHERIT"), ("convalidated", true, " NOT VALID")]
+            {
+                out.push_str(if rows.iter().all(|r| r.bool(column) == usual) { "" } else { said });
+            }
+            out
+        }
         ConstraintKind::Primary | ConstraintKind::Unique => {
             let word = if c.kind == ConstraintKind::Primary { "PRIMARY KEY" } else { "UNIQUE" };
             let index = relation.indexes.iter().find(|i| i.oid == c.index);
@@ -159,6 +172,9 @@ fn foreign_key_definition(reader: &Reader<'_>, relation: &Relation, c: &Constrai
     for (when, code) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
         if code != b'a' {
             out.push_str(&format!(" ON {when} {}", action(code)));
+            if when == "DELETE" && !key.delete_columns.is_empty() {
+                out.push_str(&format!(" ({})", names(relation, &key.delete_columns)));
+            }
         }
     }
     if key.deferrable {
@@ -214,16 +230,16 @@ pub(super) fn call(
             None => Value::Null,
             Some((relation, index)) => match arg_int(args, 1) {
                 0 => {
-                    let text = index_definition(&relation, &index);
-                    // The pretty form leaves the schema out when it is on the path.
                     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
+                    let text = index_definition(&relation, &index, pretty);
+                    // The pretty form leaves the schema out when it is on the path.
                     let plain = pretty && text::relation_visible(reader, relation.oid, &relation.name)?;
                     let qualified = format!(" ON {}.", quote_identifier(&relation.schema_name));
                     let text = if plain { text.replacen(&qualified, " ON ", 1) } else { text };
                     some_text(Some(named_types(reader, &text)))
                 }
                 n => {
-                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false);
+                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false, false);
                     some_text(Some(named_types(reader, &text)))
                 }
             },
@@ -292,8 +308,10 @@ fn plain(e: &str) -> String {
 }
 
 fn plain_check(text: String) -> String {
-    match text.strip_prefix("CHECK ((").and_then(|t| t.strip_suffix("))")) {
-        Some(_) => format!("CHECK ({})", plain(text.get(7..text.len() - 1).unwrap_or(""))),
+    let end = text.rfind("))").filter(|_| text.starts_with("CHECK (("));
+    let parts = end.and_then(|end| text.get(7..end + 1).zip(text.get(end + 1..)));
+    match parts {
+        Some((condition, rest)) => format!("CHECK ({}{rest}", plain(condition)),
         None => text,
     }
 }

@@ -36,6 +36,10 @@ fn may_signal(cx: &ExecContext<'_>, pid: i32, terminate: bool) -> Result<()> {
     Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text))
 }
 
+fn lsn(at: pg_storage::Lsn) -> Value {
+    Value::Int8(at.0 as i64)
+}
+
 pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
     Ok(Some(match function {
         "current_database" => name(cx.session.database()),
@@ -96,6 +100,10 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             Value::Bool(found)
         }
         "pg_is_in_recovery" | "pg_jit_available" | "pg_is_other_temp_schema" => Value::Bool(false),
+        "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" => lsn(cx.engine.storage().log_position()),
+        "pg_current_wal_flush_lsn" => lsn(cx.engine.storage().durable_log()),
+        // Nothing is received or replayed beside what clients do.
+        "pg_last_wal_receive_lsn" | "pg_last_wal_replay_lsn" => Value::Null,
         "pg_postmaster_start_time" | "pg_conf_load_time" => Value::TimestampTz(cx.session.server_start()),
         "pg_my_temp_schema" => Value::Oid(0),
         "pg_trigger_depth" => Value::Int4(0),
@@ -120,12 +128,9 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "inet_client_port" => {
             cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1)))
         }
-        "txid_current" | "pg_current_xact_id" => match cx.txn.borrow_mut().storage().xid() {
-            Some(x) => Value::Int8(x.0 as i64),
-            None => {
-                return Err(SqlError::unsupported(format!("function {function}() before the first write")));
-            }
-        },
+        "txid_current" | "pg_current_xact_id" => {
+            Value::Int8(cx.txn.borrow_mut().storage().assign_xid().0 as i64)
+        }
         "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
             cx.txn.borrow_mut().storage().xid().map_or(Value::Null, |x| Value::Int8(x.0 as i64))
         }

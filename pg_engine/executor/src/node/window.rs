@@ -195,6 +195,10 @@ fn aggregate(
     let mut last: Option<Value> = None;
     let mut rows: Vec<u32> = Vec::new();
     for row in partition.start..partition.end {
+        if frame.excludes() {
+            out.push(&over_pieces(call, args, kept, frame.pieces(row, partition)?, &groups, rt)?)?;
+            continue;
+        }
         let (start, end) = frame.of(row, partition)?;
         if start != from || end < to {
             state = accumulator(call)?;
@@ -228,6 +232,28 @@ fn aggregate(
         last = Some(value);
     }
     Ok(())
+}
+
+/// An aggregate over the pieces that EXCLUDE leaves of a frame.
+fn over_pieces(
+    call: &WindowCall,
+    args: &[Arc<Vector>],
+    kept: Option<&[u32]>,
+    pieces: [(usize, usize); 3],
+    groups: &[u32],
+    rt: &Rt<'_, '_>,
+) -> Result<Value> {
+    let mut state = accumulator(call)?;
+    let counted = |row: &u32| kept.is_none_or(|kept| kept.binary_search(row).is_ok());
+    let rows: Vec<u32> =
+        pieces.into_iter().flat_map(|(start, end)| start as u32..end as u32).filter(counted).collect();
+    if !rows.is_empty() {
+        state.update(&rt.eval(), groups, args, Rows { count: groups.len(), selection: Some(&rows) })?;
+    }
+    if rows.len() > BATCH_ROWS {
+        rt.cx.checkpoint()?;
+    }
+    state.peek(&rt.eval(), 0)
 }
 
 impl Operator for Window {

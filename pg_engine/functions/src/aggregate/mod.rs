@@ -405,6 +405,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2797, "max", &[TID], TID).nullable().imp(collect!(extremes::ExtremeValue<true>)),
     def(2125, "max", &[MONEY], MONEY).nullable().imp(fold!(extremes::Extreme<i64, true>)),
     def(2141, "min", &[MONEY], MONEY).nullable().imp(fold!(extremes::Extreme<i64, false>)),
+    def(4189, "max", &[PG_LSN], PG_LSN).nullable().imp(fold!(extremes::Extreme<i64, true>)),
+    def(4190, "min", &[PG_LSN], PG_LSN).nullable().imp(fold!(extremes::Extreme<i64, false>)),
     def(3564, "max", &[INET], INET).nullable().imp(collect!(extremes::ExtremeValue<true>)),
     def(3565, "min", &[INET], INET).nullable().imp(collect!(extremes::ExtremeValue<false>)),
     def(3526, "max", &[ANYENUM], ANYENUM).nullable().imp(collect!(extremes::ExtremeValue<true>)),

@@ -16,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod number_format;
 pub(crate) mod numeric;
 pub(crate) mod ordered;
+pub(crate) mod pg_lsn;
 pub(crate) mod session;
 mod size;
 pub(crate) mod text;

@@ -50,6 +50,8 @@ pub(crate) static AGGREGATES: &[Aggregate] = &[
     agg(2139, b'n', 0, TIME, 1110),
     agg(2140, b'n', 0, TIMETZ, 1552),
     agg(2141, b'n', 0, MONEY, 902),
+    agg(4189, b'n', 0, PG_LSN, 3225),
+    agg(4190, b'n', 0, PG_LSN, 3224),
     agg(2142, b'n', 0, TIMESTAMP, 2062),
     agg(2143, b'n', 0, TIMESTAMPTZ, 1322),
     agg(2144, b'n', 0, INTERVAL, 1332),

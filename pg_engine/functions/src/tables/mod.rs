@@ -37,6 +37,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::integer::FUNCTIONS,
     scalar::misc::FUNCTIONS,
     scalar::money::FUNCTIONS,
+    scalar::pg_lsn::FUNCTIONS,
     scalar::network::FUNCTIONS,
     scalar::number_format::FUNCTIONS,
     scalar::numeric::FUNCTIONS,

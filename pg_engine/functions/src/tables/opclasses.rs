@@ -83,6 +83,8 @@ pub(crate) static OPERATOR_CLASSES: &[OperatorClass] = &[
     class(10058, "bpchar_pattern_ops", HASH, 2231, "bpchar_pattern_ops", BPCHAR).other(),
     class(10065, "uuid_ops", BTREE, 2968, "uuid_ops", UUID),
     class(10066, "uuid_ops", HASH, 2969, "uuid_ops", UUID),
+    class(10067, "pg_lsn_ops", BTREE, 3253, "pg_lsn_ops", PG_LSN),
+    class(10068, "pg_lsn_ops", HASH, 3254, "pg_lsn_ops", PG_LSN),
     class(10088, "jsonb_ops", BTREE, 4033, "jsonb_ops", JSONB),
     class(10089, "jsonb_ops", HASH, 4034, "jsonb_ops", JSONB),
 ];

@@ -14,7 +14,7 @@ use pg_functions::Function;
 use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
     logical::{JoinKind, SetOp, SortKey, StoredFact},
-    physical::{IndexRange, Node, Physical, Target},
+    physical::{IndexRange, Node, OnConflict, Physical, Target},
     routine::Callee,
     statement::{ExplainOptions, Planned},
 };
@@ -313,7 +313,13 @@ impl Describer<'_> {
                 item.suffix = format!(" on {}", cte_name(*n));
                 Ok((item, pad(Vec::new(), plan)))
             }
-            Node::Insert(insert) => self.change(plan, "Insert", &insert.target, &insert.source),
+            Node::Insert(insert) => {
+                let (mut item, names) = self.change(plan, "Insert", &insert.target, &insert.source)?;
+                if let Some(conflict) = &insert.on_conflict {
+                    self.conflict(&mut item, &insert.target.relation, conflict)?;
+                }
+                Ok((item, names))
+            }
             Node::Update(update) => self.change(plan, "Update", &update.target, &update.source),
             Node::Delete(delete) => self.change(plan, "Delete", &delete.target, &delete.source),
             Node::Merge(merge) => self.change(plan, "Merge", &merge.target, &merge.source),
@@ -363,6 +369,25 @@ impl Describer<'_> {
         self.on(&mut item, &target.relation, &target.relation.name);
         self.child(&mut item, source)?;
         Ok((item, pad(Vec::new(), plan)))
+    }
+
+    /// ON CONFLICT.
+    fn conflict(&mut self, item: &mut Item, relation: &Relation, conflict: &OnConflict) -> Result<()> {
+        let word = if conflict.update.is_some() { "UPDATE" } else { "NOTHING" };
+        item.properties.push(("Conflict Resolution", Property::Text(word.into())));
+        let arbiters = conflict.arbiters.iter().filter_map(|n| relation.indexes.get(*n));
+        let names: Vec<String> = arbiters.map(|i| i.name.clone()).collect();
+        if !names.is_empty() {
+            item.properties.push(("Conflict Arbiter Indexes", Property::List(names)));
+        }
+        if let Some((_, Some(condition))) = &conflict.update {
+            let of = |alias: &str| -> Vec<String> {
+                relation.live().map(|a| format!("{alias}.{}", a.name)).collect()
+            };
+            let text = self.text(condition, &[of(&relation.name), of("excluded")].concat(), item)?;
+            item.properties.push(("Conflict Filter", Property::Text(text)));
+        }
+        Ok(())
     }
 
     fn on(&self, item: &mut Item, relation: &Relation, alias: &str) {

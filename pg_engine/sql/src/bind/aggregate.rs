@@ -15,6 +15,7 @@ use super::{
     Binder,
     call::Arguments,
     expr::start,
+    hypothetical::Hypothetical,
     resolve::{self, Resolution},
 };
 
@@ -47,37 +48,14 @@ impl Binder<'_> {
                 SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(at)
             );
         }
+        if let Some(which) = Hypothetical::named(name) {
+            return self.hypothetical(which, name, f, args, at);
+        }
         self.frame()?.in_aggregate = true;
         let call = self.aggregate_call(name, f, args, at);
         self.frame()?.in_aggregate = false;
         let call = call?;
-        let ty = call.ty;
-        let same = |other: &AggregateCall| {
-            let all = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
-            let keys = |a: &[SortKey], b: &[SortKey]| {
-                a.len() == b.len()
-                    && a.iter().zip(b).all(|(a, b)| {
-                        a.descending == b.descending && a.nulls_first == b.nulls_first && a.expr.same(&b.expr)
-                    })
-            };
-            other.function.oid == call.function.oid
-                && other.distinct == call.distinct
-                && all(&other.args, &call.args)
-                && keys(&other.order_by, &call.order_by)
-                && match (&other.filter, &call.filter) {
-                    (None, None) => true,
-                    (Some(a), Some(b)) => a.same(b),
-                    _ => false,
-                }
-        };
-        let existing = self.frame()?.aggregates.iter().find(|(_, c)| same(c)).map(|(c, _)| c.id);
-        if let Some(id) = existing {
-            return Ok(Expr::Column(id, ty));
-        }
-        let column = self.column(name, ty);
-        let id = column.id;
-        self.frame()?.aggregates.push((column, call));
-        Ok(Expr::Column(id, ty))
+        self.aggregated(name, call)
     }
 
     /// The level that an aggregate belongs to, if that is not the innermost one: the innermost of those whose columns its

@@ -22,6 +22,10 @@ pub(super) fn start(mut expr: &sq::Expr) -> u32 {
         expr = match expr {
             sq::Expr::BinaryOp { left, .. } => left,
             sq::Expr::Nested(inner) => inner,
+            // The operator stands before it, as a rule without a space.
+            sq::Expr::UnaryOp { op: sq::UnaryOperator::Minus | sq::UnaryOperator::Plus, expr } => {
+                return start(expr).saturating_sub(1);
+            }
             sq::Expr::Function(f) => return position(f.name.span().start),
             other => return position(other.span().start),
         };
@@ -291,6 +295,13 @@ impl Binder<'_> {
         let mut bound = None;
         while let Some((l, o, r)) = spine.pop() {
             let result = match (row_items(l), row_items(r)) {
+                (Some(a), None)
+                    if bound.is_none()
+                        && let sq::Expr::Subquery(query) = r =>
+                {
+                    let name = Self::operator_name(o)?;
+                    self.row_subquery(l, a, &name, query)?
+                }
                 (Some(a), Some(b)) if bound.is_none() => self.row_comparison(o, a, b, l)?,
                 _ => {
                     let left = match bound.take() {

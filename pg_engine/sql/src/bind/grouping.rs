@@ -13,6 +13,7 @@ use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid};
 use sqlparser::ast as sq;
 
 use super::{Binder, expr::start, scope::Place};
+use crate::grammar::window::distinct_sets;
 
 /// Most sets, as PostgreSQL has it.
 const MAX_SETS: usize = 4096;
@@ -53,6 +54,7 @@ fn elements(f: &sq::Function) -> Vec<Vec<sq::Expr>> {
 impl Binder<'_> {
     /// Binds the GROUP BY list.
     pub(super) fn group_by(&mut self, items: &[sq::Expr], projection: &[sq::SelectItem]) -> Result<GroupBy> {
+        let (distinct, items) = distinct_sets(items);
         self.at_place(Place::GroupBy, |b| {
             let mut keys: Vec<(Column, Expr)> = Vec::new();
             let mut sets: Vec<Set> = vec![Vec::new()];
@@ -67,6 +69,17 @@ impl Binder<'_> {
                     ));
                 }
                 sets = sets.iter().flat_map(|s| choices.iter().map(|c| [s.as_slice(), c].concat())).collect();
+            }
+            if distinct {
+                let mut seen: Vec<Set> = Vec::new();
+                sets.retain(|s| {
+                    let mut set = s.clone();
+                    set.sort_unstable();
+                    set.dedup();
+                    let new = !seen.contains(&set);
+                    seen.extend(new.then_some(set));
+                    new
+                });
             }
             Ok(GroupBy { keys, sets: several.then_some(sets) })
         })

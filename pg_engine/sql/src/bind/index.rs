@@ -15,7 +15,7 @@ const MAX_KEYS: usize = 32;
 
 impl Binder<'_> {
     pub(super) fn create_index(&mut self, create: &ast::CreateIndex) -> Result<u::CreateIndex> {
-        let relation = self.relation(&create.table)?;
+        let relation = self.relation(&crate::ast::NameAt { at: 0, ..create.table.clone() })?;
         if !relation.kind.is_indexable() {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,

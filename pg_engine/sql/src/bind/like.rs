@@ -73,7 +73,12 @@ fn names(relation: &Relation, attnums: &[i16]) -> Vec<String> {
 
 fn check(relation: &Arc<Relation>, c: &Constraint) -> Option<u::ConstraintDef> {
     let columns = names(relation, &c.columns);
-    let kind = u::ConstraintDefKind::Check { expression: c.expression.clone()?, columns };
+    let kind = u::ConstraintDefKind::Check {
+        expression: c.expression.clone()?,
+        columns,
+        not_valid: false,
+        no_inherit: false,
+    };
     Some(u::ConstraintDef { name: Some(c.name.clone()), kind })
 }
 

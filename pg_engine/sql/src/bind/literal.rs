@@ -76,6 +76,8 @@ impl Binder<'_> {
             oid::REGTYPE => return self.read_regtype(text),
             oid::REGPROC => return self.read_regproc(text),
             oid::REGPROCEDURE => return self.read_regprocedure(text),
+            oid::REGOPER => return self.read_regoper(text),
+            oid::REGOPERATOR => return self.read_regoperator(text),
             oid::REGROLE => return self.read_regrole(text),
             oid::REGNAMESPACE => return self.read_regnamespace(text),
             oid::ACLITEM => {

@@ -14,6 +14,7 @@ mod dml;
 mod expr;
 mod from;
 mod grouping;
+mod hypothetical;
 mod index;
 mod inherit;
 mod like;

@@ -69,6 +69,7 @@ pub(super) fn column_name(expr: &sq::Expr) -> Option<(String, bool)> {
             Some((name, true)) => Some((name, true)),
             _ => Some(("case".to_string(), false)),
         },
+        sq::Expr::BinaryOp { op: sq::BinaryOperator::Overlaps, .. } => good("overlaps"),
         sq::Expr::Exists { negated: false, .. } => good("exists"),
         sq::Expr::Subquery(query) => subquery_name(query),
         sq::Expr::Array(_) => good("array"),

@@ -300,12 +300,12 @@ impl Binder<'_> {
             let n = &p.table.name;
             let relation = self.catalog.relation(n.schema.as_deref(), &n.name)?;
             if relation.is_none() && !if_exists {
-                self.relation(&p.table)?;
+                self.relation(&crate::ast::NameAt { at: 0, ..p.table.clone() })?;
             }
             let drop = u::DropPolicy { name, relation, table: n.name.clone(), if_exists };
             return Ok(Utility::DropPolicy(drop));
         }
-        let relation = self.relation(&p.table)?;
+        let relation = self.relation(&crate::ast::NameAt { at: 0, ..p.table.clone() })?;
         if relation.kind != RelationKind::Table {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,

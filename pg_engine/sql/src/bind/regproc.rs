@@ -1,4 +1,4 @@
-//! Names of functions in strings: `regproc` and `regprocedure`.
+//! Names of functions and operators in strings: `regproc`, `regprocedure`, `regoper` and `regoperator`.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -10,6 +10,10 @@ use super::{Binder, literal::split_name};
 
 fn missing(text: &str) -> SqlError {
     SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+}
+
+fn no_operator(text: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}"))
 }
 
 /// A number stands for itself, a dash for none.
@@ -103,6 +107,54 @@ impl Binder<'_> {
         }
         let found = self.functions(&split_name(name)?, Some(&types))?;
         found.first().map(|f| Value::Oid(*f)).ok_or_else(|| missing(text))
+    }
+
+    pub(super) fn read_regoper(&mut self, text: &str) -> Result<Value> {
+        if text == "0" {
+            return Ok(Value::Oid(0));
+        }
+        if let Some(v) = number(text).filter(|_| text != "-") {
+            return Ok(v);
+        }
+        match registry().operators_named(text.trim_start_matches("pg_catalog.")) {
+            [] => Err(no_operator(text)),
+            [one] => Ok(Value::Oid(one.oid)),
+            _ => {
+                let text = format!("more than one operator named {text}");
+                Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, text))
+            }
+        }
+    }
+
+    pub(super) fn read_regoperator(&mut self, text: &str) -> Result<Value> {
+        if text == "0" {
+            return Ok(Value::Oid(0));
+        }
+        if let Some(v) = number(text).filter(|_| text != "-") {
+            return Ok(v);
+        }
+        let bad = |what: &str| {
+            SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, format!("expected a {what} parenthesis"))
+        };
+        let (name, args) = text.split_once('(').ok_or_else(|| bad("left"))?;
+        let args = args.trim_end().strip_suffix(')').ok_or_else(|| bad("right"))?;
+        let mut types = Vec::new();
+        for arg in split(args) {
+            types.push(if arg.eq_ignore_ascii_case("none") { 0 } else { self.type_in_text(arg)? });
+        }
+        let (left, right) = match types.as_slice() {
+            [left, right] => (*left, *right),
+            [_] => {
+                let error = SqlError::new(SqlState::UNDEFINED_PARAMETER, "missing argument");
+                return Err(error.hint("Use NONE to denote the missing argument of a unary operator."));
+            }
+            _ => {
+                let error = SqlError::new(SqlState::TOO_MANY_ARGUMENTS, "too many arguments");
+                return Err(error.hint("Provide two argument types for operator."));
+            }
+        };
+        let found = registry().operator_for(name.trim().trim_start_matches("pg_catalog."), left, right);
+        found.map(|o| Value::Oid(o.oid)).ok_or_else(|| no_operator(text))
     }
 
     fn type_in_text(&mut self, text: &str) -> Result<Oid> {

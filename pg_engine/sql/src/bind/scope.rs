@@ -165,6 +165,7 @@ pub(crate) struct Frame {
     /// The WINDOW clause: names with what they stand for.
     pub(crate) named_windows: Vec<(String, Arc<sq::WindowSpec>)>,
     pub(crate) in_window: bool,
+    pub(crate) in_window_definition: bool,
     /// Calls of GROUPING: the columns that stand for them, and their arguments with positions.
     pub(crate) groupings: Vec<(ColumnId, Vec<(Expr, u32)>)>,
     pub(crate) place: Option<Place>,

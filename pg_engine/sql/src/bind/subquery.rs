@@ -183,6 +183,44 @@ impl Binder<'_> {
         Ok(if negated { Expr::Not(Box::new(plan)) } else { plan })
     }
 
+    /// `(a, b) op (subquery)`: NULL without a row; more than one is an error.
+    pub(super) fn row_subquery(
+        &mut self,
+        left: &sq::Expr,
+        items: &[sq::Expr],
+        op: &str,
+        query: &sq::Query,
+    ) -> Result<Expr> {
+        let at = self.operator_at(left);
+        let mut outer = Vec::with_capacity(items.len());
+        for item in items {
+            outer.push(self.expr(item)?);
+        }
+        let (bound, mut args) = self.inner(query)?;
+        if bound.columns.len() != outer.len() {
+            let few = bound.columns.len() < outer.len();
+            let which = if few { "few" } else { "many" };
+            return Err(SqlError::syntax(format!("subquery has too {which} columns")).at(at));
+        }
+        let mut pairs = Vec::with_capacity(outer.len());
+        for (outer, column) in outer.into_iter().zip(&bound.columns) {
+            let outer = if outer.ty().oid == oid::UNKNOWN {
+                self.implicit(outer, SqlType::new(column.ty.oid), at)?
+            } else {
+                outer
+            };
+            let slot = self.next_slot;
+            self.next_slot += 1;
+            pairs.push((Expr::Slot(slot, outer.ty()), Expr::Column(column.id, column.ty)));
+            args.push((slot, outer));
+        }
+        let test = self.row_operator(op, pairs, at)?;
+        let ty = SqlType::new(oid::BOOL);
+        let column = self.column("", ty);
+        let plan = Logical::Project(Box::new(bound.plan), Vec::from([(column, test)]));
+        Ok(self.subplan(SubPlanKind::Scalar, plan, args, ty))
+    }
+
     /// `left op ANY (...)` over an array or a subquery.
     pub(super) fn quantified(
         &mut self,

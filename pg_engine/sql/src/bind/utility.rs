@@ -420,7 +420,7 @@ impl Binder<'_> {
                             def.not_null |= *primary;
                         }
                         ast::Constraint::Foreign(key) => key.columns.push(column.name.value.clone()),
-                        ast::Constraint::Check(_) => {}
+                        ast::Constraint::Check { .. } => {}
                     }
                     constraints.push(ast::NamedConstraint { name: constraint_name.clone(), constraint });
                 }
@@ -548,7 +548,7 @@ impl Binder<'_> {
         shape: &[(String, SqlType)],
     ) -> Result<u::ConstraintDef> {
         let kind = match &constraint.constraint {
-            ast::Constraint::Check(e) => {
+            ast::Constraint::Check { expr: e, not_valid, no_inherit } => {
                 let (expression, bound) = self.stored_text(e, table, shape, Place::Check, None)?;
                 let mut used: Vec<ColumnId> = Vec::new();
                 bound.for_each_column(&mut |id| {
@@ -558,7 +558,8 @@ impl Binder<'_> {
                 });
                 let columns =
                     used.iter().filter_map(|id| shape.get(*id as usize)).map(|(n, _)| n.clone()).collect();
-                u::ConstraintDefKind::Check { expression, columns }
+                let (not_valid, no_inherit) = (*not_valid, *no_inherit);
+                u::ConstraintDefKind::Check { expression, columns, not_valid, no_inherit }
             }
             ast::Constraint::Foreign(key) => {
                 if let Some(missing) = key.columns.iter().find(|c| !shape.iter().any(|(n, _)| n == *c)) {
@@ -754,7 +755,7 @@ impl Binder<'_> {
                 let (tag, only) = (alter.tag, alter.table.only);
                 return Ok(u::AlterTable { tag, relation: None, name, only, actions: Vec::new() });
             }
-            None => self.relation(&alter.table)?,
+            None => self.relation(&ast::NameAt { at: 0, ..alter.table.clone() })?,
             Some(relation) => relation,
         };
         self.depend(relation.oid);
@@ -810,7 +811,7 @@ impl Binder<'_> {
                 u::AlterAction::SetDefault { column: ident.value.clone(), default }
             }
             ast::AlterAction::SetType(ident, ty, position, using) => {
-                let old = column_type(ident, shape)?;
+                column_type(ident, shape)?;
                 let new = self.column_type(ty, &ident.value, *position)?;
                 let place = Place::Generated;
                 let bound = match using {
@@ -837,8 +838,15 @@ impl Binder<'_> {
                     )));
                 };
                 let using = self.canonical(&bound, shape)?;
-                let _ = old;
+                if let Some((_, ty)) = shape.iter_mut().find(|(n, _)| *n == ident.value) {
+                    *ty = new;
+                }
                 u::AlterAction::SetType { column: ident.value.clone(), ty: new, using }
+            }
+            ast::AlterAction::SetIdentity(ident, identity, def) => {
+                column_type(ident, shape)?;
+                let (column, identity) = (ident.value.clone(), *identity);
+                u::AlterAction::SetIdentity { column, identity, options: self.sequence(def)? }
             }
             ast::AlterAction::AddIdentity(ident, kind, def) => {
                 let ty = column_type(ident, shape)?;

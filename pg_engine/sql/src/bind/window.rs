@@ -5,12 +5,13 @@ use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use pg_functions::{CastContext, FunctionKind, registry};
 use pg_plan::{
     expr::Expr,
-    logical::{FrameBound, FrameUnits, Logical, WindowCall, WindowFrame, WindowSpec},
+    logical::{FrameBound, FrameExclusion, FrameUnits, Logical, WindowCall, WindowFrame, WindowSpec},
 };
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
 
 use super::{
+    super::grammar::window::exclusion,
     Binder,
     aggregate::Groups,
     call::Arguments,
@@ -21,6 +22,24 @@ use super::{
 
 fn windowing(message: impl Into<String>) -> SqlError {
     SqlError::new(SqlState::WINDOWING_ERROR, message.into())
+}
+
+/// PARTITION BY, ORDER BY, and what stands at the end of one of them for EXCLUDE.
+fn lists(spec: &sq::WindowSpec) -> (&[sq::Expr], &[sq::OrderByExpr], FrameExclusion) {
+    let (mut partition, mut order) = (spec.partition_by.as_slice(), spec.order_by.as_slice());
+    if let Some((last, rest)) = order.split_last()
+        && let Some(exclude) = exclusion(&last.expr)
+    {
+        order = rest;
+        return (partition, order, exclude);
+    }
+    if let Some((last, rest)) = partition.split_last()
+        && let Some(exclude) = exclusion(last)
+    {
+        partition = rest;
+        return (partition, order, exclude);
+    }
+    (partition, order, FrameExclusion::NoOthers)
 }
 
 impl Binder<'_> {
@@ -53,7 +72,7 @@ impl Binder<'_> {
         let Some(name) = &spec.window_name else { return Ok(spec.clone()) };
         let base = self.named_window(name)?;
         let fault = |what: &str| windowing(format!("cannot {what} window \"{}\"", name.value)).at(at(name));
-        if !spec.partition_by.is_empty() {
+        if spec.partition_by.iter().any(|e| exclusion(e).is_none()) {
             return Err(fault("override PARTITION BY clause of"));
         }
         if !spec.order_by.is_empty() && !base.order_by.is_empty() {
@@ -67,9 +86,10 @@ impl Binder<'_> {
             .at(at(name)));
         }
         let order_by = if spec.order_by.is_empty() { base.order_by.clone() } else { spec.order_by.clone() };
+        let partition_by = base.partition_by.iter().chain(&spec.partition_by).cloned().collect();
         Ok(sq::WindowSpec {
             window_name: None,
-            partition_by: base.partition_by.clone(),
+            partition_by,
             order_by,
             window_frame: spec.window_frame.clone(),
         })
@@ -95,7 +115,12 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::GROUPING_ERROR, text).at(position));
         }
         if self.frame()?.in_window {
-            return Err(windowing("window function calls cannot be nested").at(position));
+            return Err(windowing(if self.frame()?.in_window_definition {
+                "window functions are not allowed in window definitions"
+            } else {
+                "window function calls cannot be nested"
+            })
+            .at(position));
         }
         self.frame()?.in_window = true;
         let bound = self.window_parts(name, f, args, over, position);
@@ -173,19 +198,23 @@ impl Binder<'_> {
             sq::WindowType::NamedWindow(name) => (*self.named_window(name)?).clone(),
             sq::WindowType::WindowSpec(spec) => self.completed(spec)?,
         };
-        let spec = self.window_spec(&spec)?;
+        self.frame()?.in_window_definition = true;
+        let spec = self.window_spec(&spec);
+        self.frame()?.in_window_definition = false;
+        let spec = spec?;
         Ok((spec, WindowCall { function, args, filter, ty }))
     }
 
     pub(super) fn window_spec(&mut self, spec: &sq::WindowSpec) -> Result<WindowSpec> {
-        let mut partition = Vec::with_capacity(spec.partition_by.len());
-        for e in &spec.partition_by {
+        let (partition_by, order_by, exclude) = lists(spec);
+        let mut partition = Vec::with_capacity(partition_by.len());
+        for e in partition_by {
             let expr = self.settled(e)?;
             self.orderable(expr.ty(), e)?;
             partition.push(expr);
         }
-        let order = self.sort_keys(&spec.order_by)?;
-        for (key, written) in order.iter().zip(&spec.order_by) {
+        let order = self.sort_keys(order_by)?;
+        for (key, written) in order.iter().zip(order_by) {
             self.orderable(key.expr.ty(), &written.expr)?;
         }
         let mut window = WindowSpec {
@@ -195,6 +224,8 @@ impl Binder<'_> {
                 units: FrameUnits::Range,
                 start: FrameBound::Unbounded,
                 end: FrameBound::Current,
+                between: false,
+                exclude,
             },
         };
         let Some(frame) = &spec.window_frame else { return Ok(window) };
@@ -203,22 +234,8 @@ impl Binder<'_> {
             sq::WindowFrameUnits::Range => FrameUnits::Range,
             sq::WindowFrameUnits::Groups => FrameUnits::Groups,
         };
-        use sq::WindowFrameBound::{CurrentRow, Following, Preceding};
-        let end = frame.end_bound.as_ref().unwrap_or(&CurrentRow);
-        match (&frame.start_bound, end) {
-            (Following(None), _) => return Err(windowing("frame start cannot be UNBOUNDED FOLLOWING")),
-            (_, Preceding(None)) => return Err(windowing("frame end cannot be UNBOUNDED PRECEDING")),
-            (CurrentRow, Preceding(_)) => {
-                return Err(windowing("frame starting from current row cannot have preceding rows"));
-            }
-            (Following(_), CurrentRow) => {
-                return Err(windowing("frame starting from following row cannot end with current row"));
-            }
-            (Following(_), Preceding(_)) => {
-                return Err(windowing("frame starting from following row cannot have preceding rows"));
-            }
-            _ => {}
-        }
+        window.frame.between = frame.end_bound.is_some();
+        let end = frame.end_bound.as_ref().unwrap_or(&sq::WindowFrameBound::CurrentRow);
         if window.frame.units == FrameUnits::Groups && window.order.is_empty() {
             return Err(windowing("GROUPS mode requires an ORDER BY clause"));
         }
@@ -296,12 +313,18 @@ impl Binder<'_> {
         if !fits {
             let mut text = format!(
                 "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",
-                super::types::show(key.ty())
+                // That is what its order is an order of.
+                super::types::show(if key_type == oid::VARCHAR { plain(oid::TEXT) } else { key.ty() })
             );
             if wide != 0 {
                 text.push_str(&format!(" and offset type {}", super::types::show(given)));
             }
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
+            let error = SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position);
+            return Err(if wide != 0 {
+                error.hint("Cast the offset value to an appropriate type.")
+            } else {
+                error
+            });
         }
         let key = self.cast(key, plain(wide), position)?;
         let distance = self.cast(distance, plain(offset), position)?;

@@ -908,8 +908,25 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
         return ready(Plan::DropColumn { name, if_exists, cascade: c.cascade() });
     }
     if c.accept("alter") {
+        if c.accept("constraint") {
+            let name = c.ident()?;
+            let (deferrable, deferred) = table::deferring(c)?;
+            return ready(Plan::AlterConstraint { name, deferrable, deferred });
+        }
         c.accept("column");
         return alter_column(c);
+    }
+    if c.accept_all(&["validate", "constraint"]) {
+        return ready(Plan::ValidateConstraint(c.ident()?));
+    }
+    if c.accept_all(&["replica", "identity"]) {
+        return ready(replica_identity(c)?);
+    }
+    if c.accept_all(&["cluster", "on"]) {
+        return ready(Plan::ClusterOn(Some(c.ident()?)));
+    }
+    if c.accept_all(&["set", "without", "cluster"]) {
+        return ready(Plan::ClusterOn(None));
     }
     if c.accept_all(&["owner", "to"]) {
         return ready(Plan::Owner(grant::role_name(c)?));
@@ -948,6 +965,43 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     }
 }
 
+fn replica_identity(c: &mut Cursor<'_>) -> Parsed<Plan> {
+    Ok(if c.accept("default") {
+        Plan::ReplicaIdentity(b'd', None)
+    } else if c.accept("full") {
+        Plan::ReplicaIdentity(b'f', None)
+    } else if c.accept("nothing") {
+        Plan::ReplicaIdentity(b'n', None)
+    } else {
+        c.expect_all(&["using", "index"])?;
+        Plan::ReplicaIdentity(b'i', Some(c.ident()?))
+    })
+}
+
+/// SET GENERATED, SET with an option of the sequence and RESTART, as often as they come.
+fn identity_changes(c: &mut Cursor<'_>) -> Parsed<Option<(Option<u8>, crate::ast::SequenceDef)>> {
+    const OPTIONS: [&str; 8] =
+        ["increment", "minvalue", "maxvalue", "no", "start", "restart", "cache", "cycle"];
+    let (mut identity, mut def, mut any) = (None, crate::ast::SequenceDef::default(), false);
+    loop {
+        if c.accept_all(&["set", "generated"]) {
+            let always = c.accept("always");
+            if !always {
+                c.expect_all(&["by", "default"])?;
+            }
+            identity = Some(if always { b'a' } else { b'd' });
+        } else if c.peek_is(0, "restart") {
+            table::sequence_option(c, &mut def)?;
+        } else if c.peek_is(0, "set") && OPTIONS.iter().any(|o| c.peek_is(1, o)) {
+            c.parser.advance_token();
+            table::sequence_option(c, &mut def)?;
+        } else {
+            return Ok(any.then_some((identity, def)));
+        }
+        any = true;
+    }
+}
+
 fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     let column = c.ident_at()?;
     let name = column.value.clone();
@@ -963,6 +1017,12 @@ fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     }
     if c.accept_all(&["drop", "not", "null"]) {
         return ready(Plan::DropNotNull { column: name });
+    }
+    if c.accept_all(&["drop", "expression"]) {
+        return ready(Plan::DropExpression { column: name, if_exists: c.if_exists()? });
+    }
+    if let Some((identity, def)) = identity_changes(c)? {
+        return Ok(AlterAction::SetIdentity(column, identity, def));
     }
     if c.accept_all(&["drop", "identity"]) {
         return ready(Plan::DropIdentity { column: name, if_exists: c.if_exists()? });

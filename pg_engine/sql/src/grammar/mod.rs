@@ -15,6 +15,7 @@ pub(crate) mod stars;
 mod table;
 pub(crate) mod target;
 mod types;
+pub(crate) mod window;
 
 use alloc::{boxed::Box, format, vec::Vec};
 use core::ops::Range;
@@ -77,6 +78,8 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     spell_out_merge(&mut tokens);
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
+    window::mark_grouping(&mut tokens);
+    window::respell_frames(&mut tokens, text)?;
     mark_expansions(&mut tokens);
     stars::take_stars(&mut tokens);
     target::mark_parts(&mut tokens, text);
@@ -118,6 +121,7 @@ pub(crate) fn body(text: &str) -> Result<Vec<Item>> {
 /// Parses one expression and nothing else.
 pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
     let mut tokens = lexer::tokenize(text)?;
+    window::respell_frames(&mut tokens, text)?;
     routine::mark_variadic(&mut tokens);
     let dialect = Postgres::default();
     let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);

@@ -90,7 +90,7 @@ fn deferrability(c: &mut Cursor<'_>) -> Parsed<()> {
 }
 
 /// DEFERRABLE and INITIALLY DEFERRED.
-fn deferring(c: &mut Cursor<'_>) -> Parsed<(bool, bool)> {
+pub(super) fn deferring(c: &mut Cursor<'_>) -> Parsed<(bool, bool)> {
     let (mut deferrable, mut deferred) = (None, None);
     loop {
         let at = c.here();
@@ -152,8 +152,15 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
         c.symbol(&Token::LParen)?;
         let expr = c.parser.parse_expr()?;
         c.symbol(&Token::RParen)?;
-        if c.accept_all(&["no", "inherit"]) || c.accept_all(&["not", "valid"]) {
-            return Err(SqlError::unsupported("CHECK with NO INHERIT or NOT VALID").into());
+        let (mut no_inherit, mut not_valid) = (false, false);
+        loop {
+            if !no_inherit && c.accept_all(&["no", "inherit"]) {
+                no_inherit = true;
+            } else if of_table && !not_valid && c.accept_all(&["not", "valid"]) {
+                not_valid = true;
+            } else {
+                break;
+            }
         }
         if !of_table {
             deferrability(c)?;
@@ -161,7 +168,7 @@ fn constraint(c: &mut Cursor<'_>, of_table: bool) -> Parsed<Constraint> {
             let text = "CHECK constraints cannot be marked DEFERRABLE";
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).into());
         }
-        return Ok(Constraint::Check(expr));
+        return Ok(Constraint::Check { expr, not_valid, no_inherit });
     }
     let primary = c.accept("primary");
     if primary {
@@ -216,6 +223,7 @@ fn references(c: &mut Cursor<'_>, columns: Vec<String>) -> Parsed<Constraint> {
         full: false,
         on_update: b'a',
         on_delete: b'a',
+        delete_columns: Vec::new(),
         deferrable: false,
         deferred: false,
         not_valid: false,
@@ -224,19 +232,35 @@ fn references(c: &mut Cursor<'_>, columns: Vec<String>) -> Parsed<Constraint> {
         def.referenced_columns = c.idents_in_parentheses()?.into_iter().map(|i| i.value).collect();
     }
     loop {
+        let at = c.here();
         if c.accept("match") {
             def.full = c.accept("full");
             if c.accept("partial") {
                 let text = "MATCH PARTIAL not yet implemented";
-                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).into());
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(at).into());
             }
             if !def.full {
                 c.expect("simple")?;
             }
         } else if c.accept_all(&["on", "delete"]) {
             def.on_delete = referential_action(c)?;
+            if c.parser.peek_token_ref().token == Token::LParen {
+                if !matches!(def.on_delete, b'n' | b'd') {
+                    return c.unexpected();
+                }
+                def.delete_columns = c.idents_in_parentheses()?.into_iter().map(|i| i.value).collect();
+            }
         } else if c.accept_all(&["on", "update"]) {
             def.on_update = referential_action(c)?;
+            if c.parser.peek_token_ref().token == Token::LParen {
+                let action = match def.on_update {
+                    b'n' => "SET NULL",
+                    b'd' => "SET DEFAULT",
+                    _ => return c.unexpected(),
+                };
+                let text = format!("a column list with {action} is only supported for ON DELETE actions");
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(at).into());
+            }
         } else if c.accept_all(&["not", "deferrable"]) {
             def.deferrable = false;
         } else if c.accept("deferrable") {
@@ -262,16 +286,12 @@ fn referential_action(c: &mut Cursor<'_>) -> Parsed<u8> {
         b'c'
     } else {
         c.expect("set")?;
-        let action = if c.accept("null") {
+        if c.accept("null") {
             b'n'
         } else {
             c.expect("default")?;
             b'd'
-        };
-        if c.parser.peek_token_ref().token == Token::LParen {
-            return Err(SqlError::unsupported("a column list of SET NULL or SET DEFAULT").into());
         }
-        action
     })
 }
 
@@ -357,43 +377,48 @@ pub(super) fn like_parts(c: &mut Cursor<'_>) -> Parsed<LikeParts> {
 /// Options of CREATE SEQUENCE, ALTER SEQUENCE and identity columns.
 pub(super) fn sequence_options(c: &mut Cursor<'_>) -> Parsed<SequenceDef> {
     let mut def = SequenceDef::default();
+    while sequence_option(c, &mut def)? {}
+    Ok(def)
+}
+
+/// The next of them, if there is one.
+pub(super) fn sequence_option(c: &mut Cursor<'_>, def: &mut SequenceDef) -> Parsed<bool> {
     let o = &mut def.options;
-    loop {
-        if c.accept_all(&["sequence", "name"]) {
-            o.name = Some(c.name()?.name);
-        } else if c.accept("as") {
-            def.ty = Some(c.parser.parse_data_type()?);
-        } else if c.accept("increment") {
-            c.accept("by");
-            o.increment = Some(c.integer()?);
-        } else if c.accept("minvalue") {
-            o.min = Some(Some(c.integer()?));
-        } else if c.accept("maxvalue") {
-            o.max = Some(Some(c.integer()?));
-        } else if c.accept_all(&["no", "minvalue"]) {
-            o.min = Some(None);
-        } else if c.accept_all(&["no", "maxvalue"]) {
-            o.max = Some(None);
-        } else if c.accept("start") {
-            c.accept("with");
-            o.start = Some(c.integer()?);
-        } else if c.accept("restart") {
-            let with = c.accept("with");
-            let number =
-                matches!(c.parser.peek_token_ref().token, Token::Number(..) | Token::Minus | Token::Plus);
-            o.restart = Some(if with || number { Some(c.integer()?) } else { None });
-        } else if c.accept("cache") {
-            o.cache = Some(c.integer()?);
-        } else if c.accept("cycle") {
-            o.cycle = Some(true);
-        } else if c.accept_all(&["no", "cycle"]) {
-            o.cycle = Some(false);
-        } else if c.accept_all(&["owned", "by"]) {
-            o.owned_by = Some(owner(c)?);
-        } else {
-            return Ok(def);
-        }
+    if c.accept_all(&["sequence", "name"]) {
+        o.name = Some(c.name()?.name);
+    } else if c.accept("as") {
+        def.ty = Some(c.parser.parse_data_type()?);
+    } else if c.accept("increment") {
+        c.accept("by");
+        o.increment = Some(c.integer()?);
+    } else if c.accept("minvalue") {
+        o.min = Some(Some(c.integer()?));
+    } else if c.accept("maxvalue") {
+        o.max = Some(Some(c.integer()?));
+    } else if c.accept_all(&["no", "minvalue"]) {
+        o.min = Some(None);
+    } else if c.accept_all(&["no", "maxvalue"]) {
+        o.max = Some(None);
+    } else if c.accept("start") {
+        c.accept("with");
+        o.start = Some(c.integer()?);
+    } else if c.accept("restart") {
+        let with = c.accept("with");
+        let number =
+            matches!(c.parser.peek_token_ref().token, Token::Number(..) | Token::Minus | Token::Plus);
+        o.restart = Some(if with || number { Some(c.integer()?) } else { None });
+    } else if c.accept("cache") {
+        o.cache = Some(c.integer()?);
+    } else if c.accept("cycle") {
+        o.cycle = Some(true);
+    } else if c.accept_all(&["no", "cycle"]) {
+        o.cycle = Some(false);
+    } else if c.accept_all(&["owned", "by"]) {
+        o.owned_by = Some(owner(c)?);
+    } else {
+        return Ok(false);
     }
+    Ok(true)
 }
 
 fn owner(c: &mut Cursor<'_>) -> Parsed<Option<(pg_plan::utility::ObjectName, String)>> {

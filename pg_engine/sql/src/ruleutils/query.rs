@@ -9,7 +9,10 @@ use alloc::{
 
 use pg_plan::{
     expr::{Expr, SubPlan, SubPlanKind},
-    logical::{AggregateCall, FrameBound, FrameUnits, JoinKind, SetOp, SortKey, WindowCall, WindowSpec},
+    logical::{
+        AggregateCall, FrameBound, FrameExclusion, FrameUnits, JoinKind, SetOp, SortKey, WindowCall,
+        WindowSpec,
+    },
 };
 use pg_types::{Oid, Result, SqlError, oid};
 
@@ -875,17 +878,27 @@ impl<'a> Writer<'a> {
         }
         let usual = spec.frame.units == FrameUnits::Range
             && matches!(spec.frame.start, FrameBound::Unbounded)
-            && matches!(spec.frame.end, FrameBound::Current);
+            && matches!(spec.frame.end, FrameBound::Current)
+            && spec.frame.exclude == FrameExclusion::NoOthers;
         if !usual {
             self.put(gap);
             self.put(match spec.frame.units {
-                FrameUnits::Rows => "ROWS BETWEEN ",
-                FrameUnits::Range => "RANGE BETWEEN ",
-                FrameUnits::Groups => "GROUPS BETWEEN ",
+                FrameUnits::Rows => "ROWS ",
+                FrameUnits::Range => "RANGE ",
+                FrameUnits::Groups => "GROUPS ",
             });
+            self.put(if spec.frame.between { "BETWEEN " } else { "" });
             self.bound(&spec.frame.start, "PRECEDING")?;
-            self.put(" AND ");
-            self.bound(&spec.frame.end, "FOLLOWING")?;
+            if spec.frame.between {
+                self.put(" AND ");
+                self.bound(&spec.frame.end, "FOLLOWING")?;
+            }
+            self.put(match spec.frame.exclude {
+                FrameExclusion::NoOthers => "",
+                FrameExclusion::CurrentRow => " EXCLUDE CURRENT ROW",
+                FrameExclusion::Group => " EXCLUDE GROUP",
+                FrameExclusion::Ties => " EXCLUDE TIES",
+            });
         }
         self.put(")");
         Ok(())

@@ -1,6 +1,6 @@
 //! Time zones: offsets at a moment, local time to moments, names.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use jiff::{
     Timestamp, civil,
@@ -55,6 +55,34 @@ pub fn offset_at(zone: &TimeZone, t: i64) -> i32 {
         Some((east, _)) => east,
         None => zone.to_offset(instant(t)).seconds(),
     }
+}
+
+/// What there is to say of a zone at a moment.
+pub struct ZoneFacts {
+    /// Its name.
+    pub name: String,
+    /// The abbreviation in use.
+    pub abbreviation: String,
+    /// Seconds east of UTC.
+    pub offset: i32,
+    /// Daylight-saving time holds.
+    pub daylight_saving: bool,
+}
+
+/// All zones by name, as they are at a moment.
+pub fn zones(t: i64) -> Vec<ZoneFacts> {
+    let database = TimeZoneDatabase::bundled();
+    let facts = |name: jiff::tz::TimeZoneName<'_>| {
+        let zone = database.get(name.as_str()).ok()?;
+        let info = zone.to_offset_info(instant(t));
+        Some(ZoneFacts {
+            name: name.as_str().into(),
+            abbreviation: info.abbreviation().into(),
+            offset: info.offset().seconds(),
+            daylight_saving: info.dst().is_dst(),
+        })
+    };
+    database.available().filter_map(facts).collect()
 }
 
 /// Seconds east of UTC of a zone that has never changed its offset.

@@ -2,7 +2,7 @@
 
 use alloc::{format, vec::Vec};
 
-use pg_plan::logical::{FrameBound, FrameUnits, WindowSpec};
+use pg_plan::logical::{FrameBound, FrameExclusion, FrameUnits, WindowSpec};
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value};
 
 use super::offset;
@@ -102,6 +102,7 @@ pub(super) struct Frame {
     units: FrameUnits,
     start: Bound,
     end: Bound,
+    exclude: FrameExclusion,
     descending: bool,
     /// Neither end has a distance, so errors cannot come from there.
     plain: bool,
@@ -113,6 +114,7 @@ impl Frame {
             units: spec.frame.units,
             start: Bound::new(&spec.frame.start, c)?,
             end: Bound::new(&spec.frame.end, c)?,
+            exclude: spec.frame.exclude,
             descending: spec.order.first().is_some_and(|k| k.descending),
             plain: !offset(&spec.frame.start) && !offset(&spec.frame.end),
         })
@@ -174,6 +176,24 @@ impl Frame {
         let start = self.edge(&self.start, row, partition, true);
         let end = self.edge(&self.end, row, partition, false);
         Ok((start, end.max(start)))
+    }
+
+    /// Does EXCLUDE leave rows out?
+    pub(super) fn excludes(&self) -> bool {
+        self.exclude != FrameExclusion::NoOthers
+    }
+
+    /// The frame of a row without what EXCLUDE leaves out, in pieces `start..end`, some of which may be empty.
+    pub(super) fn pieces(&self, row: usize, partition: &Partition) -> Result<[(usize, usize); 3]> {
+        let (start, end) = self.of(row, partition)?;
+        let (first, after) = match self.exclude {
+            FrameExclusion::NoOthers => return Ok([(start, end), (end, end), (end, end)]),
+            FrameExclusion::CurrentRow => (row, row + 1),
+            FrameExclusion::Group | FrameExclusion::Ties => partition.peers(row),
+        };
+        let (first, after) = (first.clamp(start, end), after.clamp(start, end));
+        let stays = self.exclude == FrameExclusion::Ties && (start..end).contains(&row);
+        Ok([(start, first), (row, row + usize::from(stays)), (after, end)])
     }
 
     fn edge(&self, bound: &Bound, row: usize, partition: &Partition, start: bool) -> usize {

@@ -68,16 +68,20 @@ pub(super) fn compute(
                     value(2, row)
                 }
             }
-            "first_value" => match frame.of(row, partition)? {
-                (start, end) if start < end => value(0, start),
-                _ => Value::Null,
-            },
-            "last_value" => match frame.of(row, partition)? {
-                (start, end) if start < end => value(0, end - 1),
-                _ => Value::Null,
-            },
+            "first_value" => {
+                let pieces = frame.pieces(row, partition)?;
+                pieces
+                    .iter()
+                    .find(|(start, end)| start < end)
+                    .map_or(Value::Null, |(start, _)| value(0, *start))
+            }
+            "last_value" => {
+                let pieces = frame.pieces(row, partition)?;
+                let last = pieces.iter().rev().find(|(start, end)| start < end);
+                last.map_or(Value::Null, |(_, end)| value(0, end - 1))
+            }
             "nth_value" => {
-                let (start, end) = frame.of(row, partition)?;
+                let pieces = frame.pieces(row, partition)?;
                 match number(1, row) {
                     None => Value::Null,
                     Some(n) if n <= 0 => {
@@ -86,8 +90,10 @@ pub(super) fn compute(
                             "argument of nth_value must be greater than zero",
                         ));
                     }
-                    Some(n) if ((end - start) as i64) < n => Value::Null,
-                    Some(n) => value(0, start + n as usize - 1),
+                    Some(n) => {
+                        let mut rows = pieces.into_iter().flat_map(|(start, end)| start..end);
+                        rows.nth(n as usize - 1).map_or(Value::Null, |row| value(0, row))
+                    }
                 }
             }
             other => return Err(SqlError::unsupported(alloc::format!("window function {other}"))),

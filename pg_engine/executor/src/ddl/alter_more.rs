@@ -1,0 +1,199 @@
+//! ALTER TABLE's actions on what is generated, on constraints that are there, and on marks of indexes.
+
+use alloc::{format, string::String, sync::Arc};
+
+use pg_catalog::{
+    Attribute, CatalogReader, Constraint, ConstraintKind, Index, Relation,
+    builtin::{PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX},
+};
+use pg_plan::utility::SequenceOptions;
+use pg_types::{Result, SqlError, SqlState, Value};
+
+use super::{Address, Ddl};
+use crate::foreign_key;
+
+fn prerequisite(text: String) -> SqlError {
+    SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
+}
+
+fn wrong_object(text: String) -> SqlError {
+    SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+}
+
+impl Ddl<'_, '_> {
+    /// SET GENERATED, SET option, RESTART.
+    pub(super) fn set_identity(
+        &self,
+        relation: &Relation,
+        a: &Attribute,
+        identity: Option<u8>,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        if a.identity == 0 {
+            let text =
+                format!("column \"{}\" of relation \"{}\" is not an identity column", a.name, relation.name);
+            return Err(prerequisite(text));
+        }
+        if let Some(identity) = identity {
+            let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+            self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attidentity", identity))?;
+            self.step();
+        }
+        if *options == SequenceOptions::default() {
+            return Ok(());
+        }
+        let sequence = self.owned_sequence(relation.oid, a.attnum)?;
+        let sequence = sequence.map(|oid| self.reader()?.relation_by_oid(oid)).transpose()?.flatten();
+        let sequence = sequence.ok_or_else(|| SqlError::internal("an identity column without a sequence"))?;
+        self.change_sequence(&sequence, options)
+    }
+
+    /// DROP EXPRESSION: the values stay.
+    pub(super) fn drop_expression(&self, relation: &Relation, a: &Attribute, if_exists: bool) -> Result<()> {
+        if a.generated == 0 {
+            let text = format!(
+                "column \"{}\" of relation \"{}\" is not a stored generated column",
+                a.name, relation.name
+            );
+            if !if_exists {
+                return Err(prerequisite(text));
+            }
+            self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{text}, skipping"));
+            return Ok(());
+        }
+        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
+        self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attgenerated", 0u8))?;
+        for (_, r) in self.find(PG_ATTRDEF, &["adrelid", "adnum"], &key)? {
+            // It is a part of its column until now.
+            let expression = [Value::Oid(PG_ATTRDEF), Value::Oid(r.oid("oid"))];
+            for (tid, d) in self.find(PG_DEPEND, &["classid", "objid"], &expression)? {
+                if d.char("deptype") == b'i' {
+                    let mut txn = self.cx.txn.borrow_mut();
+                    self.catalog(PG_DEPEND)?.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+                }
+            }
+            self.step();
+            self.drop_objects(&[Address::new(PG_ATTRDEF, r.oid("oid"))], false)?;
+        }
+        self.step();
+        Ok(())
+    }
+
+    fn constraint_named<'r>(&self, relation: &'r Relation, name: &str) -> Result<&'r Constraint> {
+        relation.constraints.iter().find(|c| c.name == name).ok_or_else(|| {
+            let text = format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name);
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+        })
+    }
+
+    /// VALIDATE CONSTRAINT.
+    pub(super) fn validate_constraint(&self, relation: &Relation, name: &str) -> Result<()> {
+        let c = self.constraint_named(relation, name)?;
+        let key = [Value::Oid(c.oid)];
+        if !matches!(c.kind, ConstraintKind::Foreign | ConstraintKind::Check) {
+            return Err(wrong_object(format!(
+                "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
+                relation.name
+            )));
+        }
+        if self.find(PG_CONSTRAINT, &["oid"], &key)?.iter().all(|(_, r)| r.bool("convalidated")) {
+            return Ok(());
+        }
+        if let Some(foreign) = relation.foreign_keys.iter().find(|k| k.oid == c.oid) {
+            foreign_key::validate(self.cx, foreign)?;
+        } else if let Some(expression) = &c.expression {
+            self.validate_check(relation, name, expression)?;
+        }
+        self.update(PG_CONSTRAINT, &["oid"], &key, |r| r.put("convalidated", true))?;
+        Ok(())
+    }
+
+    /// ALTER CONSTRAINT: when a foreign key is checked.
+    pub(super) fn alter_constraint(
+        &self,
+        relation: &Relation,
+        name: &str,
+        deferrable: bool,
+        deferred: bool,
+    ) -> Result<()> {
+        let c = self.constraint_named(relation, name)?;
+        if c.kind != ConstraintKind::Foreign {
+            return Err(wrong_object(format!(
+                "constraint \"{name}\" of relation \"{}\" is not a foreign key constraint",
+                relation.name
+            )));
+        }
+        self.update(PG_CONSTRAINT, &["oid"], &[Value::Oid(c.oid)], |r| {
+            r.put("condeferrable", deferrable);
+            r.put("condeferred", deferred);
+        })?;
+        Ok(())
+    }
+
+    fn index_named(&self, relation: &Relation, name: &str) -> Result<Arc<Index>> {
+        relation.indexes.iter().find(|i| i.name == name).cloned().ok_or_else(|| {
+            let text = format!("index \"{name}\" for table \"{}\" does not exist", relation.name);
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+        })
+    }
+
+    /// Puts a mark on one index of a table and takes it from the others.
+    fn mark_only(&self, relation: &Relation, mark: &str, marked: Option<&Index>) -> Result<()> {
+        for index in &relation.indexes {
+            let on = marked.is_some_and(|m| m.oid == index.oid);
+            let key = [Value::Oid(index.oid)];
+            if self.find(PG_INDEX, &["indexrelid"], &key)?.iter().any(|(_, r)| r.bool(mark) != on) {
+                self.update(PG_INDEX, &["indexrelid"], &key, |r| r.put(mark, on))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// REPLICA IDENTITY.
+    pub(super) fn replica_identity(&self, relation: &Relation, kind: u8, index: Option<&str>) -> Result<()> {
+        let index = index.map(|name| self.index_named(relation, name)).transpose()?;
+        if let Some(i) = &index {
+            let unfit = match i {
+                i if !i.unique => Some(("non-unique", SqlState::WRONG_OBJECT_TYPE)),
+                i if i.deferrable => Some(("non-immediate", SqlState::FEATURE_NOT_SUPPORTED)),
+                i if i.keys.iter().any(|k| k.attnum == 0) => {
+                    Some(("expression", SqlState::FEATURE_NOT_SUPPORTED))
+                }
+                i if i.predicate.is_some() => Some(("partial", SqlState::FEATURE_NOT_SUPPORTED)),
+                _ => None,
+            };
+            if let Some((unfit, state)) = unfit {
+                let text = format!("cannot use {unfit} index \"{}\" as replica identity", i.name);
+                return Err(SqlError::new(state, text));
+            }
+            let keys = i.keys.iter().take(i.key_count);
+            let mut columns = keys.filter_map(|k| relation.live().find(|a| a.attnum == k.attnum));
+            if let Some(a) = columns.find(|a| !a.not_null) {
+                return Err(wrong_object(format!(
+                    "index \"{}\" cannot be used as replica identity because column \"{}\" is nullable",
+                    i.name, a.name
+                )));
+            }
+        }
+        self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relreplident", kind))?;
+        self.mark_only(relation, "indisreplident", index.as_deref())
+    }
+
+    /// CLUSTER ON, SET WITHOUT CLUSTER: the index whose order the table is to be kept in.
+    pub(super) fn cluster_on(&self, relation: &Relation, index: Option<&str>) -> Result<()> {
+        let index = index.map(|name| self.index_named(relation, name)).transpose()?;
+        if let Some(i) = &index {
+            let refused = |text| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+            if i.predicate.is_some() {
+                return refused(format!("cannot cluster on partial index \"{}\"", i.name));
+            }
+            if i.method.name() != "btree" {
+                return refused(format!(
+                    "cannot cluster on index \"{}\" because access method does not support clustering",
+                    i.name
+                ));
+            }
+        }
+        self.mark_only(relation, "indisclustered", index.as_deref())
+    }
+}

@@ -1,0 +1,76 @@
+//! `pg_lsn`: a place in the log, an unsigned number of 64 bits kept as a signed one.
+
+use pg_types::{Numeric, Result, SqlError, SqlState, Value, oid::*};
+
+use crate::{call::row, def::Function, table::def};
+
+#[cold]
+fn out_of_range() -> SqlError {
+    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "pg_lsn out of range")
+}
+
+fn number(lsn: i64) -> Numeric {
+    Numeric::from(i128::from(lsn as u64))
+}
+
+/// The bytes from `b` to `a`.
+fn difference(a: i64, b: i64) -> Numeric {
+    Numeric::from(i128::from(a as u64) - i128::from(b as u64))
+}
+
+fn place(n: &Numeric) -> Result<i64> {
+    let limit = Numeric::from(i128::from(i64::MAX));
+    let small =
+        pg_types::compare::compare(NUMERIC, &Value::Numeric(n.clone()), &Value::Numeric(limit.clone()));
+    if small.is_le() {
+        return match n.to_i64() {
+            Ok(lsn) if lsn >= 0 => Ok(lsn),
+            _ => Err(out_of_range()),
+        };
+    }
+    let rest = n.sub(&limit)?.to_i64().map_err(|_| out_of_range())?;
+    u64::try_from(rest)
+        .ok()
+        .and_then(|r| r.checked_add(i64::MAX as u64))
+        .map(|n| n as i64)
+        .ok_or_else(out_of_range)
+}
+
+/// Adds bytes; `minus` takes them away.
+fn moved(lsn: i64, bytes: &Numeric, minus: bool) -> Result<i64> {
+    if bytes.is_nan() {
+        let text = if minus { "cannot subtract NaN from pg_lsn" } else { "cannot add NaN to pg_lsn" };
+        return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+    }
+    let at = number(lsn);
+    place(&if minus { at.sub(bytes)? } else { at.add(bytes)? })
+}
+
+/// Rows.
+pub(crate) static FUNCTIONS: &[Function] = &[
+    def(3233, "pg_lsn_eq", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| a == b)),
+    def(3236, "pg_lsn_ne", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| a != b)),
+    def(3231, "pg_lsn_lt", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| (a as u64) < b as u64)),
+    def(3232, "pg_lsn_le", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| a as u64 <= b as u64)),
+    def(3235, "pg_lsn_gt", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| a as u64 > b as u64)),
+    def(3234, "pg_lsn_ge", &[PG_LSN, PG_LSN], BOOL).imp(row!(|a: i64, b: i64| a as u64 >= b as u64)),
+    def(3251, "pg_lsn_cmp", &[PG_LSN, PG_LSN], INT4)
+        .imp(row!(|a: i64, b: i64| (a as u64).cmp(&(b as u64)) as i32)),
+    def(4187, "pg_lsn_larger", &[PG_LSN, PG_LSN], PG_LSN)
+        .imp(row!(|a: i64, b: i64| (a as u64).max(b as u64) as i64)),
+    def(4188, "pg_lsn_smaller", &[PG_LSN, PG_LSN], PG_LSN)
+        .imp(row!(|a: i64, b: i64| (a as u64).min(b as u64) as i64)),
+    def(3237, "pg_lsn_mi", &[PG_LSN, PG_LSN], NUMERIC).imp(row!(|a: i64, b: i64| difference(a, b))),
+    def(3165, "pg_wal_lsn_diff", &[PG_LSN, PG_LSN], NUMERIC).imp(row!(|a: i64, b: i64| difference(a, b))),
+    def(5022, "pg_lsn_pli", &[PG_LSN, NUMERIC], PG_LSN).imp(row!(|a: i64, n: &Numeric| moved(a, n, false)?)),
+    def(5023, "numeric_pl_pg_lsn", &[NUMERIC, PG_LSN], PG_LSN)
+        .imp(row!(|n: &Numeric, a: i64| moved(a, n, false)?)),
+    def(5024, "pg_lsn_mii", &[PG_LSN, NUMERIC], PG_LSN).imp(row!(|a: i64, n: &Numeric| moved(a, n, true)?)),
+    def(6103, "pg_lsn", &[NUMERIC], PG_LSN).imp(row!(|n: &Numeric| {
+        if n.is_nan() {
+            let text = "cannot convert NaN to pg_lsn";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        }
+        place(n)?
+    })),
+];
