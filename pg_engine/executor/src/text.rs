@@ -338,7 +338,7 @@ fn find_routine(reader: &Reader<'_>, parts: &[String], args: Option<&[Oid]>) -> 
 
 fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
     if o == 0 {
-        return Ok(String::from(if ty == oid::REGOPER { "0" } else { "-" }));
+        return Ok(String::from(if matches!(ty, oid::REGOPER | oid::REGOPERATOR) { "0" } else { "-" }));
     }
     let named = match ty {
         oid::REGCLASS => relation_name(reader, o)?,

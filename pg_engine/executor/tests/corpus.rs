@@ -54,6 +54,11 @@ fn alter_more() {
 }
 
 #[test]
+fn special_forms() {
+    check("special_forms");
+}
+
+#[test]
 fn exclusion() {
     check("exclusion");
 }

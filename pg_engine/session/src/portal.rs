@@ -50,13 +50,26 @@ pub struct QueryRun {
     /// Its plan.
     pub plan: Arc<Plan>,
     params: Vec<Value>,
-    pub(crate) cursor: Option<Box<Cursor>>,
+    cursor: Option<Box<Cursor>>,
     open: bool,
     /// Rows that were computed and not sent: batches, and how many rows of the first were sent.
     pending: VecDeque<Batch>,
     sent_of_first: usize,
     sent: u64,
     finished: bool,
+    /// It may be run anew: its snapshot stays when it ends.
+    pub(crate) again: bool,
+}
+
+impl QueryRun {
+    /// Gives its rows anew, from the first, as they were.
+    pub(crate) fn run_again(&mut self) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.again();
+        }
+        self.pending.clear();
+        (self.sent_of_first, self.sent, self.finished) = (0, 0, false);
+    }
 }
 
 /// Rows computed by the session itself (SHOW, EXPLAIN): text.
@@ -97,6 +110,7 @@ impl Run {
             sent_of_first: 0,
             sent: 0,
             finished: false,
+            again: false,
         }))
     }
     /// Rows of text columns.
@@ -406,7 +420,9 @@ impl Session {
         let batch = cursor.next(&cx)?;
         if batch.is_none() {
             query.finished = true;
-            cursor.close();
+            if !query.again {
+                cursor.close();
+            }
             if !query.plan.planned.read_only {
                 txn.storage().next_command();
             }

@@ -145,6 +145,7 @@ impl Session {
         };
         // The snapshot is that of the declaration.
         if let Run::Query(query) = &mut run {
+            query.again = state.anew;
             self.open_query(query)?;
             if declare.hold {
                 self.reach(&mut state, query, u64::MAX)?;
@@ -227,9 +228,7 @@ impl Session {
         if !state.anew || to > state.before {
             return Ok(());
         }
-        if let Some(cursor) = &mut query.cursor {
-            cursor.again();
-        }
+        query.run_again();
         state.seen.clear();
         (state.before, state.at_end) = (0, false);
         while state.known() < upto && !state.at_end {
@@ -260,6 +259,9 @@ impl Session {
                 let end = position.saturating_add(n.unsigned_abs());
                 self.reach(state, query, end)?;
                 (position + 1, end, end)
+            }
+            FetchDirection::Relative(_) | FetchDirection::All { backward: true } if !state.scroll => {
+                return Err(forward_only());
             }
             FetchDirection::Relative(n) => {
                 let end = position.saturating_sub(n.unsigned_abs());

@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("rust: one time in a transaction", one_time),
     ("rust: settings of the transaction", settings_of_the_transaction),
     ("rust: savepoints and deferred constraints", deferred_and_undone),
+    ("rust: cursors that go back", cursors_go_back),
     ("rust: parameters of queries within statements", within),
     ("rust: functions within functions", deep_calls),
     ("rust: COPY in and out", copy),
@@ -268,6 +269,44 @@ fn deferred_and_undone(url: &Url) -> Outcome {
     let error = c.batch_execute("INSERT INTO undone VALUES (2, 1)").err();
     equal("immediate again", error.as_ref().map(code), Some("23505"))?;
     c.batch_execute("ROLLBACK; DROP TABLE undone_b, undone")?;
+    Ok(())
+}
+
+/// A cursor that is declared neither way goes back where its plan can; more rows than come in one batch.
+fn cursors_go_back(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute(
+        "DROP TABLE IF EXISTS back; CREATE TABLE back (a int); INSERT INTO back SELECT generate_series(1, 5000)",
+    )?;
+    c.batch_execute("BEGIN; DECLARE c CURSOR FOR SELECT a FROM back ORDER BY a")?;
+    let mut fetch = |what: &str| -> Result<Vec<i32>, Failure> {
+        let rows = c.query(&format!("FETCH {what} c"), &[])?;
+        Ok(rows.iter().map(|r| r.get(0)).collect())
+    };
+    for (what, expected) in [
+        ("2", vec![1, 2]),
+        ("LAST", vec![5000]),
+        ("FIRST", vec![1]),
+        ("ABSOLUTE 4500", vec![4500]),
+        ("BACKWARD 3", vec![4499, 4498, 4497]),
+        ("RELATIVE 0", vec![4497]),
+        ("RELATIVE -4000", vec![497]),
+        ("ABSOLUTE -1", vec![5000]),
+        ("NEXT", vec![]),
+        ("PRIOR", vec![5000]),
+    ] {
+        equal(what, fetch(what)?, expected)?;
+    }
+    let back = fetch("BACKWARD ALL")?;
+    equal(
+        "all of them",
+        (back.len(), back.first().copied(), back.last().copied()),
+        (4999, Some(4999), Some(1)),
+    )?;
+    c.batch_execute("DECLARE n CURSOR FOR SELECT count(*) FROM back; FETCH n")?;
+    let error = c.batch_execute("FETCH PRIOR n").err();
+    equal("an aggregate does not", error.as_ref().map(code), Some("55000"))?;
+    c.batch_execute("ROLLBACK; DROP TABLE back")?;
     Ok(())
 }
 

@@ -86,6 +86,38 @@ fn substring(text: &str, pattern: &str) -> Result<Value> {
     Ok(slice(text, captures.get(usize::from(captures.len() > 1)).copied().flatten()))
 }
 
+/// Longest text that is cut by the three parts of a SIMILAR pattern: each of its beginnings is tried.
+const CUT: usize = 32_768;
+
+/// `substring(text SIMILAR pattern ESCAPE escape)`: what the middle part of the pattern matches, with as little as can be before it
+/// and as little as can be behind.
+fn similar_substring(text: &str, pattern: &str, escape: &str) -> Result<Value> {
+    let Some([before, middle, behind]) = super::similar::parts(pattern, escape)? else {
+        return substring(text, &super::similar::to_regex(pattern, Some(escape))?);
+    };
+    if text.len() > CUT {
+        let text = alloc::format!("SUBSTRING ... SIMILAR takes at most {CUT} bytes of text");
+        return Err(SqlError::new(pg_types::SqlState::PROGRAM_LIMIT_EXCEEDED, text));
+    }
+    let regex = |part: &str| super::similar::to_regex(part, Some(escape));
+    let before = cached(&regex(before)?, Options::default())?;
+    let (middle, behind) = (regex(middle)?, regex(behind)?);
+    let inner = |r: &str| {
+        r.strip_prefix('^').and_then(|r| r.strip_suffix('$')).map_or_else(String::new, String::from)
+    };
+    let rest = cached(&alloc::format!("^({}){}$", inner(&middle), inner(&behind)), Options::default())?;
+    let ends = text.char_indices().map(|(i, _)| i).chain([text.len()]);
+    for end in ends {
+        let (first, second) = text.split_at(end);
+        if before.is_match(first)
+            && let Some(captures) = rest.captures(second, 0)
+        {
+            return Ok(slice(second, captures.get(1).copied().flatten()));
+        }
+    }
+    Ok(Value::Null)
+}
+
 /// Byte position of a 1-based character position; `None`: behind the end.
 fn start_byte(text: &str, start: i32) -> Result<Option<usize>> {
     if start <= 0 {
@@ -388,9 +420,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1240, "nameicregexeq", &[NAME, TEXT], BOOL).imp(matches!(true, false)),
     def(1241, "nameicregexne", &[NAME, TEXT], BOOL).imp(matches!(true, true)),
     def(2073, "substring", &[TEXT, TEXT], TEXT).imp(row!(|s: &str, pattern: &str| substring(s, pattern))),
-    def(2074, "substring", &[TEXT, TEXT, TEXT], TEXT).imp(row!(|s: &str, pattern: &str, escape: &str| {
-        substring(s, &super::similar::to_regex(pattern, Some(escape))?)
-    })),
+    def(2074, "substring", &[TEXT, TEXT, TEXT], TEXT)
+        .imp(row!(|s: &str, pattern: &str, escape: &str| { similar_substring(s, pattern, escape)? })),
     def(6263, "regexp_like", &[TEXT, TEXT], BOOL)
         .imp(row!(|s: &str, pattern: &str| { cached(pattern, Options::default())?.is_match(s) })),
     def(6264, "regexp_like", &[TEXT, TEXT, TEXT], BOOL).imp(row!(|s: &str, pattern: &str, opts: &str| {

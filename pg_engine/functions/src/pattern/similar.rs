@@ -1,6 +1,6 @@
 //! SIMILAR TO: its patterns written as regular expressions.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use pg_types::{Result, SqlError, SqlState, oid::*};
 
@@ -62,6 +62,33 @@ pub(crate) fn to_regex(pattern: &str, escape: Option<&str>) -> Result<String> {
     }
     out.push_str(")$");
     Ok(out)
+}
+
+/// A pattern for SUBSTRING cut at its two separators, an escape character and a double quote; `None`: it has none.
+pub(crate) fn parts<'p>(pattern: &'p str, escape: &str) -> Result<Option<[&'p str; 3]>> {
+    let Some(escape) = escape.chars().next() else { return Ok(None) };
+    let mut cuts: Vec<(usize, usize)> = Vec::new();
+    let mut chars = pattern.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c != escape {
+            continue;
+        }
+        if let Some((quote, '"')) = chars.next() {
+            cuts.push((at, quote + 1));
+        }
+    }
+    match cuts.as_slice() {
+        [] => Ok(None),
+        [(a, b), (c, d)] => {
+            let part = |from: usize, to: usize| pattern.get(from..to).unwrap_or("");
+            Ok(Some([part(0, *a), part(*b, *c), part(*d, pattern.len())]))
+        }
+        [_] => Err(SqlError::unsupported("SUBSTRING ... SIMILAR with one separator")),
+        _ => {
+            let text = "SQL regular expression may not contain more than two escape-double-quote separators";
+            Err(SqlError::new(SqlState::INVALID_USE_OF_ESCAPE_CHARACTER, text))
+        }
+    }
 }
 
 /// Rows.

@@ -17,6 +17,7 @@ pub(crate) mod number_format;
 pub(crate) mod numeric;
 pub(crate) mod ordered;
 pub(crate) mod pg_lsn;
+pub(crate) mod send;
 pub(crate) mod session;
 mod size;
 pub(crate) mod text;

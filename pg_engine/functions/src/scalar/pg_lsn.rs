@@ -1,12 +1,12 @@
 //! `pg_lsn`: a place in the log, an unsigned number of 64 bits kept as a signed one.
 
-use pg_types::{Numeric, Result, SqlError, SqlState, Value, oid::*};
+use pg_types::{Numeric, Result, SqlError, SqlState, oid::*};
 
 use crate::{call::row, def::Function, table::def};
 
 #[cold]
 fn out_of_range() -> SqlError {
-    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "pg_lsn out of range")
+    SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "pg_lsn out of range")
 }
 
 fn number(lsn: i64) -> Numeric {
@@ -19,21 +19,12 @@ fn difference(a: i64, b: i64) -> Numeric {
 }
 
 fn place(n: &Numeric) -> Result<i64> {
-    let limit = Numeric::from(i128::from(i64::MAX));
-    let small =
-        pg_types::compare::compare(NUMERIC, &Value::Numeric(n.clone()), &Value::Numeric(limit.clone()));
-    if small.is_le() {
-        return match n.to_i64() {
-            Ok(lsn) if lsn >= 0 => Ok(lsn),
-            _ => Err(out_of_range()),
-        };
+    const HALF: i128 = 1 << 63;
+    if let Ok(lsn) = n.to_i64() {
+        return if lsn >= 0 { Ok(lsn) } else { Err(out_of_range()) };
     }
-    let rest = n.sub(&limit)?.to_i64().map_err(|_| out_of_range())?;
-    u64::try_from(rest)
-        .ok()
-        .and_then(|r| r.checked_add(i64::MAX as u64))
-        .map(|n| n as i64)
-        .ok_or_else(out_of_range)
+    let rest = n.sub(&Numeric::from(HALF))?.to_i64().map_err(|_| out_of_range())?;
+    if rest >= 0 { Ok(rest | i64::MIN) } else { Err(out_of_range()) }
 }
 
 /// Adds bytes; `minus` takes them away.

@@ -38,6 +38,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::misc::FUNCTIONS,
     scalar::money::FUNCTIONS,
     scalar::pg_lsn::FUNCTIONS,
+    scalar::send::FUNCTIONS,
     scalar::network::FUNCTIONS,
     scalar::number_format::FUNCTIONS,
     scalar::numeric::FUNCTIONS,

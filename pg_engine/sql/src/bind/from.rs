@@ -25,6 +25,7 @@ use super::{
     rowtype::Defined,
     scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
 };
+use crate::grammar::special::join_alias;
 use crate::{ast::NameAt, grammar, ruleutils::TableKind};
 
 /// A FROM item and what it needs from the items to its left.
@@ -110,7 +111,12 @@ impl Binder<'_> {
                         _ => return Err(SqlError::syntax("USING takes plain column names")),
                     }
                 }
-                self.using(kind, &idents, visible, middle)?
+                let alias = idents.pop_if(|i| join_alias(i).is_some());
+                let condition = self.using(kind, &idents, visible, middle)?;
+                if let Some((alias, written)) = alias.as_ref().and_then(|i| Some((join_alias(i)?, i))) {
+                    self.name_merged(alias, written, visible, idents.len())?;
+                }
+                condition
             }
             sq::JoinConstraint::Natural => {
                 let frame = self.frame()?;
@@ -126,6 +132,22 @@ impl Binder<'_> {
         };
         self.record_join(kind, on.as_ref());
         Ok((join(left, right, kind, on, lateral), further))
+    }
+
+    /// `USING (...) AS alias`: the merged columns can be named with the alias.
+    fn name_merged(&mut self, alias: &str, written: &sq::Ident, from: usize, count: usize) -> Result<()> {
+        let frame = self.frame()?;
+        if frame.entries.iter().any(|e| e.alias == alias) {
+            let text = format!("table name \"{alias}\" specified more than once");
+            return Err(SqlError::new(SqlState::DUPLICATE_ALIAS, text).at(at(written)));
+        }
+        let merged = frame.visible.iter().skip(from).take(count);
+        let columns =
+            merged.map(|v| EntryColumn { name: v.name.clone(), expr: v.expr.clone(), origin: v.origin });
+        let columns = columns.collect();
+        let (schema, scan) = (None, None);
+        frame.entries.push(Entry { alias: alias.into(), schema, columns, scan, scalar: false });
+        Ok(())
     }
 
     /// An ON condition sees the two sides of its join only.

@@ -11,6 +11,7 @@ mod reloptions;
 pub(crate) mod routine;
 pub(crate) mod search;
 mod session;
+pub(crate) mod special;
 pub(crate) mod stars;
 mod table;
 pub(crate) mod target;
@@ -78,6 +79,8 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     spell_out_merge(&mut tokens);
     spell_out_fetch(&mut tokens);
     mark_row_locks(&mut tokens);
+    special::respell_similar(&mut tokens);
+    special::mark_join_aliases(&mut tokens);
     window::mark_grouping(&mut tokens);
     window::respell_frames(&mut tokens, text)?;
     mark_expansions(&mut tokens);
@@ -121,6 +124,7 @@ pub(crate) fn body(text: &str) -> Result<Vec<Item>> {
 /// Parses one expression and nothing else.
 pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
     let mut tokens = lexer::tokenize(text)?;
+    special::respell_similar(&mut tokens);
     window::respell_frames(&mut tokens, text)?;
     routine::mark_variadic(&mut tokens);
     let dialect = Postgres::default();
