@@ -568,6 +568,7 @@ impl Catalog {
                 columns: r.int2s("conkey"),
                 expression: r.text_option("conbin"),
                 index: r.oid("conindid"),
+                no_inherit: r.bool("connoinherit"),
                 deferrable: r.bool("condeferrable"),
                 deferred: r.bool("condeferred"),
             })

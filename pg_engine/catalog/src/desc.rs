@@ -207,12 +207,21 @@ pub struct Constraint {
     pub columns: Vec<i16>,
     /// CHECK expression as canonical SQL text.
     pub expression: Option<String>,
+    /// NO INHERIT.
+    pub no_inherit: bool,
     /// Index of a primary key or unique constraint.
     pub index: Oid,
     /// DEFERRABLE.
     pub deferrable: bool,
     /// INITIALLY DEFERRED.
     pub deferred: bool,
+}
+
+impl Constraint {
+    /// Must children fulfil it too?
+    pub fn is_heritable(&self) -> bool {
+        self.kind == ConstraintKind::Check && !self.no_inherit
+    }
 }
 
 /// A FOREIGN KEY constraint.

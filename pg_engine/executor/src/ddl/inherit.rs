@@ -188,7 +188,9 @@ impl Ddl<'_, '_> {
                 self.alter_action(relation, action)?;
                 relation.children.iter().try_for_each(|c| self.disinherit_column(*c, name, *cascade, 0))
             }
-            AlterAction::AddConstraint(c) if matches!(c.kind, ConstraintDefKind::Check { .. }) => {
+            AlterAction::AddConstraint(c)
+                if matches!(c.kind, ConstraintDefKind::Check { no_inherit: false, .. }) =>
+            {
                 self.alter_action(relation, action)?;
                 self.step();
                 let known: Vec<&str> = relation.constraints.iter().map(|c| c.name.as_str()).collect();
@@ -199,7 +201,7 @@ impl Ddl<'_, '_> {
             }
             AlterAction::DropConstraint { name, cascade, .. } => {
                 let check = relation.constraints.iter().find(|c| c.name == *name);
-                let check = check.is_some_and(|c| c.kind == ConstraintKind::Check);
+                let check = check.is_some_and(pg_catalog::Constraint::is_heritable);
                 self.alter_action(relation, action)?;
                 if !check {
                     return Ok(());
@@ -229,7 +231,9 @@ impl Ddl<'_, '_> {
             AlterAction::AddColumn { .. } => {
                 return Err(invalid("column must be added to child tables too".into()));
             }
-            AlterAction::AddConstraint(c) if matches!(c.kind, ConstraintDefKind::Check { .. }) => {
+            AlterAction::AddConstraint(c)
+                if matches!(c.kind, ConstraintDefKind::Check { no_inherit: false, .. }) =>
+            {
                 return Err(invalid("constraint must be added to child tables too".into()));
             }
             AlterAction::SetType { column, .. } => {
@@ -289,7 +293,7 @@ impl Ddl<'_, '_> {
         }
         let checks: Vec<ConstraintDef> = constraints
             .iter()
-            .filter(|c| matches!(c.kind, ConstraintDefKind::Check { .. }))
+            .filter(|c| matches!(c.kind, ConstraintDefKind::Check { no_inherit: false, .. }))
             .cloned()
             .collect();
         let add =
@@ -319,7 +323,9 @@ impl Ddl<'_, '_> {
 
     fn inherit_check(&self, child: Oid, name: &str, def: &ConstraintDef, depth: usize) -> Result<()> {
         let child = self.child(child, depth)?;
-        let ConstraintDefKind::Check { expression, columns } = &def.kind else { return Ok(()) };
+        let ConstraintDefKind::Check { expression, columns, not_valid, no_inherit } = &def.kind else {
+            return Ok(());
+        };
         if let Some(c) = child.constraints.iter().find(|c| c.name == name) {
             if c.expression.as_ref() != Some(expression) {
                 let text = format!("constraint \"{name}\" for relation \"{}\" already exists", child.name);
@@ -329,7 +335,7 @@ impl Ddl<'_, '_> {
             self.notice(SqlState::SUCCESSFUL_COMPLETION, text);
             return self.count_constraint(c.oid, |(n, local)| (n + 1, local));
         }
-        self.create_check(&child, Some(name), expression, columns)?;
+        self.create_check(&child, Some(name), expression, columns, (*not_valid, *no_inherit))?;
         self.step();
         let now = self.current(child.oid)?;
         if let Some(c) = now.constraints.iter().find(|c| c.name == name) {
@@ -398,7 +404,7 @@ impl Ddl<'_, '_> {
             }
             self.count_column(child.oid, own.attnum, |(n, local)| (n + 1, local))?;
         }
-        for c in parent.constraints.iter().filter(|c| c.kind == ConstraintKind::Check) {
+        for c in parent.constraints.iter().filter(|c| c.is_heritable()) {
             let Some(own) = child.constraints.iter().find(|k| k.name == c.name) else {
                 return Err(mismatch(format!("child table is missing constraint \"{}\"", c.name)));
             };
@@ -442,7 +448,7 @@ impl Ddl<'_, '_> {
                 self.count_column(child.oid, own.attnum, less)?;
             }
         }
-        for c in parent.constraints.iter().filter(|c| c.kind == ConstraintKind::Check) {
+        for c in parent.constraints.iter().filter(|c| c.is_heritable()) {
             if let Some(own) = child.constraints.iter().find(|k| k.name == c.name) {
                 self.count_constraint(own.oid, less)?;
             }

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{ConstraintKind, Relation, RelationKind};
+use pg_catalog::{Relation, RelationKind};
 use pg_plan::{
     logical::{Column, Logical, SetOp},
     utility as u,
@@ -85,7 +85,7 @@ impl Inherited {
     }
 
     fn take_checks(&mut self, parent: &Relation) -> Result<()> {
-        for c in parent.constraints.iter().filter(|c| c.kind == ConstraintKind::Check) {
+        for c in parent.constraints.iter().filter(|c| c.is_heritable()) {
             let Some(expression) = c.expression.clone() else { continue };
             let known = self.checks.iter().find(|k| k.name.as_deref() == Some(&c.name));
             if let Some(u::ConstraintDef {
@@ -106,7 +106,8 @@ impl Inherited {
             }
             let name = |n: &i16| parent.live().find(|a| a.attnum == *n).map(|a| a.name.clone());
             let columns = c.columns.iter().filter_map(name).collect();
-            let kind = u::ConstraintDefKind::Check { expression, columns };
+            let kind =
+                u::ConstraintDefKind::Check { expression, columns, not_valid: false, no_inherit: false };
             self.checks.push(u::ConstraintDef { name: Some(c.name.clone()), kind });
             self.inherits.checks.push((c.name.clone(), 1, false));
         }
