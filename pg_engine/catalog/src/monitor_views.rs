@@ -38,13 +38,13 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
         "SELECT * FROM pg_catalog.pg_stat_all_indexes \
          WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'",
     ),
-    // Blocks are not counted by database, rows of the database that is asked only.
+    // Blocks are not counted by database; rows and temporary files are those of the database that is asked.
     (
         "pg_stat_database",
         "SELECT d.oid AS datid, d.datname, s.numbackends, s.xact_commit, s.xact_rollback, NULL::int8 AS blks_read, \
          NULL::int8 AS blks_hit, t.returned AS tup_returned, t.fetched AS tup_fetched, t.inserted AS tup_inserted, \
-         t.updated AS tup_updated, t.deleted AS tup_deleted, 0::int8 AS conflicts, NULL::int8 AS temp_files, \
-         NULL::int8 AS temp_bytes, s.deadlocks, NULL::int8 AS checksum_failures, \
+         t.updated AS tup_updated, t.deleted AS tup_deleted, 0::int8 AS conflicts, s.temp_files, \
+         s.temp_bytes, s.deadlocks, NULL::int8 AS checksum_failures, \
          NULL::timestamptz AS checksum_last_failure, 0::float8 AS blk_read_time, 0::float8 AS blk_write_time, \
          s.session_time, NULL::float8 AS active_time, NULL::float8 AS idle_in_transaction_time, s.sessions, \
          NULL::int8 AS sessions_abandoned, NULL::int8 AS sessions_fatal, NULL::int8 AS sessions_killed, s.stats_reset \

@@ -54,7 +54,7 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_stat_io" => Ok(io::transfers(cx)),
         "pg_buffercache" => Ok(io::buffers(cx)),
         "pg_timezone_names" => Ok(time_zones(cx)),
-        "intralith_stat_database" => Ok(cx.session.databases().iter().map(database).collect()),
+        "intralith_stat_database" => databases(cx),
         "intralith_verify" => crate::verify::rows(cx),
         "intralith_compute_backends" => Ok(crate::graph::compute_backends(cx)),
         "dagdb_progress" => Ok(cx.engine.graph_progress().rows()),
@@ -131,6 +131,18 @@ fn activity_of_storage(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
         ])
     };
     storage.relations().into_iter().filter_map(|(rel, _)| row(rel)).collect()
+}
+
+fn databases(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
+    let here = cx.engine.database(&cx.session.database())?.map_or(0, |d| d.oid);
+    let (files, bytes) = cx.engine.temporary_files();
+    let row = |d: &DatabaseRow| {
+        let known = |n: u64| if d.database == here { Value::Int8(n as i64) } else { Value::Null };
+        let mut row = database(d);
+        row.extend([known(files), known(bytes)]);
+        row
+    };
+    Ok(cx.session.databases().iter().map(row).collect())
 }
 
 fn database(d: &DatabaseRow) -> Vec<Value> {
