@@ -76,13 +76,14 @@ impl Ddl<'_, '_> {
     }
 
     pub(super) fn alter_action(&self, relation: &Arc<Relation>, action: &AlterAction) -> Result<()> {
-        if relation.kind != RelationKind::Table
-            && !matches!(action, AlterAction::Owner(_) | AlterAction::SetSchema(_))
-            && !(relation.kind == RelationKind::View
-                && matches!(action, AlterAction::SetDefault { .. } | AlterAction::DropDefault { .. }))
-            && !(relation.kind == RelationKind::MaterializedView
-                && matches!(action, AlterAction::ClusterOn(_)))
-        {
+        let fits = matches!(
+            (relation.kind, action),
+            (RelationKind::Table, _)
+                | (_, AlterAction::Owner(_) | AlterAction::SetSchema(_))
+                | (RelationKind::View, AlterAction::SetDefault { .. } | AlterAction::DropDefault { .. })
+                | (RelationKind::MaterializedView, AlterAction::ClusterOn(_))
+        );
+        if !fits {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("\"{}\" is not a table", relation.name),

@@ -103,7 +103,6 @@ impl Binder<'_> {
         })
     }
 
-    #[expect(clippy::type_complexity, reason = "values, keys, filter")]
     fn hypothetical_parts(
         &mut self,
         name: &str,

@@ -103,6 +103,7 @@ impl Mock {
             columns: vec![1],
             expression: None,
             index: 16_390,
+            no_inherit: false,
             deferrable: false,
             deferred: false,
         });
