@@ -1,6 +1,7 @@
 //! The grammar of statements: a thin layer over `sqlparser`'s parser, which is used as the cursor over the tokens and
 //! for expressions, types, queries, INSERT, UPDATE and DELETE.
 
+mod alter;
 mod conflict;
 mod copy;
 mod cursor;
