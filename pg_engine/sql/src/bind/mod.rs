@@ -5,9 +5,11 @@
 
 mod access;
 mod aggregate;
+mod alter;
 pub(crate) mod body;
 mod call;
 pub(crate) mod coerce;
+mod conflict;
 mod copy_options;
 mod cte;
 mod dml;

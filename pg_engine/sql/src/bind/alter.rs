@@ -1,0 +1,132 @@
+//! ALTER TABLE: what its actions name, and their expressions as canonical text.
+
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+use pg_catalog::Relation;
+use pg_plan::utility as u;
+use pg_types::{Result, SqlError, SqlState, SqlType};
+use sqlparser::ast as sq;
+
+use super::{
+    Binder,
+    scope::Place,
+    types,
+    utility::{entry, live_columns},
+};
+use crate::ast;
+
+impl Binder<'_> {
+    pub(super) fn alter_table(&mut self, alter: &ast::AlterTable) -> Result<u::AlterTable> {
+        let name = alter.table.name.clone();
+        let found = self.catalog.relation(name.schema.as_deref(), &name.name)?;
+        let relation = match found {
+            None if alter.if_exists => {
+                let (tag, only) = (alter.tag, alter.table.only);
+                return Ok(u::AlterTable { tag, relation: None, name, only, actions: Vec::new() });
+            }
+            None => self.relation(&ast::NameAt { at: 0, ..alter.table.clone() })?,
+            Some(relation) => relation,
+        };
+        self.depend(relation.oid);
+        let mut shape = live_columns(&relation);
+        let mut actions = Vec::with_capacity(alter.actions.len());
+        for action in &alter.actions {
+            actions.push(self.alter_action(action, &relation, &mut shape)?);
+        }
+        let only = alter.table.only;
+        Ok(u::AlterTable { tag: alter.tag, relation: Some(relation), name, only, actions })
+    }
+
+    fn alter_action(
+        &mut self,
+        action: &ast::AlterAction,
+        relation: &Arc<Relation>,
+        shape: &mut Vec<(String, SqlType)>,
+    ) -> Result<u::AlterAction> {
+        let column_type = |ident: &sq::Ident, shape: &[(String, SqlType)]| {
+            shape.iter().find(|(n, _)| *n == ident.value).map(|(_, t)| *t).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{}\" of relation \"{}\" does not exist", ident.value, relation.name),
+                )
+            })
+        };
+        Ok(match action {
+            ast::AlterAction::Ready(action) => action.clone(),
+            ast::AlterAction::AddColumn(column, if_not_exists) => {
+                let (mut def, named) = self.column_def(column)?;
+                shape.push((def.name.clone(), def.ty));
+                for (_, option) in &column.options {
+                    if let ast::ColumnOption::Generated(e) = option {
+                        let place = Place::Generated;
+                        def.default =
+                            Some(self.stored_text(e, &relation.name, shape, place, Some(def.ty))?.0);
+                    }
+                }
+                let mut constraints = Vec::with_capacity(named.len());
+                for constraint in &named {
+                    constraints.push(self.constraint(constraint, &relation.name, shape)?);
+                }
+                u::AlterAction::AddColumn { column: def, constraints, if_not_exists: *if_not_exists }
+            }
+            ast::AlterAction::Inherit(parent, true) => u::AlterAction::Inherit(self.parent_of(parent)?),
+            ast::AlterAction::Inherit(parent, false) => u::AlterAction::NoInherit(self.parent_of(parent)?),
+            ast::AlterAction::AddConstraint(constraint) => {
+                u::AlterAction::AddConstraint(self.constraint(constraint, &relation.name, shape)?)
+            }
+            ast::AlterAction::SetDefault(ident, e) => {
+                let ty = column_type(ident, shape)?;
+                let default = self.default_text(e, &ident.value, ty)?;
+                u::AlterAction::SetDefault { column: ident.value.clone(), default }
+            }
+            ast::AlterAction::SetType(ident, ty, position, using) => {
+                column_type(ident, shape)?;
+                let new = self.column_type(ty, &ident.value, *position)?;
+                let place = Place::Generated;
+                let bound = match using {
+                    Some(e) => self.over_entry(e, entry(&relation.name, shape), place, None)?,
+                    None => {
+                        let e = sq::Expr::Identifier(ident.clone());
+                        self.over_entry(&e, entry(&relation.name, shape), place, None)?
+                    }
+                };
+                let bound = self.try_coerce(bound, new, pg_functions::CastContext::Assignment)?;
+                let Some(bound) = bound else {
+                    return Err(SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "column \"{}\" cannot be cast automatically to type {}",
+                            ident.value,
+                            types::show(new)
+                        ),
+                    )
+                    .hint(format!(
+                        "You might need to specify \"USING {}::{}\".",
+                        ident.value,
+                        types::show_full(new)
+                    )));
+                };
+                let using = self.canonical(&bound, shape)?;
+                if let Some((_, ty)) = shape.iter_mut().find(|(n, _)| *n == ident.value) {
+                    *ty = new;
+                }
+                u::AlterAction::SetType { column: ident.value.clone(), ty: new, using }
+            }
+            ast::AlterAction::SetIdentity(ident, identity, def) => {
+                column_type(ident, shape)?;
+                let (column, identity) = (ident.value.clone(), *identity);
+                u::AlterAction::SetIdentity { column, identity, options: self.sequence(def)? }
+            }
+            ast::AlterAction::AddIdentity(ident, kind, def) => {
+                let ty = column_type(ident, shape)?;
+                self.identity_type(ty)?;
+                let mut options = self.sequence(def)?;
+                options.ty = Some(ty.oid);
+                u::AlterAction::AddIdentity {
+                    column: ident.value.clone(),
+                    sequence: u::OwnedSequence { identity: *kind, options },
+                }
+            }
+        })
+    }
+}
