@@ -195,6 +195,10 @@ fn aggregate(
     let mut last: Option<Value> = None;
     let mut rows: Vec<u32> = Vec::new();
     for row in partition.start..partition.end {
+        // Frames that begin anew are computed row by row, of a batch's length unnoticed below.
+        if row % 64 == 0 {
+            rt.cx.checkpoint()?;
+        }
         if frame.excludes() {
             out.push(&over_pieces(call, args, kept, frame.pieces(row, partition)?, &groups, rt)?)?;
             continue;

@@ -90,10 +90,7 @@ pub(super) fn compute(
                             "argument of nth_value must be greater than zero",
                         ));
                     }
-                    Some(n) => {
-                        let mut rows = pieces.into_iter().flat_map(|(start, end)| start..end);
-                        rows.nth(n as usize - 1).map_or(Value::Null, |row| value(0, row))
-                    }
+                    Some(n) => nth(pieces, n as usize - 1).map_or(Value::Null, |row| value(0, row)),
                 }
             }
             other => return Err(SqlError::unsupported(alloc::format!("window function {other}"))),
@@ -101,6 +98,17 @@ pub(super) fn compute(
         out.push(&result)?;
     }
     Ok(())
+}
+
+/// Row number `n`, from 0, of a frame's pieces.
+fn nth(pieces: [(usize, usize); 3], mut n: usize) -> Option<usize> {
+    for (start, end) in pieces {
+        if n < end - start {
+            return Some(start + n);
+        }
+        n -= end - start;
+    }
+    None
 }
 
 /// Tile, from 1, of row `at` when so many rows are dealt to `n` tiles, the first ones taking what is left over.
