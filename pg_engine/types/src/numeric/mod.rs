@@ -86,6 +86,11 @@ impl Numeric {
             }
         }
     }
+    /// `mantissa / 10^scale`.
+    #[inline]
+    pub(crate) fn inline(mantissa: i64, scale: u8) -> Self {
+        Self(Repr::Small { scale: scale.into(), mantissa })
+    }
     /// The mantissa and scale when the mantissa fits 64 bits.
     #[inline]
     pub fn small(&self) -> Option<(i64, u32)> {

@@ -43,6 +43,17 @@ impl Numeric {
             INFINITY => Some(Self::INFINITY),
             NEG_INFINITY => Some(Self::NEG_INFINITY),
             LONG => Self::receive(rest).ok().filter(Self::is_finite),
+            // What amounts have, without a detour through slices of unknown length.
+            _ if rest.len() <= 4 => {
+                let mantissa = match *rest {
+                    [] => 0,
+                    [a] => i32::from(a as i8),
+                    [a, b] => i32::from(i16::from_le_bytes([a, b])),
+                    [a, b, c] => i32::from_le_bytes([0, a, b, c]) >> 8,
+                    [a, b, c, d, ..] => i32::from_le_bytes([a, b, c, d]),
+                };
+                Some(Self::inline(mantissa.into(), tag - FIRST_SCALE))
+            }
             _ => {
                 let fill = if rest.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
                 let mut word = [fill; 8];

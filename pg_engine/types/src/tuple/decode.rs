@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Field, HAS_NULLS, TupleLayout, VARIABLE, corrupt, holds_array, is_wrapped, nested, wrap};
+use super::{
+    FIRST, Field, HAS_NULLS, TupleLayout, VARIABLE, WRAPPED, corrupt, holds_array, is_wrapped, nested, wrap,
+};
 use crate::{
     bits::Bits,
     error::{Result, SqlError},
@@ -99,7 +101,30 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
     core::str::from_utf8(bytes).map_err(|_| corrupt("stored text is not valid UTF-8"))
 }
 
+/// Where a field of a tuple starts.
+struct Place {
+    field: usize,
+    at: usize,
+}
+
 impl Field {
+    /// Where the bytes of a field that starts there begin, and how many they are.
+    #[inline]
+    fn extent(&self, tuple: &[u8], at: usize) -> Result<(usize, usize)> {
+        if self.width != VARIABLE {
+            return Ok((at, self.width.into()));
+        }
+        match tuple.get(at) {
+            Some(&len) if len < 0x80 => Ok((at + 1, len.into())),
+            Some(_) => {
+                let tail = tuple.get(at..).unwrap_or_default();
+                let mut r = Reader::new(tail);
+                let len = r.long_length()?;
+                Ok((at + tail.len() - r.remaining(), len))
+            }
+            None => Err(corrupt("stored row is too short")),
+        }
+    }
     /// Appends the field to a column.
     #[inline]
     pub(super) fn push(&self, bytes: &[u8], out: &mut VectorBuilder) -> Result<()> {
@@ -254,24 +279,13 @@ impl TupleLayout {
         out: &mut [VectorBuilder],
     ) -> Result<()> {
         let header = Header::read(tuple, self.fields.len())?;
+        if header.nulls.is_empty() && wanted.last().is_none_or(|last| *last < header.count) {
+            return self.decode_plain(tuple, wanted, out);
+        }
         let mut rest = Reader::new(header.fields);
         let mut next = 0;
         for (&column, builder) in wanted.iter().zip(out) {
             debug_assert!(column >= next);
-            if header.nulls.is_empty()
-                && column < header.count
-                && let Some(field) = self.fields.get(column)
-                && field.class == Physical::Int4
-                && field.offset != 0
-                && let Some(tail) = tuple.get(usize::from(field.offset)..)
-                && let Some((bytes, tail)) = tail.split_first_chunk()
-            {
-                // The commonest case by far, without a detour through slices of unknown length.
-                builder.push_i32(i32::from_le_bytes(*bytes));
-                rest = Reader::new(tail);
-                next = column + 1;
-                continue;
-            }
             if column >= header.count {
                 builder.push(missing.get(column).unwrap_or(&Value::Null))?;
                 continue;
@@ -284,6 +298,36 @@ impl TupleLayout {
         }
         Ok(())
     }
+    /// As [`Self::decode_into`], of a tuple without NULLs that has all of the columns: the commonest case by far.
+    fn decode_plain(&self, tuple: &[u8], wanted: &[usize], out: &mut [VectorBuilder]) -> Result<()> {
+        let mut place = Place { field: 0, at: FIRST };
+        for (&column, builder) in wanted.iter().zip(out) {
+            debug_assert!(column >= place.field);
+            let (field, bytes) = self.plain(tuple, column, &mut place)?;
+            match (field.class, bytes) {
+                (Physical::Int4, [a, b, c, d]) => builder.push_i32(i32::from_le_bytes([*a, *b, *c, *d])),
+                _ => field.push(bytes, builder)?,
+            }
+        }
+        Ok(())
+    }
+    /// The bytes of a field of a tuple without NULLs that has the column; `place` is at or before it, and moves behind it.
+    #[inline]
+    fn plain<'a>(&self, tuple: &'a [u8], column: usize, place: &mut Place) -> Result<(&Field, &'a [u8])> {
+        let Some(field) = self.fields.get(column) else { return Err(corrupt("no such column")) };
+        if usize::from(field.anchor) > place.field {
+            place.field = field.anchor.into();
+            place.at = self.fields.get(place.field).map_or(0, |f| f.offset).into();
+        }
+        for skipped in self.fields.get(place.field..column).unwrap_or_default() {
+            let (start, len) = skipped.extent(tuple, place.at)?;
+            place.at = start + len;
+        }
+        let (start, len) = field.extent(tuple, place.at)?;
+        *place = Place { field: column + 1, at: start + len };
+        let bytes = tuple.get(start..place.at).ok_or_else(|| corrupt("stored row is too short"))?;
+        Ok((field, bytes))
+    }
     /// One column of a tuple.
     pub fn column(&self, tuple: &[u8], column: usize, missing: &[Value]) -> Result<Value> {
         let header = Header::read(tuple, self.fields.len())?;
@@ -293,6 +337,24 @@ impl TupleLayout {
         let mut rest = Reader::new(header.fields);
         let (field, bytes) = self.seek(tuple, &header, &mut rest, &mut 0, column)?;
         bytes.map_or(Ok(Value::Null), |b| field.value(b, 0))
+    }
+    /// One column of integers or dates; `None`: it is NULL.
+    #[inline]
+    pub fn integer(&self, tuple: &[u8], column: usize, missing: &[Value]) -> Result<Option<i64>> {
+        if let Some((word, _)) = tuple.split_first_chunk()
+            && usize::from(u16::from_le_bytes(*word)) > column
+            && u16::from_le_bytes(*word) & (HAS_NULLS | WRAPPED) == 0
+            && let (Field { class: Physical::Int4, .. }, [a, b, c, d]) =
+                self.plain(tuple, column, &mut Place { field: 0, at: FIRST })?
+        {
+            return Ok(Some(i32::from_le_bytes([*a, *b, *c, *d]).into()));
+        }
+        Ok(match self.column(tuple, column, missing)? {
+            Value::Int2(v) => Some(v.into()),
+            Value::Int4(v) | Value::Date(v) => Some(v.into()),
+            Value::Int8(v) => Some(v),
+            _ => None,
+        })
     }
     /// All columns of a tuple.
     pub fn decode(&self, tuple: &[u8], missing: &[Value]) -> Result<Vec<Value>> {

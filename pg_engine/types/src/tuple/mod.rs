@@ -38,6 +38,8 @@ pub const MAX_FIELDS: usize = 1_600;
 const HAS_NULLS: u16 = 1 << 15;
 /// Variable-length fields carry a tag ([`wrap`]).
 const WRAPPED: u16 = 1 << 14;
+/// Where the first field of a tuple without NULLs starts.
+const FIRST: usize = 2;
 /// Width of a variable-length field.
 const VARIABLE: u16 = 0;
 
@@ -49,6 +51,8 @@ struct Field {
     width: u16,
     /// Where the field starts in a tuple without NULLs, when all fields before it are of fixed width; else 0.
     offset: u16,
+    /// The last field up to this one, itself included, that has such an offset.
+    anchor: u16,
 }
 
 /// How rows of certain column types are laid out. Made once per table.
@@ -60,11 +64,15 @@ pub struct TupleLayout {
 impl TupleLayout {
     /// For these columns (dropped ones included: their bytes are still in old tuples).
     pub fn new(types: &[SqlType]) -> Self {
-        let mut offset = Some(2u16);
-        let fields = types.iter().map(|&ty| {
+        let mut offset = Some(FIRST as u16);
+        let mut anchor = 0;
+        let fields = types.iter().zip(0..).map(|(&ty, place)| {
             let class = Physical::of(ty.oid);
             let width = fixed_width(ty, class);
-            let field = Field { ty, class, width, offset: offset.unwrap_or(0) };
+            if offset.is_some() {
+                anchor = place;
+            }
+            let field = Field { ty, class, width, offset: offset.unwrap_or(0), anchor };
             offset = offset.filter(|_| width != VARIABLE).and_then(|o| o.checked_add(width));
             field
         });

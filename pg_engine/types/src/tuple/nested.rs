@@ -100,7 +100,7 @@ fn get_optional(ty: Oid, r: &mut Reader<'_>, depth: usize) -> Result<Value> {
     }
     let ty = SqlType::new(ty);
     let class = Physical::of(ty.oid);
-    let field = Field { ty, class, width: fixed_width(ty, class), offset: 0 };
+    let field = Field { ty, class, width: fixed_width(ty, class), offset: 0, anchor: 0 };
     let bytes = if field.width == VARIABLE { r.sized()? } else { r.take(usize::from(field.width))? };
     field.value(bytes, depth + 1)
 }
