@@ -164,6 +164,23 @@ impl BufferPool {
         }
     }
 
+    /// As `load_now`, for a pass over the relation.
+    pub fn load_passing(&self, rel: &Arc<Relation>, blocks: Range<u32>) {
+        let purpose = if self.is_large(rel) { Purpose::BulkRead } else { Purpose::Normal };
+        if let Err(e) = self.load_blocks(&Request { rel: rel.clone(), blocks: blocks.collect(), purpose }) {
+            log::debug!("read-ahead: {e}");
+        }
+    }
+    /// These blocks will be needed soon by a pass over the relation.
+    pub fn prefetch_passing(&self, rel: &Arc<Relation>, blocks: Range<u32>) {
+        let purpose = if self.is_large(rel) { Purpose::BulkRead } else { Purpose::Normal };
+        self.request(rel, blocks.start..blocks.end.min(rel.blocks()), purpose);
+    }
+    /// Most pages that a pass should have read at a time before it comes to them.
+    pub fn passing_limit(&self) -> u32 {
+        self.window_limit()
+    }
+
     fn load_blocks(&self, request: &Request) -> Result<()> {
         let need = Need { actor: Actor::ReadAhead, purpose: request.purpose, ahead: true };
         let rel = &request.rel;

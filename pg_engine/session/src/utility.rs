@@ -483,6 +483,7 @@ fn actual_of(s: &NodeStats) -> pg_planner::Actual {
         rows: s.rows,
         loops: s.loops,
         filtered: s.filtered,
+        unwanted: s.unwanted,
         heap_fetches: s.heap_fetches,
         held: s.held.map(|h| pg_planner::Held {
             memory: h.memory,

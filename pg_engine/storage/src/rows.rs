@@ -214,6 +214,8 @@ impl Storage {
         let all = open.rel.blocks();
         let range = blocks.map_or(0..all, |b| b.start.min(all)..b.end.min(all));
         Ok(HeapScan {
+            loaded: None,
+            waited: Duration::ZERO,
             storage: self.clone(),
             open,
             snapshot: snapshot.clone(),
@@ -551,9 +553,33 @@ pub struct HeapScan {
     ahead: Lookahead,
     next: u32,
     end: u32,
+    /// Instead of looking ahead, pages are read by many at a time: those below this are.
+    loaded: Option<u32>,
+    waited: Duration,
 }
 
 impl HeapScan {
+    /// Reads pages by many at a time from now on, in this task: for a short pass, of which several tasks make one after the other.
+    pub fn read_by_many(&mut self) {
+        self.loaded = Some(self.next);
+    }
+    /// The time that took.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+    /// Someone will come to these pages of the same table soon.
+    pub fn announce(&self, pages: Range<u32>) {
+        self.storage.engine.pool.prefetch_passing(&self.open.rel, pages);
+    }
+    #[cold]
+    fn load_many(&mut self, block: u32) {
+        let pool = &self.storage.engine.pool;
+        let until = block.saturating_add(pool.passing_limit()).min(self.end);
+        let start = platform::time::monotonic();
+        pool.load_passing(&self.open.rel, block..until);
+        self.waited += platform::time::monotonic().saturating_sub(start);
+        self.loaded = Some(until);
+    }
     /// Gives the visible rows of the next page (maybe none) to `row`. False at the end. A row on overflow pages is
     /// assembled first.
     pub fn next_page(&mut self, row: impl FnMut(Tid, &[u8])) -> Result<bool> {
@@ -562,7 +588,11 @@ impl HeapScan {
         }
         let block = self.next;
         self.next += 1;
-        self.ahead.at(&self.storage.engine.pool, &self.open.rel, block);
+        match self.loaded {
+            None => self.ahead.at(&self.storage.engine.pool, &self.open.rel, block),
+            Some(until) if block < until => {}
+            Some(_) => self.load_many(block),
+        }
         self.storage.heap(&self.open)?.scan_page(block, &self.snapshot, row)?;
         Ok(true)
     }

@@ -47,7 +47,7 @@ impl KeyClass {
 
 /// An integer column's value, widened.
 #[inline]
-fn integer(v: &Vector, i: usize) -> i64 {
+pub(super) fn integer(v: &Vector, i: usize) -> i64 {
     match &v.data {
         ColumnData::Int2(d) => i64::from(d[i]),
         ColumnData::Int4(d) => i64::from(d[i]),

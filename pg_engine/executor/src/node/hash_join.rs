@@ -21,6 +21,7 @@ use pg_types::{
 use super::{
     Compiler, Exec, Held, Operator,
     groups::{Groups, KeyClass, has_null},
+    key_set::{KeySet, Wanted},
     spill::{Account, weigh},
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(crate) struct HashJoin {
     on: Vec<Compiled>,
     /// The sides are exchanged: rows of the hashed side with a match are yielded, or those without.
     half: Option<Half>,
+    /// Evaluating conditions does something.
+    volatile: bool,
     classes: Vec<KeyClass>,
     groups: Groups,
     built: Option<Built>,
@@ -109,6 +112,8 @@ impl HashJoin {
                 }
             }
         }
+        let mut all = keys.iter().flat_map(|(l, r, _)| [l, r]).chain(on);
+        let volatile = all.any(Expr::volatile);
         if let Some(on) = on {
             rest.push(Compiled::new(on, c)?);
         }
@@ -120,6 +125,7 @@ impl HashJoin {
             right_keys,
             on: rest,
             half: None,
+            volatile,
             groups: Groups::new(classes.clone()),
             classes,
             built: None,
@@ -187,12 +193,31 @@ impl HashJoin {
                 next[i] = core::mem::replace(&mut heads[id as usize], i as u32);
             }
         }
-        let held = weigh(&rows) + n * 8 + self.groups.memory();
+        let told = if self.grace.is_none() { self.tell(&keys, n) } else { 0 };
+        let held = weigh(&rows) + n * 8 + self.groups.memory() + told;
         self.account.set(held, rt)?;
         self.held.buckets = self.held.buckets.max((heads.len() as u64).next_power_of_two().max(1024));
         let track = matches!(self.kind, JoinKind::Right | JoinKind::Full);
         let matched = if track { alloc::vec![false; n] } else { Vec::new() };
         Ok(Built { rows, heads, next, matched })
+    }
+
+    /// Tells the left side which keys it is worth reading rows of, where rows with others count for nothing. Bytes of the sets.
+    fn tell(&mut self, keys: &[Arc<Vector>], rows: usize) -> usize {
+        if !matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
+            return 0;
+        }
+        let mut told = 0;
+        for ((class, left), right) in self.classes.iter().zip(&self.left_keys).zip(keys) {
+            if let (KeyClass::Integer, Compiled::Column(column)) = (class, left)
+                && self.left.narrows(*column)
+                && let Some(keys) = KeySet::of(right, rows).map(Arc::new)
+            {
+                told += keys.memory();
+                self.left.narrow(Wanted { column: *column, keys });
+            }
+        }
+        told
     }
 
     /// Rows of the pairs (left row, right row or `NO_ROW`).
@@ -392,6 +417,28 @@ impl Operator for HashJoin {
         self.left_keys.iter_mut().chain(&mut self.right_keys).chain(&mut self.on).for_each(Compiled::reset);
         self.left.reset();
         self.right.reset();
+    }
+    fn narrows(&self, column: usize) -> bool {
+        if self.built.is_some() || self.grace.is_some() || self.volatile {
+            return false;
+        }
+        let width = self.left.types.len();
+        match self.kind {
+            JoinKind::Inner if column >= width => self.right.narrows(column - width),
+            JoinKind::Inner | JoinKind::Left => column < width && self.left.narrows(column),
+            JoinKind::Semi | JoinKind::Anti => self.left.narrows(column),
+            // Of a join with its sides exchanged, the right side's rows come out.
+            JoinKind::Right if self.half.is_some() => self.right.narrows(column),
+            _ => false,
+        }
+    }
+    fn narrow(&mut self, wanted: Wanted) {
+        let width = if self.half.is_some() { 0 } else { self.left.types.len() };
+        match wanted.column.checked_sub(width).filter(|_| self.kind == JoinKind::Inner || self.half.is_some())
+        {
+            Some(column) => self.right.narrow(Wanted { column, ..wanted }),
+            None => self.left.narrow(wanted),
+        }
     }
     fn inputs(&self) -> Vec<&Exec> {
         match self.half {

@@ -10,7 +10,7 @@ use pg_types::{
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
-use super::{Compiler, Exec, Operator};
+use super::{Compiler, Exec, Operator, key_set::Wanted};
 use crate::{
     context::Rt,
     expr::{Compiled, RoutineExpr, RowRef, call_function},
@@ -35,12 +35,14 @@ impl Operator for OneRow {
 pub(crate) struct Filter {
     input: Exec,
     condition: Compiled,
+    /// Evaluating the condition does something: it must see all rows.
+    volatile: bool,
     filtered: u64,
 }
 
 impl Filter {
-    pub(crate) fn new(input: Exec, condition: Compiled) -> Self {
-        Self { input, condition, filtered: 0 }
+    pub(crate) fn new(input: Exec, condition: Compiled, volatile: bool) -> Self {
+        Self { input, condition, volatile, filtered: 0 }
     }
 }
 
@@ -60,6 +62,12 @@ impl Operator for Filter {
         self.condition.reset();
         self.input.reset();
     }
+    fn narrows(&self, column: usize) -> bool {
+        !self.volatile && self.input.narrows(column)
+    }
+    fn narrow(&mut self, wanted: Wanted) {
+        self.input.narrow(wanted);
+    }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.input]
     }
@@ -73,11 +81,13 @@ pub(crate) struct Project {
     input: Exec,
     exprs: Vec<Compiled>,
     types: Vec<SqlType>,
+    /// Nothing happens by computing them but their values.
+    pure: bool,
 }
 
 impl Project {
-    pub(crate) fn new(input: Exec, exprs: Vec<Compiled>, types: &[SqlType]) -> Self {
-        Self { input, exprs, types: types.to_vec() }
+    pub(crate) fn new(input: Exec, exprs: Vec<Compiled>, types: &[SqlType], pure: bool) -> Self {
+        Self { input, exprs, types: types.to_vec(), pure }
     }
 }
 
@@ -107,6 +117,17 @@ impl Operator for Project {
     fn reset(&mut self) {
         self.exprs.iter_mut().for_each(Compiled::reset);
         self.input.reset();
+    }
+    fn narrows(&self, column: usize) -> bool {
+        match self.exprs.get(column) {
+            Some(Compiled::Column(n)) => self.pure && self.input.narrows(*n),
+            _ => false,
+        }
+    }
+    fn narrow(&mut self, wanted: Wanted) {
+        if let Some(Compiled::Column(n)) = self.exprs.get(wanted.column) {
+            self.input.narrow(Wanted { column: *n, ..wanted });
+        }
     }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.input]

@@ -3,6 +3,7 @@
 mod aggregate;
 mod groups;
 mod hash_join;
+mod key_set;
 mod lock_rows;
 mod misc;
 pub(crate) mod modify;
@@ -28,6 +29,7 @@ use pg_types::{Batch, Result, SqlType};
 
 use crate::{context::Rt, expr::Compiled, graph};
 
+use key_set::Wanted;
 pub(crate) use misc::project;
 pub(crate) use parallel_scan::ScanHelpers;
 pub use spill::Held;
@@ -110,6 +112,8 @@ pub struct NodeStats {
     pub total_micros: u64,
     /// Rows removed by the operator's own filter.
     pub filtered: u64,
+    /// Rows left out because a join above has no partner for them.
+    pub unwanted: u64,
     /// Rows that an index-only scan had to fetch.
     pub heap_fetches: u64,
     /// Memory and disk that it took, of operators that hold rows.
@@ -138,6 +142,16 @@ pub(crate) trait Operator: Send {
     fn heap_fetches(&self) -> u64 {
         0
     }
+    /// Rows left out because a join above has no partner for them.
+    fn unwanted(&self) -> u64 {
+        0
+    }
+    /// Would it make use of knowing which values of an output column of integers are wanted?
+    fn narrows(&self, _column: usize) -> bool {
+        false
+    }
+    /// Until it is reset, only rows with such values are wanted; it may leave out others. Told before the first row is asked for.
+    fn narrow(&mut self, _wanted: Wanted) {}
     /// What it took of memory and disk.
     fn held(&self) -> Option<Held> {
         None
@@ -184,9 +198,16 @@ impl Exec {
     pub(crate) fn affected(&self) -> u64 {
         self.op.affected()
     }
+    pub(crate) fn narrows(&self, column: usize) -> bool {
+        self.op.narrows(column)
+    }
+    pub(crate) fn narrow(&mut self, wanted: Wanted) {
+        self.op.narrow(wanted);
+    }
     pub(crate) fn collect_stats(&self, out: &mut Vec<NodeStats>) {
         out.push(NodeStats {
             filtered: self.op.filtered(),
+            unwanted: self.op.unwanted(),
             heap_fetches: self.op.heap_fetches(),
             held: self.op.held(),
             ..self.stats
@@ -255,8 +276,11 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let rows = rows.iter().map(|r| c.exprs(r)).collect::<Result<_>>()?;
             boxed(misc::Values::new(rows, &plan.types))
         }
-        Node::Filter(p, e) => boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?)),
-        Node::Project(p, e) => boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types)),
+        Node::Filter(p, e) => boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?, e.volatile())),
+        Node::Project(p, e) => {
+            let pure = !e.iter().any(Expr::volatile);
+            boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
+        }
         Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
         Node::NestedLoop { kind, left, right, slots, on } => boxed(nested_loop::NestedLoop::new(
             *kind,

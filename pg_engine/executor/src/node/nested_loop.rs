@@ -8,7 +8,7 @@ use pg_types::{
     vector::{BATCH_ROWS, Encoding, VectorBuilder},
 };
 
-use super::{Compiler, Exec, Operator, misc::materialise};
+use super::{Compiler, Exec, Operator, key_set::Wanted, misc::materialise};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
@@ -21,6 +21,8 @@ pub(crate) struct NestedLoop {
     right: Exec,
     slots: Vec<(usize, Compiled)>,
     on: Option<Compiled>,
+    /// Evaluating the condition or the right side's parameters does something.
+    volatile: bool,
     /// The right side's rows when it does not depend on the left.
     inner: Option<Batch>,
     inner_matched: Vec<bool>,
@@ -73,6 +75,7 @@ impl NestedLoop {
         on: Option<&Expr>,
         c: &mut Compiler<'_>,
     ) -> Result<Self> {
+        let volatile = slots.iter().map(|(_, e)| e).chain(on).any(Expr::volatile);
         let slots = slots
             .iter()
             .map(|(n, e)| {
@@ -86,6 +89,7 @@ impl NestedLoop {
             right,
             slots,
             on: c.option(on)?,
+            volatile,
             inner: None,
             inner_matched: Vec::new(),
             outer: None,
@@ -227,6 +231,13 @@ impl Operator for NestedLoop {
         self.on.iter_mut().for_each(Compiled::reset);
         self.left.reset();
         self.right.reset();
+    }
+    fn narrows(&self, column: usize) -> bool {
+        let keeps_left = !matches!(self.kind, JoinKind::Right | JoinKind::Full);
+        keeps_left && !self.volatile && column < self.left.types.len() && self.left.narrows(column)
+    }
+    fn narrow(&mut self, wanted: Wanted) {
+        self.left.narrow(wanted);
     }
     fn inputs(&self) -> Vec<&Exec> {
         alloc::vec![&self.left, &self.right]

@@ -7,7 +7,10 @@
 //! A scan is given up by waiting for the portions that are being read: nobody reads with a snapshot that is not held.
 
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use pg_catalog::{Relation, storage_error};
 use pg_plan::expr::Expr;
@@ -20,7 +23,8 @@ use platform::{
 
 use super::{
     Compiler, Operator,
-    scan::{Gate, RowReader, SeqScan},
+    key_set::Wanted,
+    scan::{Gate, KeyGate, RowReader, SeqScan},
 };
 use crate::{
     context::Rt,
@@ -28,9 +32,11 @@ use crate::{
 };
 
 /// Pages of a portion.
-const PORTION: u32 = 32;
+const PORTION: u32 = 64;
 /// Portions that may be read and not yet taken.
 const AHEAD: u32 = 12;
+/// Time for reading a page from which on the device, not copying, is what takes it.
+const SLOW_PAGE: Duration = Duration::from_micros(12);
 /// Pages from which on a table is worth it.
 const LARGE: u32 = 512;
 
@@ -44,10 +50,17 @@ struct Source {
     filter: Option<Pure>,
     /// Bounds that the filter sets: rows outside need not be decoded.
     gate: Option<Gate>,
+    /// What joins above have no partners for need not be decoded either.
+    keys: Vec<KeyGate>,
     /// Pages in all.
     pages: u32,
+    /// Reading the last portion took so long that others should be asked for before they are needed.
+    slow: AtomicBool,
+    /// Pages between a portion and the one that the same task is likely to read next.
+    stride: u32,
     activity: RelationActivity,
     filtered: AtomicU64,
+    unwanted: AtomicU64,
 }
 
 impl Source {
@@ -60,9 +73,19 @@ impl Source {
         let pages = first..self.pages.min(first.saturating_add(PORTION));
         let scan = self.storage.heap_scan(self.relation.storage, &self.snapshot, Some(pages));
         let mut scan = scan.map_err(storage_error)?;
+        scan.read_by_many();
+        if self.slow.load(Ordering::Relaxed) {
+            // What is read while pages at hand are worked on need not be waited for.
+            let ahead = first.saturating_add(self.stride);
+            scan.announce(ahead..self.pages.min(ahead.saturating_add(PORTION)));
+        }
         let mut reader = RowReader::new(&self.relation, &self.columns)?;
         reader.set_lazy(&self.unread);
         reader.set_gate(self.gate);
+        if !self.keys.is_empty() {
+            reader.set_keys(self.keys.clone());
+            reader.judge_keys();
+        }
         let host = NoSession::new();
         let mut out = Vec::new();
         let mut done = false;
@@ -75,7 +98,9 @@ impl Source {
             let b = reader.finish()?;
             let refused = core::mem::take(&mut reader.refused);
             self.filtered.fetch_add(refused, Ordering::Relaxed);
-            self.activity.seq_rows.fetch_add(refused, Ordering::Relaxed);
+            let unwanted = core::mem::take(&mut reader.unwanted);
+            self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
+            self.activity.seq_rows.fetch_add(refused + unwanted, Ordering::Relaxed);
             self.activity.seq_rows.fetch_add(b.rows as u64, Ordering::Relaxed);
             let b = match &self.filter {
                 Some(f) if b.rows > 0 => {
@@ -92,6 +117,8 @@ impl Source {
                 out.push(b);
             }
         }
+        reader.judge_keys();
+        self.slow.store(scan.waited() > SLOW_PAGE * PORTION, Ordering::Relaxed);
         Ok(out)
     }
 }
@@ -279,6 +306,11 @@ pub(super) struct ParallelScan {
     running: Option<Running>,
     batches: alloc::vec::IntoIter<Batch>,
     filtered: u64,
+    unwanted: u64,
+    /// Evaluating the conditions does something: they must see all rows.
+    volatile: bool,
+    /// What joins above have partners for, told for this run.
+    keys: Vec<KeyGate>,
     /// Reads alone where that is what it takes.
     alone: SeqScan,
     is_alone: bool,
@@ -309,6 +341,9 @@ impl ParallelScan {
             running: None,
             batches: Vec::new().into_iter(),
             filtered: 0,
+            unwanted: 0,
+            volatile: filter.is_some_and(Expr::volatile),
+            keys: Vec::new(),
             alone,
             is_alone: false,
         })
@@ -358,9 +393,13 @@ impl ParallelScan {
             unread: self.unread.clone(),
             filter: (!conditions.is_empty()).then_some(Pure::And(conditions)),
             gate,
+            keys: core::mem::take(&mut self.keys),
             pages,
+            slow: AtomicBool::new(false),
+            stride: PORTION.saturating_mul(u32::try_from(helpers.count + 1).unwrap_or(1)),
             activity,
             filtered: AtomicU64::new(0),
+            unwanted: AtomicU64::new(0),
         }));
         Ok(true)
     }
@@ -381,6 +420,9 @@ impl Operator for ParallelScan {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.running.is_none() && !self.is_alone {
             self.is_alone = !self.start(rt)?;
+            if self.is_alone {
+                self.alone.set_keys(core::mem::take(&mut self.keys));
+            }
         }
         if self.is_alone {
             return self.alone.next(rt);
@@ -408,7 +450,9 @@ impl Operator for ParallelScan {
     fn reset(&mut self) {
         if let Some(running) = self.running.take() {
             self.filtered += running.scan.source.filtered.load(Ordering::Relaxed);
+            self.unwanted += running.scan.source.unwanted.load(Ordering::Relaxed);
         }
+        self.keys.clear();
         self.batches = Vec::new().into_iter();
         self.own.iter_mut().for_each(Compiled::reset);
         self.is_alone = false;
@@ -417,5 +461,17 @@ impl Operator for ParallelScan {
     fn filtered(&self) -> u64 {
         let now = self.running.as_ref().map_or(0, |r| r.scan.source.filtered.load(Ordering::Relaxed));
         self.filtered + now + self.alone.filtered()
+    }
+    fn unwanted(&self) -> u64 {
+        let now = self.running.as_ref().map_or(0, |r| r.scan.source.unwanted.load(Ordering::Relaxed));
+        self.unwanted + now + self.alone.unwanted()
+    }
+    fn narrows(&self, column: usize) -> bool {
+        let begun = self.running.is_some() || self.is_alone;
+        !begun && !self.volatile && self.columns.get(column).is_some_and(|attnum| *attnum > 0)
+    }
+    fn narrow(&mut self, wanted: Wanted) {
+        let attnum = self.columns.get(wanted.column);
+        self.keys.extend(attnum.and_then(|attnum| KeyGate::new(*attnum, &wanted.keys)));
     }
 }

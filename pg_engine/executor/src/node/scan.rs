@@ -12,7 +12,7 @@ use pg_types::{
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
-use super::{Compiler, Operator};
+use super::{Compiler, Operator, key_set::KeySet};
 use crate::{
     context::Rt,
     expr::Compiled,
@@ -49,6 +49,35 @@ pub(crate) struct RowReader {
     gate: Option<Gate>,
     /// Rows that the gate kept out.
     pub(super) refused: u64,
+    keys: Vec<KeyGate>,
+    /// Rows that a join would find no partner for.
+    pub(super) unwanted: u64,
+}
+
+/// Keys that an integer column must be among.
+#[derive(Clone)]
+pub(super) struct KeyGate {
+    /// Index among the attributes.
+    pub(super) attribute: usize,
+    pub(super) keys: Arc<KeySet>,
+    asked: u32,
+    refused: u32,
+}
+
+impl KeyGate {
+    /// Of a relation's column by its number.
+    pub(super) fn new(attnum: i16, keys: &Arc<KeySet>) -> Option<Self> {
+        let attribute = usize::try_from(attnum.checked_sub(1)?).ok()?;
+        Some(Self { attribute, keys: Arc::clone(keys), asked: 0, refused: 0 })
+    }
+    #[inline]
+    fn admits(&mut self, format: &RowFormat, payload: &[u8]) -> Result<bool> {
+        let v = format.layout.integer(payload, self.attribute, &format.missing)?;
+        let admitted = v.is_some_and(|v| self.keys.admits(v));
+        self.asked += 1;
+        self.refused += u32::from(!admitted);
+        Ok(admitted)
+    }
 }
 
 /// Bounds of a 32-bit column, both included: rows outside, or NULL there, are not decoded any further.
@@ -63,10 +92,8 @@ pub(super) struct Gate {
 impl Gate {
     #[inline]
     fn admits(&self, format: &RowFormat, payload: &[u8]) -> Result<bool> {
-        Ok(match format.layout.column(payload, self.attribute, &format.missing)? {
-            Value::Int4(v) | Value::Date(v) => v >= self.low && v <= self.high,
-            _ => false,
-        })
+        let v = format.layout.integer(payload, self.attribute, &format.missing)?;
+        Ok(v.is_some_and(|v| v >= i64::from(self.low) && v <= i64::from(self.high)))
     }
 }
 
@@ -126,6 +153,8 @@ impl RowReader {
             rows: 0,
             gate: None,
             refused: 0,
+            keys: Vec::new(),
+            unwanted: 0,
         })
     }
     /// Begins a batch of about `capacity` rows.
@@ -146,6 +175,12 @@ impl RowReader {
         if !self.wanted.is_empty() {
             if is_wrapped(payload) || !self.waiting.is_empty() {
                 return self.push_wrapped(tid, payload);
+            }
+            for gate in &mut self.keys {
+                if !gate.admits(&self.format, payload)? {
+                    self.unwanted += 1;
+                    return Ok(());
+                }
             }
             if let Some(gate) = &self.gate
                 && !gate.admits(&self.format, payload)?
@@ -239,8 +274,20 @@ impl RowReader {
     pub(super) fn set_gate(&mut self, gate: Option<Gate>) {
         self.gate = gate;
     }
+    /// Only rows whose values are among these keys are wanted, and others may be left out.
+    pub(super) fn set_keys(&mut self, keys: Vec<KeyGate>) {
+        self.keys = keys;
+    }
+    /// Those sets of keys that have turned out to keep nothing out are not asked any more.
+    pub(super) fn judge_keys(&mut self) {
+        self.keys.retain_mut(|gate| {
+            gate.keys.note(core::mem::take(&mut gate.asked), core::mem::take(&mut gate.refused));
+            gate.keys.is_worth_it()
+        });
+    }
     fn reset(&mut self) {
         self.waiting.clear();
+        self.keys.clear();
     }
     fn count(&mut self, tid: Tid, payload: &[u8]) -> Result<()> {
         if !self.facts.is_empty() {
@@ -348,6 +395,7 @@ pub(super) struct SeqScan {
     activity: Option<RelationActivity>,
     done: bool,
     filtered: u64,
+    unwanted: u64,
 }
 
 impl SeqScan {
@@ -360,7 +408,20 @@ impl SeqScan {
         let mut reader = RowReader::new(relation, columns)?;
         reader.set_lazy(unread);
         let storage = relation.storage;
-        Ok(Self { storage, reader, filter, scan: None, activity: None, done: false, filtered: 0 })
+        Ok(Self {
+            storage,
+            reader,
+            filter,
+            scan: None,
+            activity: None,
+            done: false,
+            filtered: 0,
+            unwanted: 0,
+        })
+    }
+    /// See [`RowReader::set_keys`].
+    pub(super) fn set_keys(&mut self, keys: Vec<KeyGate>) {
+        self.reader.set_keys(keys);
     }
 }
 
@@ -379,8 +440,13 @@ impl Operator for SeqScan {
         loop {
             rt.cx.checkpoint()?;
             self.done = self.reader.fill(scan, rt.storage(), &mut || rt.cx.checkpoint())?;
+            let unwanted = core::mem::take(&mut self.reader.unwanted);
+            self.unwanted += unwanted;
+            if !self.reader.keys.is_empty() {
+                self.reader.judge_keys();
+            }
             if let Some(a) = &self.activity {
-                a.seq_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
+                a.seq_rows.fetch_add(self.reader.rows as u64 + unwanted, Ordering::Relaxed);
             }
             if self.reader.rows == 0 && self.done {
                 self.scan = None;
@@ -406,6 +472,9 @@ impl Operator for SeqScan {
         self.done = false;
         self.reader.reset();
         self.filter.iter_mut().for_each(Compiled::reset);
+    }
+    fn unwanted(&self) -> u64 {
+        self.unwanted
     }
     fn filtered(&self) -> u64 {
         self.filtered

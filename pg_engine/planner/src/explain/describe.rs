@@ -140,6 +140,10 @@ impl Describer<'_> {
                 self.on(&mut item, relation, alias);
                 let names = self.column_names(relation, alias, columns);
                 self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                if let Some(actual) = item.actual.filter(|a| a.unwanted > 0) {
+                    let removed = super::per_loop(actual.unwanted, actual.loops);
+                    item.properties.push(("Rows Removed by Join Keys", Property::Number(removed)));
+                }
                 if graph {
                     self.backend(&mut item);
                 }

@@ -34,6 +34,8 @@ pub struct Actual {
     pub loops: u64,
     /// Rows removed by the node's filter, all loops together.
     pub filtered: u64,
+    /// Rows left out because a join above has no partner for them, all loops together.
+    pub unwanted: u64,
     /// Rows that an index-only scan had to fetch, all loops together.
     pub heap_fetches: u64,
     /// Of operators that hold rows: what they took.
