@@ -21,6 +21,10 @@ use crate::{
 const INDEX_ENTRY: f64 = 18.0;
 /// Bytes of a page.
 const PAGE: f64 = 8192.0;
+/// Share of the cache that a table's pages are likely to be in memory up to, rather than in what is behind it.
+const LARGE_SHARE: f64 = 16.0;
+/// Pages of a table from which on several tasks read it.
+const SHARED_PAGES: f64 = 512.0;
 /// `pg_am.oid` of the B-tree.
 const BTREE: Oid = 403;
 
@@ -94,7 +98,9 @@ impl Planner<'_> {
         } else {
             (0.0, 0.0)
         };
-        let mut total = pages * settings.seq_page_cost + rows * (per_row + repeated) + once;
+        // Several tasks read a large table.
+        let share = if pages >= SHARED_PAGES { 0.5 } else { 1.0 };
+        let mut total = pages * settings.seq_page_cost + rows * (per_row * share + repeated) + once;
         if !settings.enable_seqscan {
             total += 1.0e10;
         }
@@ -170,7 +176,7 @@ impl Planner<'_> {
     }
 
     /// What planned subqueries in conditions cost: once, and for each row that the conditions are asked of.
-    fn subquery_cost(&self, conditions: &[Expr]) -> (f64, f64) {
+    pub(crate) fn subquery_cost(&self, conditions: &[Expr]) -> (f64, f64) {
         let known = self.knowledge();
         let (mut once, mut repeated, mut reach) = (0.0, 0.0, 1.0);
         for condition in conditions {
@@ -265,7 +271,13 @@ impl Planner<'_> {
         let settings = self.settings;
         // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
         let touched = fetched.min(pages.max(1.0));
-        let page_cost = if pages < settings.effective_cache_size { 0.25 } else { settings.random_page_cost };
+        let page_cost = if pages < settings.effective_cache_size / LARGE_SHARE {
+            0.25
+        } else if pages < settings.effective_cache_size {
+            settings.random_page_cost / 2.0
+        } else {
+            settings.random_page_cost
+        };
         let steps = if found.hashed.is_some() { 1.0 } else { libm_log2(rows) };
         let descent = steps * settings.cpu_operator_cost + 0.25;
         let per_row = settings.cpu_tuple_cost

@@ -58,6 +58,10 @@ pub(crate) struct Planner<'a> {
     /// Slots handed out.
     pub(crate) slots: u32,
     stored: Arc<HashMap<ColumnId, StoredColumn>>,
+    /// Columns of tables that are unique together, and the tables' rows.
+    pub(crate) keys: Vec<(Vec<ColumnId>, f64)>,
+    /// Columns that the conditions of the joins at hand make equal.
+    pub(crate) equal: Vec<Vec<ColumnId>>,
     /// Rows of each common table expression.
     pub(crate) cte_rows: Vec<f64>,
     depth: u32,
@@ -96,7 +100,16 @@ impl Wish {
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(catalog: &'a dyn CatalogReader, settings: &'a PlannerSettings, slots: u32) -> Self {
-        Self { catalog, settings, slots, stored: Arc::default(), cte_rows: Vec::new(), depth: 0 }
+        Self {
+            catalog,
+            settings,
+            slots,
+            stored: Arc::default(),
+            keys: Vec::new(),
+            equal: Vec::new(),
+            cte_rows: Vec::new(),
+            depth: 0,
+        }
     }
 
     pub(crate) fn knowledge(&self) -> Known {
@@ -117,6 +130,15 @@ impl<'a> Planner<'a> {
         match node {
             Logical::Scan { relation, columns, .. } => {
                 let (_, rows) = estimate::table_size(self.catalog, relation);
+                let together = |i: &&Arc<pg_catalog::Index>| {
+                    i.unique && !i.deferrable && i.predicate.is_none() && i.key_count > 1
+                };
+                for index in relation.indexes.iter().filter(together) {
+                    let id = |attnum: i16| columns.iter().find(|(_, a)| *a == attnum).map(|(c, _)| c.id);
+                    let keys = index.keys.iter().take(index.key_count);
+                    let ids: Option<Vec<_>> = keys.map(|k| id(k.attnum).filter(|_| k.attnum > 0)).collect();
+                    self.keys.extend(ids.map(|ids| (ids, rows)));
+                }
                 for (column, attnum) in columns {
                     let unique = relation.indexes.iter().any(|i| {
                         i.unique

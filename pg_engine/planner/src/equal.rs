@@ -58,6 +58,11 @@ impl Conditions {
         Self { classes, others }
     }
 
+    /// The columns of each class.
+    pub(crate) fn classes(&self) -> Vec<Vec<ColumnId>> {
+        self.classes.iter().map(|c| c.members.iter().map(|m| m.0).collect()).collect()
+    }
+
     /// Conditions that a join of the two sides makes computable: of each class one, since either side's columns of it are equal
     /// already.
     pub(crate) fn applicable(&self, left: &ColumnSet, right: &ColumnSet) -> Vec<Expr> {

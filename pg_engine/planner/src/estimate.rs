@@ -144,7 +144,8 @@ fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
     let name = call.function.name;
     let (column, other) = if column_of(left).is_some() { (left, right) } else { (right, left) };
     if name.contains("like") || name.contains("regex") {
-        return if name.contains("ne") || name.contains("nlike") { 1.0 - PATTERN } else { PATTERN };
+        let negated = name.contains("ne") || name.contains("nlike");
+        return pattern(call, known).unwrap_or(if negated { 1.0 - PATTERN } else { PATTERN });
     }
     if is_equality(call.function) {
         return match (column_of(left), column_of(right)) {
@@ -167,6 +168,48 @@ fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
         }
         _ => INEQUALITY,
     }
+}
+
+/// Bounds of a histogram from which on they are taken for a sample of the column's values, and from which on for a good one.
+const SAMPLE: usize = 10;
+const GOOD_SAMPLE: usize = 100;
+/// Least and greatest share of the values that no list mentions: nothing is known for sure.
+const UNSURE: f64 = 0.0001;
+
+/// The fraction of rows that match (or do not match) a constant pattern: of common values it is known, the others are like the
+/// histogram's bounds, as far as those are many.
+fn pattern(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> Option<f64> {
+    let [left, right] = call.args.as_slice() else { return None };
+    let wanted = constant(right)?;
+    let s = known.column(column_of(left)?)?.0?;
+    let holds = |v: &Value| match crate::fold::value_of(call.function, &[v.clone(), wanted.clone()], call.ty)?
+    {
+        Value::Bool(b) => Some(b),
+        _ => None,
+    };
+    let share = |values: &[Value]| {
+        let all: Option<Vec<bool>> = values.iter().map(holds).collect();
+        all.map(|all| all.iter().filter(|b| **b).count() as f64 / values.len().max(1) as f64)
+    };
+    // The ends are the least typical.
+    let inner = s.histogram.get(1..s.histogram.len().saturating_sub(1)).unwrap_or_default();
+    let negated = call.function.name.contains("nlike") || call.function.name.contains("ne");
+    let guess = if negated { 1.0 - PATTERN } else { PATTERN };
+    let others = match s.histogram.len() {
+        0..SAMPLE => guess,
+        n if n < GOOD_SAMPLE => {
+            let weight = n as f64 / GOOD_SAMPLE as f64;
+            share(inner)? * weight + guess * (1.0 - weight)
+        }
+        _ => share(inner)?,
+    };
+    let (mut listed, mut matching) = (0.0, 0.0);
+    for (v, f) in &s.common {
+        listed += f;
+        matching += if holds(v)? { *f } else { 0.0 };
+    }
+    let rest = (1.0 - listed - s.null_fraction).max(0.0);
+    Some(matching + rest * others.clamp(UNSURE, 1.0 - UNSURE))
 }
 
 /// True for the function behind an equality operator of a B-tree family.

@@ -55,11 +55,19 @@ fn evaluate(function: &'static Function, args: &[Expr], ty: SqlType) -> Option<V
     if function.strict && values.iter().any(Value::is_null) {
         return Some(Value::Null);
     }
+    value_of(function, &values, ty)
+}
+
+/// The value of an immutable function of values; `None` where it cannot be had now or fails.
+pub(crate) fn value_of(function: &'static Function, values: &[Value], ty: SqlType) -> Option<Value> {
+    if function.volatility != Volatility::Immutable {
+        return None;
+    }
     let host = NoSession(FormatSettings::default());
     let ctx = EvalContext { host: &host };
     let result = match function.imp {
-        Implementation::Row(f) | Implementation::Vector(_, f) => f(&ctx, &values),
-        Implementation::RowTyped(f) => f(&ctx, &values, ty),
+        Implementation::Row(f) | Implementation::Vector(_, f) => f(&ctx, values),
+        Implementation::RowTyped(f) => f(&ctx, values, ty),
         _ => return None,
     };
     result.ok()

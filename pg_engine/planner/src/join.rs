@@ -19,12 +19,15 @@ use crate::{
     columns::ColumnSet,
     disjunction::join_selectivity,
     equal::Conditions,
-    estimate::{is_equality, selectivity},
+    estimate::{column_of, is_equality, selectivity},
     pushdown::output,
 };
 
 /// Inputs up to which all join orders are tried.
 const MAX_EXHAUSTIVE: usize = 8;
+
+/// Runs of an inner side that cost no more than its own estimate says.
+const FEW_PROBES: f64 = 1000.0;
 
 /// One input of a set of inner joins.
 struct Input {
@@ -146,6 +149,9 @@ impl Planner<'_> {
     fn inner_joins(&mut self, node: Logical, mut conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
         let mut parts = Vec::new();
         flatten(node, &mut parts, &mut conditions);
+        for condition in conditions.iter_mut().filter(|e| e.has_subplan()) {
+            self.plan_subqueries(condition)?;
+        }
         let mut below = needed.clone();
         conditions.iter().for_each(|e| below.add(e));
         // Conditions on one input that a filter above the tree brought along.
@@ -160,11 +166,14 @@ impl Planner<'_> {
         }
         let sets: Vec<&ColumnSet> = inputs.iter().map(|i| &i.ids).collect();
         let joinable = Conditions::new(&conditions, &sets);
+        let outer = core::mem::replace(&mut self.equal, joinable.classes());
         let joined = if inputs.len() <= MAX_EXHAUSTIVE {
-            self.exhaustive(&inputs, &joinable, &below)?
+            self.exhaustive(&inputs, &joinable, &below)
         } else {
-            self.greedy(&inputs, &joinable, &below)?
+            self.greedy(&inputs, &joinable, &below)
         };
+        self.equal = outer;
+        let joined = joined?;
         // What no pair of inputs could apply: conditions without columns, or with volatile functions.
         let left: Vec<Expr> = conditions.into_iter().filter(|e| !applies_to_pair(e, &inputs)).collect();
         match Expr::all_of(left) {
@@ -277,7 +286,25 @@ impl Planner<'_> {
     /// The share of pairs that the conditions keep.
     fn kept(&self, on: &[Expr], left: &ColumnSet, right: &ColumnSet) -> f64 {
         let known = self.knowledge();
-        on.iter().map(|e| join_selectivity(e, left, right, &known)).product()
+        let each: Vec<f64> = on.iter().map(|e| join_selectivity(e, left, right, &known)).collect();
+        let kept: f64 = each.iter().product();
+        // Columns that are unique together are not independent: who has all of them equal is one row.
+        let equality = |id: ColumnId| {
+            let class = self.equal.iter().find(|c| c.contains(&id));
+            let alike = class.map_or(core::slice::from_ref(&id), Vec::as_slice);
+            on.iter().position(|e| alike.iter().any(|id| equates(e, *id)))
+        };
+        for (columns, rows) in self.keys.iter().filter(|_| on.len() > 1) {
+            let within = |side: &ColumnSet| columns.iter().all(|id| side.contains(*id));
+            if !within(left) && !within(right) {
+                continue;
+            }
+            let alone = columns.iter().map(|&id| each.get(equality(id)?).copied()).product::<Option<f64>>();
+            if let Some(alone) = alone.filter(|a| *a > 0.0) {
+                return (kept * (1.0 / (rows.max(1.0) * alone)).max(1.0)).min(1.0);
+            }
+        }
+        kept
     }
 
     /// The cheapest method for one join, if it costs less than `bound`.
@@ -300,7 +327,8 @@ impl Planner<'_> {
         if !matches!(kind, JoinKind::Right | JoinKind::Full) {
             if let Some(table) = &right.table
                 && left.sub.plan.estimate.total < lower(&best)
-                && let Some((inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
+                && let Some((mut inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
+                && self.expect(&mut inner, right.sub.rows() * kept)
                 && self.nested_estimate(kind, &left.sub, &inner, true, 1.0).total < lower(&best)
             {
                 let mut resolved = Vec::with_capacity(slots.len());
@@ -328,6 +356,18 @@ impl Planner<'_> {
         Ok(best)
     }
 
+    /// An inner side that is read through an index yields so many rows each time, if that is more than its own conditions, one by one,
+    /// let expect.
+    fn expect(&self, inner: &mut Sub, rows: f64) -> bool {
+        let estimate = &mut inner.plan.estimate;
+        if rows > estimate.rows {
+            let factor = rows / estimate.rows.max(1.0);
+            estimate.total = estimate.startup + (estimate.total - estimate.startup) * factor.max(1.0);
+            estimate.rows = rows;
+        }
+        true
+    }
+
     fn hash_join(
         &mut self,
         kind: JoinKind,
@@ -353,6 +393,12 @@ impl Planner<'_> {
         let startup = le.startup + re.total + re.rows * (work + settings.cpu_tuple_cost);
         let rows = joined_rows(kind, le.rows, re.rows, kept);
         let mut total = startup + (le.total - le.startup) + le.rows * work + rows * settings.cpu_tuple_cost;
+        if rest.iter().any(Expr::has_subplan) {
+            let known = self.knowledge();
+            let tested = rows / rest.iter().map(|e| selectivity(e, &known)).product::<f64>().max(1.0e-6);
+            let (once, repeated) = self.subquery_cost(&rest);
+            total += once + tested * repeated;
+        }
         if !settings.enable_hashjoin {
             total += 1.0e10;
         }
@@ -390,6 +436,10 @@ impl Planner<'_> {
         let pairs = le.rows * re.rows;
         let mut total = le.total + le.rows.max(1.0) * re.total + pairs * settings.cpu_operator_cost;
         total += rows * settings.cpu_tuple_cost;
+        if inside {
+            // Few probes find what they need at hand; many go all over the index and the table.
+            total += (le.rows - FEW_PROBES).max(0.0) * settings.seq_page_cost;
+        }
         if !settings.enable_nestloop {
             total += 1.0e10;
         }
@@ -505,4 +555,15 @@ fn joined_columns(kind: JoinKind, left: &Sub, right: &Sub) -> (Vec<ColumnId>, Ve
         types.extend(&right.plan.types);
     }
     (columns, types)
+}
+
+/// Is it an equality of this column with another one?
+fn equates(condition: &Expr, id: ColumnId) -> bool {
+    let Expr::Call(call) = condition else { return false };
+    let [a, b] = call.args.as_slice() else { return false };
+    is_equality(call.function)
+        && match (column_of(a), column_of(b)) {
+            (Some(a), Some(b)) => a == id || b == id,
+            _ => false,
+        }
 }

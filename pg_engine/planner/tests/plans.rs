@@ -67,3 +67,45 @@ fn estimates_follow_statistics() {
     within(rows(&mut db, "kind = 1 AND id < 1000"), 250.0, 2.5);
     within(rows(&mut db, "kind = 1 OR kind = 2"), 4375.0, 1.5);
 }
+
+fn rows_of(db: &mut Db, query: &str) -> f64 {
+    let plan = db.query(&format!("EXPLAIN {query}"));
+    let (_, rest) = plan[0].split_once("rows=").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn patterns_are_tried_on_the_histogram() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (s text)");
+    db.run("INSERT INTO t SELECT CASE WHEN i % 5 = 0 THEN 'pale green ' ELSE 'dark red ' END || i FROM generate_series(1, 10000) i");
+    db.run("ANALYZE t");
+    for (condition, rows) in [
+        ("LIKE '%green%'", 2000.0),
+        ("NOT LIKE '%green%'", 8000.0),
+        ("LIKE 'dark%'", 8000.0),
+        ("LIKE '%blue%'", 1.0),
+    ] {
+        let got = rows_of(&mut db, &format!("SELECT * FROM t WHERE s {condition}"));
+        assert!((rows * 0.6..=rows * 1.5).contains(&got), "{condition}: {got}");
+    }
+}
+
+#[test]
+fn columns_that_are_unique_together_are_not_independent() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE offer (p int, s int, PRIMARY KEY (p, s))");
+    db.run("CREATE TABLE item (p int, s int)");
+    db.run("CREATE TABLE seller (s int PRIMARY KEY)");
+    db.run("INSERT INTO offer SELECT i / 4, (i / 4 + i % 4 * 25) % 100 FROM generate_series(0, 7999) i");
+    db.run("INSERT INTO item SELECT i % 8000 / 4, (i % 8000 / 4 + i % 4 * 25) % 100 FROM generate_series(0, 39999) i");
+    db.run("INSERT INTO seller SELECT generate_series(0, 99)");
+    db.run("ANALYZE");
+    for query in [
+        "SELECT * FROM item JOIN offer ON item.p = offer.p AND item.s = offer.s",
+        "SELECT * FROM item, offer, seller WHERE item.p = offer.p AND item.s = seller.s AND offer.s = seller.s",
+    ] {
+        let got = rows_of(&mut db, query);
+        assert!((20_000.0..=80_000.0).contains(&got), "{query}: {got}");
+    }
+}
