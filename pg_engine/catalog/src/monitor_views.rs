@@ -54,6 +54,17 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
          FROM pg_catalog.intralith_stat_storage a JOIN pg_catalog.pg_class c ON c.relfilenode = a.relfilenode \
          WHERE c.relkind <> 'i') t ON d.datname = current_database()",
     ),
+    (
+        "pg_available_extensions",
+        "SELECT e.name, e.version AS default_version, x.extversion AS installed_version, e.comment \
+         FROM pg_catalog.intralith_extensions e LEFT JOIN pg_catalog.pg_extension x ON e.name = x.extname",
+    ),
+    (
+        "pg_available_extension_versions",
+        "SELECT e.name, e.version, x.extname IS NOT NULL AS installed, e.superuser, e.trusted, false AS relocatable, \
+         NULL::name AS schema, NULL::name[] AS requires, e.comment FROM pg_catalog.intralith_extensions e \
+         LEFT JOIN pg_catalog.pg_extension x ON e.name = x.extname AND e.version = x.extversion",
+    ),
     // Nothing replays a log beside queries.
     (
         "pg_stat_database_conflicts",

@@ -127,6 +127,8 @@ pub struct Txn {
     /// Raised by every command that changes catalogs, so that private caches notice.
     private_version: u64,
     savepoints: Vec<Level>,
+    /// The extension whose script runs: what is made belongs to it.
+    extension: Option<Oid>,
 }
 
 /// A savepoint, and the state of constraints that ROLLBACK TO returns to.
@@ -157,6 +159,7 @@ impl Txn {
             changed_catalogs: false,
             private_version: 0,
             savepoints: Vec::new(),
+            extension: None,
         }
     }
     /// The storage's transaction.
@@ -257,6 +260,14 @@ impl Txn {
             ));
         }
         Ok(())
+    }
+    /// The extension (`pg_extension.oid`) that what is made now belongs to.
+    pub fn extension(&self) -> Option<Oid> {
+        self.extension
+    }
+    /// A script of an extension begins or ends.
+    pub fn set_extension(&mut self, extension: Option<Oid>) {
+        self.extension = extension;
     }
     /// SAVEPOINT: returns the level's handle, numbered from 0.
     pub fn savepoint(&mut self) -> usize {

@@ -15,7 +15,7 @@ use pg_types::{Result, SqlError, Value, oid};
 
 use crate::{
     context::ExecContext,
-    session::{CursorRow, DatabaseRow, PreparedStatementRow},
+    session::{CursorRow, DatabaseRow, PreparedStatementRow, StatementRow},
 };
 
 mod encryption;
@@ -55,6 +55,12 @@ pub(crate) fn rows(relation: &Arc<Relation>, cx: &ExecContext<'_>) -> Result<Vec
         "pg_buffercache" => Ok(io::buffers(cx)),
         "pg_timezone_names" => Ok(time_zones(cx)),
         "intralith_stat_database" => databases(cx),
+        "intralith_stat_statements" => statements(cx),
+        "intralith_stat_statements_info" => {
+            let info = cx.session.statements().1;
+            Ok(alloc::vec![alloc::vec![Value::Int8(info.evicted as i64), Value::TimestampTz(info.since)]])
+        }
+        "intralith_extensions" => Ok(crate::extension::EXTENSIONS.iter().map(extension).collect()),
         "intralith_verify" => crate::verify::rows(cx),
         "intralith_compute_backends" => Ok(crate::graph::compute_backends(cx)),
         "dagdb_progress" => Ok(cx.engine.graph_progress().rows()),
@@ -131,6 +137,35 @@ fn activity_of_storage(cx: &ExecContext<'_>) -> Vec<Vec<Value>> {
         ])
     };
     storage.relations().into_iter().filter_map(|(rel, _)| row(rel)).collect()
+}
+
+fn extension(e: &crate::extension::Extension) -> Vec<Value> {
+    alloc::vec![text(e.name), text(e.version), Value::Bool(true), Value::Bool(e.trusted), text(e.comment)]
+}
+
+/// What statements cost; the texts of others' are for those who may read all statistics.
+fn statements(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
+    let (user, roles) = (cx.session.user(), CatalogReader::roles(&cx.reader()?)?);
+    let all = roles.has_rights_of(user, predefined::PG_READ_ALL_STATS);
+    let row = |s: &StatementRow| {
+        let shown = all || s.user == user;
+        let (none, zero) = (Value::Int8(0), Value::Float8(0.0));
+        let mut row = alloc::vec![
+            Value::Oid(s.user),
+            Value::Oid(s.database),
+            Value::Bool(true),
+            if shown { Value::Int8(s.query) } else { Value::Null },
+            if shown { text(&s.text) } else { text("<insufficient privilege>") },
+            none,
+        ];
+        row.resize(11, zero);
+        row.push(Value::Int8(s.calls as i64));
+        row.extend([s.total_ms, s.min_ms, s.max_ms, s.mean_ms, s.deviation_ms].map(Value::Float8));
+        row.push(Value::Int8(s.rows as i64));
+        row.resize(22, Value::Null);
+        row
+    };
+    Ok(cx.session.statements().0.iter().map(row).collect())
 }
 
 fn databases(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {

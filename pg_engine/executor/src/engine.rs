@@ -14,7 +14,7 @@ use pg_catalog::{
     Catalog, CatalogReader, Reader, Txn, access,
     acl::{Acl, Class, right},
     bootstrap,
-    builtin::{FIRST_DATABASE, PG_AUTHID, PG_DATABASE, PG_DB_ROLE_SETTING},
+    builtin::{FIRST_DATABASE, PG_AUTHID, PG_DATABASE, PG_DB_ROLE_SETTING, PG_EXTENSION},
     storage_error,
 };
 use pg_plan::{
@@ -332,6 +332,12 @@ impl Engine {
     pub fn database_exists(&self, oid: Oid) -> Result<bool> {
         let snapshot = self.catalog.latest();
         Ok(self.catalog.find_one(&snapshot, PG_DATABASE, &["oid"], &[Value::Oid(oid)])?.is_some())
+    }
+    /// Is an extension installed, as committed?
+    pub fn has_extension(&self, name: &str) -> Result<bool> {
+        let snapshot = self.catalog.latest();
+        let key = [Value::text(name)];
+        Ok(self.catalog.find_one(&snapshot, PG_EXTENSION, &["extname"], &key)?.is_some())
     }
     /// The catalogs as the transaction sees them now, for binding and planning a statement.
     pub fn reader<'a>(&'a self, txn: &mut Txn, session: &dyn Session) -> Result<Box<dyn CatalogReader + 'a>> {

@@ -39,6 +39,7 @@ pub mod cursor;
 mod ddl;
 pub mod engine;
 mod expr;
+mod extension;
 mod foreign_key;
 mod graph;
 mod hba;
@@ -58,6 +59,8 @@ mod verify;
 
 pub use certificates::StoredCertificates;
 pub use context::ExecContext;
+pub use ddl::extension::Script;
+pub use extension::STATEMENTS;
 pub use cursor::Cursor;
 pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
 pub use engine::{Engine, Initial, Outcome, Role};
@@ -66,7 +69,7 @@ pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;
 pub use session::{
     ActivityRow, CursorRow, DatabaseRow, PreparedStatementRow, SequenceMemory, Session, SettingRow,
-    StoredQuery,
+    StatementInfo, StatementRow, StoredQuery,
 };
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;

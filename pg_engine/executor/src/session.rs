@@ -114,6 +114,32 @@ pub struct DatabaseRow {
     pub since: i64,
 }
 
+/// What runs of a statement cost, for `pg_stat_statements`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the view's columns")]
+pub struct StatementRow {
+    pub user: Oid,
+    pub database: Oid,
+    pub query: i64,
+    pub text: Arc<str>,
+    pub calls: u64,
+    pub rows: u64,
+    pub total_ms: f64,
+    pub min_ms: f64,
+    pub max_ms: f64,
+    pub mean_ms: f64,
+    pub deviation_ms: f64,
+}
+
+/// `pg_stat_statements_info`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StatementInfo {
+    /// How often entries were evicted.
+    pub evicted: u64,
+    /// Since when, microseconds since 2000-01-01 UTC.
+    pub since: i64,
+}
+
 /// A row of `pg_cursors`.
 #[derive(Clone, Debug)]
 pub struct CursorRow {
@@ -158,6 +184,12 @@ pub trait Session {
     fn databases(&self) -> Vec<DatabaseRow> {
         Vec::new()
     }
+    /// `pg_stat_statements`.
+    fn statements(&self) -> (Vec<StatementRow>, StatementInfo) {
+        (Vec::new(), StatementInfo::default())
+    }
+    /// `pg_stat_statements_reset`: of a user, in a database, one statement; 0: any.
+    fn reset_statements(&self, _user: Oid, _database: Oid, _query: i64) {}
     /// Rows of `pg_prepared_statements`.
     fn prepared_statements(&self) -> Vec<PreparedStatementRow> {
         Vec::new()

@@ -85,6 +85,10 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, s.tag())?.database(s)?;
             done(s.tag())
         }
+        Utility::Extension(s) => {
+            Ddl::new(cx, s.tag())?.extension_statement(s)?;
+            done(s.tag())
+        }
         Utility::SetConstraints(s) => {
             Ddl { cx }.set_constraints(s)?;
             done("SET CONSTRAINTS")

@@ -15,6 +15,7 @@ extern crate alloc;
 pub mod access;
 pub mod database;
 pub mod expr;
+pub mod extension;
 pub mod logical;
 pub mod physical;
 pub mod routine;

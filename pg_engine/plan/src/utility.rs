@@ -71,6 +71,7 @@ pub enum Utility {
     CreatePolicy(access::CreatePolicy),
     AlterPolicy(access::AlterPolicy),
     RenamePolicy(access::RenamePolicy),
+    Extension(crate::extension::ExtensionStatement),
     DropPolicy(access::DropPolicy),
     RoleSetting(access::RoleSetting),
     SetRole(access::SetRole),
@@ -625,6 +626,7 @@ pub enum ObjectKind {
     Role,
     Type,
     Domain,
+    Extension,
 }
 
 /// ALTER ... RENAME.

@@ -8,7 +8,10 @@
 //! neither.
 
 use alloc::{collections::BTreeSet, format, sync::Arc};
-use core::{sync::atomic::Ordering::Relaxed, time::Duration};
+use core::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use hashbrown::HashMap;
 use pg_executor::Engine;
@@ -33,6 +36,8 @@ pub struct Database {
     pub plans: PlanCache,
     /// Who listens to what.
     pub channels: Channels,
+    /// `pg_stat_statements` is installed in it.
+    pub counts_statements: AtomicBool,
 }
 
 /// See the module.
@@ -71,9 +76,10 @@ impl Databases {
             return Ok(database.clone());
         }
         let engine = shared.engine.in_database(oid)?;
+        let counts_statements = AtomicBool::new(engine.has_extension(pg_executor::STATEMENTS)?);
         let new = || {
             let (plans, channels) = (PlanCache::default(), Channels::default());
-            Arc::new(Database { engine, plans, channels })
+            Arc::new(Database { engine, plans, channels, counts_statements })
         };
         Ok(self.open.write().entry(oid).or_insert_with(new).clone())
     }

@@ -12,7 +12,7 @@ use core::{cell::RefCell, net::SocketAddr};
 use pg_catalog::{CatalogReader, Relation, Roles, Routine};
 use pg_executor::{
     ActivityRow, CursorRow, DatabaseRow, Engine, PreparedStatementRow, SequenceMemory, Session, SessionTypes,
-    SettingRow, StoredQuery, Temporary,
+    SettingRow, StatementInfo, StatementRow, StoredQuery, Temporary,
 };
 use pg_plan::{
     expr::Expr,
@@ -169,6 +169,15 @@ impl Env {
         };
         env.apply_settings(true);
         env
+    }
+    /// A role's name.
+    pub fn role_name(&self, role: Oid) -> String {
+        let roles = self.engine.catalog().roles().ok();
+        roles.and_then(|r| r.name(role).map(String::from)).unwrap_or_default()
+    }
+    /// A script begins; [`Session::leave_routine`] ends it.
+    pub fn enter_script(&self, schema: String, role: Option<(Oid, String)>) {
+        self.routines.enter_script(schema, role);
     }
     /// Called before each statement: its time, and settings changed since. `started` is when the transaction that it
     /// is part of began: that is what `'now'` means throughout it.
@@ -405,6 +414,13 @@ impl Session for Env {
     fn activity(&self) -> Vec<ActivityRow> {
         self.registry.activity()
     }
+    fn statements(&self) -> (Vec<StatementRow>, StatementInfo) {
+        let stats = &self.shared.statement_stats;
+        (stats.rows(), stats.info())
+    }
+    fn reset_statements(&self, user: Oid, database: Oid, query: i64) {
+        self.shared.statement_stats.reset(user, database, query);
+    }
     fn databases(&self) -> Vec<DatabaseRow> {
         self.registry.databases()
     }
@@ -549,10 +565,7 @@ impl Session for Env {
         pg_sql::check_body(routine, catalog, &self.derived.format)
     }
     fn enter_routine(&self, routine: &Routine) -> Result<()> {
-        let owner = || {
-            let roles = self.engine.catalog().roles().ok();
-            roles.and_then(|r| r.name(routine.owner).map(String::from)).unwrap_or_default()
-        };
+        let owner = || self.role_name(routine.owner);
         self.routines.enter(routine, owner, || Session::user_name(self), &|name, value| {
             self.assign_for_routine(name, value)
         })

@@ -8,6 +8,8 @@ use alloc::{
     vec::Vec,
 };
 
+use core::time::Duration;
+
 use hashbrown::HashMap;
 use pg_executor::{Cursor, CursorRow, ExecContext, PreparedStatementRow};
 use pg_plan::statement::{Command, ResultColumn, Transaction};
@@ -57,11 +59,22 @@ pub struct QueryRun {
     sent_of_first: usize,
     sent: u64,
     finished: bool,
+    /// Time it took so far, if statements are counted.
+    took: Duration,
     /// It may be run anew: its snapshot stays when it ends.
     pub(crate) again: bool,
 }
 
 impl QueryRun {
+    /// Rows that a change changed.
+    fn affected(&self) -> u64 {
+        self.cursor.as_ref().map_or(0, |c| c.affected())
+    }
+    /// Time its runs took, and how many rows it gave or changed.
+    pub(crate) fn effort(&self) -> (Duration, u64) {
+        let rows = if self.plan.planned.command == Command::Select { self.sent } else { self.affected() };
+        (self.took, rows)
+    }
     /// Gives its rows anew, from the first, as they were.
     pub(crate) fn run_again(&mut self) {
         if let Some(cursor) = &mut self.cursor {
@@ -110,6 +123,7 @@ impl Run {
             sent_of_first: 0,
             sent: 0,
             finished: false,
+            took: Duration::ZERO,
             again: false,
         }))
     }
@@ -338,9 +352,14 @@ impl Session {
         out: &mut Encoder,
     ) -> Result<Progress> {
         let limit = if limit == 0 { u64::MAX } else { limit };
+        let started = self.counting();
         let (sent, more) = self.pass_rows(query, limit, Some((formats, &mut *out)))?;
+        query.took += started.map_or(Duration::ZERO, |s| platform::time::monotonic() - s);
         if more {
             return Ok(Progress::Suspended);
+        }
+        if started.is_some() {
+            self.count_query(query);
         }
         self.env.drain_notices(out);
         self.complete_query(query, sent, out);
@@ -431,7 +450,7 @@ impl Session {
     }
 
     fn complete_query(&mut self, query: &QueryRun, sent_now: u64, out: &mut Encoder) {
-        let affected = query.cursor.as_ref().map_or(0, |c| c.affected());
+        let affected = query.affected();
         match query.plan.planned.command {
             Command::Select => out.command_complete_rows("SELECT", sent_now),
             Command::Call => out.command_complete("CALL"),

@@ -100,6 +100,10 @@ impl Routines {
         self.acting.borrow_mut().push(acting);
         Ok(())
     }
+    /// Enters a script whose objects go to a schema, and that acts in the name of a role, if one is given.
+    pub fn enter_script(&self, schema: String, user: Option<(Oid, String)>) {
+        self.acting.borrow_mut().push(Acting { user, path: Some(alloc::vec![schema]), before: Vec::new() });
+    }
     /// Leaves the routine entered last.
     pub fn leave(&self, assign: &dyn Fn(&str, &str) -> Result<String>) {
         let Some(acting) = self.acting.borrow_mut().pop() else { return };

@@ -27,6 +27,7 @@ use crate::{
     interrupt::Reason,
     pool::Pool,
     registry::{Handle, Registry},
+    statement_stats::StatementStats,
     timer::Timer,
 };
 
@@ -44,6 +45,8 @@ pub struct Shared {
     pub pool: Pool<Connection>,
     /// Deadlines.
     pub timer: Arc<Timer>,
+    /// What statements cost.
+    pub statement_stats: StatementStats,
     /// Encryption of connections.
     pub encryption: Encryption,
     /// Who may connect.
@@ -105,6 +108,7 @@ impl Server {
         let shared = Arc::new(Shared {
             pool: Pool::new(shards, config.idle_workers, most),
             access: Access::default(),
+            statement_stats: StatementStats::default(),
             encryption: Encryption::new(config.encryption.clone()),
             engine,
             config,

@@ -86,7 +86,11 @@ impl Session {
 
     fn simple_statement(&mut self, statement: &ParsedStatement, out: &mut Encoder) -> Result<()> {
         if let StatementKind::Transaction(t) = statement.kind() {
+            let started = self.counting();
             let tag = self.transaction_statement(t)?;
+            if let Some(started) = started {
+                self.count_utility(statement, platform::time::monotonic() - started);
+            }
             self.env.drain_notices(out);
             out.command_complete(tag);
             return Ok(());

@@ -16,6 +16,7 @@ use pg_plan::{
 use pg_sql::ParsedStatement;
 use pg_types::{Batch, Result, SqlError, SqlState};
 use pg_wire::Encoder;
+use platform::sync::OnceLock;
 
 use crate::{
     portal::{Formats, Portal, Progress, QueryRun, Run},
@@ -130,6 +131,7 @@ impl Session {
             catalog_text: rows::need_catalog(&planned.columns),
             planned: Arc::new(planned),
             stamp,
+            entry: OnceLock::new(),
         });
         let backward = plan.planned.read_only && runs_backward(&plan.planned.root);
         let mut run = Run::query(&plan, params, None);

@@ -11,7 +11,9 @@ use pg_plan::{
 use pg_sql::{BindOptions, ParsedStatement, StatementKind};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
 
-use crate::{rows, session::Session, settings::Derived};
+use platform::sync::OnceLock;
+
+use crate::{rows, session::Session, settings::Derived, statement_stats::Entry};
 
 /// What a plan was made under; it may run as long as this is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Plan {
     pub stamp: Stamp,
     /// Its rows need the catalogs to be written as text.
     pub catalog_text: bool,
+    /// Where its runs are counted, once they are.
+    pub entry: OnceLock<Arc<Entry>>,
 }
 
 impl Plan {
@@ -218,6 +222,7 @@ impl Session {
                     catalog_text: rows::need_catalog(&planned.columns),
                     planned: Arc::new(planned),
                     stamp,
+                    entry: OnceLock::new(),
                 });
                 // The catalogs may have changed while the plan was made: then it is good for nobody.
                 self.database.plans.put(&plan);
@@ -253,6 +258,7 @@ impl Session {
             planned: new.planned.clone(),
             stamp: new.stamp.clone(),
             catalog_text: new.catalog_text,
+            entry: OnceLock::new(),
         });
         self.database.plans.put(&new);
         Ok(new)

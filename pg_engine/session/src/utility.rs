@@ -4,6 +4,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::database::DatabaseStatement;
+use pg_plan::extension::ExtensionStatement;
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
 use pg_sql::ParsedStatement;
@@ -117,7 +118,15 @@ impl Session {
                 *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
                 self.drive(run, formats, limit, out)
             }
-            Statement::Utility(u) => self.run_bound((&parsed, params), *u, run, formats, limit, out),
+            Statement::Utility(u) => {
+                // What EXECUTE runs counts itself.
+                let started = self.counting().filter(|_| !matches!(*u, Utility::Execute(_)));
+                let progress = self.run_bound((&parsed, params), *u, run, formats, limit, out)?;
+                if let Some(started) = started {
+                    self.count_utility(&parsed, platform::time::monotonic() - started);
+                }
+                Ok(progress)
+            }
             Statement::Query(_) => Err(SqlError::internal("a utility statement became a query")),
         }
     }
@@ -193,6 +202,10 @@ impl Session {
             Utility::Fetch(fetch) => return self.fetch(&fetch, formats, out),
             Utility::Close(name) => self.close_cursor(name.as_deref())?,
             Utility::Copy(copy) => return self.copy(copy, out),
+            Utility::Extension(create @ ExtensionStatement::Create { .. }) => {
+                self.create_extension(&create)?;
+                create.tag()
+            }
             other => {
                 let tag = self.engine_utility(&other, &params)?;
                 self.env.drain_notices(out);

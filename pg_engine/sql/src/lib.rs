@@ -22,6 +22,7 @@ mod ast;
 mod bind;
 mod deparse;
 mod dialect;
+pub mod fingerprint;
 mod grammar;
 mod keywords;
 mod lexer;

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use pg_catalog::builtin::{
-    PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_DESCRIPTION, PG_NAMESPACE, PG_SHDESCRIPTION,
+    PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_DESCRIPTION, PG_EXTENSION, PG_NAMESPACE, PG_SHDESCRIPTION,
 };
 use pg_plan::utility::{Comment, ObjectKind};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
@@ -22,6 +22,11 @@ impl Ddl<'_, '_> {
             ObjectKind::Schema => {
                 let a = by_name(PG_NAMESPACE, "nspname", "schema", SqlState::INVALID_SCHEMA_NAME)?;
                 self.must_own_schema(a.object, &c.name.name)?;
+                return Ok(a);
+            }
+            ObjectKind::Extension => {
+                let a = by_name(PG_EXTENSION, "extname", "extension", SqlState::UNDEFINED_OBJECT)?;
+                self.must_own_extension(&c.name.name)?;
                 return Ok(a);
             }
             ObjectKind::Database => {

@@ -225,7 +225,7 @@ impl Ddl<'_, '_> {
     pub(crate) fn refuse_part(&self, a: Address, targets: &[Address]) -> Result<()> {
         let key = [Value::Oid(a.class), Value::Oid(a.object)];
         for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
-            if row.char("deptype") != b'i' || row.int("objsubid") != i64::from(a.sub) {
+            if !matches!(row.char("deptype"), b'i' | b'e') || row.int("objsubid") != i64::from(a.sub) {
                 continue;
             }
             let whole = referenced(&row);
@@ -381,6 +381,10 @@ impl Ddl<'_, '_> {
                 }
                 None => format!("function {}", a.object),
             },
+            PG_EXTENSION => match row(PG_EXTENSION)? {
+                Some(r) => format!("extension {}", r.text("extname")),
+                None => format!("extension {}", a.object),
+            },
             PG_TYPE => format!("type {}", crate::text::type_name(&reader, a.object, None)?),
             PG_REWRITE => match row(PG_REWRITE)? {
                 Some(r) => {
@@ -430,7 +434,7 @@ impl Ddl<'_, '_> {
                 self.delete(PG_ENUM, &["enumtypid"], &key)?;
                 self.delete(PG_TYPE, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_NAMESPACE | PG_PROC => {
+            PG_REWRITE | PG_NAMESPACE | PG_PROC | PG_EXTENSION => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),

@@ -12,6 +12,7 @@ mod domain;
 pub(crate) mod drop;
 pub(crate) mod entry;
 mod enums;
+pub(crate) mod extension;
 mod foreign_key;
 pub(crate) mod grant;
 pub(crate) mod index;
@@ -41,7 +42,7 @@ use core::cell::{Cell, RefCell};
 
 use pg_catalog::{
     CatalogReader, Reader, Relation, RelationKind,
-    builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_DEPEND},
+    builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_DEPEND, PG_EXTENSION},
     table::{CatalogTable, Row},
 };
 use pg_plan::utility::ObjectName;
@@ -79,6 +80,8 @@ pub(crate) enum Dependency {
     Auto,
     /// The dependent is part of the other.
     Internal,
+    /// The dependent belongs to the other, an extension.
+    Extension,
 }
 
 impl Dependency {
@@ -87,6 +90,7 @@ impl Dependency {
             Self::Normal => b'n',
             Self::Auto => b'a',
             Self::Internal => b'i',
+            Self::Extension => b'e',
         }
     }
 }
@@ -148,8 +152,19 @@ impl<'a, 'c> Ddl<'a, 'c> {
     /// Adds a row.
     pub(crate) fn insert(&self, catalog: Oid, row: &Row) -> Result<()> {
         let table = self.catalog(catalog)?;
-        let mut txn = self.cx.txn.borrow_mut();
-        table.insert(self.cx.engine.storage(), txn.storage(), row)
+        let extension = {
+            let mut txn = self.cx.txn.borrow_mut();
+            table.insert(self.cx.engine.storage(), txn.storage(), row)?;
+            txn.extension()
+        };
+        match extension.filter(|_| extension::is_member(catalog, row)) {
+            Some(extension) => self.depend(
+                Address::new(catalog, row.oid("oid")),
+                Address::new(PG_EXTENSION, extension),
+                Dependency::Extension,
+            ),
+            None => Ok(()),
+        }
     }
     /// Rows as this transaction sees them, whatever it did before.
     pub(crate) fn find(&self, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<Vec<(Tid, Row)>> {

@@ -27,6 +27,8 @@ const LISTS: &[(Oid, &str, &str, &str, &str)] = &[
     (PG_PROC, "proacl", "proowner", "proname", "function"),
     (PG_LANGUAGE, "lanacl", "lanowner", "lanname", "language"),
     (PG_TABLESPACE, "spcacl", "spcowner", "spcname", "tablespace"),
+    // It has no list: this column is always NULL.
+    (PG_EXTENSION, "extconfig", "extowner", "extname", "extension"),
 ];
 
 /// A row of `pg_class` as messages name it.
@@ -155,7 +157,7 @@ impl Ddl<'_, '_> {
     }
 
     /// Those of the privileges in `mask` that the user has on the database.
-    fn database_rights(&self, mask: Rights) -> Result<Rights> {
+    pub(super) fn database_rights(&self, mask: Rights) -> Result<Rights> {
         let (user, roles) = (self.user(), self.roles()?);
         if roles.is_superuser(user) {
             return Ok(mask);

@@ -8,13 +8,14 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
-    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_REWRITE},
+    builtin::{PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_PROC, PG_REWRITE, catalog},
 };
 use pg_types::{Oid, Result, Value};
 
 use super::{arg_int, arg_oid, arg_text, some_text};
 use crate::{
     context::ExecContext,
+    ddl::{Address, Ddl},
     text::{self, quote_identifier},
 };
 
@@ -284,7 +285,10 @@ pub(super) fn call(
         | "pg_get_partkeydef"
         | "pg_get_partition_constraintdef" => Value::Null,
         "pg_get_serial_sequence" => serial_sequence(reader, arg_text(args, 0), arg_text(args, 1))?,
-        "pg_describe_object" => some_text(describe_object(reader, o, arg_oid(args, 1))?),
+        "pg_describe_object" => {
+            let object = Address { class: o, object: arg_oid(args, 1), sub: arg_int(args, 2) as i32 };
+            some_text(describe_object(cx, reader, object)?)
+        },
         _ => return Ok(None),
     }))
 }
@@ -343,17 +347,15 @@ fn serial_sequence(reader: &Reader<'_>, table: &str, column: &str) -> Result<Val
     Ok(Value::Null)
 }
 
-fn describe_object(reader: &Reader<'_>, class: Oid, object: Oid) -> Result<Option<String>> {
-    let _ = PG_ATTRIBUTE;
-    if class == pg_catalog::builtin::PG_PROC {
-        return super::routines::described(reader, object);
+fn describe_object(cx: &ExecContext<'_>, reader: &Reader<'_>, object: Address) -> Result<Option<String>> {
+    if object.class == PG_PROC {
+        return super::routines::described(reader, object.object);
     }
-    if class == PG_CLASS {
-        let Some(r) = reader.relation_by_oid(object)? else { return Ok(None) };
-        let name = text::relation_name(reader, object)?.unwrap_or_default();
-        return Ok(Some(format!("{} {name}", crate::ddl::kind_word(r.kind))));
+    let catalog = catalog(object.class).filter(|c| c.column("oid").is_some());
+    if catalog.is_none() || reader.find(object.class, &["oid"], &[Value::Oid(object.object)])?.is_empty() {
+        return Ok(None);
     }
-    Ok(None)
+    Ddl::reading(cx).describe(object).map(Some)
 }
 
 /// The name of a routine that a stored text names by number.

@@ -99,6 +99,11 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             }
             Value::Bool(found)
         }
+        "intralith_reset_statements" => {
+            let (user, database) = (super::arg_oid(args, 0), super::arg_oid(args, 1));
+            cx.session.reset_statements(user, database, arg_int(args, 2));
+            Value::Null
+        }
         "pg_is_in_recovery" | "pg_jit_available" | "pg_is_other_temp_schema" => Value::Bool(false),
         "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" => lsn(cx.engine.storage().log_position()),
         "pg_current_wal_flush_lsn" => lsn(cx.engine.storage().durable_log()),

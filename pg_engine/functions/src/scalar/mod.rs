@@ -6,6 +6,7 @@ pub(crate) mod bits;
 pub(crate) mod boolean;
 pub(crate) mod bytea;
 pub(crate) mod compare;
+pub(crate) mod crypto;
 pub(crate) mod enums;
 pub(crate) mod float;
 pub(crate) mod integer;

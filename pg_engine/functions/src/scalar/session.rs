@@ -270,6 +270,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1937, "pg_stat_get_backend_pid", &[INT4], INT4).stable(),
     // Bytes of memory in use, the pages in the buffer pool aside.
     def(MEMORY_USED, "intralith_memory_used", &[], INT8).volatile(),
+    // What the extension pg_stat_statements has counted: of a role, in a database, one statement; 0: of any.
+    def(12_006, "intralith_reset_statements", &[OID, OID, INT8], VOID).volatile(),
     // The server's certificate chain and private key, and the authorities that sign clients' certificates, as PEM.
     def(12_003, "intralith_install_certificate", &[TEXT, TEXT], VOID).volatile(),
     def(12_004, "intralith_make_certificate", &[TEXT_ARRAY], VOID).volatile(),

@@ -32,6 +32,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::compare::INTEGERS,
     scalar::compare::OTHERS,
     scalar::compare::STRINGS,
+    scalar::crypto::FUNCTIONS,
     scalar::enums::FUNCTIONS,
     scalar::float::FUNCTIONS,
     scalar::integer::FUNCTIONS,

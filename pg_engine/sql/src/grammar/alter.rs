@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 use super::{
     Cursor, Parsed, Statement, database,
     ddl::{kind, ready, refuse, role},
-    grant, routine, table, types, utility,
+    extension, grant, routine, table, types, utility,
 };
 use crate::ast::{AlterAction, AlterTable, Ast, NameAt};
 
@@ -31,6 +31,9 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if c.accept("domain") {
         return types::alter_domain(c);
+    }
+    if c.accept("extension") {
+        return extension::alter(c);
     }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
     match kind {

@@ -9,7 +9,7 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, alter, database, grant, routine, table, types, utility};
+use super::{Cursor, Parsed, Statement, alter, database, extension, grant, routine, table, types, utility};
 use crate::ast::{Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt};
 
 pub(super) fn ready(u: Utility, tag: &'static str) -> Statement {
@@ -155,6 +155,9 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if c.accept("database") {
         return database::create(c);
+    }
+    if c.accept("extension") {
+        return extension::create(c);
     }
     if c.peek_is(0, "role") || c.peek_is(0, "group") || c.peek_is(0, "user") && !c.peek_is(1, "mapping") {
         let user = c.accept("user");
@@ -653,6 +656,9 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if let Some(word) = routine::word(c) {
         return routine::drop(c, word);
     }
+    if c.accept("extension") {
+        return extension::drop(c);
+    }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
         return database::drop(c);
@@ -726,6 +732,8 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
         c.expect("on")?;
         let kind = if c.accept("domain") { ObjectKind::Domain } else { ObjectKind::Constraint };
         (kind, c.name()?.name, Some(constraint))
+    } else if c.accept("extension") {
+        (ObjectKind::Extension, ObjectName { schema: None, name: c.ident()? }, None)
     } else {
         match kind(c) {
             Some((kind, _)) => (kind, c.name()?.name, None),

@@ -7,6 +7,7 @@ mod copy;
 mod cursor;
 mod database;
 mod ddl;
+mod extension;
 mod grant;
 mod reloptions;
 pub(crate) mod routine;
@@ -140,6 +141,11 @@ pub(crate) fn expression(text: &str) -> Result<sq::Expr> {
 
 fn byte(location: Location) -> usize {
     (location.line as usize).saturating_sub(1)
+}
+
+/// Where a token stands in the text, in bytes.
+pub(crate) fn token_bytes(token: &TokenWithSpan) -> Range<usize> {
+    byte(token.span.start)..byte(token.span.end)
 }
 
 /// 1-based character position of a location.
