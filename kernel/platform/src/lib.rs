@@ -32,6 +32,7 @@ pub mod compute;
 pub mod faulty_device;
 pub mod memory_device;
 pub mod net;
+pub mod tally;
 
 #[cfg(not(any(intralith_platform = "metal", intralith_platform = "simulated")))]
 mod hosted;

@@ -58,5 +58,5 @@ pub use scheduler::{
     checkpoint, core_count, current_core, park, park_until, run_core, sleep, start_boot_core, unpark,
     yield_now,
 };
-pub use task::{JoinHandle, Task, TaskStats, current, spawn, spawn_on, task_stats};
+pub use task::{JoinHandle, Task, TaskStats, count, counted, current, spawn, spawn_on, task_stats};
 pub use wait::WaitQueue;

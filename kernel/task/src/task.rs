@@ -11,7 +11,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{
     cell::UnsafeCell,
     fmt,
-    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 use kernel_memory::{core_local, stack::Stack};
 use spin::Mutex;
@@ -37,6 +37,8 @@ pub struct Task {
     pub(crate) panics: AtomicU32,
     entry: UnsafeCell<Option<Entry>>,
     name: Mutex<String>,
+    /// See [`count`]. Written by the task alone.
+    counts: [AtomicU64; COUNTS],
     stack: Option<Stack>,
 }
 
@@ -69,6 +71,7 @@ impl Task {
             panics: AtomicU32::new(0),
             entry: UnsafeCell::new(None),
             name: Mutex::new(String::from(name)),
+            counts: [const { AtomicU64::new(0) }; COUNTS],
             stack,
         }
     }
@@ -98,6 +101,29 @@ pub fn current() -> &'static Task {
     // SAFETY: every core's block points to a 'static task from `scheduler::run_core`'s start on, and tasks exist only
     // after that.
     unsafe { &*p }
+}
+
+/// Counters of a task.
+const COUNTS: usize = 16;
+
+/// Adds to a counter of the running task: what its numbers mean is for others to say. Before there are tasks, and beyond the
+/// counters there are, it does nothing.
+#[inline]
+pub fn count(number: usize, n: u64) {
+    if core_local::current().task.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    if let Some(c) = current().counts.get(number) {
+        c.store(c.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+}
+
+/// A counter of the running task.
+pub fn counted(number: usize) -> u64 {
+    if core_local::current().task.load(Ordering::Relaxed) == 0 {
+        return 0;
+    }
+    current().counts.get(number).map_or(0, |c| c.load(Ordering::Relaxed))
 }
 
 /// Ended tasks whose blocks and stacks can be used again.

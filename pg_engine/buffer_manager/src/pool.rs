@@ -11,6 +11,7 @@ use platform::{
     bug::{Bug, planted},
     power,
     sync::{Mutex, OnceLock},
+    tally::{self, Tally},
     time,
 };
 
@@ -136,11 +137,13 @@ impl BufferPool {
     /// Writes to pages taken with [`Directory::take_scratch`], past the pool. Not durable.
     pub fn write_scratch(&self, page: u32, bytes: &[u8]) -> Result<()> {
         self.device.write(self.offset(page), bytes, Durability::Cached, IoClass::Background)?;
+        tally::count(Tally::TemporaryWritten, bytes.len().div_ceil(PAGE_SIZE) as u64);
         Ok(())
     }
     /// Reads what [`BufferPool::write_scratch`] wrote.
     pub fn read_scratch(&self, page: u32, bytes: &mut [u8]) -> Result<()> {
         self.device.read(self.offset(page), bytes, IoClass::Read)?;
+        tally::count(Tally::TemporaryRead, bytes.len().div_ceil(PAGE_SIZE) as u64);
         Ok(())
     }
 
@@ -231,9 +234,11 @@ impl BufferPool {
     fn pinned(&self, rel: RelId, block: u32, page: u32, interest: Interest) -> Result<Pin<'_>> {
         loop {
             if let Some(frame) = self.pin_cached(page, interest) {
+                tally::count(Tally::PageHit, 1);
                 return Ok(Pin(frame));
             }
             if let Some(frame) = self.load(rel, block, page, interest)? {
+                tally::count(Tally::PageRead, 1);
                 return Ok(Pin(frame));
             }
         }
@@ -397,7 +402,9 @@ impl BufferPool {
         }
         let mut before = [None; MAX_PAGES];
         for ((guard, ops), before) in pages.iter_mut().zip(&mut before) {
-            guard.frame().set(DIRTY);
+            if !guard.frame().set(DIRTY) {
+                tally::count(Tally::PageDirtied, 1);
+            }
             let page = guard.hint_mut();
             let (rel, block) = (page.rel(), page.block());
             if !ops.formats() {

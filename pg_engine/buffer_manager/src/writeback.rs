@@ -12,6 +12,7 @@ use platform::{
     block::{BlockError, Durability, IoClass, WriteRequest},
     bug::{Bug, planted},
     sync::{Condvar, Mutex},
+    tally::{self, Tally},
     task, time,
 };
 
@@ -187,6 +188,9 @@ impl BufferPool {
         drop(requests);
         let cell = self.counters.of(actor, Purpose::Normal);
         add(&cell.writes, batch.len() as u64);
+        if actor == Actor::Statement {
+            tally::count(Tally::PageWritten, batch.len() as u64);
+        }
         add_time(&cell.write_nanos, time::monotonic().saturating_sub(start));
         let mut outcome = Ok(());
         for o in batch.drain(..) {

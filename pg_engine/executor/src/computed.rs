@@ -12,6 +12,7 @@ use pg_catalog::{
 };
 use pg_storage::LockTag;
 use pg_types::{Result, SqlError, Value, oid};
+use platform::tally::Tally;
 
 use crate::{
     context::ExecContext,
@@ -162,7 +163,20 @@ fn statements(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
         row.push(Value::Int8(s.calls as i64));
         row.extend([s.total_ms, s.min_ms, s.max_ms, s.mean_ms, s.deviation_ms].map(Value::Float8));
         row.push(Value::Int8(s.rows as i64));
-        row.resize(22, Value::Null);
+        row.extend(
+            [
+                Tally::PageHit,
+                Tally::PageRead,
+                Tally::PageDirtied,
+                Tally::PageWritten,
+                Tally::TemporaryRead,
+                Tally::TemporaryWritten,
+                Tally::LogRecords,
+                Tally::LogImages,
+                Tally::LogBytes,
+            ]
+            .map(|t| Value::Int8(s.usage.of(t) as i64)),
+        );
         row
     };
     Ok(cx.session.statements().0.iter().map(row).collect())

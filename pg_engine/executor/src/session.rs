@@ -129,6 +129,7 @@ pub struct StatementRow {
     pub max_ms: f64,
     pub mean_ms: f64,
     pub deviation_ms: f64,
+    pub usage: platform::tally::Tallies,
 }
 
 /// `pg_stat_statements_info`.

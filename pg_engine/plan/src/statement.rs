@@ -266,6 +266,12 @@ pub struct ExplainOptions {
     pub timing: bool,
     /// Shows the summary lines.
     pub summary: bool,
+    /// Shows pages used.
+    pub buffers: bool,
+    /// Shows what was logged.
+    pub wal: bool,
+    /// Shows settings of the planner that are not as they are by default.
+    pub settings: bool,
     /// FORMAT JSON.
     pub json: bool,
 }

@@ -47,7 +47,7 @@ use pg_plan::{
 };
 use pg_types::Result;
 
-pub use explain::{Actual, Computed, Held, explain};
+pub use explain::{Actual, Computed, Held, Measured, Usage, explain};
 pub use settings::PlannerSettings;
 
 /// Plans a query.

@@ -208,6 +208,7 @@ impl Connection {
         inner.out.discard_partial();
         inner.out.report(Severity::Fatal, &reason.error());
         let _ = self.stream().write_all(inner.out.bytes());
+        inner.out.clear();
         false
     }
 
@@ -342,7 +343,13 @@ impl Connection {
     fn converse(&self, inner: &mut Inner) -> bool {
         let patient = !self.stream().patience().is_zero();
         let mut flow = self.serve(inner);
-        while flow == Flow::Idle && patient && self.goes_on(inner) && self.shared.stay() {
+        while flow == Flow::Idle && patient {
+            if !self.goes_on(inner) {
+                return false;
+            }
+            if !self.shared.stay() {
+                break;
+            }
             let read = self.stream().read_patiently(inner.input.room());
             self.shared.leave();
             if read == Ok(ReadOutcome::WouldBlock) {

@@ -8,8 +8,6 @@ use alloc::{
     vec::Vec,
 };
 
-use core::time::Duration;
-
 use hashbrown::HashMap;
 use pg_executor::{Cursor, CursorRow, ExecContext, PreparedStatementRow};
 use pg_plan::statement::{Command, ResultColumn, Transaction};
@@ -21,6 +19,7 @@ use crate::{
     rows,
     session::Session,
     sql_cursor::CursorState,
+    statement_stats::Effort,
     statement::{CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
 };
 
@@ -59,8 +58,8 @@ pub struct QueryRun {
     sent_of_first: usize,
     sent: u64,
     finished: bool,
-    /// Time it took so far, if statements are counted.
-    took: Duration,
+    /// What it took so far, if statements are counted.
+    effort: Effort,
     /// It may be run anew: its snapshot stays when it ends.
     pub(crate) again: bool,
 }
@@ -70,10 +69,10 @@ impl QueryRun {
     fn affected(&self) -> u64 {
         self.cursor.as_ref().map_or(0, |c| c.affected())
     }
-    /// Time its runs took, and how many rows it gave or changed.
-    pub(crate) fn effort(&self) -> (Duration, u64) {
+    /// What its run took, and how many rows it gave or changed.
+    pub(crate) fn effort(&self) -> (&Effort, u64) {
         let rows = if self.plan.planned.command == Command::Select { self.sent } else { self.affected() };
-        (self.took, rows)
+        (&self.effort, rows)
     }
     /// Gives its rows anew, from the first, as they were.
     pub(crate) fn run_again(&mut self) {
@@ -123,7 +122,7 @@ impl Run {
             sent_of_first: 0,
             sent: 0,
             finished: false,
-            took: Duration::ZERO,
+            effort: Effort::default(),
             again: false,
         }))
     }
@@ -354,9 +353,15 @@ impl Session {
         let limit = if limit == 0 { u64::MAX } else { limit };
         let started = self.counting();
         let (sent, more) = self.pass_rows(query, limit, Some((formats, &mut *out)))?;
-        query.took += started.map_or(Duration::ZERO, |s| platform::time::monotonic() - s);
+        if let Some(started) = &started {
+            query.effort.add(&started.end());
+        }
         if more {
             return Ok(Progress::Suspended);
+        }
+        // A statement that ends its own session, say.
+        if let Some(e) = pg_executor::Session::interrupted(&self.env) {
+            return Err(e);
         }
         if started.is_some() {
             self.count_query(query);

@@ -89,7 +89,7 @@ impl Session {
             let started = self.counting();
             let tag = self.transaction_statement(t)?;
             if let Some(started) = started {
-                self.count_utility(statement, platform::time::monotonic() - started);
+                self.count_utility(statement, &started);
             }
             self.env.drain_notices(out);
             out.command_complete(tag);

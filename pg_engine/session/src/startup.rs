@@ -94,6 +94,8 @@ pub fn step(
         State::Startup => {
             let (body, used) = match frame::split_startup(input) {
                 Ok(split) => split?,
+                // Who does not speak the protocol is not answered.
+                Err(WireError::StartupLength) => return Some(Ok((Progress::Step(Step::Close), 0))),
                 Err(e) => return Some(Err(e.into())),
             };
             Some(startup(shared, handle, login, body, out).map(|p| (p, used)))

@@ -16,7 +16,11 @@ use hashbrown::HashMap;
 use pg_executor::{StatementInfo, StatementRow};
 use pg_sql::{ParsedStatement, fingerprint::fingerprint};
 use pg_types::Oid;
-use platform::{sync::Mutex, time};
+use platform::{
+    sync::Mutex,
+    tally::{self, Tallies},
+    time,
+};
 
 use crate::{env, portal::QueryRun, session::Session};
 
@@ -50,11 +54,13 @@ struct Totals {
     mean: f64,
     /// Sum of the squared differences from the mean (Welford).
     squares: f64,
+    usage: Tallies,
 }
 
 impl Totals {
     #[allow(clippy::cast_precision_loss, reason = "times for people")]
-    fn add(&mut self, rows: u64, ms: f64) {
+    fn add(&mut self, rows: u64, ms: f64, usage: &Tallies) {
+        self.usage.add(usage);
         self.calls += 1;
         self.rows += rows;
         self.total += ms;
@@ -63,6 +69,28 @@ impl Totals {
         let before = self.mean;
         self.mean += (ms - before) / self.calls as f64;
         self.squares += (ms - before) * (ms - self.mean);
+    }
+}
+
+/// What a run took; or, at its beginning, what the clock and the task's counts were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Effort {
+    took: Duration,
+    usage: Tallies,
+}
+
+impl Effort {
+    fn begin() -> Self {
+        Self { took: time::monotonic(), usage: tally::read() }
+    }
+    /// What it took since it began.
+    pub fn end(&self) -> Self {
+        Self { took: time::monotonic() - self.took, usage: tally::read().since(&self.usage) }
+    }
+    /// Adds another part of the same run.
+    pub fn add(&mut self, part: &Self) {
+        self.took += part.took;
+        self.usage.add(&part.usage);
     }
 }
 
@@ -99,11 +127,11 @@ impl StatementStats {
     }
 
     /// A run has ended.
-    pub fn ran(&self, entry: &Arc<Entry>, rows: u64, took: Duration) {
+    pub fn ran(&self, entry: &Arc<Entry>, rows: u64, effort: &Effort) {
         if !entry.listed.load(Relaxed) {
             self.list(entry);
         }
-        entry.totals.lock().add(rows, took.as_secs_f64() * 1000.0);
+        entry.totals.lock().add(rows, effort.took.as_secs_f64() * 1000.0, &effort.usage);
     }
 
     fn list(&self, entry: &Arc<Entry>) {
@@ -160,25 +188,25 @@ impl StatementStats {
 
 impl Session {
     /// This moment, if statements are counted.
-    pub(crate) fn counting(&self) -> Option<Duration> {
+    pub(crate) fn counting(&self) -> Option<Effort> {
         // Those of an extension's script are not the client's.
         let outer = || self.tx.txn.as_ref().is_none_or(|t| t.extension().is_none());
-        (self.database.counts_statements.load(Relaxed) && outer()).then(time::monotonic)
+        (self.database.counts_statements.load(Relaxed) && outer()).then(Effort::begin)
     }
 
     /// A query or change ran to its end.
     pub(crate) fn count_query(&self, query: &QueryRun) {
         let plan = &query.plan;
         let entry = plan.entry.get_or_init(|| self.entry_of(plan.text(), true, &plan.planned.relations));
-        let (took, rows) = query.effort();
-        self.shared.statement_stats.ran(entry, rows, took);
+        let (effort, rows) = query.effort();
+        self.shared.statement_stats.ran(entry, rows, effort);
     }
 
     /// Another statement ran to its end.
-    pub(crate) fn count_utility(&self, statement: &ParsedStatement, took: Duration) {
+    pub(crate) fn count_utility(&self, statement: &ParsedStatement, begun: &Effort) {
         if statement.text().len() <= MAX_TEXT {
             let entry = self.entry_of(statement.text(), false, &[]);
-            self.shared.statement_stats.ran(&entry, 0, took);
+            self.shared.statement_stats.ran(&entry, 0, &begun.end());
         }
     }
 
@@ -209,6 +237,7 @@ fn row(e: &Entry) -> StatementRow {
         min_ms: t.min,
         max_ms: t.max,
         mean_ms: t.mean,
+        usage: t.usage,
         deviation_ms: libm::sqrt(t.squares / (t.calls.max(1)) as f64),
     }
 }
@@ -221,13 +250,17 @@ mod tests {
         Key { user: 10, database: 5, query }
     }
 
+    fn took(ms: u64) -> Effort {
+        Effort { took: Duration::from_millis(ms), usage: Tallies::default() }
+    }
+
     #[test]
     fn runs_add_up_and_forgotten_entries_come_back() {
         let stats = StatementStats::default();
         let entry = stats.entry(key(7), || Arc::from("SELECT $1"));
         assert!(stats.rows().is_empty());
         for ms in [1, 2, 6] {
-            stats.ran(&entry, 2, Duration::from_millis(ms));
+            stats.ran(&entry, 2, &took(ms));
         }
         let rows = stats.rows();
         assert_eq!((rows[0].calls, rows[0].rows, &*rows[0].text), (3, 6, "SELECT $1"));
@@ -237,7 +270,7 @@ mod tests {
         assert_eq!(stats.rows().len(), 1);
         stats.reset(10, 0, 7);
         assert!(stats.rows().is_empty());
-        stats.ran(&entry, 1, Duration::from_millis(4));
+        stats.ran(&entry, 1, &took(4));
         assert_eq!((stats.rows()[0].calls, stats.rows()[0].rows), (1, 1));
     }
 
@@ -246,11 +279,11 @@ mod tests {
         let stats = StatementStats::default();
         let busy = stats.entry(key(0), || Arc::from("busy"));
         for _ in 0..3 {
-            stats.ran(&busy, 0, Duration::ZERO);
+            stats.ran(&busy, 0, &took(0));
         }
         for n in 1..=MAX_ENTRIES as i64 {
             let entry = stats.entry(key(n), || Arc::from("once"));
-            stats.ran(&entry, 0, Duration::ZERO);
+            stats.ran(&entry, 0, &took(0));
         }
         let rows = stats.rows();
         assert_eq!(rows.len(), MAX_ENTRIES - EVICTED + 1);

@@ -7,11 +7,14 @@ use pg_plan::database::DatabaseStatement;
 use pg_plan::extension::ExtensionStatement;
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{Discard, Set};
+use pg_planner::{Measured, Usage};
 use pg_sql::ParsedStatement;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid};
 use pg_wire::{Encoder, Severity};
+use platform::tally::{self, Tallies, Tally};
 
 use crate::{
+    env::Env,
     extended::expect_utility,
     portal::{Formats, Progress, Run, text_column},
     session::Session,
@@ -123,7 +126,7 @@ impl Session {
                 let started = self.counting().filter(|_| !matches!(*u, Utility::Execute(_)));
                 let progress = self.run_bound((&parsed, params), *u, run, formats, limit, out)?;
                 if let Some(started) = started {
-                    self.count_utility(&parsed, platform::time::monotonic() - started);
+                    self.count_utility(&parsed, &started);
                 }
                 Ok(progress)
             }
@@ -260,11 +263,15 @@ impl Session {
             let Statement::Explain(query, options) = expect_utility(self.bind(parsed, declared)?)? else {
                 return Err(SqlError::internal("EXPLAIN became another statement"));
             };
-            let started = platform::time::monotonic();
+            let (started, before) = (platform::time::monotonic(), tally::read());
             let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
             let reader = engine.reader(txn, &self.env)?;
             let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
-            let planning = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
+            let planning = Measured {
+                planning_ms: (platform::time::monotonic() - started).as_secs_f64() * 1000.0,
+                planning: usage_of(&tally::read().since(&before)),
+                ..Measured::default()
+            };
             drop(reader);
             if engine.lock_plan(txn, &planned, version)? {
                 return self.explain_planned(&planned, &options, params, planning);
@@ -279,14 +286,13 @@ impl Session {
         planned: &Arc<Planned>,
         options: &ExplainOptions,
         params: &[Value],
-        planning: f64,
+        mut measured: Measured,
     ) -> Result<Vec<Vec<Option<String>>>> {
         if let Some(e) = &planned.denied {
             return Err((**e).clone());
         }
         let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-        let (mut actual, mut execution, mut computed) = (Vec::new(), 0.0, pg_planner::Computed::default());
         if options.analyze {
             self.tx.used = true;
             let started = platform::time::monotonic();
@@ -295,12 +301,15 @@ impl Session {
             let cx = ExecContext::new(&engine, &self.env, txn, params);
             cursor.open(&cx)?;
             while cursor.next(&cx)?.is_some() {}
-            computed = computed_of(&cx.compute.borrow());
-            actual = cursor.stats().iter().map(actual_of).collect();
-            execution = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
+            measured.computed = computed_of(&cx.compute.borrow());
+            measured.actual = cursor.stats().iter().map(actual_of).collect();
+            measured.execution_ms = (platform::time::monotonic() - started).as_secs_f64() * 1000.0;
         }
         let reader = engine.reader(txn, &self.env)?;
-        let lines = pg_planner::explain(planned, options, &*reader, &actual, planning, execution, &computed)?;
+        if options.settings {
+            measured.settings = planner_settings(&self.env)?;
+        }
+        let lines = pg_planner::explain(planned, options, &*reader, &measured)?;
         Ok(lines.into_iter().map(|l| vec![Some(l)]).collect())
     }
 
@@ -468,6 +477,30 @@ impl Session {
     }
 }
 
+/// Settings that plans depend on and that are not as they are by default, as SHOW has them.
+fn planner_settings(env: &Env) -> Result<Vec<(String, String)>> {
+    const OTHERS: [&str; 3] = ["work_mem", "hash_mem_multiplier", "search_path"];
+    let mut rows = pg_executor::Session::settings(env);
+    rows.retain(|s| s.category.starts_with("Query Tuning") || OTHERS.contains(&s.name.as_str()));
+    rows.retain(|s| s.boot_val.as_ref() != Some(&s.setting));
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows.into_iter().map(|s| env.show(&s.name)).collect()
+}
+
+fn usage_of(t: &Tallies) -> Usage {
+    Usage {
+        hit: t.of(Tally::PageHit),
+        read: t.of(Tally::PageRead),
+        dirtied: t.of(Tally::PageDirtied),
+        written: t.of(Tally::PageWritten),
+        temporary_read: t.of(Tally::TemporaryRead),
+        temporary_written: t.of(Tally::TemporaryWritten),
+        log_records: t.of(Tally::LogRecords),
+        log_images: t.of(Tally::LogImages),
+        log_bytes: t.of(Tally::LogBytes),
+    }
+}
+
 fn computed_of(usage: &ComputeUsage) -> pg_planner::Computed {
     let ms = |d: core::time::Duration| d.as_secs_f64() * 1000.0;
     pg_planner::Computed {
@@ -498,6 +531,7 @@ fn actual_of(s: &NodeStats) -> pg_planner::Actual {
         filtered: s.filtered,
         unwanted: s.unwanted,
         heap_fetches: s.heap_fetches,
+        usage: usage_of(&s.usage),
         held: s.held.map(|h| pg_planner::Held {
             memory: h.memory,
             disk: h.disk,

@@ -71,6 +71,7 @@ use platform::{
     bug::{Bug, planted},
     power,
     sync::{Condvar, Mutex},
+    tally::{self, Tally},
     time,
 };
 
@@ -275,6 +276,7 @@ impl Wal {
     /// So many pages were logged whole.
     pub fn note_images(&self, n: u64) {
         self.images_logged.fetch_add(n, Ordering::Relaxed);
+        tally::count(Tally::LogImages, n);
     }
     /// Waits until much is unwritten, or for so long: the log writer's pause.
     pub fn await_work(&self, limit: Duration) {
@@ -359,6 +361,8 @@ impl Wal {
         let unwritten = b.bytes.len();
         self.inserted.store(end, Ordering::Release);
         drop(b);
+        tally::count(Tally::LogRecords, 1);
+        tally::count(Tally::LogBytes, end - lsn);
         if unwritten / EAGER != before / EAGER {
             self.call_writer();
         }

@@ -6,7 +6,7 @@
 use crate::error::WireError;
 
 /// Longest startup packet, its length word included.
-pub const MAX_STARTUP: usize = 10_000;
+pub const MAX_STARTUP: usize = 10_004;
 /// Longest body of messages that carry no statement, parameters or data.
 pub const MAX_SMALL: usize = 10_000;
 /// Longest body of the others; a server may set a lower limit.

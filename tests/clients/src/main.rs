@@ -11,6 +11,7 @@
 mod compute;
 mod databases;
 mod encryption;
+mod extensions;
 mod graph;
 mod graph_history;
 mod graph_tables;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         programs::TESTS,
         compute::TESTS,
         databases::TESTS,
+        extensions::TESTS,
         encryption::TESTS,
         graph::TESTS,
         graph_history::TESTS,

@@ -6,7 +6,7 @@ CREATE FUNCTION pg_stat_statements_info(OUT dealloc bigint, OUT stats_reset time
     AS $$ SELECT i.dealloc, i.stats_reset FROM pg_catalog.intralith_stat_statements_info i $$;
 CREATE VIEW pg_stat_statements_info AS SELECT * FROM pg_stat_statements_info();
 GRANT SELECT ON pg_stat_statements_info TO PUBLIC;
--- What is not counted is NULL; what there is not (pages of a session's own, generated code) is 0.
+-- Planning and waiting for the disk are not timed, as by default; pages of a session's own and generated code there are not.
 CREATE FUNCTION pg_stat_statements(IN showtext boolean,
     OUT userid oid, OUT dbid oid, OUT toplevel bool, OUT queryid bigint, OUT query text, OUT plans int8,
     OUT total_plan_time float8, OUT min_plan_time float8, OUT max_plan_time float8, OUT mean_plan_time float8,
@@ -23,9 +23,9 @@ CREATE FUNCTION pg_stat_statements(IN showtext boolean,
     AS $$ SELECT s.userid, s.dbid, s.toplevel, s.queryid, CASE WHEN $1 THEN s.query END, s.plans, s.total_plan_time,
         s.min_plan_time, s.max_plan_time, s.mean_plan_time, s.stddev_plan_time, s.calls, s.total_exec_time,
         s.min_exec_time, s.max_exec_time, s.mean_exec_time, s.stddev_exec_time, s.rows, s.shared_blks_hit,
-        s.shared_blks_read, NULL::int8, NULL::int8, 0::int8, 0::int8, 0::int8, 0::int8, s.temp_blks_read,
-        s.temp_blks_written, NULL::float8, NULL::float8, NULL::float8, NULL::float8, NULL::int8, NULL::int8, NULL::numeric,
-        0::int8, 0::float8, 0::int8, 0::float8, 0::int8, 0::float8, 0::int8, 0::float8
+        s.shared_blks_read, s.shared_blks_dirtied, s.shared_blks_written, 0::int8, 0::int8, 0::int8, 0::int8,
+        s.temp_blks_read, s.temp_blks_written, 0::float8, 0::float8, 0::float8, 0::float8, s.wal_records, s.wal_fpi,
+        s.wal_bytes::numeric, 0::int8, 0::float8, 0::int8, 0::float8, 0::int8, 0::float8, 0::int8, 0::float8
         FROM pg_catalog.intralith_stat_statements s $$;
 CREATE VIEW pg_stat_statements AS SELECT * FROM pg_stat_statements(true);
 GRANT SELECT ON pg_stat_statements TO PUBLIC;

@@ -26,6 +26,7 @@ use pg_plan::{
     routine::Callee,
 };
 use pg_types::{Batch, Result, SqlType};
+use platform::tally::{self, Tallies};
 
 use crate::{context::Rt, expr::Compiled, graph};
 
@@ -118,6 +119,8 @@ pub struct NodeStats {
     pub heap_fetches: u64,
     /// Memory and disk that it took, of operators that hold rows.
     pub held: Option<Held>,
+    /// Pages and log, inputs included.
+    pub usage: Tallies,
 }
 
 /// An operator at work.
@@ -177,8 +180,9 @@ impl Exec {
         if !rt.instrument {
             return self.op.next(rt);
         }
-        let start = platform::time::monotonic();
+        let (start, before) = (platform::time::monotonic(), tally::read());
         let result = self.op.next(rt);
+        self.stats.usage.add(&tally::read().since(&before));
         let spent = (platform::time::monotonic() - start).as_micros() as u64;
         self.stats.total_micros += spent;
         if !self.running {

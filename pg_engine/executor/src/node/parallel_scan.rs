@@ -18,6 +18,7 @@ use pg_storage::{RelationActivity, Snapshot, Storage};
 use pg_types::{Batch, Result, SqlError};
 use platform::{
     sync::{Condvar, Mutex},
+    tally::{self, Tallies},
     task,
 };
 
@@ -132,6 +133,8 @@ struct Progress {
     reading: u32,
     done: BTreeMap<u32, Result<Vec<Batch>>>,
     given_up: bool,
+    /// What helpers counted and the statement's task has not taken over.
+    usage: Tallies,
 }
 
 /// A scan that helpers take part in.
@@ -157,12 +160,14 @@ impl Shared {
 
     /// As a helper.
     fn help(&self, portion: u32) {
+        let before = tally::read();
         let result = task::catch_unwind(|| self.source.read(portion)).unwrap_or_else(|panic| {
             log::error!("a helper of a scan panicked: {}", panic.message);
             Err(SqlError::internal("a helper of a scan panicked"))
         });
         let mut p = self.progress.lock();
         p.reading -= 1;
+        p.usage.add(&tally::read().since(&before));
         if !p.given_up {
             p.done.insert(portion, result);
         }
@@ -268,6 +273,7 @@ impl Running {
             }
             if let Some(result) = p.done.remove(&wanted) {
                 p.taken += 1;
+                tally::take_over(&core::mem::take(&mut p.usage));
                 drop(p);
                 // A helper that looks for work has the desk: it sees this or is told.
                 drop(self.desk.offers.lock());

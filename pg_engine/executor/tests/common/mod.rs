@@ -369,15 +369,8 @@ impl Db {
             Statement::Explain(q, options) => {
                 let reader = self.engine.reader(txn, &self.session)?;
                 let planned = pg_planner::plan(q, &*reader, &Default::default())?;
-                let lines = pg_planner::explain(
-                    &planned,
-                    &options,
-                    &*reader,
-                    &[],
-                    0.0,
-                    0.0,
-                    &pg_planner::Computed::default(),
-                )?;
+                let measured = pg_planner::Measured::default();
+                let lines = pg_planner::explain(&planned, &options, &*reader, &measured)?;
                 Ok(Answer { tag: "EXPLAIN".into(), rows: lines.into_iter().map(|l| vec![Some(l)]).collect() })
             }
         }

@@ -5,6 +5,7 @@
 
 mod describe;
 mod held;
+mod usage;
 
 use alloc::{
     format,
@@ -19,6 +20,8 @@ use pg_plan::{
     statement::{ExplainOptions, Planned},
 };
 use pg_types::Result;
+
+pub use usage::Usage;
 
 /// What an operator did, counted by the executor under EXPLAIN ANALYZE; in pre-order of the plan tree (root first, left
 /// before right; CTEs before the root).
@@ -40,6 +43,8 @@ pub struct Actual {
     pub heap_fetches: u64,
     /// Of operators that hold rows: what they took.
     pub held: Option<Held>,
+    /// Pages and log, all loops together.
+    pub usage: Usage,
 }
 
 /// Memory and disk that an operator took.
@@ -149,24 +154,48 @@ impl Computed {
     }
 }
 
-/// Lines of EXPLAIN; with `json` a single string. `actual` is empty without ANALYZE; `execution_ms` and `planning_ms` go
-/// into the summary.
+/// What was measured while a statement was planned and, with ANALYZE, run.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Of each operator; empty without ANALYZE.
+    pub actual: Vec<Actual>,
+    /// Milliseconds.
+    pub planning_ms: f64,
+    /// Milliseconds.
+    pub execution_ms: f64,
+    /// Pages that planning used.
+    pub planning: Usage,
+    /// Who computed.
+    pub computed: Computed,
+    /// Settings that SETTINGS shows: names and values.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Lines of EXPLAIN; with `json` a single string.
 pub fn explain(
     planned: &Planned,
     options: &ExplainOptions,
     catalog: &dyn CatalogReader,
-    actual: &[Actual],
-    planning_ms: f64,
-    execution_ms: f64,
-    computed: &Computed,
+    measured: &Measured,
 ) -> Result<Vec<String>> {
-    let root = describe::tree(planned, options, catalog, actual)?;
+    let Measured { planning_ms, execution_ms, computed, planning, settings, .. } = measured;
+    let root = describe::tree(planned, options, catalog, &measured.actual)?;
     if options.json {
         let mut out = String::from("[\n  {\n    \"Plan\": ");
-        json(&root, options, 2, &mut out);
+        json(&root, None, options, 2, &mut out);
+        if options.settings {
+            let list = settings.iter().map(|(n, v)| format!("      {}: {}", quoted(n), quoted(v)));
+            let _ = write!(out, ",\n    \"Settings\": {{\n{}\n    }}", list.collect::<Vec<_>>().join(",\n"));
+        }
+        if options.buffers {
+            let list = planning.page_fields().map(|(n, v)| format!("      {}: {v}", quoted(n)));
+            let _ = write!(out, ",\n    \"Planning\": {{\n{}\n    }}", list.join(",\n"));
+        }
         if options.summary {
             let _ = write!(out, ",\n    \"Planning Time\": {planning_ms:.3}");
             if options.analyze {
+                // There are no triggers.
+                out.push_str(",\n    \"Triggers\": [\n    ]");
                 computed.json(options, &mut out);
                 let _ = write!(out, ",\n    \"Execution Time\": {execution_ms:.3}");
             }
@@ -176,6 +205,13 @@ pub fn explain(
     }
     let mut lines = Vec::new();
     text(&root, options, 0, &mut lines);
+    if options.settings && !settings.is_empty() {
+        let list: Vec<String> = settings.iter().map(|(n, v)| format!("{n} = '{v}'")).collect();
+        lines.push(format!("Settings: {}", list.join(", ")));
+    }
+    if let Some(buffers) = planning.buffers().filter(|_| options.buffers) {
+        lines.extend([String::from("Planning:"), format!("  {buffers}")]);
+    }
     if options.summary {
         lines.push(format!("Planning Time: {planning_ms:.3} ms"));
         if options.analyze {
@@ -240,6 +276,9 @@ fn text(item: &Item, options: &ExplainOptions, mut indent: usize, lines: &mut Ve
         };
         lines.push(format!("{}{name}: {value}", pad(indent)));
     }
+    if let Some(actual) = &item.actual {
+        lines.extend(actual.usage.lines(options).into_iter().map(|line| format!("{}{line}", pad(indent))));
+    }
     item.children.iter().for_each(|child| text(child, options, indent, lines));
 }
 
@@ -272,11 +311,25 @@ fn json_value(value: &Property) -> String {
     }
 }
 
-fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) {
+/// What a child is to its parent, as JSON names it.
+fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
+    match &child.heading {
+        Some(heading) if heading.starts_with("SubPlan") => "SubPlan",
+        Some(_) => "InitPlan",
+        None if parent.kind == "Append" => "Member",
+        None if place == 0 => "Outer",
+        None => "Inner",
+    }
+}
+
+fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent * 2 + 2);
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| fields.push((name.into(), value));
     add("Node Type", quoted(&item.kind));
+    if let Some(related) = related {
+        add("Parent Relationship", quoted(related));
+    }
     if let Some(heading) = &item.heading {
         add("Subplan Name", quoted(heading));
     }
@@ -306,6 +359,9 @@ fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) 
             value => add(name, json_value(value)),
         }
     }
+    if let Some(actual) = &item.actual {
+        actual.usage.fields(options).into_iter().for_each(|(name, n)| add(name, n.to_string()));
+    }
     out.push_str("{\n");
     let count = fields.len();
     for (i, (name, value)) in fields.into_iter().enumerate() {
@@ -314,10 +370,13 @@ fn json(item: &Item, options: &ExplainOptions, indent: usize, out: &mut String) 
     }
     if !item.children.is_empty() {
         let _ = writeln!(out, "{pad}\"Plans\": [");
+        let mut place = 0;
         for (i, child) in item.children.iter().enumerate() {
             out.push_str(&pad);
             out.push_str("  ");
-            json(child, options, indent + 2, out);
+            let related = relationship(item, child, place);
+            place += usize::from(child.heading.is_none());
+            json(child, Some(related), options, indent + 2, out);
             out.push_str(if i + 1 < item.children.len() { ",\n" } else { "\n" });
         }
         let _ = writeln!(out, "{pad}]");

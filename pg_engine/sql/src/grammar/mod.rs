@@ -574,12 +574,9 @@ fn explain(c: &mut Cursor<'_>) -> Parsed<Statement> {
                         }
                     }
                 }
-                "buffers" | "wal" | "settings" => {
-                    if c.option_flag()? {
-                        let name = name.to_ascii_uppercase();
-                        return Err(SqlError::unsupported(format!("EXPLAIN ({name})")).into());
-                    }
-                }
+                "buffers" => options.buffers = c.option_flag()?,
+                "wal" => options.wal = c.option_flag()?,
+                "settings" => options.settings = c.option_flag()?,
                 _ => {
                     return Err(SqlError::syntax(format!("unrecognized EXPLAIN option \"{name}\"")).into());
                 }
