@@ -20,7 +20,11 @@ use pg_plan::{
     statement::{Planned, Query},
 };
 use pg_storage::SessionLocks;
-use pg_types::{Oid, Result, SqlError, SqlState, format::FormatSettings, user::Types};
+use pg_types::{
+    Oid, Result, SqlError, SqlState, SqlType,
+    format::FormatSettings,
+    user::{Types, is_domain},
+};
 use pg_wire::{
     Encoder, Severity,
     scram::{self, Verifier},
@@ -169,6 +173,15 @@ impl Env {
         };
         env.apply_settings(true);
         env
+    }
+    /// What values of a type are read as: of a domain the type below.
+    #[inline]
+    pub fn plain_type(&self, ty: SqlType) -> Result<SqlType> {
+        if !is_domain(ty.oid) {
+            return Ok(ty);
+        }
+        let described = self.derived.format.types.get(ty.oid)?;
+        Ok(described.domain().map_or(ty, |d| d.base))
     }
     /// A role's name.
     pub fn role_name(&self, role: Oid) -> String {

@@ -140,6 +140,7 @@ impl Session {
             if i == 0 || bind.formats.len() > 1 {
                 binary = format_code(formats.next().unwrap_or(0))?;
             }
+            let ty = &self.env.plain_type(*ty)?;
             let value = match bytes {
                 None => pg_types::Value::Null,
                 Some(b) if !binary && pg_executor::text::needs_catalog(ty.oid) => self.named(*ty, b)?,
@@ -182,9 +183,18 @@ impl Session {
         Ok(())
     }
 
+    /// A portal, taken out. One that failed is gone, as is its transaction.
+    fn portal(&mut self, name: &str) -> Result<Portal> {
+        if let Some(portal) = self.portals.take(name) {
+            return Ok(portal);
+        }
+        self.check_not_failed(false)?;
+        Err(no_portal(name))
+    }
+
     /// Describe of a portal.
     pub(crate) fn describe_portal(&mut self, name: &str, out: &mut Encoder) -> Result<()> {
-        let mut portal = self.portals.take(name).ok_or_else(|| no_portal(name))?;
+        let mut portal = self.portal(name)?;
         let bound = match &mut portal.run {
             Run::Utility(run) => self.bind_utility(run),
             _ => Ok(()),
@@ -198,7 +208,7 @@ impl Session {
 
     /// Execute.
     pub(crate) fn execute_portal(&mut self, name: &str, max_rows: u32, out: &mut Encoder) -> Result<()> {
-        let mut portal = self.portals.take(name).ok_or_else(|| no_portal(name))?;
+        let mut portal = self.portal(name)?;
         let ends = match &portal.run {
             Run::Empty => true,
             Run::Transaction(_) => true,

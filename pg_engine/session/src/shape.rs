@@ -129,6 +129,7 @@ impl Session {
 
     fn shape_values(&self, plan: &Plan, literals: &[Literal<'_>], params: &mut Vec<Value>) -> Option<()> {
         for (i, (literal, ty)) in literals.iter().zip(&plan.planned.params).enumerate() {
+            let ty = &self.env.plain_type(*ty).ok()?;
             params.push(match literal {
                 Literal::Int4(v) if ty.oid == oid::INT4 => Value::Int4(*v),
                 Literal::Int8(v) if ty.oid == oid::INT8 => Value::Int8(*v),

@@ -104,6 +104,7 @@ impl Session {
     }
 
     fn coerced(&self, arg: &Expr, to: SqlType, n: usize) -> Result<Expr> {
+        let to = self.env.plain_type(to)?;
         let from = arg.ty();
         if from.oid == to.oid {
             return Ok(arg.clone());

@@ -326,7 +326,12 @@ fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: us
     let pad = " ".repeat(indent * 2 + 2);
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: String| fields.push((name.into(), value));
-    add("Node Type", quoted(&item.kind));
+    if matches!(item.kind.as_str(), "Insert" | "Update" | "Delete" | "Merge") {
+        add("Node Type", quoted("ModifyTable"));
+        add("Operation", quoted(&item.kind));
+    } else {
+        add("Node Type", quoted(&item.kind));
+    }
     if let Some(related) = related {
         add("Parent Relationship", quoted(related));
     }

@@ -3,7 +3,7 @@
 use alloc::{format, vec::Vec};
 
 use pg_plan::expr::Expr;
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, user};
 
 use super::{Binder, types::show};
 
@@ -26,7 +26,17 @@ impl Binder<'_> {
             self.params.resize(number, None);
         }
         let ty = self.params.get(number - 1).copied().flatten().unwrap_or(oid::UNKNOWN);
+        if user::is_domain(ty) {
+            return self.domain_parameter(number as u32 - 1, ty);
+        }
         Ok(Expr::Param(number as u32 - 1, SqlType::new(ty)))
+    }
+
+    /// A parameter of a domain: its value comes as one of the type below and is checked.
+    pub(super) fn domain_parameter(&mut self, number: u32, domain: Oid) -> Result<Expr> {
+        let base = self.user_type(domain)?.domain().map(|d| d.base);
+        let base = base.ok_or_else(|| SqlError::internal("a domain without a type"))?;
+        self.constrained(Expr::Param(number, base), domain)
     }
 
     /// Gives a parameter whose type is not known yet the type that its context wants.

@@ -52,6 +52,10 @@ impl Binder<'_> {
         }
         let described = self.user_type(to.oid)?;
         let Some(domain) = described.domain() else { return Ok(None) };
+        if let Expr::Param(n, SqlType { oid: oid::UNKNOWN, .. }) = expr {
+            self.fix_param(n, to.oid)?;
+            return self.domain_parameter(n, to.oid).map(Some);
+        }
         let Some(value) = self.try_coerce(expr, domain.base, context)? else { return Ok(None) };
         self.constrained(value, to.oid).map(Some)
     }
