@@ -72,7 +72,9 @@ mod counts {
     }
 
     pub(super) fn read() -> Tallies {
-        COUNTS.try_with(|c| Tallies(core::array::from_fn(|kind| c.get(kind).map_or(0, Cell::get)))).unwrap_or_default()
+        COUNTS
+            .try_with(|c| Tallies(core::array::from_fn(|kind| c.get(kind).map_or(0, Cell::get))))
+            .unwrap_or_default()
     }
 }
 

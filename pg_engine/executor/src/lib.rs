@@ -59,11 +59,11 @@ mod verify;
 
 pub use certificates::StoredCertificates;
 pub use context::ExecContext;
-pub use ddl::extension::Script;
-pub use extension::STATEMENTS;
 pub use cursor::Cursor;
 pub use dagdb_device::{Reason as ComputeReason, Usage as ComputeUsage};
+pub use ddl::extension::Script;
 pub use engine::{Engine, Initial, Outcome, Role};
+pub use extension::STATEMENTS;
 pub use hba::{ClientCertificate, HbaClient, HbaMethod, HbaRules};
 pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;

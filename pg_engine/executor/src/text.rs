@@ -8,7 +8,7 @@ use alloc::{
 
 use pg_catalog::{CatalogReader, Reader, builtin};
 use pg_functions::registry;
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinfo};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinfo, value::ArrayValue};
 
 use crate::{acl, context::ExecContext};
 
@@ -215,9 +215,14 @@ pub fn output(v: &Value, ty: Oid, cx: &ExecContext<'_>) -> Result<String> {
             Value::Array(a) => {
                 // Of the type that it was cast to.
                 let element = typeinfo::element_of(ty);
-                let parts =
-                    a.values.iter().map(|v| output(v, element, cx)).collect::<Result<Vec<String>>>()?;
-                Ok(format!("{{{}}}", parts.join(",")))
+                let text = |v: &Value| match v {
+                    Value::Null => Ok(Value::Null),
+                    v => Ok(Value::text(&output(v, element, cx)?)),
+                };
+                let values = a.values.iter().map(text).collect::<Result<_>>()?;
+                let texts = ArrayValue { element: oid::TEXT, dims: a.dims.clone(), values };
+                let texts = Value::Array(alloc::sync::Arc::new(texts));
+                Ok(io::output_string(&texts, SqlType::new(oid::TEXT_ARRAY), cx.session.format()))
             }
             _ => Ok(String::new()),
         };

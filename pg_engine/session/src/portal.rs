@@ -19,8 +19,8 @@ use crate::{
     rows,
     session::Session,
     sql_cursor::CursorState,
-    statement_stats::Effort,
     statement::{CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
+    statement_stats::Effort,
 };
 
 /// Formats of a portal's result columns.

@@ -73,7 +73,12 @@ impl Session {
             let plan = self.fresh(&plan, force)?;
             let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
             if engine.lock_plan(txn, &plan.planned, plan.stamp.version)? {
-                return self.explain_planned(&plan.planned, options, &params, pg_planner::Measured::default());
+                return self.explain_planned(
+                    &plan.planned,
+                    options,
+                    &params,
+                    pg_planner::Measured::default(),
+                );
             }
             force = true;
         }

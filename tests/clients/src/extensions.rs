@@ -21,7 +21,14 @@ fn fails(c: &mut Client, sql: &str) -> Outcome<String> {
         Ok(()) => Err(Failure::Failed(format!("it did not fail: {sql}"))),
         Err(e) => Ok(e.as_db_error().map_or_else(
             || e.to_string(),
-            |e| format!("{} {}{}", e.code().code(), e.message(), e.hint().map_or(String::new(), |h| format!(" | {h}"))),
+            |e| {
+                format!(
+                    "{} {}{}",
+                    e.code().code(),
+                    e.message(),
+                    e.hint().map_or(String::new(), |h| format!(" | {h}"))
+                )
+            },
         )),
     }
 }
@@ -57,7 +64,10 @@ fn members(url: &Url) -> Outcome {
     equal("no such version", version.as_str(), path)?;
     c.batch_execute("CREATE VIEW ext_v AS SELECT ext_s.uuid_ns_dns()")?;
     let needed = fails(&mut c, "DROP EXTENSION \"uuid-ossp\"")?;
-    check(&needed, needed.starts_with("2BP01 cannot drop extension uuid-ossp because other objects depend on it"))?;
+    check(
+        &needed,
+        needed.starts_with("2BP01 cannot drop extension uuid-ossp because other objects depend on it"),
+    )?;
     let described = column(
         &mut c,
         "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid \
@@ -75,17 +85,21 @@ fn members(url: &Url) -> Outcome {
 
 fn functions(url: &Url) -> Outcome {
     let mut c = own(url)?;
-    c.batch_execute(
-        "CREATE EXTENSION IF NOT EXISTS pgcrypto; CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\"",
-    )?;
+    c.batch_execute("CREATE EXTENSION IF NOT EXISTS pgcrypto; CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\"")?;
     const CASES: &[(&str, &str)] = &[
-        ("uuid_generate_v3(uuid_ns_url(), 'http://www.postgresql.org')", "cf16fe52-3365-3a1f-8572-288d8d2aaa46"),
+        (
+            "uuid_generate_v3(uuid_ns_url(), 'http://www.postgresql.org')",
+            "cf16fe52-3365-3a1f-8572-288d8d2aaa46",
+        ),
         ("uuid_generate_v5(uuid_ns_dns(), 'python.org')", "886313e1-3b8a-5372-9b90-0c9aee199e5d"),
         ("substr(uuid_generate_v1()::text, 15, 1)", "1"),
         ("substr(uuid_generate_v4()::text, 15, 1)", "4"),
         ("digest('a', 'SHA-1')", "\\x86f7e437faa5a7fce15d1ddcb9eaeaea377667b8"),
         ("hmac('', '', 'md5')", "\\x74e6f7298a9c2d168935f58c001bad88"),
-        ("crypt('foox', '$2a$05$RQiOJ.3ELirrXwxIZY8q0O')", "$2a$05$RQiOJ.3ELirrXwxIZY8q0OEUsNcoQ9XA7bPy0Ud4UorYJy6B3ctqC"),
+        (
+            "crypt('foox', '$2a$05$RQiOJ.3ELirrXwxIZY8q0O')",
+            "$2a$05$RQiOJ.3ELirrXwxIZY8q0OEUsNcoQ9XA7bPy0Ud4UorYJy6B3ctqC",
+        ),
         ("crypt('pw', h) = h FROM (SELECT crypt('pw', gen_salt('bf', 4))) s (h)", "t"),
         ("length(gen_random_bytes(20))", "20"),
     ];

@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("protocol: unknown users, databases and wrong passwords", logins),
     ("protocol: startup packet limits", startup_limits),
     ("protocol: a statement that ends its own session", ends_itself),
+    ("protocol: parameters of domains", domain_parameters),
     ("protocol: many connections at a time", many_connections),
 ];
 
@@ -152,6 +153,29 @@ fn ends_itself(url: &Url) -> Outcome {
     let code = ended.err().and_then(|e| e.code().map(|c| c.code().to_owned()));
     // The statement does not succeed first.
     equal("code", code.as_deref(), Some("57P01"))
+}
+
+fn domain_parameters(url: &Url) -> Outcome {
+    let mut c = Client::connect(&url.text, NoTls)?;
+    c.batch_execute(
+        "DROP DOMAIN IF EXISTS positive_p; CREATE DOMAIN positive_p AS int CHECK (value > 0); \
+         PREPARE inferred AS SELECT $1::positive_p, $2::varchar(3); PREPARE declared (positive_p) AS SELECT $1 + 1",
+    )?;
+    let types = "SELECT parameter_types::text FROM pg_prepared_statements ORDER BY name";
+    let rows = c.query(types, &[])?;
+    let types: Vec<String> = rows.iter().map(|r| r.get(0)).collect();
+    let wanted = ["{positive_p}", "{positive_p,\"character varying\"}"].map(String::from);
+    equal("types", types, wanted.to_vec())?;
+    c.batch_execute("EXECUTE inferred (1, 'abc'); EXECUTE declared (4)")?;
+    for sql in ["EXECUTE inferred (-1, 'abc')", "EXECUTE declared (-4)"] {
+        let e = c.batch_execute(sql).err().and_then(|e| e.as_db_error().map(|e| e.message().to_owned()));
+        let wanted = "value for domain positive_p violates check constraint \"positive_p_check\"";
+        equal(sql, e.as_deref(), Some(wanted))?;
+    }
+    let described = c.prepare("SELECT $1::positive_p")?;
+    equal("described", described.params().first().map(|t| t.name().to_owned()), Some("positive_p".into()))?;
+    c.batch_execute("DEALLOCATE ALL; DROP DOMAIN positive_p")?;
+    Ok(())
 }
 
 fn many_connections(url: &Url) -> Outcome {

@@ -183,7 +183,11 @@ impl Ddl<'_, '_> {
             .set("extrelocatable", false)
             .set("extversion", extension.version);
         self.insert(PG_EXTENSION, &row)?;
-        self.depend(Address::new(PG_EXTENSION, oid), Address::new(PG_NAMESPACE, namespace), Dependency::Normal)?;
+        self.depend(
+            Address::new(PG_EXTENSION, oid),
+            Address::new(PG_NAMESPACE, namespace),
+            Dependency::Normal,
+        )?;
         let comment = self
             .row(PG_DESCRIPTION)?
             .set("objoid", oid)

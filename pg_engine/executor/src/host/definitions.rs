@@ -288,7 +288,7 @@ pub(super) fn call(
         "pg_describe_object" => {
             let object = Address { class: o, object: arg_oid(args, 1), sub: arg_int(args, 2) as i32 };
             some_text(describe_object(cx, reader, object)?)
-        },
+        }
         _ => return Ok(None),
     }))
 }

@@ -71,8 +71,11 @@ impl Usage {
             out.extend(self.page_fields());
         }
         if options.wal {
-            let log =
-                [("WAL Records", self.log_records), ("WAL FPI", self.log_images), ("WAL Bytes", self.log_bytes)];
+            let log = [
+                ("WAL Records", self.log_records),
+                ("WAL FPI", self.log_images),
+                ("WAL Bytes", self.log_bytes),
+            ];
             out.extend(log);
         }
         out

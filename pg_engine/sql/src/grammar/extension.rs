@@ -16,7 +16,11 @@ fn done(statement: ExtensionStatement) -> Statement {
 
 /// A version: a name or a string.
 fn version(c: &mut Cursor<'_>) -> Parsed<alloc::string::String> {
-    if matches!(c.parser.peek_token_ref().token, Token::SingleQuotedString(_)) { c.string() } else { c.ident() }
+    if matches!(c.parser.peek_token_ref().token, Token::SingleQuotedString(_)) {
+        c.string()
+    } else {
+        c.ident()
+    }
 }
 
 /// Behind CREATE EXTENSION.
