@@ -438,15 +438,61 @@ fn numeric_loop(
     Ok((constant, nulls))
 }
 
+/// Arithmetic of a column without NULLs with another one or a constant; `None`: they are something else.
+#[inline]
+fn plain_arithmetic(
+    args: &[Arc<Vector>],
+    rows: Rows<'_>,
+    f: impl Fn(&Numeric, &Numeric) -> Result<Numeric>,
+) -> Result<Option<Vec<Numeric>>> {
+    let (left, right) = (column(args, 0)?, column(args, 1)?);
+    // Which bits of a row's number tell its place: none where there is one value for all.
+    let mask = |v: &Vector| match v.encoding {
+        _ if v.nulls.is_some() => None,
+        Encoding::Flat => Some(usize::MAX),
+        Encoding::Constant => Some(0),
+        Encoding::Dictionary(_) => None,
+    };
+    let (Some(m), Some(n)) = (mask(left), mask(right)) else { return Ok(None) };
+    if m | n == 0 {
+        return Ok(None);
+    }
+    let (a, b) = (numerics(left)?, numerics(right)?);
+    let mut values = Vec::with_capacity(rows.count);
+    let one = |values: &mut Vec<Numeric>, row: usize| {
+        let (Some(a), Some(b)) = (a.get(row & m), b.get(row & n)) else { return Err(short()) };
+        values.push(f(a, b)?);
+        Ok(())
+    };
+    match rows.selection {
+        None => (0..rows.count).try_for_each(|row| one(&mut values, row))?,
+        Some(selection) => {
+            for &row in selection {
+                let row = row as usize;
+                while values.len() < row {
+                    values.push(Numeric::ZERO);
+                }
+                one(&mut values, row)?;
+            }
+            values.resize(rows.count, Numeric::ZERO);
+        }
+    }
+    Ok(Some(values))
+}
+
 /// Arithmetic of two numeric columns.
+#[inline]
 pub(crate) fn numeric_arithmetic(
     args: &[Arc<Vector>],
     rows: Rows<'_>,
-    f: fn(&Numeric, &Numeric) -> Result<Numeric>,
+    f: impl Fn(&Numeric, &Numeric) -> Result<Numeric>,
 ) -> Result<Vector> {
     let ty = pg_types::oid::NUMERIC;
     if constant_null(args) || rows.is_empty() {
         return Ok(Vector::nulls(ty));
+    }
+    if let Some(values) = plain_arithmetic(args, rows, &f)? {
+        return Ok(Vector::flat(SqlType::new(ty), ColumnData::Numeric(values), None));
     }
     let mut values = alloc::vec![Numeric::ZERO; rows.count];
     let (constant, nulls) = numeric_loop(args, rows, |row, a, b| {

@@ -3,12 +3,17 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use pg_types::{Result, SqlType, Value, Vector, numeric::Numeric, value::Interval, vector::ColumnData};
+use pg_types::{
+    Result, SqlType, Value, Vector,
+    numeric::Numeric,
+    value::Interval,
+    vector::{ColumnData, Encoding},
+};
 
 use super::{Collect, Fold, Types};
 use crate::{
     call::mismatch,
-    def::EvalContext,
+    def::{EvalContext, Rows},
     errors::int8_range,
     kernel::{Prim, column},
 };
@@ -77,7 +82,18 @@ pub(crate) struct NumericSum {
 }
 
 impl NumericSum {
+    #[inline]
     pub(crate) fn add(&mut self, value: &Numeric) -> Result<()> {
+        if let Some((mantissa, scale)) = value.small()
+            && scale == self.scale
+            && let Some(sum) = self.mantissa.checked_add(i128::from(mantissa))
+        {
+            self.mantissa = sum;
+            return Ok(());
+        }
+        self.add_any(value)
+    }
+    fn add_any(&mut self, value: &Numeric) -> Result<()> {
         if let Some((mantissa, scale)) = value.small() {
             if scale != self.scale {
                 self.spill()?;
@@ -140,6 +156,25 @@ impl<const AVERAGE: bool> Collect for NumericTotal<AVERAGE> {
     fn add(&mut self, _ctx: &EvalContext<'_>, args: &[Arc<Vector>], row: usize) -> Result<()> {
         self.count += 1;
         self.sum.add(numeric_at(args, row)?)
+    }
+    fn add_all(states: &mut [Self], groups: &[u32], args: &[Arc<Vector>], rows: Rows<'_>) -> Result<bool> {
+        let vector = column(args, 0)?;
+        let (Encoding::Flat, None, ColumnData::Numeric(values)) =
+            (&vector.encoding, &vector.nulls, &vector.data)
+        else {
+            return Ok(false);
+        };
+        let mut one = |row: usize| {
+            let group = groups.get(row).and_then(|g| states.get_mut(*g as usize));
+            let (Some(state), Some(value)) = (group, values.get(row)) else { return Err(mismatch()) };
+            state.count += 1;
+            state.sum.add(value)
+        };
+        match rows.selection {
+            None => (0..rows.count).try_for_each(one)?,
+            Some(selection) => selection.iter().try_for_each(|&row| one(row as usize))?,
+        }
+        Ok(true)
     }
     fn result(&mut self, _ctx: &EvalContext<'_>, _types: &Types) -> Result<Value> {
         if self.count == 0 {

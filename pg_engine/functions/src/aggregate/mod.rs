@@ -94,6 +94,15 @@ pub(crate) trait Collect: Default + Clone + Send + 'static {
     const SKIP_NULLS: bool;
     /// Adds row `row`.
     fn add(&mut self, ctx: &EvalContext<'_>, args: &[Arc<Vector>], row: usize) -> Result<()>;
+    /// Adds many rows to the states of their groups; false: nothing was done, they are to be added one by one.
+    fn add_all(
+        _states: &mut [Self],
+        _groups: &[u32],
+        _args: &[Arc<Vector>],
+        _rows: Rows<'_>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
     /// The result; called once.
     fn result(&mut self, ctx: &EvalContext<'_>, types: &Types) -> Result<Value>;
     /// Bytes held beyond the state itself.
@@ -124,6 +133,9 @@ impl<C: Collect> Accumulator for Collecting<C> {
         args: &[Arc<Vector>],
         rows: Rows<'_>,
     ) -> Result<()> {
+        if C::add_all(&mut self.states, groups, args, rows)? {
+            return Ok(());
+        }
         for row in rows.iter() {
             if C::SKIP_NULLS && args.first().is_some_and(|a| a.is_null(row)) {
                 continue;

@@ -26,6 +26,7 @@ fn finite(a: &Numeric, b: &Numeric) -> Option<(Digits, Digits)> {
 
 impl Numeric {
     /// `self + other`
+    #[inline]
     pub fn add(&self, other: &Self) -> Result<Self> {
         if let (Some((a, s)), Some((b, t))) = (self.small(), other.small()) {
             if s == t {
@@ -36,6 +37,9 @@ impl Numeric {
                 return Ok(Self::new(a + b, s.max(t)));
             }
         }
+        self.add_long(other)
+    }
+    fn add_long(&self, other: &Self) -> Result<Self> {
         if let Some((a, b)) = finite(self, other) {
             return Self::from_digits(a.add(&b));
         }
@@ -47,6 +51,7 @@ impl Numeric {
         })
     }
     /// `self - other`
+    #[inline]
     pub fn sub(&self, other: &Self) -> Result<Self> {
         if let (Some((a, s)), Some((b, t))) = (self.small(), other.small())
             && s.abs_diff(t) <= 18
@@ -57,12 +62,16 @@ impl Numeric {
         self.add(&other.neg())
     }
     /// `self * other`
+    #[inline]
     pub fn mul(&self, other: &Self) -> Result<Self> {
         if let (Some((a, s)), Some((b, t))) = (self.small(), other.small())
             && s + t <= MAX_SCALE
         {
             return Ok(Self::new(i128::from(a) * i128::from(b), s + t));
         }
+        self.mul_long(other)
+    }
+    fn mul_long(&self, other: &Self) -> Result<Self> {
         if let Some((a, b)) = finite(self, other) {
             let product = a.mul(&b);
             let product = if product.scale > MAX_SCALE { product.rounded(MAX_SCALE as i32) } else { product };
