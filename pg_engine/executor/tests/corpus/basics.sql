@@ -117,3 +117,6 @@ SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'big'::regclas
 SELECT * FROM nosuch;
 SELECT nosuch FROM big;
 CREATE TABLE big (a int);
+SELECT i % 3, sum(n * (1 - d)), avg(n * (1 - d) * (1 + d)), sum(n - d) FILTER (WHERE i % 2 = 0), sum(n * n) FROM (SELECT i, i::numeric(15,2) * 1.25 AS n, (i % 7)::numeric(15,2) / 100 AS d FROM generate_series(1, 3000) i) t WHERE i % 5 <> 1 GROUP BY 1 ORDER BY 1;
+SELECT sum(CASE WHEN i % 4 = 0 THEN n / (i - 1) ELSE n * 9223372036854775807 END), sum(n), sum(n + 0.001 - i), sum(n * NULL) FROM (SELECT i, i * 1.5 AS n FROM generate_series(1, 2000) i) t WHERE i <> 1;
+SELECT sum(n / (i - 1)) FROM (SELECT i, i * 1.5 AS n FROM generate_series(1, 2000) i) t;
