@@ -161,7 +161,7 @@ fn domain_parameters(url: &Url) -> Outcome {
         "DROP DOMAIN IF EXISTS positive_p; CREATE DOMAIN positive_p AS int CHECK (value > 0); \
          PREPARE inferred AS SELECT $1::positive_p, $2::varchar(3); PREPARE declared (positive_p) AS SELECT $1 + 1",
     )?;
-    let types = "SELECT parameter_types::text FROM pg_prepared_statements ORDER BY name";
+    let types = "SELECT parameter_types::text FROM pg_prepared_statements WHERE from_sql ORDER BY name";
     let rows = c.query(types, &[])?;
     let types: Vec<String> = rows.iter().map(|r| r.get(0)).collect();
     let wanted = ["{positive_p}", "{positive_p,\"character varying\"}"].map(String::from);
