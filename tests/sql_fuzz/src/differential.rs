@@ -1,0 +1,300 @@
+//! The same statements to two servers, whose answers and tables must agree.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    catalog::Catalog,
+    client::{Answer, Client, Url},
+    compare::{Class, Difference, compare},
+    expression::Generator,
+    listed::Listed,
+    node::{Node, reduce},
+    random::Random,
+};
+
+/// What to do.
+pub struct Plan {
+    /// This project's server.
+    pub ours: Url,
+    /// The one that is right.
+    pub theirs: Url,
+    /// The first round's seed.
+    pub seed: u64,
+    /// How many rounds; none: as many as fit the time.
+    pub rounds: Option<u64>,
+    /// For how long.
+    pub time: Duration,
+    /// What is known.
+    pub listed: Listed,
+    /// Prints every statement.
+    pub verbose: bool,
+}
+
+const STATEMENTS: usize = 60;
+const TRIES: usize = 250;
+
+/// Two connections and what was found.
+struct Pair<'a> {
+    plan: &'a Plan,
+    ours: Client,
+    theirs: Client,
+    seed: u64,
+    statements: u64,
+    failed_alike: u64,
+    counts: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<String, u64>,
+    seen: HashMap<String, u64>,
+    grave: u64,
+}
+
+/// A message without what varies.
+fn signature(d: &Difference, sql: &str) -> String {
+    let text = match d.class {
+        Class::Rows | Class::Order | Class::Written | Class::Float | Class::Columns | Class::Tag => {
+            sql.to_owned()
+        }
+        _ => format!(
+            "{}\n{}",
+            d.ours.lines().next().unwrap_or_default(),
+            d.theirs.lines().next().unwrap_or_default()
+        ),
+    };
+    let mut out = String::from(d.class.name());
+    let mut quoted = None;
+    for c in text.chars() {
+        match quoted {
+            Some(q) if c == q => quoted = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quoted = Some(c),
+            None if c.is_ascii_digit() => {}
+            None => out.push(c),
+        }
+    }
+    out.truncate(out.char_indices().nth(160).map_or(out.len(), |c| c.0));
+    out
+}
+
+fn state(answer: &io::Result<Answer>) -> String {
+    match answer {
+        Ok(Answer::Failed(e)) => e.state.clone(),
+        Ok(_) => "ok".into(),
+        Err(_) => "gone".into(),
+    }
+}
+
+impl Pair<'_> {
+    fn both(&mut self, sql: &str) -> (io::Result<Answer>, io::Result<Answer>) {
+        if self.plan.verbose {
+            println!("{sql};");
+        }
+        (self.ours.one(sql), self.theirs.one(sql))
+    }
+
+    /// Statements in a transaction that is undone, and what they answer.
+    fn undone(&mut self, sql: &str, tables: &[String]) -> Option<(Difference, String)> {
+        drop(self.both("BEGIN"));
+        let found = self.change(sql, tables);
+        drop(self.both("ROLLBACK"));
+        found
+    }
+
+    /// A change, and whether the tables are alike behind it.
+    fn change(&mut self, sql: &str, tables: &[String]) -> Option<(Difference, String)> {
+        let (ours, theirs) = self.both(sql);
+        if let Some(d) = compare(&ours, &theirs, false) {
+            return Some((d, format!("{} {}", state(&ours), state(&theirs))));
+        }
+        if !matches!(ours, Ok(Answer::Done { .. })) {
+            return None;
+        }
+        for table in tables {
+            let (ours, theirs) = self.both(&format!("SELECT * FROM {table}"));
+            if let Some(mut d) = compare(&ours, &theirs, false) {
+                d.ours = format!("behind it, {table} holds {}", d.ours);
+                return Some((d, "content".into()));
+            }
+        }
+        None
+    }
+
+    fn query(&mut self, sql: &str) -> Option<(Difference, String)> {
+        let in_order = sql.starts_with("SELECT * FROM (") && sql.contains(" AS whole ORDER BY ");
+        let (ours, theirs) = self.both(sql);
+        self.statements += 1;
+        if matches!((&ours, &theirs), (Ok(Answer::Failed(_)), Ok(Answer::Failed(_)))) {
+            self.failed_alike += 1;
+        }
+        compare(&ours, &theirs, in_order).map(|d| (d, format!("{} {}", state(&ours), state(&theirs))))
+    }
+
+    /// Looks at one statement; a difference is made small, counted and shown once.
+    fn look(&mut self, node: Node, tables: Option<&[String]>) -> io::Result<()> {
+        let sql = node.sql();
+        let test = |pair: &mut Self, sql: &str| match tables {
+            Some(tables) => pair.undone(sql, tables),
+            None => pair.query(sql),
+        };
+        let Some((first, states)) = test(self, &sql) else {
+            if tables.is_some() {
+                self.statements += 1;
+            }
+            return Ok(());
+        };
+        *self.counts.entry(first.class.name()).or_default() += 1;
+        if first.class == Class::Refused {
+            *self.refused.entry(first.ours.clone()).or_default() += 1;
+            return Ok(());
+        }
+        if self.plan.listed.has(&sql, &first) {
+            *self.counts.entry("listed").or_default() += 1;
+            return Ok(());
+        }
+        let by_message = !matches!(
+            first.class,
+            Class::Rows | Class::Order | Class::Written | Class::Float | Class::Columns | Class::Tag
+        );
+        if by_message && self.seen.contains_key(&signature(&first, &sql)) {
+            *self.seen.entry(signature(&first, &sql)).or_default() += 1;
+            return Ok(());
+        }
+        if state_gone(&states) {
+            self.show(&sql, &first);
+            return self.again();
+        }
+        let small = reduce(node, TRIES, &mut |sql| {
+            test(self, sql).is_some_and(|(d, s)| d.class == first.class && s == states)
+        })
+        .sql();
+        let (last, _) = test(self, &small).unwrap_or((first, states));
+        if self.plan.listed.has(&small, &last) {
+            *self.counts.entry("listed").or_default() += 1;
+            return Ok(());
+        }
+        self.show(&small, &last);
+        Ok(())
+    }
+
+    fn show(&mut self, sql: &str, d: &Difference) {
+        let times = self.seen.entry(signature(d, sql)).or_default();
+        *times += 1;
+        if *times > 1 {
+            return;
+        }
+        self.grave += u64::from(d.class.grave());
+        println!(
+            "\n[{}] seed {}\n  {sql};\n  ours:   {}\n  theirs: {}",
+            d.class.name(),
+            self.seed,
+            d.ours,
+            d.theirs
+        );
+    }
+
+    fn again(&mut self) -> io::Result<()> {
+        self.ours = Client::connect(&self.plan.ours)?;
+        self.theirs = Client::connect(&self.plan.theirs)?;
+        drop(self.both("SET search_path = fuzz"));
+        drop(self.both("SET statement_timeout = '20s'"));
+        Ok(())
+    }
+
+    fn round(&mut self, catalog: &Catalog) -> io::Result<()> {
+        let mut generator =
+            Generator { random: Random::new(self.seed), catalog, tables: Vec::new(), names: 0 };
+        drop(self.both("RESET ALL"));
+        for sql in generator.schema() {
+            let (ours, theirs) = self.both(&sql);
+            self.statements += 1;
+            if let Some(d) = compare(&ours, &theirs, false) {
+                *self.counts.entry(d.class.name()).or_default() += 1;
+                if d.class == Class::Refused {
+                    *self.refused.entry(d.ours.clone()).or_default() += 1;
+                } else if self.plan.listed.has(&sql, &d) {
+                    *self.counts.entry("listed").or_default() += 1;
+                } else {
+                    self.show(&sql, &d);
+                }
+                if state(&ours) != state(&theirs) {
+                    // What follows would differ by what is missing.
+                    return if ours.is_err() || theirs.is_err() { self.again() } else { Ok(()) };
+                }
+            }
+            if let (true, Some(name)) = (state(&ours) != "ok", sql.strip_prefix("CREATE VIEW ")) {
+                let name = name.split(' ').next().unwrap_or_default().to_owned();
+                generator.tables.retain(|t| t.name != name);
+            }
+        }
+        let tables: Vec<String> =
+            generator.tables.iter().filter(|t| !t.view).map(|t| t.name.clone()).collect();
+        for _ in 0..STATEMENTS {
+            match generator.random.below(100) {
+                0..30 => {
+                    let node = generator.odd_select();
+                    self.look(node, None)?;
+                }
+                30..50 => {
+                    let node = generator.change();
+                    let sql = node.sql();
+                    self.look(node, Some(&tables))?;
+                    if generator.random.percent(60) {
+                        let (ours, theirs) = self.both(&sql);
+                        if state(&ours) != state(&theirs) {
+                            return Ok(());
+                        }
+                    }
+                }
+                _ => {
+                    let node = generator.select();
+                    self.look(node, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn state_gone(states: &str) -> bool {
+    states.split(' ').any(|s| s == "gone")
+}
+
+/// Runs rounds; gives how many grave differences there were that are not listed.
+pub fn run(plan: &Plan) -> io::Result<u64> {
+    let mut theirs = Client::connect(&plan.theirs)?;
+    let catalog = Catalog::read(&mut theirs)?;
+    let mut pair = Pair {
+        plan,
+        ours: Client::connect(&plan.ours)?,
+        theirs,
+        seed: plan.seed,
+        statements: 0,
+        failed_alike: 0,
+        counts: BTreeMap::new(),
+        refused: BTreeMap::new(),
+        seen: HashMap::new(),
+        grave: 0,
+    };
+    let start = Instant::now();
+    let mut rounds = 0;
+    while plan.rounds.map_or(start.elapsed() < plan.time, |n| rounds < n) {
+        pair.round(&catalog)?;
+        pair.seed += 1;
+        rounds += 1;
+    }
+    println!(
+        "\n{rounds} rounds from seed {}, {} statements ({} failed alike) in {:.0} s; {} grave differences that are not listed",
+        plan.seed,
+        pair.statements,
+        pair.failed_alike,
+        start.elapsed().as_secs_f64(),
+        pair.grave
+    );
+    pair.counts.iter().for_each(|(class, n)| println!("  {class}: {n}"));
+    let mut refused: Vec<_> = pair.refused.iter().collect();
+    refused.sort_by_key(|r| std::cmp::Reverse(*r.1));
+    refused.iter().take(40).for_each(|(what, n)| println!("  refused {n} times: {what}"));
+    Ok(pair.grave)
+}
