@@ -13,6 +13,7 @@ mod disk;
 mod elf;
 mod error;
 mod fuzz;
+mod fuzz_sql;
 mod gpu;
 mod image;
 mod kernel_build;
@@ -66,6 +67,8 @@ enum Command {
     Powercut(powercut::PowercutArguments),
     /// Fuzzes a decoder of bytes from disks or clients; without a target, lists them
     Fuzz(fuzz::FuzzArguments),
+    /// Made-up SQL whose answers must be those of a PostgreSQL
+    FuzzSql(fuzz_sql::FuzzSqlArguments),
     /// Runs the unit tests of the pure cells under Miri, where it is installed
     Miri,
     /// Formatting, clippy and the report on unsafe code
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => return run::verify(&arguments),
         Command::Powercut(arguments) => powercut::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::FuzzSql(arguments) => fuzz_sql::run(&arguments),
         Command::Miri => fuzz::miri(),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),

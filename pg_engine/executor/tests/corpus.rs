@@ -242,3 +242,9 @@ fn small_syntax() {
 fn inherit() {
     check("inherit");
 }
+
+/// What statements made up at random showed.
+#[test]
+fn fuzzed() {
+    check("fuzzed");
+}

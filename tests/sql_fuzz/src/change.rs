@@ -23,7 +23,7 @@ impl Generator<'_> {
             if !items.is_empty() && !self.random.percent(30) {
                 continue;
             }
-            let value = if self.random.percent(50) {
+            let value = if c.of == "bit" || self.random.percent(50) {
                 text(stored(&mut self.random, c.of, &c.declared))
             } else {
                 self.expression(scope, c.of, 1, true)
@@ -137,7 +137,8 @@ impl Generator<'_> {
                     table.columns.iter().filter(|c| !c.generated).map(|c| c.name.clone()).collect();
                 let mut values = Vec::new();
                 for c in table.columns.iter().filter(|c| !c.generated) {
-                    values.push(self.expression(&scope, c.of, 1, true));
+                    let of_bits = c.of == "bit";
+                    values.push(if of_bits { text("NULL") } else { self.expression(&scope, c.of, 1, true) });
                 }
                 let values = seq(vec![
                     text(format!(" THEN INSERT (id, {}) VALUES (s.id + 1000, ", names.join(", "))),

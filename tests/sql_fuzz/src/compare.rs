@@ -181,9 +181,11 @@ fn rows(
     found(Class::Rows, o, t)
 }
 
-/// Types of users have numbers of their own.
+/// Types of users have numbers of their own. A modifier that only one of them knows is that of a constant to which it reduced an
+/// expression.
 fn same_type(a: &Column, b: &Column) -> bool {
-    a.type_oid == b.type_oid && a.modifier == b.modifier || a.type_oid >= 16384 && b.type_oid >= 16384
+    let modifiers = a.modifier == b.modifier || a.modifier == -1 || b.modifier == -1;
+    a.type_oid == b.type_oid && modifiers || a.type_oid >= 16384 && b.type_oid >= 16384
 }
 
 /// Compares two answers to one statement.

@@ -39,6 +39,11 @@ impl Scope {
         self.level < 2 && !self.here.is_empty() && !self.here[0].0.starts_with("v.")
     }
 
+    /// The columns of this level alone: an aggregate of those around would belong to the query around.
+    pub fn own(&self) -> Self {
+        Self { here: self.here.clone(), outer: Vec::new(), level: 2 }
+    }
+
     /// The scope of a subquery over these columns.
     pub fn inside(&self, here: Vec<(String, Type)>) -> Self {
         Self { here, outer: self.columns().cloned().collect(), level: self.level + 1 }
@@ -287,6 +292,7 @@ impl Generator<'_> {
     }
 
     fn aggregate(&mut self, scope: &Scope) -> (Node, Type) {
+        let scope = &scope.own();
         let filter = |g: &mut Self| match g.random.percent(20) {
             true => maybe(seq(vec![text(" FILTER (WHERE "), g.condition(scope, 1, true), text(")")])),
             false => text(""),

@@ -60,12 +60,12 @@ fn passes(tester: &Path, folder: &Path, name: &str, port: u16) -> Result<bool> {
 }
 
 /// What lies beside the checkout.
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     tools::root().join("../shared/conformance").join(name)
 }
 
 /// A hosted server on a new disk, that lets everyone in.
-fn server(image: &str) -> Result<Hosted> {
+pub fn server(image: &str) -> Result<Hosted> {
     let image = tools::scratch("disks")?.join(image);
     let _ = fs::remove_file(&image);
     let (password, password_file) = {
@@ -80,7 +80,7 @@ fn server(image: &str) -> Result<Hosted> {
 }
 
 /// Lines of the runner's report: file, statements that answer as they should, statements that count.
-fn scores(report: &str) -> Vec<(&str, u32, u32)> {
+pub(super) fn scores(report: &str) -> Vec<(&str, u32, u32)> {
     let line = |line| -> Option<(&str, u32, u32)> {
         let (name, rest) = str::split_once(line, " shown ")?;
         let (matched, total) = rest.split_whitespace().next()?.split_once('/')?;
@@ -105,7 +105,7 @@ fn regress_once(python: &Path, runner: &Path, source: &Path) -> Result<String> {
 }
 
 /// The files that are below what is written down, each with a sentence about it; says which could be written higher.
-fn below(report: &str, floors: &str) -> Vec<(String, String)> {
+pub(super) fn below(report: &str, floors: &str) -> Vec<(String, String)> {
     let scores = scores(report);
     let mut worse = Vec::new();
     for (name, floor) in floors.lines().filter_map(|l| l.split_once('\t')) {

@@ -1,9 +1,10 @@
 //! `cargo xtask test [FILTER]`: everything that shows that the project does what it says, as suites.
 
 pub mod clients;
-mod conformance;
+pub mod conformance;
 mod gpu;
 mod guest;
+mod logic;
 mod many;
 mod power;
 mod report;
@@ -43,7 +44,7 @@ struct Suite {
     run: fn() -> Result<()>,
 }
 
-const SUITES: [Suite; 16] = [
+const SUITES: [Suite; 18] = [
     Suite { name: "unsafe", about: "unsafe code only where it is allowed", run: lint::unsafe_report },
     Suite { name: "unit", about: "unit and engine tests on the hosted platform", run: unit },
     Suite { name: "simulated", about: "storage under power cuts on the simulated platform", run: simulated },
@@ -57,6 +58,16 @@ const SUITES: [Suite; 16] = [
         name: "regress",
         about: "PostgreSQL's regression files, where they are at hand: none gets worse",
         run: conformance::regress,
+    },
+    Suite {
+        name: "logic",
+        about: "logic test files; those beside the checkout, where they are at hand",
+        run: logic::logic,
+    },
+    Suite {
+        name: "metamorphic",
+        about: "made-up queries answer like others of the same meaning",
+        run: logic::metamorphic,
     },
     Suite { name: "kernel", about: "tests inside the kernel, in QEMU", run: guest::kernel },
     Suite {

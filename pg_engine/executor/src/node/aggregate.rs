@@ -33,7 +33,7 @@ struct Call {
     filter: Option<Compiled>,
     ty: SqlType,
     state: Option<Box<dyn Accumulator>>,
-    /// DISTINCT: (arguments, group) seen.
+    /// DISTINCT: (arguments, values of ORDER BY, group) seen.
     seen: Option<Unique>,
     /// ORDER BY: arguments and groups kept until the end.
     kept: Option<Sorter>,
@@ -52,7 +52,8 @@ impl Call {
             false => Vec::new(),
         };
         let order_by = if implied.is_empty() { &a.order_by } else { &implied };
-        let classes = a.args.iter().map(|e| KeyClass::one(e.ty().oid)).chain([KeyClass::Integer]);
+        let columns = a.args.iter().chain(order_by.iter().map(|k| &k.expr));
+        let classes = columns.map(|e| KeyClass::one(e.ty().oid)).chain([KeyClass::Integer]);
         Ok(Self {
             function: a.function,
             args: c.exprs(&a.args)?,

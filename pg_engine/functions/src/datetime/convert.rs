@@ -1,7 +1,7 @@
 //! Casts between the date/time types, and to a precision.
 
 use pg_types::{
-    Result, SqlType, Value,
+    Result, SqlError, SqlState, SqlType, Value,
     datetime::{
         self,
         arithmetic::{
@@ -14,7 +14,7 @@ use pg_types::{
     value::{Interval, TimeTz},
 };
 
-use super::{DAY, local, zone};
+use super::{DAY, infinite, local, zone};
 use crate::{
     call::{Date, Time, Timestamp, TimestampTz, row},
     def::Function,
@@ -23,6 +23,15 @@ use crate::{
 
 fn coerce(value: Value, ty: u32, modifier: i32) -> Result<Value> {
     typmod::coerce(value, SqlType::with_typmod(ty, modifier), true)
+}
+
+/// A timestamp with so many decimals; -1: as it is.
+fn with_precision(t: i64, p: i32) -> Result<i64> {
+    if p == -1 || infinite(t) || (0..=6).contains(&p) {
+        return datetime::round_timestamp(t, p);
+    }
+    let text = alloc::format!("timestamp({p}) precision must be between 0 and 6");
+    Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text))
 }
 
 /// Rows.
@@ -57,16 +66,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         let east = datetime::zone::offset_of_local(zone(ctx), today + t);
         TimeTz { micros: t, zone: -east }
     })),
-    def(1961, "timestamp", &[TIMESTAMP, INT4], TIMESTAMP).imp(row!(|t: i64, p: i32| coerce(
-        Value::Timestamp(t),
-        TIMESTAMP,
-        p
-    ))),
-    def(1967, "timestamptz", &[TIMESTAMPTZ, INT4], TIMESTAMPTZ).imp(row!(|t: i64, p: i32| coerce(
-        Value::TimestampTz(t),
-        TIMESTAMPTZ,
-        p
-    ))),
+    def(1961, "timestamp", &[TIMESTAMP, INT4], TIMESTAMP)
+        .imp(row!(|t: i64, p: i32| with_precision(t, p).map(Timestamp))),
+    def(1967, "timestamptz", &[TIMESTAMPTZ, INT4], TIMESTAMPTZ)
+        .imp(row!(|t: i64, p: i32| with_precision(t, p).map(TimestampTz))),
     def(1968, "time", &[TIME, INT4], TIME).imp(row!(|t: i64, p: i32| coerce(Value::Time(t), TIME, p))),
     def(1969, "timetz", &[TIMETZ, INT4], TIMETZ).imp(row!(|t: TimeTz, p: i32| coerce(
         Value::TimeTz(t),

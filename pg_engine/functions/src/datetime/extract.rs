@@ -48,7 +48,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .stable()
         .imp(row!(ctx; |u: &str, t: i64| TimestampTz(timestamptz_trunc(u, t, zone(ctx))?))),
     def(1284, "date_trunc", &[TEXT, TIMESTAMPTZ, TEXT], TIMESTAMPTZ).stable().imp(row!(
-        |u: &str, t: i64, z: &str| { TimestampTz(timestamptz_trunc(u, t, &datetime::zone::resolve(z)?)?) }
+        |u: &str, t: i64, z: &str| {
+            // An infinite time is the same in any zone, even in one that is not known.
+            TimestampTz(if infinite(t) { t } else { timestamptz_trunc(u, t, &datetime::zone::resolve(z)?)? })
+        }
     )),
     def(1218, "date_trunc", &[TEXT, INTERVAL], INTERVAL)
         .imp(row!(|u: &str, i: Interval| interval_trunc(u, &i))),

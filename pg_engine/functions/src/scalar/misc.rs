@@ -239,7 +239,7 @@ fn random_uuid(ctx: &EvalContext<'_>) -> [u8; 16] {
 }
 
 fn any_literal(ctx: &EvalContext<'_>, value: &Value) -> Option<String> {
-    (!value.is_null()).then(|| quote_literal(&text(ctx, value)))
+    (!value.is_null()).then(|| quote_literal(&cast_text(ctx, value)))
 }
 
 /// `parse_ident`: the parts of a dotted name.

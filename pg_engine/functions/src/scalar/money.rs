@@ -42,7 +42,7 @@ fn over_float(a: i64, x: f64) -> Result<i64> {
 }
 
 fn from_numeric(n: &Numeric) -> Result<i64> {
-    n.mul(&Numeric::from(100))?.round(0)?.to_i64().map_err(|_| out_of_range())
+    n.mul(&Numeric::from(100))?.round(0)?.to_i64()
 }
 
 fn to_numeric(a: i64) -> Result<Numeric> {

@@ -508,7 +508,8 @@ impl<'a> Writer<'a> {
 
     /// What a bracket or a sign not yet written adds at the end.
     fn finish(&mut self) {
-        if !self.started {
+        // Text alone has no sign.
+        if !self.started && self.t.pre + self.t.post > 0 {
             self.leading_sign();
         }
         if self.t.bracket {

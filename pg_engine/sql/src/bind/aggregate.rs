@@ -17,6 +17,7 @@ use super::{
     expr::start,
     hypothetical::Hypothetical,
     resolve::{self, Resolution},
+    scope::Place,
 };
 
 impl Binder<'_> {
@@ -31,6 +32,13 @@ impl Binder<'_> {
         if let Some(level) = self.level_of_arguments(f, args)? {
             // An aggregate of nothing but an outer level's columns is one of that level.
             let inner = self.frames.split_off(level + 1);
+            if self.place() == Place::From {
+                return Err(SqlError::new(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate functions are not allowed in FROM clause of their own query level",
+                )
+                .at(at));
+            }
             let outer = self.aggregate(name, f, args, at);
             self.frames.extend(inner);
             return self.carry(outer?, level);
@@ -86,7 +94,16 @@ impl Binder<'_> {
             },
             E::Nested(e) | E::Cast { expr: e, .. } | E::UnaryOp { expr: e, .. } => self.level_of(e)?,
             E::IsNull(e) | E::IsNotNull(e) => self.level_of(e)?,
-            E::BinaryOp { left, right, .. } => self.level_of(left)?.max(self.level_of(right)?),
+            E::IsTrue(e) | E::IsNotTrue(e) | E::IsFalse(e) | E::IsNotFalse(e) => self.level_of(e)?,
+            E::IsUnknown(e) | E::IsNotUnknown(e) | E::Collate { expr: e, .. } => self.level_of(e)?,
+            E::BinaryOp { left, right, .. } => self.level_of_all([&**left, right])?,
+            E::IsDistinctFrom(a, b) | E::IsNotDistinctFrom(a, b) => self.level_of_all([&**a, b])?,
+            E::Between { expr, low, high, .. } => self.level_of_all([&**expr, low, high])?,
+            E::InList { expr, list, .. } => self.level_of_all(list.iter().chain([&**expr]))?,
+            E::Case { operand, conditions, else_result, .. } => {
+                let whens = conditions.iter().flat_map(|w| [&w.condition, &w.result]);
+                self.level_of_all(whens.chain(operand.as_deref()).chain(else_result.as_deref()))?
+            }
             E::Function(f) => match &f.args {
                 sq::FunctionArguments::List(list) if f.over.is_none() => {
                     let mut level = None;
@@ -102,6 +119,14 @@ impl Binder<'_> {
             },
             _ => Some(innermost),
         })
+    }
+
+    fn level_of_all<'e>(&self, all: impl IntoIterator<Item = &'e sq::Expr>) -> Result<Option<usize>> {
+        let mut level = None;
+        for e in all {
+            level = level.max(self.level_of(e)?);
+        }
+        Ok(level)
     }
 
     fn aggregate_call(

@@ -477,10 +477,6 @@ impl Binder<'_> {
                 let any = self.scalar_array(if negated { "<>" } else { "=" }, left, array, !negated, at)?;
                 return Ok(any);
             }
-            return Err(self
-                .common_type(&types, "IN", at)
-                .err()
-                .unwrap_or_else(|| SqlError::unsupported("IN over this type")));
         }
         let mut parts = Vec::with_capacity(items.len());
         for item in items {

@@ -543,7 +543,7 @@ impl Binder<'_> {
         }
         let shut = core::mem::replace(&mut self.frame()?.shut, !lateral);
         let locking = core::mem::replace(&mut self.locking, false);
-        let result = self.enclosed(|b| b.query_here(query));
+        let result = self.at_place(Place::From, |b| b.enclosed(|b| b.query_here(query)));
         self.locking = locking;
         self.frame()?.shut = shut;
         let (bound, args): (Bound, _) = result?;

@@ -376,11 +376,7 @@ pub(crate) fn polymorphic(declared: &[Oid], actual: &[SqlType], result: Oid) -> 
     let needs_element =
         |d: &Oid| matches!(*d, oid::ANYELEMENT | oid::ANYARRAY | oid::ANYNONARRAY | oid::ANYENUM);
     if element == 0 && (declared.iter().any(needs_element) || needs_element(&result)) {
-        // Unknown literals alone count as text where only elements are asked for.
-        if declared.contains(&oid::ANYARRAY) || result == oid::ANYARRAY {
-            return Err(undetermined());
-        }
-        element = oid::TEXT;
+        return Err(undetermined());
     }
     let common = common_of(&compatible)?;
     let array_for = |element: Oid| match typeinfo::array_of(element) {

@@ -9,6 +9,7 @@ mod database;
 mod ddl;
 mod extension;
 mod grant;
+mod joins;
 mod reloptions;
 pub(crate) mod routine;
 pub(crate) mod search;
@@ -83,6 +84,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     mark_row_locks(&mut tokens);
     special::respell_similar(&mut tokens);
     special::mark_join_aliases(&mut tokens);
+    joins::nest(&mut tokens);
     window::mark_grouping(&mut tokens);
     window::respell_frames(&mut tokens, text)?;
     mark_expansions(&mut tokens);

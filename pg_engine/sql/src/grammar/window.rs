@@ -58,6 +58,13 @@ pub(super) fn mark_grouping(tokens: &mut Vec<TokenWithSpan>) {
         } else if after && word(tokens.get(i), &["all"]) {
             tokens.remove(i);
         }
+        // Read as calls, whose arguments may begin with a parenthesis; the binder knows their names.
+        if tokens.get(i + 1).is_some_and(|t| t.token == Token::LParen)
+            && word(tokens.get(i), &["rollup", "cube"])
+            && let Some(TokenWithSpan { token: Token::Word(w), .. }) = tokens.get_mut(i)
+        {
+            w.keyword = Keyword::NoKeyword;
+        }
         i += 1;
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// Characters of a `char(n)` or `varchar(n)` modifier.
 pub fn length(typmod: i32) -> Option<usize> {
-    usize::try_from(typmod - 4).ok()
+    usize::try_from(typmod.checked_sub(4)?).ok()
 }
 
 /// Brings a value into the form that `ty`'s modifier asks for. An explicit cast cuts long strings off; otherwise they
