@@ -48,7 +48,27 @@ impl Generator<'_> {
     pub fn change(&mut self) -> Node {
         let table = self.some_table();
         let whole = Scope::of(table.under(&table.name));
-        match self.random.below(5) {
+        match self.random.below(7) {
+            5 => self.insert_select(&table),
+            6 => {
+                // A change whose rows a query reads.
+                let name = self.name("w");
+                let inner = loop {
+                    let node = self.change();
+                    let sql = node.sql();
+                    if !sql.starts_with("MERGE") && !sql.starts_with("WITH") && !sql.contains(" RETURNING ") {
+                        break node;
+                    }
+                };
+                let end =
+                    format!(" RETURNING id) SELECT count(*) AS o0, min(id) AS o1, sum(id) AS o2 FROM {name}");
+                let end = if inner.sql().contains(" AS s ") && !inner.sql().starts_with("INSERT") {
+                    end.replace("RETURNING id", "RETURNING s.id")
+                } else {
+                    end
+                };
+                seq(vec![text(format!("WITH {name} (id) AS (")), inner, text(end)])
+            }
             0 => {
                 let at = self.tables.iter().position(|t| t.name == table.name).unwrap_or(0);
                 let id = self.random.range(1, 60);
@@ -114,6 +134,30 @@ impl Generator<'_> {
             }
             _ => self.merge(&table),
         }
+    }
+
+    fn insert_select(&mut self, table: &Table) -> Node {
+        let other = self.some_table();
+        let scope = Scope::of(other.under("s"));
+        let free: Vec<_> = table.columns.iter().filter(|c| !c.generated && c.of != "bit").cloned().collect();
+        let names: Vec<&str> = free.iter().map(|c| c.name.as_str()).collect();
+        let names = ["id"].into_iter().chain(names).collect::<Vec<_>>().join(", ");
+        let mut values = vec![text(format!("s.id + {}", self.random.pick(&["0", "5", "3000"])))];
+        for c in &free {
+            values.push(self.expression(&scope, c.of, 1, true));
+        }
+        let least = values.len();
+        let wheres = self.condition(&scope, 1, true);
+        let conflict = self.random.pick(&["", " ON CONFLICT DO NOTHING", " ON CONFLICT (id) DO NOTHING"]);
+        seq(vec![
+            text(format!("INSERT INTO {} ({names}) SELECT ", table.name)),
+            list(", ", least, values),
+            text(format!(" FROM {} AS s", other.name)),
+            maybe(seq(vec![text(" WHERE "), wheres])),
+            // Of rows that conflict with each other, the first wins.
+            text(" ORDER BY s.id"),
+            maybe(text(conflict)),
+        ])
     }
 
     fn merge(&mut self, table: &Table) -> Node {

@@ -25,7 +25,7 @@ impl Listed {
 
     /// Is it known?
     pub fn has(&self, sql: &str, difference: &Difference) -> bool {
-        let text = format!("{sql}\n{}\n{}", difference.ours, difference.theirs);
+        let text = format!("{sql}\nours: {}\ntheirs: {}", difference.ours, difference.theirs);
         self.0.iter().any(|(class, words)| {
             (class == difference.class.name() || class == "*")
                 && words.iter().all(|w| text.contains(w.as_str()))

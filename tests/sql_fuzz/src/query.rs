@@ -122,6 +122,14 @@ impl Generator<'_> {
         let alias = self.name("q");
         let (node, types) = self.query(outer, None, depth);
         let columns = types.iter().enumerate().map(|(n, of)| (format!("{alias}.o{n}"), *of)).collect();
+        if self.random.percent(15) {
+            // Cut in a total order.
+            let named: Vec<(String, Type)> =
+                types.iter().enumerate().map(|(n, of)| (format!("o{n}"), *of)).collect();
+            let (order, to) = (order_of(&named), self.random.range(1, 8));
+            let cut = format!(") AS cut ORDER BY {order} LIMIT {to}) AS {alias}");
+            return (seq(vec![text("(SELECT * FROM ("), node, text(cut)]), columns);
+        }
         (seq(vec![text("("), node, text(format!(") AS {alias}"))]), columns)
     }
 
@@ -142,6 +150,12 @@ impl Generator<'_> {
         if self.random.percent(10) {
             columns.extend(more);
             return (query(seq(vec![left, text(" CROSS JOIN "), right])), columns);
+        }
+        let keys = |all: &[(String, Type)]| all.iter().filter(|c| c.0.ends_with(".id")).count() == 1;
+        if keys(&columns) && keys(&more) && self.random.percent(25) {
+            let word = self.random.pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+            columns.extend(more);
+            return (query(seq(vec![left, text(format!(" {word} ")), right, text(" USING (id)")])), columns);
         }
         let same: Vec<(&str, &str)> = columns
             .iter()
@@ -331,8 +345,7 @@ impl Generator<'_> {
             }
             9 => {
                 let value = self.expression(scope, "text", 1, true).sql();
-                let node =
-                    format!("string_agg({distinct}{value}, ',' ORDER BY {value})").replace("DISTINCT ", "");
+                let node = format!("string_agg({value}, ',' ORDER BY {value})");
                 return (seq(vec![wrapped("text", text(node)), filter(self)]), "text");
             }
             10 => {

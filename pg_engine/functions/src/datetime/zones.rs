@@ -52,10 +52,12 @@ fn shift(t: i64, seconds: i64) -> Result<i64> {
 
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
-    def(1159, "timezone", &[TEXT, TIMESTAMPTZ], TIMESTAMP)
-        .imp(row!(|z: &str, t: i64| Timestamp(to_local(&zone::resolve(z)?, t)?))),
-    def(2069, "timezone", &[TEXT, TIMESTAMP], TIMESTAMPTZ)
-        .imp(row!(|z: &str, t: i64| TimestampTz(to_moment(&zone::resolve(z)?, t)?))),
+    def(1159, "timezone", &[TEXT, TIMESTAMPTZ], TIMESTAMP).imp(row!(|z: &str, t: i64| Timestamp(
+        if infinite(t) { t } else { to_local(&zone::resolve(z)?, t)? }
+    ))),
+    def(2069, "timezone", &[TEXT, TIMESTAMP], TIMESTAMPTZ).imp(row!(|z: &str, t: i64| TimestampTz(
+        if infinite(t) { t } else { to_moment(&zone::resolve(z)?, t)? }
+    ))),
     def(1026, "timezone", &[INTERVAL, TIMESTAMPTZ], TIMESTAMP)
         .imp(row!(ctx; |z: Interval, t: i64| Timestamp(shift(t, displacement_at(ctx, z, t)?)?))),
     def(2070, "timezone", &[INTERVAL, TIMESTAMP], TIMESTAMPTZ)

@@ -173,6 +173,10 @@ pub(super) fn view_at<'a>(view: View<'a>, path: &ArrayValue) -> Result<Option<Vi
 
 fn element(doc: &Jsonb, i: i32) -> Option<View<'_>> {
     let root = doc.root();
+    // A scalar counts as the only element of an array.
+    if root.is_scalar() {
+        return matches!(i, 0 | -1).then_some(root);
+    }
     position(i.into(), root.len()).and_then(|i| root.element(i))
 }
 

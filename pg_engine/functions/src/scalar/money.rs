@@ -1,5 +1,7 @@
 //! `money`.
 
+use alloc::string::String;
+
 use pg_types::{Numeric, Result, SqlError, SqlState, SqlType, Value, oid::*};
 
 use crate::{
@@ -49,6 +51,80 @@ fn to_numeric(a: i64) -> Result<Numeric> {
     Numeric::from(a).div(&Numeric::from(100))?.round(2)
 }
 
+/// A number below 1,000 in words; nothing for 0.
+fn small_words(n: u64, out: &mut String) {
+    const ONES: [&str; 20] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+    ];
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let one = |n: u64| ONES.get(n as usize).copied().unwrap_or_default();
+    let (hundreds, rest) = (n / 100, n % 100);
+    if hundreds > 0 {
+        out.push_str(one(hundreds));
+        out.push_str(" hundred");
+        out.push_str(match rest {
+            0 => return,
+            1..20 => " and ",
+            _ => " ",
+        });
+    }
+    if rest < 20 {
+        out.push_str(one(rest));
+        return;
+    }
+    out.push_str(TENS.get((rest / 10 - 2) as usize).copied().unwrap_or_default());
+    if rest % 10 > 0 {
+        out.push(' ');
+        out.push_str(one(rest % 10));
+    }
+}
+
+/// `cash_words`: as cheques have it. Behind a unit stands a blank, even if nothing follows.
+fn words(amount: i64) -> String {
+    const UNITS: [(u64, &str); 5] = [
+        (1_000_000_000_000_000, " quadrillion "),
+        (1_000_000_000_000, " trillion "),
+        (1_000_000_000, " billion "),
+        (1_000_000, " million "),
+        (1_000, " thousand "),
+    ];
+    let mut out = String::from(if amount < 0 { "minus " } else { "" });
+    let (whole, cents) = (amount.unsigned_abs() / 100, amount.unsigned_abs() % 100);
+    for (size, name) in UNITS.into_iter().filter(|u| whole / u.0 % 1000 > 0) {
+        small_words(whole / size % 1000, &mut out);
+        out.push_str(name);
+    }
+    if whole % 1000 > 0 || whole == 0 {
+        small_words(whole % 1000, &mut out);
+    }
+    out.push_str(if whole == 1 { " dollar and " } else { " dollars and " });
+    small_words(cents, &mut out);
+    out.push_str(if cents == 1 { " cent" } else { " cents" });
+    if let Some(first) = out.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    out
+}
+
 /// `sum`.
 #[derive(Clone, Default)]
 struct Sum(Option<i64>);
@@ -96,6 +172,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(867, "cash_div_int2", &[MONEY, INT2], MONEY).imp(row!(|a: i64, n: i16| over(a, n.into())?)),
     def(898, "cashlarger", &[MONEY, MONEY], MONEY).imp(row!(|a: i64, b: i64| a.max(b))),
     def(899, "cashsmaller", &[MONEY, MONEY], MONEY).imp(row!(|a: i64, b: i64| a.min(b))),
+    def(935, "cash_words", &[MONEY], TEXT).imp(row!(|a: i64| words(a))),
     def(3811, "money", &[INT4], MONEY).stable().imp(row!(|n: i32| times(n.into(), 100)?)),
     def(3812, "money", &[INT8], MONEY).stable().imp(row!(|n: i64| times(n, 100)?)),
     def(3824, "money", &[NUMERIC], MONEY).stable().imp(row!(|n: &Numeric| from_numeric(n)?)),

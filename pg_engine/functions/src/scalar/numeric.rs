@@ -105,6 +105,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1738, "pow", &[NUMERIC, NUMERIC], NUMERIC).imp(row!(|a: &Numeric, b: &Numeric| a.pow(b))),
     def(1739, "numeric_power", &[NUMERIC, NUMERIC], NUMERIC).imp(row!(|a: &Numeric, b: &Numeric| a.pow(b))),
     def(1736, "log", &[NUMERIC, NUMERIC], NUMERIC).imp(row!(|a: &Numeric, b: &Numeric| a.log(b))),
+    def(1737, "numeric_log", &[NUMERIC, NUMERIC], NUMERIC).imp(row!(|a: &Numeric, b: &Numeric| a.log(b))),
     def(1771, "numeric_uminus", &[NUMERIC], NUMERIC).imp(row!(|a: &Numeric| a.neg())),
     def(1915, "numeric_uplus", &[NUMERIC], NUMERIC).imp(row!(|a: &Numeric| a.clone())),
     def(1704, "numeric_abs", &[NUMERIC], NUMERIC).imp(row!(|a: &Numeric| a.abs())),
