@@ -91,7 +91,12 @@ impl Pair<'_> {
         if self.plan.verbose {
             println!("{sql};");
         }
-        (self.ours.one(sql), self.theirs.one(sql))
+        let answers = (self.ours.one(sql), self.theirs.one(sql));
+        if answers.0.is_err() || answers.1.is_err() {
+            // What follows must not meet the rest of this; whether it can go on shows then.
+            drop(self.again());
+        }
+        answers
     }
 
     /// Statements in a transaction that is undone, and what they answer.
@@ -197,8 +202,10 @@ impl Pair<'_> {
     fn again(&mut self) -> io::Result<()> {
         self.ours = Client::connect(&self.plan.ours)?;
         self.theirs = Client::connect(&self.plan.theirs)?;
-        drop(self.both("SET search_path = fuzz"));
-        drop(self.both("SET statement_timeout = '20s'"));
+        for setting in ["SET search_path = fuzz", "SET statement_timeout = '20s'"] {
+            self.ours.one(setting)?;
+            self.theirs.one(setting)?;
+        }
         Ok(())
     }
 

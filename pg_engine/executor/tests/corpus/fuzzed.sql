@@ -37,3 +37,4 @@ SELECT 'NaN'::numeric::money;
 SELECT 'Infinity'::numeric::money;
 SELECT 1e20::numeric::money;
 SELECT string_agg(DISTINCT t::date::text, ',') FROM f WHERE t < '2021-01-01' GROUP BY a, b ORDER BY 1;
+SELECT "bit"(5, 2147483647), "bit"(5, -1), "bit"(5, 4);

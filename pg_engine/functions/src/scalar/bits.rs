@@ -39,7 +39,10 @@ fn combine(a: &Bits, b: &Bits, what: &str, f: impl Fn(u8, u8) -> u8) -> Result<B
 
 /// An integer's lowest `n` bits, sign-extended; without modifier one bit.
 fn from_integer(v: i64, width: usize, typmod: i32) -> Bits {
-    let n = usize::try_from(typmod).ok().filter(|n| *n > 0).unwrap_or(1).min(pg_types::bits::MAX_BITS);
+    // A length that no bit string can have counts as 1.
+    const MOST: i32 = i32::MAX - 7;
+    let typmod = if (1..=MOST).contains(&typmod) { typmod } else { 1 };
+    let n = usize::try_from(typmod).unwrap_or(1).min(pg_types::bits::MAX_BITS);
     let mut out = Bits::zeros(n);
     for i in 0..n {
         let place = n - 1 - i;
