@@ -17,7 +17,7 @@ SELECT x.a, (SELECT bool_and(x.a IS DISTINCT FROM x.b) FROM f y) FROM f x;
 SELECT (SELECT bool_and(x.a BETWEEN 1 AND x.b) FROM f y LIMIT 1), (SELECT sum(CASE WHEN x.a = 1 THEN x.b ELSE 0 END) FROM f y LIMIT 1) FROM f x;
 SELECT to_jsonb('UTC');
 SELECT first_value('a') OVER () FROM f;
-SELECT (a)::bigint, count(*) FROM f GROUP BY CUBE ((a)::bigint) ORDER BY 1;
+SELECT (a)::bigint, count(*) FROM f GROUP BY CUBE ((a)::bigint) ORDER BY 1, 2;
 SELECT a, count(*) FROM f GROUP BY ROLLUP ((SELECT 1 WHERE f.a = 1), a) ORDER BY 1, 2;
 SELECT a, b, count(*) FROM f GROUP BY ROLLUP ((a, b)), CUBE (a) ORDER BY 1, 2, 3;
 SELECT quote_literal(false), quote_nullable(true), quote_literal(1.50);

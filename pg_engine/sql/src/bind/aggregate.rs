@@ -32,14 +32,14 @@ impl Binder<'_> {
         if let Some(level) = self.level_of_arguments(f, args)? {
             // An aggregate of nothing but an outer level's columns is one of that level.
             let inner = self.frames.split_off(level + 1);
-            if self.place() == Place::From {
-                return Err(SqlError::new(
+            let outer = match self.place() {
+                Place::From => Err(SqlError::new(
                     SqlState::GROUPING_ERROR,
                     "aggregate functions are not allowed in FROM clause of their own query level",
                 )
-                .at(at));
-            }
-            let outer = self.aggregate(name, f, args, at);
+                .at(at)),
+                _ => self.aggregate(name, f, args, at),
+            };
             self.frames.extend(inner);
             return self.carry(outer?, level);
         }
