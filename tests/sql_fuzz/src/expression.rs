@@ -413,7 +413,7 @@ impl Generator<'_> {
 
     /// One value of a query; at most one row, or it may fail.
     fn scalar_subquery(&mut self, scope: &Scope, of: Type, depth: usize) -> Node {
-        let (from, inner) = self.from_item(scope, depth.min(1));
+        let (from, inner) = self.relation(scope, depth.min(1));
         let inner = scope.inside(inner);
         let wheres = self.condition(&inner, 1, true);
         let value = match of {
@@ -452,7 +452,7 @@ impl Generator<'_> {
     }
 
     fn subquery_condition(&mut self, scope: &Scope, depth: usize) -> Node {
-        let (from, inner) = self.from_item(scope, depth.min(1));
+        let (from, inner) = self.relation(scope, depth.min(1));
         let inner = scope.inside(inner);
         let wheres = maybe(seq(vec![text(" WHERE "), self.condition(&inner, 1, true)]));
         let node = if self.random.percent(40) {

@@ -74,7 +74,7 @@ const SEPARATOR: &str = "\u{1}";
 
 impl Subject {
     fn new(generator: &mut Generator<'_>) -> Self {
-        let (from, columns) = generator.from_item(&Scope::default(), 2);
+        let (from, columns) = generator.relation(&Scope::default(), 2);
         let scope = Scope::default().inside(columns);
         let of = generator.ordered_type();
         let value = generator.expression(&scope, of, 1, true);

@@ -62,7 +62,7 @@ fn order_of(columns: &[(String, Type)]) -> String {
 
 impl Generator<'_> {
     /// Something for FROM, and its columns.
-    pub fn from_item(&mut self, outer: &Scope, depth: usize) -> (Node, Vec<(String, Type)>) {
+    pub fn relation(&mut self, outer: &Scope, depth: usize) -> (Node, Vec<(String, Type)>) {
         match self.random.below(10) {
             0..=3 if depth > 0 => self.join(outer, depth - 1),
             4 if depth > 0 => self.derived(outer, depth - 1),
@@ -134,7 +134,7 @@ impl Generator<'_> {
     }
 
     fn join(&mut self, outer: &Scope, depth: usize) -> (Node, Vec<(String, Type)>) {
-        let (left, mut columns) = self.from_item(outer, depth);
+        let (left, mut columns) = self.relation(outer, depth);
         if self.random.percent(12) {
             let word = self.random.pick(&["JOIN", "LEFT JOIN"]);
             let around = outer.inside(columns.clone());
@@ -146,7 +146,7 @@ impl Generator<'_> {
                 columns,
             );
         }
-        let (right, more) = self.from_item(&Scope::default(), depth);
+        let (right, more) = self.relation(&Scope::default(), depth);
         if self.random.percent(10) {
             columns.extend(more);
             return (query(seq(vec![left, text(" CROSS JOIN "), right])), columns);
@@ -213,7 +213,7 @@ impl Generator<'_> {
     }
 
     fn plain(&mut self, outer: &Scope, want: Option<&[Type]>, depth: usize) -> (Node, Vec<Type>) {
-        let (from, columns) = self.from_item(outer, depth);
+        let (from, columns) = self.relation(outer, depth);
         let scope = outer.inside(columns);
         let types = self.wanted(want);
         let distinct = if types.iter().all(|t| ordered(t)) && self.random.percent(15) {
@@ -285,7 +285,7 @@ impl Generator<'_> {
     }
 
     fn distinct_on(&mut self, depth: usize) -> (Node, Vec<Type>) {
-        let (from, columns) = self.from_item(&Scope::default(), depth);
+        let (from, columns) = self.relation(&Scope::default(), depth);
         let keys: Vec<(String, Type)> = columns.iter().filter(|c| ordered(c.1)).cloned().collect();
         let Some((key, of)) = self.random.of(&keys).cloned() else {
             return self.plain(&Scope::default(), None, depth);
@@ -385,7 +385,7 @@ impl Generator<'_> {
     }
 
     fn aggregation(&mut self, outer: &Scope, depth: usize) -> (Node, Vec<Type>) {
-        let (from, columns) = self.from_item(outer, depth);
+        let (from, columns) = self.relation(outer, depth);
         let keys: Vec<(String, Type)> = columns.iter().filter(|c| ordered(c.1)).cloned().collect();
         let scope = outer.inside(columns);
         let mut chosen: Vec<(String, Type)> = Vec::new();
@@ -435,7 +435,7 @@ impl Generator<'_> {
     }
 
     fn window(&mut self, outer: &Scope, depth: usize) -> (Node, Vec<Type>) {
-        let (from, columns) = self.from_item(outer, depth);
+        let (from, columns) = self.relation(outer, depth);
         let order = order_of(&columns);
         let keys: Vec<(String, Type)> = columns.iter().filter(|c| ordered(c.1)).cloned().collect();
         let scope = outer.inside(columns.clone());

@@ -124,7 +124,7 @@ impl Generator<'_> {
             items.push("CHECK (id < 100000 OR c0 IS NOT NULL)".into());
         }
         all.push(format!("CREATE TABLE {name} ({})", items.join(", ")));
-        self.tables.push(Table { name: name.clone(), columns, view: false });
+        self.tables.push(Table { name, columns, view: false });
         let rows = self.random.pick(&["0", "3", "12", "12", "40"]).parse().unwrap_or(3);
         for id in 1..=rows {
             all.push(self.insert_row(self.tables.len() - 1, id));
