@@ -31,6 +31,7 @@ use crate::{
     builtin::{self, *},
     desc::Relation,
     graph::GraphFacts,
+    operator::{UserCast, UserOperator},
     reader::{CatalogReader, ColumnStatistics},
     roles::Roles,
     routine::Routine,
@@ -77,6 +78,8 @@ struct Cache {
     types: HashMap<Oid, Option<Arc<UserType>>>,
     routines: HashMap<String, Arc<[Arc<Routine>]>>,
     routines_by_oid: HashMap<Oid, Option<Arc<Routine>>>,
+    operators: HashMap<String, Arc<[UserOperator]>>,
+    casts: Option<Arc<[UserCast]>>,
 }
 
 /// What is known of a schema.
@@ -623,6 +626,20 @@ impl CatalogReader for Reader<'_> {
             c.routines_by_oid.insert(oid, v);
         };
         self.through(get, |s| self.catalog.load_routine(s, oid), put)
+    }
+    fn operators(&self, name: &str) -> Result<Arc<[UserOperator]>> {
+        let get = |c: &Cache| c.operators.get(name).cloned();
+        let put = |c: &mut Cache, v| {
+            if c.operators.len() >= MAX_ROUTINE_NAMES {
+                c.operators.clear();
+            }
+            c.operators.insert(name.to_string(), v);
+        };
+        self.through(get, |s| self.catalog.load_operators(s, name), put)
+    }
+    fn casts(&self) -> Result<Arc<[UserCast]>> {
+        let put = |c: &mut Cache, v| c.casts = Some(v);
+        self.through(|c| c.casts.clone(), |s| self.catalog.load_casts(s), put)
     }
     fn searched(&self) -> Vec<Oid> {
         self.path.iter().map(|s| s.0).collect()

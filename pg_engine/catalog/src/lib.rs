@@ -41,6 +41,7 @@ pub mod desc;
 mod graph;
 pub mod keys;
 mod monitor_views;
+pub mod operator;
 pub mod reader;
 pub mod roles;
 pub mod routine;
@@ -58,7 +59,8 @@ pub use desc::{
     RelationKind, Toast,
 };
 pub use graph::GraphFacts;
+pub use operator::{UserCast, UserOperator};
 pub use reader::{CatalogReader, ColumnStatistics};
 pub use roles::Roles;
-pub use routine::{Argument, Routine, RoutineKind};
-pub use txn::{DeferredCheck, Txn, storage_error};
+pub use routine::{AggregateOf, Argument, Routine, RoutineKind};
+pub use txn::{DeferredCheck, LargeDescriptor, Txn, storage_error};

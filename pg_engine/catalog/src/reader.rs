@@ -4,7 +4,13 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use pg_types::{Oid, Result, SqlType, Value, user::UserType};
 
-use crate::{builtin::FIRST_ROLE, desc::Relation, roles::Roles, routine::Routine};
+use crate::{
+    builtin::FIRST_ROLE,
+    desc::Relation,
+    operator::{UserCast, UserOperator},
+    roles::Roles,
+    routine::Routine,
+};
 
 /// Statistics of a column, as ANALYZE leaves them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +54,14 @@ pub trait CatalogReader {
     /// One of them by oid.
     fn routine(&self, _oid: Oid) -> Result<Option<Arc<Routine>>> {
         Ok(None)
+    }
+    /// The users' operators of a name, in all schemas.
+    fn operators(&self, _name: &str) -> Result<Arc<[UserOperator]>> {
+        Ok(Arc::from([]))
+    }
+    /// The users' casts.
+    fn casts(&self) -> Result<Arc<[UserCast]>> {
+        Ok(Arc::from([]))
     }
     /// The setting `check_function_bodies`.
     fn checks_bodies(&self) -> bool {

@@ -14,7 +14,7 @@ use pg_types::{Oid, Result, SqlType, Value, user};
 
 use crate::{
     acl::Acl,
-    builtin::{FIRST_NORMAL_OID, PG_NAMESPACE, PG_PROC, rows::EXPRESSION_SEPARATOR},
+    builtin::{FIRST_NORMAL_OID, PG_AGGREGATE, PG_NAMESPACE, PG_PROC, rows::EXPRESSION_SEPARATOR},
     cache::Catalog,
     table::Row,
 };
@@ -50,6 +50,7 @@ impl Argument {
 pub enum RoutineKind {
     Function,
     Procedure,
+    Aggregate,
 }
 
 impl RoutineKind {
@@ -58,8 +59,24 @@ impl RoutineKind {
         match self {
             Self::Function => "function",
             Self::Procedure => "procedure",
+            Self::Aggregate => "aggregate",
         }
     }
+}
+
+/// How an aggregate of a user is computed: its row of `pg_aggregate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregateOf {
+    /// The function that takes a row into the state.
+    pub transition: Oid,
+    /// The function that makes the result of the state; 0: the state is the result.
+    pub finish: Oid,
+    /// That function takes the arguments' types besides, for their types alone.
+    pub extra: bool,
+    /// Type of the state as declared.
+    pub state: Oid,
+    /// The state's first value as text; `None`: NULL.
+    pub initial: Option<String>,
 }
 
 /// A function or procedure.
@@ -77,6 +94,8 @@ pub struct Routine {
     pub owner: Oid,
     /// Function or procedure.
     pub kind: RoutineKind,
+    /// What makes it an aggregate.
+    pub aggregate: Option<Arc<AggregateOf>>,
     /// All parameters in order, results among them.
     pub arguments: Vec<Argument>,
     /// Types of the parameters that calls give values, in order (`proargtypes`).
@@ -159,6 +178,19 @@ fn arguments(row: &Row, inputs: &[Oid]) -> Vec<Argument> {
 }
 
 impl Catalog {
+    fn aggregate_of(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<AggregateOf>>> {
+        let row = self.find_one(snapshot, PG_AGGREGATE, &["aggfnoid"], &[Value::Oid(oid)])?;
+        Ok(row.map(|r| {
+            Arc::new(AggregateOf {
+                transition: r.oid("aggtransfn"),
+                finish: r.oid("aggfinalfn"),
+                extra: r.bool("aggfinalextra"),
+                state: r.oid("aggtranstype"),
+                initial: r.text_option("agginitval"),
+            })
+        }))
+    }
+
     fn routine_of(&self, snapshot: &Snapshot, row: &Row) -> Result<Arc<Routine>> {
         let schema = row.oid("pronamespace");
         let schema_row = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &[Value::Oid(schema)])?;
@@ -171,7 +203,15 @@ impl Catalog {
             schema,
             schema_name: schema_row.map_or_else(String::new, |r| r.text("nspname").to_string()),
             owner: row.oid("proowner"),
-            kind: if row.char("prokind") == b'p' { RoutineKind::Procedure } else { RoutineKind::Function },
+            kind: match row.char("prokind") {
+                b'p' => RoutineKind::Procedure,
+                b'a' => RoutineKind::Aggregate,
+                _ => RoutineKind::Function,
+            },
+            aggregate: match row.char("prokind") {
+                b'a' => self.aggregate_of(snapshot, row.oid("oid"))?,
+                _ => None,
+            },
             arguments: arguments(row, &inputs),
             inputs,
             defaults: defaults

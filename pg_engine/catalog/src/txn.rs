@@ -104,6 +104,19 @@ pub struct DeferredCheck {
     pub row: Option<(Vec<u8>, pg_storage::Tid)>,
 }
 
+/// A large object that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeDescriptor {
+    /// Which.
+    pub object: Oid,
+    /// Where the next byte is read or written.
+    pub position: i64,
+    /// It may be read.
+    pub reads: bool,
+    /// It may be written.
+    pub writes: bool,
+}
+
 /// What SET CONSTRAINTS said.
 #[derive(Clone, Debug, Default)]
 struct ConstraintModes {
@@ -129,10 +142,12 @@ pub struct Txn {
     savepoints: Vec<Level>,
     /// The extension whose script runs: what is made belongs to it.
     extension: Option<Oid>,
+    large_descriptors: Vec<Option<LargeDescriptor>>,
 }
 
 /// A savepoint, and the state of constraints that ROLLBACK TO returns to.
 struct Level {
+    descriptors: Vec<Option<LargeDescriptor>>,
     point: Savepoint,
     modes: ConstraintModes,
     checks: Vec<DeferredCheck>,
@@ -160,6 +175,7 @@ impl Txn {
             private_version: 0,
             savepoints: Vec::new(),
             extension: None,
+            large_descriptors: Vec::new(),
         }
     }
     /// The storage's transaction.
@@ -269,11 +285,16 @@ impl Txn {
     pub fn set_extension(&mut self, extension: Option<Oid>) {
         self.extension = extension;
     }
+    /// Large objects that are open, by descriptor.
+    pub fn large_descriptors(&mut self) -> &mut Vec<Option<LargeDescriptor>> {
+        &mut self.large_descriptors
+    }
     /// SAVEPOINT: returns the level's handle, numbered from 0.
     pub fn savepoint(&mut self) -> usize {
         let point = self.inner.begin_sub();
         let (modes, checks) = (self.constraint_modes.clone(), self.deferred_checks.clone());
-        self.savepoints.push(Level { point, modes, checks });
+        let descriptors = self.large_descriptors.clone();
+        self.savepoints.push(Level { descriptors, point, modes, checks });
         self.savepoints.len() - 1
     }
     /// RELEASE SAVEPOINT of a handle and those after it.
@@ -293,6 +314,12 @@ impl Txn {
         self.constraint_modes.clone_from(&s.modes);
         // Checks that were made since, and whose effects are undone, are due again.
         self.deferred_checks.clone_from(&s.checks);
+        // What was opened since is closed; what was open before stays where it is.
+        for (n, open) in self.large_descriptors.iter_mut().enumerate() {
+            if s.descriptors.get(n).is_none_or(Option::is_none) {
+                *open = None;
+            }
+        }
         self.inner.rollback_to(s.point).map_err(storage_error)?;
         self.savepoints.truncate(level + 1);
         self.private_version += 1;

@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use pg_catalog::{
     ColumnStatistics, Relation,
-    builtin::{PG_CLASS, PG_STATISTIC},
+    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_STATISTIC},
     statistics::to_row,
     storage_error,
 };
@@ -108,10 +108,19 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
         seen = (seen as f64 * f64::from(stats.pages) / f64::from(scanned)) as u64;
     }
     sample.sort_unstable_by_key(|s| s.0);
+    let wishes = ddl.find(PG_ATTRIBUTE, &["attrelid"], &[Value::Oid(relation.oid)])?;
     for a in relation.live().filter(|a| columns.is_empty() || columns.contains(&a.attnum)) {
         let values: Vec<&Value> =
             sample.iter().map(|(_, r)| r.get(a.attnum as usize - 1).unwrap_or(&Value::Null)).collect();
-        let Some(s) = column(&values, a.ty.oid, seen) else { continue };
+        let wish = wishes.iter().map(|w| &w.1).find(|w| w.int("attnum") == i64::from(a.attnum));
+        let target = match wish.map_or(-1, |w| w.int("attstattarget")) {
+            0 => continue,
+            n => usize::try_from(n).unwrap_or(TARGET),
+        };
+        let Some(mut s) = column(&values, a.ty.oid, seen, target) else { continue };
+        if let Some(distinct) = wish.and_then(told_distinct) {
+            s.distinct = distinct;
+        }
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         ddl.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
         let row = ddl.row(PG_STATISTIC)?.set("starelid", relation.oid).set("staattnum", a.attnum);
@@ -123,6 +132,14 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     }
     cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
+}
+
+/// The number of distinct values that a column's options say it has.
+fn told_distinct(attribute: &pg_catalog::table::Row) -> Option<f64> {
+    attribute.array("attoptions").iter().find_map(|v| {
+        let Value::Text(t) = v else { return None };
+        t.strip_prefix("n_distinct=")?.parse().ok()
+    })
 }
 
 /// Pages to read: all, or so many as there are rows to keep, spread by chance.
@@ -157,7 +174,7 @@ fn width(v: &Value) -> usize {
 }
 
 /// Statistics of one column from its sampled values in physical order.
-fn column(values: &[&Value], ty: Oid, rows: u64) -> Option<ColumnStatistics> {
+fn column(values: &[&Value], ty: Oid, rows: u64, target: usize) -> Option<ColumnStatistics> {
     if values.is_empty() {
         return None;
     }
@@ -196,13 +213,13 @@ fn column(values: &[&Value], ty: Oid, rows: u64) -> Option<ColumnStatistics> {
     out.correlation = correlation(&sorted, n);
     // Values that appear clearly more often than the average are common; all of them when there are few.
     let mut frequent: Vec<(usize, usize)> = runs.iter().copied().filter(|r| r.1 > 1).collect();
-    let complete = frequent.len() == runs.len() && runs.len() <= TARGET;
+    let complete = frequent.len() == runs.len() && runs.len() <= target;
     let average = n as f64 / runs.len() as f64;
     frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     if !complete {
         frequent.retain(|r| r.1 as f64 > average * 1.25);
     }
-    frequent.truncate(TARGET);
+    frequent.truncate(target);
     let total = values.len() as f64;
     out.common = frequent.iter().map(|r| (value_at(r.0), r.1 as f64 / total)).collect();
     let common: hashbrown::HashSet<usize> = frequent.iter().map(|r| r.0).collect();
@@ -210,7 +227,7 @@ fn column(values: &[&Value], ty: Oid, rows: u64) -> Option<ColumnStatistics> {
         runs.iter().filter(|r| !common.contains(&r.0)).flat_map(|r| r.0..r.0 + r.1).collect();
     let distinct_rest = runs.len() - common.len();
     if distinct_rest >= 2 {
-        let buckets = TARGET.min(distinct_rest - 1).max(1);
+        let buckets = target.min(distinct_rest - 1).max(1);
         out.histogram = (0..=buckets)
             .map(|b| value_at(rest.get(b * (rest.len() - 1) / buckets).copied().unwrap_or(0)))
             .collect();
@@ -271,7 +288,7 @@ mod tests {
     fn a_unique_ascending_column() {
         let values: Vec<Value> = (0..1000).map(Value::Int4).collect();
         let refs: Vec<&Value> = values.iter().collect();
-        let s = column(&refs, oid::INT4, 1000).unwrap();
+        let s = column(&refs, oid::INT4, 1000, TARGET).unwrap();
         assert_eq!(s.distinct, -1.0);
         assert!(s.common.is_empty() && s.histogram.len() == 101);
         assert_eq!(s.histogram[0], Value::Int4(0));
@@ -284,7 +301,7 @@ mod tests {
         let values: Vec<Value> =
             (0..1000).map(|i| if i % 4 == 0 { Value::Null } else { Value::Int4(i % 4) }).collect();
         let refs: Vec<&Value> = values.iter().collect();
-        let s = column(&refs, oid::INT4, 1000).unwrap();
+        let s = column(&refs, oid::INT4, 1000, TARGET).unwrap();
         assert_eq!(s.null_fraction, 0.25);
         assert_eq!(s.distinct, 3.0);
         assert_eq!(s.common.len(), 3);

@@ -46,6 +46,7 @@ mod hba;
 mod host;
 mod keys;
 mod large;
+mod large_object;
 mod node;
 mod prepared;
 mod routine;

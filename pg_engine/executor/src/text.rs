@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use pg_catalog::{CatalogReader, Reader, builtin};
+use pg_catalog::{CatalogReader, Reader, UserOperator, builtin};
 use pg_functions::registry;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinfo, value::ArrayValue};
 
@@ -308,7 +308,8 @@ fn routine_name(reader: &Reader<'_>, row: &pg_catalog::table::Row) -> Result<Str
     let path = reader.searched();
     let routines = reader.routines(name)?;
     let seen = routines.iter().filter(|r| path.contains(&r.schema)).count();
-    let seen = seen + registry().functions_named(name).len();
+    let estimators = builtin::estimators::all().filter(|e| e.1 == name).count();
+    let seen = seen + registry().functions_named(name).len() + estimators;
     let visible = seen == 1 && path.contains(&row.oid("pronamespace"));
     let schema = reader.schema_row(row.oid("pronamespace"))?.map_or_else(String::new, |s| s.name.clone());
     Ok(qualified(&schema, name, visible))
@@ -341,6 +342,42 @@ fn find_routine(reader: &Reader<'_>, parts: &[String], args: Option<&[Oid]>) -> 
     Ok(found)
 }
 
+/// The users' operators of a name that are found without a schema.
+fn visible_operators(reader: &Reader<'_>, name: &str) -> Result<Vec<UserOperator>> {
+    let path = reader.searched();
+    Ok(reader.operators(name)?.iter().filter(|o| path.contains(&o.schema)).cloned().collect())
+}
+
+/// A user's operator as `regoper` and `regoperator` write it.
+fn user_operator(reader: &Reader<'_>, oid: Oid) -> Result<Option<(String, String)>> {
+    let rows = reader.find(builtin::PG_OPERATOR, &["oid"], &[Value::Oid(oid)])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let name = row.text("oprname");
+    let schema = reader.schema_row(row.oid("oprnamespace"))?.map_or_else(String::new, |s| s.name.clone());
+    let seen = visible_operators(reader, name)?;
+    let alone = seen.len() == 1 && registry().operators_named(name).is_empty();
+    let with = |bare: bool| {
+        if bare { name.to_string() } else { format!("{}.{name}", quote_identifier(&schema)) }
+    };
+    let (left, right) = (row.oid("oprleft"), row.oid("oprright"));
+    let first = seen.iter().find(|o| o.left == left && o.right == right);
+    let operand = |ty: Oid| if ty == 0 { Ok("NONE".to_string()) } else { type_name(reader, ty, None) };
+    let long = with(first.is_some_and(|o| o.oid == oid));
+    let long = format!("{long}({},{})", operand(left)?, operand(right)?);
+    Ok(Some((with(alone && first.is_some_and(|o| o.oid == oid)), long)))
+}
+
+/// The users' operators that a written name means.
+fn named_operators(reader: &Reader<'_>, text: &str) -> Result<Vec<UserOperator>> {
+    match text.rsplit_once('.') {
+        Some((schema, name)) if !name.is_empty() => {
+            let schema = reader.schema(schema)?;
+            Ok(reader.operators(name)?.iter().filter(|o| Some(o.schema) == schema).cloned().collect())
+        }
+        _ => visible_operators(reader, text),
+    }
+}
+
 fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
     if o == 0 {
         return Ok(String::from(if matches!(ty, oid::REGOPER | oid::REGOPERATOR) { "0" } else { "-" }));
@@ -367,13 +404,20 @@ fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
                 None => None,
             },
         },
-        oid::REGOPER => registry().operator(o).map(|f| f.name.to_string()),
+        oid::REGOPER => match registry().operator(o) {
+            Some(f) => {
+                let alone =
+                    registry().operators_named(f.name).len() + visible_operators(reader, f.name)?.len();
+                Some(if alone == 1 { f.name.to_string() } else { format!("pg_catalog.{}", f.name) })
+            }
+            None => user_operator(reader, o)?.map(|o| o.0),
+        },
         oid::REGOPERATOR => match registry().operator(o) {
             Some(f) => {
                 let left = if f.left == 0 { "NONE".to_string() } else { type_name(reader, f.left, None)? };
                 Some(format!("{}({left},{})", f.name, type_name(reader, f.right, None)?))
             }
-            None => None,
+            None => user_operator(reader, o)?.map(|o| o.1),
         },
         oid::REGNAMESPACE => {
             catalog_name(reader, builtin::PG_NAMESPACE, "nspname", o)?.map(|n| quote_identifier(&n))
@@ -499,23 +543,32 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
             let found = find_routine(reader, &parts, Some(&args))?;
             found.first().copied().ok_or_else(|| missing(SqlState::UNDEFINED_FUNCTION, "function"))
         }
-        oid::REGOPER => match registry().operators_named(text.trim_start_matches("pg_catalog.")) {
-            [] => {
-                Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}")))
+        oid::REGOPER => {
+            let builtin = registry().operators_named(text.trim_start_matches("pg_catalog."));
+            let users = named_operators(reader, text)?;
+            let found: Vec<Oid> = builtin.iter().map(|o| o.oid).chain(users.iter().map(|o| o.oid)).collect();
+            match found.as_slice() {
+                [] => Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("operator does not exist: {text}"),
+                )),
+                [o] => Ok(*o),
+                _ => Err(SqlError::new(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("more than one operator named {text}"),
+                )),
             }
-            [o] => Ok(o.oid),
-            _ => Err(SqlError::new(
-                SqlState::AMBIGUOUS_FUNCTION,
-                format!("more than one operator named {text}"),
-            )),
-        },
+        }
         oid::REGOPERATOR => {
             let (name, args) = signature(text, reader)?;
             let (left, right) = match args.as_slice() {
                 [l, r] => (*l, *r),
                 _ => (0, 0),
             };
-            registry().operator_for(&name, left, right).map(|o| o.oid).ok_or_else(|| {
+            let users = named_operators(reader, &name)?;
+            let user = users.iter().find(|o| o.left == left && o.right == right).map(|o| o.oid);
+            let builtin = registry().operator_for(name.trim_start_matches("pg_catalog."), left, right);
+            builtin.map(|o| o.oid).or(user).ok_or_else(|| {
                 SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {text}"))
             })
         }

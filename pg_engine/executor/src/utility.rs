@@ -156,6 +156,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             Ddl::new(cx, tag)?.routine_statement(s)?;
             done(tag)
         }
+        Utility::Definition(d) => {
+            let tag = crate::ddl::definition::tag(d);
+            Ddl::new(cx, tag)?.definition(d)?;
+            done(tag)
+        }
         Utility::Rename(r) => {
             Ddl::new(cx, r.tag)?.rename(r)?;
             done(r.tag)
@@ -191,6 +196,10 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             }
             done("REINDEX")
         }
+        Utility::ReindexAll { name, database } => {
+            reindex_all(name, *database, cx)?;
+            done("REINDEX")
+        }
         Utility::Lock(l) => lock(l, cx),
         Utility::Checkpoint => {
             let ddl = Ddl { cx };
@@ -221,6 +230,7 @@ pub fn runs_in_routines(statement: &Utility) -> bool {
         | Utility::AlterSequence(_)
         | Utility::Type(_)
         | Utility::Routine(_)
+        | Utility::Definition(_)
         | Utility::Rename(_)
         | Utility::Truncate(_)
         | Utility::Comment(_)
@@ -373,6 +383,41 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
             let text = format!("skipping \"{name}\" --- cannot analyze non-tables or special system tables");
             cx.session.notice("WARNING", SqlError::new(SqlState::WARNING, text));
         }
+    }
+    Ok(())
+}
+
+/// REINDEX of all tables of a schema, or of those of the database that users made.
+fn reindex_all(name: &str, database: bool, cx: &ExecContext<'_>) -> Result<()> {
+    let ddl = Ddl::new(cx, "REINDEX")?;
+    let mut schema = None;
+    if database {
+        if name != cx.session.database() {
+            let text = "can only reindex the currently open database";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        }
+        let rows = ddl.find(PG_DATABASE, &["datname"], &[Value::text(name)])?;
+        if !ddl.owns(rows.first().map_or(0, |r| r.1.oid("datdba")))? {
+            return Err(pg_catalog::access::not_owner("database", name));
+        }
+    } else {
+        let reader = ddl.reader()?;
+        let found = reader.schema(name)?.ok_or_else(|| {
+            SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist"))
+        })?;
+        if found < FIRST_NORMAL_OID && found != pg_catalog::builtin::PUBLIC {
+            return Err(SqlError::unsupported("REINDEX of system catalogs"));
+        }
+        let owner = reader.schema_row(found)?.map_or(0, |s| s.owner);
+        if !ddl.owns(owner)? {
+            return Err(pg_catalog::access::not_owner("schema", name));
+        }
+        schema = Some(found);
+    }
+    let tables = all_tables(cx)?;
+    for relation in tables.iter().filter(|r| schema.is_none_or(|s| s == r.schema)) {
+        cx.checkpoint()?;
+        ddl.reindex(relation)?;
     }
     Ok(())
 }

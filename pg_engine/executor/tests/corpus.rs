@@ -248,3 +248,27 @@ fn inherit() {
 fn fuzzed() {
     check("fuzzed");
 }
+
+/// Aggregates, operators and casts that users make: what they are in the catalogs, which one is meant, what they yield.
+#[test]
+fn user_operators() {
+    check("user_operators");
+}
+
+/// Regular expressions with back references and look-around.
+#[test]
+fn look_around() {
+    check("look_around");
+}
+
+/// Large objects: descriptors, pages, privileges, comments.
+#[test]
+fn large_objects() {
+    check("large_objects");
+}
+
+/// ALTER TABLE of columns' statistics and options, of triggers, and of whether a table is logged.
+#[test]
+fn alter_options() {
+    check("alter_options");
+}

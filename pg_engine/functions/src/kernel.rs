@@ -129,7 +129,7 @@ fn sparse(rows: Rows<'_>) -> Option<&[u32]> {
 
 impl Rows<'_> {
     /// The covered row numbers.
-    pub(crate) fn iter(&self) -> pg_types::vector::SelectedRows<'_> {
+    pub fn iter(&self) -> pg_types::vector::SelectedRows<'_> {
         match self.selection {
             None => pg_types::vector::SelectedRows::Range(0..self.count),
             Some(s) => pg_types::vector::SelectedRows::List(s.iter()),

@@ -4,6 +4,9 @@
 //! calls through it, and the catalog cell fills `pg_proc`, `pg_operator`, `pg_cast` and `pg_aggregate` from it, so the
 //! three cannot disagree.
 //!
+//! Regular expressions are `regex-automata`'s, which knows Unicode and takes linear time; those with back references or look-around
+//! are `fancy-regex`'s, which builds on it.
+//!
 //! # Must not know
 //! Storage, plans. What needs the session or the catalog goes through [`Host`].
 #![no_std]

@@ -48,6 +48,8 @@ pub enum GrantTarget {
     Tablespaces(Vec<String>),
     /// TYPE, DOMAIN.
     Types(Vec<ObjectName>),
+    /// LARGE OBJECT.
+    LargeObjects(Vec<pg_types::Oid>),
     /// FUNCTION, PROCEDURE, ROUTINE.
     Routines(Vec<crate::routine::RoutineName>),
     /// ALL FUNCTIONS, PROCEDURES, ROUTINES IN SCHEMA; by the word.

@@ -14,6 +14,7 @@ extern crate alloc;
 
 pub mod access;
 pub mod database;
+pub mod definition;
 pub mod expr;
 pub mod extension;
 pub mod logical;

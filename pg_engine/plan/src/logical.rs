@@ -3,10 +3,10 @@
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
-use pg_functions::Function;
 use pg_types::{SqlType, Value};
 
 use crate::{
+    definition::Aggregated,
     expr::{ColumnId, Expr},
     routine::Callee,
 };
@@ -50,7 +50,7 @@ pub struct SortKey {
 #[derive(Clone, Debug)]
 pub struct AggregateCall {
     /// The aggregate.
-    pub function: &'static Function,
+    pub function: Aggregated,
     /// Arguments (empty for `count(*)`); direct arguments of ordered-set aggregates first.
     pub args: Vec<Expr>,
     /// DISTINCT.
@@ -67,7 +67,7 @@ pub struct AggregateCall {
 #[derive(Clone, Debug)]
 pub struct WindowCall {
     /// The function.
-    pub function: &'static Function,
+    pub function: Aggregated,
     /// Arguments.
     pub args: Vec<Expr>,
     /// FILTER (aggregates only).

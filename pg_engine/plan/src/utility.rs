@@ -12,8 +12,19 @@ use crate::{
     statement::{ExplainOptions, Query, Transaction},
 };
 
-/// A possibly qualified name of an object that may not exist.
+/// Which triggers of a table are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerSet {
+    /// ALL, those of constraints too.
+    All,
+    /// USER: those that users made.
+    User,
+    /// One.
+    Named(String),
+}
+
+/// A possibly qualified name of an object that may not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectName {
     /// Schema, if written.
     pub schema: Option<String>,
@@ -54,6 +65,7 @@ pub enum Utility {
     AlterSequence(AlterSequence),
     Type(alloc::boxed::Box<crate::types::TypeStatement>),
     Routine(crate::routine::RoutineStatement),
+    Definition(alloc::boxed::Box<crate::definition::Definition>),
     Rename(Rename),
     Drop(Drop),
     Truncate(Truncate),
@@ -84,6 +96,11 @@ pub enum Utility {
         owner: access::RoleName,
     },
     /// REINDEX of a table's indexes or of one index.
+    /// REINDEX SCHEMA, or of the tables of a database that users made.
+    ReindexAll {
+        name: String,
+        database: bool,
+    },
     Reindex {
         /// The table or index.
         relation: Arc<Relation>,
@@ -601,6 +618,23 @@ pub enum AlterAction {
         storage: u8,
     },
     /// `attcompression`'s letter.
+    /// SET STATISTICS.
+    SetStatistics {
+        column: String,
+        target: i32,
+    },
+    /// SET (n_distinct = ...), or RESET, whose options have no value.
+    SetColumnOptions {
+        column: String,
+        options: Vec<(String, Option<String>)>,
+    },
+    /// ENABLE or DISABLE TRIGGER.
+    Trigger {
+        which: TriggerSet,
+        enable: bool,
+    },
+    /// SET LOGGED, SET UNLOGGED.
+    SetLogged(bool),
     SetCompression {
         column: String,
         compression: u8,

@@ -240,6 +240,8 @@ impl Session {
             }
             Utility::Drop(d) if d.concurrently => self.prevent_in_block("DROP INDEX CONCURRENTLY")?,
             Utility::Reindex { concurrently: true, .. } => self.prevent_in_block("REINDEX CONCURRENTLY")?,
+            Utility::ReindexAll { database: true, .. } => self.prevent_in_block("REINDEX DATABASE")?,
+            Utility::ReindexAll { .. } => self.prevent_in_block("REINDEX SCHEMA")?,
             _ => {}
         }
         self.tx.used = true;

@@ -77,6 +77,7 @@ pub(crate) enum Ast {
     },
     Policy(Box<PolicyStatement>),
     Routine(Box<RoutineStatement>),
+    Definition(Box<crate::grammar::definition::DefinitionStatement>),
     /// RETURN of a body in the standard's form.
     Return(Box<sq::Expr>),
     Call(Box<sq::Function>),

@@ -550,17 +550,23 @@ impl<'a> Writer<'a> {
     fn routine(&mut self, call: &RoutineCall) -> Result<()> {
         self.routine_name(&call.target.routine)?;
         self.put("(");
-        let gathered = call.target.routine.variadic != 0;
-        for (n, arg) in call.args.iter().enumerate() {
+        self.routine_arguments(&call.target.routine, &call.args)?;
+        self.put(")");
+        Ok(())
+    }
+
+    /// Arguments of a call of a user's function.
+    pub(crate) fn routine_arguments(&mut self, routine: &pg_catalog::Routine, args: &[Expr]) -> Result<()> {
+        let gathered = routine.variadic != 0;
+        for (n, arg) in args.iter().enumerate() {
             if n > 0 {
                 self.put(", ");
             }
-            if gathered && n + 1 == call.args.len() {
+            if gathered && n + 1 == args.len() {
                 self.put("VARIADIC ");
             }
             self.expr(arg)?;
         }
-        self.put(")");
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use sqlparser::{
     dialect::{Dialect, PostgreSqlDialect, Precedence},
     keywords::Keyword,
     parser::{Parser, ParserError},
-    tokenizer::{Span, Token, Word},
+    tokenizer::{Span, Token, TokenWithSpan, Word},
 };
 
 use crate::keywords::{Category, lookup};
@@ -399,7 +399,7 @@ impl Postgres {
             Token::Tilde | Token::AtSign | Token::Sharp | Token::CustomBinaryOperator(_) => {
                 let token = p.next_token();
                 let operand = p.parse_subexpr(OTHER)?;
-                Ok(Some(prefix_operator(&token.token, operand)))
+                Ok(Some(prefix_operator(&token, operand)))
             }
             Token::LParen => self.parenthesis(p).map(Some),
             // The rows of a nested constructor.
@@ -573,17 +573,18 @@ fn constant(p: &mut Parser, value: Value) -> Result<Expr, ParserError> {
     Ok(Expr::Value(ValueWithSpan { value, span }))
 }
 
-fn prefix_operator(token: &Token, operand: Expr) -> Expr {
-    let op = match token {
+fn prefix_operator(token: &TokenWithSpan, operand: Expr) -> Expr {
+    let op = match &token.token {
         Token::Tilde => UnaryOperator::BitwiseNot,
         Token::AtSign => UnaryOperator::PGAbs,
         Token::Sharp => UnaryOperator::Hash,
         Token::CustomBinaryOperator(s) if s == "|/" => UnaryOperator::PGSquareRoot,
         Token::CustomBinaryOperator(s) if s == "||/" => UnaryOperator::PGCubeRoot,
         Token::CustomBinaryOperator(s) if s == "!!" => UnaryOperator::PGPrefixFactorial,
-        // No such prefix operator exists: named in the error.
+        // A user's, if there is one.
         other => {
-            return Expr::Prefixed { prefix: Ident::new(other.to_string()), value: Box::new(operand) };
+            let prefix = Ident::with_span(token.span, other.to_string());
+            return Expr::Prefixed { prefix, value: Box::new(operand) };
         }
     };
     Expr::UnaryOp { op, expr: Box::new(operand) }

@@ -1,5 +1,6 @@
 //! The system catalogs' own definitions: names, numbers, columns and indexes as PostgreSQL 15 has them.
 
+pub mod estimators;
 pub mod rows;
 
 use alloc::{
@@ -202,7 +203,7 @@ catalog_oids! {
     PG_INHERITS = 2611; PG_LANGUAGE = 2612; PG_NAMESPACE = 2615; PG_OPCLASS = 2616; PG_OPERATOR = 2617; PG_REWRITE = 2618;
     PG_DEFAULT_ACL = 826; PG_DB_ROLE_SETTING = 2964; PG_POLICY = 3256; PG_INIT_PRIVS = 3394;
     PG_STATISTIC = 2619; PG_OPFAMILY = 2753; PG_TABLESPACE = 1213; PG_SHDESCRIPTION = 2396; PG_COLLATION = 3456;
-    PG_ENUM = 3501; PG_EXTENSION = 3079;
+    PG_ENUM = 3501; PG_EXTENSION = 3079; PG_LARGEOBJECT = 2613; PG_LARGEOBJECT_METADATA = 2995;
 }
 
 /// All catalogs, by oid.

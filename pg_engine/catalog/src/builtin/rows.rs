@@ -50,6 +50,9 @@ pub fn fingerprint() -> i64 {
     for o in registry().operators() {
         feed(&o.oid.to_le_bytes());
     }
+    for (oid, ..) in super::estimators::all() {
+        feed(&oid.to_le_bytes());
+    }
     for t in typeinfo::all() {
         feed(&t.oid.to_le_bytes());
     }
@@ -272,6 +275,9 @@ fn procedures(def: &'static CatalogDef) -> Vec<Row> {
             rows.push(procedure(def, p.oid, p.name, args, result).set("provolatile", b's'));
         }
     };
+    for (oid, name, args) in super::estimators::all() {
+        rows.push(procedure(def, oid, name, args, oid::FLOAT8).set("provolatile", b's'));
+    }
     for t in typeinfo::all() {
         let generic = t.kind == b'p' || t.is_array() || t.oid == oid::BIT || t.oid == oid::VARBIT;
         let modified = generic || t.typmod_in.oid != 0;

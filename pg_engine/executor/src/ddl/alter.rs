@@ -212,6 +212,14 @@ impl Ddl<'_, '_> {
             AlterAction::SetCompression { column: name, compression } => {
                 self.set_compression(relation, column(relation, name)?, *compression)
             }
+            AlterAction::SetStatistics { column: name, target } => {
+                self.set_statistics(relation, column(relation, name)?, *target)
+            }
+            AlterAction::SetColumnOptions { column: name, options } => {
+                self.set_column_options(relation, column(relation, name)?, options)
+            }
+            AlterAction::Trigger { which, enable } => self.switch_triggers(relation, which, *enable),
+            AlterAction::SetLogged(logged) => self.set_logged(relation, *logged),
             AlterAction::SetOptions(options) => self.change_options(relation.oid, |list| {
                 list.retain(|o| !options.iter().any(|(n, _)| is_option(o, n)));
                 list.extend(options.iter().map(|(n, v)| format!("{n}={v}")));
@@ -260,7 +268,12 @@ impl Ddl<'_, '_> {
         self.update_column(relation, a, |r| r.put("attcompression", compression))
     }
 
-    fn update_column(&self, relation: &Relation, a: &Attribute, change: impl Fn(&mut Row)) -> Result<()> {
+    pub(super) fn update_column(
+        &self,
+        relation: &Relation,
+        a: &Attribute,
+        change: impl Fn(&mut Row),
+    ) -> Result<()> {
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, change)?;
         Ok(())

@@ -1,13 +1,19 @@
 //! ALTER TABLE's actions on what is generated, on constraints that are there, and on marks of indexes.
 
-use alloc::{format, string::String, sync::Arc};
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
 
 use pg_catalog::{
     Attribute, CatalogReader, Constraint, ConstraintKind, Index, Relation,
     builtin::{PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX},
+    table::array,
 };
-use pg_plan::utility::SequenceOptions;
-use pg_types::{Result, SqlError, SqlState, Value};
+use pg_plan::utility::{SequenceOptions, TriggerSet};
+use pg_types::{Result, SqlError, SqlState, Value, oid};
 
 use super::{Address, Ddl};
 use crate::foreign_key;
@@ -76,6 +82,92 @@ impl Ddl<'_, '_> {
             self.drop_objects(&[Address::new(PG_ATTRDEF, r.oid("oid"))], false)?;
         }
         self.step();
+        Ok(())
+    }
+
+    /// SET STATISTICS: how fine ANALYZE looks at a column.
+    pub(super) fn set_statistics(&self, relation: &Relation, a: &Attribute, target: i32) -> Result<()> {
+        const MOST: i32 = 10_000;
+        if target < -1 {
+            let text = format!("statistics target {target} is too low");
+            return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+        }
+        if target > MOST {
+            let text = format!("lowering statistics target to {MOST}");
+            self.cx.session.notice("WARNING", SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+        }
+        self.update_column(relation, a, |r| r.put("attstattarget", target.min(MOST)))
+    }
+
+    /// SET and RESET of a column's options.
+    pub(super) fn set_column_options(
+        &self,
+        relation: &Relation,
+        a: &Attribute,
+        options: &[(String, Option<String>)],
+    ) -> Result<()> {
+        self.update_column(relation, a, |r| {
+            let text = |v: &Value| if let Value::Text(t) = v { Some(t.to_string()) } else { None };
+            let mut list: Vec<String> = r.array("attoptions").iter().filter_map(text).collect();
+            list.retain(|o| !options.iter().any(|(n, _)| o.split_once('=').is_some_and(|(k, _)| k == n)));
+            list.extend(options.iter().filter_map(|(n, v)| v.as_ref().map(|v| format!("{n}={v}"))));
+            let list: Vec<Value> = list.iter().map(|o| Value::text(o)).collect();
+            r.put("attoptions", if list.is_empty() { Value::Null } else { array(oid::TEXT, list) });
+        })
+    }
+
+    /// ENABLE and DISABLE TRIGGER. There are no triggers but those of constraints, which are not rows that can be switched off.
+    pub(super) fn switch_triggers(
+        &self,
+        relation: &Relation,
+        which: &TriggerSet,
+        enable: bool,
+    ) -> Result<()> {
+        match which {
+            TriggerSet::Named(name) => {
+                let text = format!("trigger \"{name}\" for table \"{}\" does not exist", relation.name);
+                Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text))
+            }
+            TriggerSet::All
+                if !(enable || relation.foreign_keys.is_empty() && relation.referenced_by.is_empty()) =>
+            {
+                Err(SqlError::unsupported("DISABLE TRIGGER ALL of a table with foreign keys"))
+            }
+            TriggerSet::All | TriggerSet::User => Ok(()),
+        }
+    }
+
+    /// SET LOGGED, SET UNLOGGED.
+    pub(super) fn set_logged(&self, relation: &Relation, logged: bool) -> Result<()> {
+        let refused = |text: String| Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, text));
+        if relation.persistence == b't' {
+            let text =
+                format!("cannot change logged status of table \"{}\" because it is temporary", relation.name);
+            return refused(text);
+        }
+        let (wanted, word, wrong) =
+            if logged { (b'p', "logged", "unlogged") } else { (b'u', "unlogged", "logged") };
+        if relation.persistence == wanted {
+            return Ok(());
+        }
+        let others = match logged {
+            true => relation.foreign_keys.iter().map(|k| k.referenced).collect::<Vec<_>>(),
+            false => relation.referenced_by.iter().map(|k| k.table).collect(),
+        };
+        for oid in others.into_iter().filter(|o| *o != relation.oid) {
+            let other = self.current(oid)?;
+            if other.persistence != wanted {
+                return refused(format!(
+                    "could not change table \"{}\" to {word} because it references {wrong} table \"{}\"",
+                    relation.name, other.name
+                ));
+            }
+        }
+        let toast = relation.toast.iter().flat_map(|t| [t.oid, t.index_oid]);
+        let all = relation.indexes.iter().map(|i| i.oid).chain(toast).chain([relation.oid]);
+        for oid in all.collect::<Vec<_>>() {
+            self.update(PG_CLASS, &["oid"], &[Value::Oid(oid)], |r| r.put("relpersistence", wanted))?;
+        }
         Ok(())
     }
 

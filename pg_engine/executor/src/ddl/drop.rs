@@ -385,6 +385,17 @@ impl Ddl<'_, '_> {
                 Some(r) => format!("extension {}", r.text("extname")),
                 None => format!("extension {}", a.object),
             },
+            PG_OPERATOR => match row(PG_OPERATOR)? {
+                Some(r) => format!("operator {}", self.operator_text(&r)?),
+                None => format!("operator {}", a.object),
+            },
+            PG_CAST => match row(PG_CAST)? {
+                Some(r) => {
+                    let shown = |ty: &str| crate::text::type_name(&reader, r.oid(ty), None);
+                    format!("cast from {} to {}", shown("castsource")?, shown("casttarget")?)
+                }
+                None => format!("cast {}", a.object),
+            },
             PG_TYPE => format!("type {}", crate::text::type_name(&reader, a.object, None)?),
             PG_REWRITE => match row(PG_REWRITE)? {
                 Some(r) => {
@@ -434,9 +445,14 @@ impl Ddl<'_, '_> {
                 self.delete(PG_ENUM, &["enumtypid"], &key)?;
                 self.delete(PG_TYPE, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_NAMESPACE | PG_PROC | PG_EXTENSION => {
+            PG_REWRITE | PG_NAMESPACE | PG_CAST | PG_EXTENSION => {
                 self.delete(a.class, &["oid"], &key)?;
             }
+            PG_PROC => {
+                self.delete(PG_AGGREGATE, &["aggfnoid"], &key)?;
+                self.delete(PG_PROC, &["oid"], &key)?;
+            }
+            PG_OPERATOR => self.delete_operator(a.object)?,
             _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),
         }
         self.forget(a)

@@ -121,6 +121,21 @@ impl Ddl<'_, '_> {
         if found.oid == relation.oid {
             return Ok(relation.clone());
         }
+        let refusal = match (relation.persistence, found.persistence) {
+            (b'p', b'u' | b't') => {
+                Some("constraints on permanent tables may reference only permanent tables")
+            }
+            (b'u', b't') => {
+                Some("constraints on unlogged tables may reference only permanent or unlogged tables")
+            }
+            (b't', b'p' | b'u') => {
+                Some("constraints on temporary tables may reference only temporary tables")
+            }
+            _ => None,
+        };
+        if let Some(text) = refusal {
+            return Err(SqlError::new(SqlState::INVALID_TABLE_DEFINITION, text));
+        }
         self.relock(&found, LockMode::ShareRowExclusive)
     }
 

@@ -200,6 +200,25 @@ impl Ddl<'_, '_> {
                 (PG_TABLESPACE, Class::Tablespace, "tablespace", "spcname", "spcowner", "spcacl", undefined),
             ),
             GrantTarget::Types(names) => names.iter().map(|n| self.type_object(n)).collect(),
+            GrantTarget::LargeObjects(list) => list
+                .iter()
+                .map(|oid| {
+                    let rows = self.find(PG_LARGEOBJECT_METADATA, &["oid"], &[Value::Oid(*oid)])?;
+                    let Some((_, row)) = rows.first() else {
+                        return Err(SqlError::new(undefined, format!("large object {oid} does not exist")));
+                    };
+                    Ok(Object {
+                        class: Class::LargeObject,
+                        catalog: PG_LARGEOBJECT_METADATA,
+                        oid: *oid,
+                        column: "lomacl",
+                        word: "large object",
+                        name: oid.to_string(),
+                        owner: row.oid("lomowner"),
+                        acl: Acl::of_value(row.get("lomacl")),
+                    })
+                })
+                .collect(),
             GrantTarget::Routines(names) => {
                 let mut list = Vec::with_capacity(names.len());
                 for name in names {

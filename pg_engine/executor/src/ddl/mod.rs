@@ -8,6 +8,7 @@ mod composite;
 pub(crate) mod concurrent;
 mod database;
 mod default_acl;
+pub(crate) mod definition;
 mod domain;
 pub(crate) mod drop;
 pub(crate) mod entry;

@@ -89,6 +89,11 @@ impl Ddl<'_, '_> {
                 let mut targets = Vec::new();
                 for name in names {
                     let Some(row) = self.named_routine(name, *if_exists)? else { continue };
+                    if name.word != RoutineWord::Aggregate && row.char("prokind") == b'a' {
+                        let text = format!("\"{}\" is an aggregate function", row.text("proname"));
+                        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+                            .hint("Use DROP AGGREGATE to drop aggregate functions."));
+                    }
                     let oid = row.oid("oid");
                     if oid < FIRST_NORMAL_OID {
                         let text = format!(
@@ -221,8 +226,15 @@ impl Ddl<'_, '_> {
             return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, text));
         };
         if !fits(row) {
-            let article = if name.word == RoutineWord::Aggregate { "an" } else { "a" };
-            let text = format!("{} is not {article} {word}", self.routine_text(row)?);
+            let text = if name.word == RoutineWord::Aggregate {
+                let types = inputs(row)
+                    .iter()
+                    .map(|a| crate::text::type_name(&reader, *a, None))
+                    .collect::<Result<Vec<_>>>()?;
+                format!("function {shown}({}) is not an aggregate", types.join(", "))
+            } else {
+                format!("{} is not a {word}", self.routine_text(row)?)
+            };
             return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
         }
         Ok(Some((*row).clone()))

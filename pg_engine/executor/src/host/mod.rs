@@ -109,6 +109,9 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     if let Some(v) = session::call(cx, f.name, args)? {
         return Ok(v);
     }
+    if let Some(v) = crate::large_object::call(cx, f.name, args)? {
+        return Ok(v);
+    }
     if let Some(v) = crate::certificates::call(cx, f.name, args)? {
         return Ok(v);
     }

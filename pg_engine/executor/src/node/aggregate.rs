@@ -3,10 +3,11 @@
 //! When there is no room for further groups, rows of groups that are not known are put aside, portion by portion (`spill`), and a portion
 //! is grouped when all others are done. What DISTINCT has seen and ORDER BY keeps goes to disk in ways of its own.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 
-use pg_functions::{Accumulator, Function, Implementation, Rows};
+use pg_functions::Rows;
 use pg_plan::{
+    definition::Aggregated,
     expr::Expr,
     logical::{AggregateCall, SortKey},
 };
@@ -21,18 +22,19 @@ use super::{
     set_ops::Unique,
     sort::Key,
     spill::{Account, Overflow, Sorter},
+    user_aggregate::States,
 };
 use crate::{context::Rt, expr::Compiled};
 
 /// One aggregate call.
 struct Call {
-    function: &'static Function,
+    function: Aggregated,
     args: Vec<Compiled>,
     arg_types: Vec<SqlType>,
     order_by: Vec<Key>,
     filter: Option<Compiled>,
     ty: SqlType,
-    state: Option<Box<dyn Accumulator>>,
+    state: Option<States>,
     /// DISTINCT: (arguments, values of ORDER BY, group) seen.
     seen: Option<Unique>,
     /// ORDER BY: arguments and groups kept until the end.
@@ -42,7 +44,8 @@ struct Call {
 impl Call {
     fn new(a: &AggregateCall, c: &mut Compiler<'_>) -> Result<Self> {
         // DISTINCT sorts its input, which shows where the aggregate keeps the order.
-        let keeps_order = matches!(a.function.name, "string_agg" | "array_agg" | "json_agg" | "jsonb_agg");
+        let keeps_order = matches!(a.function.name(), "string_agg" | "array_agg" | "json_agg" | "jsonb_agg")
+            || a.function.builtin().is_none();
         let implied: Vec<SortKey> = match keeps_order && a.distinct && a.order_by.is_empty() {
             true => a
                 .args
@@ -55,7 +58,7 @@ impl Call {
         let columns = a.args.iter().chain(order_by.iter().map(|k| &k.expr));
         let classes = columns.map(|e| KeyClass::one(e.ty().oid)).chain([KeyClass::Integer]);
         Ok(Self {
-            function: a.function,
+            function: a.function.clone(),
             args: c.exprs(&a.args)?,
             arg_types: a.args.iter().map(Expr::ty).collect(),
             seen: a.distinct.then(|| Unique::new(classes.collect())),
@@ -79,12 +82,9 @@ impl Call {
         self.order_by.iter_mut().for_each(|k| k.expr.reset());
     }
 
-    fn state(&mut self) -> Result<&mut Box<dyn Accumulator>> {
+    fn state(&mut self) -> Result<&mut States> {
         if self.state.is_none() {
-            let Implementation::Aggregate(make) = self.function.imp else {
-                return Err(SqlError::internal("not an aggregate"));
-            };
-            self.state = Some(make(&self.arg_types, self.ty)?);
+            self.state = Some(States::new(&self.function, &self.arg_types, self.ty)?);
         }
         self.state.as_mut().ok_or_else(|| SqlError::internal("no accumulator"))
     }
@@ -105,7 +105,7 @@ impl Call {
         if self.seen.is_none() && self.order_by.is_empty() {
             let state = self.state()?;
             state.resize(count);
-            return state.update(&rt.eval(), groups, &args, Rows { count: b.rows, selection: sel });
+            return state.update(groups, &args, Rows { count: b.rows, selection: sel }, rt);
         }
         // With DISTINCT, ORDER BY is by arguments: its values make no further rows distinct.
         let mut columns = args;
@@ -146,7 +146,7 @@ impl Call {
         let rows = Rows { count: part.rows, selection: part.selection.as_deref() };
         let state = self.state()?;
         state.resize(count);
-        if part.is_empty() { Ok(()) } else { state.update(&rt.eval(), &ids, args, rows) }
+        if part.is_empty() { Ok(()) } else { state.update(&ids, args, rows, rt) }
     }
 
     /// Takes in what DISTINCT put aside, then what ORDER BY kept, in order.
@@ -171,7 +171,7 @@ impl Call {
 
     /// Bytes that its groups take.
     fn memory(&self) -> usize {
-        self.state.as_ref().map_or(0, |s| s.memory())
+        self.state.as_ref().map_or(0, States::memory)
     }
 }
 
@@ -363,7 +363,7 @@ impl Operator for HashAggregate {
             let mut b = VectorBuilder::with_capacity(ty, n);
             let state = call.state()?;
             for g in start..end {
-                b.push(&state.finish(&rt.eval(), g)?)?;
+                b.push(&state.finish(g, rt)?)?;
             }
             columns.push(Arc::new(b.finish()));
         }

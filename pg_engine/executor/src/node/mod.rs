@@ -16,6 +16,7 @@ pub(crate) mod scan;
 mod set_ops;
 mod sort;
 mod spill;
+mod user_aggregate;
 mod window;
 
 use alloc::{boxed::Box, vec::Vec};

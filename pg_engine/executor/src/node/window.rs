@@ -9,10 +9,13 @@ mod function;
 
 use alloc::{sync::Arc, vec::Vec};
 
-use pg_functions::{Accumulator, FunctionKind, Implementation, Rows};
-use pg_plan::logical::{FrameBound, SortKey, WindowCall, WindowSpec};
+use pg_functions::{FunctionKind, Rows};
+use pg_plan::{
+    definition::Aggregated,
+    logical::{FrameBound, SortKey, WindowCall, WindowSpec},
+};
 use pg_types::{
-    Batch, Result, SqlError, SqlType, Value, Vector,
+    Batch, Result, SqlType, Value, Vector,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
@@ -20,6 +23,7 @@ use super::{
     Compiler, Exec, Operator,
     sort::{Key, KeyRows},
     spill::{Account, weigh},
+    user_aggregate::States,
 };
 use crate::{context::Rt, expr::Compiled};
 use frame::{Frame, Partition};
@@ -32,6 +36,8 @@ struct Call {
     plan: WindowCall,
     args: Vec<Compiled>,
     filter: Option<Compiled>,
+    /// What an aggregate worked with last, if it can begin anew.
+    spare: Option<States>,
 }
 
 /// See the module.
@@ -69,6 +75,7 @@ impl Window {
                 args: c.exprs(&call.args)?,
                 filter: c.option(call.filter.as_ref())?,
                 plan: call.clone(),
+                spare: None,
             })
         });
         let calls = calls.collect::<Result<_>>()?;
@@ -152,11 +159,11 @@ impl Window {
                     end += 1;
                 }
                 let partition = Partition::new(start, end, &peers);
-                match call.plan.function.kind {
-                    FunctionKind::Aggregate => {
-                        aggregate(&call.plan, &args, kept.as_deref(), &partition, frame, &mut out, rt)?;
+                match &call.plan.function {
+                    Aggregated::Builtin(f) if f.kind != FunctionKind::Aggregate => {
+                        function::compute(f, &args, &partition, frame, &mut out, rt)?;
                     }
-                    _ => function::compute(call.plan.function, &args, &partition, frame, &mut out, rt)?,
+                    _ => aggregate(call, &args, kept.as_deref(), &partition, frame, &mut out, rt)?,
                 }
                 start = end;
             }
@@ -169,19 +176,22 @@ impl Window {
     }
 }
 
-fn accumulator(call: &WindowCall) -> Result<alloc::boxed::Box<dyn Accumulator>> {
-    let Implementation::Aggregate(make) = call.function.imp else {
-        return Err(SqlError::internal("not an aggregate"));
+/// One group, with nothing in it yet. `used`: what begins anew.
+fn accumulator(call: &Call, used: Option<States>) -> Result<States> {
+    let mut state = match used.and_then(States::anew) {
+        Some(used) => used,
+        None => {
+            let types: Vec<SqlType> = call.plan.args.iter().map(pg_plan::expr::Expr::ty).collect();
+            States::new(&call.plan.function, &types, call.plan.ty)?
+        }
     };
-    let types: Vec<SqlType> = call.args.iter().map(pg_plan::expr::Expr::ty).collect();
-    let mut state = make(&types, call.ty)?;
     state.resize(1);
     Ok(state)
 }
 
 /// An aggregate over the frames of one partition's rows.
 fn aggregate(
-    call: &WindowCall,
+    call: &mut Call,
     args: &[Arc<Vector>],
     kept: Option<&[u32]>,
     partition: &Partition,
@@ -190,7 +200,8 @@ fn aggregate(
     rt: &Rt<'_, '_>,
 ) -> Result<()> {
     let groups = alloc::vec![0u32; partition.end];
-    let mut state = accumulator(call)?;
+    let used = call.spare.take();
+    let mut state = accumulator(call, used)?;
     let (mut from, mut to) = (partition.start, partition.start);
     let mut last: Option<Value> = None;
     let mut rows: Vec<u32> = Vec::new();
@@ -205,7 +216,7 @@ fn aggregate(
         }
         let (start, end) = frame.of(row, partition)?;
         if start != from || end < to {
-            state = accumulator(call)?;
+            state = accumulator(call, Some(state))?;
             (from, to) = (start, start);
             last = None;
         }
@@ -220,7 +231,7 @@ fn aggregate(
             }
             if !rows.is_empty() {
                 let part = Rows { count: partition.end, selection: Some(&rows) };
-                state.update(&rt.eval(), &groups, args, part)?;
+                state.update(&groups, args, part, rt)?;
                 last = None;
             }
             to = end;
@@ -230,34 +241,38 @@ fn aggregate(
         }
         let value = match last.take() {
             Some(value) => value,
-            None => state.peek(&rt.eval(), 0)?,
+            None => state.peek(0, rt)?,
         };
         out.push(&value)?;
         last = Some(value);
     }
+    call.spare = Some(state);
     Ok(())
 }
 
 /// An aggregate over the pieces that EXCLUDE leaves of a frame.
 fn over_pieces(
-    call: &WindowCall,
+    call: &mut Call,
     args: &[Arc<Vector>],
     kept: Option<&[u32]>,
     pieces: [(usize, usize); 3],
     groups: &[u32],
     rt: &Rt<'_, '_>,
 ) -> Result<Value> {
-    let mut state = accumulator(call)?;
+    let used = call.spare.take();
+    let mut state = accumulator(call, used)?;
     let counted = |row: &u32| kept.is_none_or(|kept| kept.binary_search(row).is_ok());
     let rows: Vec<u32> =
         pieces.into_iter().flat_map(|(start, end)| start as u32..end as u32).filter(counted).collect();
     if !rows.is_empty() {
-        state.update(&rt.eval(), groups, args, Rows { count: groups.len(), selection: Some(&rows) })?;
+        state.update(groups, args, Rows { count: groups.len(), selection: Some(&rows) }, rt)?;
     }
     if rows.len() > BATCH_ROWS {
         rt.cx.checkpoint()?;
     }
-    state.peek(&rt.eval(), 0)
+    let value = state.peek(0, rt);
+    call.spare = Some(state);
+    value
 }
 
 impl Operator for Window {

@@ -1,9 +1,12 @@
 //! Compiled regular expressions with PostgreSQL's choice among matches: leftmost, then longest (or shortest, when the
 //! first quantifier is not greedy), where the engine beneath would take the first alternative that matches.
+//!
+//! `fancy-regex` is for expressions with back references and look-around, which no automaton can do: it goes back and tries
+//! again, in at most so many steps. Of alternatives it takes the first that matches.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use pg_types::{Result, SqlError};
+use pg_types::{Result, SqlError, SqlState};
 use regex_automata::{
     Anchored, Input, MatchKind,
     hybrid::dfa::{Cache, DFA},
@@ -22,6 +25,15 @@ pub(crate) type Captures = Vec<Option<(usize, usize)>>;
 
 /// A compiled expression.
 pub(crate) struct Regex {
+    engine: Engine,
+}
+
+enum Engine {
+    Automaton(Box<Automaton>),
+    Backtracking(fancy_regex::Regex),
+}
+
+struct Automaton {
     first: meta::Regex,
     /// Finds the end of the longest or shortest match, where that may not be the one `first` finds.
     extent: Option<Extent>,
@@ -48,11 +60,38 @@ fn compile(pattern: &str, syntax: syntax::Config) -> Result<meta::Regex> {
         .map_err(|e| if e.size_limit().is_some() { too_complex() } else { invalid("invalid syntax") })
 }
 
+/// Steps that a backtracking search may take.
+const STEPS: usize = 1_000_000;
+
+#[cold]
+fn failed() -> SqlError {
+    let text = "regular expression failed: regular expression is too complex";
+    SqlError::new(SqlState::INVALID_REGULAR_EXPRESSION, text)
+}
+
+fn backtracking(pattern: &str, ignore_case: bool) -> Result<fancy_regex::Regex> {
+    fancy_regex::RegexBuilder::new(pattern)
+        .case_insensitive(ignore_case)
+        .backtrack_limit(STEPS)
+        .delegate_size_limit(SIZE_LIMIT)
+        .build()
+        .map_err(|e| match e {
+            fancy_regex::Error::CompileError(fancy_regex::CompileError::LookBehindNotConst) => {
+                SqlError::unsupported("look-behind of variable length in a regular expression")
+            }
+            _ => invalid("invalid syntax"),
+        })
+}
+
 impl Regex {
     /// Compiles a pattern. Callers want [`cached`].
     pub(crate) fn new(pattern: &str, options: Options) -> Result<Self> {
         let translated = translate(pattern, options)?;
         let syntax = syntax::Config::new().case_insensitive(translated.options.ignore_case).nest_limit(1_000);
+        if translated.backtracks {
+            return backtracking(&translated.pattern, translated.options.ignore_case)
+                .map(|r| Self { engine: Engine::Backtracking(r) });
+        }
         let first = compile(&translated.pattern, syntax)?;
         let text = &translated.pattern;
         let quantifiers = text.contains(['*', '+', '?', '{']);
@@ -81,21 +120,44 @@ impl Regex {
                 Err(_) => None,
             }
         };
-        Ok(Self { first, extent })
+        Ok(Self { engine: Engine::Automaton(Box::new(Automaton { first, extent })) })
     }
 
     /// Whether it matches anywhere.
-    pub(crate) fn is_match(&self, text: &str) -> bool {
-        self.first.is_match(text)
-    }
-
-    /// Number of groups, not counting the whole.
-    pub(crate) fn groups(&self) -> usize {
-        self.first.captures_len() - 1
+    pub(crate) fn is_match(&self, text: &str) -> Result<bool> {
+        match &self.engine {
+            Engine::Automaton(a) => Ok(a.first.is_match(text)),
+            Engine::Backtracking(r) => r.is_match(text).map_err(|_| failed()),
+        }
     }
 
     /// The first match at or after byte `from`.
-    pub(crate) fn captures(&self, text: &str, from: usize) -> Option<Captures> {
+    pub(crate) fn captures(&self, text: &str, from: usize) -> Result<Option<Captures>> {
+        match &self.engine {
+            Engine::Automaton(a) => Ok(a.captures(text, from)),
+            Engine::Backtracking(r) => {
+                let found = r.captures_from_pos(text, from).map_err(|_| failed())?;
+                Ok(found.map(|c| (0..c.len()).map(|i| c.get(i).map(|m| (m.start(), m.end()))).collect()))
+            }
+        }
+    }
+
+    /// The spans of all matches from byte `from` on, empty ones included, at most `limit`.
+    pub(crate) fn all(&self, text: &str, from: usize, limit: usize) -> Result<Vec<Captures>> {
+        let mut matches = Vec::new();
+        let mut at = from;
+        while matches.len() < limit && at <= text.len() {
+            let Some(captures) = self.captures(text, at)? else { break };
+            let Some((start, end)) = captures.first().copied().flatten() else { break };
+            matches.push(captures);
+            at = if end > start { end } else { end + next_char(text, end) };
+        }
+        Ok(matches)
+    }
+}
+
+impl Automaton {
+    fn captures(&self, text: &str, from: usize) -> Option<Captures> {
         let mut captures = self.first.create_captures();
         self.first.search_captures(&Input::new(text).range(from..), &mut captures);
         let found = captures.get_match()?;
@@ -112,20 +174,7 @@ impl Regex {
             }
         }
         let span = |i| captures.get_group(i).map(|s| (s.start, s.end));
-        Some((0..=self.groups()).map(span).collect())
-    }
-
-    /// The spans of all matches from byte `from` on, empty ones included, at most `limit`.
-    pub(crate) fn all(&self, text: &str, from: usize, limit: usize) -> Vec<Captures> {
-        let mut matches = Vec::new();
-        let mut at = from;
-        while matches.len() < limit && at <= text.len() {
-            let Some(captures) = self.captures(text, at) else { break };
-            let Some((start, end)) = captures.first().copied().flatten() else { break };
-            matches.push(captures);
-            at = if end > start { end } else { end + next_char(text, end) };
-        }
-        matches
+        Some((0..self.first.captures_len()).map(span).collect())
     }
 }
 
@@ -185,7 +234,7 @@ mod tests {
 
     fn find<'a>(pattern: &str, text: &'a str) -> Vec<Option<&'a str>> {
         let r = Regex::new(pattern, Options::default()).expect("valid");
-        let c = r.captures(text, 0).expect("matches");
+        let c = r.captures(text, 0).expect("no limit").expect("matches");
         c.into_iter().map(|s| s.and_then(|(a, b)| text.get(a..b))).collect()
     }
 
@@ -196,5 +245,15 @@ mod tests {
         assert_eq!(find("(.*?)x(.*)", "abxcd"), [Some("abx"), Some("ab"), Some("")]);
         assert_eq!(find("XY*?", "XYYY"), [Some("X")]);
         assert_eq!(find("é+", "aéé"), [Some("éé")]);
+    }
+
+    #[test]
+    fn what_takes_going_back() {
+        assert_eq!(find(r"(\w+)\s+\1", "a bc bc d"), [Some("bc bc"), Some("bc")]);
+        assert_eq!(find(r"a(?=b)", "acab"), [Some("a")]);
+        assert_eq!(find(r"(?<!x)b", "xbab"), [Some("b")]);
+        assert_eq!(find(r"(?=(a))\m[a-c]+", "abc"), [Some("abc")]);
+        let deep = Regex::new(r"^(a+)+\1b$", Options::default()).expect("valid");
+        assert!(deep.is_match(&"a".repeat(5000)).is_err());
     }
 }

@@ -82,7 +82,7 @@ fn groups(text: &str, captures: &Captures) -> ArrayValue {
 /// `substring(text from pattern)`: the first group, or the whole when there are none.
 fn substring(text: &str, pattern: &str) -> Result<Value> {
     let regex = cached(pattern, Options::default())?;
-    let Some(captures) = regex.captures(text, 0) else { return Ok(Value::Null) };
+    let Some(captures) = regex.captures(text, 0)? else { return Ok(Value::Null) };
     Ok(slice(text, captures.get(usize::from(captures.len() > 1)).copied().flatten()))
 }
 
@@ -109,8 +109,8 @@ fn similar_substring(text: &str, pattern: &str, escape: &str) -> Result<Value> {
     let ends = text.char_indices().map(|(i, _)| i).chain([text.len()]);
     for end in ends {
         let (first, second) = text.split_at(end);
-        if before.is_match(first)
-            && let Some(captures) = rest.captures(second, 0)
+        if before.is_match(first)?
+            && let Some(captures) = rest.captures(second, 0)?
         {
             return Ok(slice(second, captures.get(1).copied().flatten()));
         }
@@ -182,7 +182,7 @@ fn replace(
         if ctx.host.cancelled() {
             return Err(crate::errors::cancelled());
         }
-        let Some(captures) = regex.captures(text, at) else { break };
+        let Some(captures) = regex.captures(text, at)? else { break };
         let (start, end) = whole(&captures);
         count += 1;
         if nth == 0 || count == nth {
@@ -238,11 +238,11 @@ fn replace_nth(
 }
 
 /// The pieces between matches. Empty matches at the start, at the end and right after another do not split.
-fn split(text: &str, regex: &Regex) -> Vec<Value> {
+fn split(text: &str, regex: &Regex) -> Result<Vec<Value>> {
     let mut pieces = Vec::new();
     let (mut piece, mut at) = (0, 0);
     while at <= text.len() {
-        let Some(captures) = regex.captures(text, at) else { break };
+        let Some(captures) = regex.captures(text, at)? else { break };
         let (start, end) = whole(&captures);
         if start < text.len() && end > piece {
             pieces.push(slice(text, Some((piece, start))));
@@ -251,13 +251,16 @@ fn split(text: &str, regex: &Regex) -> Vec<Value> {
         at = if end > start { end } else { end + next_char(text, end) };
     }
     pieces.push(slice(text, Some((piece, text.len()))));
-    pieces
+    Ok(pieces)
 }
 
 fn count(text: &str, pattern: &str, start: i32, opts: &str) -> Result<i32> {
     let from = start_byte(text, start)?;
     let regex = cached(pattern, options(opts, "regexp_count()")?)?;
-    Ok(from.map_or(0, |from| regex.all(text, from, usize::MAX).len() as i32))
+    match from {
+        Some(from) => Ok(regex.all(text, from, usize::MAX)?.len() as i32),
+        None => Ok(0),
+    }
 }
 
 /// The span of group `group` of match `nth`.
@@ -280,7 +283,7 @@ fn locate(
     }
     let regex = cached(pattern, options(opts, function)?)?;
     let Some(from) = from else { return Ok(None) };
-    let matches = regex.all(text, from, nth as usize);
+    let matches = regex.all(text, from, nth as usize)?;
     Ok(matches.get(nth as usize - 1).and_then(|c| c.get(group as usize).copied().flatten()))
 }
 
@@ -309,7 +312,7 @@ fn match_groups(text: &str, pattern: &str, opts: &str) -> Result<Option<ArrayVal
     let options = options(opts, "regexp_match()").map_err(|e| {
         if opts.contains('g') { e.hint("Use the regexp_matches function instead.") } else { e }
     })?;
-    Ok(cached(pattern, options)?.captures(text, 0).map(|c| groups(text, &c)))
+    Ok(cached(pattern, options)?.captures(text, 0)?.map(|c| groups(text, &c)))
 }
 
 /// Rows made beforehand.
@@ -353,14 +356,14 @@ fn matches_set(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetRetu
     let flags = flags(opts)?;
     let regex = cached(pattern, flags.options)?;
     let limit = if flags.global { usize::MAX } else { 1 };
-    let rows = regex.all(text, 0, limit).iter().map(|c| Value::Array(Arc::new(groups(text, c)))).collect();
+    let rows = regex.all(text, 0, limit)?.iter().map(|c| Value::Array(Arc::new(groups(text, c)))).collect();
     made(TEXT_ARRAY, rows)
 }
 
 fn split_set(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     let (text, pattern, opts) = texts(args)?;
     let regex = cached(pattern, options(opts, "regexp_split_to_table()")?)?;
-    made(TEXT, split(text, &regex))
+    made(TEXT, split(text, &regex)?)
 }
 
 fn regex_vector<const FOLD: bool, const NEGATED: bool>(
@@ -384,8 +387,8 @@ fn regex_vector<const FOLD: bool, const NEGATED: bool>(
         }
         let s = subjects.str(subject.index(row));
         let matched = match &fixed {
-            Some(regex) => regex.is_match(s),
-            None => cached(&text(pattern, row)?, options)?.is_match(s),
+            Some(regex) => regex.is_match(s)?,
+            None => cached(&text(pattern, row)?, options)?.is_match(s)?,
         };
         values[row] = matched != NEGATED;
     }
@@ -399,7 +402,7 @@ macro_rules! matches {
             |_, args| {
                 let (s, pattern): (&str, &str) = crate::kernel::two(args)?;
                 let options = Options { ignore_case: $fold, ..Options::default() };
-                Ok(Value::Bool(cached(pattern, options)?.is_match(s) != $negated))
+                Ok(Value::Bool(cached(pattern, options)?.is_match(s)? != $negated))
             },
         )
     };
@@ -423,9 +426,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2074, "substring", &[TEXT, TEXT, TEXT], TEXT)
         .imp(row!(|s: &str, pattern: &str, escape: &str| { similar_substring(s, pattern, escape)? })),
     def(6263, "regexp_like", &[TEXT, TEXT], BOOL)
-        .imp(row!(|s: &str, pattern: &str| { cached(pattern, Options::default())?.is_match(s) })),
+        .imp(row!(|s: &str, pattern: &str| { cached(pattern, Options::default())?.is_match(s)? })),
     def(6264, "regexp_like", &[TEXT, TEXT, TEXT], BOOL).imp(row!(|s: &str, pattern: &str, opts: &str| {
-        cached(pattern, options(opts, "regexp_like()")?)?.is_match(s)
+        cached(pattern, options(opts, "regexp_like()")?)?.is_match(s)?
     })),
     def(3396, "regexp_match", &[TEXT, TEXT], TEXT_ARRAY)
         .imp(row!(|s: &str, pattern: &str| match_groups(s, pattern, ""))),
@@ -436,10 +439,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2765, "regexp_split_to_table", &[TEXT, TEXT], TEXT).imp(Implementation::Set(split_set)),
     def(2766, "regexp_split_to_table", &[TEXT, TEXT, TEXT], TEXT).imp(Implementation::Set(split_set)),
     def(2767, "regexp_split_to_array", &[TEXT, TEXT], TEXT_ARRAY)
-        .imp(row!(|s: &str, pattern: &str| { array(split(s, &*cached(pattern, Options::default())?)) })),
+        .imp(row!(|s: &str, pattern: &str| { array(split(s, &*cached(pattern, Options::default())?)?) })),
     def(2768, "regexp_split_to_array", &[TEXT, TEXT, TEXT], TEXT_ARRAY).imp(row!(
         |s: &str, pattern: &str, opts: &str| {
-            array(split(s, &*cached(pattern, options(opts, "regexp_split_to_array()")?)?))
+            array(split(s, &*cached(pattern, options(opts, "regexp_split_to_array()")?)?)?)
         }
     )),
     def(2284, "regexp_replace", &[TEXT, TEXT, TEXT], TEXT).imp(

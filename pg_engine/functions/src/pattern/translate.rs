@@ -1,6 +1,6 @@
 //! PostgreSQL's advanced regular expressions written in the syntax of `regex-automata`.
 //!
-//! What the engine cannot do (back references, look-around) is refused. Greediness of a whole expression, which
+//! Back references and look-around are for another engine, which takes the same syntax: what has them says so. Greediness of a whole expression, which
 //! PostgreSQL decides by the first quantifier in it, is reported for [`super::regex`] to apply.
 
 use alloc::{format, string::String};
@@ -30,6 +30,8 @@ pub(crate) struct Translated {
     pub(crate) options: Options,
     /// The whole prefers the longest match (else the shortest).
     pub(crate) longest: bool,
+    /// It has back references or look-around.
+    pub(crate) backtracks: bool,
 }
 
 #[cold]
@@ -65,6 +67,9 @@ struct Translator<'a> {
     out: String,
     options: Options,
     groups: u32,
+    /// How many look-arounds are open: parentheses in them capture nothing.
+    around: u32,
+    backtracks: bool,
 }
 
 /// Greediness, from most to least decisive.
@@ -97,7 +102,7 @@ pub(crate) fn translate(pattern: &str, mut options: Options) -> Result<Translate
         for c in body.chars() {
             push_literal(&mut out, c);
         }
-        return Ok(Translated { pattern: out, options, longest: true });
+        return Ok(Translated { pattern: out, options, longest: true, backtracks: false });
     }
     if let Some(rest) = body.strip_prefix("(?")
         && let Some(end) = rest.find(')')
@@ -115,12 +120,15 @@ pub(crate) fn translate(pattern: &str, mut options: Options) -> Result<Translate
         out: String::with_capacity(body.len() + 16),
         options,
         groups: 0,
+        around: 0,
+        backtracks: false,
     };
     let preference = t.alternatives(0)?;
     if t.rest.next().is_some() {
         return Err(invalid("parentheses () not balanced"));
     }
-    Ok(Translated { pattern: t.out, options: t.options, longest: preference != Preference::Shortest })
+    let longest = preference != Preference::Shortest;
+    Ok(Translated { pattern: t.out, options: t.options, longest, backtracks: t.backtracks })
 }
 
 fn push_literal(out: &mut String, c: char) {
@@ -210,7 +218,7 @@ impl Translator<'_> {
         }
         self.rest.next();
         match c {
-            '(' => return self.group(depth).map(Atom::Plain),
+            '(' => return self.group(depth),
             '[' => return self.bracket(),
             '\\' => return self.escape(),
             '^' => {
@@ -230,12 +238,23 @@ impl Translator<'_> {
         Ok(Atom::Plain(Preference::None))
     }
 
-    fn group(&mut self, depth: u32) -> Result<Preference> {
+    fn group(&mut self, depth: u32) -> Result<Atom> {
+        let mut around = false;
         if self.rest.next_if_eq(&'?').is_some() {
             match self.rest.next() {
                 Some(':') => self.out.push_str("(?:"),
-                Some('=' | '!' | '<') => {
-                    return Err(SqlError::unsupported("look-around in a regular expression"));
+                Some(c @ ('=' | '!')) => {
+                    around = true;
+                    self.out.push_str("(?");
+                    self.out.push(c);
+                }
+                Some('<') => {
+                    let Some(c) = self.rest.next().filter(|c| matches!(c, '=' | '!')) else {
+                        return Err(invalid("quantifier operand invalid"));
+                    };
+                    around = true;
+                    self.out.push_str("(?<");
+                    self.out.push(c);
                 }
                 Some('#') => {
                     loop {
@@ -246,20 +265,25 @@ impl Translator<'_> {
                         }
                     }
                     self.out.push_str("(?:)");
-                    return Ok(Preference::None);
+                    return Ok(Atom::Plain(Preference::None));
                 }
                 _ => return Err(invalid("quantifier operand invalid")),
             }
+        } else if self.around > 0 {
+            self.out.push_str("(?:");
         } else {
             self.groups += 1;
             self.out.push('(');
         }
+        self.backtracks |= around;
+        self.around += u32::from(around);
         let preference = self.alternatives(depth + 1)?;
+        self.around -= u32::from(around);
         if self.rest.next() != Some(')') {
             return Err(invalid("parentheses () not balanced"));
         }
         self.out.push(')');
-        Ok(preference)
+        Ok(if around { Atom::Constraint } else { Atom::Plain(preference) })
     }
 
     /// Reads the quantifier behind an atom, if there is one. A fixed count leaves the preference to the atom.
@@ -387,6 +411,25 @@ impl Translator<'_> {
         }))
     }
 
+    /// A back reference whose first digit has been read: more digits belong to it as long as there are so many groups.
+    fn back_reference(&mut self, first: char) -> Result<Atom> {
+        let mut n = first.to_digit(10).unwrap_or(0);
+        while let Some(d) = self.rest.peek().and_then(|c| c.to_digit(10)) {
+            let longer = n * 10 + d;
+            if longer > self.groups {
+                break;
+            }
+            self.rest.next();
+            n = longer;
+        }
+        if n > self.groups || self.around > 0 {
+            return Err(invalid("invalid backreference number"));
+        }
+        self.backtracks = true;
+        self.out.push_str(&format!("(?:\\{n})"));
+        Ok(Atom::Plain(Preference::None))
+    }
+
     fn escape(&mut self) -> Result<Atom> {
         let Some(c) = self.rest.next() else { return Err(invalid("invalid escape \\ sequence")) };
         let constraint = match c {
@@ -415,11 +458,7 @@ impl Translator<'_> {
             return Ok(Atom::Plain(Preference::None));
         }
         if matches!(c, '1'..='9') {
-            return if c.to_digit(10).is_some_and(|n| n <= self.groups) {
-                Err(SqlError::unsupported("back reference in a regular expression"))
-            } else {
-                Err(invalid("invalid backreference number"))
-            };
+            return self.back_reference(c);
         }
         match self.char_escape(c)? {
             Some(c) => push_literal(&mut self.out, c),

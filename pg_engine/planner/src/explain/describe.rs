@@ -245,7 +245,7 @@ impl Describer<'_> {
                     let args = self.list(&call.args, below.clone(), &mut item)?;
                     let args = if args.is_empty() { "*".to_string() } else { args.join(", ") };
                     let distinct = if call.distinct { "DISTINCT " } else { "" };
-                    names.push(format!("{}({distinct}{args})", call.function.name));
+                    names.push(format!("{}({distinct}{args})", call.function.name()));
                 }
                 held::aggregate(&mut item);
                 Ok((item, names))
@@ -256,9 +256,9 @@ impl Describer<'_> {
                 let mut names = below.clone();
                 for call in calls {
                     let args = self.list(&call.args, below.clone(), &mut item)?;
-                    let counts_rows = call.function.name == "count" && args.is_empty();
+                    let counts_rows = call.function.name() == "count" && args.is_empty();
                     let args = if counts_rows { "*".to_string() } else { args.join(", ") };
-                    names.push(format!("{}({args}) OVER (?)", call.function.name));
+                    names.push(format!("{}({args}) OVER (?)", call.function.name()));
                 }
                 Ok((item, names))
             }

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use pg_catalog::ConstraintKind;
 use pg_functions::registry;
 use pg_plan::{
+    definition::Aggregated,
     expr::{ColumnId, Expr},
     logical::{AggregateCall, Column, SortKey},
 };
@@ -43,6 +44,19 @@ impl Binder<'_> {
             self.frames.extend(inner);
             return self.carry(outer?, level);
         }
+        self.may_aggregate(at)?;
+        if let Some(which) = Hypothetical::named(name) {
+            return self.hypothetical(which, name, f, args, at);
+        }
+        self.frame()?.in_aggregate = true;
+        let call = self.aggregate_call(name, f, args, at);
+        self.frame()?.in_aggregate = false;
+        let call = call?;
+        self.aggregated(name, call)
+    }
+
+    /// The error where aggregates cannot be called.
+    pub(super) fn may_aggregate(&mut self, at: u32) -> Result<()> {
         let place = self.place();
         if !place.aggregates() {
             return Err(SqlError::new(
@@ -56,19 +70,19 @@ impl Binder<'_> {
                 SqlError::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested").at(at)
             );
         }
-        if let Some(which) = Hypothetical::named(name) {
-            return self.hypothetical(which, name, f, args, at);
-        }
-        self.frame()?.in_aggregate = true;
-        let call = self.aggregate_call(name, f, args, at);
-        self.frame()?.in_aggregate = false;
-        let call = call?;
-        self.aggregated(name, call)
+        Ok(())
+    }
+
+    /// FILTER of a call.
+    pub(super) fn aggregate_filter(&mut self, f: &sq::Function) -> Result<Option<Expr>> {
+        let Some(e) = &f.filter else { return Ok(None) };
+        let condition = self.expr(e)?;
+        self.boolean(condition, "FILTER", start(e)).map(Some)
     }
 
     /// The level that an aggregate belongs to, if that is not the innermost one: the innermost of those whose columns its
     /// arguments name.
-    fn level_of_arguments(&self, f: &sq::Function, args: &Arguments<'_>) -> Result<Option<usize>> {
+    pub(super) fn level_of_arguments(&self, f: &sq::Function, args: &Arguments<'_>) -> Result<Option<usize>> {
         let current = self.frames.len().saturating_sub(1);
         if current == 0 {
             return Ok(None);
@@ -145,7 +159,7 @@ impl Binder<'_> {
         let direct = bound.len();
         bound.extend(within.iter().map(|k| k.expr.clone()));
         let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
-        let candidate = match resolve::function(name, &types, false) {
+        let candidate = match resolve::function(name, &types, false, &self.casts) {
             Resolution::One(candidate) => candidate,
             Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
             Resolution::None => return Err(resolve::no_function(name, &types).at(at)),
@@ -191,18 +205,12 @@ impl Binder<'_> {
         if args.distinct {
             self.check_distinct(&coerced, &order_by, at)?;
         }
-        let filter = match &f.filter {
-            None => None,
-            Some(e) => {
-                let position = start(e);
-                let condition = self.expr(e)?;
-                Some(self.boolean(condition, "FILTER", position)?)
-            }
-        };
+        let filter = self.aggregate_filter(f)?;
+        let function = Aggregated::Builtin(function);
         Ok(AggregateCall { function, args: coerced, distinct: args.distinct, order_by, filter, ty })
     }
 
-    fn check_distinct(&self, args: &[Expr], order_by: &[SortKey], at: u32) -> Result<()> {
+    pub(super) fn check_distinct(&self, args: &[Expr], order_by: &[SortKey], at: u32) -> Result<()> {
         for arg in args {
             if registry().equality_operator(arg.ty().oid).is_none() {
                 return Err(SqlError::new(

@@ -14,6 +14,7 @@ use super::{
     resolve::{self, Candidate, Resolution},
     routine::Choice,
     scope::at,
+    user_aggregate::{Named, all_aggregates},
 };
 
 /// A call's arguments as written.
@@ -165,7 +166,8 @@ impl Binder<'_> {
             }
         };
         if let Some(over) = &f.over {
-            return self.window_call(&name, f, &args, over, position);
+            let named = Named { routines: &[], shown: &name, builtin: Some(&name) };
+            return self.window_call(&named, f, &args, over, position);
         }
         if resolve::is_aggregate(&name) || !f.within_group.is_empty() || args.star {
             return self.aggregate(&name, f, &args, position);
@@ -220,28 +222,24 @@ impl Binder<'_> {
             None => String::from(name),
         };
         let builtin = schema.is_none().then_some(name);
-        // Built-in aggregates and window functions stay reachable.
-        let other = builtin.is_some_and(|n| {
-            registry()
-                .functions_named(n)
-                .iter()
-                .any(|f| matches!(f.kind, FunctionKind::Aggregate | FunctionKind::Window))
-        });
-        if other && (f.over.is_some() || args.star || args.distinct || !args.order_by.is_empty()) {
-            return match &f.over {
-                Some(over) => self.window_call(name, f, args, over, at),
-                None => self.aggregate(name, f, args, at),
-            };
+        let named = Named { routines, shown: &shown, builtin };
+        if let Some(over) = &f.over {
+            return self.window_call(&named, f, args, over, at);
+        }
+        // Built-in aggregates stay reachable.
+        let other = builtin.is_some_and(resolve::is_aggregate);
+        let aggregates = routines.iter().any(|r| r.kind == pg_catalog::RoutineKind::Aggregate);
+        let only = args.star || args.distinct || !args.order_by.is_empty() || f.filter.is_some();
+        if aggregates && (only || all_aggregates(routines) && !other) {
+            return self.users_aggregate(&named, f, args, at);
+        }
+        if other && only {
+            return self.aggregate(name, f, args, at);
         }
         let refused = |what: &str| {
             let text = format!("{what} specified, but {shown} is not an aggregate function");
             Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at))
         };
-        if f.over.is_some() {
-            let text =
-                format!("OVER specified, but {shown} is not a window function nor an aggregate function");
-            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at));
-        }
         if args.star {
             let text = format!("{shown}(*) specified, but {shown} is not an aggregate function");
             return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(at));
@@ -261,6 +259,9 @@ impl Binder<'_> {
         let given = self.given(args)?;
         let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
         match self.choose(routines, &shown, builtin, given, false, at)? {
+            Choice::Routine(found) if found.target.routine.kind == pg_catalog::RoutineKind::Aggregate => {
+                self.users_aggregate(&named, f, args, at)
+            }
             Choice::Routine(found) => self.routine_call(found, at),
             Choice::Builtin(candidate, _) if candidate.what.kind == FunctionKind::Aggregate => {
                 self.aggregate(name, f, args, at)
@@ -284,7 +285,7 @@ impl Binder<'_> {
 
     fn call_as(&mut self, name: &str, args: Vec<Expr>, variadic: bool, at: u32) -> Result<Expr> {
         let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
-        match resolve::function(name, &types, variadic) {
+        match resolve::function(name, &types, variadic, &self.casts) {
             Resolution::One(candidate) => {
                 let exact = candidate.args.iter().zip(&types).all(|(a, t)| *a == t.oid);
                 if !exact && let Some(cast) = self.cast_by_name(name, &args, at)? {
@@ -310,7 +311,7 @@ impl Binder<'_> {
         let [arg] = args else { return Ok(None) };
         let Some(info) = typeinfo::by_type_name(name) else { return Ok(None) };
         let from = arg.ty().oid;
-        let way = super::coerce::pathway(from, info.oid, pg_functions::CastContext::Explicit);
+        let way = super::coerce::pathway(from, info.oid, pg_functions::CastContext::Explicit, &self.casts);
         use super::coerce::Pathway;
         let fits = from == oid::UNKNOWN
             || matches!(way, Some(Pathway::Same | Pathway::Relabel | Pathway::Io | Pathway::Function(_)));
@@ -321,7 +322,12 @@ impl Binder<'_> {
     }
 
     /// Coerces the arguments to the candidate's and makes the call.
-    fn apply(&mut self, candidate: Candidate<&'static Function>, args: Vec<Expr>, at: u32) -> Result<Expr> {
+    pub(super) fn apply(
+        &mut self,
+        candidate: Candidate<&'static Function>,
+        args: Vec<Expr>,
+        at: u32,
+    ) -> Result<Expr> {
         let function = candidate.what;
         let (args, ty) = self.coerce_arguments(&candidate, args, at)?;
         // Values do not know their declared type; the binder does.
@@ -359,8 +365,8 @@ impl Binder<'_> {
     ) -> Result<(Vec<Expr>, SqlType)> {
         let function = candidate.what;
         let actual: Vec<SqlType> = args.iter().map(Expr::ty).collect();
-        let (targets, result) =
-            resolve::polymorphic(&candidate.args, &actual, function.result).map_err(|e| e.at(at))?;
+        let (targets, result) = resolve::polymorphic(&candidate.args, &actual, function.result, &self.casts)
+            .map_err(|e| e.at(at))?;
         let mut coerced = Vec::with_capacity(args.len());
         for (arg, target) in args.into_iter().zip(&targets) {
             let arg = if *target == oid::ANY {

@@ -2,12 +2,13 @@
 
 use alloc::{boxed::Box, format, vec::Vec};
 
-use pg_functions::{CastContext, CastMethod, registry};
+use pg_functions::{CastContext, CastMethod, Function, registry};
 use pg_plan::expr::{Call, Expr};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, typeinfo, user};
 
 use super::{
     Binder,
+    casts::Casts,
     types::{category, is_polymorphic, is_preferred, show},
 };
 
@@ -22,7 +23,7 @@ pub(crate) enum Pathway {
 }
 
 /// The way from one type to another in a context, if there is one.
-pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathway> {
+pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext, casts: &Casts<'_>) -> Option<Pathway> {
     // The vector types are arrays of fixed shape. The other way there is none: it would make `oid[] = unknown` ambiguous.
     if matches!((from, to), (oid::INT2VECTOR, oid::INT2_ARRAY) | (oid::OIDVECTOR, oid::OID_ARRAY)) {
         return Some(Pathway::Relabel);
@@ -40,10 +41,20 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext) -> Option<Pathwa
             CastMethod::InOut => Pathway::Io,
         });
     }
+    if let Some(cast) = casts.find(from, to) {
+        if cast.context > context {
+            return None;
+        }
+        return Some(match cast.function {
+            0 if cast.through_text => Pathway::Io,
+            0 => Pathway::Relabel,
+            f => Pathway::Function(f),
+        });
+    }
     let element = typeinfo::array_element;
     let (source, target) = (element(from), element(to));
     if source != 0 && target != 0 {
-        return pathway(source, target, context).map(|way| match way {
+        return pathway(source, target, context, casts).map(|way| match way {
             Pathway::Same | Pathway::Relabel => Pathway::Relabel,
             _ => Pathway::Array,
         });
@@ -66,14 +77,14 @@ fn castable_through_text(ty: Oid) -> bool {
 }
 
 /// True when a value of one type may stand where another is wanted.
-pub(crate) fn can_coerce(from: Oid, to: Oid, context: CastContext) -> bool {
+pub(crate) fn can_coerce(from: Oid, to: Oid, context: CastContext, casts: &Casts<'_>) -> bool {
     from == to
         || to == oid::ANY
         || is_polymorphic(to)
         || from == oid::UNKNOWN
         || (to == oid::RECORD && category(from) == b'C')
         || (from == oid::RECORD && category(to) == b'C')
-        || pathway(from, to, context).is_some()
+        || pathway(from, to, context, casts).is_some()
 }
 
 /// PostgreSQL's message when there is no way.
@@ -123,10 +134,10 @@ impl Binder<'_> {
                 other => Expr::CoerceViaIo(Box::new(other), base),
             }
         } else {
-            match pathway(from.oid, to.oid, context) {
+            match pathway(from.oid, to.oid, context, &self.casts) {
                 Some(Pathway::Same) => expr,
                 Some(Pathway::Relabel) => relabel(expr, base),
-                Some(Pathway::Function(f)) => call_cast(f, expr, to, explicit)?,
+                Some(Pathway::Function(f)) => self.call_cast(f, expr, to, explicit)?,
                 Some(Pathway::Io) => Expr::CoerceViaIo(Box::new(expr), base),
                 Some(Pathway::Array) => return self.coerce_array(expr, to, context).map(Some),
                 None if to.oid == oid::RECORD && category(from.oid) == b'C' => expr,
@@ -164,9 +175,24 @@ impl Binder<'_> {
             });
         }
         match registry().cast(to.oid, to.oid).map(|c| c.method) {
-            Some(CastMethod::Function(f)) => call_cast(f, expr, to, context == CastContext::Explicit),
+            Some(CastMethod::Function(f)) => self.call_cast(f, expr, to, context == CastContext::Explicit),
             _ => Ok(relabel(expr, to)),
         }
+    }
+
+    /// A call of a cast's function.
+    fn call_cast(&mut self, function: Oid, expr: Expr, to: SqlType, explicit: bool) -> Result<Expr> {
+        if let Some(function) = registry().function(function) {
+            return call_cast(function, expr, to, explicit);
+        }
+        let takes = self.catalog.routine(function)?.map_or(1, |r| r.inputs.len());
+        let args = [
+            expr,
+            Expr::Const(Value::Int4(to.typmod), SqlType::new(oid::INT4)),
+            Expr::Const(Value::Bool(explicit), SqlType::new(oid::BOOL)),
+        ];
+        let call = self.call_of(function, args.into_iter().take(takes).collect(), 0)?;
+        Ok(if call.ty().oid == to.oid { call } else { relabel(call, SqlType::new(to.oid)) })
     }
 
     /// `expr::type` as written.
@@ -246,8 +272,8 @@ impl Binder<'_> {
                 .at(at));
             }
             if !is_preferred(common)
-                && can_coerce(common, ty, CastContext::Implicit)
-                && !can_coerce(ty, common, CastContext::Implicit)
+                && can_coerce(common, ty, CastContext::Implicit, &self.casts)
+                && !can_coerce(ty, common, CastContext::Implicit, &self.casts)
             {
                 common = ty;
             }
@@ -300,10 +326,7 @@ pub(crate) fn relabel(expr: Expr, to: SqlType) -> Expr {
     }
 }
 
-fn call_cast(function: Oid, expr: Expr, to: SqlType, explicit: bool) -> Result<Expr> {
-    let function = registry()
-        .function(function)
-        .ok_or_else(|| SqlError::internal(format!("cast function {function} is missing")))?;
+fn call_cast(function: &'static Function, expr: Expr, to: SqlType, explicit: bool) -> Result<Expr> {
     let mut args = Vec::with_capacity(3);
     let takes = function.args.len();
     // Length coercions take the modifier; casts between types keep it for a second step unless they take it too.

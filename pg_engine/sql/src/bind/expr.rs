@@ -2,12 +2,11 @@
 
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
-use pg_functions::registry;
 use pg_plan::expr::{Call, Case, Expr, Subscript};
 use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid, typeinfo};
 use sqlparser::ast::{self as sq, BinaryOperator as Op, Spanned};
 
-use super::{Binder, part, resolve, scope::at, types::show};
+use super::{Binder, part, scope::at, types::show};
 use crate::{
     dialect::DEFAULT_MARKER,
     grammar::{position, stars::WHOLE_ROW},
@@ -235,13 +234,7 @@ impl Binder<'_> {
             Op::NotEq => "<>".into(),
             Op::PGCustomBinaryOperator(parts) => match parts.as_slice() {
                 [name] => name.clone(),
-                [schema, name] if schema == "pg_catalog" => name.clone(),
-                _ => {
-                    return Err(SqlError::new(
-                        SqlState::UNDEFINED_FUNCTION,
-                        format!("operator does not exist: {}", parts.join(".")),
-                    ));
-                }
+                parts => parts.join("."),
             },
             Op::Plus => "+".into(),
             Op::Minus => "-".into(),
@@ -344,22 +337,6 @@ impl Binder<'_> {
         Ok(if and { Expr::And(bound) } else { Expr::Or(bound) })
     }
 
-    /// Applies a binary operator.
-    pub(super) fn operator(&mut self, name: &str, left: Expr, right: Expr, at: u32) -> Result<Expr> {
-        let operator = resolve::binary(name, left.ty().oid, right.ty().oid).map_err(|e| e.at(at))?;
-        let function = registry()
-            .function(operator.function)
-            .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
-        let declared = [operator.left, operator.right];
-        let actual = [left.ty(), right.ty()];
-        let (args, result) =
-            resolve::polymorphic(&declared, &actual, operator.result).map_err(|e| e.at(at))?;
-        let target = |i: usize| SqlType::new(args.get(i).copied().unwrap_or(oid::UNKNOWN));
-        let left = self.implicit(left, target(0), at)?;
-        let right = self.implicit(right, target(1), at)?;
-        Ok(Expr::Call(Box::new(Call { function, args: vec![left, right], ty: SqlType::new(result) })))
-    }
-
     fn unary(&mut self, op: &sq::UnaryOperator, operand: &sq::Expr) -> Result<Expr> {
         let at = start(operand).saturating_sub(1).max(1);
         let name = match op {
@@ -387,15 +364,6 @@ impl Binder<'_> {
         };
         let e = self.expr(operand)?;
         self.prefix_operator(name, e, at)
-    }
-
-    pub(super) fn prefix_operator(&mut self, name: &str, operand: Expr, at: u32) -> Result<Expr> {
-        let operator = resolve::prefix(name, operand.ty().oid).map_err(|e| e.at(at))?;
-        let function = registry()
-            .function(operator.function)
-            .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
-        let operand = self.implicit(operand, SqlType::new(operator.right), at)?;
-        Ok(Expr::Call(Box::new(Call { function, args: vec![operand], ty: SqlType::new(operator.result) })))
     }
 
     fn is_null(&mut self, e: &sq::Expr, null: bool) -> Result<Expr> {

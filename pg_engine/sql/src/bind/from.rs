@@ -671,7 +671,7 @@ impl Binder<'_> {
             bound.push(self.expr(e)?);
         }
         let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
-        let candidate = match resolve::function(name, &types, args.variadic) {
+        let candidate = match resolve::function(name, &types, args.variadic, &self.casts) {
             Resolution::One(candidate) => candidate,
             Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
             Resolution::None => return Err(resolve::no_function(name, &types).at(at)),

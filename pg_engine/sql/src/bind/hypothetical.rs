@@ -7,6 +7,7 @@ use alloc::{boxed::Box, format, vec, vec::Vec};
 
 use pg_functions::{Function, registry};
 use pg_plan::{
+    definition::Aggregated,
     expr::{Case, Expr},
     logical::{AggregateCall, SortKey},
 };
@@ -186,7 +187,7 @@ impl Binder<'_> {
             return Err(SqlError::internal("no count"));
         };
         let call = AggregateCall {
-            function,
+            function: Aggregated::Builtin(function),
             distinct: distinct.is_some(),
             args: distinct.into_iter().collect(),
             order_by: Vec::new(),
@@ -207,7 +208,7 @@ impl Binder<'_> {
                         a.descending == b.descending && a.nulls_first == b.nulls_first && a.expr.same(&b.expr)
                     })
             };
-            other.function.oid == call.function.oid
+            other.function.oid() == call.function.oid()
                 && other.distinct == call.distinct
                 && all(&other.args, &call.args)
                 && keys(&other.order_by, &call.order_by)

@@ -8,10 +8,12 @@ mod aggregate;
 mod alter;
 pub(crate) mod body;
 mod call;
+mod casts;
 pub(crate) mod coerce;
 mod conflict;
 mod copy_options;
 mod cte;
+mod definition;
 mod dml;
 mod expr;
 mod from;
@@ -24,6 +26,7 @@ mod literal;
 mod merge;
 mod named;
 mod names;
+mod operator;
 mod params;
 mod parts;
 mod policy;
@@ -45,6 +48,7 @@ mod subquery;
 mod table;
 pub(crate) mod types;
 mod updatable;
+mod user_aggregate;
 mod user_types;
 mod utility;
 mod window;
@@ -73,6 +77,7 @@ const MAX_DEPTH: u32 = 120;
 /// The state of binding one statement.
 pub(crate) struct Binder<'a> {
     pub(crate) catalog: &'a dyn CatalogReader,
+    casts: casts::Casts<'a>,
     pub(crate) format: &'a FormatSettings,
     /// The query string, for positions of operators.
     source: &'a str,
@@ -137,6 +142,7 @@ impl<'a> Binder<'a> {
     ) -> Self {
         Self {
             catalog,
+            casts: casts::Casts::new(catalog),
             format,
             source,
             params: params.iter().map(|p| p.filter(|t| *t != 0 && *t != pg_types::oid::UNKNOWN)).collect(),

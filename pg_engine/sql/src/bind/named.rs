@@ -52,7 +52,7 @@ impl Binder<'_> {
                 all.push(Candidate { what: (function, places), args, spread: false, defaulted: 0 });
             }
         }
-        let (function, places) = match resolve::pick(all, &oids) {
+        let (function, places) = match resolve::pick(all, &oids, &self.casts) {
             Resolution::One(c) => c.what,
             other => {
                 let ambiguous = matches!(other, Resolution::Ambiguous);

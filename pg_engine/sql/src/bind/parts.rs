@@ -268,7 +268,7 @@ impl Binder<'_> {
         let position = super::expr::start(index);
         let e = self.expr(index)?;
         let from = e.ty();
-        let to = |oid| super::coerce::can_coerce(from.oid, oid, CastContext::Implicit);
+        let to = |oid| super::coerce::can_coerce(from.oid, oid, CastContext::Implicit, &self.casts);
         let refused = |hint: &'static str| {
             let text = format!("subscript type {} is not supported", show(from));
             SqlError::new(SqlState::DATATYPE_MISMATCH, text).hint(hint).at(position)

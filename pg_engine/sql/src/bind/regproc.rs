@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use pg_catalog::builtin::PG_CATALOG;
+use pg_catalog::{UserOperator, builtin::PG_CATALOG};
 use pg_functions::registry;
 use pg_types::{Oid, Result, SqlError, SqlState, Value, typeinfo};
 
@@ -116,9 +116,12 @@ impl Binder<'_> {
         if let Some(v) = number(text).filter(|_| text != "-") {
             return Ok(v);
         }
-        match registry().operators_named(text.trim_start_matches("pg_catalog.")) {
+        let builtin = registry().operators_named(text.trim_start_matches("pg_catalog."));
+        let users = self.operators_in_text(text)?;
+        let found: Vec<Oid> = builtin.iter().map(|o| o.oid).chain(users.iter().map(|o| o.oid)).collect();
+        match found.as_slice() {
             [] => Err(no_operator(text)),
-            [one] => Ok(Value::Oid(one.oid)),
+            [one] => Ok(Value::Oid(*one)),
             _ => {
                 let text = format!("more than one operator named {text}");
                 Err(SqlError::new(SqlState::AMBIGUOUS_FUNCTION, text))
@@ -154,7 +157,20 @@ impl Binder<'_> {
             }
         };
         let found = registry().operator_for(name.trim().trim_start_matches("pg_catalog."), left, right);
-        found.map(|o| Value::Oid(o.oid)).ok_or_else(|| no_operator(text))
+        let users = self.operators_in_text(name.trim())?;
+        let user = users.iter().find(|o| o.left == left && o.right == right).map(|o| o.oid);
+        found.map(|o| o.oid).or(user).map(Value::Oid).ok_or_else(|| no_operator(text))
+    }
+
+    /// The users' operators that a name means.
+    fn operators_in_text(&self, text: &str) -> Result<Vec<UserOperator>> {
+        let (schema, name) = super::operator::split(text);
+        let all = self.catalog.operators(name)?;
+        let schemas = match schema {
+            Some(s) => self.catalog.schema_oid(s)?.into_iter().collect(),
+            None => self.catalog.searched(),
+        };
+        Ok(all.iter().filter(|o| schemas.contains(&o.schema)).cloned().collect())
     }
 
     fn type_in_text(&mut self, text: &str) -> Result<Oid> {

@@ -2,10 +2,12 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use pg_catalog::UserOperator;
 use pg_functions::{CastContext, Function, FunctionKind, Operator, registry};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid, typeinfo, user};
 
 use super::{
+    casts::Casts,
     coerce::{can_coerce, pathway},
     types::{category, is_polymorphic, is_preferred, show},
 };
@@ -37,7 +39,7 @@ fn list(types: &[SqlType]) -> String {
 
 /// Picks among candidates that all accept the arguments: PostgreSQL's rules of exact matches, preferred types and
 /// categories of unknown literals.
-fn select<T: Clone>(types: &[Oid], mut candidates: Vec<Candidate<T>>) -> Resolution<T> {
+fn select<T: Clone>(types: &[Oid], mut candidates: Vec<Candidate<T>>, casts: &Casts<'_>) -> Resolution<T> {
     // varchar and the like count as their base type only for domains, of which there are none here.
     let keep_best = |candidates: Vec<Candidate<T>>, score: &dyn Fn(&Candidate<T>) -> usize| {
         let best = candidates.iter().map(score).max().unwrap_or(0);
@@ -73,7 +75,7 @@ fn select<T: Clone>(types: &[Oid], mut candidates: Vec<Candidate<T>>) -> Resolut
         {
             let fits: Vec<Candidate<T>> = candidates
                 .iter()
-                .filter(|c| c.args.iter().all(|a| can_coerce(*first, *a, CastContext::Implicit)))
+                .filter(|c| c.args.iter().all(|a| can_coerce(*first, *a, CastContext::Implicit, casts)))
                 .cloned()
                 .collect();
             if let Some(one) = single(&fits) {
@@ -136,14 +138,14 @@ fn by_category<T: Clone>(types: &[Oid], candidates: Vec<Candidate<T>>) -> Vec<Ca
     if kept.is_empty() { candidates } else { kept }
 }
 
-fn accepts(types: &[Oid], args: &[Oid]) -> bool {
+fn accepts(types: &[Oid], args: &[Oid], casts: &Casts<'_>) -> bool {
     types.len() == args.len()
-        && types.iter().zip(args).all(|(t, a)| can_coerce(*t, *a, CastContext::Implicit))
-        && polymorphic_fit(types, args)
+        && types.iter().zip(args).all(|(t, a)| can_coerce(*t, *a, CastContext::Implicit, casts))
+        && polymorphic_fit(types, args, casts)
 }
 
 /// Polymorphic parameters must be fed consistently: arrays to array parameters, one element type.
-fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
+fn polymorphic_fit(types: &[Oid], args: &[Oid], casts: &Casts<'_>) -> bool {
     if !args.iter().any(|a| is_polymorphic(*a)) {
         return true;
     }
@@ -180,7 +182,8 @@ fn polymorphic_fit(types: &[Oid], args: &[Oid]) -> bool {
         }
     }
     // An array to append to a list of numbers, say, has no type in common with them.
-    (element == 0 || holder == 0 || typeinfo::element_of(holder) == element) && common_of(&compatible).is_ok()
+    (element == 0 || holder == 0 || typeinfo::element_of(holder) == element)
+        && common_of(&compatible, casts).is_ok()
 }
 
 /// A function's candidates for so many arguments.
@@ -214,24 +217,29 @@ pub(crate) fn candidates(name: &str, count: usize) -> Vec<Candidate<&'static Fun
 }
 
 /// Resolves a call. `variadic`: the last argument was marked VARIADIC.
-pub(crate) fn function(name: &str, types: &[SqlType], variadic: bool) -> Resolution<&'static Function> {
+pub(crate) fn function(
+    name: &str,
+    types: &[SqlType],
+    variadic: bool,
+    casts: &Casts<'_>,
+) -> Resolution<&'static Function> {
     let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
     let mut all = candidates(name, oids.len());
     if variadic {
         all.retain(|c| !c.spread && c.what.variadic != 0);
     }
-    pick(all, &oids)
+    pick(all, &oids, casts)
 }
 
 /// The one of the candidates that a call means.
-pub(crate) fn pick<T: Clone>(all: Vec<Candidate<T>>, oids: &[Oid]) -> Resolution<T> {
+pub(crate) fn pick<T: Clone>(all: Vec<Candidate<T>>, oids: &[Oid], casts: &Casts<'_>) -> Resolution<T> {
     if let Some(exact) = all.iter().find(|c| !c.spread && c.args == oids && !oids.contains(&UNKNOWN)) {
         return Resolution::One(exact.clone());
     }
     if let Some(exact) = all.iter().find(|c| c.args == oids) {
         return Resolution::One(exact.clone());
     }
-    let mut fitting: Vec<_> = all.into_iter().filter(|c| accepts(oids, &c.args)).collect();
+    let mut fitting: Vec<_> = all.into_iter().filter(|c| accepts(oids, &c.args, casts)).collect();
     // A call that needs no spreading hides one that spreads to the same types.
     if fitting.iter().any(|c| !c.spread) && fitting.len() > 1 {
         let plain: Vec<Vec<Oid>> = fitting.iter().filter(|c| !c.spread).map(|c| c.args.clone()).collect();
@@ -240,7 +248,7 @@ pub(crate) fn pick<T: Clone>(all: Vec<Candidate<T>>, oids: &[Oid]) -> Resolution
     match fitting.len() {
         0 => Resolution::None,
         1 => fitting.pop().map_or(Resolution::None, Resolution::One),
-        _ => select(oids, fitting),
+        _ => select(oids, fitting, casts),
     }
 }
 
@@ -261,70 +269,89 @@ pub(crate) fn is_aggregate(name: &str) -> bool {
     registry().functions_named(name).iter().any(|f| f.kind == FunctionKind::Aggregate)
 }
 
-/// Resolves a binary operator.
-pub(crate) fn binary(name: &str, left: Oid, right: Oid) -> Result<&'static Operator> {
-    let all = registry().operators_named(name);
-    let find = |l: Oid, r: Oid| all.iter().copied().find(|o| o.left == l && o.right == r);
-    // One side unknown: suppose it is of the other's type.
-    let (l, r) = match (left, right) {
-        (UNKNOWN, r) if r != UNKNOWN => (r, r),
-        (l, UNKNOWN) if l != UNKNOWN => (l, l),
-        other => other,
-    };
-    if let Some(operator) = find(left, right).or_else(|| find(l, r)) {
-        return Ok(operator);
-    }
-    let types = [left, right];
-    let fitting: Vec<Candidate<&'static Operator>> = all
-        .iter()
-        .filter(|o| o.left != 0)
-        .map(|o| Candidate { what: *o, args: Vec::from([o.left, o.right]), spread: false, defaulted: 0 })
-        .filter(|c| accepts(&types, &c.args))
-        .collect();
-    let resolution = match fitting.len() {
-        0 => Resolution::None,
-        1 => fitting.into_iter().next().map_or(Resolution::None, Resolution::One),
-        _ => {
-            // Unknown literals first try the other side's type.
-            if (left == UNKNOWN) != (right == UNKNOWN) {
-                let known = if left == UNKNOWN { right } else { left };
-                if let Some(c) = fitting.iter().find(|c| c.args.iter().all(|a| *a == known)) {
-                    return Ok(c.what);
-                }
-            }
-            select(&types, fitting)
-        }
-    };
-    let shown = || format!("{} {name} {}", show(SqlType::new(left)), show(SqlType::new(right)));
-    resolved(resolution, &shown, false)
+/// An operator that resolution may find.
+#[derive(Clone)]
+pub(crate) enum AnyOperator {
+    Builtin(&'static Operator),
+    User(UserOperator),
 }
 
-/// Resolves a prefix operator.
-pub(crate) fn prefix(name: &str, operand: Oid) -> Result<&'static Operator> {
-    let all = registry().operators_named(name);
-    if let Some(operator) = all.iter().copied().find(|o| o.left == 0 && o.right == operand) {
-        return Ok(operator);
+impl AnyOperator {
+    fn left(&self) -> Oid {
+        match self {
+            Self::Builtin(o) => o.left,
+            Self::User(o) => o.left,
+        }
     }
-    let fitting: Vec<Candidate<&'static Operator>> = all
-        .iter()
-        .filter(|o| o.left == 0)
-        .map(|o| Candidate { what: *o, args: Vec::from([o.right]), spread: false, defaulted: 0 })
-        .filter(|c| accepts(&[operand], &c.args))
-        .collect();
-    let resolution = match fitting.len() {
-        0 => Resolution::None,
-        1 => fitting.into_iter().next().map_or(Resolution::None, Resolution::One),
-        _ => select(&[operand], fitting),
+    fn right(&self) -> Oid {
+        match self {
+            Self::Builtin(o) => o.right,
+            Self::User(o) => o.right,
+        }
+    }
+}
+
+/// Resolves an operator, with its name as messages show it, among the built-in ones, if they count, and the users' that the name may mean; no left operand: a
+/// prefix one.
+pub(crate) fn operator(
+    (name, written): (&str, &str),
+    (left, right): (Option<Oid>, Oid),
+    builtin: bool,
+    users: &[UserOperator],
+    casts: &Casts<'_>,
+) -> Result<AnyOperator> {
+    let all = if builtin { registry().operators_named(name) } else { &[] };
+    // One side unknown: suppose it is of the other's type.
+    let (l, r) = match (left, right) {
+        (Some(UNKNOWN), r) if r != UNKNOWN => (Some(r), r),
+        (Some(l), UNKNOWN) if l != UNKNOWN => (Some(l), l),
+        other => other,
     };
-    let shown = || format!("{name} {}", show(SqlType::new(operand)));
-    resolved(resolution, &shown, true)
+    for (l, r) in [(left, right), (l, r)] {
+        let l = l.unwrap_or(0);
+        if let Some(o) = users.iter().find(|o| o.left == l && o.right == r) {
+            return Ok(AnyOperator::User(o.clone()));
+        }
+        if let Some(o) = all.iter().copied().find(|o| o.left == l && o.right == r) {
+            return Ok(AnyOperator::Builtin(o));
+        }
+    }
+    let types: Vec<Oid> = left.into_iter().chain([right]).collect();
+    let known =
+        all.iter().map(|o| AnyOperator::Builtin(o)).chain(users.iter().cloned().map(AnyOperator::User));
+    let fitting: Vec<Candidate<AnyOperator>> = known
+        .filter(|o| (o.left() != 0) == left.is_some())
+        .map(|o| {
+            let args = left.map(|_| o.left()).into_iter().chain([o.right()]).collect();
+            Candidate { what: o, args, spread: false, defaulted: 0 }
+        })
+        .filter(|c| accepts(&types, &c.args, casts))
+        .collect();
+    let resolution = match (fitting.len(), left) {
+        (0, _) => Resolution::None,
+        (1, _) => fitting.into_iter().next().map_or(Resolution::None, Resolution::One),
+        // Unknown literals first try the other side's type.
+        (_, Some(left)) if (left == UNKNOWN) != (right == UNKNOWN) => {
+            let known = if left == UNKNOWN { right } else { left };
+            match fitting.iter().find(|c| c.args.iter().all(|a| *a == known)) {
+                Some(c) => Resolution::One(c.clone()),
+                None => select(&types, fitting, casts),
+            }
+        }
+        _ => select(&types, fitting, casts),
+    };
+    let shown = || match left {
+        Some(left) => format!("{} {written} {}", show(SqlType::new(left)), show(SqlType::new(right))),
+        None => format!("{written} {}", show(SqlType::new(right))),
+    };
+    resolved(resolution, &shown, left.is_none())
 }
 
 fn resolved(
-    resolution: Resolution<&'static Operator>,
+    resolution: Resolution<AnyOperator>,
     shown: &dyn Fn() -> String,
     prefix: bool,
-) -> Result<&'static Operator> {
+) -> Result<AnyOperator> {
     let hint = if prefix {
         "No operator matches the given name and argument type. You might need to add an explicit type cast."
     } else {
@@ -346,7 +373,12 @@ fn resolved(
 }
 
 /// What polymorphic parameters and result stand for in one call.
-pub(crate) fn polymorphic(declared: &[Oid], actual: &[SqlType], result: Oid) -> Result<(Vec<Oid>, Oid)> {
+pub(crate) fn polymorphic(
+    declared: &[Oid],
+    actual: &[SqlType],
+    result: Oid,
+    casts: &Casts<'_>,
+) -> Result<(Vec<Oid>, Oid)> {
     if !is_polymorphic(result) && !declared.iter().any(|d| is_polymorphic(*d)) {
         return Ok((declared.to_vec(), result));
     }
@@ -378,7 +410,7 @@ pub(crate) fn polymorphic(declared: &[Oid], actual: &[SqlType], result: Oid) -> 
     if element == 0 && (declared.iter().any(needs_element) || needs_element(&result)) {
         return Err(undetermined());
     }
-    let common = common_of(&compatible)?;
+    let common = common_of(&compatible, casts)?;
     let array_for = |element: Oid| match typeinfo::array_of(element) {
         0 => Err(SqlError::new(
             SqlState::UNDEFINED_OBJECT,
@@ -401,7 +433,7 @@ pub(crate) fn polymorphic(declared: &[Oid], actual: &[SqlType], result: Oid) -> 
 }
 
 /// The common type of "anycompatible" arguments.
-fn common_of(types: &[Oid]) -> Result<Oid> {
+fn common_of(types: &[Oid], casts: &Casts<'_>) -> Result<Oid> {
     let mut common = 0;
     for &ty in types {
         if common == 0 || common == ty {
@@ -416,13 +448,13 @@ fn common_of(types: &[Oid]) -> Result<Oid> {
                 ),
             ));
         } else if !is_preferred(common)
-            && pathway(common, ty, CastContext::Implicit).is_some()
-            && pathway(ty, common, CastContext::Implicit).is_none()
+            && pathway(common, ty, CastContext::Implicit, casts).is_some()
+            && pathway(ty, common, CastContext::Implicit, casts).is_none()
         {
             common = ty;
         }
     }
-    let reaches = |ty: &Oid| *ty == common || pathway(*ty, common, CastContext::Implicit).is_some();
+    let reaches = |ty: &Oid| *ty == common || pathway(*ty, common, CastContext::Implicit, casts).is_some();
     if !types.iter().all(reaches) {
         let shown = types.iter().find(|t| !reaches(t)).copied().unwrap_or(common);
         return Err(SqlError::new(

@@ -107,7 +107,7 @@ impl Binder<'_> {
     }
 
     /// The types that a routine's parameters have values of.
-    fn plain_inputs(&self, routine: &Routine) -> Result<Vec<Oid>> {
+    pub(super) fn plain_inputs(&self, routine: &Routine) -> Result<Vec<Oid>> {
         routine
             .inputs
             .iter()
@@ -156,7 +156,7 @@ impl Binder<'_> {
     }
 
     /// Candidates of users and built-in ones; of those with the same arguments the one that is found first.
-    fn all_candidates(
+    pub(super) fn all_candidates(
         &self,
         routines: &[Arc<Routine>],
         builtin: Option<&str>,
@@ -216,7 +216,7 @@ impl Binder<'_> {
         let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
         let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
         let all = self.all_candidates(routines, builtin, &given)?;
-        let chosen = resolve::pick(all, &oids);
+        let chosen = resolve::pick(all, &oids, &self.casts);
         let candidate = match chosen {
             Resolution::One(c) => c,
             Resolution::Ambiguous => {
@@ -246,7 +246,7 @@ impl Binder<'_> {
     }
 
     /// Arguments as the routine takes them, and what it gives.
-    fn resolved(
+    pub(super) fn resolved(
         &mut self,
         routine: &Arc<Routine>,
         places: &[usize],
@@ -257,7 +257,7 @@ impl Binder<'_> {
     ) -> Result<Found> {
         let actual: Vec<SqlType> = args.iter().map(Expr::ty).collect();
         let inputs = self.plain_inputs(routine)?;
-        let (targets, result) = resolve::polymorphic(declared, &actual, routine.result)?;
+        let (targets, result) = resolve::polymorphic(declared, &actual, routine.result, &self.casts)?;
         let mut values: Vec<Option<Expr>> = vec![None; inputs.len()];
         let mut gathered = Vec::new();
         let fixed = inputs.len().saturating_sub(1);
@@ -312,7 +312,11 @@ impl Binder<'_> {
     ) -> Result<Resolved> {
         let declared: Vec<Oid> = routine.inputs.clone();
         let settled = |ty: Oid| -> Result<Oid> {
-            if is_polymorphic(ty) { Ok(resolve::polymorphic(&declared, &inputs, ty)?.1) } else { Ok(ty) }
+            if is_polymorphic(ty) {
+                Ok(resolve::polymorphic(&declared, &inputs, ty, &self.casts)?.1)
+            } else {
+                Ok(ty)
+            }
         };
         let result = settled(result)?;
         let outputs = routine.outputs();

@@ -308,6 +308,7 @@ impl Binder<'_> {
             schema_name: String::new(),
             owner: 0,
             kind: c.kind,
+            aggregate: None,
             arguments: s.arguments.clone(),
             inputs: inputs.clone(),
             defaults: s.defaults.clone(),

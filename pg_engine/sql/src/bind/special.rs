@@ -89,7 +89,7 @@ impl Binder<'_> {
             sq::Expr::Interval(interval) => self.interval(interval, at),
             sq::Expr::Prefixed { prefix, value } => {
                 let operand = self.expr(value)?;
-                self.prefix_operator(&prefix.value, operand, at)
+                self.prefix_operator(&prefix.value, operand, crate::grammar::position(prefix.span.start))
             }
             sq::Expr::Wildcard(token) => Err(SqlError::syntax("syntax error at or near \"*\"")
                 .at(crate::grammar::position(token.0.span.start))),

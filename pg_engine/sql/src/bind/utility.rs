@@ -131,6 +131,7 @@ impl Binder<'_> {
             }),
             Ast::Policy(policy) => self.policy(policy)?,
             Ast::Routine(statement) => self.routine_statement(statement)?,
+            Ast::Definition(statement) => self.definition(statement)?,
             Ast::Copy(copy) => Utility::Copy(self.copy(copy)?),
             Ast::Truncate { tables, restart_identity, cascade } => {
                 let mut relations = Vec::with_capacity(tables.len());

@@ -2,8 +2,10 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-use pg_functions::{CastContext, FunctionKind, registry};
+use pg_catalog::RoutineKind;
+use pg_functions::{CastContext, Function, FunctionKind, registry};
 use pg_plan::{
+    definition::Aggregated,
     expr::Expr,
     logical::{FrameBound, FrameExclusion, FrameUnits, Logical, WindowCall, WindowFrame, WindowSpec},
 };
@@ -16,8 +18,10 @@ use super::{
     aggregate::Groups,
     call::Arguments,
     expr::start,
-    resolve::{self, Resolution},
+    resolve::{self, Candidate, Resolution},
+    routine::{Choice, Given},
     scope::{Place, at},
+    user_aggregate::Named,
 };
 
 fn windowing(message: impl Into<String>) -> SqlError {
@@ -99,7 +103,7 @@ impl Binder<'_> {
     #[inline(never)]
     pub(super) fn window_call(
         &mut self,
-        name: &str,
+        named: &Named<'_>,
         f: &sq::Function,
         args: &Arguments<'_>,
         over: &sq::WindowType,
@@ -123,11 +127,11 @@ impl Binder<'_> {
             .at(position));
         }
         self.frame()?.in_window = true;
-        let bound = self.window_parts(name, f, args, over, position);
+        let bound = self.window_parts(named, f, args, over, position);
         self.frame()?.in_window = false;
         let (spec, call) = bound?;
         let ty = call.ty;
-        let column = self.column(name, ty);
+        let column = self.column(call.function.name(), ty);
         let id = column.id;
         self.record_window_name(id, over);
         let windows = &mut self.frame()?.windows;
@@ -140,60 +144,25 @@ impl Binder<'_> {
 
     fn window_parts(
         &mut self,
-        name: &str,
+        named: &Named<'_>,
         f: &sq::Function,
         args: &Arguments<'_>,
         over: &sq::WindowType,
         position: u32,
     ) -> Result<(WindowSpec, WindowCall)> {
-        let mut bound = Vec::with_capacity(args.exprs.len());
-        for e in &args.exprs {
-            bound.push(self.expr(e)?);
-        }
-        let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
-        let candidate = match resolve::function(name, &types, false) {
-            Resolution::One(candidate) => candidate,
-            Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(position)),
-            Resolution::None => return Err(resolve::no_function(name, &types).at(position)),
-        };
-        let function = candidate.what;
-        let aggregate = registry().aggregate(function.oid);
-        let refuse = |text: String| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
-        match function.kind {
-            FunctionKind::Window => {
-                if f.filter.is_some() {
-                    return refuse("FILTER is not implemented for non-aggregate window functions".into());
-                }
-            }
-            FunctionKind::Aggregate => {
-                if aggregate.is_some_and(|a| a.kind != b'n') {
-                    return refuse(format!("OVER is not supported for ordered-set aggregate {name}"));
-                }
-                if bound.is_empty() && !args.star {
-                    let text = format!("{name}(*) must be used to call a parameterless aggregate function");
-                    return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
-                }
-            }
-            _ => {
-                let text =
-                    format!("OVER specified, but {name} is not a window function nor an aggregate function");
-                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
-            }
-        }
+        let given = self.given(args)?;
+        let (function, bound, ty) =
+            self.window_function(named, given, args.star, f.filter.is_some(), position)?;
+        let refuse =
+            |text: &'static str| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
         if args.distinct {
-            return refuse("DISTINCT is not implemented for window functions".into());
+            return refuse("DISTINCT is not implemented for window functions");
         }
         if !args.order_by.is_empty() {
-            return refuse("aggregate ORDER BY is not implemented for window functions".into());
+            return refuse("aggregate ORDER BY is not implemented for window functions");
         }
-        let (args, ty) = self.coerce_arguments(&candidate, bound, position)?;
-        let filter = match &f.filter {
-            None => None,
-            Some(e) => {
-                let condition = self.expr(e)?;
-                Some(self.boolean(condition, "FILTER", start(e))?)
-            }
-        };
+        let args = bound;
+        let filter = self.aggregate_filter(f)?;
         let spec = match over {
             sq::WindowType::NamedWindow(name) => (*self.named_window(name)?).clone(),
             sq::WindowType::WindowSpec(spec) => self.completed(spec)?,
@@ -203,6 +172,91 @@ impl Binder<'_> {
         self.frame()?.in_window_definition = false;
         let spec = spec?;
         Ok((spec, WindowCall { function, args, filter, ty }))
+    }
+
+    /// What a call with OVER calls, the arguments as it takes them, and its result's type.
+    fn window_function(
+        &mut self,
+        named: &Named<'_>,
+        given: Given,
+        star: bool,
+        filter: bool,
+        position: u32,
+    ) -> Result<(Aggregated, Vec<Expr>, SqlType)> {
+        let name = named.shown;
+        let wrong = |text: String| Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
+        if !named.routines.is_empty() {
+            let types: Vec<SqlType> = given.exprs.iter().map(Expr::ty).collect();
+            let (names, none) = (given.names.clone(), given.exprs.is_empty());
+            match self.choose(named.routines, name, named.builtin, given, false, position)? {
+                Choice::Routine(found) if found.target.routine.kind == RoutineKind::Aggregate => {
+                    if none && !star {
+                        return wrong(format!(
+                            "{name}(*) must be used to call a parameterless aggregate function"
+                        ));
+                    }
+                    let user = self.user_aggregate(&found, position)?;
+                    return Ok((Aggregated::User(user), found.args, found.target.result));
+                }
+                Choice::Routine(_) => {
+                    return wrong(format!(
+                        "OVER specified, but {name} is not a window function nor an aggregate function"
+                    ));
+                }
+                Choice::Builtin(candidate, bound) => {
+                    return self.builtin_window(name, candidate, bound, star, filter, position);
+                }
+                Choice::None(_) => {
+                    let error = super::routine::not_one(name, &types, &names, false, false);
+                    return Err(error.at(position));
+                }
+            }
+        }
+        let bound = given.exprs;
+        let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
+        let candidate = match resolve::function(name, &types, false, &self.casts) {
+            Resolution::One(candidate) => candidate,
+            Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(position)),
+            Resolution::None => return Err(resolve::no_function(name, &types).at(position)),
+        };
+        self.builtin_window(name, candidate, bound, star, filter, position)
+    }
+
+    fn builtin_window(
+        &mut self,
+        name: &str,
+        candidate: Candidate<&'static Function>,
+        bound: Vec<Expr>,
+        star: bool,
+        filter: bool,
+        position: u32,
+    ) -> Result<(Aggregated, Vec<Expr>, SqlType)> {
+        let function = candidate.what;
+        let refuse = |text: String| Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(position));
+        let wrong = |text: String| Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text).at(position));
+        match function.kind {
+            FunctionKind::Window if filter => {
+                return refuse("FILTER is not implemented for non-aggregate window functions".into());
+            }
+            FunctionKind::Window => {}
+            FunctionKind::Aggregate => {
+                if registry().aggregate(function.oid).is_some_and(|a| a.kind != b'n') {
+                    return refuse(format!("OVER is not supported for ordered-set aggregate {name}"));
+                }
+                if bound.is_empty() && !star {
+                    return wrong(format!(
+                        "{name}(*) must be used to call a parameterless aggregate function"
+                    ));
+                }
+            }
+            _ => {
+                return wrong(format!(
+                    "OVER specified, but {name} is not a window function nor an aggregate function"
+                ));
+            }
+        }
+        let (args, ty) = self.coerce_arguments(&candidate, bound, position)?;
+        Ok((Aggregated::Builtin(function), args, ty))
     }
 
     pub(super) fn window_spec(&mut self, spec: &sq::WindowSpec) -> Result<WindowSpec> {
@@ -309,7 +363,7 @@ impl Binder<'_> {
         let given = distance.ty();
         let fits = wide != 0
             && (given.oid == oid::UNKNOWN
-                || super::coerce::can_coerce(given.oid, offset, CastContext::Implicit));
+                || super::coerce::can_coerce(given.oid, offset, CastContext::Implicit, &self.casts));
         if !fits {
             let mut text = format!(
                 "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use pg_plan::access::{GrantRoles, RoleName};
-use pg_plan::utility::{AlterAction as Plan, ObjectKind, ObjectName, Rename, Utility};
+use pg_plan::utility::{AlterAction as Plan, ObjectKind, ObjectName, Rename, TriggerSet, Utility};
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
@@ -34,6 +34,13 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if c.accept("extension") {
         return extension::alter(c);
+    }
+    if c.accept_all(&["large", "object"]) {
+        return super::definition::alter_large_object(c);
+    }
+    if c.peek_is(0, "operator") && !c.peek_is(1, "class") && !c.peek_is(1, "family") {
+        c.parser.advance_token();
+        return super::definition::alter_operator(c);
     }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "ALTER")) };
     match kind {
@@ -230,6 +237,28 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
         c.parser.advance_token();
         return ready(Plan::ResetOptions(c.option_names()?));
     }
+    for enable in [true, false] {
+        let word = if enable { "enable" } else { "disable" };
+        let kind = if c.peek_is(1, "always") || c.peek_is(1, "replica") { 2 } else { 1 };
+        if c.peek_is(0, word) && c.peek_is(kind, "trigger") {
+            for _ in 0..=kind {
+                c.parser.advance_token();
+            }
+            let which = if c.accept("all") {
+                TriggerSet::All
+            } else if c.accept("user") {
+                TriggerSet::User
+            } else {
+                TriggerSet::Named(c.ident()?)
+            };
+            return ready(Plan::Trigger { which, enable });
+        }
+    }
+    for (logged, word) in [(true, "logged"), (false, "unlogged")] {
+        if c.accept_all(&["set", word]) {
+            return ready(Plan::SetLogged(logged));
+        }
+    }
     match c.peek_word().as_deref() {
         Some(
             word @ ("enable" | "disable" | "cluster" | "set" | "inherit" | "no" | "attach" | "detach"
@@ -350,10 +379,17 @@ fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     if c.accept_all(&["set", "compression"]) {
         return ready(Plan::SetCompression { column: name, compression: table::compression(c)? });
     }
-    match c.peek_word() {
-        Some(word) if word == "set" || word == "reset" => {
-            Err(SqlError::unsupported("ALTER COLUMN ... SET with options").into())
-        }
-        _ => c.unexpected(),
+    if c.accept_all(&["set", "statistics"]) {
+        let n = c.integer()?;
+        let target = i32::try_from(n).map_err(|_| SqlError::syntax("statistics target is out of range"))?;
+        return ready(Plan::SetStatistics { column: name, target });
     }
+    let set = c.accept("set");
+    if set || c.accept("reset") {
+        return ready(Plan::SetColumnOptions {
+            column: name,
+            options: super::reloptions::of_column(c, set)?,
+        });
+    }
+    c.unexpected()
 }

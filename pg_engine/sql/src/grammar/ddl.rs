@@ -9,7 +9,9 @@ use pg_plan::utility::{
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
-use super::{Cursor, Parsed, Statement, alter, database, extension, grant, routine, table, types, utility};
+use super::{
+    Cursor, Parsed, Statement, alter, database, definition, extension, grant, routine, table, types, utility,
+};
 use crate::ast::{Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt};
 
 pub(super) fn ready(u: Utility, tag: &'static str) -> Statement {
@@ -65,6 +67,16 @@ fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
         }
         c.symbol(&Token::RParen)?;
     }
+    for (word, database) in [("schema", false), ("database", true)] {
+        if c.accept(word) {
+            if concurrently || c.accept("concurrently") {
+                let what = format!("REINDEX {} CONCURRENTLY", word.to_ascii_uppercase());
+                return Err(SqlError::unsupported(what).into());
+            }
+            let name = c.ident()?;
+            return Ok(ready(Utility::ReindexAll { name, database }, "REINDEX"));
+        }
+    }
     let index = c.accept("index");
     if !index && !c.accept("table") {
         return Ok(refuse(c, "REINDEX"));
@@ -115,6 +127,17 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     if !temporary && c.accept("procedure") {
         return routine::create(c, or_replace, pg_catalog::RoutineKind::Procedure);
+    }
+    if !temporary && c.accept("aggregate") {
+        return definition::create_aggregate(c, or_replace);
+    }
+    let operator = c.peek_is(0, "operator") && !c.peek_is(1, "class") && !c.peek_is(1, "family");
+    if !or_replace && !temporary && operator {
+        c.parser.advance_token();
+        return definition::create_operator(c);
+    }
+    if !or_replace && !temporary && c.accept("cast") {
+        return definition::create_cast(c);
     }
     if or_replace && !c.peek_is(0, "view") && !c.peek_is(0, "recursive") {
         return Ok(refuse(c, "CREATE OR REPLACE"));
@@ -659,6 +682,13 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.accept("extension") {
         return extension::drop(c);
     }
+    if c.peek_is(0, "operator") && !c.peek_is(1, "class") && !c.peek_is(1, "family") {
+        c.parser.advance_token();
+        return definition::drop_operator(c);
+    }
+    if c.accept("cast") {
+        return definition::drop_cast(c);
+    }
     let Some((kind, _)) = kind(c) else { return Ok(refuse(c, "DROP")) };
     if kind == ObjectKind::Database {
         return database::drop(c);
@@ -711,6 +741,9 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
         let text = if c.accept("null") { None } else { Some(c.string()?) };
         let comment = crate::ast::RoutineStatement::Comment(name, text);
         return Ok(utility(Ast::Routine(Box::new(comment)), "COMMENT"));
+    }
+    if let Some(statement) = definition::comment(c)? {
+        return Ok(statement);
     }
     let (kind, name, part) = if c.accept("column") {
         let mut parts = Vec::from([c.ident()?]);

@@ -171,7 +171,14 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
     if c.accept("type") || c.accept("domain") {
         return Ok(GrantTarget::Types(names(c)?));
     }
-    for word in ["large", "foreign", "parameter"] {
+    if c.accept_all(&["large", "object"]) {
+        let mut list = Vec::from([super::definition::large_object(c)?]);
+        while c.accept_symbol(&Token::Comma) {
+            list.push(super::definition::large_object(c)?);
+        }
+        return Ok(GrantTarget::LargeObjects(list));
+    }
+    for word in ["foreign", "parameter"] {
         if c.peek_is(0, word) && !matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period)
         {
             let what = alloc::format!("GRANT on {}", word.to_ascii_uppercase());

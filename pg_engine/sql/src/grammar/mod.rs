@@ -8,6 +8,7 @@ mod cursor;
 mod database;
 mod ddl;
 mod extension;
+pub(crate) mod definition;
 mod grant;
 mod joins;
 mod reloptions;

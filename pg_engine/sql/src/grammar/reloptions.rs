@@ -3,9 +3,13 @@
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use pg_types::{SqlError, SqlState};
+use sqlparser::tokenizer::Token;
+
+use super::{Cursor, Parsed};
 
 /// What values a parameter takes.
 enum Kind {
@@ -99,4 +103,42 @@ pub(super) fn check(name: &str, value: &str) -> Result<String, SqlError> {
         }
     }
     Ok(value.trim().to_string())
+}
+
+/// `(n_distinct = ..., ...)` of a column; RESET has names only.
+pub(super) fn of_column(c: &mut Cursor<'_>, set: bool) -> Parsed<Vec<(String, Option<String>)>> {
+    let invalid = |text: String| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text);
+    c.symbol(&Token::LParen)?;
+    let mut list: Vec<(String, Option<String>)> = Vec::new();
+    loop {
+        let name = c.any_word()?;
+        if !matches!(name.as_str(), "n_distinct" | "n_distinct_inherited") {
+            return Err(invalid(format!("unrecognized parameter \"{name}\"")).into());
+        }
+        if list.iter().any(|o| o.0 == name) {
+            return Err(invalid(format!("parameter \"{name}\" specified more than once")).into());
+        }
+        let mut value = None;
+        if set {
+            c.symbol(&Token::Eq)?;
+            let text = c.option_value()?;
+            let Ok(n) = text.parse::<f64>() else {
+                let text = format!("invalid value for floating point option \"{name}\": {text}");
+                return Err(invalid(text).into());
+            };
+            if n < -1.0 {
+                let error = invalid(format!("value {text} out of bounds for option \"{name}\""));
+                let most = format!("{:.6}", f64::MAX);
+                let detail = format!("Valid values are between \"-1.000000\" and \"{most}\".");
+                return Err(error.detail(detail).into());
+            }
+            value = Some(text);
+        }
+        list.push((name, value));
+        if !c.accept_symbol(&Token::Comma) {
+            break;
+        }
+    }
+    c.symbol(&Token::RParen)?;
+    Ok(list)
 }

@@ -92,7 +92,7 @@ fn named(c: &Cursor<'_>) -> bool {
         return true;
     }
     let pair = (first.value.as_str(), second.value.as_str());
-    !matches!(pair, (_, "default") | ("double", "precision"))
+    !matches!(pair, (_, "default" | "order") | ("double", "precision"))
 }
 
 fn mode(c: &mut Cursor<'_>) -> Option<u8> {
@@ -114,7 +114,7 @@ fn mode(c: &mut Cursor<'_>) -> Option<u8> {
 }
 
 /// A type: SETOF, `table.column%TYPE`.
-fn type_ref(c: &mut Cursor<'_>) -> Parsed<TypeRef> {
+pub(super) fn type_ref(c: &mut Cursor<'_>) -> Parsed<TypeRef> {
     let set = c.accept("setof");
     let at = c.here();
     let ty = c.parser.parse_data_type()?;
@@ -135,7 +135,7 @@ fn type_ref(c: &mut Cursor<'_>) -> Parsed<TypeRef> {
     Ok(TypeRef { ty, at, set, column })
 }
 
-fn parameter(c: &mut Cursor<'_>) -> Parsed<Parameter> {
+pub(super) fn parameter(c: &mut Cursor<'_>) -> Parsed<Parameter> {
     let mut mode_given = mode(c);
     let name = if named(c) { Some(c.any_word()?) } else { None };
     if mode_given.is_none() && name.is_some() {
@@ -331,8 +331,8 @@ pub(super) fn create(c: &mut Cursor<'_>, or_replace: bool, kind: RoutineKind) ->
         }
     }
     let tag = match kind {
-        RoutineKind::Function => "CREATE FUNCTION",
         RoutineKind::Procedure => "CREATE PROCEDURE",
+        _ => "CREATE FUNCTION",
     };
     Ok(made(RoutineStatement::Create(Box::new(r)), tag))
 }
@@ -369,14 +369,7 @@ fn atomic(c: &mut Cursor<'_>) -> Parsed<Vec<(Ast, String)>> {
 pub(super) fn reference(c: &mut Cursor<'_>, word: RoutineWord) -> Parsed<RoutineRef> {
     let name = c.name()?;
     let args = match c.parser.peek_token_ref().token {
-        Token::LParen
-            if word == RoutineWord::Aggregate && c.parser.peek_nth_token_ref(1).token == Token::Mul =>
-        {
-            for _ in 0..3 {
-                c.parser.advance_token();
-            }
-            Some(Vec::new())
-        }
+        Token::LParen if word == RoutineWord::Aggregate => Some(super::definition::all_arguments(c)?),
         Token::LParen => Some(parameters(c)?),
         _ => None,
     };

@@ -8,6 +8,7 @@ use alloc::{
 };
 
 use pg_plan::{
+    definition::Aggregated,
     expr::{Expr, SubPlan, SubPlanKind},
     logical::{
         AggregateCall, FrameBound, FrameExclusion, FrameUnits, JoinKind, SetOp, SortKey, WindowCall,
@@ -805,8 +806,8 @@ impl<'a> Writer<'a> {
     }
 
     fn aggregate(&mut self, call: &AggregateCall) -> Result<()> {
-        let ordered = pg_functions::registry().aggregate(call.function.oid).is_some_and(|a| a.kind != b'n');
-        self.put(&quote(call.function.name));
+        let ordered = pg_functions::registry().aggregate(call.function.oid()).is_some_and(|a| a.kind != b'n');
+        self.aggregate_name(&call.function)?;
         self.put("(");
         if call.distinct {
             self.put("DISTINCT ");
@@ -820,7 +821,7 @@ impl<'a> Writer<'a> {
             if call.args.is_empty() {
                 self.put("*");
             }
-            self.arguments(call.function, &call.args)?;
+            self.aggregate_arguments(&call.function, &call.args)?;
             if !call.order_by.is_empty() {
                 self.put(" ORDER BY ");
                 self.sort_keys(&call.order_by)?;
@@ -829,6 +830,21 @@ impl<'a> Writer<'a> {
         self.filter(call.filter.as_ref())?;
         self.put(")");
         Ok(())
+    }
+
+    fn aggregate_name(&mut self, function: &Aggregated) -> Result<()> {
+        match function {
+            Aggregated::Builtin(f) => self.put(&quote(f.name)),
+            Aggregated::User(a) => self.routine_name(&a.routine)?,
+        }
+        Ok(())
+    }
+
+    fn aggregate_arguments(&mut self, function: &Aggregated, args: &[Expr]) -> Result<()> {
+        match function {
+            Aggregated::Builtin(f) => self.arguments(f, args),
+            Aggregated::User(a) => self.routine_arguments(&a.routine, args),
+        }
     }
 
     fn filter(&mut self, filter: Option<&Expr>) -> Result<()> {
@@ -840,13 +856,14 @@ impl<'a> Writer<'a> {
     }
 
     fn window_call(&mut self, id: u32, spec: &WindowSpec, call: &WindowCall) -> Result<()> {
-        self.put(&quote(call.function.name));
+        self.aggregate_name(&call.function)?;
         self.put("(");
-        let aggregate = pg_functions::registry().aggregate(call.function.oid).is_some();
+        let aggregate =
+            call.function.builtin().is_none_or(|f| f.kind == pg_functions::FunctionKind::Aggregate);
         if call.args.is_empty() && aggregate {
             self.put("*");
         }
-        self.arguments(call.function, &call.args)?;
+        self.aggregate_arguments(&call.function, &call.args)?;
         self.filter(call.filter.as_ref())?;
         self.put(") OVER ");
         let named = self.scope()?.window_names.iter().find(|(column, _)| *column == id);

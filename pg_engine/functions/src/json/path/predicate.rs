@@ -64,7 +64,10 @@ impl Run<'_> {
                 let regex = cached(pattern, options).map_err(plain)?;
                 let none = [self.root.clone()];
                 self.pairs(&left, &none, |x, _| {
-                    Ok(x.string().map_or(Truth::Unknown, |s| truth(regex.is_match(s))))
+                    Ok(match x.string() {
+                        Some(s) => truth(regex.is_match(s).map_err(plain)?),
+                        None => Truth::Unknown,
+                    })
                 })
             }
             Expr::Binary(operator, a, b) => {

@@ -1,0 +1,15 @@
+select 'abcabc' ~ '(abc)\1', 'abcabd' ~ '(abc)\1', 'aXbX' ~ 'a(.)b\1';
+select regexp_match('the the cat', '(\w+) \1'), regexp_replace('aa bb cd', '(.)\1', '<\1>', 'g');
+select 'foobar' ~ 'foo(?=bar)', 'foobaz' ~ 'foo(?=bar)', 'foobaz' ~ 'foo(?!bar)';
+select 'xb' ~ '(?<=x)b', 'yb' ~ '(?<=x)b', 'yb' ~ '(?<!x)b';
+select regexp_matches('a1b2c3', '[a-z](?=[23])', 'g');
+select substring('price: 100 USD' from '\d+(?= USD)');
+select regexp_replace('1234567', '(\d)(?=(\d{3})+$)', '\1,', 'g');
+select regexp_split_to_array('aXXbYYc', '([A-Z])\1');
+select 'abab' ~ '^(a|b)(a|b)\1\2$', 'abba' ~ '^(a|b)(a|b)\1\2$';
+select 'ABab' ~* '^(ab)\1$', 'ABab' ~ '^(ab)\1$';
+select regexp_match('foo bar', '(?=(b))b(a)');
+select 'x' ~ '\1';
+select 'x' ~ '(x)\2';
+select regexp_count('aabbcc', '(.)\1'), regexp_instr('xaab', '(a)\1'), regexp_substr('xaab', '(a)\1');
+select 'a' ~ '(?=a)*';
