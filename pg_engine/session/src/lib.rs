@@ -41,6 +41,7 @@ mod encryption;
 mod env;
 mod extended;
 mod extension;
+mod function_call;
 mod hba;
 mod interrupt;
 mod notify;

@@ -171,7 +171,7 @@ impl Session {
             Frontend::Terminate => return Ok(Step::Close),
             // What is left of a COPY that failed.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => return Ok(Step::Continue),
-            Frontend::FunctionCall => Err(SqlError::unsupported("the function call protocol")),
+            Frontend::FunctionCall(call) => return self.function_call(&call, out),
             Frontend::Password(_) => {
                 return Err(WireError::MessageType(b'p').into());
             }
@@ -183,7 +183,7 @@ impl Session {
         }
     }
 
-    fn sync(&mut self, out: &mut Encoder) -> Result<Step> {
+    pub(crate) fn sync(&mut self, out: &mut Encoder) -> Result<Step> {
         self.skip = false;
         self.tx.pipeline = false;
         if let Err(e) = self.commit_implicit() {

@@ -238,6 +238,14 @@ impl Encoder {
     pub fn close_complete(&mut self) {
         self.empty(b'3');
     }
+    /// FunctionCallResponse; `None`: NULL.
+    pub fn function_result(&mut self, value: Option<&[u8]>) {
+        let m = self.begin(b'V');
+        let length = value.map_or(u32::MAX, |v| u32::try_from(v.len()).unwrap_or(u32::MAX));
+        self.u32(length);
+        self.buf.extend_from_slice(value.unwrap_or_default());
+        self.end(m);
+    }
     /// NoData.
     pub fn no_data(&mut self) {
         self.empty(b'n');

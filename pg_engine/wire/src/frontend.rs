@@ -76,6 +76,8 @@ impl<'a> I16List<'a> {
 pub struct U32List<'a>(&'a [u8]);
 
 impl<'a> U32List<'a> {
+    /// None.
+    pub const EMPTY: U32List<'static> = U32List(&[]);
     /// How many.
     pub fn len(&self) -> usize {
         self.0.len() / 4
@@ -141,6 +143,19 @@ pub struct Bind<'a> {
     pub result_formats: I16List<'a>,
 }
 
+/// A function call's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionCall<'a> {
+    /// `pg_proc.oid`.
+    pub function: u32,
+    /// Formats of the arguments, as in [`Bind`].
+    pub formats: I16List<'a>,
+    /// The arguments.
+    pub params: Params<'a>,
+    /// Format of the result: one.
+    pub result_format: I16List<'a>,
+}
+
 /// A message of the normal phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frontend<'a> {
@@ -182,8 +197,8 @@ pub enum Frontend<'a> {
     CopyFail(&'a str),
     /// Password, SASLInitialResponse or SASLResponse: which one depends on what was asked.
     Password(&'a [u8]),
-    /// The obsolete function call.
-    FunctionCall,
+    /// Calls a function by number.
+    FunctionCall(FunctionCall<'a>),
 }
 
 impl<'a> Frontend<'a> {
@@ -209,7 +224,7 @@ impl<'a> Frontend<'a> {
             b'c' => Self::CopyDone,
             b'f' => Self::CopyFail(r.str()?),
             b'p' => return Ok(Self::Password(packet.body)),
-            b'F' => return Ok(Self::FunctionCall),
+            b'F' => Self::FunctionCall(function_call(&mut r)?),
             t => return Err(WireError::MessageType(t)),
         };
         r.end()?;
@@ -227,6 +242,14 @@ impl<'a> Frontend<'a> {
 fn bind<'a>(r: &mut Reader<'a>) -> Result<Bind<'a>, WireError> {
     let portal = r.str()?;
     let statement = r.str()?;
+    let (formats, params) = values(r)?;
+    let n = r.count(2)?;
+    let result_formats = I16List(r.take(n * 2)?);
+    Ok(Bind { portal, statement, formats, params, result_formats })
+}
+
+/// Formats, and values in them.
+fn values<'a>(r: &mut Reader<'a>) -> Result<(I16List<'a>, Params<'a>), WireError> {
     let n = r.count(2)?;
     let formats = I16List(r.take(n * 2)?);
     let count = r.count(4)?;
@@ -242,9 +265,14 @@ fn bind<'a>(r: &mut Reader<'a>) -> Result<Bind<'a>, WireError> {
     }
     let used = values.len() - r.0.len();
     let bytes = values.get(..used).unwrap_or_default();
-    let n = r.count(2)?;
-    let result_formats = I16List(r.take(n * 2)?);
-    Ok(Bind { portal, statement, formats, params: Params { count, bytes }, result_formats })
+    Ok((formats, Params { count, bytes }))
+}
+
+fn function_call<'a>(r: &mut Reader<'a>) -> Result<FunctionCall<'a>, WireError> {
+    let function = r.i32()?.cast_unsigned();
+    let (formats, params) = values(r)?;
+    let result_format = I16List(r.take(2)?);
+    Ok(FunctionCall { function, formats, params, result_format })
 }
 
 fn target<'a>(r: &mut Reader<'a>, wrong: &'static str) -> Result<Target<'a>, WireError> {
