@@ -16,7 +16,7 @@ pub const TESTS: &[Test] = &[
     ("protocol: unknown users, databases and wrong passwords", logins),
     ("protocol: startup packet limits", startup_limits),
     ("protocol: a statement that ends its own session", ends_itself),
-    ("protocol: parameters of domains", domain_parameters),
+    ("protocol: parameters of domains, names of rows", domain_parameters),
     ("protocol: many connections at a time", many_connections),
 ];
 
@@ -172,6 +172,8 @@ fn domain_parameters(url: &Url) -> Outcome {
         let wanted = "value for domain positive_p violates check constraint \"positive_p_check\"";
         equal(sql, e.as_deref(), Some(wanted))?;
     }
+    let named = c.prepare("SELECT q.*::text FROM (SELECT 1) q")?;
+    equal("a row's name", named.columns().first().map(|c| c.name().to_owned()), Some("q".into()))?;
     let described = c.prepare("SELECT $1::positive_p")?;
     equal("described", described.params().first().map(|t| t.name().to_owned()), Some("positive_p".into()))?;
     c.batch_execute("DEALLOCATE ALL; DROP DOMAIN positive_p")?;

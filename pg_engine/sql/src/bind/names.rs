@@ -44,7 +44,10 @@ pub(super) fn column_name(expr: &sq::Expr) -> Option<(String, bool)> {
     let good = |name: &str| Some((name.to_string(), true));
     match expr {
         sq::Expr::Identifier(ident) => good(&ident.value),
-        sq::Expr::CompoundIdentifier(parts) => good(&parts.last()?.value),
+        // A row as a value is called like its table.
+        sq::Expr::CompoundIdentifier(parts) => {
+            good(&parts.iter().rev().find(|p| p.value != crate::grammar::stars::WHOLE_ROW)?.value)
+        }
         sq::Expr::CompoundFieldAccess { root, access_chain } => {
             let field = access_chain.iter().rev().find_map(|a| match a {
                 sq::AccessExpr::Dot(sq::Expr::Identifier(ident)) => Some(ident.value.clone()),
