@@ -122,7 +122,7 @@ fn oversized_messages_are_refused_by_their_header_alone() {
     assert_eq!(frame::split(b"S\0\0\xff\xff", 1 << 20), Err(WireError::MessageLength));
     assert_eq!(frame::split(b"S\0\0\0\x03", 1 << 20), Err(WireError::MessageLength));
     assert_eq!(frame::split(b"\x01", 1 << 20), Err(WireError::MessageType(1)));
-    assert_eq!(frame::split_startup(b"\0\0\x27\x11"), Err(WireError::StartupLength));
+    assert_eq!(frame::split_startup(b"\0\0\x27\x15"), Err(WireError::StartupLength));
     assert_eq!(frame::split_startup(b"\0\0\0\x07"), Err(WireError::StartupLength));
 }
 
