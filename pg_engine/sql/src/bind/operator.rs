@@ -32,7 +32,8 @@ impl Binder<'_> {
         let mut builtin = true;
         let mut users: Vec<UserOperator> = all.to_vec();
         if let Some(schema) = schema {
-            let found = if schema == "pg_catalog" { Some(PG_CATALOG) } else { self.catalog.schema_oid(schema)? };
+            let found =
+                if schema == "pg_catalog" { Some(PG_CATALOG) } else { self.catalog.schema_oid(schema)? };
             let Some(wanted) = found else {
                 let text = format!("schema \"{schema}\" does not exist");
                 return Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, text));
