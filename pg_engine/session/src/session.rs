@@ -120,7 +120,8 @@ impl Session {
         match task::catch_unwind(|| self.dispatch(message, out)) {
             Ok(done) => done,
             Err(panic) => {
-                let extended = !matches!(message, Frontend::Query(_));
+                // These two are not followed by a Sync.
+                let extended = !matches!(message, Frontend::Query(_) | Frontend::FunctionCall(_));
                 self.panicked(&panic.message, extended, out)
             }
         }
@@ -171,6 +172,10 @@ impl Session {
             Frontend::Terminate => return Ok(Step::Close),
             // What is left of a COPY that failed.
             Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => return Ok(Step::Continue),
+            Frontend::FunctionCall(_) if self.replication => {
+                let text = "fastpath function calls not supported in a replication connection";
+                return self.simple_failed(SqlError::new(SqlState::PROTOCOL_VIOLATION, text), out);
+            }
             Frontend::FunctionCall(call) => return self.function_call(&call, out),
             Frontend::Password(_) => {
                 return Err(WireError::MessageType(b'p').into());
