@@ -38,7 +38,7 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let ty = SqlType::new(TYPES[usize::from(ty) % TYPES.len()]);
     let settings = FormatSettings::default();
     let value = if binary {
-        io::receive(ty, bytes)
+        io::receive(ty, bytes, &settings)
     } else {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         // Whoever passes text on has refused this: no string of the protocol holds it.
@@ -52,7 +52,7 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let again = io::input(ty, &text, &settings).unwrap_or_else(|e| panic!("{text:?} cannot be read: {e:?}"));
     assert_eq!(io::output_string(&again, ty, &settings), text);
     let mut sent = Vec::new();
-    io::send(&value, &mut sent);
-    let back = io::receive(ty, &sent).unwrap_or_else(|e| panic!("{sent:?} cannot be received: {e:?}"));
+    io::send(&value, ty.oid, &settings, &mut sent);
+    let back = io::receive(ty, &sent, &settings).unwrap_or_else(|e| panic!("{sent:?} cannot be received: {e:?}"));
     assert_eq!(io::output_string(&back, ty, &settings), text);
 });

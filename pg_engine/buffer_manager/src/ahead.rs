@@ -132,12 +132,30 @@ impl BufferPool {
         }
     }
 
-    /// These blocks will be needed soon. Blocks that are here already cost a look each.
-    pub fn prefetch(&self, rel: &Arc<Relation>, blocks: impl Iterator<Item = u32>) {
+    /// These blocks will be needed now, one after the other. Blocks that are here already cost a look each.
+    pub fn prefetch(&self, rel: &Arc<Relation>, blocks: impl Iterator<Item = u32> + Clone) {
         let end = rel.blocks();
         let mut last = None;
-        let new = blocks.filter(|b| *b < end && last.replace(*b) != Some(*b));
-        self.request(rel, new, Purpose::Normal);
+        let all = blocks.filter(move |b| *b < end && last.replace(*b) != Some(*b));
+        let missing: Vec<(u32, u32)> = all
+            .clone()
+            .filter_map(|b| Some((rel.physical(b)?, b)))
+            .filter(|(page, _)| !self.is_cached(*page))
+            .take(BATCH + 1)
+            .collect();
+        match missing.len() {
+            // One is read when it is needed.
+            0 | 1 => {}
+            // To hand over few costs more than to read them together here: the caller would wait for the first anyway.
+            2..=BATCH => {
+                let pages = missing.into_iter().map(|(page, block)| (page, block, rel.id)).collect();
+                let need = Need { actor: Actor::ReadAhead, purpose: Purpose::Normal, ahead: true };
+                if let Err(e) = self.load_batch(pages, need, false) {
+                    log::debug!("read-ahead: {e}");
+                }
+            }
+            _ => self.request(rel, all, Purpose::Normal),
+        }
     }
 
     /// The life of a task that reads ahead. Returns when the pool is gone or [`BufferPool::stop_read_ahead`] was called.

@@ -31,6 +31,7 @@ extern crate alloc;
 
 mod acl;
 mod analyze;
+mod audit;
 mod certificates;
 mod computed;
 pub mod context;
@@ -58,6 +59,7 @@ mod user_types;
 mod utility;
 mod verify;
 
+pub use audit::{AuditNumbers, AuditRecord};
 pub use certificates::StoredCertificates;
 pub use context::ExecContext;
 pub use cursor::Cursor;

@@ -3,7 +3,7 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    CatalogReader, Relation,
+    CatalogReader, Relation, RelationKind,
     acl::right,
     builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_DATABASE},
     storage_error,
@@ -218,10 +218,11 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
 /// May a routine run it? Others are the session's, or need a transaction of their own.
 pub fn runs_in_routines(statement: &Utility) -> bool {
     match statement {
+        // What is in a schema only the session makes.
+        Utility::CreateSchema(s) => s.elements.is_empty(),
         Utility::CreateTable(_)
         | Utility::CreateTableAs(_)
         | Utility::CreateSequence(_)
-        | Utility::CreateSchema(_)
         | Utility::CreateView(_)
         | Utility::CreateRole(_)
         | Utility::AlterRole(_)
@@ -442,8 +443,34 @@ fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
         }
         _ => right::UPDATE | right::DELETE | right::TRUNCATE,
     };
+    let ddl = Ddl { cx };
+    let mut reached: Vec<Arc<Relation>> = Vec::new();
     for r in &l.relations {
-        Ddl { cx }.need(r, wanted)?;
+        ddl.need(r, wanted)?;
+        reached.push(r.clone());
+    }
+    // What views read, and what theirs do, is locked with them; whoever owns the view needs the privileges.
+    let mut next = 0;
+    while let Some(view) = reached.get(next).cloned() {
+        next += 1;
+        if view.kind != RelationKind::View {
+            continue;
+        }
+        cx.checkpoint()?;
+        let reader = cx.reader()?;
+        let roles = CatalogReader::roles(&reader)?;
+        for below in ddl.read_by(&view)? {
+            if reached.iter().any(|r| r.oid == below.oid) {
+                continue;
+            }
+            let role = if view.security.invoker { cx.session.user() } else { view.owner };
+            if pg_catalog::access::rights_on(&below, role, wanted, &roles) == 0 {
+                return Err(pg_catalog::access::denied(pg_catalog::access::word(below.kind), &below.name));
+            }
+            reached.push(below);
+        }
+    }
+    for r in &reached {
         let mut txn = cx.txn.borrow_mut();
         let got = cx
             .engine

@@ -44,6 +44,16 @@ fn basics() {
 }
 
 #[test]
+fn geometry() {
+    check("geometry");
+}
+
+#[test]
+fn breadth() {
+    check("breadth");
+}
+
+#[test]
 fn more() {
     check("more");
 }
@@ -158,6 +168,12 @@ fn search_cycle() {
     check("search_cycle");
 }
 
+/// TABLESAMPLE: which rows, how it is printed, where it is refused.
+#[test]
+fn samples() {
+    check("samples");
+}
+
 /// Functions side by side; CREATE RECURSIVE VIEW.
 #[test]
 fn rows_from() {
@@ -247,6 +263,11 @@ fn inherit() {
 #[test]
 fn fuzzed() {
     check("fuzzed");
+}
+
+#[test]
+fn constants() {
+    check("constants");
 }
 
 /// Aggregates, operators and casts that users make: what they are in the catalogs, which one is meant, what they yield.

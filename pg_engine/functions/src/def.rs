@@ -1,8 +1,9 @@
 //! What a function, operator, cast or aggregate is.
 
 use alloc::{boxed::Box, string::String, sync::Arc};
+use core::any::Any;
 
-use pg_types::{Batch, Oid, Result, SqlType, Value, Vector};
+use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector};
 
 /// Services of the session that functions may use. Implemented by the executor; tests use a small fixed one.
 pub trait Host {
@@ -108,6 +109,15 @@ pub trait Accumulator: Send {
     fn peek(&mut self, ctx: &EvalContext<'_>, group: usize) -> Result<Value>;
     /// Approximate bytes held, for memory limits.
     fn memory(&self) -> usize;
+    /// The states, for another accumulator of the same call to take them over; `None`: that cannot be done, because results depend
+    /// on the order of rows.
+    fn states(&self) -> Option<&dyn Any> {
+        None
+    }
+    /// Takes over another accumulator's [`Accumulator::states`]: those of its group `i` go to group `groups[i]`.
+    fn merge(&mut self, _states: &dyn Any, _groups: &[u32]) -> Result<()> {
+        Err(SqlError::internal("states that cannot be put together"))
+    }
 }
 
 /// `pg_proc.provolatile`.
@@ -148,6 +158,8 @@ pub struct Function {
     pub defaults: &'static [fn() -> Value],
     /// The last argument is VARIADIC: its element type; 0: not variadic. For VARIADIC "any" it is `oid::ANY`.
     pub variadic: Oid,
+    /// This is the form of a VARIADIC "any" function that takes the array itself.
+    pub gathered: bool,
     /// Result type; for several columns `oid::RECORD`.
     pub result: Oid,
     /// Column names and types of a multi-column result (OUT parameters).

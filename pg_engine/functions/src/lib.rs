@@ -22,6 +22,7 @@ pub mod cast;
 mod datetime;
 pub mod def;
 mod errors;
+mod geometry;
 mod json;
 mod kernel;
 mod leakproof;
@@ -37,6 +38,7 @@ pub mod set;
 mod table;
 mod tables;
 pub mod types;
+mod variadic;
 
 pub use def::{
     Accumulator, Aggregate, BTREE, Cast, CastContext, CastMethod, EvalContext, FamilyOperator, Function,
@@ -46,4 +48,6 @@ pub use json::subscript::{assign_in_document, document_element};
 pub use leakproof::is_leakproof;
 pub use names::parameter_names;
 pub use registry::{Registry, registry};
+pub use scalar::sample::IN_SAMPLE;
 pub use scalar::{acl::ACLEXPLODE, session::TEST_PANIC};
+pub use variadic::gathered;

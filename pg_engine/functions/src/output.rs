@@ -35,6 +35,7 @@ pub(crate) fn natural_type(value: &Value) -> Oid {
         Value::MacAddr(_) => MACADDR,
         Value::MacAddr8(_) => MACADDR8,
         Value::Bits(_) => VARBIT,
+        Value::Geometry(g) => g.ty(),
         Value::Array(a) => array_type(a),
         Value::Record(_) => RECORD,
     }

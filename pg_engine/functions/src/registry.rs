@@ -51,8 +51,11 @@ impl Registry {
         let function_oids: HashMap<_, _> = functions.iter().map(|f| (f.oid, *f)).collect();
         // An operator, cast or aggregate whose function is not there does not exist.
         let known = |oid: Oid| function_oids.contains_key(&oid);
-        let mut operators: Vec<&'static Operator> =
-            tables::OPERATORS.iter().filter(|o| known(o.function)).collect();
+        let mut operators: Vec<&'static Operator> = tables::OPERATORS
+            .iter()
+            .chain(crate::geometry::OPERATORS)
+            .filter(|o| known(o.function))
+            .collect();
         operators.sort_by_key(|o| (o.name, o.oid));
         let operator_oids: HashMap<_, _> = operators.iter().map(|o| (o.oid, *o)).collect();
         let cast_list: Vec<_> = tables::CASTS

@@ -15,6 +15,7 @@ pub(crate) const fn def(oid: Oid, name: &'static str, args: &'static [Oid], resu
         args,
         defaults: &[],
         variadic: 0,
+        gathered: false,
         result,
         columns: &[],
         kind: FunctionKind::Scalar,

@@ -4,6 +4,7 @@
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
+use pg_encoding::Encoding;
 use pg_types::{Oid, SqlType};
 
 use crate::{
@@ -49,6 +50,8 @@ pub enum Utility {
     Reset(Option<String>),
     CreateTable(CreateTable),
     CreateTableAs(CreateTableAs),
+    /// CREATE TABLE AS EXECUTE: the session makes it a CREATE TABLE AS of the prepared query.
+    CreateTableAsExecute(Execute),
     CreateIndex(CreateIndex),
     CreateSequence(CreateSequence),
     CreateSchema(CreateSchema),
@@ -439,6 +442,8 @@ pub struct CreateSchema {
     pub if_not_exists: bool,
     /// AUTHORIZATION.
     pub owner: Option<access::RoleName>,
+    /// Texts of the statements that make what is in it; the session runs them.
+    pub elements: Vec<String>,
 }
 
 /// CREATE VIEW.
@@ -784,6 +789,8 @@ pub struct CopyOptions {
     pub force_not_null: Vec<u32>,
     /// FORCE_NULL columns (input positions).
     pub force_null: Vec<u32>,
+    /// ENCODING of the file; `None`: the client's.
+    pub encoding: Option<Encoding>,
     /// FREEZE: only rows' visibility differs in PostgreSQL; accepted where PostgreSQL accepts it.
     pub freeze: bool,
 }

@@ -2,6 +2,8 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use pg_types::Value;
+
 use crate::expr::{ColumnId, Expr, SubPlan, SubPlanKind};
 
 macro_rules! children {
@@ -62,6 +64,15 @@ macro_rules! children {
     };
 }
 
+/// The same to the bit: NaN is NaN, and 0 is not -0.
+fn identical(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Float4(a), Value::Float4(b)) => a.to_bits() == b.to_bits(),
+        (Value::Float8(a), Value::Float8(b)) => a.to_bits() == b.to_bits(),
+        _ => a == b,
+    }
+}
+
 impl Expr {
     /// Calls `f` on every direct subexpression in terms of the same row: of a [`SubPlan`] the outer expressions, not
     /// its query nor its test.
@@ -103,7 +114,7 @@ impl Expr {
             _ => false,
         };
         match (self, other) {
-            (E::Const(a, t), E::Const(b, u)) => t == u && a == b,
+            (E::Const(a, t), E::Const(b, u)) => t == u && identical(a, b),
             (E::Column(a, _), E::Column(b, _)) => a == b,
             (E::Param(a, t), E::Param(b, u)) | (E::Slot(a, t), E::Slot(b, u)) => a == b && t == u,
             (E::Call(a), E::Call(b)) => {

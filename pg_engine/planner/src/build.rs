@@ -21,6 +21,7 @@ use crate::{
     columns::{ColumnSet, to_positions},
     estimate::{self, Knowledge},
     pushdown::{output, push_down},
+    rewrite::{Folding, rewrite},
 };
 
 /// One key of an order that rows come in.
@@ -64,6 +65,10 @@ pub(crate) struct Planner<'a> {
     pub(crate) equal: Vec<Vec<ColumnId>>,
     /// Rows of each common table expression.
     pub(crate) cte_rows: Vec<f64>,
+    /// Common table expressions that something reads.
+    pub(crate) cte_read: ColumnSet,
+    /// The first error of what is computed while planning.
+    pub(crate) failed: Option<SqlError>,
     depth: u32,
 }
 
@@ -108,6 +113,8 @@ impl<'a> Planner<'a> {
             keys: Vec::new(),
             equal: Vec::new(),
             cte_rows: Vec::new(),
+            cte_read: ColumnSet::default(),
+            failed: None,
             depth: 0,
         }
     }
@@ -118,11 +125,24 @@ impl<'a> Planner<'a> {
 
     /// Plans a whole query: its conditions pushed down first. All its output columns come out, in order.
     pub(crate) fn query(&mut self, node: Logical) -> Result<Sub> {
+        let read = output(&node);
+        self.query_read(node, &read)
+    }
+
+    /// As [`Self::query`], where someone reads these columns: all, or none.
+    fn query_read(&mut self, node: Logical, read: &[ColumnId]) -> Result<Sub> {
         let ids = output(&node);
-        let node = push_down(crate::rewrite::rewrite(node), Vec::new());
+        let mut folding = Folding::of(read.iter().copied());
+        let node = push_down(rewrite(node, &mut folding), Vec::new());
+        self.fails(folding.error);
         self.note_columns(&node)?;
-        let sub = self.operator(node, &ColumnSet::of(ids.iter().copied()), &Wish::none())?;
-        self.exactly(sub, &ids)
+        let sub = self.operator(node, &ColumnSet::of(read.iter().copied()), &Wish::none())?;
+        if read.len() < ids.len() { Ok(sub) } else { self.exactly(sub, &ids) }
+    }
+
+    /// Notes an error of what was computed while planning: the statement's, if it is the first.
+    pub(crate) fn fails(&mut self, error: Option<SqlError>) {
+        self.failed = self.failed.take().or(error);
     }
 
     /// Remembers the stored columns of all tables below.
@@ -185,7 +205,11 @@ impl<'a> Planner<'a> {
         let mut outcome = Ok(());
         if let Expr::SubPlan(sub) = expr {
             if let SubQuery::Logical(logical) = &sub.query {
-                let planned = self.query((**logical).clone())?;
+                let logical = (**logical).clone();
+                let planned = match sub.kind {
+                    SubPlanKind::Exists => self.query_read(logical, &[])?,
+                    _ => self.query(logical)?,
+                };
                 sub.query = SubQuery::Physical(Box::new(planned.plan));
             }
             if let SubPlanKind::Compare { test, .. } = &mut sub.kind {
@@ -264,6 +288,7 @@ impl<'a> Planner<'a> {
             }
             Logical::CteScan { cte, columns } => {
                 let (ids, types) = split(&columns);
+                self.cte_read.insert(cte);
                 let rows = self.cte_rows.get(cte as usize).copied().unwrap_or(100.0);
                 Ok(leaf(Node::CteScan(cte), ids, types, rows, 0.01 * rows))
             }

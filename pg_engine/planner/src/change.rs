@@ -59,7 +59,7 @@ impl Planner<'_> {
     fn assignments(&mut self, list: Vec<(i16, Expr)>, columns: &[ColumnId]) -> Result<Vec<(Attnum, Expr)>> {
         list.into_iter()
             .map(|(a, mut e)| {
-                crate::fold::fold(&mut e);
+                self.fails(crate::fold::fold(&mut e).err());
                 Ok((a, self.resolved(e, columns)?))
             })
             .collect()

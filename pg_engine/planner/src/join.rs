@@ -215,7 +215,8 @@ impl Planner<'_> {
         connected: bool,
         best: &mut [Option<Joined>],
     ) -> Result<()> {
-        for (i, input) in inputs.iter().enumerate() {
+        // Of ways that cost the same the one in the order of writing is taken.
+        for (i, input) in inputs.iter().enumerate().rev() {
             let rest = members & !(1 << i);
             if rest == members {
                 continue;

@@ -5,7 +5,7 @@
 //! the text of EXPLAIN.
 //!
 //! # How a plan is made
-//! 1. `rewrite` folds constants, turns EXISTS and IN into joins and outer joins into inner ones where a condition above
+//! 1. `rewrite` folds constants (an error of that is kept by the plan, and raised when it would run), turns EXISTS and IN into joins and outer joins into inner ones where a condition above
 //!    allows; `pushdown` moves conditions towards the tables.
 //! 2. `build` translates operators bottom up, with the set of columns needed above: what nobody reads is not
 //!    produced. It hands an order that would save a sort down to the scans.
@@ -31,6 +31,7 @@ mod fold;
 mod generic;
 mod implied;
 mod join;
+mod late;
 mod pushdown;
 mod rewrite;
 pub mod settings;
@@ -38,7 +39,7 @@ mod unique;
 mod unnest;
 mod window;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use pg_catalog::CatalogReader;
 use pg_plan::{
@@ -55,6 +56,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
     let mut planner = build::Planner::new(catalog, settings, query.slots);
     let mut ctes: Vec<Physical> = Vec::with_capacity(query.ctes.len());
     let mut changing_ctes = Vec::new();
+    let mut failed = Vec::new();
     for (n, cte) in query.ctes.into_iter().enumerate() {
         let plan = match cte {
             Cte::Rows(rows) => planner.query(rows)?.plan,
@@ -64,9 +66,12 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
             }
         };
         planner.cte_rows.push(plan.estimate.rows);
+        failed.extend(planner.failed.take().map(|e| (n, e)));
         ctes.push(plan);
     }
     let (root, command, locks) = body_plan(&mut planner, query.body)?;
+    let read = |n: usize| changing_ctes.contains(&n) || planner.cte_read.contains(n as u32);
+    let failed = failed.into_iter().find(|(n, _)| read(*n)).map(|f| f.1).or(planner.failed);
     let suits_any_values = ctes.is_empty() && generic::suits_any_values(&root);
     let origins = query.origins.iter().copied().chain(core::iter::repeat((0, 0)));
     let columns = query
@@ -84,7 +89,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         relations: query.relations,
         read_only: !locks && changing_ctes.is_empty(),
         changing_ctes,
-        denied: query.denied,
+        denied: failed.map(Box::new).or(query.denied),
         command,
         cacheable: query.cacheable,
         suits_any_values,

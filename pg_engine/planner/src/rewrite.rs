@@ -4,58 +4,72 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
-    expr::Expr,
+    expr::{ColumnId, Expr},
     logical::{JoinKind, Logical},
 };
+use pg_types::SqlError;
 
 use crate::{
-    columns::ColumnSet,
-    disjunction, fold,
+    columns::{ColumnSet, substitute},
+    disjunction, fold, late,
     pushdown::{output, outputs},
     unnest::unnest,
 };
 
 /// The tree, rewritten.
-pub(crate) fn rewrite(mut node: Logical) -> Logical {
-    fold_in(&mut node);
+pub(crate) fn rewrite(mut node: Logical, folding: &mut Folding) -> Logical {
+    fold_in(&mut node, folding);
     match node {
-        Logical::Filter(input, condition) => filter(*input, condition),
-        Logical::Secure(input) => Logical::Secure(below(input)),
-        Logical::Project(input, columns) => Logical::Project(below(input), columns),
-        Logical::ProjectSet(input, columns) => Logical::ProjectSet(below(input), columns),
+        Logical::Filter(input, condition) => filter(*input, condition, folding),
+        Logical::Secure(input) => Logical::Secure(below(input, folding)),
+        Logical::Project(input, columns) => Logical::Project(below(input, folding), columns),
+        Logical::ProjectSet(input, columns) => Logical::ProjectSet(below(input, folding), columns),
         Logical::Join { kind, left, right, on, lateral } => {
             let on = on.and_then(|e| Expr::all_of(disjunction::factored(e)));
-            Logical::Join { kind, left: below(left), right: below(right), on, lateral }
+            late::join(kind, below(left, folding), below(right, folding), on, lateral)
         }
         Logical::Aggregate { input, groups, aggregates, seeds } => {
-            Logical::Aggregate { input: below(input), groups, aggregates, seeds }
+            Logical::Aggregate { input: below(input, folding), groups, aggregates, seeds }
         }
-        Logical::Window { input, spec, calls } => Logical::Window { input: below(input), spec, calls },
-        Logical::Distinct(input, on) => Logical::Distinct(exactly_below(input), on),
-        Logical::Sort(input, keys) => Logical::Sort(below(input), keys),
+        Logical::Window { input, spec, calls } => {
+            Logical::Window { input: below(input, folding), spec, calls }
+        }
+        Logical::Distinct(input, on) => Logical::Distinct(exactly_below(input, folding), on),
+        Logical::Sort(input, keys) => Logical::Sort(below(input, folding), keys),
         Logical::Limit { input, limit, offset, ties } => {
-            Logical::Limit { input: below(input), limit, offset, ties }
+            Logical::Limit { input: below(input, folding), limit, offset, ties }
         }
-        Logical::Set { op, all, left, right, columns } => {
-            Logical::Set { op, all, left: exactly_below(left), right: exactly_below(right), columns }
+        Logical::Set { op, all, left, right, columns } => Logical::Set {
+            op,
+            all,
+            left: exactly_below(left, folding),
+            right: exactly_below(right, folding),
+            columns,
+        },
+        Logical::Recursive { work, all, left, right, columns } => Logical::Recursive {
+            work,
+            all,
+            left: exactly_below(left, folding),
+            right: exactly_below(right, folding),
+            columns,
+        },
+        Logical::LockRows { input, tables, wait } => {
+            Logical::LockRows { input: below(input, folding), tables, wait }
         }
-        Logical::Recursive { work, all, left, right, columns } => {
-            Logical::Recursive { work, all, left: exactly_below(left), right: exactly_below(right), columns }
-        }
-        Logical::LockRows { input, tables, wait } => Logical::LockRows { input: below(input), tables, wait },
         leaf => leaf,
     }
 }
 
-fn below(mut input: Box<Logical>) -> Box<Logical> {
-    *input = rewrite(core::mem::replace(&mut *input, Logical::OneRow));
+fn below(mut input: Box<Logical>, folding: &mut Folding) -> Box<Logical> {
+    *input = rewrite(core::mem::replace(&mut *input, Logical::OneRow), folding);
     input
 }
 
 /// As [`below`], for operators that look at all columns of their input: joins that were made may have added some.
-fn exactly_below(input: Box<Logical>) -> Box<Logical> {
+fn exactly_below(input: Box<Logical>, folding: &mut Folding) -> Box<Logical> {
     let columns = outputs(&input);
-    let node = below(input);
+    columns.iter().for_each(|c| folding.used.insert(c.id));
+    let node = below(input, folding);
     if output(&node).iter().eq(columns.iter().map(|c| &c.id)) {
         return node;
     }
@@ -67,46 +81,150 @@ fn exactly_below(input: Box<Logical>) -> Box<Logical> {
     Box::new(Logical::Project(node, same))
 }
 
-/// Folds this operator's own expressions.
-fn fold_in(node: &mut Logical) {
-    let each = |e: &mut Expr| fold::fold(e);
-    match node {
-        Logical::Filter(_, e) => each(e),
-        Logical::Project(_, columns) | Logical::ProjectSet(_, columns) => {
-            columns.iter_mut().for_each(|(_, e)| each(e));
+/// What folding a statement's expressions finds out on its way down.
+#[derive(Default)]
+pub(crate) struct Folding {
+    /// Columns that someone above reads: what computes others never runs, so that its errors are nobody's.
+    pub(crate) used: ColumnSet,
+    /// The first error.
+    pub(crate) error: Option<SqlError>,
+}
+
+impl Folding {
+    /// Where these columns are read.
+    pub(crate) fn of(ids: impl IntoIterator<Item = ColumnId>) -> Self {
+        Self { used: ColumnSet::of(ids), error: None }
+    }
+
+    fn each(&mut self, e: &mut Expr) {
+        if let Err(error) = fold::fold(e) {
+            self.error.get_or_insert(error);
         }
-        Logical::Join { on, .. } => on.iter_mut().for_each(each),
+        self.used.add(e);
+    }
+
+    /// The expression behind a column.
+    fn column(&mut self, id: ColumnId, e: &mut Expr) {
+        if self.used.contains(id) {
+            self.each(e);
+        } else {
+            // Nobody reads it.
+            drop(fold::fold(e));
+        }
+    }
+}
+
+/// Columns of an input that have one value in all its rows.
+fn known(node: &Logical, found: &mut Vec<(ColumnId, Expr)>) {
+    match node {
+        Logical::Values { rows, columns } => {
+            if let [row] = rows.as_slice() {
+                for (c, e) in columns.iter().zip(row) {
+                    note(c.id, e, &[], found);
+                }
+            }
+        }
+        Logical::Project(input, columns) => {
+            let plain = matches!(
+                **input,
+                Logical::OneRow
+                    | Logical::Scan { .. }
+                    | Logical::FunctionScan { .. }
+                    | Logical::Values { .. }
+                    | Logical::Filter(..)
+                    | Logical::Project(..)
+                    | Logical::Join { .. }
+            );
+            if plain {
+                let mut below = Vec::new();
+                known(input, &mut below);
+                columns.iter().for_each(|(c, e)| note(c.id, e, &below, found));
+            }
+        }
+        Logical::Filter(input, _) => known(input, found),
+        Logical::Join { kind, left, right, .. } => {
+            if !matches!(kind, JoinKind::Right | JoinKind::Full) {
+                known(left, found);
+            }
+            if *kind == JoinKind::Inner {
+                known(right, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Notes a column if its expression is a constant.
+fn note(id: ColumnId, e: &Expr, below: &[(ColumnId, Expr)], found: &mut Vec<(ColumnId, Expr)>) {
+    let mut e = e.clone();
+    fill(&mut e, below);
+    if fold::fold(&mut e).is_ok() && matches!(e, Expr::Const(..)) {
+        found.push((id, e));
+    }
+}
+
+fn fill(e: &mut Expr, values: &[(ColumnId, Expr)]) {
+    if !values.is_empty() {
+        substitute(e, &|id| values.iter().find(|v| v.0 == id).map(|v| v.1.clone()));
+    }
+}
+
+/// Folds this operator's own expressions, columns that have one value being that value.
+fn fold_in(node: &mut Logical, folding: &mut Folding) {
+    match node {
+        Logical::Filter(input, e) => {
+            let mut values = Vec::new();
+            known(input, &mut values);
+            fill(e, &values);
+            folding.each(e);
+        }
+        Logical::Project(input, columns) | Logical::ProjectSet(input, columns) => {
+            let mut values = Vec::new();
+            known(input, &mut values);
+            for (c, e) in columns {
+                fill(e, &values);
+                folding.column(c.id, e);
+            }
+        }
+        Logical::Join { on, lateral, .. } => {
+            on.iter_mut().for_each(|e| folding.each(e));
+            lateral.iter().for_each(|(_, e)| folding.used.add(e));
+        }
         Logical::Aggregate { groups, aggregates, .. } => {
-            groups.iter_mut().for_each(|(_, e)| each(e));
-            for (_, call) in aggregates {
-                call.args.iter_mut().for_each(each);
-                call.filter.iter_mut().for_each(each);
+            groups.iter_mut().for_each(|(_, e)| folding.each(e));
+            for (c, call) in aggregates {
+                call.args.iter_mut().chain(&mut call.filter).for_each(|e| folding.column(c.id, e));
+                call.order_by.iter().for_each(|k| folding.used.add(&k.expr));
             }
         }
         Logical::Window { spec, calls, .. } => {
-            spec.for_each_mut(&mut |e| each(e));
-            for (_, call) in calls {
-                call.args.iter_mut().chain(&mut call.filter).for_each(each);
+            spec.for_each_mut(&mut |e| folding.each(e));
+            for (c, call) in calls {
+                call.args.iter_mut().chain(&mut call.filter).for_each(|e| folding.column(c.id, e));
             }
         }
         Logical::Limit { limit, offset, ties, .. } => {
-            limit.iter_mut().chain(offset).chain(ties).for_each(each);
+            limit.iter_mut().chain(offset).chain(ties).for_each(|e| folding.each(e));
         }
-        Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(each),
-        Logical::FunctionScan { args, .. } => args.iter_mut().for_each(each),
+        Logical::Values { rows, columns } => {
+            for row in rows {
+                row.iter_mut().zip(&*columns).for_each(|(e, c)| folding.column(c.id, e));
+            }
+        }
+        Logical::FunctionScan { args, .. } => args.iter_mut().for_each(|e| folding.each(e)),
+        Logical::Distinct(_, on) => on.iter().flatten().for_each(|e| folding.used.add(e)),
+        Logical::Sort(_, keys) => keys.iter().for_each(|k| folding.used.add(&k.expr)),
         Logical::OneRow
         | Logical::Scan { .. }
         | Logical::CteScan { .. }
         | Logical::Secure(_)
-        | Logical::Distinct(..)
-        | Logical::Sort(..)
         | Logical::Set { .. }
         | Logical::Recursive { .. }
         | Logical::LockRows { .. } => {}
     }
 }
 
-fn filter(input: Logical, condition: Expr) -> Logical {
+fn filter(input: Logical, condition: Expr, folding: &mut Folding) -> Logical {
     let (mut joins, mut conditions) = (Vec::new(), Vec::new());
     for part in disjunction::factored(condition) {
         if fold::always(&part) {
@@ -117,15 +235,16 @@ fn filter(input: Logical, condition: Expr) -> Logical {
             Err(part) => conditions.push(*part),
         }
     }
-    let mut node = rewrite(reduced(input, &conditions));
+    let mut node = rewrite(reduced(input, &conditions), folding);
     if let Some(condition) = Expr::all_of(conditions) {
         node = Logical::Filter(Box::new(node), condition);
     }
     for join in joins {
+        join.on.iter().for_each(|e| folding.used.add(e));
         node = Logical::Join {
             kind: join.kind,
             left: Box::new(node),
-            right: Box::new(rewrite(join.right)),
+            right: Box::new(rewrite(join.right, folding)),
             on: Expr::all_of(join.on),
             lateral: Vec::new(),
         };

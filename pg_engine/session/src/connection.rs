@@ -9,7 +9,11 @@ use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use pg_tls::TlsStream;
 use pg_types::{SqlError, SqlState};
-use pg_wire::{Encoder, Frontend, Severity, WireError, frame};
+use pg_wire::{
+    Encoder, Frontend, Severity, WireError,
+    frame::{self, Packet},
+    transcode,
+};
 use platform::{
     net::{NetError, ReadOutcome, ReadyHook, Stream},
     sync::{Mutex, OnceLock},
@@ -320,15 +324,25 @@ impl Connection {
                     Ok(split) => split?,
                     Err(e) => return Some(Err(e.into())),
                 };
-                let result = match Frontend::decode(packet) {
-                    Ok(message) => session.handle(message, out),
-                    Err(e) => session.malformed(packet.tag, e, out),
+                let result = match session.encoding() {
+                    None => answer(session, packet, out),
+                    Some(encoding) => match transcode::body(packet, encoding) {
+                        Ok(body) => answer(session, Packet { tag: packet.tag, body: &body }, out),
+                        Err(e) => session.untold(packet.tag, e, out),
+                    },
                 };
                 (result, used)
             }
         };
         input.consume(used);
         Some(result)
+    }
+}
+
+fn answer(session: &mut Session, packet: Packet<'_>, out: &mut Encoder) -> Result<Step, SqlError> {
+    match Frontend::decode(packet) {
+        Ok(message) => session.handle(message, out),
+        Err(e) => session.malformed(packet.tag, e, out),
     }
 }
 

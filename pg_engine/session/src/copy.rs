@@ -5,6 +5,7 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
 
+use pg_encoding::Encoding;
 use pg_executor::{
     Cursor, ExecContext,
     copy::{Column as FileColumn, Decoder, Encoder as FileEncoder},
@@ -15,16 +16,25 @@ use pg_plan::{
     statement::{Body, InsertBody, Planned, Query},
     utility::{Copy, CopyOptions, CopyTarget},
 };
-use pg_types::{Batch, Result, SqlError, SqlState};
+use pg_types::{Batch, Result, SqlError, SqlState, SqlType};
 use pg_wire::{Encoder, Frontend};
 
-use crate::{connection::Step, portal::Progress, session::Session, simple::Rest, statement::no_transaction};
+use crate::{
+    connection::Step,
+    portal::Progress,
+    rows::{Carried, carried, in_parts},
+    session::Session,
+    simple::Rest,
+    statement::no_transaction,
+};
 
 /// A COPY FROM STDIN under way: the session keeps it between messages.
 pub struct CopyIn {
     /// Statements of the same simple query that come after it; `None`: it runs in the extended protocol.
     pub rest: Option<Rest>,
     decoder: Decoder,
+    /// The file is not UTF-8.
+    converter: Option<pg_encoding::Decoder>,
     cursor: Cursor,
     rows: u64,
     /// It has a WHERE.
@@ -66,6 +76,8 @@ impl Session {
         let mut file = FileEncoder::new(columns, options);
         let mut cursor = Cursor::new(&planned)?;
         self.with_context(|cx| cursor.open(cx))?;
+        let types = planned.columns.iter().map(|c| c.ty);
+        let encoding = self.file_encoding(options, file.is_binary(), types)?;
         out.copy_out_response(file.is_binary(), file.columns());
         let mut data = Vec::new();
         file.header(&mut data);
@@ -75,10 +87,10 @@ impl Session {
             for row in batch.selected() {
                 rows += 1;
                 // One row a message, as clients expect it; the first has the header.
-                out.copy_data_with(|buffer| {
+                out.copy_data_with(encoding, |buffer| {
                     buffer.append(&mut data);
                     file.row(&batch, row, &self.env.derived().format, buffer);
-                });
+                })?;
                 if out.len() >= OUT_CHUNK {
                     self.relieve(out)?;
                 }
@@ -87,12 +99,32 @@ impl Session {
         cursor.close();
         file.trailer(&mut data);
         if !data.is_empty() {
-            out.copy_data(&data);
+            out.copy_data_with(encoding, |buffer| buffer.append(&mut data))?;
         }
         out.copy_done();
         self.env.drain_notices(out);
         out.command_complete_rows("COPY", rows);
         Ok(Progress::Complete)
+    }
+
+    /// What a file is converted from or to; `None`: it is UTF-8.
+    fn file_encoding(
+        &self,
+        options: &CopyOptions,
+        binary: bool,
+        mut types: impl Iterator<Item = SqlType>,
+    ) -> Result<Option<Encoding>> {
+        let encoding = match options.encoding {
+            None => self.env.derived().encoding,
+            Some(encoding) => Some(encoding).filter(|e| !e.is_plain()),
+        };
+        if !binary || encoding.is_none() {
+            return Ok(encoding);
+        }
+        match types.find(|t| carried(*t, true) != Carried::Bytes) {
+            None => Ok(None),
+            Some(ty) => Err(in_parts(ty)),
+        }
     }
 
     fn with_context<T>(&mut self, f: impl FnOnce(&ExecContext<'_>) -> Result<T>) -> Result<T> {
@@ -159,13 +191,22 @@ impl Session {
         if let Some(txn) = &self.tx.txn {
             txn.check_writable("COPY FROM")?;
         }
+        let types: Vec<SqlType> = file.iter().map(|c| c.ty).collect();
         let mut decoder = Decoder::new(&name, file, options);
+        let encoding = self.file_encoding(options, decoder.is_binary(), types.into_iter())?;
+        let converter = encoding.map(pg_encoding::Decoder::new);
         if indexed {
             decoder.large_batches();
         }
         out.copy_in_response(decoder.is_binary(), decoder.columns());
-        self.copy =
-            Some(Box::new(CopyIn { rest: None, decoder, cursor: Cursor::new(&planned)?, rows: 0, filtered }));
+        self.copy = Some(Box::new(CopyIn {
+            rest: None,
+            decoder,
+            converter,
+            cursor: Cursor::new(&planned)?,
+            rows: 0,
+            filtered,
+        }));
         Ok(Progress::Copying)
     }
 
@@ -207,7 +248,7 @@ impl Session {
 
     /// Stores the rows that a piece of the file completes; `None`: the file ends.
     fn copy_piece(&mut self, copy: &mut CopyIn, data: Option<&[u8]>) -> Result<()> {
-        let CopyIn { decoder, cursor, rows, filtered, .. } = copy;
+        let CopyIn { decoder, converter, cursor, rows, filtered, .. } = copy;
         if let Some(reason) = self.env.interrupts().pending() {
             return Err(reason.error());
         }
@@ -221,9 +262,15 @@ impl Session {
             *rows += cursor.affected();
             Ok(())
         };
-        let stored = match data {
-            Some(data) => decoder.push(data, settings, &mut store),
-            None => decoder.finish(settings, &mut store),
+        let stored = match (data, converter) {
+            (Some(data), None) => decoder.push(data, settings, &mut store),
+            (Some(data), Some(converter)) => {
+                converter.push(data).and_then(|text| decoder.push(text.as_bytes(), settings, &mut store))
+            }
+            (None, converter) => converter
+                .as_ref()
+                .map_or(Ok(()), pg_encoding::Decoder::finish)
+                .and_then(|()| decoder.finish(settings, &mut store)),
         };
         stored.map_err(|mut e| {
             if e.fields().context.is_none() {

@@ -48,6 +48,10 @@ fn small_integer(bytes: &[u8]) -> Option<i32> {
 }
 
 fn in_parameter(mut e: SqlError, n: usize) -> SqlError {
+    if e.message() == "incorrect binary data format" {
+        let message = format!("incorrect binary data format in bind parameter {n}");
+        e = SqlError::new(SqlState::INVALID_BINARY_REPRESENTATION, message);
+    }
     if e.state() == SqlState::INVALID_BINARY_REPRESENTATION && e.fields().context.is_none() {
         e.fields_mut().context = Some(format!("portal parameter ${n}"));
     }

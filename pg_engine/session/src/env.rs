@@ -15,6 +15,7 @@ use pg_executor::{
     SettingRow, StatementInfo, StatementRow, StoredQuery, Temporary,
 };
 use pg_plan::{
+    access::RoleName,
     expr::Expr,
     routine::{PlannedBody, Resolved},
     statement::{Planned, Query},
@@ -188,6 +189,23 @@ impl Env {
         let roles = self.engine.catalog().roles().ok();
         roles.and_then(|r| r.name(role).map(String::from)).unwrap_or_default()
     }
+    /// The name of a role that a statement names.
+    pub fn named_role(&self, role: &RoleName) -> Result<String> {
+        Ok(match role {
+            RoleName::Name(name) => name.clone(),
+            RoleName::SessionUser => self.identity.session.name.clone(),
+            RoleName::CurrentUser => self.user_name(),
+            RoleName::Public => return Err(SqlError::internal("PUBLIC owns nothing")),
+        })
+    }
+    /// A role's number.
+    pub fn role_oid(&self, name: &str) -> Option<Oid> {
+        self.engine.catalog().roles().ok().and_then(|r| r.find(name))
+    }
+    /// A script begins that looks for names in these schemas; [`Session::leave_routine`] ends it.
+    pub fn enter_path(&self, path: Vec<String>, role: Option<(Oid, String)>) {
+        self.routines.enter_path(path, role);
+    }
     /// A script begins; [`Session::leave_routine`] ends it.
     pub fn enter_script(&self, schema: String, role: Option<(Oid, String)>) {
         self.routines.enter_script(schema, role);
@@ -307,6 +325,10 @@ impl Env {
             settings.assign("role", Some("none"), scope);
         }
         Ok(())
+    }
+    /// Leaves the routines that a panic went through.
+    pub fn leave_routines(&self) {
+        self.routines.leave_all(&|name, value| self.assign_for_routine(name, value));
     }
     /// Brings the derived settings up to date.
     pub fn apply_settings(&mut self, always: bool) {

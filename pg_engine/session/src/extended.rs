@@ -68,7 +68,7 @@ impl Session {
         self.env.apply_settings(false);
         let declared: Vec<Option<Oid>> = types.iter().map(|t| Some(t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(query, &declared)?;
-        let stored = Stored::new(prepared, crate::env::now(), false);
+        let stored = Stored::new(prepared, crate::env::now(), None);
         if name.is_empty() {
             self.unnamed = Some(stored);
         } else {
@@ -134,6 +134,7 @@ impl Session {
         types: &[SqlType],
         params: &mut Vec<pg_types::Value>,
     ) -> Result<()> {
+        let encoding = self.env.derived().encoding;
         let mut formats = bind.formats.iter();
         let mut binary = false;
         for (i, (bytes, ty)) in bind.params.iter().zip(types).enumerate() {
@@ -141,6 +142,18 @@ impl Session {
                 binary = format_code(formats.next().unwrap_or(0))?;
             }
             let ty = &self.env.plain_type(*ty)?;
+            let decoded;
+            let bytes = match (bytes, encoding) {
+                (Some(b), Some(encoding)) if !b.is_ascii() => match rows::carried(*ty, binary) {
+                    rows::Carried::Bytes => Some(b),
+                    rows::Carried::Parts => return Err(rows::in_parts(*ty)),
+                    rows::Carried::Text => {
+                        decoded = encoding.decode(b)?;
+                        Some(decoded.as_bytes())
+                    }
+                },
+                (bytes, _) => bytes,
+            };
             let value = match bytes {
                 None => pg_types::Value::Null,
                 Some(b) if !binary && pg_executor::text::needs_catalog(ty.oid) => self.named(*ty, b)?,
@@ -222,6 +235,9 @@ impl Session {
         self.begin_statement(portal.text.as_ref());
         if !matches!(portal.run, Run::Transaction(_) | Run::Empty) {
             self.begin_implicit();
+        }
+        if let (Run::Transaction(_), Some(text)) = (&portal.run, &portal.text) {
+            self.audit_utility("TRANSACTION", text)?;
         }
         let progress = self.drive(&mut portal.run, &portal.formats, u64::from(max_rows), out)?;
         self.env.drain_notices(out);

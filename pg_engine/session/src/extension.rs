@@ -1,11 +1,12 @@
-//! CREATE EXTENSION: the script of an extension is run here, as its statements are bound and planned like any other.
+//! Statements that run others: the script of CREATE EXTENSION, what CREATE SCHEMA puts into the schema. They are bound and planned
+//! like any other.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 
 use pg_executor::{ExecContext, Script};
-use pg_plan::extension::ExtensionStatement;
-use pg_types::Result;
+use pg_plan::{extension::ExtensionStatement, statement::Utility, utility::CreateSchema};
+use pg_types::{Result, Value};
 use pg_wire::Encoder;
 
 use crate::{
@@ -36,6 +37,40 @@ impl Session {
         {
             self.database.counts_statements.store(true, Relaxed);
         }
+        done
+    }
+
+    /// CREATE SCHEMA with what is in it.
+    pub(crate) fn create_schema(&mut self, mut schema: CreateSchema, params: &[Value]) -> Result<()> {
+        let elements = core::mem::take(&mut schema.elements);
+        let name = match (&schema.owner, schema.name.is_empty()) {
+            (Some(owner), true) => {
+                schema.name = self.env.named_role(owner)?;
+                schema.name.clone()
+            }
+            _ => schema.name.clone(),
+        };
+        let owner = schema.owner.clone();
+        self.engine_utility(&Utility::CreateSchema(schema), params)?;
+        // The new schema is the first place to look in, and its owner acts.
+        let mut path = pg_executor::Session::search_path(&self.env);
+        path.insert(0, name);
+        let role = match &owner {
+            Some(owner) => {
+                let name = self.env.named_role(owner)?;
+                self.env.role_oid(&name).map(|oid| (oid, name))
+            }
+            None => None,
+        };
+        self.env.enter_path(path, role);
+        let mut done = Ok(());
+        for element in &elements {
+            done = self.run_script(element);
+            if done.is_err() {
+                break;
+            }
+        }
+        pg_executor::Session::leave_routine(&self.env);
         done
     }
 

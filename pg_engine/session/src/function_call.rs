@@ -34,6 +34,7 @@ impl Session {
     /// Answers a function call.
     pub(crate) fn function_call(&mut self, call: &FunctionCall<'_>, out: &mut Encoder) -> Result<Step> {
         let mut said = Encoder::new();
+        said.set_encoding(out.encoding());
         let done = self.call_as_query(call, &mut said);
         self.close(Target::Portal(NAME));
         self.close(Target::Statement(NAME));

@@ -31,6 +31,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod autovacuum;
 mod config;
 mod connection;

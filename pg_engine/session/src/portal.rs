@@ -233,14 +233,15 @@ const OF_THE_SESSION: [Oid; 2] = [12095, 12077];
 fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects {
     let statement = |name: &str, s: &Stored| PreparedStatementRow {
         name: name.to_string(),
-        statement: match &s.prepared {
-            Prepared::Empty => String::new(),
-            Prepared::Query(plan) => plan.parsed.source().to_string(),
-            Prepared::Other(parsed, _) => parsed.source().to_string(),
+        statement: match (&s.sql, &s.prepared) {
+            (Some(sql), _) => sql.to_string(),
+            (None, Prepared::Empty) => String::new(),
+            (None, Prepared::Query(plan)) => plan.parsed.source().to_string(),
+            (None, Prepared::Other(parsed, _)) => parsed.source().to_string(),
         },
         prepare_time: s.made,
         parameter_types: s.prepared.params().iter().map(|t| t.oid).collect(),
-        from_sql: s.from_sql,
+        from_sql: s.sql.is_some(),
         runs: s.runs,
     };
     let cursor = |(name, p): (&str, &Portal)| CursorRow {
@@ -251,10 +252,12 @@ fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects
         scrollable: p.cursor.as_ref().is_some_and(|c| c.scroll),
         created: p.made,
     };
-    Objects {
-        statements: statements.iter().map(|(name, s)| statement(name, s)).collect(),
-        cursors: portals.named().map(cursor).collect(),
-    }
+    let mut statements: Vec<_> = statements.iter().map(|(name, s)| statement(name, s)).collect();
+    let mut cursors: Vec<_> = portals.named().map(cursor).collect();
+    // In an order that is the same the next time.
+    statements.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    cursors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Objects { statements, cursors }
 }
 
 /// How far a run came.
@@ -310,11 +313,16 @@ impl Session {
     pub(crate) fn open_query(&mut self, query: &mut QueryRun) -> Result<()> {
         let engine = self.engine.clone();
         let mut force = false;
+        let mut audited = false;
         for _ in 0..CATALOG_TURNS {
             let plan = self.fresh(&query.plan, force)?;
             if !Arc::ptr_eq(&plan, &query.plan) {
                 query.plan = plan;
                 query.cursor = None;
+            }
+            if !audited {
+                audited = true;
+                self.audit_query(&query.plan, &query.params)?;
             }
             let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
             if !query.plan.planned.read_only {

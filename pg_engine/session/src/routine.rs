@@ -102,7 +102,17 @@ impl Routines {
     }
     /// Enters a script whose objects go to a schema, and that acts in the name of a role, if one is given.
     pub fn enter_script(&self, schema: String, user: Option<(Oid, String)>) {
-        self.acting.borrow_mut().push(Acting { user, path: Some(alloc::vec![schema]), before: Vec::new() });
+        self.enter_path(alloc::vec![schema], user);
+    }
+    /// Enters a script that looks for names in these schemas.
+    pub fn enter_path(&self, path: Vec<String>, user: Option<(Oid, String)>) {
+        self.acting.borrow_mut().push(Acting { user, path: Some(path), before: Vec::new() });
+    }
+    /// Leaves all: a panic went through them, and nobody may go on in their owners' names.
+    pub fn leave_all(&self, assign: &dyn Fn(&str, &str) -> Result<String>) {
+        while !self.acting.borrow().is_empty() {
+            self.leave(assign);
+        }
     }
     /// Leaves the routine entered last.
     pub fn leave(&self, assign: &dyn Fn(&str, &str) -> Result<String>) {
@@ -171,4 +181,20 @@ fn make(catalog: &dyn CatalogReader, target: &Resolved, settings: &Derived) -> R
         });
     }
     Ok((PlannedBody { steps, shape: bound.shape, convert: bound.convert }, cacheable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn nobody_goes_on_in_an_owners_name_after_a_panic() {
+        let routines = Routines::default();
+        routines.enter_script("a".to_string(), Some((10, "owner".to_string())));
+        routines.enter_script("b".to_string(), None);
+        assert_eq!(routines.user().map(|u| u.0), Some(10));
+        routines.leave_all(&|_, value| Ok(value.to_string()));
+        assert_eq!((routines.user(), routines.path()), (None, None));
+    }
 }

@@ -1,10 +1,13 @@
 //! Result rows onto the wire.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use pg_executor::{ExecContext, text};
 use pg_plan::statement::ResultColumn;
-use pg_types::{Batch, ColumnData, Result, Vector, format::FormatSettings, io, oid, typeinfo};
+use pg_types::{
+    Batch, ColumnData, Result, SqlError, SqlType, Value, Vector, format::FormatSettings, io, oid, typeinfo,
+    user,
+};
 use pg_wire::{Encoder, backend::FieldDescription};
 
 use crate::portal::Formats;
@@ -39,6 +42,10 @@ pub fn encode(
     settings: &FormatSettings,
     catalog: Option<&ExecContext<'_>>,
 ) -> Result<()> {
+    let carried: Vec<Carried> = match out.encoding() {
+        None => Vec::new(),
+        Some(_) => batch.columns.iter().enumerate().map(|(i, c)| carried(c.ty, formats.binary(i))).collect(),
+    };
     for n in from..from + count {
         let Some(row) = batch.nth_row(n) else { break };
         let mark = out.begin_row(batch.columns.len());
@@ -47,19 +54,76 @@ pub fn encode(
                 out.null();
             } else {
                 let binary = formats.binary(i);
-                out.value_with(|buf| match catalog {
+                let write = |buf: &mut Vec<u8>| match catalog {
                     Some(cx) if !binary && text::needs_catalog(column.ty.oid) => {
                         let name = text::output(&column.value(row), column.ty.oid, cx)?;
                         buf.extend_from_slice(name.as_bytes());
                         Ok(())
                     }
                     _ => write(buf, column, row, binary, settings),
-                })?;
+                };
+                match carried.get(i) {
+                    None | Some(Carried::Bytes) => out.value_with(write)?,
+                    Some(Carried::Text) => out.text_with(write)?,
+                    Some(Carried::Parts) => return Err(in_parts(column.ty)),
+                }
             }
         }
         out.end_row(mark);
     }
     Ok(())
+}
+
+/// A value as text; `None`: NULL.
+pub fn shown(value: &Value, ty: SqlType, settings: &FormatSettings) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
+    let mut text = Vec::new();
+    io::output(value, ty, settings, &mut text);
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// How a value goes to or comes from a client that does not speak UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// As it is.
+    Bytes,
+    /// It is text.
+    Text,
+    /// There may be text within it.
+    Parts,
+}
+
+/// How values of a type are carried.
+pub fn carried(ty: SqlType, binary: bool) -> Carried {
+    if !binary {
+        return Carried::Text;
+    }
+    match ty.oid {
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN | oid::JSON | oid::JSONB => {
+            return Carried::Text;
+        }
+        oid::RECORD => return Carried::Parts,
+        _ => {}
+    }
+    match typeinfo::element_of(ty.oid) {
+        0 if user::is_enum(ty.oid) => Carried::Text,
+        0 if user::is_user(ty.oid) => Carried::Parts,
+        0 => Carried::Bytes,
+        element => match carried(SqlType::new(element), true) {
+            Carried::Bytes => Carried::Bytes,
+            _ => Carried::Parts,
+        },
+    }
+}
+
+/// Text within arrays and rows is not converted.
+pub fn in_parts(ty: SqlType) -> SqlError {
+    SqlError::unsupported(format!(
+        "binary format of type {} with a client encoding other than UTF8",
+        typeinfo::display(ty)
+    ))
 }
 
 /// One value, not NULL. The commonest classes are written here without a call across crates.

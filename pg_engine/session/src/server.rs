@@ -9,7 +9,7 @@ use core::{
     time::Duration,
 };
 
-use pg_executor::Engine;
+use pg_executor::{AuditNumbers, Engine};
 use pg_types::{Result, SqlError, SqlState};
 use pg_wire::{Encoder, Severity};
 use platform::{
@@ -47,6 +47,8 @@ pub struct Shared {
     pub timer: Arc<Timer>,
     /// What statements cost.
     pub statement_stats: StatementStats,
+    /// Numbers of the audit log.
+    pub audit_numbers: AuditNumbers,
     /// Encryption of connections.
     pub encryption: Encryption,
     /// Who may connect.
@@ -109,6 +111,7 @@ impl Server {
             pool: Pool::new(shards, config.idle_workers, most),
             access: Access::default(),
             statement_stats: StatementStats::default(),
+            audit_numbers: AuditNumbers::default(),
             encryption: Encryption::new(config.encryption.clone()),
             engine,
             config,

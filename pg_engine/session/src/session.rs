@@ -5,6 +5,7 @@ use core::{net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hashbrown::HashMap;
 use pg_catalog::builtin::FIRST_DATABASE;
+use pg_encoding::Encoding;
 use pg_executor::Engine;
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use pg_wire::{Encoder, Frontend, Severity, WireError, frontend::Target};
@@ -117,6 +118,7 @@ impl Session {
         if self.idle {
             self.wake();
         }
+        out.set_encoding(self.env.derived().encoding);
         match task::catch_unwind(|| self.dispatch(message, out)) {
             Ok(done) => done,
             Err(panic) => {
@@ -132,13 +134,18 @@ impl Session {
         if !e.recoverable() {
             return Err(e.into());
         }
+        self.untold(tag, e.into(), out)
+    }
+
+    /// A message whose text is at fault.
+    pub fn untold(&mut self, tag: u8, e: SqlError, out: &mut Encoder) -> Result<Step> {
         if self.skip && tag != b'S' {
             return Ok(Step::Continue);
         }
         if self.copy.take().is_some() || tag == b'Q' {
-            return self.simple_failed(e.into(), out);
+            return self.simple_failed(e, out);
         }
-        self.extended_failed(e.into(), out)
+        self.extended_failed(e, out)
     }
 
     fn dispatch(&mut self, message: Frontend<'_>, out: &mut Encoder) -> Result<Step> {
@@ -243,6 +250,7 @@ impl Session {
 
     fn panicked(&mut self, message: &str, extended: bool, out: &mut Encoder) -> Result<Step> {
         log::error!("statement panicked: {message}");
+        self.env.leave_routines();
         let e = SqlError::internal(format!("internal error: {message}"));
         // Ending the transaction may meet the broken state again: then the session cannot go on.
         match task::catch_unwind(|| {
@@ -251,6 +259,11 @@ impl Session {
             Ok(step) => step,
             Err(_) => Err(SqlError::internal("session state is broken")),
         }
+    }
+
+    /// What the client's text is in; `None`: it is UTF-8, or taken for it.
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.env.derived().encoding
     }
 
     /// Between transactions, waiting for the client?
@@ -280,6 +293,7 @@ impl Session {
                 out.parameter_status(name, &value);
             }
             self.env.apply_settings(false);
+            out.set_encoding(self.env.derived().encoding);
         }
         if !self.tx.in_block() {
             self.tell_notifications(out);

@@ -38,7 +38,8 @@ impl Session {
         if !self.tx.is_failed() {
             self.begin_implicit();
             let stamp = self.stamp();
-            if self.run_shape(text, &stamp, out)?.is_some() {
+            // The audit log has texts as they are written.
+            if !self.is_audited() && self.run_shape(text, &stamp, out)?.is_some() {
                 return Ok(None);
             }
             if let Some(plan) = self.database.plans.get(text, &[], &stamp) {
@@ -63,6 +64,7 @@ impl Session {
         while let Some(statement) = rest.pop_front() {
             self.check_not_failed(ends_transaction(&statement))?;
             self.begin_statement(Some(statement.source()));
+            out.set_encoding(self.env.derived().encoding);
             self.simple_statement(&statement, out)?;
             self.env.drain_notices(out);
             self.end_statement();
@@ -86,6 +88,7 @@ impl Session {
 
     fn simple_statement(&mut self, statement: &ParsedStatement, out: &mut Encoder) -> Result<()> {
         if let StatementKind::Transaction(t) = statement.kind() {
+            self.audit_utility(statement.tag(), statement.text())?;
             let started = self.counting();
             let tag = self.transaction_statement(t)?;
             if let Some(started) = started {

@@ -249,20 +249,27 @@ impl Session {
         mut sink: Option<(&Formats, &mut Encoder)>,
     ) -> Result<u64> {
         let position = state.position;
+        // Without a distance the row stood on is given anew, if there is one.
+        let stays = matches!(direction, FetchDirection::Relative(0) | FetchDirection::RelativeOne(0));
+        let on_row = position > 0 && position <= state.known();
+        if stays && (!on_row || sink.is_none()) {
+            return Ok(u64::from(on_row));
+        }
         // First and last row to give, in this order, and where the cursor then stands if all of them exist.
         let (first, last, target) = match direction {
-            FetchDirection::Relative(0) => {
-                if !state.scroll {
-                    return Err(forward_only());
-                }
-                (position, position, position)
+            FetchDirection::Relative(0) | FetchDirection::RelativeOne(0) if !state.scroll => {
+                return Err(forward_only());
             }
+            FetchDirection::Relative(0) => (position, position, position),
             FetchDirection::Relative(n) if n > 0 => {
                 let end = position.saturating_add(n.unsigned_abs());
                 self.reach(state, query, end)?;
                 (position + 1, end, end)
             }
             FetchDirection::Relative(_) | FetchDirection::All { backward: true } if !state.scroll => {
+                return Err(forward_only());
+            }
+            FetchDirection::Absolute(..0) | FetchDirection::RelativeOne(..0) if !state.scroll => {
                 return Err(forward_only());
             }
             FetchDirection::Relative(n) => {

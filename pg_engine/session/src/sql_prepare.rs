@@ -7,20 +7,22 @@ use pg_functions::{CastContext, CastMethod, registry};
 use pg_plan::{
     expr::{Call, Expr},
     logical::{Column, Logical},
-    statement::{Body, ExplainOptions, Query, ResultColumn},
+    statement::{Body, ExplainOptions, Query, ResultColumn, Statement},
     utility::{Execute, Prepare},
 };
+use pg_sql::ParsedStatement;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, io, oid, typeinfo};
 use pg_wire::Encoder;
 
 use crate::{
     portal::{Formats, Progress, Run},
     session::Session,
-    statement::{CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
+    statement::{Bound, CATALOG_TURNS, Plan, Prepared, Stored, never_still, no_transaction},
 };
 
 impl Session {
-    pub(crate) fn prepare_statement(&mut self, prepare: &Prepare) -> Result<()> {
+    /// `source`: the query string that PREPARE stands in.
+    pub(crate) fn prepare_statement(&mut self, prepare: &Prepare, source: &Arc<str>) -> Result<()> {
         if self.statements.contains_key(prepare.name.as_str()) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
@@ -29,7 +31,8 @@ impl Session {
         }
         let declared: Vec<Option<Oid>> = prepare.types.iter().map(|t| Some(*t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(&prepare.statement, &declared)?;
-        let stored = Stored::new(prepared, pg_executor::Session::statement_timestamp(&self.env), true);
+        let made = pg_executor::Session::statement_timestamp(&self.env);
+        let stored = Stored::new(prepared, made, Some(source.clone()));
         self.statements.insert(prepare.name.as_str().into(), stored);
         Ok(())
     }
@@ -58,6 +61,27 @@ impl Session {
         let params = self.execute_params(execute, &plan)?;
         *run = Run::query(&plan, params, None);
         self.drive(run, formats, limit, out)
+    }
+
+    /// CREATE TABLE AS EXECUTE; gives the tag.
+    pub(crate) fn create_table_as_execute(
+        &mut self,
+        parsed: &ParsedStatement,
+        execute: &Execute,
+    ) -> Result<String> {
+        let plan = self.prepared_plan(execute)?;
+        let params = self.execute_params(execute, &plan)?;
+        let Some(statement) = parsed.of_prepared(&plan.parsed) else {
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, "prepared statement is not a SELECT"));
+        };
+        let declared: Vec<Option<Oid>> = plan.planned.params.iter().map(|t| Some(t.oid)).collect();
+        match self.bind(&statement, &declared)? {
+            Bound::Utility(bound) => match *bound {
+                Statement::Utility(utility) => self.engine_utility(&utility, &params),
+                _ => Err(SqlError::internal("CREATE TABLE AS is a utility statement")),
+            },
+            Bound::Plan(_) => Err(SqlError::internal("CREATE TABLE AS is a utility statement")),
+        }
     }
 
     pub(crate) fn explain_execute(

@@ -118,16 +118,16 @@ pub struct Stored {
     pub cursor: Option<Box<Cursor>>,
     /// When it was made.
     pub made: i64,
-    /// By PREPARE.
-    pub from_sql: bool,
+    /// The query string of the PREPARE that made it; `None`: the protocol did.
+    pub sql: Option<Arc<str>>,
     /// How often it was bound.
     pub runs: i64,
 }
 
 impl Stored {
     /// Just made.
-    pub fn new(prepared: Prepared, made: i64, from_sql: bool) -> Self {
-        Self { prepared, cursor: None, made, from_sql, runs: 0 }
+    pub fn new(prepared: Prepared, made: i64, sql: Option<Arc<str>>) -> Self {
+        Self { prepared, cursor: None, made, sql, runs: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::database::DatabaseStatement;
 use pg_plan::extension::ExtensionStatement;
 use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
-use pg_plan::utility::{Discard, Set};
+use pg_plan::utility::{CopyTarget, Discard, Set};
 use pg_planner::{Measured, Usage};
 use pg_sql::ParsedStatement;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid};
@@ -122,6 +122,13 @@ impl Session {
                 self.drive(run, formats, limit, out)
             }
             Statement::Utility(u) => {
+                match &*u {
+                    Utility::Copy(copy) => {
+                        let from = matches!(copy.target, CopyTarget::From { .. });
+                        self.audit_copy(from, parsed.text())?;
+                    }
+                    _ => self.audit_utility(parsed.tag(), parsed.text())?,
+                }
                 // What EXECUTE runs counts itself.
                 let started = self.counting().filter(|_| !matches!(*u, Utility::Execute(_)));
                 let progress = self.run_bound((&parsed, params), *u, run, formats, limit, out)?;
@@ -189,7 +196,7 @@ impl Session {
             Utility::Discard(what) => self.discard(what)?,
             Utility::Deallocate(name) => self.deallocate(name.as_deref())?,
             Utility::Prepare(prepare) => {
-                self.prepare_statement(&prepare)?;
+                self.prepare_statement(&prepare, parsed.source())?;
                 "PREPARE"
             }
             Utility::Execute(execute) => return self.execute_statement(&execute, run, formats, limit, out),
@@ -197,6 +204,17 @@ impl Session {
                 let lines = self.explain_execute(&execute, &options)?;
                 *run = Run::text("EXPLAIN", &["QUERY PLAN"], lines);
                 return self.drive(run, formats, limit, out);
+            }
+            Utility::CreateTableAsExecute(execute) => {
+                let tag = self.create_table_as_execute(parsed, &execute)?;
+                self.env.drain_notices(out);
+                out.command_complete(&tag);
+                *run = Run::Done("");
+                return Ok(Progress::Complete);
+            }
+            Utility::CreateSchema(schema) if !schema.elements.is_empty() => {
+                self.create_schema(schema, &params)?;
+                "CREATE SCHEMA"
             }
             Utility::Declare(declare) => {
                 self.declare(parsed, declare, params)?;
@@ -223,7 +241,7 @@ impl Session {
         Ok(Progress::Complete)
     }
 
-    fn engine_utility(&mut self, utility: &Utility, params: &[Value]) -> Result<String> {
+    pub(crate) fn engine_utility(&mut self, utility: &Utility, params: &[Value]) -> Result<String> {
         match utility {
             Utility::Vacuum(_) => self.prevent_in_block("VACUUM")?,
             Utility::Database(s @ (DatabaseStatement::Create { .. } | DatabaseStatement::Drop { .. })) => {

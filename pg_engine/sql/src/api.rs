@@ -66,6 +66,14 @@ impl ParsedStatement {
                 | Ast::CreateMaterializedView(_)
         )
     }
+    /// CREATE TABLE AS EXECUTE with the query that was prepared; `None` unless that is one.
+    pub fn of_prepared(&self, prepared: &ParsedStatement) -> Option<ParsedStatement> {
+        let (Ast::CreateTableAsExecute(create), Ast::Query(query)) = (&*self.ast, &*prepared.ast) else {
+            return None;
+        };
+        let ast = Arc::new(Ast::CreateTableAs(alloc::boxed::Box::new(create.of(query.clone()))));
+        Some(ParsedStatement { ast, ..prepared.clone() })
+    }
     pub(crate) fn ast(&self) -> &Ast {
         &self.ast
     }

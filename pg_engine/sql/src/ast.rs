@@ -27,6 +27,7 @@ pub(crate) enum Ast {
     Type(ObjectName, Box<TypeChange>),
     CreateTable(Box<CreateTable>),
     CreateTableAs(Box<CreateTableAs>),
+    CreateTableAsExecute(Box<CreateTableAsExecute>),
     CreateIndex(Box<CreateIndex>),
     CreateView(Box<CreateView>),
     CreateMaterializedView(Box<CreateTableAs>),
@@ -228,6 +229,36 @@ pub(crate) struct CreateTableAs {
     pub(crate) on_commit: OnCommit,
 }
 
+/// CREATE TABLE AS EXECUTE: all of [`CreateTableAs`] but the query, which is a prepared statement's.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateTableAsExecute {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) columns: Vec<sq::Ident>,
+    pub(crate) with_data: bool,
+    pub(crate) options: Vec<(String, String)>,
+    pub(crate) unlogged: bool,
+    pub(crate) on_commit: OnCommit,
+    pub(crate) prepared: String,
+    pub(crate) args: Vec<sq::Expr>,
+}
+
+impl CreateTableAsExecute {
+    /// The same table made of this query.
+    pub(crate) fn of(&self, query: Box<sq::Query>) -> CreateTableAs {
+        CreateTableAs {
+            name: self.name.clone(),
+            if_not_exists: self.if_not_exists,
+            columns: self.columns.clone(),
+            query,
+            with_data: self.with_data,
+            options: self.options.clone(),
+            unlogged: self.unlogged,
+            on_commit: self.on_commit,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct IndexElement {
     pub(crate) expr: sq::Expr,
@@ -317,7 +348,8 @@ pub(crate) struct CopyOptions {
     pub(crate) force_not_null: Option<Columns>,
     pub(crate) force_null: Option<Columns>,
     pub(crate) freeze: bool,
-    pub(crate) encoding: Option<String>,
+    /// With where it was written.
+    pub(crate) encoding: Option<(String, u32)>,
 }
 
 #[derive(Clone, Debug)]

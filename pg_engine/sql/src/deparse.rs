@@ -99,6 +99,10 @@ pub(crate) fn type_name(ty: SqlType) -> String {
     if ty.oid == oid::BPCHAR && ty.typmod < 0 {
         return "bpchar".into();
     }
+    // So would `bit` be as bit(1).
+    if ty.oid == oid::BIT && ty.typmod < 0 {
+        return "\"bit\"".into();
+    }
     if user::is_user(ty.oid) {
         return user::reference(ty.oid);
     }
@@ -588,10 +592,11 @@ impl<'a> Writer<'a> {
 
     /// Arguments; the gathered ones of a variadic function say so.
     pub(crate) fn arguments(&mut self, function: &'static Function, args: &[Expr]) -> Result<()> {
-        let gathered = function.variadic != 0
-            && function.variadic != oid::ANY
-            && args.len() == function.args.len()
-            && args.last().is_some_and(|a| typeinfo::element_of(a.ty().oid) != 0);
+        let gathered = function.gathered
+            || function.variadic != 0
+                && function.variadic != oid::ANY
+                && args.len() == function.args.len()
+                && args.last().is_some_and(|a| typeinfo::element_of(a.ty().oid) != 0);
         for (n, arg) in args.iter().enumerate() {
             if n > 0 {
                 self.put(", ");

@@ -396,7 +396,12 @@ impl Postgres {
                 let expr = Box::new(p.parse_subexpr(SIGN)?);
                 Ok(Some(Expr::UnaryOp { op, expr }))
             }
-            Token::Tilde | Token::AtSign | Token::Sharp | Token::CustomBinaryOperator(_) => {
+            Token::Tilde
+            | Token::AtSign
+            | Token::AtAt
+            | Token::QuestionPipe
+            | Token::Sharp
+            | Token::CustomBinaryOperator(_) => {
                 let token = p.next_token();
                 let operand = p.parse_subexpr(OTHER)?;
                 Ok(Some(prefix_operator(&token, operand)))

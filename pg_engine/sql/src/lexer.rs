@@ -270,7 +270,7 @@ impl Lexer<'_> {
                 self.at += 3;
                 let raw = self.quoted(start, false)?;
                 let escape = self.uescape()?;
-                return Ok(Token::SingleQuotedString(self.unicode(&raw, escape, start)?));
+                return Ok(Token::SingleQuotedString(self.unicode(&raw, escape, start + 3)?));
             }
             (b'u', b'&') if self.peek(2) == b'"' => {
                 self.at += 3;
@@ -278,7 +278,7 @@ impl Lexer<'_> {
                     return Err(self.error("syntax error", start));
                 };
                 let escape = self.uescape()?;
-                word.value = self.unicode(&word.value, escape, start)?;
+                word.value = self.unicode(&word.value, escape, start + 3)?;
                 return Ok(Token::Word(word));
             }
             _ => {}
@@ -381,107 +381,171 @@ impl Lexer<'_> {
                 }
             }
             b'u' | b'U' => {
-                let digits = if b == b'u' { 4 } else { 8 };
-                let code = self.hex(digits).ok_or_else(|| self.bad_unicode(start))?;
-                let code = self.surrogate(code).ok_or_else(|| self.bad_unicode(start))?;
-                out.push(code);
+                let character = self.code_point(b == b'U')?;
+                out.push(character);
             }
             _ => out.push(c),
         }
         Ok(())
     }
 
-    fn bad_unicode(&mut self, start: usize) -> SqlError {
-        let position = self.location(start).column as u32;
+    /// The code point of `\u` or `\U`, whose letter was read; a high surrogate takes the escape of the low one along.
+    fn code_point(&mut self, long: bool) -> Result<char> {
+        let begin = self.at - 2;
+        let code = self.hex(if long { 8 } else { 4 });
+        let code = code.ok_or_else(|| self.bad_unicode(begin))?;
+        if (0xdc00..0xe000).contains(&code) {
+            return Err(self.bad_pair_near(begin));
+        }
+        if !(0xd800..0xdc00).contains(&code) {
+            return match char::from_u32(code) {
+                Some(c) if c != '\0' => Ok(c),
+                _ => {
+                    let near = String::from(self.slice(begin, self.at));
+                    let text = format!("invalid Unicode escape value at or near \"{near}\"");
+                    Err(SqlError::syntax(text).at(self.location(begin).column as u32))
+                }
+            };
+        }
+        let second = self.at;
+        let long = match (self.peek(0), self.peek(1)) {
+            (b'\\', b'u') => false,
+            (b'\\', b'U') => true,
+            _ => return Err(self.bad_pair_near(second)),
+        };
+        self.at += 2;
+        let low = self.hex(if long { 8 } else { 4 });
+        let low = low.ok_or_else(|| self.bad_unicode(second))?;
+        let joined = (0xdc00..0xe000)
+            .contains(&low)
+            .then(|| char::from_u32(0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00)))
+            .flatten();
+        joined.ok_or_else(|| self.bad_pair_near(second))
+    }
+
+    fn bad_unicode(&mut self, from: usize) -> SqlError {
+        let position = self.location(from).column as u32;
         SqlError::new(pg_types::SqlState::INVALID_ESCAPE_SEQUENCE, "invalid Unicode escape")
             .hint("Unicode escapes must be \\uXXXX or \\UXXXXXXXX.")
             .at(position)
     }
 
-    fn hex(&mut self, digits: usize) -> Option<u32> {
-        let code = u32::from_str_radix(self.text.get(self.at..self.at + digits)?, 16).ok()?;
-        self.at += digits;
-        Some(code)
+    /// A surrogate without its partner: near the next escape, or the next character.
+    fn bad_pair_near(&mut self, from: usize) -> SqlError {
+        let end = match (self.peek_at(from), self.peek_at(from + 1)) {
+            (b'\\', b'u' | b'U') => self.at.max(from + 2),
+            _ => from + self.text.get(from..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8),
+        };
+        let near = String::from(self.slice(from, end));
+        let position = self.location(from).column as u32;
+        SqlError::syntax(format!("invalid Unicode surrogate pair at or near \"{near}\"")).at(position)
     }
 
-    /// The character of a code unit, with the second half of a surrogate pair read if one must follow.
-    fn surrogate(&mut self, code: u32) -> Option<char> {
-        if !(0xd800..0xdc00).contains(&code) {
-            return char::from_u32(code).filter(|c| *c != '\0');
-        }
-        if self.peek(0) != b'\\' || self.peek(1) != b'u' {
-            return None;
-        }
-        self.at += 2;
-        let low = self.hex(4).filter(|l| (0xdc00..0xe000).contains(l))?;
-        char::from_u32(0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00))
+    fn peek_at(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    fn hex(&mut self, digits: usize) -> Option<u32> {
+        let text = self.text.get(self.at..self.at + digits)?;
+        let code =
+            text.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, 16).ok())??;
+        self.at += digits;
+        Some(code)
     }
 
     /// `UESCAPE 'c'` after a U& literal.
     fn uescape(&mut self) -> Result<char> {
         let back = self.at;
         self.skip_blank()?;
-        if self.text.get(self.at..self.at + 7).is_some_and(|w| w.eq_ignore_ascii_case("uescape")) {
-            self.at += 7;
-            self.skip_blank()?;
-            let from = self.at;
-            if self.peek(0) == b'\'' {
-                self.at += 1;
-                let text = self.quoted(from, false)?;
-                let mut chars = text.chars();
-                if let (Some(c), None) = (chars.next(), chars.next())
-                    && !c.is_ascii_hexdigit()
-                    && !matches!(c, '+' | '\'' | '"' | ' ')
-                {
-                    return Ok(c);
-                }
-            }
-            return Err(self.error("invalid Unicode escape character", from));
+        if !self.text.get(self.at..self.at + 7).is_some_and(|w| w.eq_ignore_ascii_case("uescape")) {
+            self.at = back;
+            return Ok('\\');
         }
-        self.at = back;
-        Ok('\\')
+        self.at += 7;
+        self.skip_blank()?;
+        let from = self.at;
+        if self.peek(0) != b'\'' {
+            let near = self.text.get(from..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
+            let near = String::from(self.slice(from, from + near));
+            let text = format!("UESCAPE must be followed by a simple string literal at or near \"{near}\"");
+            return Err(SqlError::syntax(text).at(self.location(from).column as u32));
+        }
+        self.at += 1;
+        let text = self.quoted(from, false)?;
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None)
+                if !c.is_ascii_hexdigit() && !matches!(c, '+' | '\'' | '"') && !c.is_whitespace() =>
+            {
+                Ok(c)
+            }
+            _ => {
+                let near = String::from(self.slice(from, self.at));
+                let text = format!("invalid Unicode escape character at or near \"{near}\"");
+                Err(SqlError::syntax(text).at(self.location(from).column as u32))
+            }
+        }
     }
 
-    fn unicode(&mut self, raw: &str, escape: char, start: usize) -> Result<String> {
+    /// The text of a U& literal whose body starts at `body`.
+    fn unicode(&mut self, raw: &str, escape: char, body: usize) -> Result<String> {
         let mut out = String::with_capacity(raw.len());
         let mut rest = raw;
         let mut high: Option<u32> = None;
         while let Some(c) = rest.chars().next() {
+            let here = body + (raw.len() - rest.len());
             rest = rest.get(c.len_utf8()..).unwrap_or("");
             if c != escape {
                 if high.is_some() {
-                    return Err(self.bad_unicode(start));
+                    return Err(self.bad_pair(here));
                 }
                 out.push(c);
                 continue;
             }
             if let Some(r) = rest.strip_prefix(escape) {
+                if high.is_some() {
+                    return Err(self.bad_pair(here));
+                }
                 out.push(escape);
                 rest = r;
                 continue;
             }
-            let (digits, body) = match rest.strip_prefix('+') {
+            let (digits, number) = match rest.strip_prefix('+') {
                 Some(r) => (6, r),
                 None => (4, rest),
             };
-            let code = body.get(..digits).and_then(|d| u32::from_str_radix(d, 16).ok());
-            let code = code.ok_or_else(|| self.bad_unicode(start))?;
-            rest = body.get(digits..).unwrap_or("");
+            let code = number
+                .get(..digits)
+                .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))
+                .and_then(|d| u32::from_str_radix(d, 16).ok());
+            let code = code.ok_or_else(|| {
+                let position = self.location(here).column as u32;
+                let hint = "Unicode escapes must be \\XXXX or \\+XXXXXX.";
+                SqlError::syntax("invalid Unicode escape").hint(hint).at(position)
+            })?;
+            rest = number.get(digits..).unwrap_or("");
             let code = match (high.take(), code) {
                 (None, 0xd800..0xdc00) => {
                     high = Some(code);
                     continue;
                 }
                 (Some(h), 0xdc00..0xe000) => 0x1_0000 + ((h - 0xd800) << 10) + (code - 0xdc00),
-                (Some(_), _) => return Err(self.bad_unicode(start)),
+                (Some(_), _) | (None, 0xdc00..0xe000) => return Err(self.bad_pair(here)),
                 (None, _) => code,
             };
             match char::from_u32(code) {
                 Some(c) if c != '\0' => out.push(c),
-                _ => return Err(self.bad_unicode(start)),
+                _ => {
+                    let position = self.location(here).column as u32;
+                    return Err(SqlError::syntax("invalid Unicode escape value").at(position));
+                }
             }
         }
-        if high.is_some() { Err(self.bad_unicode(start)) } else { Ok(out) }
+        if high.is_some() { Err(self.bad_pair(body + raw.len())) } else { Ok(out) }
+    }
+
+    fn bad_pair(&mut self, from: usize) -> SqlError {
+        SqlError::syntax("invalid Unicode surrogate pair").at(self.location(from).column as u32)
     }
 
     /// A quoted identifier; the opening quote is consumed.

@@ -104,6 +104,7 @@ fn rank(v: &Value) -> u8 {
         Value::MacAddr8(_) => 24,
         Value::Bits(_) => 25,
         Value::Null => 26,
+        Value::Geometry(_) => 28,
     }
 }
 
@@ -240,6 +241,8 @@ pub fn hash(ty: Oid, v: &Value) -> u64 {
         Value::MacAddr(x) => hash_bytes(x),
         Value::MacAddr8(x) => hash_bytes(x),
         Value::Bits(x) => mix(hash_bytes(x.bytes()), x.len() as u64),
+        // Their equality is not one of bits: nothing is grouped by them.
+        Value::Geometry(_) => SEED,
         Value::Array(a) => a.values.iter().fold(SEED, |h, x| combine(h, hash(a.element, x))),
         Value::Record(r) => r.values.iter().zip(&r.types).fold(SEED, |h, (x, ty)| combine(h, hash(*ty, x))),
     }

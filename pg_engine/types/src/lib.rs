@@ -50,6 +50,7 @@ pub mod compare;
 pub mod datetime;
 pub mod error;
 pub mod format;
+pub mod geometry;
 pub mod io;
 pub mod json;
 pub mod key;

@@ -22,6 +22,7 @@ fn body(ty: Oid, v: &Value) -> Result<usize, usize> {
         Value::JsonPath(p) => Ok(alloc::string::ToString::to_string(p.as_ref()).len()),
         Value::Inet(i) => Ok(2 + i.bytes().len()),
         Value::Bits(b) => Ok(4 + b.bytes().len()),
+        Value::Geometry(g) => Ok(g.memory() - size_of::<crate::geometry::Geometry>() + 12),
         Value::Array(a) => Ok(array(a)),
         Value::Record(r) => {
             let fields = r.types.iter().zip(&r.values).filter(|(_, v)| !v.is_null());

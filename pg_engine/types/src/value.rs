@@ -106,6 +106,8 @@ pub enum Value {
     MacAddr8([u8; 8]),
     /// bit, bit varying
     Bits(Box<crate::bits::Bits>),
+    /// point, lseg, line, box, path, polygon, circle
+    Geometry(Box<crate::geometry::Geometry>),
     /// Any array, int2vector and oidvector included.
     Array(Arc<ArrayValue>),
     /// Any row value.

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use pg_types::{SqlError, SqlState, oid::Oid};
+use pg_encoding::Encoding;
+use pg_types::{Result, SqlError, SqlState, oid::Oid};
 
 /// Severity of an error or notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,12 +78,22 @@ pub struct Encoder {
     complete: usize,
     /// Where the last CommandComplete that waits began.
     command: Option<usize>,
+    /// What text is converted to.
+    encoding: Option<Encoding>,
 }
 
 impl Encoder {
     /// Empty; allocates on first use.
     pub const fn new() -> Self {
-        Self { buf: Vec::new(), complete: 0, command: None }
+        Self { buf: Vec::new(), complete: 0, command: None, encoding: None }
+    }
+    /// Text is converted to this from now on; `None`: it goes as it is.
+    pub fn set_encoding(&mut self, encoding: Option<Encoding>) {
+        self.encoding = encoding;
+    }
+    /// What text is converted to.
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.encoding
     }
     /// What waits to be sent.
     pub fn bytes(&self) -> &[u8] {
@@ -143,7 +154,11 @@ impl Encoder {
         self.complete = self.buf.len();
     }
     fn str(&mut self, s: &str) {
-        self.buf.extend_from_slice(s.as_bytes());
+        match self.encoding {
+            None => self.buf.extend_from_slice(s.as_bytes()),
+            // Names, and words of errors: they are better with a mark than not told.
+            Some(encoding) => self.buf.extend_from_slice(&encoding.encode_lossy(s)),
+        }
         self.buf.push(0);
     }
     fn i16(&mut self, v: i16) {
@@ -299,15 +314,32 @@ impl Encoder {
         self.buf.extend_from_slice(bytes);
     }
     /// A column that `write` appends; its length is filled in afterwards.
-    pub fn value_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub fn value_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
         let at = self.buf.len();
         self.u32(0);
         write(&mut self.buf)?;
+        self.finish_value(at);
+        Ok(())
+    }
+    /// As [`Encoder::value_with`], for UTF-8, which is converted to the client's encoding.
+    ///
+    /// # Errors
+    /// As [`Encoding::encode`].
+    pub fn text_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        let at = self.buf.len();
+        self.u32(0);
+        write(&mut self.buf)?;
+        if let Some(encoding) = self.encoding {
+            convert_tail(&mut self.buf, at + 4, encoding)?;
+        }
+        self.finish_value(at);
+        Ok(())
+    }
+    fn finish_value(&mut self, at: usize) {
         let len = u32::try_from(self.buf.len() - at - 4).unwrap_or(u32::MAX);
         if let Some(slot) = self.buf.get_mut(at..at + 4) {
             slot.copy_from_slice(&len.to_be_bytes());
         }
-        Ok(())
     }
     /// Ends a DataRow.
     pub fn end_row(&mut self, mark: Mark) {
@@ -355,11 +387,22 @@ impl Encoder {
         self.buf.extend_from_slice(data);
         self.end(m);
     }
-    /// CopyData that is written where it is sent from.
-    pub fn copy_data_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// CopyData that is written where it is sent from, as UTF-8 if it is to be converted.
+    ///
+    /// # Errors
+    /// As [`Encoding::encode`].
+    pub fn copy_data_with(
+        &mut self,
+        encoding: Option<Encoding>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
         let m = self.begin(b'd');
         write(&mut self.buf);
+        if let Some(encoding) = encoding {
+            convert_tail(&mut self.buf, m.0 + 4, encoding)?;
+        }
         self.end(m);
+        Ok(())
     }
     /// CopyBothResponse, binary.
     pub fn copy_both_response(&mut self) {
@@ -421,12 +464,27 @@ impl Encoder {
     }
     fn field(&mut self, code: u8, text: &str) {
         self.buf.push(code);
-        // A zero byte inside would end the field early.
-        self.buf.extend(text.bytes().filter(|b| *b != 0));
+        match self.encoding {
+            // A zero byte inside would end the field early.
+            None => self.buf.extend(text.bytes().filter(|b| *b != 0)),
+            Some(encoding) => self.buf.extend(encoding.encode_lossy(text).iter().filter(|b| **b != 0)),
+        }
         self.buf.push(0);
     }
     /// A notice of success-class severity made of a message alone.
     pub fn notice(&mut self, severity: Severity, state: SqlState, message: &'static str) {
         self.report(severity, &SqlError::new(state, message));
     }
+}
+
+/// Converts what the buffer has from `at` on.
+fn convert_tail(buf: &mut Vec<u8>, at: usize, encoding: Encoding) -> Result<()> {
+    let tail = buf.get(at..).unwrap_or_default();
+    if tail.is_ascii() {
+        return Ok(());
+    }
+    let converted = encoding.encode(pg_types::io::valid_text(tail)?)?.into_owned();
+    buf.truncate(at);
+    buf.extend_from_slice(&converted);
+    Ok(())
 }

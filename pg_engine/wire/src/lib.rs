@@ -7,6 +7,7 @@
 //! * [`frontend`]: messages of a client ([`frontend::Frontend`], [`frontend::Startup`]), borrowed from the input buffer.
 //! * [`backend`]: messages of the server, appended to one output buffer ([`backend::Encoder`]) without any allocation
 //!   of their own.
+//! * [`transcode`]: messages of clients with another character set.
 //! * [`scram`]: both sides of SCRAM-SHA-256 and the stored verifier; [`saslprep`] prepares passwords for it.
 //!
 //! # Invariants
@@ -16,7 +17,7 @@
 //!   [`backend::Encoder::end_row`].
 //!
 //! # Dependencies
-//! `sha2`, `hmac`, `pbkdf2`, `base64` for SCRAM, `unicode-normalization` for SASLprep, `itoa` for row counts.
+//! `pg_encoding` for clients that do not speak UTF-8, `sha2`, `hmac`, `pbkdf2`, `base64` for SCRAM, `unicode-normalization` for SASLprep, `itoa` for row counts.
 //!
 //! # Must not know
 //! Sessions, statements, how values are written as text.
@@ -31,6 +32,7 @@ pub mod frame;
 pub mod frontend;
 pub mod saslprep;
 pub mod scram;
+pub mod transcode;
 
 pub use backend::{Encoder, Severity, Status};
 pub use error::WireError;

@@ -166,7 +166,7 @@ fn rows_and_reports_have_the_documented_layout() {
     e.value(b"ab");
     e.value_with(|b| {
         b.extend_from_slice(b"xyz");
-        Ok::<_, ()>(())
+        Ok(())
     })
     .unwrap();
     e.end_row(m);

@@ -8,6 +8,7 @@
 //! The tests make their objects in the database they are given and drop them first, so they can be run again.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod compute;
 mod databases;
 mod encryption;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         programs::TESTS,
         compute::TESTS,
         databases::TESTS,
+        audit::TESTS,
         extensions::TESTS,
         encryption::TESTS,
         graph::TESTS,

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("psql: statements and their output", psql_statements),
     ("psql: \\d of a table", psql_describe),
     ("psql: \\copy", psql_copy),
+    ("psql: character sets", psql_character_sets),
     ("python: psycopg 3", psycopg),
     ("node: pg", node),
 ];
@@ -75,6 +76,36 @@ fn psql_describe(url: &Url) -> Outcome {
         psql(url, &["-At", "-c", "\\dt client_described"])?.contains("client_described|table"),
     )?;
     psql(url, &["-q", "-c", "DROP TABLE client_described"]).map(|_| ())
+}
+
+/// What psql answers to a script, byte by byte.
+fn psql_bytes(url: &Url, script: &[u8]) -> Outcome<Vec<u8>> {
+    let file = std::env::temp_dir().join(format!("client_tests_{}.sql", std::process::id()));
+    std::fs::write(&file, script)?;
+    let out = Command::new("psql").args(["-X", "-q", "-At", &url.text, "-f"]).arg(&file).output();
+    std::fs::remove_file(&file)?;
+    Ok(out?.stdout)
+}
+
+fn psql_character_sets(url: &Url) -> Outcome {
+    psql(url, &["-c", "SELECT 1"])?;
+    let script = b"SET client_encoding = 'iso-8859-1';
+        CREATE TEMP TABLE client_sets (v text, \"\xe9\" int);
+        INSERT INTO client_sets VALUES ('caf\xe9', 1);
+        PREPARE p(text) AS SELECT v, length(v), octet_length(v), \"\xe9\" FROM client_sets WHERE v = $1;
+        EXECUTE p('caf\xe9');
+        COPY client_sets FROM STDIN;\n\xfc\t2\n\\.
+        COPY client_sets TO STDOUT (ENCODING 'utf8');
+        SET client_encoding = 'sjis';
+        SELECT '\x93\xfa\x96\x7b', length('\x93\xfa\x96\x7b'), '\x83\x5c', pg_client_encoding();
+        SET client_encoding = 'koi8r';
+        SELECT upper('\xc1\xc2');
+        SELECT v FROM client_sets WHERE length(v) = 1;
+        RESET client_encoding;
+        SELECT convert_from('\\xe9', 'latin1'), convert_to('\xc3\xa9', 'win1252'), convert('\\xe9', 'latin1', 'utf8');\n";
+    let wanted = b"caf\xe9|4|5|1\ncaf\xc3\xa9\t1\n\xc3\xbc\t2\n\x93\xfa\x96\x7b|2|\x83\x5c|SJIS\n\xe1\xe2\n\xc3\xa9|\\xe9|\\xc3a9\n";
+    let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
+    equal("output", shown(&psql_bytes(url, script)?), shown(wanted))
 }
 
 fn psql_copy(url: &Url) -> Outcome {

@@ -10,10 +10,21 @@ use crate::{
 };
 
 impl Generator<'_> {
-    fn some_table(&mut self) -> Table {
+    /// A table that may be changed.
+    pub fn some_table(&mut self) -> Table {
         let tables: Vec<Table> = self.tables.iter().filter(|t| !t.view).cloned().collect();
         let at = self.random.below(tables.len());
-        tables.into_iter().nth(at).unwrap_or(Table { name: "t0".into(), columns: Vec::new(), view: false })
+        let none = Table { name: "t0".into(), columns: Vec::new(), view: false, heirs: false };
+        tables.into_iter().nth(at).unwrap_or(none)
+    }
+
+    /// A table in which keys are unique: each row of another finds one row there at most.
+    fn some_source(&mut self) -> Table {
+        let other = self.some_table();
+        if !other.heirs {
+            return other;
+        }
+        Table { name: format!("(SELECT * FROM ONLY {})", other.name), heirs: false, ..other }
     }
 
     fn assignments(&mut self, table: &Table, scope: &Scope) -> Node {
@@ -103,7 +114,7 @@ impl Generator<'_> {
                 ])
             }
             2 => {
-                let other = self.some_table();
+                let other = self.some_source();
                 let both = Scope::of(table.under(&table.name).into_iter().chain(other.under("s")).collect());
                 let sets = self.assignments(&table, &both);
                 let wheres = self.condition(&both, 1, true);
@@ -117,7 +128,7 @@ impl Generator<'_> {
                 ])
             }
             3 => {
-                let other = self.some_table();
+                let other = self.some_source();
                 let both = Scope::of(table.under(&table.name).into_iter().chain(other.under("s")).collect());
                 let wheres = self.condition(&both, 2, true);
                 let using = if self.random.percent(50) {
@@ -137,7 +148,7 @@ impl Generator<'_> {
     }
 
     fn insert_select(&mut self, table: &Table) -> Node {
-        let other = self.some_table();
+        let other = self.some_source();
         let scope = Scope::of(other.under("s"));
         let free: Vec<_> = table.columns.iter().filter(|c| !c.generated && c.of != "bit").cloned().collect();
         let names: Vec<&str> = free.iter().map(|c| c.name.as_str()).collect();
@@ -161,7 +172,7 @@ impl Generator<'_> {
     }
 
     fn merge(&mut self, table: &Table) -> Node {
-        let other = self.some_table();
+        let other = self.some_source();
         let source: Vec<(String, Type)> = other.under("s");
         let both = Scope::of(table.under("m").into_iter().chain(source.clone()).collect());
         let mut clauses = Vec::new();

@@ -114,7 +114,19 @@ fn columns_of(body: &[u8]) -> io::Result<Vec<Column>> {
     Ok(columns)
 }
 
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 fn row_of(body: &[u8]) -> io::Result<Vec<Value>> {
+    values_of(body, lossy)
+}
+
+fn values_of(body: &[u8], shown: fn(&[u8]) -> String) -> io::Result<Vec<Value>> {
     let (_, mut rest) = body.split_at_checked(2).ok_or_else(|| broken("short row"))?;
     let mut row = Vec::new();
     while let Some((len, after)) = rest.split_first_chunk::<4>() {
@@ -124,7 +136,7 @@ fn row_of(body: &[u8]) -> io::Result<Vec<Value>> {
             continue;
         };
         let (text, after) = after.split_at_checked(len).ok_or_else(|| broken("short value"))?;
-        row.push(Some(String::from_utf8_lossy(text).into_owned()));
+        row.push(Some(shown(text)));
         rest = after;
     }
     Ok(row)
@@ -225,6 +237,52 @@ impl Client {
                 }
                 b'E' => answers.push(Answer::Failed(error_of(&body)?)),
                 b'Z' => return Ok(answers),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs one statement with parameters over the extended protocol. Values of a binary result come as hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn prepared(
+        &mut self,
+        sql: &str,
+        parameters: &[Option<Vec<u8>>],
+        binary: bool,
+        binary_result: bool,
+    ) -> io::Result<Answer> {
+        self.send(b'P', &[&[0], sql.as_bytes(), &[0, 0, 0]].concat())?;
+        let mut bind = vec![0, 0, 0, 1, 0, u8::from(binary)];
+        bind.extend((parameters.len() as u16).to_be_bytes());
+        for p in parameters {
+            match p {
+                None => bind.extend((-1i32).to_be_bytes()),
+                Some(bytes) => {
+                    bind.extend((bytes.len() as u32).to_be_bytes());
+                    bind.extend_from_slice(bytes);
+                }
+            }
+        }
+        bind.extend([0, 1, 0, u8::from(binary_result)]);
+        self.send(b'B', &bind)?;
+        self.send(b'D', b"P\0")?;
+        self.send(b'E', &[0, 0, 0, 0, 0])?;
+        self.send(b'S', &[])?;
+        let (mut columns, mut rows, mut answer) = (Vec::new(), Vec::new(), None);
+        loop {
+            let (tag, body) = self.message()?;
+            match tag {
+                b'T' => columns = columns_of(&body)?,
+                b'D' => rows.push(values_of(&body, if binary_result { hexadecimal } else { lossy })?),
+                b'C' | b'I' => {
+                    let tag = if tag == b'C' { string(&body)?.0 } else { String::new() };
+                    let (columns, rows) = (std::mem::take(&mut columns), std::mem::take(&mut rows));
+                    answer = Some(Answer::Done { columns, rows, tag });
+                }
+                b'E' => answer = Some(Answer::Failed(error_of(&body)?)),
+                b'Z' => return answer.ok_or_else(|| broken("no answer")),
                 _ => {}
             }
         }

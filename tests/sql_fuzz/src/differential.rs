@@ -14,6 +14,7 @@ use crate::{
     listed::Listed,
     node::{Node, reduce},
     random::Random,
+    script::{Prepared, Script},
 };
 
 /// What to do.
@@ -183,6 +184,86 @@ impl Pair<'_> {
         Ok(())
     }
 
+    /// Counts a difference of what is not made small, and shows it.
+    fn found(&mut self, sql: &str, d: &Difference) {
+        *self.counts.entry(d.class.name()).or_default() += 1;
+        if d.class == Class::Refused {
+            *self.refused.entry(d.ours.clone()).or_default() += 1;
+        } else if self.plan.listed.has(sql, d) {
+            *self.counts.entry("listed").or_default() += 1;
+        } else {
+            self.show(sql, d);
+        }
+    }
+
+    /// Runs a script in a transaction that is undone, up to the first difference.
+    fn script(&mut self, script: &Script, tables: &[String]) {
+        drop(self.both("BEGIN"));
+        let looks = tables.iter().map(|t| format!("SELECT * FROM {t}"));
+        let all: Vec<String> = script.statements.iter().cloned().chain(looks).collect();
+        for (n, sql) in all.iter().enumerate() {
+            let (ours, theirs) = self.both(sql);
+            self.statements += 1;
+            if let Some(d) = compare(&ours, &theirs, sql.starts_with("FETCH")) {
+                self.found(&all[..=n].join(";\n  "), &d);
+                break;
+            }
+            // Behind an error there is only the way back; where one of them was too slow, nothing is to be compared.
+            let failed = |a: &io::Result<Answer>| !matches!(a, Ok(Answer::Done { .. }));
+            let goes_back = all[n + 1..].iter().any(|s| s.starts_with("ROLLBACK"));
+            if failed(&ours) != failed(&theirs) || failed(&ours) && !goes_back {
+                break;
+            }
+        }
+        drop(self.both("ROLLBACK"));
+    }
+
+    /// Runs a statement with parameters.
+    fn prepared(&mut self, p: &Prepared) -> io::Result<()> {
+        let mut values = Vec::new();
+        for (of, value) in &p.parameters {
+            let text = value.as_ref().map(|v| v.as_bytes().to_vec());
+            values.push(match text {
+                // The right server's form of the value.
+                Some(text) if p.binary => {
+                    match self.theirs.prepared(&format!("SELECT $1::{of}"), &[Some(text)], false, true)? {
+                        Answer::Done { rows, .. } => {
+                            rows.into_iter().flatten().next().flatten().and_then(|v| bytes_of(&v))
+                        }
+                        Answer::Failed(_) => return Ok(()),
+                    }
+                }
+                other => other,
+            });
+        }
+        if let Some((at, how)) = p.spoiled
+            && let Some(Some(value)) = values.get_mut(at)
+        {
+            spoil(value, how);
+        }
+        if self.plan.verbose {
+            println!("{}; {values:x?}", p.sql);
+        }
+        let ours = self.ours.prepared(&p.sql, &values, p.binary, p.binary_result);
+        let theirs = self.theirs.prepared(&p.sql, &values, p.binary, p.binary_result);
+        self.statements += 1;
+        if let Some(d) = compare(&ours, &theirs, false) {
+            let form = |b| if b { "binary" } else { "text" };
+            let told = format!(
+                "{} with {} parameters {} giving {} [{values:x?}]",
+                p.sql,
+                form(p.binary),
+                p.parameters.iter().map(|v| format!("{:?}", v.1)).collect::<Vec<_>>().join(", "),
+                form(p.binary_result)
+            );
+            self.found(&told, &d);
+        }
+        if ours.is_err() || theirs.is_err() {
+            self.again()?;
+        }
+        Ok(())
+    }
+
     fn show(&mut self, sql: &str, d: &Difference) {
         let times = self.seen.entry(signature(d, sql)).or_default();
         *times += 1;
@@ -239,11 +320,19 @@ impl Pair<'_> {
             generator.tables.iter().filter(|t| !t.view).map(|t| t.name.clone()).collect();
         for _ in 0..STATEMENTS {
             match generator.random.below(100) {
-                0..30 => {
+                0..8 => {
+                    let p = generator.prepared();
+                    self.prepared(&p)?;
+                }
+                8..13 => {
+                    let script = generator.script();
+                    self.script(&script, &tables);
+                }
+                13..35 => {
                     let node = generator.odd_select();
                     self.look(node, None)?;
                 }
-                30..50 => {
+                35..55 => {
                     let node = generator.change();
                     let sql = node.sql();
                     self.look(node, Some(&tables))?;
@@ -261,6 +350,25 @@ impl Pair<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    (0..digits.len()).step_by(2).map(pair).collect()
+}
+
+/// Changes a byte, or leaves one out, or adds one.
+fn spoil(value: &mut Vec<u8>, how: u64) {
+    let at = (how >> 8) as usize % value.len().max(1);
+    match how % 4 {
+        0 => drop(value.pop()),
+        1 => value.push((how >> 40) as u8),
+        _ => {
+            if let Some(b) = value.get_mut(at) {
+                *b ^= 1 << (how >> 3 & 7);
+            }
+        }
     }
 }
 

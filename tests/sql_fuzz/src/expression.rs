@@ -144,6 +144,14 @@ impl Generator<'_> {
                 let most = if word == "nullif" { 2 } else { 1 };
                 seq(vec![text(format!("{word}(")), list(", ", most, vec![a, b]), text(")")])
             }
+            10 if of == "text" && self.random.percent(40) => {
+                let (a, b) =
+                    (self.expression(scope, of, inner, safe), self.expression(scope, of, inner, safe));
+                seq(vec![text("("), a, text(" +++ "), b, text(")")])
+            }
+            10 if of == "integer" && self.random.percent(30) => {
+                seq(vec![text("("), self.expression(scope, "mood", inner, safe), text(")::integer")])
+            }
             2 if scope.subqueries() => return self.scalar_subquery(scope, of, inner),
             3..=5 => return self.operator(scope, of, inner, safe),
             6..=8 => return self.function(scope, of, inner, safe),
@@ -254,6 +262,10 @@ impl Generator<'_> {
                         "[a-c]+",
                         "^.b",
                         "(.)(.)",
+                        "(?=a)[a-z]",
+                        "b(?!c)",
+                        "(?<=a)b",
+                        "(?<!a)b|(a)\\1",
                         "century",
                         "microseconds",
                         "9,999.99",
@@ -372,7 +384,8 @@ impl Generator<'_> {
                 ])
             }
             9 | 10 if scope.subqueries() => return self.subquery_condition(scope, inner),
-            11 => {
+            // Comparisons of rows of constants are computed here and not there, and what follows is folded or not.
+            11 if safe => {
                 let (a, b) = (self.ordered_type(), self.ordered_type());
                 let word = self.random.pick(&["=", "<>", "<", ">="]);
                 let side = |g: &mut Self| {

@@ -20,6 +20,7 @@ mod node;
 mod query;
 mod random;
 mod schema;
+mod script;
 mod values;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -26,8 +26,10 @@ pub struct Table {
     pub name: String,
     /// Its columns, the key left out.
     pub columns: Vec<ColumnOf>,
-    /// May it be changed?
+    /// It is a view, which is not changed.
     pub view: bool,
+    /// Others inherit from it, so that several rows may have one key.
+    pub heirs: bool,
 }
 
 impl Table {
@@ -40,12 +42,17 @@ impl Table {
 }
 
 /// What every round begins with.
-const PRELUDE: [&str; 6] = [
+const PRELUDE: [&str; 11] = [
     "DROP SCHEMA IF EXISTS fuzz CASCADE",
     "CREATE SCHEMA fuzz",
     "SET search_path = fuzz",
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
     "CREATE DOMAIN small_number AS integer CHECK (VALUE >= 0 AND VALUE < 100)",
+    "CREATE FUNCTION joined(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1 || ''+'' || $2'",
+    "CREATE FUNCTION place(mood) RETURNS integer LANGUAGE sql IMMUTABLE STRICT AS 'SELECT array_position(enum_range(NULL::fuzz.mood), $1)'",
+    "CREATE OPERATOR +++ (FUNCTION = joined, LEFTARG = text, RIGHTARG = text)",
+    "CREATE AGGREGATE chained (text) (SFUNC = joined, STYPE = text, INITCOND = '')",
+    "CREATE CAST (mood AS integer) WITH FUNCTION place(mood)",
     "SET statement_timeout = '20s'",
 ];
 
@@ -58,6 +65,9 @@ impl Generator<'_> {
         self.tables.clear();
         for n in 0..self.random.range(2, 4) {
             self.table(n, &mut all);
+            if self.random.percent(20) {
+                self.heir(n, &mut all);
+            }
         }
         for n in 0..2 {
             let (query, types) = self.query(&Scope::default(), None, 2);
@@ -72,7 +82,7 @@ impl Generator<'_> {
                 })
                 .collect();
             all.push(format!("CREATE VIEW v{n} AS {}", query.sql()));
-            self.tables.push(Table { name: format!("v{n}"), columns, view: true });
+            self.tables.push(Table { name: format!("v{n}"), columns, view: true, heirs: false });
         }
         if self.random.percent(30) {
             all.push(format!("SET enable_{} = off", self.random.pick(&SETTINGS)));
@@ -124,13 +134,25 @@ impl Generator<'_> {
             items.push("CHECK (id < 100000 OR c0 IS NOT NULL)".into());
         }
         all.push(format!("CREATE TABLE {name} ({})", items.join(", ")));
-        self.tables.push(Table { name, columns, view: false });
+        self.tables.push(Table { name, columns, view: false, heirs: false });
         let rows = self.random.pick(&["0", "3", "12", "12", "40"]).parse().unwrap_or(3);
         for id in 1..=rows {
             all.push(self.insert_row(self.tables.len() - 1, id));
         }
         for i in 0..self.random.below(4) {
             all.push(self.index(&format!("i{n}_{i}")));
+        }
+    }
+
+    /// A table that inherits from the last one, with rows of its own.
+    fn heir(&mut self, n: usize, all: &mut Vec<String>) {
+        let Some(parent) = self.tables.last_mut() else { return };
+        parent.heirs = true;
+        let name = format!("h{n}");
+        all.push(format!("CREATE TABLE {name} (extra integer DEFAULT 7) INHERITS ({})", parent.name));
+        for id in 200..200 + self.random.range(1, 6) {
+            let row = self.insert_row(self.tables.len() - 1, id);
+            all.push(row.replacen(&format!("INTO t{n} "), &format!("INTO {name} "), 1));
         }
     }
 

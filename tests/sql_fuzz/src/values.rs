@@ -244,12 +244,29 @@ const ODD: [(Type, &[&str]); 24] = [
     ("oid", &["4294967295"]),
     (
         "jsonpath",
-        &["$.**", "$[*] ? (@ > 1)", "$.a.b", "strict $.a[last]", "$.keyvalue()", "$ ? (exists (@.a))"],
+        &[
+            "$.**",
+            "$[*] ? (@ > 1)",
+            "$.a.b",
+            "strict $.a[last]",
+            "$.keyvalue()",
+            "$ ? (exists (@.a))",
+            "$[0 to 1]",
+            "$.a ? (@.b like_regex \"^c\")",
+            "lax $.*.type()",
+            "$[*] + 1",
+            "-$[0]",
+            "$.size()",
+            "$.** ? (@ starts with \"a\")",
+            "$[*] ? (@ > 1 && @ < 3 || @ == null)",
+            "$.a.b.datetime()",
+            "$[last - 1].double()",
+        ],
     ),
 ];
 
 /// The text of a value, not quoted.
-fn content(random: &mut Random, of: Type, odd: bool) -> String {
+pub fn content(random: &mut Random, of: Type, odd: bool) -> String {
     if let Some(element) = element_of(of) {
         let quoted = |random: &mut Random| match random.percent(10) {
             true => "NULL".to_owned(),

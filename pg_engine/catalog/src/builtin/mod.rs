@@ -171,6 +171,8 @@ pub const DAGDB_HISTORY: Oid = 9960;
 pub const INTRALITH_CERTIFICATES: Oid = 9940;
 /// `intralith_hba_rules`: who may connect from where, and how they prove who they are.
 pub const INTRALITH_HBA_RULES: Oid = 9943;
+/// `intralith_audit_log`: what was done by whom.
+pub const INTRALITH_AUDIT_LOG: Oid = 9946;
 /// The graph `main`, which a new database has.
 pub const MAIN_GRAPH: Oid = 9974;
 /// `dagdb_nodes`: the current graph's nodes.
@@ -274,7 +276,7 @@ mod tests {
 
     #[test]
     fn definitions_are_complete() {
-        assert_eq!(catalogs().len(), 68);
+        assert_eq!(catalogs().len(), 69);
         let class = catalog(PG_CLASS).unwrap();
         assert_eq!(class.columns.len(), 33);
         assert_eq!(class.column("relkind"), Some(16));

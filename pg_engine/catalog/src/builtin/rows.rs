@@ -96,6 +96,7 @@ const PRIVATE: &[&str] = &[
     "pg_subscription",
     "pg_user_mapping",
     "intralith_verify",
+    "intralith_audit_log",
     "intralith_hba_rules",
     "pg_hba_file_rules",
 ];

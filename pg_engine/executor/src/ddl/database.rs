@@ -8,56 +8,12 @@ use pg_catalog::{
     builtin::{FIRST_DATABASE, PG_DATABASE, PG_DB_ROLE_SETTING, PG_SHDESCRIPTION, PG_TABLESPACE},
     table::Row,
 };
+use pg_encoding::Encoding;
 use pg_plan::database::{DatabaseOptions, DatabaseStatement};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::{Ddl, access::refused};
 
-/// The only encoding of databases: its number and its names, as compared without case and signs.
-const UTF8: (i32, [&str; 2]) = (6, ["utf8", "unicode"]);
-/// Encodings that PostgreSQL's databases may have, compared in the same way.
-const ENCODINGS: [&str; 40] = [
-    "sqlascii",
-    "eucjp",
-    "euccn",
-    "euckr",
-    "euctw",
-    "eucjis2004",
-    "muleinternal",
-    "latin1",
-    "latin2",
-    "latin3",
-    "latin4",
-    "latin5",
-    "latin6",
-    "latin7",
-    "latin8",
-    "latin9",
-    "latin10",
-    "iso88591",
-    "iso88592",
-    "iso88593",
-    "iso88594",
-    "iso88595",
-    "iso88596",
-    "iso88597",
-    "iso88598",
-    "iso88599",
-    "iso885915",
-    "iso885916",
-    "koi8r",
-    "koi8u",
-    "win1250",
-    "win1251",
-    "win1252",
-    "win1253",
-    "win1254",
-    "win1255",
-    "win1256",
-    "win1257",
-    "win1258",
-    "win866",
-];
 /// Locales that order by code points and know Unicode's letters.
 const CTYPES: [&str; 2] = ["c.utf-8", "c.utf8"];
 /// As orders, these are the same.
@@ -296,13 +252,12 @@ fn exists(name: &str) -> SqlError {
 fn check_options(o: &DatabaseOptions) -> Result<()> {
     let invalid = |text: String| Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
     if let Some(encoding) = &o.encoding {
-        let letters = |c: &char| c.is_ascii_alphanumeric();
-        let plain: String = encoding.to_ascii_lowercase().chars().filter(letters).collect();
-        if !UTF8.1.contains(&plain.as_str()) && encoding.parse() != Ok(UTF8.0) {
-            if !ENCODINGS.contains(&plain.as_str()) {
-                let text = format!("{encoding} is not a valid encoding name");
-                return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
-            }
+        let number = || Encoding::by_number(encoding.parse().ok()?);
+        let Some(known) = Encoding::by_name(encoding).or_else(number).filter(|e| e.of_databases()) else {
+            let text = format!("{encoding} is not a valid encoding name");
+            return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
+        };
+        if known != Encoding::UTF8 {
             return Err(SqlError::unsupported(format!("a database with encoding {encoding}")));
         }
     }

@@ -189,7 +189,8 @@ impl Ddl<'_, '_> {
         while let Some(&object) = list.get(at) {
             at += 1;
             self.cx.checkpoint()?;
-            if object.class == PG_CLASS {
+            // Who makes something in a schema holds it.
+            if matches!(object.class, PG_CLASS | PG_NAMESPACE) {
                 self.lock(object.object, LockMode::AccessExclusive)?;
             }
             for (dependent, kind) in self.dependents(object)? {

@@ -277,6 +277,13 @@ impl<'a, 'c> Ddl<'a, 'c> {
             .detail("System catalog modifications are currently disallowed."));
         }
         self.may_create_in(oid, &schema)?;
+        drop(reader);
+        // It must not be dropped while something is made in it, and it may have been while we waited.
+        self.lock(oid, LockMode::AccessShare)?;
+        if self.reader()?.schema(&schema)? != Some(oid) {
+            let text = format!("schema \"{schema}\" does not exist");
+            return Err(SqlError::new(SqlState::INVALID_SCHEMA_NAME, text));
+        }
         Ok((oid, schema))
     }
     /// Refuses a relation name that is taken. With `skip`, says so in a notice and returns true.

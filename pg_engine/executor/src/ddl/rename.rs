@@ -131,14 +131,7 @@ impl Ddl<'_, '_> {
         }
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| row.put("attname", new))?;
-        for i in &relation.indexes {
-            for (n, _) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
-                let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
-                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |row| {
-                    row.put("attname", new);
-                })?;
-            }
-        }
+        // Columns of indexes keep the names that they were made with.
         Ok(())
     }
 }

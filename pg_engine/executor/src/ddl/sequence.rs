@@ -43,18 +43,23 @@ impl Definition {
         if increment == 0 {
             return Err(invalid(String::from("INCREMENT must not be zero")));
         }
-        let same_type = old.filter(|d| d.ty == ty);
-        let default_min = if increment > 0 { 1 } else { least };
-        let default_max = if increment > 0 { greatest } else { -1 };
+        // Bounds that were those of the old type become those of the new one.
+        let (mut at_least, mut at_greatest) = (false, false);
+        if let Some(old) = old.filter(|d| d.ty != ty) {
+            let (least, greatest) = type_range(old.ty)?;
+            (at_least, at_greatest) = (old.options.min == least, old.options.max == greatest);
+        }
+        let default_min = if increment < 0 || at_least { least } else { 1 };
+        let default_max = if increment > 0 || at_greatest { greatest } else { -1 };
         let min = match o.min {
             Some(Some(n)) => n,
             Some(None) => default_min,
-            None => same_type.map_or(default_min, |d| d.options.min),
+            None => old.filter(|_| !at_least).map_or(default_min, |d| d.options.min),
         };
         let max = match o.max {
             Some(Some(n)) => n,
             Some(None) => default_max,
-            None => same_type.map_or(default_max, |d| d.options.max),
+            None => old.filter(|_| !at_greatest).map_or(default_max, |d| d.options.max),
         };
         for (word, n) in [("MAXVALUE", max), ("MINVALUE", min)] {
             if n < least || n > greatest {
@@ -169,6 +174,28 @@ impl Ddl<'_, '_> {
         }
         if let Some((table, column)) = owner {
             let relation = self.named(table, false)?.ok_or_else(|| SqlError::internal("no such table"))?;
+            let plural = match relation.kind {
+                RelationKind::Index => Some("indexes"),
+                RelationKind::Sequence => Some("sequences"),
+                RelationKind::MaterializedView => Some("materialized views"),
+                _ => None,
+            };
+            if let Some(plural) = plural {
+                let text = format!("sequence cannot be owned by relation \"{}\"", relation.name);
+                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text)
+                    .detail(format!("This operation is not supported for {plural}.")));
+            }
+            let own = self.current(sequence)?;
+            let linked = |what: &str| {
+                let text = format!("sequence must {what} as table it is linked to");
+                Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text))
+            };
+            if own.owner != relation.owner {
+                return linked("have same owner");
+            }
+            if own.schema != relation.schema {
+                return linked("be in same schema");
+            }
             let a = super::table::column_key(&relation, column).map_err(|_| {
                 SqlError::new(
                     SqlState::UNDEFINED_COLUMN,

@@ -182,7 +182,6 @@ impl Ddl<'_, '_> {
         }
         let sequences = self.like_sequences(t)?;
         let columns = sequences.as_ref().unwrap_or(&t.columns);
-        self.lock_schema(schema)?;
         let storage = {
             let mut txn = self.cx.txn.borrow_mut();
             self.cx
@@ -214,11 +213,6 @@ impl Ddl<'_, '_> {
         self.like_rest(oid, t)?;
         self.note_on_commit(oid, t.on_commit);
         Ok(Some(oid))
-    }
-
-    /// A schema must not be dropped while something is made in it.
-    fn lock_schema(&self, schema: Oid) -> Result<()> {
-        self.lock(schema, LockMode::AccessShare)
     }
 
     /// Default, generation expression and owned sequence of a new column.

@@ -1,9 +1,9 @@
 //! CREATE VIEW.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    CatalogReader, RelationKind,
+    CatalogReader, Relation, RelationKind,
     builtin::{PG_CLASS, PG_DEPEND, PG_REWRITE},
     table::array,
     views::rule_row,
@@ -62,6 +62,28 @@ impl Ddl<'_, '_> {
         }
         self.step();
         Ok(())
+    }
+
+    /// The tables and views that a view's query reads.
+    pub(crate) fn read_by(&self, view: &Relation) -> Result<Vec<Arc<Relation>>> {
+        let reader = self.reader()?;
+        let mut found: Vec<Arc<Relation>> = Vec::new();
+        for (_, rule) in self.find(PG_REWRITE, &["ev_class"], &[Value::Oid(view.oid)])? {
+            let key = [Value::Oid(PG_REWRITE), rule.get("oid").clone()];
+            for (_, row) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
+                let oid = row.oid("refobjid");
+                let known = oid == view.oid || found.iter().any(|r| r.oid == oid);
+                if row.oid("refclassid") != PG_CLASS || known {
+                    continue;
+                }
+                if let Some(relation) = reader.relation_by_oid(oid)?
+                    && matches!(relation.kind, RelationKind::Table | RelationKind::View)
+                {
+                    found.push(relation);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Where a view goes: what reads temporary relations is temporary itself.

@@ -5,12 +5,14 @@ use alloc::{boxed::Box, vec::Vec};
 use pg_types::{ColumnData, Value, Vector, oid, value::ArrayValue, vector::Nulls};
 
 /// Constants of one class, sorted, to look values up in.
+#[derive(Clone)]
 pub(crate) struct Members {
     list: List,
     /// A NULL is among them: what is not found is unknown.
     null: bool,
 }
 
+#[derive(Clone)]
 enum List {
     Integers(Vec<i64>),
     /// Of bpchar, without the blanks at their ends, which do not count.

@@ -22,7 +22,7 @@ use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, Vector, value::Name
 use crate::node::Compiler;
 pub(crate) use domain::Domain;
 use members::Members;
-pub(crate) use pure::{NoSession, Pure, is_pure};
+pub(crate) use pure::{NoSession, Pure, is_pure, stopped};
 pub(crate) use routine::RoutineExpr;
 pub(crate) use subplan::{Outcome, SubPlan};
 
@@ -90,6 +90,8 @@ pub(crate) struct Subscript {
     pub assign: Option<Compiled>,
     /// Of a jsonb value.
     pub document: bool,
+    /// Of a value with a fixed number of parts.
+    pub fixed: bool,
     pub ty: SqlType,
 }
 
@@ -187,6 +189,7 @@ impl Compiled {
                     slice: s.slice,
                     assign: bound(&s.assign, c)?,
                     document: s.array.ty().oid == pg_types::oid::JSONB,
+                    fixed: pg_types::geometry::is_geometric(s.array.ty().oid),
                     ty: s.ty,
                 }))
             }

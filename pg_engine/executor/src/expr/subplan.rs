@@ -4,9 +4,15 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use hashbrown::HashSet;
 use pg_plan::expr::SubPlanKind;
-use pg_types::{Batch, Oid, Result, SqlError, SqlState, SqlType, Value, value::ArrayValue};
+use pg_types::{
+    Batch, ColumnData, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid, value::ArrayValue,
+    vector::Nulls,
+};
 
-use super::{Compiled, RowRef, physical};
+use super::{
+    Compiled, RowRef, physical,
+    vector::{Selection, for_rows},
+};
 use crate::{
     context::Rt,
     keys,
@@ -36,6 +42,13 @@ pub(crate) enum Outcome {
     Rows(Arc<Vec<Batch>>),
     /// The same as a set.
     Set(Arc<Hashed>),
+}
+
+/// What a subquery comes to that is the same for all rows.
+pub(crate) enum Settled<'a> {
+    Value(Value),
+    /// Is this, of this type, among the set's members?
+    Among(&'a Compiled, Oid, Arc<Hashed>),
 }
 
 enum Kind {
@@ -125,6 +138,73 @@ impl SubPlan {
             }
         }
         self.outcome = Some(outcome);
+    }
+
+    /// Makes it yield what it will yield throughout the run, for [`SubPlan::fixed`]; false: it depends on rows, or cannot be told.
+    pub(crate) fn settle(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.fixed.is_none() || self.correlated {
+            return Ok(false);
+        }
+        if self.kept(rt).is_some() {
+            return Ok(true);
+        }
+        match &self.kind {
+            Kind::Compare { outer: Some(outer), .. } if outer.len() == 1 => {
+                let types: Vec<Oid> = outer.iter().map(|(_, t)| *t).collect();
+                let set = Hashed::build(&mut self.exec, &types, rt)?;
+                self.keep(Outcome::Set(Arc::new(set)), rt);
+            }
+            Kind::Scalar | Kind::Exists if self.args.is_empty() => {
+                self.row(RowRef::Values(&[]), rt)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Could [`SubPlan::settle`] succeed?
+    pub(crate) fn settles(&self) -> bool {
+        self.fixed.is_some() && !self.correlated && !matches!(self.kind, Kind::Array)
+    }
+
+    /// Of one that is settled: its value, or what is looked for in which set.
+    pub(crate) fn settled(&self, rt: &Rt<'_, '_>) -> Option<Settled<'_>> {
+        let kept = self.outcome.clone().or_else(|| rt.fixed.borrow().get(self.fixed?).cloned().flatten());
+        match (kept?, &self.kind) {
+            (Outcome::Value(v), Kind::Scalar | Kind::Exists) => Some(Settled::Value(v)),
+            (Outcome::Set(set), Kind::Compare { outer: Some(outer), .. }) => match outer.as_slice() {
+                [(e, ty)] => Some(Settled::Among(e, *ty, set)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// `x = ANY (subquery)` over a column, if that is what it is.
+    pub(super) fn vector(
+        &mut self,
+        b: &Batch,
+        sel: Selection<'_>,
+        rt: &Rt<'_, '_>,
+    ) -> Result<Option<Vector>> {
+        if self.correlated || !matches!(&self.kind, Kind::Compare { outer: Some(o), .. } if o.len() == 1) {
+            return Ok(None);
+        }
+        if self.kept(rt).is_none() {
+            // The first row shows what it yields.
+            let Some(first) = sel.map_or(Some(0), |s| s.first().map(|i| *i as usize)) else {
+                return Ok(None);
+            };
+            self.row(RowRef::Batch(b, first), rt)?;
+        }
+        match (&self.outcome, &mut self.kind) {
+            (Some(Outcome::Set(set)), Kind::Compare { outer: Some(outer), .. }) => match outer.as_mut_slice()
+            {
+                [(e, ty)] => Ok(Some(set.column(&*e.vector(b, sel, rt)?, *ty, b.rows, sel)?)),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
     }
 
     pub(crate) fn row(&mut self, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
@@ -288,6 +368,27 @@ impl Hashed {
             () if outer.len() == 1 => Some(Value::Null),
             () => None,
         })
+    }
+    /// Which values of a column are among them.
+    pub(crate) fn column(&self, v: &Vector, ty: Oid, rows: usize, sel: Selection<'_>) -> Result<Vector> {
+        let mut found = alloc::vec![false; rows];
+        let mut nulls: Option<Nulls> = None;
+        let mut key = Vec::new();
+        if !self.empty {
+            for_rows(rows, sel, |row| {
+                let null = v.is_null(row);
+                if !null {
+                    key.clear();
+                    keys::encode(ty, &v.value(row), &mut key);
+                    found[row] = self.keys.contains(key.as_slice());
+                }
+                if null || (self.null && !found[row]) {
+                    nulls.get_or_insert_default().set(row);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Vector::flat(SqlType::new(oid::BOOL), ColumnData::Bool(found), nulls))
     }
     fn build(exec: &mut Exec, types: &[Oid], rt: &Rt<'_, '_>) -> Result<Self> {
         let mut set = Self { keys: HashSet::default(), null: false, empty: true };

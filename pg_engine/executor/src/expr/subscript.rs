@@ -54,6 +54,9 @@ impl Subscript {
         if self.document {
             return self.in_document(&value, row, rt);
         }
+        if self.fixed {
+            return self.in_geometry(value, row, rt);
+        }
         if self.assign.is_some() {
             return self.assigned(value, row, rt);
         }
@@ -75,6 +78,30 @@ impl Subscript {
             bounds.push(if self.slice { (from, to) } else { (to, to) });
         }
         if self.slice { slice(&a, &bounds) } else { Ok(element(&a, &bounds)) }
+    }
+
+    /// Parts of values of a fixed number of doubles or points. NULLs neither have parts nor replace them.
+    fn in_geometry(&mut self, value: Value, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
+        let at = match self.indices.as_mut_slice() {
+            [(_, Some(index))] => match index.row(row, rt)? {
+                Value::Int4(i) => usize::try_from(i).ok(),
+                _ if self.assign.is_some() => return Err(null_subscript("array")),
+                _ => return Ok(Value::Null),
+            },
+            _ if self.assign.is_some() => return Err(wrong("wrong number of array subscripts")),
+            _ => return Ok(Value::Null),
+        };
+        let Some(assign) = &mut self.assign else {
+            let Value::Geometry(g) = value else { return Ok(Value::Null) };
+            return Ok(at.and_then(|at| g.part(at)).unwrap_or(Value::Null));
+        };
+        let new = assign.row(row, rt)?;
+        let Value::Geometry(g) = &value else { return Ok(Value::Null) };
+        if new.is_null() {
+            return Ok(value);
+        }
+        let changed = at.and_then(|at| g.with_part(at, &new));
+        changed.map(Value::from).ok_or_else(|| wrong("array subscript out of range"))
     }
 
     fn in_document(&mut self, value: &Value, row: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
@@ -127,7 +154,6 @@ impl Subscript {
         let empty = || Arc::new(ArrayValue { element, dims: Vec::new(), values: Vec::new() });
         let mut array = match old {
             Value::Array(a) => a,
-            _ if self.slice && new.is_null() => return Ok(Value::Null),
             _ => empty(),
         };
         if self.slice {

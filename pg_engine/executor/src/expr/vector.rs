@@ -8,7 +8,7 @@ use pg_types::{
     vector::{Encoding, VectorBuilder},
 };
 
-use super::{Call, Case, Compiled, RowRef, no_column, row::call_function};
+use super::{Call, Compiled, RowRef, no_column, row::call_function};
 use crate::context::Rt;
 
 /// Rows of a batch to evaluate, ascending; `None`: all.
@@ -17,7 +17,11 @@ pub(crate) type Selection<'a> = Option<&'a [u32]>;
 const BOOL: SqlType = SqlType::new(oid::BOOL);
 
 /// Calls `f` for every selected row.
-fn for_rows(count: usize, sel: Selection<'_>, mut f: impl FnMut(usize) -> Result<()>) -> Result<()> {
+pub(super) fn for_rows(
+    count: usize,
+    sel: Selection<'_>,
+    mut f: impl FnMut(usize) -> Result<()>,
+) -> Result<()> {
     match sel {
         None => (0..count).try_for_each(f),
         Some(s) => s.iter().try_for_each(|&i| f(i as usize)),
@@ -92,8 +96,20 @@ impl Compiled {
                 };
                 Ok(bools((0..batch.rows).map(|i| is(i) != *negated).collect()))
             }
-            Self::Case(c) => case(c, batch, sel, rt),
-            Self::Coalesce(l, ty) => coalesce(l, *ty, batch, sel, rt),
+            Self::Case(c) => {
+                let whens = c.whens.iter_mut().map(|(w, t)| (w, t));
+                let about = (batch, sel, c.ty);
+                case(
+                    whens,
+                    &mut c.otherwise,
+                    about,
+                    |w, rows| w.filter(batch, Some(rows), rt),
+                    |e, rows| e.vector(batch, Some(rows), rt),
+                )
+            }
+            Self::Coalesce(l, ty) => {
+                coalesce(l.iter_mut(), *ty, batch, sel, |e, rows| e.vector(batch, Some(rows), rt))
+            }
             Self::ScalarArray(s) if s.members.is_some() => {
                 let v = s.call.args[0].vector(batch, sel, rt)?;
                 let known = s.members.as_ref().and_then(|m| m.contain(&v, batch.rows, sel));
@@ -102,6 +118,13 @@ impl Compiled {
                     None => by_rows(self, BOOL, batch, sel, rt),
                 }
             }
+            Self::SubPlan(s) => match s.vector(batch, sel, rt)? {
+                Some(v) => Ok(Arc::new(v)),
+                None => {
+                    let ty = s.ty;
+                    by_rows(self, ty, batch, sel, rt)
+                }
+            },
             e => {
                 let ty = e.ty();
                 by_rows(e, ty, batch, sel, rt)
@@ -342,33 +365,42 @@ fn initial(batch: &Batch, sel: Selection<'_>) -> Vec<u32> {
     }
 }
 
-fn case(c: &mut Case, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Arc<Vector>> {
+/// CASE: each branch is evaluated for the rows that reach it.
+pub(super) fn case<E>(
+    whens: impl Iterator<Item = (E, E)>,
+    otherwise: E,
+    (batch, sel, ty): (&Batch, Selection<'_>, SqlType),
+    mut filter: impl FnMut(E, &[u32]) -> Result<Vec<u32>>,
+    mut eval: impl FnMut(E, &[u32]) -> Result<Arc<Vector>>,
+) -> Result<Arc<Vector>> {
     let mut left = initial(batch, sel);
     let mut parts = Vec::new();
-    for (when, then) in &mut c.whens {
+    for (when, then) in whens {
         if left.is_empty() {
             break;
         }
-        let hit = when.filter(batch, Some(&left), rt)?;
+        let hit = filter(when, &left)?;
         if hit.is_empty() {
             continue;
         }
-        parts.push((hit.clone(), then.vector(batch, Some(&hit), rt)?));
+        let v = eval(then, &hit)?;
         subtract(&mut left, &hit);
+        parts.push((hit, v));
     }
     if !left.is_empty() {
-        let v = c.otherwise.vector(batch, Some(&left), rt)?;
+        let v = eval(otherwise, &left)?;
         parts.push((left, v));
     }
-    Ok(assemble(c.ty, batch.rows, &parts))
+    Ok(assemble(ty, batch.rows, &parts))
 }
 
-fn coalesce(
-    l: &mut [Compiled],
+/// COALESCE: an argument is evaluated for the rows for which those before it are NULL.
+pub(super) fn coalesce<E>(
+    l: impl Iterator<Item = E>,
     ty: SqlType,
     batch: &Batch,
     sel: Selection<'_>,
-    rt: &Rt<'_, '_>,
+    mut eval: impl FnMut(E, &[u32]) -> Result<Arc<Vector>>,
 ) -> Result<Arc<Vector>> {
     let mut left = initial(batch, sel);
     let mut parts = Vec::new();
@@ -376,7 +408,7 @@ fn coalesce(
         if left.is_empty() {
             break;
         }
-        let v = e.vector(batch, Some(&left), rt)?;
+        let v = eval(e, &left)?;
         if v.no_nulls() {
             parts.push((core::mem::take(&mut left), v));
             break;

@@ -28,7 +28,7 @@ use crate::{
     node::{
         Compiler, Exec, Operator,
         modify::{Returned, Target, serialization_failure},
-        scan::value_tid,
+        row_reader::value_tid,
     },
 };
 

@@ -12,7 +12,7 @@ use pg_storage::{SequenceOptions, StorageError};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, oid, value::RecordValue};
 
 use super::{arg_bool, arg_int, arg_oid};
-use crate::context::ExecContext;
+use crate::{context::ExecContext, temporary::is_temporary_schema};
 
 /// `pg_proc.oid` of nextval.
 pub(super) const NEXTVAL: Oid = 1574;
@@ -37,8 +37,10 @@ fn sequence(cx: &ExecContext<'_>, o: Oid, rights: Rights) -> Result<Arc<Relation
 
 /// nextval.
 pub(crate) fn next_value(cx: &ExecContext<'_>, o: Oid) -> Result<i64> {
-    cx.txn.borrow().check_writable("nextval()")?;
     let r = sequence(cx, o, right::USAGE | right::UPDATE)?;
+    if !is_temporary_schema(&r.schema_name) {
+        cx.txn.borrow().check_writable("nextval()")?;
+    }
     let n = match cx.engine.storage().sequence_next(r.storage) {
         Ok(n) => n,
         Err(StorageError::SequenceExhausted) => {
@@ -68,8 +70,10 @@ fn remember(cx: &ExecContext<'_>, o: Oid, n: i64, last: bool) {
 }
 
 fn set_value(cx: &ExecContext<'_>, o: Oid, n: i64, called: bool) -> Result<Value> {
-    cx.txn.borrow().check_writable("setval()")?;
     let r = sequence(cx, o, right::UPDATE)?;
+    if !is_temporary_schema(&r.schema_name) {
+        cx.txn.borrow().check_writable("setval()")?;
+    }
     let storage = cx.engine.storage();
     let (options, ..) = storage.sequence_get(r.storage).map_err(storage_error)?;
     let SequenceOptions { min, max, .. } = options;
@@ -107,9 +111,21 @@ pub(super) fn call(cx: &ExecContext<'_>, name: &str, args: &[Value]) -> Result<O
             })?)
         }
         "lastval" => {
-            let memory = cx.session.sequences().lock();
-            let v = memory.last.and_then(|o| memory.values.iter().find(|v| v.0 == o)).map(|v| v.1);
-            Value::Int8(v.ok_or_else(|| not_yet("lastval is not yet defined in this session"))?)
+            let last = {
+                let memory = cx.session.sequences().lock();
+                memory.last.and_then(|o| memory.values.iter().find(|v| v.0 == o)).copied()
+            };
+            // A sequence that is gone has no last value.
+            let reader = cx.reader()?;
+            let known = match last {
+                Some((o, _)) => reader.relation_by_oid(o)?.is_some(),
+                None => false,
+            };
+            let Some((o, v)) = last.filter(|_| known) else {
+                return Err(not_yet("lastval is not yet defined in this session"));
+            };
+            sequence(cx, o, right::USAGE | right::SELECT)?;
+            Value::Int8(v)
         }
         "setval" => set_value(cx, o, arg_int(args, 1), args.len() < 3 || arg_bool(args, 2))?,
         "pg_sequence_last_value" => {

@@ -19,12 +19,17 @@ use pg_types::{
 use super::{
     Compiler, Exec, Held, Operator,
     groups::{Groups, KeyClass},
+    partial::{Argument, Grouping, Part, Partial},
     set_ops::Unique,
     sort::Key,
     spill::{Account, Overflow, Sorter},
+    stage::{self, Step},
     user_aggregate::States,
 };
-use crate::{context::Rt, expr::Compiled};
+use crate::{
+    context::Rt,
+    expr::{Compiled, Pure},
+};
 
 /// One aggregate call.
 struct Call {
@@ -169,6 +174,11 @@ impl Call {
         Ok(())
     }
 
+    /// Its rows may be taken in in any order, in parts.
+    fn is_plain(&self) -> bool {
+        self.seen.is_none() && self.order_by.is_empty()
+    }
+
     /// Bytes that its groups take.
     fn memory(&self) -> usize {
         self.state.as_ref().map_or(0, States::memory)
@@ -195,6 +205,8 @@ pub(crate) struct HashAggregate {
     /// No further groups.
     full: bool,
     overflow: Overflow,
+    /// Groups that the tasks which read the rows make.
+    partial: Option<Arc<Partial>>,
 }
 
 impl HashAggregate {
@@ -222,6 +234,7 @@ impl HashAggregate {
             account: Account::hashing(),
             full: false,
             overflow: Overflow::default(),
+            partial: None,
         })
     }
 
@@ -283,6 +296,86 @@ impl HashAggregate {
         Ok(None)
     }
 
+    /// Has rows grouped by the tasks that read them, if their groups can be put together.
+    fn hand_down(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        let workers = rt.cx.engine.scan_helpers().workers();
+        if !self.input.absorbs() || workers < 2 || !self.calls.iter().all(Call::is_plain) {
+            return Ok(false);
+        }
+        let types = &self.input.types;
+        let Some(keys) = stage::pure(&self.keys, types, rt) else { return Ok(false) };
+        let mut calls = Vec::with_capacity(self.calls.len());
+        for call in &self.calls {
+            let filter = call.filter.as_ref().map(|f| Pure::of(f, types, rt));
+            match (stage::pure(&call.args, types, rt), filter) {
+                (Some(args), None) => calls.push(Argument { args, filter: None }),
+                (Some(args), Some(Some(f))) => calls.push(Argument { args, filter: Some(f) }),
+                _ => return Ok(false),
+            }
+        }
+        let mut parts = Vec::with_capacity(workers);
+        let key_types = self.types.get(..self.keys.len()).unwrap_or(&[]);
+        for _ in 0..workers {
+            let mut states = Vec::with_capacity(calls.len());
+            for call in &self.calls {
+                match States::new(&call.function, &call.arg_types, call.ty)? {
+                    States::Builtin(state) if state.states().is_some() => states.push(state),
+                    _ => return Ok(false),
+                }
+            }
+            parts.push(Part::new(&self.classes, key_types, states));
+        }
+        let partial = Partial::new(keys, calls, parts, self.account.room(rt) / 3 * 2);
+        // Without keys there is one group, so that no rows are ever handed on.
+        let most = usize::from(!self.keys.is_empty());
+        let down = self.input.absorb(&[Step::new(Grouping(Arc::clone(&partial)))], most, rt)?;
+        self.partial = down.then_some(partial);
+        Ok(down)
+    }
+
+    /// Puts the groups of all tasks together, in the order of their first rows.
+    fn take_over(&mut self, partial: &Partial, rt: &Rt<'_, '_>) -> Result<()> {
+        let mut parts = partial.take();
+        self.full |= !self.account.set(partial.held(), rt)?;
+        let mut ids: Vec<Vec<u32>> = parts.iter().map(|p| alloc::vec![0; p.count]).collect();
+        if !self.keys.is_empty() {
+            let keys: Vec<_> = parts.iter_mut().map(Part::keys).collect();
+            let mut at = alloc::vec![0; parts.len()];
+            // The task whose next group is the earliest.
+            let first = |at: &[usize]| {
+                let next = parts.iter().zip(at).enumerate();
+                let next = next.filter_map(|(k, (p, at))| Some((*p.first.get(*at)?, k)));
+                next.min().map(|(_, k)| k)
+            };
+            while let Some(k) = first(&at) {
+                let portion = parts[k].first.get(at[k]).copied();
+                while portion.is_some() && parts[k].first.get(at[k]).copied() == portion {
+                    let (id, new) = self.groups.group(&keys[k], at[k]);
+                    ids[k][at[k]] = id;
+                    if new {
+                        for (v, c) in self.values.iter_mut().zip(&keys[k]) {
+                            v.extend_from(c, at[k]);
+                        }
+                    }
+                    at[k] += 1;
+                }
+                rt.cx.checkpoint()?;
+            }
+            self.count = self.groups.len();
+        }
+        for (n, call) in self.calls.iter_mut().enumerate() {
+            let States::Builtin(all) = call.state()? else { continue };
+            for (part, ids) in parts.iter_mut().zip(&ids) {
+                rt.cx.checkpoint()?;
+                all.resize(self.count);
+                if let Some(states) = part.states.get(n).and_then(|s| s.states()) {
+                    all.merge(states, ids)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Groups all rows of the input, or of the portion that is gone through.
     fn consume(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         self.values =
@@ -291,9 +384,15 @@ impl HashAggregate {
         if self.keys.is_empty() {
             self.count = 1;
         }
-        while let Some(b) =
-            if self.overflow.is_read() { self.overflow.next(rt)? } else { self.input.next(rt)? }
-        {
+        if !self.overflow.is_read() && !self.hand_down(rt)? {
+            self.input.absorb(&[], 1, rt)?;
+        }
+        loop {
+            let b = if self.overflow.is_read() { self.overflow.next(rt)? } else { self.input.next(rt)? };
+            if let Some(partial) = self.partial.take() {
+                self.take_over(&partial, rt)?;
+            }
+            let Some(b) = b else { break };
             rt.cx.checkpoint()?;
             if b.is_empty() {
                 continue;
@@ -330,6 +429,7 @@ impl HashAggregate {
         self.count = 0;
         self.at = None;
         self.full = false;
+        self.partial = None;
         self.calls.iter_mut().for_each(Call::begin);
     }
 }

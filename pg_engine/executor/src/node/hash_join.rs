@@ -8,27 +8,27 @@
 //! been looked up: the sides are exchanged and the join is a right one that yields no pairs ([`HashJoin::reversed`]).
 
 mod grace;
+mod table;
 
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_functions::Function;
 use pg_plan::{expr::Expr, logical::JoinKind};
-use pg_types::{
-    Batch, Result, SqlType, Vector, oid,
-    vector::{BATCH_ROWS, NO_ROW},
-};
+use pg_types::{Batch, Result, SqlType, Vector, oid, vector::BATCH_ROWS};
 
 use super::{
     Compiler, Exec, Held, Operator,
     groups::{Groups, KeyClass, has_null},
     key_set::{KeySet, Wanted},
     spill::{Account, weigh},
+    stage::{self, Handed, Step},
 };
 use crate::{
     context::Rt,
     expr::{Call, Compiled},
 };
 use grace::Grace;
+use table::{How, Probing, Table};
 
 const NONE: u32 = u32::MAX;
 /// Bytes that the table takes for a row, about.
@@ -47,9 +47,16 @@ pub(crate) struct HashJoin {
     half: Option<Half>,
     /// Evaluating conditions does something.
     volatile: bool,
+    /// Columns that someone above looks at, if not all.
+    needed: Option<Arc<[bool]>>,
     classes: Vec<KeyClass>,
-    groups: Groups,
-    built: Option<Built>,
+    /// Left over from an earlier run.
+    groups: Option<Groups>,
+    built: Option<Arc<Table>>,
+    /// Looking rows up is done by the tasks that read them.
+    handed: Handed,
+    asked: bool,
+    scratch: Vec<u8>,
     /// What does not fit.
     grace: Option<Grace>,
     account: Account,
@@ -64,14 +71,6 @@ pub(crate) struct HashJoin {
 enum Half {
     Semi,
     Anti,
-}
-
-struct Built {
-    rows: Batch,
-    /// First row of each group, next row of the same group.
-    heads: Vec<u32>,
-    next: Vec<u32>,
-    matched: Vec<bool>,
 }
 
 struct Probe {
@@ -126,15 +125,25 @@ impl HashJoin {
             on: rest,
             half: None,
             volatile,
-            groups: Groups::new(classes.clone()),
+            needed: None,
+            groups: None,
             classes,
             built: None,
+            handed: Handed::default(),
+            asked: false,
+            scratch: Vec::new(),
             grace: None,
             account: Account::hashing(),
             held: Held::default(),
             probe: None,
             tail: 0,
         })
+    }
+
+    /// Only these columns are looked at above.
+    pub(crate) fn yielding(mut self, needed: Option<Vec<bool>>) -> Self {
+        self.needed = needed.filter(|n| n.contains(&false)).map(Arc::from);
+        self
     }
 
     /// Of a semi or anti join: hashes the left side.
@@ -151,8 +160,9 @@ impl HashJoin {
     }
 
     /// Gathers the right side. It is spread over files if it does not fit.
-    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Built>> {
+    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Arc<Table>>> {
         let (mut parts, mut bytes) = (Vec::new(), 0);
+        self.right.absorb(&[], 1, rt)?;
         while let Some(b) = self.right.next(rt)? {
             rt.cx.checkpoint()?;
             let b = b.compact();
@@ -170,8 +180,7 @@ impl HashJoin {
     }
 
     /// The table over rows of the right side.
-    fn build(&mut self, parts: &[Batch], rt: &Rt<'_, '_>) -> Result<Built> {
-        self.groups.clear();
+    fn build(&mut self, parts: &[Batch], rt: &Rt<'_, '_>) -> Result<Arc<Table>> {
         self.tail = 0;
         let rows = if parts.is_empty() { none(&self.right.types) } else { Batch::concat(parts) };
         let mut keys = Vec::with_capacity(self.right_keys.len());
@@ -179,27 +188,41 @@ impl HashJoin {
             keys.push(e.vector(&rows, None, rt)?);
         }
         let n = rows.rows;
-        let mut heads: Vec<u32> = Vec::new();
-        let mut next = alloc::vec![NONE; n];
-        // Backwards, so that each chain yields rows in their order.
-        for i in (0..n).rev() {
-            if !keys.is_empty() && has_null(&keys, i) {
-                continue;
-            }
-            let (id, new) = self.groups.group(&keys, i);
-            if new {
-                heads.push(i as u32);
-            } else {
-                next[i] = core::mem::replace(&mut heads[id as usize], i as u32);
-            }
-        }
-        let told = if self.grace.is_none() { self.tell(&keys, n) } else { 0 };
-        let held = weigh(&rows) + n * 8 + self.groups.memory() + told;
-        self.account.set(held, rt)?;
-        self.held.buckets = self.held.buckets.max((heads.len() as u64).next_power_of_two().max(1024));
+        let groups = self.groups.take().unwrap_or_else(|| Groups::new(self.classes.clone()));
         let track = matches!(self.kind, JoinKind::Right | JoinKind::Full);
-        let matched = if track { alloc::vec![false; n] } else { Vec::new() };
-        Ok(Built { rows, heads, next, matched })
+        let table = Table::new(rows, &keys, groups, track).yielding(self.needed.clone());
+        let told = if self.grace.is_none() { self.tell(&keys, n) } else { 0 };
+        let held = weigh(&table.rows) + n * 8 + table.groups.memory() + told;
+        self.account.set(held, rt)?;
+        self.held.buckets = self.held.buckets.max((table.keys() as u64).next_power_of_two().max(1024));
+        Ok(Arc::new(table))
+    }
+
+    fn how(&self) -> How {
+        How { kind: self.kind, half: self.half, by_keys: self.on.is_empty() }
+    }
+
+    /// Hands down looking rows up, and what is done with what comes of it; false: the left side's rows are not made by other tasks.
+    fn hand_down(&mut self, steps: &[Arc<Step>], most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        let useful = |t: &&Arc<Table>| t.rows.rows > 0 && !self.volatile && self.left.absorbs();
+        let Some(table) = self.built.as_ref().filter(useful) else {
+            return Ok(false);
+        };
+        let most = most.saturating_mul(table.longest.max(1));
+        // Rows without a match follow behind all others, and from here.
+        if most > stage::MOST_OF_ONE || (table.tracked() > 0 && !steps.is_empty()) {
+            return Ok(false);
+        }
+        let (left, right) = (self.left.types.iter(), self.right.types.iter());
+        let both: Vec<SqlType> = if self.half.is_some() {
+            right.chain(left).copied().collect()
+        } else {
+            left.chain(right).copied().collect()
+        };
+        let keys = stage::pure(&self.left_keys, &self.left.types, rt);
+        let (Some(keys), Some(on)) = (keys, stage::pure(&self.on, &both, rt)) else { return Ok(false) };
+        let step = Step::new(Probing { table: Arc::clone(table), how: self.how(), keys, on });
+        self.left.absorb_with(step, steps, most, &mut self.handed, rt)
     }
 
     /// Tells the left side which keys it is worth reading rows of, where rows with others count for nothing. Bytes of the sets.
@@ -220,30 +243,18 @@ impl HashJoin {
         told
     }
 
-    /// Rows of the pairs (left row, right row or `NO_ROW`).
-    fn joined(&self, left: &Batch, right: &Batch, pairs: &[(u32, u32)]) -> Batch {
-        let l: Vec<u32> = pairs.iter().map(|p| p.0).collect();
-        let r: Vec<u32> = pairs.iter().map(|p| p.1).collect();
-        let mut columns: Vec<Arc<Vector>> = left.columns.iter().map(|c| Arc::new(c.take(&l))).collect();
-        columns.extend(right.columns.iter().map(|c| Arc::new(c.take(&r))));
-        Batch { columns, rows: pairs.len(), selection: None }
-    }
-
     /// Pairs that also satisfy the further conditions.
     fn check(
         &mut self,
         left: &Batch,
-        right: &Batch,
+        table: &Table,
         pairs: Vec<(u32, u32)>,
         rt: &Rt<'_, '_>,
     ) -> Result<Vec<(u32, u32)>> {
         if self.on.is_empty() || pairs.is_empty() {
             return Ok(pairs);
         }
-        let mut b = self.joined(left, right, &pairs);
-        if self.half.is_some() {
-            b.columns.rotate_left(left.columns.len());
-        }
+        let b = table.candidates(left, &pairs, self.how());
         let mut kept: Option<Vec<u32>> = None;
         for e in &mut self.on {
             kept = Some(e.filter(&b, kept.as_deref(), rt)?);
@@ -252,93 +263,27 @@ impl HashJoin {
     }
 
     /// Joins a stretch of the probe batch.
-    fn step(&mut self, probe: &mut Probe, built: &mut Built, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        let mut pairs: Vec<(u32, u32)> = Vec::new();
-        let from = probe.at;
-        let no_residue = self.on.is_empty();
-        let half = self.half.is_some();
-        let existence = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
-        while let Some(row) = probe.batch.nth_row(probe.at) {
-            if pairs.len() >= 4 * BATCH_ROWS {
-                break;
-            }
-            probe.at += 1;
-            if !probe.keys.is_empty() && has_null(&probe.keys, row) {
-                continue;
-            }
-            let Some(id) = self.groups.find(&probe.keys, row) else { continue };
-            let mut r = built.heads.get(id as usize).copied().unwrap_or(NONE);
-            while r != NONE {
-                let known = half && built.matched.get(r as usize).copied().unwrap_or(false);
-                if !known {
-                    pairs.push((row as u32, r));
-                } else if no_residue {
-                    // So are the others with this key.
-                    break;
-                }
-                if existence && no_residue {
-                    break;
-                }
-                r = built.next.get(r as usize).copied().unwrap_or(NONE);
-            }
-        }
-        let until = probe.at;
-        let pairs = self.check(&probe.batch, &built.rows, pairs, rt)?;
-        if !built.matched.is_empty() {
-            for &(_, r) in &pairs {
-                built.matched[r as usize] = true;
-            }
-        }
-        if half {
-            return Ok(None);
-        }
-        if let Some(grace) = &mut self.grace
+    fn step(&mut self, probe: &mut Probe, table: &Table, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+        let (from, how) = (probe.at, self.how());
+        let pairs = table.pairs(&probe.batch, &probe.keys, &mut probe.at, how, &mut self.scratch);
+        let pairs = self.check(&probe.batch, table, pairs, rt)?;
+        table.mark(&pairs);
+        if self.half.is_none()
+            && let Some(grace) = &mut self.grace
             && let Some(left) = grace.remembered()
         {
             let b = remember(self.kind, left, probe, &pairs);
-            let b = b.unwrap_or_else(|| self.joined(&probe.batch, &built.rows, &pairs));
+            let b = b.unwrap_or_else(|| table.joined(&probe.batch, &pairs));
             return Ok((!b.is_empty()).then_some(b));
         }
-        let probed = (from..until).filter_map(|k| probe.batch.nth_row(k)).map(|r| r as u32);
-        let mut hits = pairs.iter().copied().peekable();
-        let b = match self.kind {
-            JoinKind::Inner | JoinKind::Right => self.joined(&probe.batch, &built.rows, &pairs),
-            JoinKind::Left | JoinKind::Full => {
-                let mut all = Vec::with_capacity(pairs.len());
-                for row in probed {
-                    let before = all.len();
-                    while let Some(p) = hits.next_if(|p| p.0 == row) {
-                        all.push(p);
-                    }
-                    if all.len() == before {
-                        all.push((row, NO_ROW));
-                    }
-                }
-                self.joined(&probe.batch, &built.rows, &all)
-            }
-            JoinKind::Semi | JoinKind::Anti => {
-                let anti = self.kind == JoinKind::Anti;
-                let mut rows = Vec::new();
-                for row in probed {
-                    let mut found = false;
-                    while hits.next_if(|p| p.0 == row).is_some() {
-                        found = true;
-                    }
-                    if found != anti {
-                        rows.push(row);
-                    }
-                }
-                probe.batch.clone().with_selection(rows)
-            }
-        };
-        Ok((!b.is_empty()).then_some(b))
+        Ok(table.yielded(&probe.batch, from..probe.at, &pairs, how))
     }
 
     /// Right rows that found no match; of a join with its sides exchanged, those that are wanted.
-    fn unmatched(&mut self, built: &Built) -> Option<Batch> {
+    fn unmatched(&mut self, table: &Table) -> Option<Batch> {
         let mut rows = Vec::new();
-        while self.tail < built.matched.len() && rows.len() < BATCH_ROWS {
-            if built.matched[self.tail] == (self.half == Some(Half::Semi)) {
+        while self.tail < table.tracked() && rows.len() < BATCH_ROWS {
+            if table.is_matched(self.tail) == (self.half == Some(Half::Semi)) {
                 rows.push(self.tail as u32);
             }
             self.tail += 1;
@@ -350,7 +295,8 @@ impl HashJoin {
             None => self.left.types.iter().map(|t| Arc::new(Vector::nulls(*t))).collect(),
             Some(_) => Vec::new(),
         };
-        columns.extend(built.rows.columns.iter().map(|c| Arc::new(c.take(&rows))));
+        let right = columns.len();
+        columns.extend(table.taken(&rows, right));
         Some(Batch { columns, rows: rows.len(), selection: None })
     }
 }
@@ -403,19 +349,46 @@ impl Operator for HashJoin {
         if self.grace.is_some() {
             return self.next_aside(rt);
         }
-        let Some(mut built) = self.built.take() else { return Ok(None) };
-        let result = self.run(&mut built, rt);
-        self.built = Some(built);
-        result
+        let Some(table) = self.built.clone() else { return Ok(None) };
+        if !core::mem::replace(&mut self.asked, true) {
+            self.hand_down(&[], 1, rt)?;
+        }
+        if self.handed.is_down() {
+            let b = self.left.next(rt)?;
+            return Ok(match b {
+                Some(b) => self.handed.pass(Some(b)),
+                None => self.rest(&table),
+            });
+        }
+        self.run(&table, rt)
+    }
+    fn absorbs(&self) -> bool {
+        !self.asked && self.grace.is_none() && self.left.absorbs()
+    }
+    fn absorb(&mut self, steps: &[Arc<Step>], most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.built.is_none() && self.grace.is_none() {
+            self.built = self.start(rt)?;
+        }
+        let down = self.hand_down(steps, most, rt)?;
+        self.asked = down;
+        Ok(down)
+    }
+    fn beyond(&self) -> i64 {
+        self.handed.beyond()
     }
     fn reset(&mut self) {
-        self.groups.clear();
-        self.built = None;
+        self.handed.end();
+        self.asked = false;
+        // The steps below may hold the table still.
+        self.left.reset();
+        if let Some(mut table) = self.built.take().and_then(Arc::into_inner) {
+            table.groups.clear();
+            self.groups = Some(table.groups);
+        }
         self.grace = None;
         self.probe = None;
         self.tail = 0;
         self.left_keys.iter_mut().chain(&mut self.right_keys).chain(&mut self.on).for_each(Compiled::reset);
-        self.left.reset();
         self.right.reset();
     }
     fn narrows(&self, column: usize) -> bool {
@@ -453,9 +426,9 @@ impl Operator for HashJoin {
 }
 
 impl HashJoin {
-    fn run(&mut self, built: &mut Built, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+    fn run(&mut self, table: &Table, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         // Nothing on the right: some kinds are done without looking at the left.
-        if built.rows.rows == 0 && matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
+        if table.rows.rows == 0 && matches!(self.kind, JoinKind::Inner | JoinKind::Semi | JoinKind::Right) {
             return Ok(None);
         }
         loop {
@@ -476,7 +449,7 @@ impl HashJoin {
                     Probe { batch, keys, at: 0, first }
                 }
             };
-            let out = self.step(&mut probe, built, rt)?;
+            let out = self.step(&mut probe, table, rt)?;
             if probe.at < probe.batch.row_count() {
                 self.probe = Some(probe);
             }
@@ -484,11 +457,16 @@ impl HashJoin {
                 return Ok(out);
             }
         }
-        while self.tail < built.matched.len() {
-            if let Some(b) = self.unmatched(built) {
-                return Ok(Some(b));
+        Ok(self.rest(table))
+    }
+
+    /// What follows when all left rows have been looked up.
+    fn rest(&mut self, table: &Table) -> Option<Batch> {
+        while self.tail < table.tracked() {
+            if let Some(b) = self.unmatched(table) {
+                return Some(b);
             }
         }
-        Ok(None)
+        None
     }
 }

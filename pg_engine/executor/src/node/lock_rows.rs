@@ -7,7 +7,7 @@ use pg_plan::{logical::LockWait, physical::Physical};
 use pg_storage::{RowLock, RowOutcome, StorageError, Tid, WaitPolicy};
 use pg_types::{Batch, Result, SqlError, SqlState};
 
-use super::{Exec, Operator, recheck::Recheck, scan::value_tid};
+use super::{Exec, Operator, recheck::Recheck, row_reader::value_tid};
 use crate::context::Rt;
 
 /// A table below, and in which mode its rows are locked; `None`: they only belong to the row.

@@ -10,10 +10,14 @@ use pg_types::{
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
-use super::{Compiler, Exec, Operator, key_set::Wanted};
+use super::{
+    Compiler, Exec, Operator,
+    key_set::Wanted,
+    stage::{self, Computing, Handed, Keeping, Step},
+};
 use crate::{
     context::Rt,
-    expr::{Compiled, RoutineExpr, RowRef, call_function},
+    expr::{Compiled, Pure, RoutineExpr, RowRef, call_function},
 };
 
 /// One row, no columns.
@@ -38,16 +42,20 @@ pub(crate) struct Filter {
     /// Evaluating the condition does something: it must see all rows.
     volatile: bool,
     filtered: u64,
+    handed: Handed,
 }
 
 impl Filter {
     pub(crate) fn new(input: Exec, condition: Compiled, volatile: bool) -> Self {
-        Self { input, condition, volatile, filtered: 0 }
+        Self { input, condition, volatile, filtered: 0, handed: Handed::default() }
     }
 }
 
 impl Operator for Filter {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
+        if self.handed.is_down() {
+            return Ok(self.handed.pass(self.input.next(rt)?));
+        }
         while let Some(b) = self.input.next(rt)? {
             rt.cx.checkpoint()?;
             let kept = self.condition.filter(&b, b.selection.as_deref(), rt)?;
@@ -59,8 +67,19 @@ impl Operator for Filter {
         Ok(None)
     }
     fn reset(&mut self) {
+        self.handed.end();
         self.condition.reset();
         self.input.reset();
+    }
+    fn absorbs(&self) -> bool {
+        self.input.absorbs()
+    }
+    fn absorb(&mut self, steps: &[Arc<Step>], most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        let Some(condition) = Pure::of(&self.condition, &self.input.types, rt) else { return Ok(false) };
+        self.input.absorb_with(Step::new(Keeping(condition)), steps, most, &mut self.handed, rt)
+    }
+    fn beyond(&self) -> i64 {
+        self.handed.beyond()
     }
     fn narrows(&self, column: usize) -> bool {
         !self.volatile && self.input.narrows(column)
@@ -72,7 +91,7 @@ impl Operator for Filter {
         alloc::vec![&self.input]
     }
     fn filtered(&self) -> u64 {
-        self.filtered
+        self.filtered + self.handed.kept_back()
     }
 }
 
@@ -83,11 +102,12 @@ pub(crate) struct Project {
     types: Vec<SqlType>,
     /// Nothing happens by computing them but their values.
     pure: bool,
+    handed: Handed,
 }
 
 impl Project {
     pub(crate) fn new(input: Exec, exprs: Vec<Compiled>, types: &[SqlType], pure: bool) -> Self {
-        Self { input, exprs, types: types.to_vec(), pure }
+        Self { input, exprs, types: types.to_vec(), pure, handed: Handed::default() }
     }
 }
 
@@ -112,11 +132,26 @@ pub(crate) fn project(
 impl Operator for Project {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         let Some(b) = self.input.next(rt)? else { return Ok(None) };
+        if self.handed.is_down() {
+            return Ok(self.handed.pass(Some(b)));
+        }
         project(&mut self.exprs, &self.types, &b, rt).map(Some)
     }
     fn reset(&mut self) {
+        self.handed.end();
         self.exprs.iter_mut().for_each(Compiled::reset);
         self.input.reset();
+    }
+    fn absorbs(&self) -> bool {
+        self.input.absorbs()
+    }
+    fn absorb(&mut self, steps: &[Arc<Step>], most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        let Some(exprs) = stage::pure(&self.exprs, &self.input.types, rt) else { return Ok(false) };
+        let step = Step::new(Computing { exprs, types: self.types.clone() });
+        self.input.absorb_with(step, steps, most, &mut self.handed, rt)
+    }
+    fn beyond(&self) -> i64 {
+        self.handed.beyond()
     }
     fn narrows(&self, column: usize) -> bool {
         match self.exprs.get(column) {

@@ -7,19 +7,23 @@ mod key_set;
 mod lock_rows;
 mod misc;
 pub(crate) mod modify;
+mod needed;
 mod nested_loop;
 mod parallel_scan;
+mod partial;
 mod recheck;
 mod recursive;
 mod routine_scan;
+pub(crate) mod row_reader;
 pub(crate) mod scan;
 mod set_ops;
 mod sort;
 mod spill;
+mod stage;
 mod user_aggregate;
 mod window;
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_plan::{
     expr::Expr,
@@ -36,6 +40,7 @@ pub(crate) use misc::project;
 pub(crate) use parallel_scan::ScanHelpers;
 pub use spill::Held;
 pub(crate) use spill::Store;
+use stage::{Handed, Step};
 
 /// State that is shared while a plan is made ready.
 pub(crate) struct Compiler<'a> {
@@ -47,13 +52,23 @@ pub(crate) struct Compiler<'a> {
     fixed: usize,
     /// Scans that yield given rows.
     substitutes: Option<&'a recheck::Substitutes<'a>>,
+    /// Which columns of what is made next someone looks at; `None`: all.
+    needed: Option<Vec<bool>>,
     /// A scan, by its place in memory, and the attribute indexes of its columns that no one looks at.
     unread: Option<(*const Physical, Vec<usize>)>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(slots: u32) -> Self {
-        Self { slots, reads: Vec::new(), sets: Vec::new(), fixed: 0, substitutes: None, unread: None }
+        Self {
+            slots,
+            reads: Vec::new(),
+            sets: Vec::new(),
+            fixed: 0,
+            substitutes: None,
+            needed: None,
+            unread: None,
+        }
     }
     fn for_recheck(substitutes: &'a recheck::Substitutes<'a>) -> Self {
         Self { substitutes: Some(substitutes), ..Compiler::new(0) }
@@ -64,6 +79,15 @@ impl<'a> Compiler<'a> {
             Some((scan, columns)) if core::ptr::eq(*scan, plan) => columns,
             _ => &[],
         }
+    }
+    /// The operator that is made next is one of whose columns only those that these expressions read are looked at.
+    fn reads_only<'e>(&mut self, input: &Physical, exprs: impl Iterator<Item = &'e Expr>) {
+        if !needed::matters(input) {
+            return;
+        }
+        let mut needed = alloc::vec![false; input.types.len()];
+        exprs.for_each(|e| needed::mark(e, &mut needed));
+        self.needed = Some(needed);
     }
     fn is_recheck(&self) -> bool {
         self.substitutes.is_some()
@@ -160,6 +184,19 @@ pub(crate) trait Operator: Send {
     fn held(&self) -> Option<Held> {
         None
     }
+    /// May other tasks make its rows? Where not, there is no use in asking for steps.
+    fn absorbs(&self) -> bool {
+        false
+    }
+    /// Asks for these steps to be taken with its rows by the tasks that make them: what it yields until it is reset is what comes of
+    /// them. They make up to `most` rows of one. Asked before the first row is; false: it will not be done.
+    fn absorb(&mut self, _steps: &[Arc<Step>], _most: usize, _rt: &Rt<'_, '_>) -> Result<bool> {
+        Ok(false)
+    }
+    /// Rows yielded beyond those that went through `next`: steps above took them in where they were made.
+    fn beyond(&self) -> i64 {
+        0
+    }
 }
 
 /// An operator with its counters.
@@ -209,8 +246,34 @@ impl Exec {
     pub(crate) fn narrow(&mut self, wanted: Wanted) {
         self.op.narrow(wanted);
     }
+    /// See [`Operator::absorb`].
+    pub(crate) fn absorb(&mut self, steps: &[Arc<Step>], most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.op.absorbs() { self.op.absorb(steps, most, rt) } else { Ok(false) }
+    }
+    pub(crate) fn absorbs(&self) -> bool {
+        self.op.absorbs()
+    }
+    /// The same with an operator's own step before those above it; whether it was handed down.
+    fn absorb_with(
+        &mut self,
+        own: Arc<Step>,
+        steps: &[Arc<Step>],
+        most: usize,
+        handed: &mut Handed,
+        rt: &Rt<'_, '_>,
+    ) -> Result<bool> {
+        let mut all = Vec::with_capacity(steps.len() + 1);
+        all.push(Arc::clone(&own));
+        all.extend_from_slice(steps);
+        let down = self.absorb(&all, most, rt)?;
+        if down {
+            handed.begin(own);
+        }
+        Ok(down)
+    }
     pub(crate) fn collect_stats(&self, out: &mut Vec<NodeStats>) {
         out.push(NodeStats {
+            rows: self.stats.rows.saturating_add_signed(self.op.beyond()),
             filtered: self.op.filtered(),
             unwanted: self.op.unwanted(),
             heap_fetches: self.op.heap_fetches(),
@@ -237,6 +300,7 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         return Ok(op);
     }
     let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
+    let needed = c.needed.take();
     Ok(match &plan.node {
         Node::OneRow => boxed(misc::OneRow::default()),
         Node::SeqScan { relation, columns, filter, .. } if graph::is_graph(relation) => {
@@ -246,7 +310,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             if parallel_scan::ParallelScan::suits(relation, c) =>
         {
             let unread = c.unread_of(plan).to_vec();
-            boxed(parallel_scan::ParallelScan::new(relation, columns, filter.as_ref(), &unread, c)?)
+            let out = (columns.as_slice(), plan.types.as_slice());
+            let scan = parallel_scan::ParallelScan::new(relation, out, filter.as_ref(), &unread, c)?;
+            boxed(scan.yielding(needed.as_deref()))
         }
         Node::SeqScan { relation, columns, filter, .. } => {
             let filter = c.option(filter.as_ref())?;
@@ -281,9 +347,16 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let rows = rows.iter().map(|r| c.exprs(r)).collect::<Result<_>>()?;
             boxed(misc::Values::new(rows, &plan.types))
         }
-        Node::Filter(p, e) => boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?, e.volatile())),
+        Node::Filter(p, e) => {
+            if let Some(mut needed) = needed {
+                needed::mark(e, &mut needed);
+                c.needed = Some(needed);
+            }
+            boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?, e.volatile()))
+        }
         Node::Project(p, e) => {
             let pure = !e.iter().any(Expr::volatile);
+            c.reads_only(p, e.iter());
             boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
         }
         Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
@@ -297,13 +370,22 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         )?),
         // A hash join keeps the order of its left side, which is all that the plans above a merge join rely on.
         Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
-            let (l, r) = (input(left, c)?, input(right, c)?);
-            let join = hash_join::HashJoin::new(*kind, l, r, keys, on.as_ref(), c)?;
+            let (below_left, below_right) =
+                needed::below_join(needed.as_deref(), left, right, keys, on.as_ref());
+            c.needed = below_left;
+            let l = input(left, c)?;
+            c.needed = below_right;
+            let r = input(right, c)?;
+            let join = hash_join::HashJoin::new(*kind, l, r, keys, on.as_ref(), c)?.yielding(needed);
             let smaller = left.estimate.rows * 1.5 < right.estimate.rows;
             boxed(if smaller { join.reversed() } else { join })
         }
         Node::HashAggregate { input: p, groups, aggregates, seeds } => {
             let types = plan.types.as_slice();
+            let calls = aggregates
+                .iter()
+                .flat_map(|a| a.args.iter().chain(a.order_by.iter().map(|k| &k.expr)).chain(&a.filter));
+            c.reads_only(p, groups.iter().chain(calls));
             boxed(aggregate::HashAggregate::new(input(p, c)?, (groups, seeds), aggregates, types, c)?)
         }
         Node::Window { input: p, spec, calls } => {

@@ -15,7 +15,7 @@ use core::{
 use pg_catalog::{Relation, storage_error};
 use pg_plan::expr::Expr;
 use pg_storage::{RelationActivity, Snapshot, Storage};
-use pg_types::{Batch, Result, SqlError};
+use pg_types::{Batch, Result, SqlError, SqlType};
 use platform::{
     sync::{Condvar, Mutex},
     tally::{self, Tallies},
@@ -25,11 +25,14 @@ use platform::{
 use super::{
     Compiler, Operator,
     key_set::Wanted,
-    scan::{Gate, KeyGate, RowReader, SeqScan},
+    needed,
+    row_reader::{Gate, KeyGate, RowReader},
+    scan::SeqScan,
+    stage::{self, Handed, Step, Worker},
 };
 use crate::{
     context::Rt,
-    expr::{Compiled, NoSession, Pure, is_pure},
+    expr::{Compiled, NoSession, Pure, is_pure, stopped},
 };
 
 /// Pages of a portion.
@@ -38,6 +41,8 @@ const PORTION: u32 = 64;
 const AHEAD: u32 = 12;
 /// Time for reading a page from which on the device, not copying, is what takes it.
 const SLOW_PAGE: Duration = Duration::from_micros(12);
+/// Time after which a task that waits looks whether it is still to.
+const PATIENCE: Duration = Duration::from_millis(10);
 /// Pages from which on a table is worth it.
 const LARGE: u32 = 512;
 
@@ -62,6 +67,12 @@ struct Source {
     activity: RelationActivity,
     filtered: AtomicU64,
     unwanted: AtomicU64,
+    /// What is done with the rows before they are handed over.
+    steps: Vec<Arc<Step>>,
+    /// Columns that only the filter reads are not handed over.
+    needed: Option<Arc<[bool]>>,
+    /// Nobody waits for portions any more.
+    stop: Arc<AtomicBool>,
 }
 
 impl Source {
@@ -69,7 +80,8 @@ impl Source {
         self.pages.div_ceil(PORTION)
     }
 
-    fn read(&self, portion: u32) -> Result<Vec<Batch>> {
+    /// As the task of this number; `pause` is called now and then.
+    fn read(&self, portion: u32, task: usize, pause: &dyn Fn() -> Result<()>) -> Result<Vec<Batch>> {
         let first = portion * PORTION;
         let pages = first..self.pages.min(first.saturating_add(PORTION));
         let scan = self.storage.heap_scan(self.relation.storage, &self.snapshot, Some(pages));
@@ -87,15 +99,13 @@ impl Source {
             reader.set_keys(self.keys.clone());
             reader.judge_keys();
         }
-        let host = NoSession::new();
+        let host = NoSession::new(Some(Arc::clone(&self.stop)));
+        let worker = Worker { number: task, portion, host: &host, pause };
         let mut out = Vec::new();
         let mut done = false;
         while !done {
-            task::checkpoint();
-            done = reader.fill(&mut scan, &self.storage, &mut || {
-                task::checkpoint();
-                Ok(())
-            })?;
+            pause()?;
+            done = reader.fill(&mut scan, &self.storage, &mut || pause())?;
             let b = reader.finish()?;
             let refused = core::mem::take(&mut reader.refused);
             self.filtered.fetch_add(refused, Ordering::Relaxed);
@@ -103,19 +113,24 @@ impl Source {
             self.unwanted.fetch_add(unwanted, Ordering::Relaxed);
             self.activity.seq_rows.fetch_add(refused + unwanted, Ordering::Relaxed);
             self.activity.seq_rows.fetch_add(b.rows as u64, Ordering::Relaxed);
-            let b = match &self.filter {
+            let mut b = match &self.filter {
                 Some(f) if b.rows > 0 => {
                     let kept = f.filter(&b, None, &host)?;
                     self.filtered.fetch_add((b.rows - kept.len()) as u64, Ordering::Relaxed);
-                    // What waits to be taken need not hold what nobody wants.
-                    let sparse = kept.len() * 4 < b.rows;
-                    let b = b.with_selection(kept);
-                    if sparse { b.compact() } else { b }
+                    b.with_selection(kept)
                 }
                 _ => b,
             };
+            if self.needed.is_some() {
+                b.columns = needed::only(&b.columns, self.needed.as_deref());
+            }
             if !b.is_empty() {
-                out.push(b);
+                stage::run(&self.steps, b, &worker, &mut |b| {
+                    // What waits to be taken need not hold what nobody wants.
+                    let sparse = b.row_count() * 4 < b.rows;
+                    out.push(if sparse { b.compact() } else { b });
+                    Ok(())
+                })?;
             }
         }
         reader.judge_keys();
@@ -159,9 +174,14 @@ impl Shared {
     }
 
     /// As a helper.
-    fn help(&self, portion: u32) {
+    fn help(&self, portion: u32, number: usize) {
         let before = tally::read();
-        let result = task::catch_unwind(|| self.source.read(portion)).unwrap_or_else(|panic| {
+        let pause = || {
+            task::checkpoint();
+            if self.source.stop.load(Ordering::Relaxed) { Err(stopped()) } else { Ok(()) }
+        };
+        let read = || self.source.read(portion, number, &pause);
+        let result = task::catch_unwind(read).unwrap_or_else(|panic| {
             log::error!("a helper of a scan panicked: {}", panic.message);
             Err(SqlError::internal("a helper of a scan panicked"))
         });
@@ -178,6 +198,7 @@ impl Shared {
     fn give_up(&self) {
         let mut p = self.progress.lock();
         p.given_up = true;
+        self.source.stop.store(true, Ordering::Relaxed);
         p.done.clear();
         while p.reading > 0 {
             p = self.news.wait(p);
@@ -201,7 +222,7 @@ struct Offers {
 
 impl Desk {
     /// A helper's life.
-    fn serve(&self) {
+    fn serve(&self, number: usize) {
         let mut offers = self.offers.lock();
         while !offers.over {
             let found = offers.scans.iter().find_map(|s| Some((Arc::clone(s), s.claim(true)?)));
@@ -210,7 +231,7 @@ impl Desk {
                 continue;
             };
             drop(offers);
-            scan.help(portion);
+            scan.help(portion, number);
             drop(scan);
             offers = self.offers.lock();
         }
@@ -229,6 +250,11 @@ impl ScanHelpers {
         Self { desk: Arc::default(), count: task::core_count().saturating_sub(1) }
     }
 
+    /// Tasks that may work on a scan, the statement's own included.
+    pub(crate) fn workers(&self) -> usize {
+        self.count + 1
+    }
+
     fn offer(&self, source: Source) -> Running {
         let scan = Arc::new(Shared { source, progress: Mutex::default(), news: Condvar::default() });
         let hire = {
@@ -237,9 +263,9 @@ impl ScanHelpers {
             !core::mem::replace(&mut offers.hired, true)
         };
         if hire {
-            for _ in 0..self.count {
+            for number in 1..=self.count {
                 let desk = Arc::clone(&self.desk);
-                task::spawn("scan", move || desk.serve());
+                task::spawn("scan", move || desk.serve(number));
             }
         }
         self.desk.news.notify_all();
@@ -282,13 +308,14 @@ impl Running {
             }
             drop(p);
             if let Some(portion) = scan.claim(false) {
-                let result = scan.source.read(portion);
+                let result = scan.source.read(portion, 0, &|| rt.cx.checkpoint());
                 scan.progress.lock().done.insert(portion, result);
                 continue;
             }
             let p = scan.progress.lock();
             if !p.done.contains_key(&wanted) {
-                drop(scan.news.wait(p));
+                // Whether it was cancelled is for this task to see, however long the others take.
+                drop(scan.news.wait_timeout(p, PATIENCE));
             }
         }
     }
@@ -309,6 +336,9 @@ pub(super) struct ParallelScan {
     /// What any task can evaluate, and what only this one can.
     shared: Vec<Expr>,
     own: Option<Compiled>,
+    /// In this run, that condition is this task's to evaluate.
+    own_left: bool,
+    types: Vec<SqlType>,
     running: Option<Running>,
     batches: alloc::vec::IntoIter<Batch>,
     filtered: u64,
@@ -320,6 +350,9 @@ pub(super) struct ParallelScan {
     /// Reads alone where that is what it takes.
     alone: SeqScan,
     is_alone: bool,
+    handed: Handed,
+    /// Columns that someone above looks at, if not all.
+    needed: Option<Arc<[bool]>>,
 }
 
 impl ParallelScan {
@@ -330,7 +363,7 @@ impl ParallelScan {
 
     pub(super) fn new(
         relation: &Arc<Relation>,
-        columns: &[i16],
+        (columns, types): (&[i16], &[SqlType]),
         filter: Option<&Expr>,
         unread: &[usize],
         c: &mut Compiler<'_>,
@@ -344,6 +377,8 @@ impl ParallelScan {
             unread: unread.to_vec(),
             shared,
             own: c.option(Expr::all_of(own).as_ref())?,
+            own_left: false,
+            types: types.to_vec(),
             running: None,
             batches: Vec::new().into_iter(),
             filtered: 0,
@@ -352,7 +387,15 @@ impl ParallelScan {
             keys: Vec::new(),
             alone,
             is_alone: false,
+            handed: Handed::default(),
+            needed: None,
         })
+    }
+
+    /// Only these columns are looked at above, and by the conditions.
+    pub(super) fn yielding(mut self, needed: Option<&[bool]>) -> Self {
+        self.needed = needed.filter(|n| n.contains(&false)).map(Arc::from);
+        self
     }
 
     /// Are there large values in columns that are looked at? A portion of rows with them can be of any size.
@@ -369,8 +412,29 @@ impl ParallelScan {
         some && self.columns.iter().any(|c| looked_at(*c))
     }
 
-    /// Begins; false: alone.
-    fn start(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+    /// Begins, with steps that are taken with its rows; false: alone, without them.
+    fn start(&mut self, steps: Vec<Arc<Step>>, rt: &Rt<'_, '_>) -> Result<bool> {
+        let settled = self.settled(rt);
+        self.own_left = self.own.is_some() && settled.is_none();
+        if self.own_left && !steps.is_empty() {
+            return Ok(false);
+        }
+        let shared = self.offer(steps, settled, rt)?;
+        if !shared {
+            self.is_alone = true;
+            self.alone.set_keys(core::mem::take(&mut self.keys));
+        }
+        Ok(shared)
+    }
+
+    /// What only this task could evaluate, for any: subqueries in it have been run.
+    fn settled(&mut self, rt: &Rt<'_, '_>) -> Option<Pure> {
+        let own = self.own.as_mut().filter(|own| Pure::may_settle(own))?;
+        let types = &self.types;
+        if Pure::settle(own, rt) { Pure::of(own, types, rt) } else { None }
+    }
+
+    fn offer(&mut self, steps: Vec<Arc<Step>>, settled: Option<Pure>, rt: &Rt<'_, '_>) -> Result<bool> {
         let helpers = rt.cx.engine.scan_helpers();
         if helpers.count == 0 || Storage::watches(rt.snapshot) || self.reads_large_values(rt) {
             return Ok(false);
@@ -383,10 +447,11 @@ impl ParallelScan {
         }
         let activity = rt.storage().activity(self.relation.storage).map_err(storage_error)?;
         activity.seq_scans.fetch_add(1, Ordering::Relaxed);
-        let mut conditions = Vec::with_capacity(self.shared.len());
+        let mut conditions = Vec::with_capacity(self.shared.len() + 1);
         for e in &self.shared {
             conditions.push(Pure::new(e, rt.cx.params)?);
         }
+        conditions.extend(settled);
         let gate = bounds(&conditions).and_then(|(column, low, high)| {
             let attribute = usize::try_from(self.columns.get(column)?.checked_sub(1)?).ok()?;
             Some(Gate { attribute, low, high })
@@ -406,6 +471,9 @@ impl ParallelScan {
             activity,
             filtered: AtomicU64::new(0),
             unwanted: AtomicU64::new(0),
+            steps,
+            needed: self.needed.clone().filter(|_| !self.own_left),
+            stop: Arc::default(),
         }));
         Ok(true)
     }
@@ -425,10 +493,7 @@ fn bounds(conditions: &[Pure]) -> Option<(usize, i32, i32)> {
 impl Operator for ParallelScan {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.running.is_none() && !self.is_alone {
-            self.is_alone = !self.start(rt)?;
-            if self.is_alone {
-                self.alone.set_keys(core::mem::take(&mut self.keys));
-            }
+            self.start(Vec::new(), rt)?;
         }
         if self.is_alone {
             return self.alone.next(rt);
@@ -442,18 +507,37 @@ impl Operator for ParallelScan {
                 }
                 continue;
             };
-            if let Some(f) = &mut self.own {
+            if let Some(f) = self.own.as_mut().filter(|_| self.own_left) {
                 let before = b.row_count();
                 let kept = f.filter(&b, b.selection.as_deref(), rt)?;
                 self.filtered += (before - kept.len()) as u64;
                 b = b.with_selection(kept);
             }
             if !b.is_empty() {
-                return Ok(Some(b));
+                return Ok(self.handed.pass(Some(b)));
             }
         }
     }
+    fn absorbs(&self) -> bool {
+        let own = self.own.as_ref();
+        self.running.is_none() && !self.is_alone && own.is_none_or(Pure::may_settle)
+    }
+    fn absorb(&mut self, steps: &[Arc<Step>], _most: usize, rt: &Rt<'_, '_>) -> Result<bool> {
+        let own = Step::counter();
+        let mut all = Vec::with_capacity(steps.len() + 1);
+        all.push(Arc::clone(&own));
+        all.extend_from_slice(steps);
+        let shared = self.start(all, rt)?;
+        if shared {
+            self.handed.begin(own);
+        }
+        Ok(shared)
+    }
+    fn beyond(&self) -> i64 {
+        self.handed.beyond()
+    }
     fn reset(&mut self) {
+        self.handed.end();
         if let Some(running) = self.running.take() {
             self.filtered += running.scan.source.filtered.load(Ordering::Relaxed);
             self.unwanted += running.scan.source.unwanted.load(Ordering::Relaxed);

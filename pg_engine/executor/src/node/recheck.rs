@@ -16,7 +16,8 @@ use platform::sync::Mutex;
 
 use super::{
     Compiler, Exec, Operator,
-    scan::{CTID, IndexScan, RowReader},
+    row_reader::{CTID, RowReader},
+    scan::IndexScan,
 };
 use crate::{context::Rt, expr::Compiled, large::RowFormat};
 

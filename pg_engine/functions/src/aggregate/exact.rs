@@ -1,6 +1,6 @@
 //! Sums, averages and spreads of integers, numerics and intervals; bits and truth values.
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::marker::PhantomData;
 
 use pg_types::{
@@ -46,6 +46,12 @@ impl<T: Prim + Into<i64> + Send> Fold for SumInt<T> {
     fn result(&self, _ty: SqlType) -> Result<Value> {
         Ok(if self.any { Value::Int8(self.sum) } else { Value::Null })
     }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.sum = self.sum.checked_add(other.sum).ok_or_else(int8_range)?;
+        self.any |= other.any;
+        Ok(())
+    }
 }
 
 /// Count and exact sum of integers.
@@ -71,14 +77,20 @@ impl<T: Prim + Into<i64> + Send, const AVERAGE: bool> Fold for Total<T, AVERAGE>
         let sum = Numeric::from(self.sum);
         Ok(Value::Numeric(if AVERAGE { sum.div(&Numeric::from(self.count))? } else { sum }))
     }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.count += other.count;
+        self.sum += other.sum;
+        Ok(())
+    }
 }
 
-/// An exact running sum of numerics. Values of one small scale are added as plain integers.
+/// An exact running sum of numerics. Values of one small scale are added as plain integers. There is one for each group, so it is small.
 #[derive(Clone, Default)]
 pub(crate) struct NumericSum {
+    mantissa: i64,
     scale: u32,
-    mantissa: i128,
-    rest: Option<Numeric>,
+    rest: Option<Box<Numeric>>,
 }
 
 impl NumericSum {
@@ -86,7 +98,7 @@ impl NumericSum {
     pub(crate) fn add(&mut self, value: &Numeric) -> Result<()> {
         if let Some((mantissa, scale)) = value.small()
             && scale == self.scale
-            && let Some(sum) = self.mantissa.checked_add(i128::from(mantissa))
+            && let Some(sum) = self.mantissa.checked_add(mantissa)
         {
             self.mantissa = sum;
             return Ok(());
@@ -94,24 +106,16 @@ impl NumericSum {
         self.add_any(value)
     }
     fn add_any(&mut self, value: &Numeric) -> Result<()> {
-        if let Some((mantissa, scale)) = value.small() {
-            if scale != self.scale {
-                self.spill()?;
-                self.scale = scale;
-            }
-            match self.mantissa.checked_add(i128::from(mantissa)) {
-                Some(sum) => self.mantissa = sum,
-                None => {
-                    self.spill()?;
-                    self.mantissa = i128::from(mantissa);
-                }
-            }
-            return Ok(());
-        }
-        self.rest = Some(match &self.rest {
+        let Some((mantissa, scale)) = value.small() else { return self.add_rest(value) };
+        self.spill()?;
+        (self.mantissa, self.scale) = (mantissa, scale);
+        Ok(())
+    }
+    fn add_rest(&mut self, value: &Numeric) -> Result<()> {
+        self.rest = Some(Box::new(match &self.rest {
             Some(rest) => rest.add(value)?,
             None => value.clone(),
-        });
+        }));
         Ok(())
     }
     /// Moves the integer part into the general one.
@@ -119,16 +123,30 @@ impl NumericSum {
         if self.mantissa == 0 && self.scale == 0 {
             return Ok(());
         }
-        let part = Numeric::new(self.mantissa, self.scale);
-        self.rest = Some(match &self.rest {
-            Some(rest) => rest.add(&part)?,
-            None => part,
-        });
+        self.add_rest(&Numeric::new(self.mantissa.into(), self.scale))?;
         (self.mantissa, self.scale) = (0, 0);
         Ok(())
     }
+    /// Adds what another one has added up.
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<()> {
+        if let Some(rest) = &other.rest {
+            self.add_rest(rest)?;
+        }
+        if other.scale == self.scale
+            && let Some(sum) = self.mantissa.checked_add(other.mantissa)
+        {
+            self.mantissa = sum;
+            return Ok(());
+        }
+        if other.mantissa == 0 && other.scale == 0 {
+            return Ok(());
+        }
+        self.spill()?;
+        (self.mantissa, self.scale) = (other.mantissa, other.scale);
+        Ok(())
+    }
     pub(crate) fn total(&self) -> Result<Numeric> {
-        let part = Numeric::new(self.mantissa, self.scale);
+        let part = Numeric::new(self.mantissa.into(), self.scale);
         match &self.rest {
             Some(rest) => rest.add(&part),
             None => Ok(part),
@@ -183,6 +201,11 @@ impl<const AVERAGE: bool> Collect for NumericTotal<AVERAGE> {
         let sum = self.sum.total()?;
         Ok(Value::Numeric(if AVERAGE { sum.div(&Numeric::from(self.count))? } else { sum }))
     }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.count += other.count;
+        self.sum.merge(&other.sum)
+    }
 }
 
 /// Which spread: sample (n − 1) or population (n), variance or its root.
@@ -235,6 +258,12 @@ impl<T: Prim + Into<i64> + Send, const KIND: u8> Fold for IntSpread<T, KIND> {
     fn result(&self, _ty: SqlType) -> Result<Value> {
         exact_spread(self.count, &Numeric::from(self.sum), &self.squares.total()?, KIND)
     }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares.merge(&other.squares)
+    }
 }
 
 /// Variance and standard deviation of numeric.
@@ -255,6 +284,12 @@ impl<const KIND: u8> Collect for NumericSpread<KIND> {
     }
     fn result(&mut self, _ctx: &EvalContext<'_>, _types: &Types) -> Result<Value> {
         exact_spread(self.count, &self.sum.total()?, &self.squares.total()?, KIND)
+    }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.count += other.count;
+        self.sum.merge(&other.sum)?;
+        self.squares.merge(&other.squares)
     }
 }
 
@@ -305,6 +340,10 @@ macro_rules! bitwise {
             }
             fn result(&self, ty: SqlType) -> Result<Value> {
                 Ok(self.0.map_or(Value::Null, |x| x.value(ty.oid)))
+            }
+            const MERGES: bool = true;
+            fn merge(&mut self, other: &Self) -> Result<()> {
+                other.0.map_or(Ok(()), |value| self.add(value))
             }
         }
     )*};

@@ -14,12 +14,15 @@ use crate::{
 
 /// A plain type's order.
 pub(crate) trait Ordered: Prim + Send {
+    /// Values that are equal are the same.
+    const PLAIN: bool;
     fn less(a: Self, b: Self) -> bool;
 }
 
 macro_rules! ordered {
-    ($($t:ty => |$a:ident, $b:ident| $e:expr;)*) => {$(
+    ($($t:ty, $plain:literal => |$a:ident, $b:ident| $e:expr;)*) => {$(
         impl Ordered for $t {
+            const PLAIN: bool = $plain;
             #[inline]
             fn less($a: Self, $b: Self) -> bool {
                 $e
@@ -29,14 +32,14 @@ macro_rules! ordered {
 }
 
 ordered! {
-    bool => |a, b| !a & b;
-    i16 => |a, b| a < b;
-    i32 => |a, b| a < b;
-    i64 => |a, b| a < b;
-    u32 => |a, b| a < b;
-    f32 => |a, b| f32_order::lt(a, b);
-    f64 => |a, b| f64_order::lt(a, b);
-    Interval => |a, b| span(a) < span(b);
+    bool, true => |a, b| !a & b;
+    i16, true => |a, b| a < b;
+    i32, true => |a, b| a < b;
+    i64, true => |a, b| a < b;
+    u32, true => |a, b| a < b;
+    f32, false => |a, b| f32_order::lt(a, b);
+    f64, false => |a, b| f64_order::lt(a, b);
+    Interval, false => |a, b| span(a) < span(b);
 }
 
 /// The largest (`MAX`) or smallest value.
@@ -77,6 +80,11 @@ impl<T: Ordered, const MAX: bool> Fold for Extreme<T, MAX> {
     fn result(&self, ty: SqlType) -> Result<Value> {
         Ok(self.0.map_or(Value::Null, |x| x.value(ty.oid)))
     }
+    // Of intervals that are equal the first one counts.
+    const MERGES: bool = T::PLAIN;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        other.0.map_or(Ok(()), |value| self.add(value))
+    }
 }
 
 /// As [`Extreme`] for strings in byte order.
@@ -105,6 +113,17 @@ impl<const MAX: bool> Collect for ExtremeText<MAX> {
     }
     fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |s| s.capacity())
+    }
+    const MERGES: bool = true;
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        let better = match (&self.0, &other.0) {
+            (Some(best), Some(other)) => (best < other) == MAX && best != other,
+            (mine, _) => mine.is_none(),
+        };
+        if better {
+            self.0.clone_from(&other.0);
+        }
+        Ok(())
     }
 }
 

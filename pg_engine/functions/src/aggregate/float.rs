@@ -44,6 +44,10 @@ macro_rules! sums {
             fn result(&self, ty: SqlType) -> Result<Value> {
                 Ok(self.0.map_or(Value::Null, |x| x.value(ty.oid)))
             }
+            const MERGES: bool = true;
+            fn merge(&mut self, other: &Self) -> Result<()> {
+                other.0.map_or(Ok(()), |value| self.add(value))
+            }
         }
     )*};
 }

@@ -8,6 +8,7 @@ mod float;
 mod ordered;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::any::Any;
 
 use pg_types::{Result, SqlType, Value, Vector, oid::*, value::Interval, vector::Encoding};
 
@@ -30,6 +31,26 @@ pub(crate) trait Fold: Default + Clone + Send + 'static {
     }
     /// The result.
     fn result(&self, ty: SqlType) -> Result<Value>;
+    /// Whether states may be put together, each of a part of the rows.
+    const MERGES: bool = false;
+    /// Adds another state's values.
+    fn merge(&mut self, _other: &Self) -> Result<()> {
+        Err(mismatch())
+    }
+}
+
+/// Puts states together, each with that of its group.
+fn merge_all<S: 'static>(
+    states: &mut [S],
+    others: &dyn Any,
+    groups: &[u32],
+    mut merge: impl FnMut(&mut S, &S) -> Result<()>,
+) -> Result<()> {
+    let others = others.downcast_ref::<Vec<S>>().ok_or_else(mismatch)?;
+    for (other, group) in others.iter().zip(groups) {
+        merge(states.get_mut(*group as usize).ok_or_else(mismatch)?, other)?;
+    }
+    Ok(())
 }
 
 /// All groups of a [`Fold`].
@@ -81,6 +102,14 @@ impl<F: Fold> Accumulator for Folding<F> {
     fn memory(&self) -> usize {
         self.states.capacity() * size_of::<F>()
     }
+
+    fn states(&self) -> Option<&dyn Any> {
+        F::MERGES.then_some(&self.states)
+    }
+
+    fn merge(&mut self, states: &dyn Any, groups: &[u32]) -> Result<()> {
+        merge_all(&mut self.states, states, groups, F::merge)
+    }
 }
 
 /// The aggregate of a [`Fold`].
@@ -108,6 +137,12 @@ pub(crate) trait Collect: Default + Clone + Send + 'static {
     /// Bytes held beyond the state itself.
     fn held(&self) -> usize {
         0
+    }
+    /// Whether states may be put together, each of a part of the rows.
+    const MERGES: bool = false;
+    /// Adds another state's values.
+    fn merge(&mut self, _other: &Self) -> Result<()> {
+        Err(mismatch())
     }
 }
 
@@ -163,6 +198,20 @@ impl<C: Collect> Accumulator for Collecting<C> {
     fn memory(&self) -> usize {
         self.states.capacity() * size_of::<C>() + self.held
     }
+
+    fn states(&self) -> Option<&dyn Any> {
+        C::MERGES.then_some(&self.states)
+    }
+
+    fn merge(&mut self, states: &dyn Any, groups: &[u32]) -> Result<()> {
+        let held = &mut self.held;
+        merge_all(&mut self.states, states, groups, |state, other: &C| {
+            let before = state.held();
+            state.merge(other)?;
+            *held += state.held().saturating_sub(before);
+            Ok(())
+        })
+    }
 }
 
 /// The aggregate of a [`Collect`].
@@ -214,6 +263,17 @@ impl Accumulator for Count {
 
     fn memory(&self) -> usize {
         self.counts.capacity() * 8
+    }
+
+    fn states(&self) -> Option<&dyn Any> {
+        Some(&self.counts)
+    }
+
+    fn merge(&mut self, states: &dyn Any, groups: &[u32]) -> Result<()> {
+        merge_all(&mut self.counts, states, groups, |count, other| {
+            *count += other;
+            Ok(())
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use pg_types::{
         age, date_add_days, date_sub, date_to_timestamp, time_add, timestamp_add, timestamp_sub,
         timestamp_to_timestamptz, timestamptz_add,
     },
-    datetime::check_timestamp,
+    datetime::{check_timestamp, date_is_infinite},
     oid::*,
     value::{Interval, TimeTz},
 };
@@ -59,7 +59,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1141, "date_pli", &[DATE, INT4], DATE)
         .imp(try2!(|a: i32, b: i32| -> i32, DATE, |_, _| date_range(); days_after(a, b))),
     def(1142, "date_mii", &[DATE, INT4], DATE).imp(try2!(|a: i32, b: i32| -> i32, DATE, |_, _| date_range();
-        b.checked_neg().map_or((0, true), |b| days_after(a, b)))),
+        b.checked_neg().map_or((a, !date_is_infinite(a)), |b| days_after(a, b)))),
     def(2550, "integer_pl_date", &[INT4, DATE], DATE).imp(row!(|n: i32, d: i32| Date(date_add_days(d, n)?))),
     def(1140, "date_mi", &[DATE, DATE], INT4).imp(row!(|a: i32, b: i32| date_sub(a, b))),
     def(2071, "date_pl_interval", &[DATE, INTERVAL], TIMESTAMP)

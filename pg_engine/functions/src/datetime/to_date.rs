@@ -404,12 +404,12 @@ fn read(text: &str, template: &Template) -> Result<Read> {
     let mut r = Reader { rest: text, read: Read::default(), exact: template.exact };
     let mut items = template.items.iter().peekable();
     while let Some(item) = items.next() {
-        // Blanks before a field mean nothing.
-        if !r.exact && !matches!(item, Item::Char(..)) {
-            r.skip_space();
-        }
         if r.rest.is_empty() {
             break;
+        }
+        // Blanks before a field mean nothing; a field of nothing else has no value.
+        if !r.exact && !matches!(item, Item::Char(..)) {
+            r.skip_space();
         }
         match *item {
             Item::Char(c, quoted) => {

@@ -232,6 +232,7 @@ fn fill(
     let sizes = ints(lengths)?;
     let bounds = match lowers {
         None => alloc::vec![1; sizes.len()],
+        Some(l) if l.dims.len() > 1 => return Err(wrong()),
         Some(l) => ints(l)?,
     };
     if bounds.len() != sizes.len() {
@@ -243,6 +244,12 @@ fn fill(
     for size in &sizes {
         let size = usize::try_from(*size).map_err(|_| too_many_elements())?;
         total = total.checked_mul(size).filter(|t| *t <= MAX_ELEMENTS).ok_or_else(too_many_elements)?;
+    }
+    if let Some((_, low)) = sizes.iter().zip(&bounds).find(|(size, low)| size.checked_add(**low).is_none()) {
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            alloc::format!("array lower bound is too large: {low}"),
+        ));
     }
     if sizes.is_empty() || total == 0 {
         return Ok(list(element, Vec::new()));

@@ -248,39 +248,6 @@ fn decode(text: &str, format: &str) -> Result<Vec<u8>> {
 }
 
 /// Whether a name means UTF-8, the only encoding there is; others are refused.
-fn require_utf8(name: &str) -> Result<()> {
-    let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    if plain.eq_ignore_ascii_case("utf8") || plain.eq_ignore_ascii_case("unicode") {
-        return Ok(());
-    }
-    Err(SqlError::unsupported(alloc::format!("encoding \"{name}\"")))
-}
-
-fn from_utf8(bytes: &[u8]) -> Result<&str> {
-    core::str::from_utf8(bytes).map_err(|e| {
-        let at = e.valid_up_to();
-        let len = e.error_len().unwrap_or(bytes.len() - at).max(1);
-        let bad = bytes.get(at..at + len).unwrap_or_default();
-        let shown: Vec<String> = bad.iter().map(|b| alloc::format!("0x{b:02x}")).collect();
-        SqlError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            alloc::format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
-        )
-    })
-}
-
-fn convert_from<'a>(bytes: &'a [u8], encoding: &str) -> Result<&'a str> {
-    require_utf8(encoding)?;
-    let text = from_utf8(bytes)?;
-    if text.contains('\0') {
-        return Err(SqlError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        ));
-    }
-    Ok(text)
-}
-
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] =
     &[
@@ -328,17 +295,6 @@ pub(crate) static FUNCTIONS: &[Function] =
         def(3422, "sha512", &[BYTEA], BYTEA).imp(row!(|s: &[u8]| sha2::Sha512::digest(s).to_vec())),
         def(1946, "encode", &[BYTEA, TEXT], TEXT).imp(row!(|s: &[u8], format: &str| encode(s, format))),
         def(1947, "decode", &[TEXT, TEXT], BYTEA).imp(row!(|s: &str, format: &str| decode(s, format))),
-        def(1714, "convert_from", &[BYTEA, NAME], TEXT)
-            .stable()
-            .imp(row!(|s: &[u8], encoding: &str| convert_from(s, encoding))),
-        def(1717, "convert_to", &[TEXT, NAME], BYTEA).stable().imp(row!(|s: &str, encoding: &str| {
-            require_utf8(encoding)?;
-            s.as_bytes()
-        })),
-        def(1713, "length", &[BYTEA, NAME], INT4).stable().imp(row!(|s: &[u8], encoding: &str| {
-            require_utf8(encoding)?;
-            super::text::chars(convert_from(s, encoding)?.as_bytes())
-        })),
     ];
 
 #[cfg(test)]

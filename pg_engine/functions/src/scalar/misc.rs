@@ -372,15 +372,6 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(438, "num_nulls", &[ANY], INT4).nullable().variadic(ANY).imp(Implementation::Row(|_, args| {
         Ok(Value::Int4(args.iter().filter(|v| v.is_null()).count() as i32))
     })),
-    def(810, "pg_client_encoding", &[], NAME).stable().imp(row!(|| "UTF8")),
-    def(1039, "getdatabaseencoding", &[], NAME).stable().imp(row!(|| "UTF8")),
-    def(1597, "pg_encoding_to_char", &[INT4], NAME).stable().imp(row!(|n: i32| encoding_name(n))),
-    def(1264, "pg_char_to_encoding", &[NAME], INT4).stable().imp(row!(|s: &str| encoding_number(s))),
-    def(2319, "pg_encoding_max_length", &[INT4], INT4).imp(row!(|n: i32| match n {
-        6 => Some(4),
-        0 => Some(1),
-        _ => None,
-    })),
     def(5071, "xid", &[XID8], XID).imp(row!(|x: i64| x as u32)),
     def(2795, "tidlarger", &[TID, TID], TID).imp(row!(|a: &Value, b: &Value| if crate::order::compare(a, b)
         .is_lt()
@@ -395,65 +386,6 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(3309, "xidneqint4", &[XID, INT4], BOOL).imp(row!(|a: u32, b: i32| a != b.cast_unsigned())),
 ];
 
-/// The names of server encodings, by PostgreSQL's numbers.
-const ENCODINGS: [&str; 42] = [
-    "SQL_ASCII",
-    "EUC_JP",
-    "EUC_CN",
-    "EUC_KR",
-    "EUC_TW",
-    "EUC_JIS_2004",
-    "UTF8",
-    "MULE_INTERNAL",
-    "LATIN1",
-    "LATIN2",
-    "LATIN3",
-    "LATIN4",
-    "LATIN5",
-    "LATIN6",
-    "LATIN7",
-    "LATIN8",
-    "LATIN9",
-    "LATIN10",
-    "WIN1256",
-    "WIN1258",
-    "WIN866",
-    "WIN874",
-    "KOI8R",
-    "WIN1251",
-    "WIN1252",
-    "ISO_8859_5",
-    "ISO_8859_6",
-    "ISO_8859_7",
-    "ISO_8859_8",
-    "WIN1250",
-    "WIN1253",
-    "WIN1254",
-    "WIN1255",
-    "WIN1257",
-    "KOI8U",
-    "SJIS",
-    "BIG5",
-    "GBK",
-    "UHC",
-    "GB18030",
-    "JOHAB",
-    "SHIFT_JIS_2004",
-];
-
-fn encoding_name(number: i32) -> &'static str {
-    usize::try_from(number).ok().and_then(|n| ENCODINGS.get(n)).copied().unwrap_or("")
-}
-
-fn encoding_number(name: &str) -> i32 {
-    let plain = |s: &str| -> String {
-        s.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-    };
-    let wanted = plain(name);
-    let wanted = if wanted == "unicode" { "utf8".into() } else { wanted };
-    ENCODINGS.iter().position(|e| plain(e) == wanted).map_or(-1, |i| i as i32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,6 +396,5 @@ mod tests {
         assert_eq!(quote_ident("select"), "\"select\"");
         assert_eq!(quote_ident("a\"B"), "\"a\"\"B\"");
         assert_eq!(quote_literal("o'b\\"), "E'o''b\\\\'");
-        assert_eq!((encoding_name(6), encoding_number("utf-8")), ("UTF8", 6));
     }
 }

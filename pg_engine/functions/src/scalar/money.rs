@@ -48,7 +48,9 @@ fn from_numeric(n: &Numeric) -> Result<i64> {
 }
 
 fn to_numeric(a: i64) -> Result<Numeric> {
-    Numeric::from(a).div(&Numeric::from(100))?.round(2)
+    // Exact, which a quotient of so many digits would not be.
+    let cent = Numeric::from(1).div(&Numeric::from(100))?.round(2)?;
+    Numeric::from(a).mul(&cent)
 }
 
 /// A number below 1,000 in words; nothing for 0.

@@ -207,7 +207,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2629, "inetor", &[INET, INET], INET).imp(row!(|a: Inet, b: Inet| combine(a, b, "OR", |x, y| x | y)?)),
     def(2630, "inetpl", &[INET, INT8], INET).imp(row!(|a: Inet, n: i64| add(a, n.into())?)),
     def(2631, "int8pl_inet", &[INT8, INET], INET).imp(row!(|n: i64, a: Inet| add(a, n.into())?)),
-    def(2632, "inetmi_int8", &[INET, INT8], INET).imp(row!(|a: Inet, n: i64| add(a, -i128::from(n))?)),
+    // The least number is its own negative there.
+    def(2632, "inetmi_int8", &[INET, INT8], INET)
+        .imp(row!(|a: Inet, n: i64| add(a, n.wrapping_neg().into())?)),
     def(2633, "inetmi", &[INET, INET], INT8).imp(row!(|a: Inet, b: Inet| subtract(a, b)?)),
     def(927, "network_sub", &[INET, INET], BOOL).imp(row!(|a: Inet, b: Inet| holds(b, a, false))),
     def(928, "network_subeq", &[INET, INET], BOOL).imp(row!(|a: Inet, b: Inet| holds(b, a, true))),

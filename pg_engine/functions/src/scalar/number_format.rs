@@ -69,8 +69,9 @@ fn syntax(message: &'static str) -> SqlError {
 }
 
 /// The keywords, longest first.
-const WORDS: [&str; 18] =
-    ["EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "SP", "TH", ",", ".", "0", "9", "B", "D", "G", "L", "S"];
+const WORDS: [&str; 19] = [
+    "EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "SP", "TH", ",", ".", "0", "9", "B", "C", "D", "G", "L", "S",
+];
 
 impl Template {
     fn parse(text: &str) -> Result<Self> {
@@ -136,7 +137,7 @@ impl Template {
                 self.point = true;
                 self.places.push(Place::Point);
             }
-            "B" | "SP" => {}
+            "B" | "C" | "SP" => {}
             "FM" => self.fill = true,
             "L" => self.places.push(Place::Currency),
             "S" => self.signed()?,

@@ -1,12 +1,15 @@
 //! text, varchar, char(n), name and "char": lengths, parts, case, padding, searching.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
-use pg_types::{Result, SqlError, SqlState, Value, io::typmod, oid::*, tuple::MAX_VALUE};
+use pg_types::{
+    ColumnData, Result, SqlError, SqlState, SqlType, Value, Vector, VectorBuilder, io::typmod, oid::*,
+    tuple::MAX_VALUE,
+};
 
 use crate::{
-    call::row,
-    def::Function,
+    call::{mismatch, row},
+    def::{Function, Rows},
     errors::{alloc_request, invalid, too_large},
     kernel::{self, bytes2},
     order::trim_blanks,
@@ -46,6 +49,56 @@ fn part(s: &str, start: i32, count: Option<i32>) -> Result<&str> {
     let end = i64::from(start) - 1 + i64::from(count);
     let len = usize::try_from(end - from as i64).unwrap_or(0);
     Ok(tail.get(..byte_of(tail, len)).unwrap_or_default())
+}
+
+/// [`part`] by column; the third argument may be left out.
+fn part_vector(args: &[Arc<Vector>], rows: Rows<'_>) -> Result<Vector> {
+    let text = kernel::column(args, 0)?;
+    let ColumnData::Text(data) = &text.data else { return Err(mismatch()) };
+    let number = |n: usize, row: usize| match args.get(n) {
+        None => Ok(None),
+        Some(v) => match &v.data {
+            ColumnData::Int4(d) => Ok(Some(*d.get(v.index(row)).ok_or_else(mismatch)?)),
+            _ => Err(mismatch()),
+        },
+    };
+    let mut out = VectorBuilder::with_capacity(SqlType::new(TEXT), rows.count);
+    for row in rows.iter() {
+        out.push_nulls(row.saturating_sub(out.len()));
+        if args.iter().any(|a| a.is_null(row)) {
+            out.push_null();
+            continue;
+        }
+        let (start, count) = (number(1, row)?.unwrap_or(1), number(2, row)?);
+        let i = text.index(row);
+        // Where no character is wider than a byte, up to the end of the part, the rest of the text need not be looked at.
+        let near = match (usize::try_from(start.saturating_sub(1)), count.map(usize::try_from)) {
+            (Ok(from), Some(Ok(len))) => data
+                .get(i)
+                .get(..from.saturating_add(len))
+                .filter(|s| s.is_ascii())
+                .and_then(|s| Some((from, core::str::from_utf8(s).ok()?))),
+            _ => None,
+        };
+        match near {
+            Some((from, s)) => out.push_text(s.get(from..).unwrap_or_default()),
+            None => out.push_text(part(data.str(i), start, count)?),
+        }
+    }
+    out.push_nulls(rows.count.saturating_sub(out.len()));
+    Ok(out.finish())
+}
+
+macro_rules! parts {
+    ($row:expr) => {
+        crate::def::Implementation::Vector(
+            |_, args, rows| part_vector(args, rows),
+            |cx, args| match $row {
+                crate::def::Implementation::Row(f) => f(cx, args),
+                _ => Err(mismatch()),
+            },
+        )
+    };
 }
 
 #[cold]
@@ -348,18 +401,18 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(870, "lower", &[TEXT], TEXT).imp(row!(|s: &str| lower(s))),
     def(871, "upper", &[TEXT], TEXT).imp(row!(|s: &str| upper(s))),
     def(872, "initcap", &[TEXT], TEXT).imp(row!(|s: &str| initcap(s))),
-    def(883, "substr", &[TEXT, INT4], TEXT).imp(row!(|s: &str, start: i32| part(s, start, None))),
-    def(877, "substr", &[TEXT, INT4, INT4], TEXT).imp(row!(|s: &str, start: i32, n: i32| part(
+    def(883, "substr", &[TEXT, INT4], TEXT).imp(parts!(row!(|s: &str, start: i32| part(s, start, None)))),
+    def(877, "substr", &[TEXT, INT4, INT4], TEXT).imp(parts!(row!(|s: &str, start: i32, n: i32| part(
         s,
         start,
         Some(n)
-    ))),
-    def(937, "substring", &[TEXT, INT4], TEXT).imp(row!(|s: &str, start: i32| part(s, start, None))),
-    def(936, "substring", &[TEXT, INT4, INT4], TEXT).imp(row!(|s: &str, start: i32, n: i32| part(
+    )))),
+    def(937, "substring", &[TEXT, INT4], TEXT).imp(parts!(row!(|s: &str, start: i32| part(s, start, None)))),
+    def(936, "substring", &[TEXT, INT4, INT4], TEXT).imp(parts!(row!(|s: &str, start: i32, n: i32| part(
         s,
         start,
         Some(n)
-    ))),
+    )))),
     def(1404, "overlay", &[TEXT, TEXT, INT4, INT4], TEXT)
         .imp(row!(|s: &str, with: &str, start: i32, n: i32| overlay(s, with, start, n))),
     def(1405, "overlay", &[TEXT, TEXT, INT4], TEXT).imp(row!(|s: &str, with: &str, start: i32| overlay(

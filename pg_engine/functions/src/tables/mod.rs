@@ -12,13 +12,14 @@ pub(crate) use family_operators::FAMILY_OPERATORS;
 pub(crate) use opclasses::OPERATOR_CLASSES;
 pub(crate) use operators::OPERATORS;
 
-use crate::{aggregate, datetime, def::Function, json, pattern, scalar, set};
+use crate::{aggregate, datetime, def::Function, geometry, json, pattern, scalar, set};
 
 /// The tables of functions.
 pub(crate) static FUNCTIONS: &[&[&[Function]]] = &[SCALAR, &datetime::TABLES, &json::TABLES];
 
 static SCALAR: &[&[Function]] = &[
     aggregate::FUNCTIONS,
+    geometry::FUNCTIONS,
     scalar::acl::FUNCTIONS,
     pattern::like::FUNCTIONS,
     pattern::regexp::FUNCTIONS,
@@ -28,6 +29,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::boolean::FUNCTIONS,
     scalar::window::FUNCTIONS,
     scalar::bytea::FUNCTIONS,
+    scalar::encoding::FUNCTIONS,
     scalar::compare::FLOATS,
     scalar::compare::INTEGERS,
     scalar::compare::OTHERS,
@@ -37,6 +39,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::float::FUNCTIONS,
     scalar::integer::FUNCTIONS,
     scalar::large_object::FUNCTIONS,
+    scalar::sample::FUNCTIONS,
     scalar::misc::FUNCTIONS,
     scalar::money::FUNCTIONS,
     scalar::pg_lsn::FUNCTIONS,

@@ -17,6 +17,7 @@ use alloc::{
     vec::Vec,
 };
 
+use pg_encoding::Encoding;
 use pg_executor::SettingRow;
 use pg_planner::PlannerSettings;
 use pg_types::{
@@ -25,6 +26,8 @@ use pg_types::{
 };
 use pg_wire::Severity;
 use platform::sync::OnceLock;
+
+use crate::audit;
 
 pub use table::{Context, Definition, Kind, TABLE, find};
 
@@ -72,6 +75,10 @@ pub struct Derived {
     pub min_messages: Severity,
     /// Schemas of search_path as written, `"$user"` not resolved.
     pub search_path: Vec<String>,
+    /// What goes to the audit log.
+    pub audit: audit::Settings,
+    /// What the client's text is converted from and to; `None`: it is UTF-8, or taken for it.
+    pub encoding: Option<Encoding>,
     /// Text formats.
     pub format: FormatSettings,
     /// The planner's.
@@ -194,6 +201,13 @@ impl Settings {
         };
         if !name.contains('.') {
             return Err(unrecognized(name));
+        }
+        if name.starts_with("pgaudit.") {
+            return Err(SqlError::new(
+                SqlState::INVALID_NAME,
+                format!("invalid configuration parameter name \"{name}\""),
+            )
+            .detail("\"pgaudit\" is a reserved prefix."));
         }
         if !name.split('.').all(valid) {
             return Err(SqlError::new(
@@ -473,6 +487,12 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
             _ => Severity::Debug,
         },
         search_path: parse::split_identifiers(text("search_path")).unwrap_or_default(),
+        audit: audit::Settings {
+            classes: audit::Classes::parse(text("pgaudit.log")).unwrap_or_default(),
+            parameters: on("pgaudit.log_parameter"),
+            catalogs: on("pgaudit.log_catalog"),
+        },
+        encoding: Encoding::by_name(text("client_encoding")).filter(|e| !e.is_plain()),
         default_isolation: text("default_transaction_isolation").to_owned(),
         default_read_only: on("default_transaction_read_only"),
         default_deferrable: on("default_transaction_deferrable"),

@@ -7,6 +7,7 @@ use alloc::{
     vec::Vec,
 };
 
+use pg_encoding::Encoding;
 use pg_types::{
     Result, SqlError, SqlState,
     format::{DateOrder, DateStyle},
@@ -54,6 +55,10 @@ pub fn canonical(d: &Definition, values: &[impl AsRef<str>]) -> Result<String> {
         Kind::Enum(words) => enumeration(d.name, value, words),
         Kind::TimeZone => time_zone(value).map(|(name, _)| name).ok_or_else(|| invalid(d.name, value)),
         Kind::Encoding => encoding(d.name, value),
+        Kind::Audit => match crate::audit::Classes::parse(value) {
+            Some(_) => Ok(value.to_owned()),
+            None => Err(invalid(d.name, value)),
+        },
         Kind::Ascii => Ok(value
             .bytes()
             .map(|b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' })
@@ -157,14 +162,13 @@ fn enumeration(name: &str, value: &str, words: &'static [&'static str]) -> Resul
 }
 
 fn encoding(name: &str, value: &str) -> Result<String> {
-    let plain: String =
-        value.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    match plain.as_str() {
-        "utf8" | "unicode" => Ok("UTF8".to_owned()),
-        // Text goes as it is stored, which is UTF-8.
-        "sqlascii" => Ok("SQL_ASCII".to_owned()),
-        _ => Err(invalid(name, value).detail("Only UTF8 and SQL_ASCII are supported.")),
+    let encoding = Encoding::by_name(value).ok_or_else(|| invalid(name, value))?;
+    if encoding.is_supported() {
+        return Ok(encoding.name().to_owned());
     }
+    let text = format!("invalid value for parameter \"{name}\": \"{value}\"");
+    Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+        .detail(format!("Conversion between {} and UTF8 is not supported.", encoding.name())))
 }
 
 /// DateStyle: comma-separated words, each a style or an order.

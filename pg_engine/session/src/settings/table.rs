@@ -109,6 +109,8 @@ pub enum Kind {
     DateStyle,
     /// TimeZone.
     TimeZone,
+    /// Classes of statements.
+    Audit,
     /// client_encoding.
     Encoding,
     /// Text cut down to printable ASCII (application_name).
@@ -178,6 +180,7 @@ const METHOD: &str = "Query Tuning / Planner Method Configuration";
 const COST: &str = "Query Tuning / Planner Cost Constants";
 const COMPAT: &str = "Version and Platform Compatibility / Previous PostgreSQL Versions";
 const DEVICES: &str = "Resource Usage / Compute Devices";
+const AUDIT: &str = "Customized Options";
 const MEMORY: &str = "Resource Usage / Memory";
 const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
 const LEVELS: &[&str] =
@@ -533,6 +536,16 @@ pub static TABLE: &[Definition] = &[
         PRESET,
         "Transactions that may be prepared at a time.",
     ),
+    def("pgaudit.log", Kind::Audit, "none", Superuser, AUDIT, "Classes of statements that are recorded."),
+    def(
+        "pgaudit.log_catalog",
+        Bool,
+        "on",
+        Superuser,
+        AUDIT,
+        "Records queries of nothing but system catalogs.",
+    ),
+    def("pgaudit.log_parameter", Bool, "off", Superuser, AUDIT, "Records parameters of statements."),
     def("plan_cache_mode", Enum(&["auto"]), "auto", User, METHOD, "Choice between generic and custom plans."),
     def(
         "session_replication_role",

@@ -52,7 +52,14 @@ impl Binder<'_> {
             })
         };
         Ok(match action {
-            ast::AlterAction::Ready(action) => action.clone(),
+            ast::AlterAction::Ready(action) => {
+                if let u::AlterAction::SetOptions(options) = action
+                    && options.iter().any(|o| o.0 == "check_option")
+                {
+                    may_check(relation)?;
+                }
+                action.clone()
+            }
             ast::AlterAction::AddColumn(column, if_not_exists) => {
                 let (mut def, named) = self.column_def(column)?;
                 shape.push((def.name.clone(), def.ty));
@@ -90,6 +97,13 @@ impl Binder<'_> {
                         self.over_entry(&e, entry(&relation.name, shape), place, None)?
                     }
                 };
+                let generated =
+                    |a: &pg_catalog::Attribute| a.name == ident.value && !a.dropped && a.generated != 0;
+                if using.is_some() && relation.attributes.iter().any(generated) {
+                    let message = "cannot specify USING when altering type of generated column";
+                    return Err(SqlError::new(SqlState::INVALID_COLUMN_DEFINITION, message)
+                        .detail(format!("Column \"{}\" is a generated column.", ident.value)));
+                }
                 let bound = self.try_coerce(bound, new, pg_functions::CastContext::Assignment)?;
                 let Some(bound) = bound else {
                     return Err(SqlError::new(
@@ -128,5 +142,19 @@ impl Binder<'_> {
                 }
             }
         })
+    }
+}
+
+/// 0A000 for a view that changes cannot be made through: WITH CHECK OPTION would have nothing to check.
+fn may_check(view: &Relation) -> Result<()> {
+    let parsed = crate::grammar::statements(view.view.as_deref().unwrap_or_default())?;
+    let Some(ast::Ast::Query(query)) = parsed.into_iter().next().map(|i| i.ast) else { return Ok(()) };
+    match super::updatable::fault(&query) {
+        None => Ok(()),
+        Some(reason) => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "WITH CHECK OPTION is supported only on automatically updatable views",
+        )
+        .hint(reason)),
     }
 }

@@ -17,6 +17,8 @@ use super::{
     user_aggregate::{Named, all_aggregates},
 };
 
+const TO_LATERAL: &str = "You might be able to move the set-returning function into a LATERAL FROM item.";
+
 /// A call's arguments as written.
 pub(super) struct Arguments<'q> {
     pub(super) exprs: Vec<&'q sq::Expr>,
@@ -328,8 +330,18 @@ impl Binder<'_> {
         args: Vec<Expr>,
         at: u32,
     ) -> Result<Expr> {
-        let function = candidate.what;
+        let mut function = candidate.what;
         let (args, ty) = self.coerce_arguments(&candidate, args, at)?;
+        if function.variadic == oid::ANY && !candidate.spread {
+            let last = args.last().map_or(oid::UNKNOWN, |a| a.ty().oid);
+            function = match pg_functions::gathered(function) {
+                Some(form) if typeinfo::element_of(last) != 0 => form,
+                _ => {
+                    let text = "VARIADIC argument must be an array";
+                    return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text).at(at));
+                }
+            };
+        }
         // Values do not know their declared type; the binder does.
         if function.name == "pg_typeof"
             && !self.recording()
@@ -395,23 +407,39 @@ impl Binder<'_> {
         Ok((coerced, SqlType::new(result)))
     }
 
+    /// 0A000 if set-returning functions were called since: `before` is how many calls there were.
+    pub(super) fn no_sets_since(&mut self, before: u32, construct: &str) -> Result<()> {
+        let (now, at) = self.frame()?.set_calls;
+        if now == before {
+            return Ok(());
+        }
+        let text = format!("set-returning functions are not allowed in {construct}");
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).hint(TO_LATERAL).at(at))
+    }
+
     /// A set-returning call in an expression: a column of the level's ProjectSet.
     pub(super) fn set_call(&mut self, name: &str, call: Expr, at: u32) -> Result<Expr> {
         let place = self.place();
         if !place.sets() {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("set-returning functions are not allowed in {}", place.name()),
-            )
-            .at(at));
+            let text = match place {
+                super::scope::Place::From => {
+                    "set-returning functions must appear at top level of FROM".into()
+                }
+                _ => format!("set-returning functions are not allowed in {}", place.name()),
+            };
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(at));
         }
-        if self.frame()?.in_aggregate {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "aggregate function calls cannot contain set-returning function calls",
-            )
-            .at(at));
+        let frame = self.frame()?;
+        let inside = match (frame.in_aggregate, frame.in_window) {
+            (true, _) => Some("aggregate"),
+            (_, true) => Some("window"),
+            _ => None,
+        };
+        if let Some(inside) = inside {
+            let text = format!("{inside} function calls cannot contain set-returning function calls");
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).hint(TO_LATERAL).at(at));
         }
+        frame.set_calls = (frame.set_calls.0 + 1, at);
         let ty = call.ty();
         let existing = self.frame()?.sets.iter().find(|(_, e)| e.same(&call)).map(|(c, _)| c.id);
         // The same call written twice runs in lockstep with itself.

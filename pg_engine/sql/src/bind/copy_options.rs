@@ -2,6 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use pg_encoding::Encoding;
 use pg_plan::utility as u;
 use pg_types::{Result, SqlError, SqlState};
 
@@ -56,11 +57,10 @@ pub(super) fn copy_options(options: &ast::CopyOptions, from: bool) -> Result<u::
             "COPY force quote only available using COPY TO",
         ));
     }
-    if let Some(encoding) = &options.encoding
-        && !matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode")
-    {
-        return Err(SqlError::unsupported(format!("COPY with ENCODING '{encoding}'")));
-    }
+    let encoding = match &options.encoding {
+        None => None,
+        Some((name, at)) => Some(file_encoding(name).map_err(|e| e.at(*at))?),
+    };
     Ok(u::CopyOptions {
         format: options.format,
         delimiter: single(&options.delimiter, "delimiter")?,
@@ -72,6 +72,20 @@ pub(super) fn copy_options(options: &ast::CopyOptions, from: bool) -> Result<u::
         force_quote: Vec::new(),
         force_not_null: Vec::new(),
         force_null: Vec::new(),
+        encoding,
         freeze: options.freeze,
     })
+}
+
+fn file_encoding(name: &str) -> Result<Encoding> {
+    let encoding = Encoding::by_name(name).ok_or_else(|| {
+        SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "argument to option \"encoding\" must be a valid encoding name",
+        )
+    })?;
+    if encoding.is_supported() {
+        return Ok(encoding);
+    }
+    Err(SqlError::unsupported(format!("COPY with ENCODING '{}'", encoding.name())))
 }

@@ -117,14 +117,15 @@ impl Binder<'_> {
             )
             .at(name.at)),
             Some(CteState::Open(fault)) => Err(invalid_recursion(&name.name.name, fault).at(name.at)),
-            Some(CteState::Working { columns, number, references }) => {
+            Some(CteState::Working { columns, number, references, .. }) => {
                 if references > 0 {
                     let fault = "recursive reference to query \"{}\" must not appear more than once";
                     return Err(invalid_recursion(&name.name.name, fault).at(name.at));
                 }
                 let slot = self.frames.get_mut(level).and_then(|f| f.ctes.get_mut(index));
-                if let Some(CteName { state: CteState::Working { references, .. }, .. }) = slot {
+                if let Some(CteName { state: CteState::Working { references, at, .. }, .. }) = slot {
                     *references += 1;
+                    *at = name.at;
                 }
                 let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
                 Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))

@@ -713,9 +713,12 @@ impl Binder<'_> {
         verb: &str,
         heir: Option<&Arc<Relation>>,
     ) -> Result<Changed> {
-        let sq::TableFactor::Table { name, alias, args: None, .. } = table else {
+        let sq::TableFactor::Table { name, alias, args: None, sample, .. } = table else {
             return Err(SqlError::syntax(format!("{verb} needs a table")));
         };
+        if let Some(sample) = sample {
+            return Err(super::sample::misplaced(sample));
+        }
         if alias.as_ref().is_some_and(|a| !a.columns.is_empty()) {
             return Err(SqlError::syntax("syntax error at or near \"(\""));
         }

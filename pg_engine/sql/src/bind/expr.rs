@@ -477,6 +477,7 @@ impl Binder<'_> {
         otherwise: Option<&sq::Expr>,
         at: u32,
     ) -> Result<Expr> {
+        let sets = self.frame()?.set_calls.0;
         let operand = operand.map(|o| self.settled(o)).transpose()?;
         let mut whens = Vec::with_capacity(conditions.len());
         for when in conditions {
@@ -492,6 +493,7 @@ impl Binder<'_> {
             Some(e) => self.expr(e)?,
             None => Expr::Const(Value::Null, SqlType::new(oid::UNKNOWN)),
         };
+        self.no_sets_since(sets, "CASE")?;
         // PostgreSQL looks at ELSE first.
         let mut types = vec![otherwise.ty()];
         types.extend(whens.iter().map(|(_, v)| v.ty()));
@@ -720,7 +722,7 @@ impl Binder<'_> {
             let index = index.clone();
             return self.letter_of_name(array, index, at);
         }
-        let element = typeinfo::element_of(from.oid);
+        let element = if from.oid == oid::NAME { 0 } else { typeinfo::subscript_of(from.oid) };
         let ty = if slice || from.oid == oid::JSONB {
             from
         } else if element == 0 {

@@ -88,14 +88,11 @@ impl Binder<'_> {
         if !cross && matches!(constraint, sq::JoinConstraint::None) {
             return Err(SqlError::syntax("JOIN must have a condition"));
         }
-        let middle = self.frame()?.visible.len();
+        let (between, middle) = self.marks()?;
         let (right, lateral) = self.factor(&item.relation)?;
         let (further, lateral): (Vec<_>, Vec<_>) = lateral.into_iter().partition(|(_, e)| outside(e));
         if !lateral.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
-            return Err(SqlError::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                "invalid reference to FROM-clause entry: The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
-            ));
+            return Err(self.no_lateral(&lateral));
         }
         let on = match constraint {
             sq::JoinConstraint::None => None,
@@ -130,8 +127,29 @@ impl Binder<'_> {
                 self.using(kind, &common, visible, middle)?
             }
         };
+        let frame = self.frame()?;
+        let nulled = match kind {
+            JoinKind::Left => frame.entries.get_mut(between..),
+            JoinKind::Right => frame.entries.get_mut(entries..between),
+            JoinKind::Full => frame.entries.get_mut(entries..),
+            _ => None,
+        };
+        nulled.into_iter().flatten().for_each(|e| e.nullable = true);
         self.record_join(kind, on.as_ref());
         Ok((join(left, right, kind, on, lateral), further))
+    }
+
+    /// 42P10 for what the right side of a RIGHT or FULL JOIN needs of the left one.
+    fn no_lateral(&mut self, needed: &[(u32, Expr)]) -> SqlError {
+        let mut ids = Vec::new();
+        needed.iter().for_each(|(_, e)| e.for_each_column(&mut |id| ids.push(id)));
+        let mention = self.frames.last().and_then(|f| f.mentions.iter().find(|m| ids.contains(&m.0)));
+        let (at, shown) = mention.map_or((0, ""), |m| (m.1, m.2.as_str()));
+        let table = shown.rsplit_once('.').map_or(shown, |(table, _)| table);
+        let text = format!("invalid reference to FROM-clause entry for table \"{table}\"");
+        SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text)
+            .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+            .at(at)
     }
 
     /// `USING (...) AS alias`: the merged columns can be named with the alias.
@@ -146,7 +164,14 @@ impl Binder<'_> {
             merged.map(|v| EntryColumn { name: v.name.clone(), expr: v.expr.clone(), origin: v.origin });
         let columns = columns.collect();
         let (schema, scan) = (None, None);
-        frame.entries.push(Entry { alias: alias.into(), schema, columns, scan, scalar: false });
+        frame.entries.push(Entry {
+            alias: alias.into(),
+            schema,
+            columns,
+            scan,
+            scalar: false,
+            nullable: false,
+        });
         Ok(())
     }
 
@@ -230,10 +255,16 @@ impl Binder<'_> {
     fn factor(&mut self, factor: &sq::TableFactor) -> Result<Item> {
         match factor {
             sq::TableFactor::Table { name, alias, args: None, with_hints, version, sample, .. } => {
-                if !with_hints.is_empty() || version.is_some() || sample.is_some() {
-                    return Err(SqlError::unsupported("TABLESAMPLE"));
+                if !with_hints.is_empty() || version.is_some() {
+                    return Err(SqlError::unsupported("this FROM item"));
                 }
-                self.table(name, alias.as_ref()).map(|plan| (plan, Vec::new()))
+                let sample = sample.as_ref().map(|s| self.sample(s)).transpose()?;
+                let plan = self.table(name, alias.as_ref())?;
+                let plan = match sample {
+                    None => plan,
+                    Some(sample) => self.sampled(plan, sample, grammar::name_of(name)?.at)?,
+                };
+                Ok((plan, Vec::new()))
             }
             sq::TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. }
                 if super::rows_from::is(name, &args.args) =>
@@ -275,8 +306,14 @@ impl Binder<'_> {
                 .into_iter()
                 .map(|v| EntryColumn { name: v.name, expr: v.expr, origin: v.origin })
                 .collect();
-            let entry =
-                Entry { alias: alias.name.value.clone(), schema: None, columns, scan: None, scalar: false };
+            let entry = Entry {
+                alias: alias.name.value.clone(),
+                schema: None,
+                columns,
+                scan: None,
+                scalar: false,
+                nullable: false,
+            };
             self.enter(entry, Some(alias))?;
         }
         Ok(result)
@@ -402,6 +439,7 @@ impl Binder<'_> {
             columns,
             scan: Some(index),
             scalar: false,
+            nullable: false,
         };
         let marker = Column { id: base, name: String::new(), ty: SqlType::new(oid::VOID) };
         let plan = Logical::Scan {
@@ -701,6 +739,23 @@ impl Binder<'_> {
             };
             return Err(SqlError::syntax(text).at(at));
         }
+        if function.kind == FunctionKind::Scalar && !function.columns.is_empty() && !ordinality {
+            // One row, whose fields are the columns.
+            let call = self.call(name, bound, at)?;
+            let record = self.column(name, call.ty());
+            self.keep_column(record.id);
+            let row = Expr::Column(record.id, record.ty);
+            let inner = Logical::Project(Box::new(Logical::OneRow), vec![(record, call)]);
+            let mut columns = Vec::with_capacity(function.columns.len());
+            let mut fields = Vec::with_capacity(function.columns.len());
+            for (n, (name, ty)) in function.columns.iter().enumerate() {
+                let column = self.column(name, SqlType::new(*ty));
+                let field = Expr::Field(Box::new(row.clone()), n as u32, column.ty);
+                fields.push((column.clone(), field));
+                columns.push(column);
+            }
+            return Ok((Logical::Project(Box::new(inner), fields), columns, false));
+        }
         let scalar = function.kind == FunctionKind::Scalar && function.columns.is_empty();
         if function.kind != FunctionKind::Set && !scalar {
             return Err(SqlError::unsupported(format!("{name} in FROM")).at(at));
@@ -785,5 +840,5 @@ pub(super) fn entry_of(alias: String, columns: &[Column], origins: &[(Oid, i16)]
             origin: origins.get(i).copied().unwrap_or((0, 0)),
         })
         .collect();
-    Entry { alias, schema: None, columns, scan: None, scalar: false }
+    Entry { alias, schema: None, columns, scan: None, scalar: false, nullable: false }
 }

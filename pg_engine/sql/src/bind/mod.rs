@@ -39,6 +39,7 @@ mod routine;
 mod routine_def;
 mod rows_from;
 mod rowtype;
+mod sample;
 mod scope;
 mod search;
 mod select;

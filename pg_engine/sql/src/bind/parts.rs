@@ -80,7 +80,7 @@ impl Binder<'_> {
         if of.oid == oid::JSONB || slice {
             return Ok(of);
         }
-        let element = if user::is_array(of.oid) { of.oid - 1 } else { typeinfo::element_of(of.oid) };
+        let element = if user::is_array(of.oid) { of.oid - 1 } else { typeinfo::subscript_of(of.oid) };
         Ok(SqlType::with_typmod(element, of.typmod))
     }
 
@@ -220,7 +220,7 @@ impl Binder<'_> {
         position: u32,
     ) -> Result<Indices> {
         let document = container.oid == oid::JSONB;
-        if !document && typeinfo::element_of(container.oid) == 0 && container.oid != oid::NAME {
+        if !document && typeinfo::subscript_of(container.oid) == 0 {
             return Err(SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!("cannot subscript type {} because it does not support subscripting", show(container)),
@@ -253,6 +253,10 @@ impl Binder<'_> {
                 }
                 sq::AccessExpr::Dot(_) => return Err(SqlError::internal("a field among subscripts")),
             }
+        }
+        if slice && !document && typeinfo::element_of(container.oid) == 0 {
+            let text = "slices of fixed-length arrays not implemented";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
         }
         if indices.len() > 6 && !document {
             return Err(SqlError::new(

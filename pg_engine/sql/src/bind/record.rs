@@ -21,8 +21,8 @@ use super::{
 use crate::{
     ast::Ast,
     ruleutils::{
-        Body, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SelectTree, SetNode,
-        TableItem, TableKind,
+        Body, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SampleText, SelectTree,
+        SetNode, TableItem, TableKind,
     },
 };
 
@@ -66,6 +66,7 @@ impl Binder<'_> {
                 lateral,
                 columns: entry.columns.iter().map(|c| (c.name.clone(), c.expr.clone(), c.origin.1)).collect(),
                 kind,
+                sample: None,
             }))),
             // A join gets its name.
             None => {
@@ -77,6 +78,15 @@ impl Binder<'_> {
                     });
                 }
             }
+        }
+    }
+
+    /// The relation entered last is a sample of itself.
+    pub(super) fn record_sample(&mut self, sample: SampleText) {
+        if let Some(record) = &mut self.record
+            && let Some(FromItem::Table(table)) = record.items.last_mut()
+        {
+            table.sample = Some(sample);
         }
     }
 

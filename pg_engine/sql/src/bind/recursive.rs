@@ -6,12 +6,13 @@ use pg_plan::{
     expr::Expr,
     logical::{Column, JoinKind, Logical, SetOp},
 };
-use pg_types::{Result, SqlError, SqlState};
+use pg_types::{Result, SqlError, SqlState, SqlType};
 use sqlparser::ast as sq;
 
 use super::{
     Binder, Bound,
     cte::renamed,
+    expr::start,
     scope::{CteName, CteState},
 };
 
@@ -52,16 +53,13 @@ impl Binder<'_> {
         self.frame()?.ctes.pop();
         let (bound, args) = result?;
         let Some(bound) = bound else { return Ok(None) };
-        let refused = [
-            (cte.query.order_by.is_some(), "ORDER BY"),
-            (cte.query.limit_clause.is_some() || cte.query.fetch.is_some(), "LIMIT"),
-            (!cte.query.locks.is_empty(), "FOR UPDATE/SHARE"),
-        ];
-        if let Some((_, what)) = refused.iter().find(|r| r.0) {
-            let text = format!("{what} in a recursive query is not implemented");
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        match refused(&cte.query) {
+            Some((what, at)) => {
+                let text = format!("{what} in a recursive query is not implemented");
+                Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(at))
+            }
+            None => Ok(Some((bound, args))),
         }
-        Ok(Some((bound, args)))
     }
 
     /// Not of the form that may refer to itself: a reference is an error.
@@ -82,11 +80,12 @@ impl Binder<'_> {
         all: bool,
     ) -> Result<Option<Bound>> {
         let name = &cte.alias.name.value;
+        let written = left;
         let left = self.deeper(|b| b.set_expr(left))?;
         let named = renamed(left.columns.clone(), cte)?;
         let number = self.ctes.len() as u32;
         self.ctes.push(pg_plan::statement::Cte::Rows(Logical::OneRow));
-        let state = CteState::Working { columns: named.clone(), number, references: 0 };
+        let state = CteState::Working { columns: named.clone(), number, references: 0, at: 0 };
         if let Some(slot) = self.frames.get_mut(level).and_then(|f| f.ctes.last_mut()) {
             slot.state = state;
         }
@@ -95,17 +94,31 @@ impl Binder<'_> {
         self.keep_unknown = false;
         let mut right = right?;
         let state = self.frames.get(level).and_then(|f| f.ctes.last()).map(|c| &c.state);
-        if !matches!(state, Some(CteState::Working { references: 1.., .. })) {
+        let Some(CteState::Working { references: 1.., at: reference, .. }) = state else {
             // A plain union after all. The work table's number stays unused.
             return Ok(None);
-        }
+        };
+        let reference = *reference;
         if left.columns.len() != right.columns.len() {
             return Err(SqlError::syntax("each UNION query must have the same number of columns"));
+        }
+        let read = place_of(&right.plan, number);
+        if let Place::Below("aggregate") = read {
+            let text = "aggregate functions are not allowed in a recursive query's recursive term";
+            return Err(SqlError::new(SqlState::INVALID_RECURSION, text));
         }
         let mut types = Vec::with_capacity(left.columns.len());
         for (i, (l, r)) in left.columns.iter().zip(&right.columns).enumerate() {
             let common = self.common_type(&[l.ty, r.ty], "UNION", 0)?;
-            if common.oid != l.ty.oid {
+            // The modifier is that of both, or none.
+            let common = if l.ty.oid == r.ty.oid && l.ty.typmod != r.ty.typmod {
+                SqlType::new(common.oid)
+            } else if common.oid == l.ty.oid {
+                l.ty
+            } else {
+                common
+            };
+            if common != l.ty {
                 let text = format!(
                     "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
                     i + 1,
@@ -113,24 +126,21 @@ impl Binder<'_> {
                     super::types::show(common)
                 );
                 return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text)
-                    .hint("Cast the output of the non-recursive term to the correct type."));
+                    .hint("Cast the output of the non-recursive term to the correct type.")
+                    .at(column_start(written, i)));
             }
             types.push(l.ty);
         }
         self.align(&mut right, &types, "UNION")?;
-        match place_of(&right.plan, number) {
+        match read {
             Place::Fine => {}
             Place::Absent => {
                 let fault = "recursive reference to query \"{}\" must not appear within a subquery";
-                return Err(invalid_recursion(name, fault));
-            }
-            Place::Below("aggregate") => {
-                let text = "aggregate functions are not allowed in a recursive query's recursive term";
-                return Err(SqlError::new(SqlState::INVALID_RECURSION, text));
+                return Err(invalid_recursion(name, fault).at(reference));
             }
             Place::Below(what) => {
                 let text = format!("recursive reference to query \"{{}}\" must not appear within {what}");
-                return Err(invalid_recursion(name, &text));
+                return Err(invalid_recursion(name, &text).at(reference));
             }
         }
         if !all {
@@ -148,6 +158,44 @@ impl Binder<'_> {
             columns: columns.clone(),
         };
         Ok(Some(Bound { plan, columns, origins }))
+    }
+}
+
+/// What may not stand behind a recursive UNION, and where it does.
+fn refused(query: &sq::Query) -> Option<(&'static str, u32)> {
+    if let Some(order) = &query.order_by {
+        let first = match &order.kind {
+            sq::OrderByKind::Expressions(keys) => keys.first().map_or(0, |k| start(&k.expr)),
+            sq::OrderByKind::All(_) => 0,
+        };
+        return Some(("ORDER BY", first));
+    }
+    match &query.limit_clause {
+        Some(sq::LimitClause::LimitOffset { offset: Some(offset), .. }) => {
+            return Some(("OFFSET", start(&offset.value)));
+        }
+        Some(sq::LimitClause::LimitOffset { limit: Some(limit), .. }) => {
+            return Some(("LIMIT", start(limit)));
+        }
+        Some(_) => return Some(("LIMIT", 0)),
+        None => {}
+    }
+    if query.fetch.is_some() {
+        return Some(("LIMIT", 0));
+    }
+    (!query.locks.is_empty()).then_some(("FOR UPDATE/SHARE", 0))
+}
+
+/// Where the expression of a column of the non-recursive term begins; 0: it has none of its own.
+fn column_start(term: &sq::SetExpr, column: usize) -> u32 {
+    match term {
+        sq::SetExpr::Select(select) => match select.projection.get(column) {
+            Some(sq::SelectItem::UnnamedExpr(e) | sq::SelectItem::ExprWithAlias { expr: e, .. }) => start(e),
+            _ => 0,
+        },
+        sq::SetExpr::Values(values) => values.rows.first().and_then(|r| r.get(column)).map_or(0, start),
+        sq::SetExpr::Query(query) => column_start(&query.body, column),
+        _ => 0,
     }
 }
 

@@ -216,6 +216,15 @@ pub(crate) fn candidates(name: &str, count: usize) -> Vec<Candidate<&'static Fun
     found
 }
 
+/// May a call that marks its last argument VARIADIC, or does not, mean this candidate? What takes VARIADIC "any" takes an array
+/// for all only when told so.
+pub(crate) fn callable(candidate: &Candidate<&'static Function>, variadic: bool) -> bool {
+    match variadic {
+        true => !candidate.spread && candidate.what.variadic != 0,
+        false => candidate.spread || candidate.what.variadic != oid::ANY,
+    }
+}
+
 /// Resolves a call. `variadic`: the last argument was marked VARIADIC.
 pub(crate) fn function(
     name: &str,
@@ -225,9 +234,7 @@ pub(crate) fn function(
 ) -> Resolution<&'static Function> {
     let oids: Vec<Oid> = types.iter().map(|t| t.oid).collect();
     let mut all = candidates(name, oids.len());
-    if variadic {
-        all.retain(|c| !c.spread && c.what.variadic != 0);
-    }
+    all.retain(|c| callable(c, variadic));
     pick(all, &oids, casts)
 }
 

@@ -174,7 +174,7 @@ impl Binder<'_> {
             && given.names.iter().all(Option::is_none)
         {
             for c in resolve::candidates(name, given.exprs.len()) {
-                if given.variadic && (c.spread || c.what.variadic == 0) {
+                if !resolve::callable(&c, given.variadic) {
                     continue;
                 }
                 let Candidate { what, args, spread, defaulted } = c;
@@ -336,8 +336,14 @@ impl Binder<'_> {
     /// The default of a parameter.
     fn argument_default(&mut self, text: &str, ty: Option<SqlType>) -> Result<Expr> {
         let ast = crate::grammar::expression(text)?;
-        let entry =
-            Entry { alias: String::new(), schema: None, columns: Vec::new(), scan: None, scalar: false };
+        let entry = Entry {
+            alias: String::new(),
+            schema: None,
+            columns: Vec::new(),
+            scan: None,
+            scalar: false,
+            nullable: false,
+        };
         let scope = self.routine.take();
         let result = self.over_entry(&ast, entry, Place::Default, ty);
         self.routine = scope;

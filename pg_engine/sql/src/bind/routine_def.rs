@@ -229,8 +229,14 @@ impl Binder<'_> {
     }
 
     fn default_of(&mut self, e: &sq::Expr, ty: Oid) -> Result<String> {
-        let entry =
-            Entry { alias: String::new(), schema: None, columns: Vec::new(), scan: None, scalar: false };
+        let entry = Entry {
+            alias: String::new(),
+            schema: None,
+            columns: Vec::new(),
+            scan: None,
+            scalar: false,
+            nullable: false,
+        };
         let bound = self.over_entry_untyped(e, entry)?;
         let from = bound.ty();
         let bound = if is_polymorphic(ty) {

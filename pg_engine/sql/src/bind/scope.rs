@@ -1,6 +1,6 @@
 //! What names mean at each query level.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_plan::{
@@ -94,12 +94,21 @@ pub(crate) struct Entry {
     pub(crate) scan: Option<usize>,
     /// A function returning one scalar column: its name alone means the column.
     pub(crate) scalar: bool,
+    /// An outer join may leave its row out: the row as a whole is NULL then.
+    pub(crate) nullable: bool,
 }
 
 impl Entry {
     /// What an expression sees that may name no columns.
     pub(crate) fn without_columns() -> Self {
-        Self { alias: String::new(), schema: None, columns: Vec::new(), scan: None, scalar: false }
+        Self {
+            alias: String::new(),
+            schema: None,
+            columns: Vec::new(),
+            scan: None,
+            scalar: false,
+            nullable: false,
+        }
     }
 }
 
@@ -147,7 +156,7 @@ pub(crate) enum CteState {
     /// Being bound: a reference would be recursive, which this says of it.
     Open(&'static str),
     /// Its recursive term is being bound: a reference reads work table `number`.
-    Working { columns: Vec<Column>, number: u32, references: u32 },
+    Working { columns: Vec<Column>, number: u32, references: u32, at: u32 },
 }
 
 /// One query level.
@@ -160,6 +169,8 @@ pub(crate) struct Frame {
     pub(crate) ctes: Vec<CteName>,
     pub(crate) aggregates: Vec<(Column, AggregateCall)>,
     pub(crate) sets: Vec<(Column, Expr)>,
+    /// How often such calls were met, and where the last one stands.
+    pub(crate) set_calls: (u32, u32),
     /// Windows with their calls, in order of first use.
     pub(crate) windows: Vec<(WindowSpec, Vec<(Column, WindowCall)>)>,
     /// The WINDOW clause: names with what they stand for.
@@ -370,7 +381,21 @@ impl Binder<'_> {
             _ => oid::RECORD,
         };
         let names = entry.columns.iter().map(|c| c.name.as_str().into()).collect();
-        Ok(Expr::Row(fields, Some(names), SqlType::new(ty)))
+        let row = Expr::Row(fields, Some(names), SqlType::new(ty));
+        if !entry.nullable || self.recording() {
+            return Ok(row);
+        }
+        // A row that the join left out has no table either; of other items all columns tell.
+        let missing = match self.system_column(level, Some(index), "tableoid") {
+            Some((tableoid, _)) => {
+                self.mention(&tableoid, at, &|| format!("{}.*", entry.alias), level);
+                self.carry(tableoid, level)?
+            }
+            None => row.clone(),
+        };
+        let ty = row.ty();
+        let whens = vec![(Expr::IsNull(Box::new(missing), true), Expr::Const(pg_types::Value::Null, ty))];
+        Ok(Expr::Case(Box::new(pg_plan::expr::Case { whens, otherwise: row, ty })))
     }
 
     fn system_column(&self, level: usize, index: Option<usize>, name: &str) -> Option<(Expr, (Oid, i16))> {
@@ -439,6 +464,15 @@ impl Binder<'_> {
     pub(super) fn missing_column(&self, name: &str, at: u32) -> SqlError {
         let error =
             SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(at);
+        // What is not within reach from here.
+        let levels = self.frames.len().saturating_sub(1);
+        let beyond = self.frames.iter().take(levels).rev().flat_map(|f| &f.entries);
+        if let Some(entry) = beyond.into_iter().find(|e| e.columns.iter().any(|c| c.name == name)) {
+            return error.hint(format!(
+                "There is a column named \"{name}\" in table \"{}\", but it cannot be referenced from this part of the query.",
+                entry.alias
+            ));
+        }
         let Some(frame) = self.frames.last() else { return error };
         let mut best: Option<(usize, Vec<String>)> = None;
         for entry in &frame.entries {

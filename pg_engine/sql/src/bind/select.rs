@@ -791,8 +791,9 @@ fn refuse_foreign(select: &sq::Select) -> Result<()> {
     if foreign {
         return Err(SqlError::syntax("syntax error in SELECT"));
     }
-    if select.into.is_some() {
-        return Err(SqlError::syntax("INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT"));
+    if let Some(into) = &select.into {
+        let at = into.targets.first().map_or(0, super::expr::start);
+        return Err(SqlError::syntax("SELECT ... INTO is not allowed here").at(at));
     }
     Ok(())
 }

@@ -185,7 +185,9 @@ impl Binder<'_> {
         Ok(Some(match name {
             "grouping" => self.grouping(&args.exprs, at)?,
             "coalesce" => {
+                let sets = self.frame()?.set_calls.0;
                 let (items, ty) = self.branches(args, "COALESCE", at)?;
+                self.no_sets_since(sets, "COALESCE")?;
                 Expr::Coalesce(items, ty)
             }
             "greatest" | "least" => {

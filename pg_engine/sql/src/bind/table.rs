@@ -4,7 +4,7 @@ use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     Attribute, ConstraintKind, Relation, RelationKind,
-    builtin::{DAGDB_EDGES, DAGDB_NODES, INTRALITH_HBA_RULES},
+    builtin::{DAGDB_EDGES, DAGDB_NODES, INTRALITH_AUDIT_LOG, INTRALITH_HBA_RULES},
 };
 use pg_plan::{
     expr::{ColumnId, Expr},
@@ -28,8 +28,10 @@ impl Binder<'_> {
             SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot change {what} \"{}\"", relation.name))
         };
         match relation.kind {
-            // The one catalog that is changed by ordinary statements.
+            // The catalog that is changed by ordinary statements.
             RelationKind::Table if relation.oid == INTRALITH_HBA_RULES => Ok(relation),
+            // Old records may go.
+            RelationKind::Table if relation.oid == INTRALITH_AUDIT_LOG && verb == "DELETE" => Ok(relation),
             RelationKind::Table
                 if matches!(relation.schema_name.as_str(), "pg_catalog" | "information_schema") =>
             {
@@ -80,7 +82,7 @@ impl Binder<'_> {
             .collect();
         // Under its own name the schema may stand before it.
         let schema = (alias == relation.name).then(|| relation.schema_name.clone());
-        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false }
+        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false, nullable: false }
     }
 
     /// Binds stored text over a row with these ids.

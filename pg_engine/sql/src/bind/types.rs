@@ -284,7 +284,7 @@ fn custom(name: &sq::ObjectName, modifiers: &[String], catalog: &dyn CatalogRead
     };
     if modifiers.is_empty() {
         return Ok(match (ty, schema) {
-            (oid::BIT, None) => SqlType::with_typmod(ty, 1),
+            (oid::BIT, None) if ident.quote_style.is_none() => SqlType::with_typmod(ty, 1),
             _ => SqlType::new(ty),
         });
     }

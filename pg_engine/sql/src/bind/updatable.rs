@@ -132,7 +132,7 @@ impl Subject {
         let mut columns = view.columns.clone();
         columns.iter_mut().for_each(|c| renumber(&mut c.expr, view.base, ids));
         let schema = (alias == view.relation.name).then(|| view.relation.schema_name.clone());
-        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false }
+        Entry { alias: alias.into(), schema, columns, scan: None, scalar: false, nullable: false }
     }
 
     /// What new rows with these ids must fulfil.
@@ -238,14 +238,14 @@ fn plain_select(query: &sq::Query) -> core::result::Result<&sq::Select, &'static
 pub(super) fn fault(query: &sq::Query) -> Option<&'static str> {
     match plain_select(query) {
         Err(reason) => Some(reason),
-        Ok(select) => match select.from.as_slice() {
-            [sq::TableWithJoins { relation: sq::TableFactor::Table { args: None, .. }, joins }]
-                if joins.is_empty() =>
-            {
-                None
+        Ok(select) => {
+            match select.from.as_slice() {
+                [
+                    sq::TableWithJoins { relation: sq::TableFactor::Table { args: None, sample, .. }, joins },
+                ] if joins.is_empty() => sample.as_ref().map(|_| SAMPLED),
+                _ => Some(NOT_ONE),
             }
-            _ => Some(NOT_ONE),
-        },
+        }
     }
 }
 
@@ -263,6 +263,7 @@ pub(super) fn fault_of(body: &pg_plan::statement::Body) -> Option<&'static str> 
 const AGGREGATES: &str = "Views that return aggregate functions are not automatically updatable.";
 const WINDOWS: &str = "Views that return window functions are not automatically updatable.";
 const SETS: &str = "Views that return set-returning functions are not automatically updatable.";
+const SAMPLED: &str = "Views containing TABLESAMPLE are not automatically updatable.";
 const NOT_ONE: &str = "Views that do not select from a single table or view are not automatically updatable.";
 
 impl Binder<'_> {
@@ -311,6 +312,7 @@ impl Binder<'_> {
             columns: view.columns.clone(),
             scan: None,
             scalar: false,
+            nullable: false,
         };
         Ok((Subject { table, view: Some(view), accesses, role }, plan, entry, scan))
     }
@@ -337,7 +339,7 @@ impl Binder<'_> {
             return Err(refused(NOT_ONE));
         };
         if sample.is_some() {
-            return Err(refused("Views containing TABLESAMPLE are not automatically updatable."));
+            return Err(refused(SAMPLED));
         }
         if !joins.is_empty() {
             return Err(refused(NOT_ONE));

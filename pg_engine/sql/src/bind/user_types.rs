@@ -389,5 +389,12 @@ fn shown(name: &ObjectName) -> String {
 
 fn value_entry(base: SqlType) -> Entry {
     let column = EntryColumn { name: VALUE.into(), expr: Expr::Column(0, base), origin: (0, 0) };
-    Entry { alias: String::new(), schema: None, columns: Vec::from([column]), scan: None, scalar: false }
+    Entry {
+        alias: String::new(),
+        schema: None,
+        columns: Vec::from([column]),
+        scan: None,
+        scalar: false,
+        nullable: false,
+    }
 }

@@ -40,7 +40,7 @@ pub(super) fn entry(alias: &str, columns: &[(String, SqlType)]) -> Entry {
             origin: (0, 0),
         })
         .collect();
-    Entry { alias: alias.into(), schema: None, columns, scan: None, scalar: false }
+    Entry { alias: alias.into(), schema: None, columns, scan: None, scalar: false, nullable: false }
 }
 
 pub(super) fn live_columns(relation: &Relation) -> Vec<(String, SqlType)> {
@@ -97,6 +97,9 @@ impl Binder<'_> {
             Ast::Unsupported(what) => return Err(SqlError::unsupported(what)),
             Ast::CreateTable(create) => Utility::CreateTable(self.create_table(create)?),
             Ast::CreateTableAs(create) => Utility::CreateTableAs(self.create_table_as(create)?),
+            Ast::CreateTableAsExecute(create) => {
+                Utility::CreateTableAsExecute(self.execute(&create.prepared, &create.args)?)
+            }
             Ast::SelectInto(query, name, unlogged) => {
                 let create = ast::CreateTableAs {
                     name: name.name.clone(),
@@ -670,6 +673,10 @@ impl Binder<'_> {
     }
 
     fn create_view(&mut self, create: &ast::CreateView) -> Result<u::CreateView> {
+        if selects_into(&create.query) {
+            let text = "views must not contain SELECT INTO";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        }
         let query: Query = self.top_query(&create.query)?;
         refuse_changes(&query, "views")?;
         let checked = create.options.iter().any(|o| o.0 == "check_option");
@@ -754,7 +761,13 @@ impl Binder<'_> {
     fn copy(&mut self, copy: &ast::Copy) -> Result<u::Copy> {
         let mut options = copy_options(&copy.options, copy.from)?;
         let target = match (&copy.source, copy.from) {
-            (ast::CopySource::Query(query), _) => u::CopyTarget::To(self.top_query(query)?),
+            (ast::CopySource::Query(query), _) => {
+                if selects_into(query) {
+                    let text = "COPY (SELECT INTO) is not supported";
+                    return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+                }
+                u::CopyTarget::To(self.top_query(query)?)
+            }
             (ast::CopySource::Table(name, columns), false) => {
                 u::CopyTarget::To(self.copy_table(name, columns)?)
             }
@@ -806,10 +819,13 @@ impl Binder<'_> {
             .hint("Try the COPY (SELECT ...) TO variant."));
         }
         for ident in columns {
-            self.target_column(&relation, ident)?;
+            let position = self.target_column(&relation, ident)?;
+            if let Some(attribute) = relation.live().nth(position) {
+                not_generated(attribute)?;
+            }
         }
         let list: Vec<String> = if columns.is_empty() {
-            relation.live().map(|a| deparse::quote(&a.name)).collect()
+            relation.live().filter(|a| a.generated == 0).map(|a| deparse::quote(&a.name)).collect()
         } else {
             columns.iter().map(|i| deparse::quote(&i.value)).collect()
         };
@@ -839,13 +855,7 @@ impl Binder<'_> {
         for ident in columns {
             let position = self.target_column(&relation, ident)?;
             let Some(attribute) = relation.live().nth(position) else { continue };
-            if attribute.generated != 0 {
-                return Err(SqlError::new(
-                    SqlState::INVALID_COLUMN_REFERENCE,
-                    format!("column \"{}\" is a generated column", attribute.name),
-                )
-                .detail("Generated columns cannot be used in COPY."));
-            }
+            not_generated(attribute)?;
             if listed.contains(&attribute.attnum) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
@@ -892,11 +902,48 @@ impl Binder<'_> {
             Some(e) => {
                 let entry = self.row_entry(&relation, &relation.name, &ids);
                 let bound = self.over_entry(e, entry, Place::Where, None)?;
+                let computed = |id: &pg_plan::expr::ColumnId| {
+                    ids.iter()
+                        .position(|i| i == id)
+                        .and_then(|n| held.live().nth(n))
+                        .filter(|a| a.generated != 0)
+                };
+                let mut generated = None;
+                bound.any(&mut |e| {
+                    if let Expr::Column(id, _) = e {
+                        generated = generated.or(computed(id));
+                    }
+                    generated.is_some()
+                });
+                if let Some(attribute) = generated {
+                    let text = "generated columns are not supported in COPY FROM WHERE conditions";
+                    return Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text)
+                        .detail(format!("Column \"{}\" is a generated column.", attribute.name)));
+                }
                 Some(self.boolean(bound, "WHERE", start(e))?)
             }
         };
         Ok(u::CopyTarget::From { relation, columns: listed, defaults, filter, target })
     }
+}
+
+/// Is it a SELECT INTO?
+fn selects_into(query: &sq::Query) -> bool {
+    let mut body = &*query.body;
+    while let sq::SetExpr::SetOperation { left, .. } = body {
+        body = left;
+    }
+    matches!(body, sq::SetExpr::Select(select) if select.into.is_some())
+}
+
+/// 42P10 for a column that COPY computes.
+fn not_generated(attribute: &pg_catalog::Attribute) -> Result<()> {
+    if attribute.generated == 0 {
+        return Ok(());
+    }
+    let text = format!("column \"{}\" is a generated column", attribute.name);
+    Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text)
+        .detail("Generated columns cannot be used in COPY."))
 }
 
 fn is_immutable(e: &Expr) -> bool {

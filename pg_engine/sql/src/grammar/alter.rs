@@ -156,12 +156,41 @@ fn alter_relation(c: &mut Cursor<'_>, kind: ObjectKind) -> Parsed<Statement> {
     }
     let mut actions = Vec::new();
     loop {
-        actions.push(action(c)?);
+        actions.push(match kind {
+            ObjectKind::View => view_action(c)?,
+            _ => action(c)?,
+        });
         if !c.accept_symbol(&Token::Comma) {
             break;
         }
     }
     Ok(utility(Ast::AlterTable(Box::new(AlterTable { tag, table, if_exists, actions })), tag))
+}
+
+/// A view's options are others than a table's.
+fn view_action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
+    let listed = c.parser.peek_nth_token_ref(1).token == Token::LParen;
+    if listed && c.accept("set") {
+        return Ok(AlterAction::Ready(Plan::SetOptions(super::ddl::view_options(c)?)));
+    }
+    if listed && c.accept("reset") {
+        c.symbol(&Token::LParen)?;
+        let mut names = Vec::new();
+        loop {
+            let name = c.any_word()?;
+            if !matches!(name.as_str(), "check_option" | "security_barrier" | "security_invoker") {
+                let text = alloc::format!("unrecognized parameter \"{name}\"");
+                return Err(SqlError::new(pg_types::SqlState::INVALID_PARAMETER_VALUE, text).into());
+            }
+            names.push(name);
+            if !c.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        c.symbol(&Token::RParen)?;
+        return Ok(AlterAction::Ready(Plan::ResetOptions(names)));
+    }
+    action(c)
 }
 
 fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {

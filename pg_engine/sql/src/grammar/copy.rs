@@ -93,7 +93,7 @@ fn list(c: &mut Cursor<'_>, options: &mut CopyOptions) -> Parsed<()> {
             "force_quote" => options.force_quote = Some(columns(c, true)?),
             "force_not_null" => options.force_not_null = Some(columns(c, false)?),
             "force_null" => options.force_null = Some(columns(c, false)?),
-            "encoding" => options.encoding = Some(c.option_value()?),
+            "encoding" => options.encoding = Some((c.option_value()?, at)),
             _ => {
                 return Err(SqlError::syntax(format!("option \"{name}\" not recognized")).at(at).into());
             }
@@ -136,6 +136,7 @@ fn legacy(c: &mut Cursor<'_>, options: &mut CopyOptions) -> Parsed<()> {
         c.string()
     };
     loop {
+        let at = c.here();
         if c.accept("binary") {
             options.format = CopyFormat::Binary;
         } else if c.accept("csv") {
@@ -159,7 +160,7 @@ fn legacy(c: &mut Cursor<'_>, options: &mut CopyOptions) -> Parsed<()> {
         } else if c.accept_all(&["force", "null"]) {
             options.force_null = Some(bare(c)?);
         } else if c.accept("encoding") {
-            options.encoding = Some(c.string()?);
+            options.encoding = Some((c.string()?, at));
         } else {
             return Ok(());
         }

@@ -12,7 +12,9 @@ use sqlparser::tokenizer::Token;
 use super::{
     Cursor, Parsed, Statement, alter, database, definition, extension, grant, routine, table, types, utility,
 };
-use crate::ast::{Ast, CreateIndex, CreateTable, CreateTableAs, CreateView, IndexElement, NameAt};
+use crate::ast::{
+    Ast, CreateIndex, CreateTable, CreateTableAs, CreateTableAsExecute, CreateView, IndexElement, NameAt,
+};
 
 pub(super) fn ready(u: Utility, tag: &'static str) -> Statement {
     utility(Ast::Ready(Box::new(u)), tag)
@@ -271,7 +273,7 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
             Vec::new()
         };
         let ast = table_as(c, name, if_not_exists, columns, unlogged)?;
-        return Ok(utility(Ast::CreateTableAs(Box::new(ast)), "CREATE TABLE AS"));
+        return Ok(utility(ast, "CREATE TABLE AS"));
     }
     c.symbol(&Token::LParen)?;
     let (mut columns, mut constraints, mut likes) = (Vec::new(), Vec::new(), Vec::new());
@@ -347,19 +349,34 @@ fn table_as(
     if_not_exists: bool,
     columns: Vec<sqlparser::ast::Ident>,
     unlogged: bool,
-) -> Parsed<CreateTableAs> {
+) -> Parsed<Ast> {
     let options = if c.accept("with") { c.table_options()? } else { Vec::new() };
     let on_commit = on_commit(c, &name)?;
     if c.accept("tablespace") {
         table::tablespace(c)?;
     }
     c.expect("as")?;
-    if c.peek_is(0, "execute") {
-        return Err(SqlError::unsupported("CREATE TABLE AS EXECUTE").into());
+    if c.accept("execute") {
+        let prepared = c.ident()?;
+        let args = super::session::arguments(c)?;
+        let with_data = with_data(c)?;
+        let ast = CreateTableAsExecute {
+            name,
+            if_not_exists,
+            columns,
+            with_data,
+            options,
+            unlogged,
+            on_commit,
+            prepared,
+            args,
+        };
+        return Ok(Ast::CreateTableAsExecute(Box::new(ast)));
     }
     let query = c.parser.parse_query()?;
     let with_data = with_data(c)?;
-    Ok(CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit })
+    let ast = CreateTableAs { name, if_not_exists, columns, query, with_data, options, unlogged, on_commit };
+    Ok(Ast::CreateTableAs(Box::new(ast)))
 }
 
 fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
@@ -510,7 +527,8 @@ fn create_materialized_view(c: &mut Cursor<'_>, unlogged: bool) -> Parsed<Statem
         }
     }
     let ast = table_as(c, name, if_not_exists, columns, false)?;
-    Ok(utility(Ast::CreateMaterializedView(Box::new(ast)), "CREATE MATERIALIZED VIEW"))
+    let Ast::CreateTableAs(ast) = ast else { return c.unexpected() };
+    Ok(utility(Ast::CreateMaterializedView(ast), "CREATE MATERIALIZED VIEW"))
 }
 
 fn refresh(c: &mut Cursor<'_>) -> Parsed<Statement> {
@@ -536,7 +554,7 @@ fn with_data(c: &mut Cursor<'_>) -> Parsed<bool> {
 }
 
 /// WITH (...) of a view.
-fn view_options(c: &mut Cursor<'_>) -> Parsed<Vec<(String, String)>> {
+pub(super) fn view_options(c: &mut Cursor<'_>) -> Parsed<Vec<(String, String)>> {
     use pg_types::SqlState;
     let invalid = |text: String| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text);
     c.symbol(&Token::LParen)?;
@@ -585,10 +603,9 @@ fn create_schema(c: &mut Cursor<'_>) -> Parsed<Statement> {
         (None, Some(RoleName::Name(name))) => name.clone(),
         _ => String::new(),
     };
-    if !c.at_end() {
-        return Ok(refuse(c, "CREATE SCHEMA with"));
-    }
-    Ok(ready(Utility::CreateSchema(CreateSchema { name, if_not_exists, owner }), "CREATE SCHEMA"))
+    let elements = super::schema::elements(c, &name, if_not_exists)?;
+    let schema = CreateSchema { name, if_not_exists, owner, elements };
+    Ok(ready(Utility::CreateSchema(schema), "CREATE SCHEMA"))
 }
 
 pub(super) fn role(c: &mut Cursor<'_>, name: String) -> Parsed<RoleStatement> {

@@ -13,6 +13,8 @@ mod grant;
 mod joins;
 mod reloptions;
 pub(crate) mod routine;
+pub(crate) mod sample;
+mod schema;
 pub(crate) mod search;
 mod session;
 pub(crate) mod special;
@@ -79,6 +81,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let conflicts = conflict::take_targets(&mut tokens);
     search::take_clauses(&mut tokens, text);
     mark_rows_from(&mut tokens)?;
+    sample::mark(&mut tokens);
     spell_out_table(&mut tokens);
     spell_out_merge(&mut tokens);
     spell_out_fetch(&mut tokens);
@@ -606,6 +609,7 @@ fn explainable(ast: &Ast) -> bool {
         ast,
         Ast::Execute { .. }
             | Ast::CreateTableAs(_)
+            | Ast::CreateTableAsExecute(_)
             | Ast::CreateMaterializedView(_)
             | Ast::Declare { .. }
             | Ast::SelectInto(..)

@@ -338,12 +338,18 @@ fn prepare(c: &mut Cursor<'_>) -> Parsed<Statement> {
 fn execute(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
     let name = c.ident()?;
+    let args = arguments(c)?;
+    Ok(utility(Ast::Execute { name, args }, "EXECUTE"))
+}
+
+/// The arguments of EXECUTE, if there are any.
+pub(super) fn arguments(c: &mut Cursor<'_>) -> Parsed<Vec<sq::Expr>> {
     let mut args = Vec::new();
     if c.accept_symbol(&Token::LParen) {
         args = c.parser.parse_comma_separated0(Parser::parse_expr, Token::RParen)?;
         c.symbol(&Token::RParen)?;
     }
-    Ok(utility(Ast::Execute { name, args }, "EXECUTE"))
+    Ok(args)
 }
 
 fn deallocate(c: &mut Cursor<'_>) -> Parsed<Statement> {

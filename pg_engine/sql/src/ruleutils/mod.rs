@@ -110,6 +110,16 @@ pub(crate) struct TableItem {
     /// Names as the query knows them, what they stand for, attribute numbers of relations.
     pub(crate) columns: Vec<(String, Expr, i16)>,
     pub(crate) kind: TableKind,
+    pub(crate) sample: Option<SampleText>,
+}
+
+/// TABLESAMPLE.
+pub(crate) struct SampleText {
+    /// SYSTEM, or else BERNOULLI.
+    pub(crate) pages: bool,
+    pub(crate) percent: Expr,
+    /// REPEATABLE.
+    pub(crate) seed: Option<Expr>,
 }
 
 /// See [`TableItem`].

@@ -18,8 +18,8 @@ use pg_plan::{
 use pg_types::{Oid, Result, SqlError, oid};
 
 use super::{
-    Body, CallText, ColumnText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, Scope, SelectTree,
-    SetNode, TableItem, TableKind,
+    Body, CallText, ColumnText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope,
+    SelectTree, SetNode, TableItem, TableKind,
 };
 use crate::deparse::{Source, Writer, operator_of, quote};
 
@@ -587,6 +587,21 @@ impl<'a> Writer<'a> {
             };
             let columns: Vec<String> = table.columns.iter().map(column).collect();
             self.put(&format!("({})", columns.join(", ")));
+        }
+        match &table.sample {
+            Some(sample) => self.sample(sample),
+            None => Ok(()),
+        }
+    }
+
+    fn sample(&mut self, sample: &'a SampleText) -> Result<()> {
+        self.put(if sample.pages { " TABLESAMPLE system (" } else { " TABLESAMPLE bernoulli (" });
+        self.expr(&sample.percent)?;
+        self.put(")");
+        if let Some(seed) = &sample.seed {
+            self.put(" REPEATABLE (");
+            self.expr(seed)?;
+            self.put(")");
         }
         Ok(())
     }

@@ -315,20 +315,30 @@ pub fn timetz_at(t: &TimeTz, west: i32) -> TimeTz {
 
 /// `make_date`; negative years are BC.
 pub fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
+    // The messages count years as the calendar does, with a year 0, but for one that has no opposite.
+    let shown = if year < 0 && year != i32::MIN { year + 1 } else { year };
+    date_of(year, month, day, shown)
+}
+
+/// As [`make_date`]; messages name the year as `shown`.
+fn date_of(year: i32, month: i32, day: i32, shown: i32) -> Result<i32> {
     let bad = || {
         SqlError::new(
             SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date field value out of range: {year}-{month:02}-{day:02}"),
+            format!("date field value out of range: {shown}-{month:02}-{day:02}"),
         )
     };
-    let actual = if year < 0 { year.checked_add(1).ok_or_else(bad)? } else { year };
+    if year == i32::MIN {
+        return Err(bad());
+    }
+    let actual = if year < 0 { year + 1 } else { year };
     if year == 0 || !(1..=12).contains(&month) || day < 1 || day > calendar::days_in_month(actual, month) {
         return Err(bad());
     }
     let range = || {
         SqlError::new(
             SqlState::DATETIME_FIELD_OVERFLOW,
-            format!("date out of range: {year}-{month:02}-{day:02}"),
+            format!("date out of range: {shown}-{month:02}-{day:02}"),
         )
     };
     if !calendar::is_representable(actual, month) {
@@ -354,7 +364,7 @@ pub fn make_time(hour: i32, minute: i32, second: f64) -> Result<i64> {
 
 /// `make_timestamp`, local.
 pub fn make_timestamp(year: i32, month: i32, day: i32, hour: i32, minute: i32, second: f64) -> Result<i64> {
-    let date = make_date(year, month, day)?;
+    let date = date_of(year, month, day, year)?;
     let time = make_time(hour, minute, second)?;
     check_timestamp(timestamp_range(i64::from(date).checked_mul(DAY).and_then(|d| d.checked_add(time)))?)
 }

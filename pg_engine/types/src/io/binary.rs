@@ -12,7 +12,7 @@ use crate::{
     datetime,
     error::{Result, SqlError, SqlState},
     format::FormatSettings,
-    json,
+    geometry, json,
     network::Inet,
     oid::{self, Oid, SqlType},
     typeinfo, user,
@@ -56,6 +56,18 @@ impl<'a> Reader<'a> {
         self.0 = tail;
         Ok(head)
     }
+    fn byte(&mut self) -> Result<u8> {
+        let (head, tail) = self.0.split_first().ok_or_else(empty)?;
+        self.0 = tail;
+        Ok(*head)
+    }
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut all = [0; N];
+        for b in &mut all {
+            *b = self.byte()?;
+        }
+        Ok(all)
+    }
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk::<N>().ok_or_else(short)?;
         self.0 = tail;
@@ -74,6 +86,12 @@ fn short() -> SqlError {
     SqlError::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
 }
 
+/// As [`short`] of what is read byte by byte.
+#[cold]
+fn empty() -> SqlError {
+    SqlError::new(SqlState::PROTOCOL_VIOLATION, "no data left in message")
+}
+
 #[cold]
 fn bad_format(message: &'static str) -> SqlError {
     SqlError::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
@@ -81,20 +99,31 @@ fn bad_format(message: &'static str) -> SqlError {
 
 /// Reads a value of type `ty` from its binary form and applies the modifier. Bytes left over are an error.
 pub fn receive(ty: SqlType, data: &[u8], settings: &FormatSettings) -> Result<Value> {
-    receive_nested(ty, data, settings, 0)
+    match receive_nested(ty, data, settings, 0)? {
+        (value, true) => Ok(value),
+        (_, false) => Err(bad_format("incorrect binary data format")),
+    }
 }
 
-fn receive_nested(ty: SqlType, data: &[u8], settings: &FormatSettings, depth: usize) -> Result<Value> {
+/// A value, and whether no byte is left over.
+fn receive_nested(
+    ty: SqlType,
+    data: &[u8],
+    settings: &FormatSettings,
+    depth: usize,
+) -> Result<(Value, bool)> {
     let mut r = Reader(data);
     let value = match ty.oid {
-        oid::BOOL => Value::Bool(r.array::<1>()?[0] != 0),
-        oid::CHAR => Value::Char(r.array::<1>()?[0]),
+        oid::BOOL => Value::Bool(r.byte()? != 0),
+        oid::CHAR => Value::Char(r.byte()?),
         oid::INT2 => Value::Int2(i16::from_be_bytes(r.array()?)),
         oid::INT4 => Value::Int4(r.i32()?),
         oid::INT8 | oid::XID8 | oid::PG_LSN | oid::MONEY => Value::Int8(r.i64()?),
         oid::FLOAT4 => Value::Float4(f32::from_be_bytes(r.array()?)),
         oid::FLOAT8 => Value::Float8(f64::from_be_bytes(r.array()?)),
-        oid::NUMERIC => Value::Numeric(Numeric::receive(r.take(data.len())?)?.apply_typmod(ty.typmod)?),
+        oid::NUMERIC => {
+            Value::Numeric(Numeric::receive(r.take(numeric_length(data))?)?.apply_typmod(ty.typmod)?)
+        }
         oid::BYTEA => Value::Bytea(r.take(data.len())?.into()),
         oid::UUID => Value::Uuid(r.array()?),
         oid::TID => Value::Tid(u32::from_be_bytes(r.array()?), u16::from_be_bytes(r.array()?)),
@@ -128,25 +157,26 @@ fn receive_nested(ty: SqlType, data: &[u8], settings: &FormatSettings, depth: us
         oid::TEXT | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR => {
             Value::text(valid_text(r.take(data.len())?)?)
         }
-        oid::JSONB => match r.array::<1>()? {
-            [1] => Value::Jsonb(json::jsonb(valid_text(r.take(data.len() - 1)?)?)?),
-            [n] => {
+        oid::JSONB => match r.byte()? {
+            1 => Value::Jsonb(json::jsonb(valid_text(r.take(data.len() - 1)?)?)?),
+            n => {
                 return Err(SqlError::internal(format!("unsupported jsonb version number {n}")));
             }
         },
-        oid::JSONPATH => match r.array::<1>()? {
-            [1] => json::path(valid_text(r.take(data.len() - 1)?)?)?,
-            [n] => {
+        oid::JSONPATH => match r.byte()? {
+            1 => json::path(valid_text(r.take(data.len() - 1)?)?)?,
+            n => {
                 return Err(SqlError::internal(format!("unsupported jsonpath version number {n}")));
             }
         },
         oid::INET | oid::CIDR => receive_inet(&mut r, ty.oid == oid::CIDR)?,
-        oid::MACADDR => Value::MacAddr(r.array()?),
+        oid::MACADDR => Value::MacAddr(r.bytes()?),
         oid::MACADDR8 if data.len() == 6 => {
             let [a, b, c, d, e, f] = r.array()?;
             Value::MacAddr8([a, b, c, 0xff, 0xfe, d, e, f])
         }
-        oid::MACADDR8 => Value::MacAddr8(r.array()?),
+        oid::MACADDR8 => Value::MacAddr8(r.bytes()?),
+        ty if geometry::is_geometric(ty) => geometry::Geometry::receive(ty, &mut r.0)?.into(),
         oid::BIT => receive_bits(&mut r)?.fix(ty.typmod, false)?.into(),
         oid::VARBIT => receive_bits(&mut r)?.limit(ty.typmod, false)?.into(),
         oid::RECORD => receive_record(&mut r, settings, depth)?,
@@ -158,19 +188,39 @@ fn receive_nested(ty: SqlType, data: &[u8], settings: &FormatSettings, depth: us
         other if typeinfo::element_of(other) != 0 => receive_array(ty, &mut r, settings, depth)?,
         _ => return Err(unsupported_type(ty)),
     };
-    if r.0.is_empty() { Ok(value) } else { Err(bad_format("incorrect binary data format")) }
+    Ok((value, r.0.is_empty()))
 }
 
-/// A length-prefixed item; -1 is NULL.
-fn receive_item(ty: SqlType, r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
+/// How many bytes of these a number takes up.
+fn numeric_length(data: &[u8]) -> usize {
+    let digits = data.first_chunk().map_or(0, |count| usize::from(u16::from_be_bytes(*count)));
+    data.len().min(8 + 2 * digits)
+}
+
+/// A length-prefixed item; -1 is NULL. `place` is what messages call it.
+fn receive_item(
+    ty: SqlType,
+    r: &mut Reader<'_>,
+    settings: &FormatSettings,
+    depth: usize,
+    place: (&str, usize),
+) -> Result<Value> {
     if depth >= MAX_DEPTH {
         return Err(SqlError::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded"));
     }
     match r.i32()? {
         -1 => Ok(Value::Null),
         len => {
-            let len = usize::try_from(len).map_err(|_| short())?;
-            receive_nested(ty, r.take(len)?, settings, depth + 1)
+            let item = usize::try_from(len).ok().and_then(|len| r.0.split_at_checked(len));
+            let (item, rest) = item.ok_or_else(|| bad_format("insufficient data left in message"))?;
+            r.0 = rest;
+            match receive_nested(ty, item, settings, depth + 1)? {
+                (value, true) => Ok(value),
+                (_, false) => Err(SqlError::new(
+                    SqlState::INVALID_BINARY_REPRESENTATION,
+                    format!("improper binary format in {} {}", place.0, place.1),
+                )),
+            }
         }
     }
 }
@@ -202,21 +252,22 @@ fn receive_array(ty: SqlType, r: &mut Reader<'_>, settings: &FormatSettings, dep
     let mut total = usize::from(count > 0);
     for _ in 0..count {
         let (len, lower) = (r.i32()?, r.i32()?);
-        if len < 0 || i64::from(len) + i64::from(lower) > i64::from(i32::MAX) + 1 {
-            return Err(too_large());
-        }
-        total = total.checked_mul(len as usize).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(too_large)?;
         dims.push((len, lower));
+    }
+    for (len, _) in &dims {
+        let len = usize::try_from(*len).map_err(|_| too_large())?;
+        total = total.checked_mul(len).filter(|n| *n <= MAX_ELEMENTS).ok_or_else(too_large)?;
+    }
+    if let Some((_, lower)) = dims.iter().find(|(len, lower)| len.checked_add(*lower).is_none()) {
+        let message = format!("array lower bound is too large: {lower}");
+        return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
     }
     if total == 0 {
         dims.clear();
     }
-    // Every element has a length word.
-    if total > r.0.len() / 4 {
-        return Err(short());
-    }
     let element_type = SqlType::with_typmod(element, ty.typmod);
-    let values = (0..total).map(|_| receive_item(element_type, r, settings, depth)).collect::<Result<_>>()?;
+    let item = |n: usize| receive_item(element_type, r, settings, depth, ("array element", n + 1));
+    let values = (0..total).map(item).collect::<Result<_>>()?;
     Ok(Value::Array(Arc::new(ArrayValue { element, dims, values })))
 }
 
@@ -226,10 +277,10 @@ fn receive_record(r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -
         return Err(short());
     }
     let (mut types, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for _ in 0..count {
+    for n in 0..count {
         let ty = u32::from_be_bytes(r.array()?);
         types.push(ty);
-        values.push(receive_item(ty.into(), r, settings, depth)?);
+        values.push(receive_item(ty.into(), r, settings, depth, ("record column", n + 1))?);
     }
     Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
 }
@@ -257,7 +308,7 @@ fn receive_composite(ty: Oid, r: &mut Reader<'_>, settings: &FormatSettings, dep
             return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, message));
         }
         types.push(field.plain.oid);
-        values.push(receive_item(field.plain, r, settings, depth)?);
+        values.push(receive_item(field.plain, r, settings, depth, ("record column", n + 1))?);
     }
     Ok(Value::Record(Arc::new(RecordValue { types, values, names: None })))
 }
@@ -270,21 +321,24 @@ fn receive_inet(r: &mut Reader<'_>, cidr: bool) -> Result<Value> {
             format!("invalid {what} in external \"{name}\" value"),
         )
     };
-    let [family, bits, _, length] = r.array::<4>()?;
-    let v6 = match family {
+    let v6 = match r.byte()? {
         IPV4 => false,
         IPV6 => true,
         _ => return Err(bad("address family")),
     };
+    let bits = r.byte()?;
     let mut inet = Inet { v6, bits, cidr, address: [0; 16] };
     if bits > inet.max_bits() {
         return Err(bad("bits"));
     }
-    if length != inet.max_bits() / 8 {
+    r.byte()?;
+    let length = inet.max_bits() / 8;
+    if r.byte()? != length {
         return Err(bad("length"));
     }
-    let bytes = r.take(usize::from(length))?;
-    inet.address.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    for to in inet.address.iter_mut().take(usize::from(length)) {
+        *to = r.byte()?;
+    }
     if cidr && inet.network() != inet.address {
         return Err(SqlError::new(
             SqlState::INVALID_BINARY_REPRESENTATION,
@@ -346,7 +400,7 @@ pub fn send(value: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>
         }
         Value::Inet(v) => {
             let family = if v.v6 { IPV6 } else { IPV4 };
-            out.extend_from_slice(&[family, v.bits, u8::from(v.cidr), v.max_bits() / 8]);
+            out.extend_from_slice(&[family, v.bits, u8::from(ty == oid::CIDR), v.max_bits() / 8]);
             out.extend_from_slice(v.bytes());
         }
         Value::MacAddr(v) => out.extend_from_slice(v),
@@ -355,6 +409,7 @@ pub fn send(value: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>
             out.extend_from_slice(&(v.len() as i32).to_be_bytes());
             out.extend_from_slice(v.bytes());
         }
+        Value::Geometry(g) => g.send(out),
         Value::Array(a) => {
             out.extend_from_slice(&(a.dims.len() as i32).to_be_bytes());
             out.extend_from_slice(&i32::from(a.values.iter().any(Value::is_null)).to_be_bytes());

@@ -21,7 +21,7 @@ use crate::{
     datetime,
     error::{Result, SqlError, SqlState},
     format::FormatSettings,
-    json, money,
+    geometry, json, money,
     network::{self, Inet},
     oid::{self, SqlType},
     typeinfo, user,
@@ -95,6 +95,7 @@ pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value
         oid::MACADDR8 => Value::MacAddr8(network::parse_mac8(text)?),
         oid::BIT => Bits::parse(text)?.fix(ty.typmod, false)?.into(),
         oid::VARBIT => Bits::parse(text)?.limit(ty.typmod, false)?.into(),
+        ty if geometry::is_geometric(ty) => geometry::parse(ty, text)?.into(),
         oid::MONEY => Value::Int8(money::parse(text)?),
         oid::INT2VECTOR => scalar::parse_vector(text, oid::INT2, "smallint")?,
         oid::OIDVECTOR => scalar::parse_vector(text, oid::OID, "oid")?,
@@ -160,9 +161,15 @@ pub fn output(value: &Value, ty: SqlType, settings: &FormatSettings, out: &mut V
         Value::MacAddr(v) => out.extend_from_slice(network::show_mac(v).as_bytes()),
         Value::MacAddr8(v) => out.extend_from_slice(network::show_mac(v).as_bytes()),
         Value::Bits(v) => v.write(out),
+        Value::Geometry(v) => geometry::write(v, settings, out),
         Value::Array(v) => array::write(v, ty, settings, out),
         Value::Record(v) => record::write(v, settings, out),
     }
+}
+
+/// Reads a double precision.
+pub fn parse_double(text: &str) -> Result<f64> {
+    float::parse_f64(text)
 }
 
 /// [`output`] to a string.

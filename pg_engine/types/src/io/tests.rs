@@ -3,7 +3,13 @@ use alloc::{format, string::String, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Numeric, format::ByteaOutput, tuple::tests::any_typed, vector::Vector};
+use crate::{
+    Numeric,
+    format::ByteaOutput,
+    geometry::{Geometry, Point},
+    tuple::tests::any_typed,
+    vector::Vector,
+};
 
 fn read(ty: impl Into<SqlType>, text: &str) -> Result<Value> {
     input(ty.into(), text, &FormatSettings::default())
@@ -145,7 +151,46 @@ fn round_trip(ty: SqlType, value: &Value) -> core::result::Result<(), TestCaseEr
     Ok(())
 }
 
+#[test]
+fn binary_values_say_where_they_end() {
+    let told = |ty: u32, bytes: &[u8]| match receive(ty.into(), bytes, &FormatSettings::default()) {
+        Ok(v) => output_string(&v, ty.into(), &FormatSettings::default()),
+        Err(e) => format!("{} {}", e.state().as_str(), e.message()),
+    };
+    assert_eq!(told(oid::BOOL, &[]), "08P01 no data left in message");
+    assert_eq!(told(oid::INT4, &[0]), "08P01 insufficient data left in message");
+    assert_eq!(told(oid::BOOL, &[1, 1]), "22P03 incorrect binary data format");
+    assert_eq!(told(oid::NUMERIC, &[0, 0, 0, 0, 0xc0, 0, 0, 0, 1]), "22P03 incorrect binary data format");
+    let array = |item: &[u8]| {
+        let head = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 1];
+        told(oid::INT4_ARRAY, &[&head, item].concat())
+    };
+    assert_eq!(array(&[0, 0, 0, 4, 0, 0, 0, 7]), "{7}");
+    assert_eq!(array(&[0, 0, 0, 5, 0, 0, 0, 7]), "22P03 insufficient data left in message");
+    assert_eq!(array(&[0, 0, 0, 5, 0, 0, 0, 7, 0]), "22P03 improper binary format in array element 1");
+    assert_eq!(array(&[0, 0]), "08P01 insufficient data left in message");
+}
+
 proptest! {
+    #[test]
+    fn spoiled_binary_values_are_others_or_refused(
+        (ty, value) in any_typed(), at in any::<u16>(), bit in 0..8u8, cut in 0..3u8,
+    ) {
+        let settings = FormatSettings::default();
+        let mut bytes = Vec::new();
+        send(&value, ty.oid, &settings, &mut bytes);
+        let place = usize::from(at) % bytes.len().max(1);
+        match cut {
+            0 => bytes.truncate(place),
+            1 => bytes.insert(place, bit),
+            _ => bytes.iter_mut().skip(place).take(1).for_each(|b| *b ^= 1 << bit),
+        }
+        if let Ok(other) = receive(ty, &bytes, &settings) {
+            let mut again = Vec::new();
+            send(&other, ty.oid, &settings, &mut again);
+            prop_assert_eq!(output_string(&other, ty, &settings), output_string(&receive(ty, &again, &settings).unwrap(), ty, &settings));
+        }
+    }
     #[test]
     fn values_round_trip((ty, value) in any_typed()) {
         let text_with_nul = matches!(&value, Value::Text(t) if t.contains('\0'));
@@ -168,6 +213,18 @@ proptest! {
         let ty = SqlType::new(all[i % all.len()].oid);
         let _ = read(ty, &text);
         let _ = receive(ty, &data, &FormatSettings::default());
+    }
+    #[test]
+    fn shapes_round_trip(kind in 0..5u8, places in proptest::collection::vec((any::<i32>(), any::<i32>()), 2..6)) {
+        let places: Vec<Point> = places.iter().map(|(x, y)| Point::new(f64::from(*x) / 7.0, f64::from(*y))).collect();
+        let shape = match kind {
+            0 => Geometry::Point(places[0]),
+            1 => Geometry::corners(places[0], places[1]),
+            2 => Geometry::Circle(places[0], places[1].x.abs()),
+            3 => Geometry::Path(places[0].x > 0.0, places),
+            _ => Geometry::Polygon(places),
+        };
+        round_trip(shape.ty().into(), &Value::from(shape))?;
     }
     #[test]
     fn array_reader_survives_anything(text in "[\\[\\]{}\",:=\\\\ 0-9aN-]{0,20}") {

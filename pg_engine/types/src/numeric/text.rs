@@ -141,12 +141,8 @@ impl Numeric {
             None => Err(SqlError::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")),
         };
         let (count, weight, sign, scale) = (word(0)?, word(1)? as i16, word(2)?, word(3)?);
-        match sign {
-            NAN => return Ok(Self::NAN),
-            INFINITY => return Ok(Self::INFINITY),
-            NEG_INFINITY => return Ok(Self::NEG_INFINITY),
-            0 | NEGATIVE => {}
-            _ => return Err(bad("sign")),
+        if !matches!(sign, NAN | INFINITY | NEG_INFINITY | 0 | NEGATIVE) {
+            return Err(bad("sign"));
         }
         if u32::from(scale) > MAX_SCALE {
             return Err(bad("scale"));
@@ -164,6 +160,12 @@ impl Numeric {
                 SqlState::INVALID_BINARY_REPRESENTATION,
                 "incorrect binary data format",
             ));
+        }
+        match sign {
+            NAN => return Ok(Self::NAN),
+            INFINITY => return Ok(Self::INFINITY),
+            NEG_INFINITY => return Ok(Self::NEG_INFINITY),
+            _ => {}
         }
         let d = Digits { negative: sign == NEGATIVE, weight: weight.into(), scale: scale.into(), digits };
         Self::from_digits(d.stripped().truncated(scale.into()))

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     bits::Bits,
     error::{Result, SqlError},
+    geometry,
     network::Inet,
     numeric::Numeric,
     oid,
@@ -199,6 +200,12 @@ impl Field {
                 let bits = Bits::from_bytes(len, r.take(len.div_ceil(8))?);
                 r.finish()?;
                 bits.map(Value::from).ok_or_else(|| corrupt("stored bit string is malformed"))
+            }
+            ty if geometry::is_geometric(ty) => {
+                let mut rest = bytes;
+                let value = geometry::Geometry::receive(ty, &mut rest);
+                let value = value.ok().filter(|_| rest.is_empty());
+                value.map(Value::from).ok_or_else(|| corrupt("stored geometric value is malformed"))
             }
             ty if holds_array(ty) => nested::get_array(bytes, depth),
             _ => nested::get_record(bytes, depth),

@@ -111,6 +111,7 @@ impl Field {
             (Value::MacAddr(_), Physical::Other) => self.ty.oid == oid::MACADDR,
             (Value::MacAddr8(_), Physical::Other) => self.ty.oid == oid::MACADDR8,
             (Value::Bits(_), Physical::Other) => matches!(self.ty.oid, oid::BIT | oid::VARBIT),
+            (Value::Geometry(g), Physical::Other) => self.ty.oid == g.ty(),
             (Value::Array(_), Physical::Other) => self.width == VARIABLE && holds_array(self.ty.oid),
             (Value::Record(_), Physical::Other) => self.width == VARIABLE && holds_record(self.ty.oid),
             _ => false,
@@ -224,6 +225,12 @@ pub(super) fn put_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
             put_length(4 + v.bytes().len(), out);
             out.extend_from_slice(&(v.len() as u32).to_le_bytes());
             out.extend_from_slice(v.bytes());
+        }
+        Value::Geometry(v) => {
+            return put_sized(out, |out| {
+                v.send(out);
+                Ok(())
+            });
         }
         Value::Array(v) => return put_sized(out, |out| nested::put_array(v, out)),
         Value::Record(v) => return put_sized(out, |out| nested::put_record(v, out)),

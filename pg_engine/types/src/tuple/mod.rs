@@ -100,6 +100,7 @@ fn holds_array(ty: Oid) -> bool {
 /// True for those that hold records.
 fn holds_record(ty: Oid) -> bool {
     !holds_array(ty)
+        && !crate::geometry::is_geometric(ty)
         && !matches!(
             ty,
             oid::JSONPATH

@@ -240,12 +240,32 @@ impl TupleLayout {
                 oid::JSONPATH => b"$",
                 oid::INET | oid::CIDR => &ADDRESS,
                 oid::BIT | oid::VARBIT => &NO_BITS,
+                ty if crate::geometry::is_geometric(ty) => {
+                    return Stored::Plain(Cow::Owned(some_geometry(ty)));
+                }
                 _ => &RECORD,
             },
             _ => &NUMBER,
         };
         Stored::Plain(Cow::Borrowed(bytes))
     }
+}
+
+fn some_geometry(ty: crate::Oid) -> Vec<u8> {
+    use crate::geometry::{Geometry, Point};
+    let p = Point::default();
+    let value = match ty {
+        oid::POINT => Geometry::Point(p),
+        oid::LSEG => Geometry::Segment(p, p),
+        oid::BOX => Geometry::Box(p, p),
+        oid::LINE => Geometry::Line(1.0, 0.0, 0.0),
+        oid::CIRCLE => Geometry::Circle(p, 0.0),
+        oid::PATH => Geometry::Path(true, Vec::from([p])),
+        _ => Geometry::Polygon(Vec::from([p])),
+    };
+    let mut out = Vec::new();
+    value.send(&mut out);
+    out
 }
 
 fn zero_numeric() -> Vec<u8> {

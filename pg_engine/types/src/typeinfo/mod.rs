@@ -75,6 +75,7 @@ impl TypeInfo {
 }
 
 const ARRAY_SUBSCRIPT: Oid = 6179;
+const FIXED_SUBSCRIPT: Oid = 6180;
 
 /// Every built-in type, ascending by oid.
 pub fn all() -> &'static [TypeInfo] {
@@ -130,6 +131,14 @@ pub fn element_of(ty: Oid) -> Oid {
         return if user::is_array(ty) { ty - 1 } else { 0 };
     }
     get(ty).filter(|t| t.subscript.oid == ARRAY_SUBSCRIPT).map_or(0, |t| t.element)
+}
+
+/// What a subscript of a value of this type gives: the element of an array, or a part of a value of fixed length. 0: nothing.
+pub fn subscript_of(ty: Oid) -> Oid {
+    match element_of(ty) {
+        0 => get(ty).filter(|t| t.subscript.oid == FIXED_SUBSCRIPT && t.len > 0).map_or(0, |t| t.element),
+        element => element,
+    }
 }
 
 /// Element type of an array proper: not of `int2vector` and `oidvector`. 0: it is none.

@@ -119,6 +119,10 @@ impl Batch {
         }
         let rows = batches.iter().map(Self::row_count).sum();
         let column = |i: usize| {
+            // Columns that nobody looks at hold nothing.
+            if batches.iter().all(|b| b.columns[i].is_constant() && b.columns[i].is_null(0)) {
+                return Vector::nulls(first.columns[i].ty);
+            }
             let mut b = VectorBuilder::with_capacity(first.columns[i].ty, rows);
             for batch in batches {
                 match &batch.selection {

@@ -468,6 +468,7 @@ impl Value {
             Self::Bytea(b) => b.len(),
             Self::Jsonb(j) => j.bytes().len(),
             Self::Bits(b) => b.bytes().len() + 32,
+            Self::Geometry(g) => g.memory(),
             Self::Array(a) => a.values.iter().map(|v| size_of::<Self>() + v.memory()).sum::<usize>() + 64,
             Self::Record(r) => r.values.iter().map(|v| size_of::<Self>() + v.memory()).sum::<usize>() + 64,
             _ => 0,

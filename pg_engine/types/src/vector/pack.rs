@@ -240,6 +240,13 @@ fn put_rare(value: &Value, out: &mut Vec<u8>) {
             put_u32(v.len(), out);
             put_bytes(v.bytes(), out);
         }
+        Value::Geometry(v) => {
+            out.push(28);
+            out.extend_from_slice(&v.ty().to_le_bytes());
+            let mut bytes = Vec::new();
+            v.send(&mut bytes);
+            put_bytes(&bytes, out);
+        }
         Value::Array(v) => {
             out.push(26);
             out.extend_from_slice(&v.element.to_le_bytes());
@@ -437,6 +444,12 @@ fn value(r: &mut Reader<'_>, depth: usize) -> Result<Value> {
         }
         26 => array(r, depth)?,
         27 => record(r, depth)?,
+        28 => {
+            let ty = u32::from_le_bytes(r.array()?);
+            let mut bytes = r.sized()?;
+            let value = crate::geometry::Geometry::receive(ty, &mut bytes).map_err(|_| corrupt())?;
+            value.into()
+        }
         _ => return Err(corrupt()),
     })
 }

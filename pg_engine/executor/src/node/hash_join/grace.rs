@@ -188,12 +188,12 @@ impl HashJoin {
         self.spread_left(rt)?;
         loop {
             rt.cx.checkpoint()?;
-            if let Some(mut built) = self.built.take() {
-                let out = self.run(&mut built, rt)?;
+            if let Some(table) = self.built.clone() {
+                let out = self.run(&table, rt)?;
                 if out.is_some() {
-                    self.built = Some(built);
                     return Ok(out);
                 }
+                self.built = None;
                 self.probe = None;
             }
             if self.next_chunk(rt)? {

@@ -11,7 +11,7 @@ use super::{Returned, Target, serialization_failure, unread::unread, update::fol
 use crate::{
     context::Rt,
     expr::Compiled,
-    node::{Compiler, Exec, Operator, scan::value_tid},
+    node::{Compiler, Exec, Operator, row_reader::value_tid},
 };
 
 /// DELETE.

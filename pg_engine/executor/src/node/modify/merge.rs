@@ -14,7 +14,7 @@ use super::{
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
-    node::{Compiler, Exec, Operator, scan::value_tid},
+    node::{Compiler, Exec, Operator, row_reader::value_tid},
 };
 
 enum Action {

@@ -8,7 +8,7 @@ use pg_plan::{
     physical::{Node, Physical, Target},
 };
 
-use crate::node::scan::CTID;
+use crate::node::row_reader::CTID;
 
 /// Live positions of the columns that something looks at; `None`: that cannot be told.
 struct Seen<'t> {

@@ -11,7 +11,7 @@ use super::{Returned, Target, serialization_failure, unread::unread};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
-    node::{Compiler, Exec, Operator, scan::value_tid},
+    node::{Compiler, Exec, Operator, row_reader::value_tid},
 };
 
 /// UPDATE.
@@ -186,7 +186,7 @@ pub(super) fn follow(
         let Some(version) = target.version(latest, rt)? else { return Ok(false) };
         let mut slots = row.iter_mut();
         if let Some(ctid) = slots.next() {
-            *ctid = crate::node::scan::tid_value(latest);
+            *ctid = crate::node::row_reader::tid_value(latest);
         }
         for (slot, v) in slots.zip(version) {
             *slot = v;

@@ -71,6 +71,12 @@ impl Account {
         }
         self.limit
     }
+    /// Bytes that it may hold as things stand, with what others of the statement do.
+    pub(crate) fn room(&mut self, rt: &Rt<'_, '_>) -> usize {
+        let limit = self.limit(rt);
+        let others = rt.memory.get().saturating_sub(self.held);
+        limit.min((rt.cx.session.memory_limit() / 4 * 3).saturating_sub(others)).max(SMALL)
+    }
     fn follow(&mut self, rt: &Rt<'_, '_>) {
         if self.run != rt.run {
             (self.run, self.held, self.limit) = (rt.run, 0, 0);
