@@ -200,10 +200,17 @@ impl Catalog {
             txn.let_others_go_on();
             return txn.commit().map_err(storage_error);
         }
-        self.versions.changing.fetch_add(1, Ordering::AcqRel);
-        let result = txn.into_storage().commit().map_err(storage_error);
-        self.invalidate();
-        self.versions.changing.fetch_sub(1, Ordering::AcqRel);
+        // From here on nobody takes what is remembered for what is committed: who waited for a lock of ours must not.
+        let mut announced = false;
+        let announce = || {
+            announced = true;
+            self.versions.changing.fetch_add(1, Ordering::AcqRel);
+        };
+        let result = txn.into_storage().commit_announced(announce).map_err(storage_error);
+        if announced {
+            self.invalidate();
+            self.versions.changing.fetch_sub(1, Ordering::AcqRel);
+        }
         result
     }
     /// Runs something that ends a transaction which may have changed catalogs, elsewhere and earlier.
@@ -236,12 +243,12 @@ impl Catalog {
         load: impl FnOnce(&Snapshot) -> Result<T>,
         put: impl FnOnce(&mut Cache, T),
     ) -> Result<T> {
-        let current = self.versions.committed.load(Ordering::Acquire);
-        let known = |cache: &Cache| if cache.version == current { get(cache) } else { None };
+        // Nothing that is remembered is taken while a commit becomes visible.
+        let before = self.version();
+        let known = |cache: &Cache| if cache.version == before { get(cache) } else { None };
         if let Some(v) = known(&self.cache.read()) {
             return Ok(v);
         }
-        let before = self.version();
         let v = load(&self.latest())?;
         let mut cache = self.cache.write();
         if before != IN_FLUX && self.version() == before {

@@ -279,7 +279,7 @@ impl Storage {
         let txn = Transaction::of(self, waiting.work);
         // From here on nothing may fail: the transaction would be undone although the log says that it is prepared.
         let done = if commit {
-            txn.commit_logged()
+            txn.commit_logged(|| ())
         } else {
             let first = txn.xid().unwrap_or(Xid::NONE);
             // A checkpoint that begins after the record waits for its end.

@@ -288,7 +288,13 @@ impl Transaction {
     }
 
     /// Makes everything durable and visible. An error means that nothing was committed.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        self.commit_announced(|| ())
+    }
+
+    /// The same, with something to be done when it is durable and not yet visible, nor its locks free: what others remember of
+    /// what it changed must be known to be old by then. Not called where the commit fails or changes nothing.
+    pub fn commit_announced(mut self, announce: impl FnOnce()) -> Result<()> {
         // On an error the drop aborts.
         if self.work.serial().is_some() {
             self.work.check_serializable()?;
@@ -301,11 +307,11 @@ impl Transaction {
         }
         self.storage.check_open()?;
         // It goes into the ring's reserve: what a full log must not keep anyone from is the end of a transaction.
-        self.commit_logged()
+        self.commit_logged(announce)
     }
 
     /// Logs the commit and lets everyone see it. Fails before anything was done, or not at all.
-    pub(crate) fn commit_logged(mut self) -> Result<()> {
+    pub(crate) fn commit_logged(mut self, announce: impl FnOnce()) -> Result<()> {
         let storage = self.storage.clone();
         let record = CommitRecord {
             time: time::wall_clock_micros(),
@@ -337,9 +343,11 @@ impl Transaction {
             if !planted(Bug::AckBeforeFlush) {
                 storage.wal.flush(lsn);
             }
+            announce();
             self.work.show_logged(lsn.0);
         } else {
             storage.wal.commits_unawaited(lsn);
+            announce();
         }
         for rel in &created {
             if let Some(r) = storage.engine.directory.get(*rel) {
