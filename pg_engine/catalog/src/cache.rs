@@ -30,6 +30,7 @@ use crate::{
     acl::{Acl, Class, Rights, right},
     builtin::{self, *},
     desc::Relation,
+    extended::ExtendedStatistics,
     graph::GraphFacts,
     operator::{UserCast, UserOperator},
     reader::{CatalogReader, ColumnStatistics},
@@ -75,6 +76,7 @@ struct Cache {
     by_name: HashMap<(Oid, String), Option<Oid>>,
     schemas: HashMap<String, Option<Oid>>,
     statistics: HashMap<(Oid, i16), Option<Arc<ColumnStatistics>>>,
+    extended: HashMap<Oid, Arc<[ExtendedStatistics]>>,
     types: HashMap<Oid, Option<Arc<UserType>>>,
     routines: HashMap<String, Arc<[Arc<Routine>]>>,
     routines_by_oid: HashMap<Oid, Option<Arc<Routine>>>,
@@ -667,6 +669,13 @@ impl CatalogReader for Reader<'_> {
             c.statistics.insert(key, v);
         };
         self.through(get, |s| self.catalog.load_statistics(s, relation, attnum), put)
+    }
+    fn extended_statistics(&self, relation: Oid) -> Result<Arc<[ExtendedStatistics]>> {
+        let get = |c: &Cache| c.extended.get(&relation).cloned();
+        let put = |c: &mut Cache, v| {
+            c.extended.insert(relation, v);
+        };
+        self.through(get, |s| self.catalog.load_extended(s, relation), put)
     }
     fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)> {
         if matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES) {

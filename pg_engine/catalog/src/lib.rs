@@ -38,6 +38,7 @@ pub mod builtin;
 pub mod cache;
 pub mod databases;
 pub mod desc;
+pub mod extended;
 mod graph;
 pub mod keys;
 mod monitor_views;

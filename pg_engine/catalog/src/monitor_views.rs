@@ -21,6 +21,25 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
          AND (NOT c.relrowsecurity OR NOT row_security_active(c.oid))",
     ),
     (
+        "pg_stats_ext",
+        "SELECT tn.nspname AS schemaname, c.relname AS tablename, n.nspname AS statistics_schemaname, \
+         e.stxname AS statistics_name, pg_get_userbyid(e.stxowner) AS statistics_owner, \
+         (SELECT array_agg(a.attname ORDER BY a.attnum) FROM unnest(e.stxkeys) k(attnum) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = e.stxrelid AND a.attnum = k.attnum) AS attnames, \
+         pg_get_statisticsobjdef_expressions(e.oid) AS exprs, e.stxkind AS kinds, d.stxdinherit AS inherited, \
+         d.stxdndistinct AS n_distinct, d.stxddependencies AS dependencies, m.most_common_vals, \
+         m.most_common_val_nulls, m.most_common_freqs, m.most_common_base_freqs \
+         FROM pg_catalog.pg_statistic_ext e JOIN pg_catalog.pg_statistic_ext_data d ON d.stxoid = e.oid \
+         JOIN pg_catalog.pg_class c ON c.oid = e.stxrelid \
+         LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = c.relnamespace \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.stxnamespace \
+         LEFT JOIN LATERAL (SELECT array_agg(i.\"values\") AS most_common_vals, \
+         array_agg(i.nulls) AS most_common_val_nulls, array_agg(i.frequency) AS most_common_freqs, \
+         array_agg(i.base_frequency) AS most_common_base_freqs \
+         FROM pg_catalog.pg_mcv_list_items(d.stxdmcv) i) m ON d.stxdmcv IS NOT NULL \
+         WHERE pg_has_role(c.relowner, 'USAGE') AND (NOT c.relrowsecurity OR NOT row_security_active(c.oid))",
+    ),
+    (
         "pg_stat_all_indexes",
         "SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname, \
          s.idx_scan, s.seq_tup_read AS idx_tup_read, s.idx_tup_fetch FROM pg_catalog.pg_class c \
@@ -73,15 +92,14 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Views without rows: there are no replication slots, subscriptions, publications, foreign servers, extended statistics
-/// and files of settings.
+/// Views without rows: there are no replication slots, subscriptions, publications, foreign servers and files of
+/// settings.
 pub(crate) const EMPTY: &[&str] = &[
     "pg_replication_slots",
     "pg_stat_wal_receiver",
     "pg_stat_subscription",
     "pg_publication_tables",
     "pg_user_mappings",
-    "pg_stats_ext",
     "pg_file_settings",
     "pg_ident_file_mappings",
     "pg_replication_origin_status",

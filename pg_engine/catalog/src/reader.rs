@@ -7,6 +7,7 @@ use pg_types::{Oid, Result, SqlType, Value, user::UserType};
 use crate::{
     builtin::FIRST_ROLE,
     desc::Relation,
+    extended::ExtendedStatistics,
     operator::{UserCast, UserOperator},
     roles::Roles,
     routine::Routine,
@@ -81,6 +82,10 @@ pub trait CatalogReader {
     }
     /// Statistics of a column; `None`: never analysed.
     fn column_statistics(&self, relation: Oid, attnum: i16) -> Result<Option<Arc<ColumnStatistics>>>;
+    /// What is known of columns of a table together.
+    fn extended_statistics(&self, _relation: Oid) -> Result<Arc<[ExtendedStatistics]>> {
+        Ok(Arc::from([]))
+    }
     /// Live size of a table now: (pages, rows if counted). `None`: take the relation's own estimates.
     fn relation_size(&self, relation: &Relation) -> Option<(u64, Option<f64>)>;
     /// The share of a table's pages that everyone sees all of.

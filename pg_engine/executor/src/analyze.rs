@@ -1,5 +1,7 @@
 //! ANALYZE: a sample of rows, and from it what the planner wants to know about each column.
 
+mod joint;
+
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_catalog::{
@@ -130,6 +132,8 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
         ddl.insert(PG_STATISTIC, &to_row(row, &s, a.ty.oid, a.collation, equality, less))?;
         ddl.step();
     }
+    let rows: Vec<&Vec<Value>> = sample.iter().map(|s| &s.1).collect();
+    joint::analyze(&ddl, &relation, &rows, seen, &wishes, columns)?;
     cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
 }

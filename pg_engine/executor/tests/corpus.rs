@@ -293,3 +293,9 @@ fn large_objects() {
 fn alter_options() {
     check("alter_options");
 }
+
+/// Extended statistics; texts of values whose type their numbers do not tell.
+#[test]
+fn statistics() {
+    check("statistics");
+}

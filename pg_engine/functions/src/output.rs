@@ -2,9 +2,9 @@
 
 use alloc::string::String;
 
-use pg_types::{Oid, SqlType, Value, io, oid::*, value::ArrayValue};
+use pg_types::{Oid, Result, SqlType, Value, io, oid::*, value::ArrayValue};
 
-use crate::def::EvalContext;
+use crate::{call::mismatch, def::EvalContext};
 
 /// The type a value is written as when nothing else is known.
 pub(crate) fn natural_type(value: &Value) -> Oid {
@@ -51,6 +51,30 @@ pub(crate) fn text(ctx: &EvalContext<'_>, value: &Value) -> String {
         Value::Text(s) => s.as_ref().into(),
         _ => io::output_string(value, SqlType::new(natural_type(value)), ctx.host.format()),
     }
+}
+
+/// The types that the binder appends to the arguments of functions that ask for them.
+pub(crate) fn described(args: &[Value]) -> Result<(&[Value], alloc::sync::Arc<pg_types::value::ArrayValue>)> {
+    match args.split_last() {
+        Some((Value::Array(types), values)) => Ok((values, types.clone())),
+        _ => Err(mismatch()),
+    }
+}
+
+/// The type of argument `i` as the hidden list has it.
+pub(crate) fn type_at(types: &pg_types::value::ArrayValue, i: usize) -> pg_types::Oid {
+    match types.values.get(i) {
+        Some(Value::Oid(ty)) => *ty,
+        _ => pg_types::oid::TEXT,
+    }
+}
+
+/// The text form of a value of a type, with names from the catalogs where it is a number that stands for one.
+pub(crate) fn typed(ctx: &EvalContext<'_>, ty: Oid, value: &Value) -> Result<String> {
+    Ok(match ctx.host.catalog_text(value, ty)? {
+        Some(text) => text,
+        None => io::output_string(value, SqlType::new(ty), ctx.host.format()),
+    })
 }
 
 /// A double with six significant digits, as C's `%g` writes it.

@@ -69,7 +69,11 @@ fn null(_: &EvalContext<'_>, _: &[Value]) -> Result<Value> {
 /// `format` takes a NULL array as one without elements.
 fn no_arguments(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
     match registry().function(3540).map(|f| f.imp) {
-        Some(Implementation::Row(plain)) => plain(ctx, args.get(..1).unwrap_or(&[])),
+        Some(Implementation::Row(plain)) => match args {
+            // The types come last.
+            [template, .., types] => plain(ctx, &[template.clone(), types.clone()]),
+            _ => Err(mismatch()),
+        },
         _ => Err(mismatch()),
     }
 }

@@ -91,10 +91,72 @@ pub enum Definition {
     },
     /// COMMENT ON CAST.
     CommentCast((Oid, Oid), Option<String>),
+    /// CREATE, ALTER, DROP, COMMENT ON STATISTICS.
+    Statistics(Statistics),
     /// COMMENT ON LARGE OBJECT.
     CommentLargeObject(Oid, Option<String>),
     /// ALTER LARGE OBJECT ... OWNER TO.
     OwnLargeObject(Oid, RoleName),
+}
+
+/// A statement about extended statistics. Names are looked up when it runs.
+#[derive(Clone, Debug)]
+pub enum Statistics {
+    /// CREATE STATISTICS.
+    Create {
+        /// Its name.
+        name: ObjectName,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// The kinds wanted, as written; empty: all.
+        kinds: Vec<String>,
+        /// The columns, as written.
+        columns: Vec<String>,
+        /// The table.
+        from: ObjectName,
+    },
+    /// ALTER STATISTICS.
+    Alter {
+        /// Which.
+        name: ObjectName,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// What is changed.
+        change: AlterStatistics,
+    },
+    /// DROP STATISTICS.
+    Drop {
+        /// Which.
+        names: Vec<ObjectName>,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// CASCADE.
+        cascade: bool,
+    },
+    /// COMMENT ON STATISTICS.
+    Comment(ObjectName, Option<String>),
+}
+
+impl Statistics {
+    /// What the statement answers.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "CREATE STATISTICS",
+            Self::Alter { .. } => "ALTER STATISTICS",
+            Self::Drop { .. } => "DROP STATISTICS",
+            Self::Comment(..) => "COMMENT",
+        }
+    }
+}
+
+/// See [`Statistics::Alter`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "named like the clauses")]
+pub enum AlterStatistics {
+    Rename(String),
+    SetSchema(String),
+    Owner(RoleName),
+    Target(i64),
 }
 
 /// CREATE AGGREGATE, functions found and checked: a row of `pg_proc` and one of `pg_aggregate`.

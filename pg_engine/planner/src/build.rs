@@ -78,6 +78,7 @@ pub(crate) struct StoredColumn {
     statistics: Option<Arc<ColumnStatistics>>,
     rows: f64,
     unique: bool,
+    member: Option<crate::joint::Member>,
 }
 
 /// What is known about columns, shared.
@@ -86,6 +87,9 @@ pub(crate) struct Known(Arc<HashMap<ColumnId, StoredColumn>>);
 impl Knowledge for Known {
     fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)> {
         self.0.get(&id).map(|c| (c.statistics.clone(), c.rows, c.unique))
+    }
+    fn member(&self, id: ColumnId) -> Option<crate::joint::Member> {
+        self.0.get(&id)?.member.clone()
     }
 }
 
@@ -159,6 +163,11 @@ impl<'a> Planner<'a> {
                     let ids: Option<Vec<_>> = keys.map(|k| id(k.attnum).filter(|_| k.attnum > 0)).collect();
                     self.keys.extend(ids.map(|ids| (ids, rows)));
                 }
+                let joint = match relation.row_estimate >= 0.0 {
+                    true => self.catalog.extended_statistics(relation.oid)?,
+                    false => Arc::from([]),
+                };
+                let joint = (!joint.is_empty()).then(|| Arc::new(crate::joint::Table(joint)));
                 for (column, attnum) in columns {
                     let unique = relation.indexes.iter().any(|i| {
                         i.unique
@@ -172,8 +181,9 @@ impl<'a> Planner<'a> {
                     let analysed = *attnum > 0 && (graph || relation.row_estimate >= 0.0);
                     let statistics =
                         if analysed { self.catalog.column_statistics(relation.oid, *attnum)? } else { None };
+                    let member = joint.clone().map(|table| crate::joint::Member { table, attnum: *attnum });
                     Arc::make_mut(&mut self.stored)
-                        .insert(column.id, StoredColumn { statistics, rows, unique });
+                        .insert(column.id, StoredColumn { statistics, rows, unique, member });
                 }
                 Ok(())
             }
@@ -446,11 +456,7 @@ impl<'a> Planner<'a> {
         let count = if groups.is_empty() {
             1.0
         } else {
-            let product: f64 = groups
-                .iter()
-                .map(|(_, e)| estimate::column_of(e).map_or(200.0, |id| estimate::distinct(id, &known)))
-                .product();
-            product.min(sub.rows()).max(1.0)
+            crate::joint::groups(groups.iter().map(|(_, e)| e), &known).min(sub.rows()).max(1.0)
         };
         let (mut ids, mut types, mut keys, mut calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (column, expr) in groups {

@@ -8,18 +8,24 @@ use pg_functions::registry;
 use pg_plan::expr::{ColumnId, Expr};
 use pg_types::{Oid, Value};
 
+use crate::joint;
+
 /// Default selectivities of comparisons that nothing is known about.
 const EQUALITY: f64 = 0.005;
 const INEQUALITY: f64 = 1.0 / 3.0;
 const PATTERN: f64 = 0.005;
 const UNKNOWN: f64 = 1.0 / 3.0;
 /// Assumed number of distinct values without statistics.
-const DISTINCT: f64 = 200.0;
+pub(crate) const DISTINCT: f64 = 200.0;
 
 /// What is known about columns, by id.
 pub(crate) trait Knowledge {
     /// The stored column behind an id: its statistics, and the table's rows.
     fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)>;
+    /// Its place in a table with extended statistics.
+    fn member(&self, _id: ColumnId) -> Option<joint::Member> {
+        None
+    }
 }
 
 /// A user's table that was never analysed is taken to be as large as this at least: it may fill soon, and plans are kept.
@@ -93,8 +99,9 @@ pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
 pub(crate) fn all_of(conditions: &[Expr], known: &dyn Knowledge) -> f64 {
     // (column, upper bound, fraction) of bounds that have no partner yet.
     let mut bounds: Vec<(ColumnId, bool, f64)> = Vec::new();
-    let mut kept = 1.0;
-    for condition in conditions {
+    let mut open: Vec<&Expr> = conditions.iter().collect();
+    let mut kept = if open.len() > 1 { joint::take(&mut open, known) } else { 1.0 };
+    for condition in open {
         let s = selectivity(condition, known);
         let Some((column, upper)) = bound_of(condition) else {
             kept *= s;
@@ -222,7 +229,7 @@ pub(crate) fn is_equality(function: &pg_functions::Function) -> bool {
     registry.operator_for("=", *left, *right).is_some_and(|o| o.function == function.oid)
 }
 
-fn constant(expr: &Expr) -> Option<&Value> {
+pub(crate) fn constant(expr: &Expr) -> Option<&Value> {
     match expr {
         Expr::Const(v, _) => Some(v),
         Expr::Relabel(e, _) => constant(e),

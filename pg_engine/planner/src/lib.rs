@@ -31,6 +31,7 @@ mod fold;
 mod generic;
 mod implied;
 mod join;
+mod joint;
 mod late;
 mod pushdown;
 mod rewrite;

@@ -141,6 +141,10 @@ impl Session {
         if from.oid == oid::UNKNOWN {
             return match arg {
                 Expr::Const(Value::Null, _) => Ok(Expr::Const(Value::Null, to)),
+                Expr::Const(text @ Value::Text(_), _) if pg_executor::text::needs_catalog(to.oid) => {
+                    let text = Expr::Const(text.clone(), SqlType::new(oid::TEXT));
+                    Ok(Expr::CoerceViaIo(Box::new(text), to))
+                }
                 Expr::Const(Value::Text(text), _) => {
                     io::input(to, text, &self.env.derived().format).map(|v| Expr::Const(v, to))
                 }

@@ -93,9 +93,11 @@ impl Physical {
             | oid::CSTRING
             | oid::JSON
             | oid::PG_NODE_TREE
+            | oid::PG_NDISTINCT
+            | oid::PG_DEPENDENCIES
             | oid::REFCURSOR
             | oid::ACLITEM => Self::Text,
-            oid::BYTEA => Self::Bytea,
+            oid::BYTEA | oid::PG_MCV_LIST => Self::Bytea,
             oid::INTERVAL => Self::Interval,
             oid::UUID => Self::Uuid,
             // The place of a label.

@@ -567,6 +567,7 @@ impl Ddl<'_, '_> {
             }
         })?;
         self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+        self.forget_statistics(relation.oid, a.attnum)?;
         for i in &relation.indexes {
             for (n, k) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
                 let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];

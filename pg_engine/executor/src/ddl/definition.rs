@@ -36,6 +36,7 @@ pub(crate) fn tag(d: &Definition) -> &'static str {
         Definition::CreateCast(_) => "CREATE CAST",
         Definition::DropCast { .. } => "DROP CAST",
         Definition::OwnLargeObject(..) => "ALTER LARGE OBJECT",
+        Definition::Statistics(s) => s.tag(),
         Definition::CommentOperator(..)
         | Definition::CommentCast(..)
         | Definition::CommentLargeObject(..) => "COMMENT",
@@ -82,6 +83,7 @@ impl Ddl<'_, '_> {
                     self.drop_objects(&[Address::new(PG_CAST, row.oid("oid"))], *cascade)?;
                 }
             }
+            Definition::Statistics(s) => self.statistics(s)?,
             Definition::CommentLargeObject(oid, text) => {
                 self.large_object(*oid)?;
                 self.describe_object(Address::new(PG_LARGEOBJECT, *oid), text.as_deref())?;
@@ -119,7 +121,7 @@ impl Ddl<'_, '_> {
     }
 
     /// COMMENT on an object of a database.
-    fn describe_object(&self, a: Address, text: Option<&str>) -> Result<()> {
+    pub(super) fn describe_object(&self, a: Address, text: Option<&str>) -> Result<()> {
         self.delete(PG_DESCRIPTION, &["objoid", "classoid"], &[Value::Oid(a.object), Value::Oid(a.class)])?;
         if let Some(text) = text.filter(|t| !t.is_empty()) {
             let row = self.row(PG_DESCRIPTION)?.set("objoid", a.object).set("classoid", a.class);

@@ -390,6 +390,22 @@ impl Ddl<'_, '_> {
                 Some(r) => format!("operator {}", self.operator_text(&r)?),
                 None => format!("operator {}", a.object),
             },
+            PG_STATISTIC_EXT => match row(PG_STATISTIC_EXT)? {
+                Some(r) => {
+                    let schema = r.oid("stxnamespace");
+                    let name = crate::text::quote_identifier(r.text("stxname"));
+                    match reader
+                        .schema_row(schema)?
+                        .filter(|_| reader.search_path().iter().all(|s| s.0 != schema))
+                    {
+                        Some(s) => {
+                            format!("statistics object {}.{name}", crate::text::quote_identifier(&s.name))
+                        }
+                        None => format!("statistics object {name}"),
+                    }
+                }
+                None => format!("statistics object {}", a.object),
+            },
             PG_CAST => match row(PG_CAST)? {
                 Some(r) => {
                     let shown = |ty: &str| crate::text::type_name(&reader, r.oid(ty), None);
@@ -454,6 +470,7 @@ impl Ddl<'_, '_> {
                 self.delete(PG_PROC, &["oid"], &key)?;
             }
             PG_OPERATOR => self.delete_operator(a.object)?,
+            PG_STATISTIC_EXT => self.delete_statistics(a.object)?,
             _ => return Err(SqlError::internal("an object of unknown kind depends on what is dropped")),
         }
         self.forget(a)

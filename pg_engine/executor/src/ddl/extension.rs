@@ -12,7 +12,7 @@ use pg_catalog::{
     acl::right,
     builtin::{
         FIRST_ROLE, PG_CAST, PG_CLASS, PG_DESCRIPTION, PG_EXTENSION, PG_NAMESPACE, PG_OPERATOR, PG_PROC,
-        PG_TYPE,
+        PG_STATISTIC_EXT, PG_TYPE,
     },
     table::Row,
 };
@@ -50,7 +50,7 @@ pub(super) fn is_member(catalog: Oid, row: &Row) -> bool {
     match catalog {
         PG_CLASS => matches!(row.char("relkind"), b'r' | b'v' | b'm' | b'S'),
         PG_TYPE => row.oid("typrelid") == 0 && row.char("typcategory") != b'A' || row.char("typtype") == b'd',
-        PG_PROC | PG_NAMESPACE | PG_OPERATOR | PG_CAST => true,
+        PG_PROC | PG_NAMESPACE | PG_OPERATOR | PG_CAST | PG_STATISTIC_EXT => true,
         _ => false,
     }
 }

@@ -55,7 +55,7 @@ impl Ddl<'_, '_> {
         Ok(Some(columns))
     }
 
-    /// Indexes, storage of columns, comments.
+    /// Indexes, storage of columns, extended statistics, comments.
     pub(super) fn like_rest(&self, oid: Oid, t: &CreateTable) -> Result<()> {
         for like in &t.likes {
             let model = self.model(like)?;
@@ -64,6 +64,9 @@ impl Ddl<'_, '_> {
             }
             if like.parts.indexes {
                 self.like_indexes(oid, &model)?;
+            }
+            if like.parts.statistics {
+                self.like_statistics(oid, &model, like.parts.comments)?;
             }
             if like.parts.comments {
                 self.like_comments(oid, &model)?;
@@ -129,7 +132,7 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    fn copy_comment(&self, from: Address, to: Address) -> Result<()> {
+    pub(super) fn copy_comment(&self, from: Address, to: Address) -> Result<()> {
         let key = [Value::Oid(from.object), Value::Oid(from.class)];
         for (_, row) in self.find(PG_DESCRIPTION, &["objoid", "classoid"], &key)? {
             if row.int("objsubid") == i64::from(from.sub) {
@@ -145,6 +148,15 @@ impl Ddl<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The columns of the same names.
+pub(super) fn same_columns(model: &Relation, new: &Relation, columns: &[i16]) -> Option<Vec<i16>> {
+    let same = |attnum: &i16| {
+        let name = &model.live().find(|a| a.attnum == *attnum)?.name;
+        Some(new.live().find(|a| a.name == *name)?.attnum)
+    };
+    columns.iter().map(same).collect()
 }
 
 /// Keys over the columns of the same names.

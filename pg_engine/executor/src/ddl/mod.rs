@@ -27,6 +27,7 @@ pub(crate) mod rewrite;
 pub(crate) mod role;
 pub(crate) mod routine;
 pub(crate) mod sequence;
+pub(crate) mod statistics;
 pub(crate) mod table;
 mod toast;
 pub(crate) mod types;

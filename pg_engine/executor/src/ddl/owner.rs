@@ -27,7 +27,8 @@ const LISTS: &[(Oid, &str, &str, &str, &str)] = &[
     (PG_PROC, "proacl", "proowner", "proname", "function"),
     (PG_LANGUAGE, "lanacl", "lanowner", "lanname", "language"),
     (PG_TABLESPACE, "spcacl", "spcowner", "spcname", "tablespace"),
-    // It has no list: this column is always NULL.
+    // They have no list: these columns are always NULL.
+    (PG_STATISTIC_EXT, "stxexprs", "stxowner", "stxname", "statistics object"),
     (PG_EXTENSION, "extconfig", "extowner", "extname", "extension"),
 ];
 
@@ -278,6 +279,9 @@ impl Ddl<'_, '_> {
             }
             for (_, row) in self.find(PG_PROC, &["proowner"], &[Value::Oid(role)])? {
                 targets.push(Address::new(PG_PROC, row.oid("oid")));
+            }
+            for (_, row) in self.all(PG_STATISTIC_EXT)?.iter().filter(|r| r.1.oid("stxowner") == role) {
+                targets.push(Address::new(PG_STATISTIC_EXT, row.oid("oid")));
             }
             for (_, row) in self.find(PG_NAMESPACE, &["nspowner"], &[Value::Oid(role)])? {
                 targets.push(Address::new(PG_NAMESPACE, row.oid("oid")));

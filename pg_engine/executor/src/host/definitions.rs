@@ -279,11 +279,7 @@ pub(super) fn call(
             Some(v) => v.clone(),
             None => Value::Null,
         },
-        "pg_get_triggerdef"
-        | "pg_get_statisticsobjdef"
-        | "pg_get_statisticsobjdef_columns"
-        | "pg_get_partkeydef"
-        | "pg_get_partition_constraintdef" => Value::Null,
+        "pg_get_triggerdef" | "pg_get_partkeydef" | "pg_get_partition_constraintdef" => Value::Null,
         "pg_get_serial_sequence" => serial_sequence(reader, arg_text(args, 0), arg_text(args, 1))?,
         "pg_describe_object" => {
             let object = Address { class: o, object: arg_oid(args, 1), sub: arg_int(args, 2) as i32 };

@@ -5,6 +5,7 @@ mod privileges;
 mod routines;
 mod sequences;
 mod session;
+mod statistics;
 
 use alloc::{
     boxed::Box,
@@ -14,7 +15,10 @@ use alloc::{
 };
 
 use pg_catalog::{CatalogReader, Reader, Relation, builtin};
-use pg_functions::{Host, SetReturning, registry, set::LISTENING_CHANNELS};
+use pg_functions::{
+    Host, SetReturning, registry,
+    set::{LISTENING_CHANNELS, MCV_LIST_ITEMS},
+};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
 
 use crate::{context::ExecContext, text};
@@ -49,6 +53,9 @@ impl Host for ExecContext<'_> {
         if function == LISTENING_CHANNELS {
             let channels = self.session.listening().into_iter().map(|c| alloc::vec![Value::Text(c.into())]);
             return Ok(crate::graph::given(&[SqlType::new(oid::TEXT)], channels.collect()));
+        }
+        if function == MCV_LIST_ITEMS {
+            return statistics::items(self, args);
         }
         if function == pg_functions::ACLEXPLODE {
             return Ok(crate::acl::explode(args));
@@ -125,6 +132,9 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     if let Some(v) = definitions::call(cx, &reader, f.name, args)? {
         return Ok(v);
     }
+    if let Some(v) = statistics::call(&reader, f.name, arg_oid(args, 0))? {
+        return Ok(v);
+    }
     if let Some(v) = catalog_call(cx, &reader, f.name, args)? {
         return Ok(v);
     }
@@ -168,6 +178,7 @@ fn catalog_call(
         "pg_type_is_visible" => visible(builtin::PG_TYPE, "typnamespace")?,
         "pg_function_is_visible" => visible(builtin::PG_PROC, "pronamespace")?,
         "pg_operator_is_visible" => visible(builtin::PG_OPERATOR, "oprnamespace")?,
+        "pg_statistics_obj_is_visible" => visible(builtin::PG_STATISTIC_EXT, "stxnamespace")?,
         "pg_opclass_is_visible" => visible(builtin::PG_OPCLASS, "opcnamespace")?,
         "pg_opfamily_is_visible" => visible(builtin::PG_OPFAMILY, "opfnamespace")?,
         "pg_collation_is_visible" => visible(builtin::PG_COLLATION, "collnamespace")?,

@@ -9,10 +9,11 @@ use pg_types::{
     value::{ArrayValue, RecordValue},
 };
 
-use super::{described, invalid, quoted, texts, type_at, value};
+use super::{invalid, quoted, texts, value};
 use crate::{
     call::{Ret, mismatch, row},
     def::{EvalContext, Function, Implementation},
+    output::{described, type_at},
     table::def,
 };
 

@@ -10,7 +10,7 @@ mod rows;
 pub(crate) mod subscript;
 mod value;
 
-use alloc::{string::String, sync::Arc};
+use alloc::string::String;
 
 use pg_json::Jsonb;
 use pg_types::{Result, SqlError, SqlState, Value, json};
@@ -85,21 +85,6 @@ fn index(text: &str) -> Option<i64> {
 fn position(index: i64, len: usize) -> Option<usize> {
     let at = if index < 0 { index.checked_add(len as i64)? } else { index };
     usize::try_from(at).ok().filter(|at| *at < len)
-}
-
-/// The types that the binder appends to the arguments of functions that ask for them.
-fn described(args: &[Value]) -> Result<(&[Value], Arc<pg_types::value::ArrayValue>)> {
-    match args.split_last() {
-        Some((Value::Array(types), values)) => Ok((values, types.clone())),
-        _ => Err(mismatch()),
-    }
-}
-
-fn type_at(types: &pg_types::value::ArrayValue, i: usize) -> pg_types::Oid {
-    match types.values.get(i) {
-        Some(Value::Oid(ty)) => *ty,
-        _ => pg_types::oid::TEXT,
-    }
 }
 
 /// A string in quotes.

@@ -15,7 +15,7 @@ use pg_types::{
 };
 
 use super::invalid;
-use crate::def::EvalContext;
+use crate::{def::EvalContext, output::typed};
 
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,10 +47,6 @@ pub(super) fn class(ty: Oid, v: &Value) -> Class {
         Value::Record(_) => Class::Record,
         _ => Class::Other,
     }
-}
-
-fn plain(ctx: &EvalContext<'_>, ty: Oid, v: &Value) -> String {
-    io::output_string(v, SqlType::new(ty), ctx.host.format())
 }
 
 /// Dates and timestamps as XML Schema has them: ISO 8601 with a `T`, and minutes in the zone.
@@ -87,7 +83,7 @@ pub(super) fn key(ctx: &EvalContext<'_>, ty: Oid, v: &Value) -> Result<String> {
         }
         Class::Bool => (if *v == Value::Bool(true) { "true" } else { "false" }).into(),
         Class::Moment => moment(ctx, ty, v),
-        _ => plain(ctx, ty, v),
+        _ => typed(ctx, ty, v)?,
     })
 }
 
@@ -100,7 +96,7 @@ pub(super) fn write(ctx: &EvalContext<'_>, ty: Oid, v: &Value, out: &mut String)
     match (class(ty, v), v) {
         (Class::Bool, _) => out.push_str(&key(ctx, ty, v)?),
         (Class::Number, _) => {
-            let text = plain(ctx, ty, v);
+            let text = typed(ctx, ty, v)?;
             if is_number(&text) { out.push_str(&text) } else { pg_json::quote(&text, out) }
         }
         (Class::Moment, _) => pg_json::quote(&moment(ctx, ty, v), out),
@@ -108,7 +104,7 @@ pub(super) fn write(ctx: &EvalContext<'_>, ty: Oid, v: &Value, out: &mut String)
         (Class::Jsonb, Value::Jsonb(doc)) => doc.root().write(out),
         (Class::Array, Value::Array(a)) => array(ctx, a, false, out)?,
         (Class::Record, Value::Record(r)) => record(ctx, r, false, out)?,
-        _ => pg_json::quote(&plain(ctx, ty, v), out),
+        _ => pg_json::quote(&typed(ctx, ty, v)?, out),
     }
     Ok(())
 }
@@ -177,7 +173,7 @@ pub(super) fn tree(ctx: &EvalContext<'_>, ty: Oid, v: &Value) -> Result<Json> {
     Ok(match (class(ty, v), v) {
         (Class::Bool, Value::Bool(b)) => Json::Bool(*b),
         (Class::Number, _) => {
-            let text = plain(ctx, ty, v);
+            let text = typed(ctx, ty, v)?;
             if is_number(&text) { Json::number(&text).map_err(json::error)? } else { text.into() }
         }
         (Class::Moment, _) => moment(ctx, ty, v).into(),
@@ -191,7 +187,7 @@ pub(super) fn tree(ctx: &EvalContext<'_>, ty: Oid, v: &Value) -> Result<Json> {
             let member = |(i, (v, ty)): (usize, (&Value, &Oid))| Ok((field(r, i).into(), tree(ctx, *ty, v)?));
             Json::Object(fields.map(member).collect::<Result<_>>()?)
         }
-        _ => plain(ctx, ty, v).into(),
+        _ => typed(ctx, ty, v)?.into(),
     })
 }
 

@@ -9,27 +9,28 @@ use crate::{
     call::{mismatch, row},
     def::{EvalContext, Function, Implementation},
     errors::invalid,
-    output::text,
+    output::{described, text, type_at, typed},
     table::def,
 };
 
 /// The arguments' texts joined, NULLs left out.
-fn concat(ctx: &EvalContext<'_>, args: &[Value], separator: &str) -> String {
+fn joined(ctx: &EvalContext<'_>, args: &[Value], from: usize, separator: &str) -> Result<Value> {
+    let (values, types) = described(args)?;
     let mut out = String::new();
     let mut first = true;
-    for value in args.iter().filter(|v| !v.is_null()) {
+    for (i, value) in values.iter().enumerate().skip(from).filter(|(_, v)| !v.is_null()) {
         if !first {
             out.push_str(separator);
         }
         first = false;
-        out.push_str(&text(ctx, value));
+        out.push_str(&typed(ctx, type_at(&types, i), value)?);
     }
-    out
+    Ok(Value::Text(out.into()))
 }
 
 fn concat_ws(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
     match args {
-        [Value::Text(separator), rest @ ..] => Ok(Value::Text(concat(ctx, rest, separator).into())),
+        [Value::Text(separator), ..] => joined(ctx, args, 1, separator),
         _ => Ok(Value::Null),
     }
 }
@@ -163,10 +164,12 @@ fn format(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
     let mut out = String::with_capacity(template.len());
     let mut rest = template.chars().peekable();
     let mut last = 0;
-    // The argument at a 1-based position, or the next one.
-    let mut take = |wanted: Option<usize>| -> Result<&Value> {
+    let (args, types) = described(args)?;
+    // The argument at a 1-based position, or the next one, with its type.
+    let mut take = |wanted: Option<usize>| -> Result<(&Value, Oid)> {
         last = wanted.unwrap_or(last + 1);
-        args.get(last).ok_or_else(|| format_fault("too few arguments for format()"))
+        let found = args.get(last).ok_or_else(|| format_fault("too few arguments for format()"))?;
+        Ok((found, type_at(&types, last)))
     };
     while let Some(c) = rest.next() {
         if c != '%' {
@@ -186,7 +189,7 @@ fn format(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
             Width::None => {}
             Width::Fixed(n) => width = n,
             Width::Argument(p) => {
-                width = match take(p)? {
+                width = match take(p)?.0 {
                     Value::Null => 0,
                     Value::Int2(n) => i32::from(*n),
                     Value::Int4(n) => *n,
@@ -200,7 +203,7 @@ fn format(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
                 }
             }
         }
-        let value = take(s.position)?;
+        let (value, ty) = take(s.position)?;
         let shown = match (s.kind, value) {
             ('s', Value::Null) => String::new(),
             ('I', Value::Null) => {
@@ -210,9 +213,9 @@ fn format(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
                 ));
             }
             ('L', Value::Null) => "NULL".into(),
-            ('I', v) => quote_ident(&text(ctx, v)),
-            ('L', v) => quote_literal(&text(ctx, v)),
-            (_, v) => text(ctx, v),
+            ('I', v) => quote_ident(&typed(ctx, ty, v)?),
+            ('L', v) => quote_literal(&typed(ctx, ty, v)?),
+            (_, v) => typed(ctx, ty, v)?,
         };
         let missing = (width as usize).saturating_sub(shown.chars().count());
         if missing > super::text::MAX_BYTES {
@@ -238,8 +241,21 @@ fn random_uuid(ctx: &EvalContext<'_>) -> [u8; 16] {
     bytes
 }
 
-fn any_literal(ctx: &EvalContext<'_>, value: &Value) -> Option<String> {
-    (!value.is_null()).then(|| quote_literal(&cast_text(ctx, value)))
+/// `quote_literal` and `quote_nullable` of a value that is not text.
+fn any_literal(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Value> {
+    let (values, types) = described(args)?;
+    Ok(match values.first() {
+        None | Some(Value::Null) => Value::text("NULL"),
+        Some(v) => Value::Text(quote_literal(&cast_text(ctx, type_at(&types, 0), v)?).into()),
+    })
+}
+
+/// What `||` makes of an operand that is not text.
+fn shown(ctx: &EvalContext<'_>, v: &Value) -> String {
+    match v {
+        Value::Bool(b) => String::from(if *b { "true" } else { "false" }),
+        v => text(ctx, v),
+    }
 }
 
 /// `parse_ident`: the parts of a dotted name.
@@ -309,10 +325,10 @@ fn parse_ident(name: &str, strict: bool) -> Result<Value> {
 }
 
 /// A value cast to text, which for boolean is not what it looks like on its own.
-fn cast_text(ctx: &EvalContext<'_>, v: &Value) -> String {
+fn cast_text(ctx: &EvalContext<'_>, ty: Oid, v: &Value) -> Result<String> {
     match v {
-        Value::Bool(b) => String::from(if *b { "true" } else { "false" }),
-        v => text(ctx, v),
+        Value::Bool(b) => Ok(String::from(if *b { "true" } else { "false" })),
+        v => typed(ctx, ty, v),
     }
 }
 
@@ -322,34 +338,42 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .stable()
         .nullable()
         .variadic(ANY)
-        .imp(Implementation::Row(|ctx, args| Ok(Value::Text(concat(ctx, args, "").into())))),
+        .described()
+        .imp(Implementation::Row(|ctx, args| joined(ctx, args, 0, ""))),
     def(3059, "concat_ws", &[TEXT, ANY], TEXT)
         .stable()
         .nullable()
         .variadic(ANY)
+        .described()
         .imp(Implementation::Row(concat_ws)),
     def(3539, "format", &[TEXT, ANY], TEXT)
         .stable()
         .nullable()
         .variadic(ANY)
+        .described()
         .imp(Implementation::Row(format)),
-    def(3540, "format", &[TEXT], TEXT).stable().nullable().imp(Implementation::Row(format)),
+    def(3540, "format", &[TEXT], TEXT).stable().nullable().described().imp(Implementation::Row(format)),
+    // The binder sees to it that a value tells its type.
     def(2003, "textanycat", &[TEXT, ANYNONARRAY], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &str, b: &Value| join(a, &cast_text(ctx, b)))),
+        .imp(row!(ctx; |a: &str, b: &Value| join(a, &shown(ctx, b)))),
     def(2004, "anytextcat", &[ANYNONARRAY, TEXT], TEXT)
         .stable()
-        .imp(row!(ctx; |a: &Value, b: &str| join(&cast_text(ctx, a), b))),
+        .imp(row!(ctx; |a: &Value, b: &str| join(&shown(ctx, a), b))),
     def(1282, "quote_ident", &[TEXT], TEXT).imp(row!(|s: &str| quote_ident(s))),
     def(1283, "quote_literal", &[TEXT], TEXT).imp(row!(|s: &str| quote_literal(s))),
-    def(1285, "quote_literal", &[ANYELEMENT], TEXT).stable().imp(row!(ctx; |v: &Value| any_literal(ctx, v))),
+    def(1285, "quote_literal", &[ANYELEMENT], TEXT)
+        .stable()
+        .described()
+        .imp(Implementation::Row(any_literal)),
     def(1289, "quote_nullable", &[TEXT], TEXT)
         .nullable()
         .imp(row!(|s: Option<&str>| s.map_or("NULL".into(), quote_literal))),
     def(1290, "quote_nullable", &[ANYELEMENT], TEXT)
         .stable()
         .nullable()
-        .imp(row!(ctx; |v: &Value| any_literal(ctx, v).unwrap_or("NULL".into()))),
+        .described()
+        .imp(Implementation::Row(any_literal)),
     def(1268, "parse_ident", &[TEXT, BOOL], TEXT_ARRAY)
         .defaults(&[|| Value::Bool(true)])
         .imp(row!(|s: &str, strict: bool| parse_ident(s, strict))),

@@ -233,6 +233,12 @@ fn string_to_table(_ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn Set
 
 /// `pg_proc.oid` of `pg_listening_channels`.
 pub const LISTENING_CHANNELS: u32 = 3035;
+/// `pg_proc.oid` of `pg_mcv_list_items`.
+pub const MCV_LIST_ITEMS: u32 = 3427;
+
+fn common_combinations(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    ctx.host.rows(MCV_LIST_ITEMS, args)
+}
 
 fn listening(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     ctx.host.rows(LISTENING_CHANNELS, args)
@@ -244,6 +250,16 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .stable()
         .columns(&[("option_name", TEXT), ("option_value", TEXT)])
         .imp(Implementation::Set(options_to_table)),
+    def(MCV_LIST_ITEMS, "pg_mcv_list_items", &[PG_MCV_LIST], RECORD)
+        .stable()
+        .columns(&[
+            ("index", INT4),
+            ("values", TEXT_ARRAY),
+            ("nulls", BOOL_ARRAY),
+            ("frequency", FLOAT8),
+            ("base_frequency", FLOAT8),
+        ])
+        .imp(Implementation::Set(common_combinations)),
     def(LISTENING_CHANNELS, "pg_listening_channels", &[], TEXT).stable().imp(Implementation::Set(listening)),
     def(1067, "generate_series", &[INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
     def(1066, "generate_series", &[INT4, INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),

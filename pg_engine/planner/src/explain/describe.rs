@@ -236,6 +236,8 @@ impl Describer<'_> {
             }
             Node::HashAggregate { input, groups, aggregates, .. } => {
                 let mut item = self.item(plan, if groups.is_empty() { "Aggregate" } else { "HashAggregate" });
+                let strategy = if groups.is_empty() { "Plain" } else { "Hashed" };
+                item.hidden.extend([("Strategy", strategy.into()), ("Partial Mode", "Simple".into())]);
                 let below = self.child(&mut item, input)?;
                 let mut names = self.list(groups, below.clone(), &mut item)?;
                 if !names.is_empty() {
@@ -264,6 +266,7 @@ impl Describer<'_> {
             }
             Node::Distinct(input, None) => {
                 let mut item = self.item(plan, "HashAggregate");
+                item.hidden.extend([("Strategy", "Hashed".into()), ("Partial Mode", "Simple".into())]);
                 let names = self.child(&mut item, input)?;
                 item.properties.push(("Group Key", Property::List(names.clone())));
                 held::aggregate(&mut item);

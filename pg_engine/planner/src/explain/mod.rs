@@ -322,6 +322,9 @@ fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
     }
 }
 
+/// What stands right behind the node's type.
+const FIRST: [&str; 2] = ["Strategy", "Partial Mode"];
+
 fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent * 2 + 2);
     let mut fields: Vec<(String, String)> = Vec::new();
@@ -330,7 +333,11 @@ fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: us
         add("Node Type", quoted("ModifyTable"));
         add("Operation", quoted(&item.kind));
     } else {
-        add("Node Type", quoted(&item.kind));
+        let kind = if item.kind == "HashAggregate" { "Aggregate" } else { &item.kind };
+        add("Node Type", quoted(kind));
+    }
+    for (name, value) in item.hidden.iter().filter(|h| FIRST.contains(&h.0)) {
+        add(name, quoted(value));
     }
     if let Some(related) = related {
         add("Parent Relationship", quoted(related));
@@ -340,7 +347,7 @@ fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: us
     }
     add("Parallel Aware", "false".into());
     add("Async Capable", "false".into());
-    for (name, value) in &item.hidden {
+    for (name, value) in item.hidden.iter().filter(|h| !FIRST.contains(&h.0)) {
         add(name, quoted(value));
     }
     if options.costs {

@@ -5,12 +5,25 @@ use alloc::{boxed::Box, format, vec, vec::Vec};
 use pg_catalog::{UserOperator, builtin::PG_CATALOG};
 use pg_functions::registry;
 use pg_plan::expr::{Call, Expr};
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
+use pg_types::{Oid, Physical, Result, SqlError, SqlState, SqlType, oid};
 
 use super::{
     Binder,
     resolve::{self, AnyOperator},
 };
+
+/// `pg_proc.oid` of the functions behind `text || any` and `any || text`.
+const TEXT_ANY: Oid = 2003;
+const ANY_TEXT: Oid = 2004;
+
+/// Are values of the type numbers that stand for something else, so that a value alone does not tell its text?
+fn ambiguous(ty: Oid) -> bool {
+    match Physical::of(ty) {
+        Physical::Int8 => !matches!(ty, oid::INT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ),
+        Physical::Oid => !matches!(ty, oid::OID | oid::XID | oid::CID),
+        _ => false,
+    }
+}
 
 /// Schema and name of an operator that may be written with both.
 pub(super) fn split(name: &str) -> (Option<&str>, &str) {
@@ -85,8 +98,14 @@ impl Binder<'_> {
                 let (args, result) = resolve::polymorphic(&declared, &actual, operator.result, &self.casts)
                     .map_err(|e| e.at(at))?;
                 let target = |i: usize| SqlType::new(args.get(i).copied().unwrap_or(oid::UNKNOWN));
-                let left = self.implicit(left, target(0), at)?;
-                let right = self.implicit(right, target(1), at)?;
+                let mut left = self.implicit(left, target(0), at)?;
+                let mut right = self.implicit(right, target(1), at)?;
+                if matches!(function.oid, TEXT_ANY | ANY_TEXT) {
+                    for operand in [&mut left, &mut right].into_iter().filter(|o| ambiguous(o.ty().oid)) {
+                        let text = SqlType::new(oid::TEXT);
+                        *operand = self.cast(operand.clone(), text, at)?;
+                    }
+                }
                 Ok(Expr::Call(Box::new(Call { function, args: vec![left, right], ty: SqlType::new(result) })))
             }
             AnyOperator::User(operator) => self.call_of(operator.function, vec![left, right], at),

@@ -325,7 +325,7 @@ pub(super) fn alter_large_object(c: &mut Cursor<'_>) -> Parsed<Statement> {
     Ok(super::ddl::ready(Utility::Definition(Box::new(change)), "ALTER LARGE OBJECT"))
 }
 
-/// What follows COMMENT ON, if it is about an operator or a cast.
+/// What follows COMMENT ON, if it is about an operator, a cast, statistics or a large object.
 pub(super) fn comment(c: &mut Cursor<'_>) -> Parsed<Option<Statement>> {
     let text = |c: &mut Cursor<'_>| -> Parsed<Option<String>> {
         c.expect("is")?;
@@ -335,6 +335,9 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Parsed<Option<Statement>> {
         let oid = large_object(c)?;
         let change = Definition::CommentLargeObject(oid, text(c)?);
         return Ok(Some(super::ddl::ready(Utility::Definition(Box::new(change)), "COMMENT")));
+    }
+    if c.accept("statistics") {
+        return super::statistics::comment(c).map(Some);
     }
     let family = c.peek_is(1, "class") || c.peek_is(1, "family");
     let statement = if !family && c.accept("operator") {

@@ -19,6 +19,7 @@ pub(crate) mod search;
 mod session;
 pub(crate) mod special;
 pub(crate) mod stars;
+mod statistics;
 mod table;
 pub(crate) mod target;
 mod types;

@@ -121,7 +121,11 @@ pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value
         }
         other if typeinfo::get(other).is_some_and(|t| t.is_array()) => array::parse(ty, text, settings)?,
         other => match typeinfo::get(other) {
-            Some(t) if t.kind == b'p' => {
+            // Statistics are ANALYZE's to make.
+            Some(t)
+                if t.kind == b'p'
+                    || matches!(other, oid::PG_NDISTINCT | oid::PG_DEPENDENCIES | oid::PG_MCV_LIST) =>
+            {
                 return Err(SqlError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     format!("cannot accept a value of type {}", t.name),
