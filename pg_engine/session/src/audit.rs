@@ -4,6 +4,9 @@
 //! has parameters kept, `pgaudit.log_catalog` off leaves out queries of nothing but system catalogs. A record is on the device
 //! before its statement begins. Statements within functions written in SQL are not recorded by themselves.
 //!
+//! `log_connections` and `log_disconnections` have the beginnings and ends of sessions recorded too, under the class CONNECTION; set for
+//! all roles, the first also those who were not let in.
+//!
 //! Removing records is recorded whatever the settings say.
 
 use alloc::{borrow::Cow, format, string::String};
@@ -11,9 +14,9 @@ use alloc::{borrow::Cow, format, string::String};
 use pg_catalog::builtin::INTRALITH_AUDIT_LOG;
 use pg_executor::AuditRecord;
 use pg_plan::statement::Command;
-use pg_types::{Result, SqlType, Value, oid};
+use pg_types::{Result, SqlError, SqlType, Value, io::parse_boolean, oid};
 
-use crate::{rows, session::Session, statement::Plan};
+use crate::{registry::Handle, rows, server::Shared, session::Session, statement::Plan};
 
 /// Objects of users are numbered from here.
 const FIRST_USER_OID: u32 = 16384;
@@ -42,6 +45,8 @@ impl Classes {
     const DDL: Self = Self(16);
     const MISC: Self = Self(32);
     const MISC_SET: Self = Self(64);
+    /// Not pgaudit's: `log_connections` and `log_disconnections` say whether.
+    const CONNECTION: Self = Self(128);
 
     /// From the setting's text: names apart by commas, each taken in, or with a minus sign taken out. `None`: one is unknown.
     pub fn parse(text: &str) -> Option<Self> {
@@ -76,6 +81,7 @@ impl Classes {
             Self::ROLE => "ROLE",
             Self::DDL => "DDL",
             Self::MISC_SET => "MISC_SET",
+            Self::CONNECTION => "CONNECTION",
             _ => "MISC",
         }
     }
@@ -108,6 +114,10 @@ pub struct Settings {
     pub parameters: bool,
     /// Also those that look at nothing but catalogs.
     pub catalogs: bool,
+    /// That the session began.
+    pub connections: bool,
+    /// That it ended.
+    pub disconnections: bool,
 }
 
 /// A role's password does not belong into a log.
@@ -119,6 +129,34 @@ fn without_password(text: &str) -> Cow<'_, str> {
             None => Cow::Borrowed(text),
         },
         None => Cow::Borrowed(text),
+    }
+}
+
+/// A client was not let in: recorded if `log_connections` is on for the whole server.
+pub(crate) fn failed_login(shared: &Shared, handle: &Handle, user: &str, database: &str, error: &SqlError) {
+    let everywhere = match shared.engine.role_settings(0, 0) {
+        Ok(set) => set.into_iter().chain(shared.config.settings.iter().cloned()),
+        Err(_) => return,
+    };
+    let on = everywhere.filter(|s| s.0 == "log_connections").any(|s| parse_boolean(&s.1) == Some(true));
+    if !on {
+        return;
+    }
+    let record = AuditRecord {
+        pid: i32::try_from(handle.pid).unwrap_or(0),
+        login: user,
+        role: user,
+        database,
+        address: (handle.peer.port() != 0).then(|| handle.peer.ip().to_canonical()),
+        application: "",
+        class: Classes::CONNECTION.name(),
+        command: "CONNECT FAILED",
+        statement: error.message(),
+        parameters: None,
+    };
+    // The client is refused whatever comes of it.
+    if let Err(e) = shared.engine.audit(&shared.audit_numbers, &record) {
+        log::error!("a failed login was not recorded: {e}");
     }
 }
 
@@ -162,6 +200,32 @@ impl Session {
         }
         let text = if class == Classes::ROLE { without_password(text) } else { Cow::Borrowed(text) };
         self.write_audit(class, tag, &text, &[], &[])
+    }
+
+    /// When the client is let in: before it is told so.
+    pub(crate) fn audit_connection(&self) -> Result<()> {
+        if !self.env.derived().audit.connections {
+            return Ok(());
+        }
+        let identity = self.env.identity();
+        let secured = self.env.handle().secured.get().map_or("", |_| " SSL enabled");
+        let text = format!(
+            "connection authorized: user={} database={}{secured}",
+            identity.session.name, identity.database
+        );
+        self.write_audit(Classes::CONNECTION, "CONNECT", &text, &[], &[])
+    }
+
+    /// When the session ends. Nobody is left who could be told that it cannot be recorded.
+    pub(crate) fn audit_disconnection(&self) {
+        if !self.env.derived().audit.disconnections {
+            return;
+        }
+        let identity = self.env.identity();
+        let text = format!("disconnection: user={} database={}", identity.session.name, identity.database);
+        if let Err(e) = self.write_audit(Classes::CONNECTION, "DISCONNECT", &text, &[], &[]) {
+            log::error!("a disconnection was not recorded: {e}");
+        }
     }
 
     /// Before a COPY.

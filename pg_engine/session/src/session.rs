@@ -385,6 +385,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let _ = task::catch_unwind(|| self.audit_disconnection());
         if self.tx.txn.is_some() {
             let _ = task::catch_unwind(|| self.rollback());
         }

@@ -12,6 +12,7 @@ use pg_wire::{
 };
 
 use crate::{
+    audit,
     connection::Step,
     databases::unknown,
     env::{self, Identity, Who},
@@ -98,13 +99,20 @@ pub fn step(
                 Err(WireError::StartupLength) => return Some(Ok((Progress::Step(Step::Close), 0))),
                 Err(e) => return Some(Err(e.into())),
             };
-            Some(startup(shared, handle, login, body, out).map(|p| (p, used)))
+            let progress = startup(shared, handle, login, body, out);
+            if let Err(e) = &progress {
+                // What the client said of itself is in the packet: it may be refused before that is kept.
+                let (user, database) = introduced(body);
+                audit::failed_login(shared, handle, &user, &database, e);
+            }
+            Some(progress.map(|p| (p, used)))
         }
         _ => {
             let (packet, used) = match frame::split(input, frame::MAX_SMALL) {
                 Ok(split) => split?,
                 Err(e) => return Some(Err(e.into())),
             };
+            let who = (login.introduction.user.clone(), login.introduction.database.clone());
             let progress = match Frontend::decode(packet) {
                 Ok(Frontend::Password(body)) => password(shared, handle, login, body, out),
                 Ok(Frontend::Terminate) => Ok(Progress::Step(Step::Close)),
@@ -114,6 +122,9 @@ pub fn step(
                 )),
                 Err(e) => Err(e.into()),
             };
+            if let Err(e) = &progress {
+                audit::failed_login(shared, handle, &who.0, &who.1, e);
+            }
             Some(progress.map(|p| (p, used)))
         }
     }
@@ -181,6 +192,18 @@ fn startup(
                 }
             }
         }
+    }
+}
+
+/// The names of user and database in a startup packet, for the record.
+fn introduced(body: &[u8]) -> (String, String) {
+    match Startup::decode(body) {
+        Ok(Startup::Parameters { pairs, .. }) => {
+            let named = |n: &str| pairs.iter().find(|p| p.0 == n).map_or("", |p| p.1);
+            let database = named("database");
+            (named("user").into(), if database.is_empty() { named("user") } else { database }.into())
+        }
+        _ => (String::new(), String::new()),
     }
 }
 
@@ -359,6 +382,7 @@ fn admit(
     handle.end_wait();
     let mut session = Session::new(shared, &database, handle, identity, settings);
     session.replication = i.replication;
+    session.audit_connection()?;
     out.authentication_ok();
     session.greet(out);
     Ok(Progress::Done(Box::new(session)))

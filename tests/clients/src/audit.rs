@@ -1,6 +1,6 @@
 //! The audit log. PostgreSQL has none: there these tests are skipped.
 
-use postgres::{Client, NoTls, SimpleQueryMessage};
+use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::{Failure, Outcome, Test, Url, equal};
 
@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     ("audit: statements are recorded", recorded),
     ("audit: parameters, catalogs, long texts", details),
     ("audit: who may do what", rights),
+    ("audit: connections", connections),
 ];
 
 fn own(url: &Url) -> Outcome<Client> {
@@ -126,4 +127,51 @@ fn rights(url: &Url) -> Outcome {
     }
     c.batch_execute("RESET ROLE; DROP ROLE audited_role")?;
     Ok(())
+}
+
+/// Sessions of one role, and somebody who is nobody.
+fn connections(url: &Url) -> Outcome {
+    let mut c = own(url)?;
+    let owned = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let before = rows(&mut c, "SELECT coalesce(max(number), 0) FROM intralith_audit_log")?.concat();
+    c.batch_execute(
+        "DROP ROLE IF EXISTS audited_guest; CREATE ROLE audited_guest LOGIN PASSWORD 'guest'; \
+         ALTER ROLE audited_guest SET log_connections = on; ALTER ROLE audited_guest SET log_disconnections = on",
+    )?;
+    let mut guest = url.text.parse::<Config>()?;
+    guest.user("audited_guest").password("guest").application_name("audited_guest");
+    let mut g = guest.connect(NoTls)?;
+    let refusal = refused(&mut g, "SET log_connections = off")?;
+    equal(
+        "a user's setting",
+        refusal.as_str(),
+        "42501 permission denied to set parameter \"log_connections\"",
+    )?;
+    let seen = format!(
+        "SELECT class, command, login_role, statement LIKE '%authorized: user=audited_guest database=%' \
+         FROM intralith_audit_log WHERE login_role = 'audited_guest' AND number > {before} ORDER BY number"
+    );
+    equal("begin", rows(&mut c, &seen)?, owned(&["CONNECTION|CONNECT|audited_guest|t"]))?;
+    drop(g);
+    let mut all = rows(&mut c, &seen)?;
+    for _ in 0..500 {
+        if all.len() > 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        all = rows(&mut c, &seen)?;
+    }
+    let both = ["CONNECTION|CONNECT|audited_guest|t", "CONNECTION|DISCONNECT|audited_guest|f"];
+    equal("begin and end", all, owned(&both))?;
+    c.batch_execute("ALTER ROLE ALL SET log_connections = on")?;
+    let nobody = url.text.parse::<Config>()?.user("audited_nobody").password("guess").connect(NoTls);
+    c.batch_execute("ALTER ROLE ALL RESET log_connections; DROP ROLE audited_guest")?;
+    if nobody.is_ok() {
+        return Err(Failure::Failed("nobody was let in".into()));
+    }
+    let failed = format!(
+        "SELECT class, command, statement <> '' FROM intralith_audit_log \
+         WHERE login_role = 'audited_nobody' AND number > {before}"
+    );
+    equal("nobody", rows(&mut c, &failed)?, owned(&["CONNECTION|CONNECT FAILED|t"]))
 }

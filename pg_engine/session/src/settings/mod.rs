@@ -491,6 +491,8 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
             classes: audit::Classes::parse(text("pgaudit.log")).unwrap_or_default(),
             parameters: on("pgaudit.log_parameter"),
             catalogs: on("pgaudit.log_catalog"),
+            connections: on("log_connections"),
+            disconnections: on("log_disconnections"),
         },
         encoding: Encoding::by_name(text("client_encoding")).filter(|e| !e.is_plain()),
         default_isolation: text("default_transaction_isolation").to_owned(),

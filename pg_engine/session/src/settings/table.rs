@@ -180,6 +180,7 @@ const METHOD: &str = "Query Tuning / Planner Method Configuration";
 const COST: &str = "Query Tuning / Planner Cost Constants";
 const COMPAT: &str = "Version and Platform Compatibility / Previous PostgreSQL Versions";
 const DEVICES: &str = "Resource Usage / Compute Devices";
+const LOGGED: &str = "Reporting and Logging / What to Log";
 const AUDIT: &str = "Customized Options";
 const MEMORY: &str = "Resource Usage / Memory";
 const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
@@ -535,6 +536,15 @@ pub static TABLE: &[Definition] = &[
         Internal,
         PRESET,
         "Transactions that may be prepared at a time.",
+    ),
+    def("log_connections", Bool, "off", Superuser, LOGGED, "Records connections in the audit log."),
+    def(
+        "log_disconnections",
+        Bool,
+        "off",
+        Superuser,
+        LOGGED,
+        "Records the ends of sessions in the audit log.",
     ),
     def("pgaudit.log", Kind::Audit, "none", Superuser, AUDIT, "Classes of statements that are recorded."),
     def(
