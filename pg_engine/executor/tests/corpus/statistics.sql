@@ -78,3 +78,4 @@ select format('%2$s %1$s', 1, 'ok'::mood), format('x'), format('%s', variadic ar
 select 'x' || 'ok'::mood, 'pg_class'::regclass || 'x', quote_literal('ok'::mood), quote_nullable('pg_class'::regclass), quote_nullable(null::mood), quote_literal(true), 'x' || '1'::money, concat('1'::money, '0/1'::pg_lsn, '5'::xid8);
 select to_json('pg_class'::regclass), json_build_object('a', 'pg_class'::regclass, 'b', 'ok'::mood), row_to_json(row('pg_class'::regclass)), json_agg(oid::regclass) from pg_class where relname = 'pg_class';
 select concat(variadic array[1, 2]), concat_ws('-', variadic array['sad'::mood, 'ok']);
+select pg_typeof(- -9223372036854775808), pg_typeof(-9223372036854775808), - -9223372036854775808, -(-2147483648), pg_typeof(-(-2147483648)), pg_typeof(-(-(-2147483648))), -(1.5);

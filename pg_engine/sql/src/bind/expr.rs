@@ -31,6 +31,25 @@ pub(super) fn start(mut expr: &sq::Expr) -> u32 {
     }
 }
 
+/// A number behind minus signs, in parentheses or not: the signs are part of the literal, and of its type. True: negative.
+fn signed_number(mut expr: &sq::Expr) -> Option<(&str, bool)> {
+    let mut negative = false;
+    loop {
+        expr = match expr {
+            sq::Expr::Nested(inner) => inner,
+            sq::Expr::UnaryOp { op: sq::UnaryOperator::Minus, expr } => {
+                negative = !negative;
+                expr
+            }
+            sq::Expr::Value(v) => match &v.value {
+                sq::Value::Number(text, _) => return Some((text, negative)),
+                _ => return None,
+            },
+            _ => return None,
+        };
+    }
+}
+
 /// Where it ends.
 fn end(mut expr: &sq::Expr) -> sqlparser::tokenizer::Location {
     while let sq::Expr::BinaryOp { right, .. } = expr {
@@ -346,10 +365,8 @@ impl Binder<'_> {
                 return Ok(Expr::Not(Box::new(self.boolean(e, "NOT", at)?)));
             }
             sq::UnaryOperator::Minus => {
-                if let sq::Expr::Value(v) = operand
-                    && let sq::Value::Number(text, _) = &v.value
-                {
-                    return super::literal::number(text, true);
+                if let Some((text, negative)) = signed_number(operand) {
+                    return super::literal::number(text, !negative);
                 }
                 "-"
             }
