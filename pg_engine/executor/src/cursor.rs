@@ -122,7 +122,7 @@ impl Cursor {
         if let Some(e) = &self.planned.denied {
             return Err((**e).clone());
         }
-        if !self.planned.read_only {
+        if self.planned.lasting {
             let command = match self.planned.command {
                 Command::Select => "SELECT FOR UPDATE",
                 Command::Insert => "INSERT",

@@ -83,6 +83,30 @@ fn recursion() {
     check("recursion");
 }
 
+/// Queries of WITH RECURSIVE in any order, and WITH inside a recursion.
+#[test]
+fn forward_references() {
+    check("forward_references");
+}
+
+/// Row locks through views and subqueries, options of views.
+#[test]
+fn views_below() {
+    check("views_below");
+}
+
+/// Names of columns in views' texts, when USING needs them and tables change.
+#[test]
+fn view_names() {
+    check("view_names");
+}
+
+/// USAGE on types.
+#[test]
+fn type_usage() {
+    check("type_usage");
+}
+
 #[test]
 fn foreign_keys() {
     check("foreign_keys");

@@ -270,3 +270,28 @@ impl Drop for Stop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+/// FOR UPDATE of a view or a subquery in FROM locks the rows below that it shows, and no others.
+#[test]
+fn row_locks_reach_the_tables_below() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (a int PRIMARY KEY, b text)");
+    db.run("INSERT INTO t SELECT i, 'b' || i FROM generate_series(1, 4) i");
+    db.run("CREATE VIEW v AS SELECT a AS x, b AS y FROM t WHERE a < 4");
+    db.run("CREATE VIEW w AS SELECT y, x FROM v WHERE x > 1");
+    let mut other = db.other();
+    let mut left = |sql: &str| {
+        db.run("BEGIN");
+        db.run(sql);
+        let left = other.query("SELECT a FROM t ORDER BY a FOR UPDATE SKIP LOCKED").join(" ");
+        db.run("ROLLBACK");
+        left
+    };
+    assert_eq!(left("SELECT * FROM w WHERE x = 2 FOR UPDATE"), "1 3 4");
+    let join = "SELECT s.x, t.b FROM v s JOIN t ON t.a = s.x + 1 WHERE s.x < 3 FOR SHARE OF s";
+    assert_eq!(left(join), "3 4");
+    assert_eq!(left("SELECT q.a FROM (SELECT a FROM t WHERE a > 1) q WHERE q.a <> 3 FOR UPDATE"), "1 3");
+    assert_eq!(left("SELECT * FROM (SELECT a FROM t ORDER BY a DESC LIMIT 1) q FOR UPDATE"), "1 2 3");
+    assert_eq!(left("SELECT x FROM w, t z WHERE z.a = 1 FOR UPDATE OF z"), "2 3 4");
+    assert_eq!(left("SELECT x FROM w"), "1 2 3 4");
+}

@@ -46,8 +46,8 @@ pub enum GrantTarget {
     Languages(Vec<String>),
     /// TABLESPACE.
     Tablespaces(Vec<String>),
-    /// TYPE, DOMAIN.
-    Types(Vec<ObjectName>),
+    /// TYPE; or DOMAIN, which takes no other types.
+    Types(Vec<ObjectName>, bool),
     /// LARGE OBJECT.
     LargeObjects(Vec<pg_types::Oid>),
     /// FUNCTION, PROCEDURE, ROUTINE.

@@ -199,6 +199,8 @@ pub struct Planned {
     pub relations: Vec<Oid>,
     /// Reads only.
     pub read_only: bool,
+    /// It changes or locks rows of other than temporary tables: a read-only transaction refuses it.
+    pub lasting: bool,
     /// WITH queries that change data.
     pub changing_ctes: Vec<usize>,
     /// Kind of command for the completion tag.

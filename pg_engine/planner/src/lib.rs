@@ -54,6 +54,8 @@ pub use settings::PlannerSettings;
 
 /// Plans a query.
 pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSettings) -> Result<Planned> {
+    let changes = |cte: &Cte| matches!(cte, Cte::Change(body) if is_lasting(body));
+    let lasting = is_lasting(&query.body) || query.ctes.iter().any(changes);
     let mut planner = build::Planner::new(catalog, settings, query.slots);
     let mut ctes: Vec<Physical> = Vec::with_capacity(query.ctes.len());
     let mut changing_ctes = Vec::new();
@@ -89,6 +91,7 @@ pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSetting
         slots: planner.slots,
         relations: query.relations,
         read_only: !locks && changing_ctes.is_empty(),
+        lasting,
         changing_ctes,
         denied: failed.map(Box::new).or(query.denied),
         command,
@@ -125,10 +128,31 @@ fn body_plan(planner: &mut build::Planner<'_>, body: Body) -> Result<(Physical, 
     })
 }
 
+/// Does it change or lock rows of anything but temporary tables?
+fn is_lasting(body: &Body) -> bool {
+    let permanent = |r: &pg_catalog::Relation| r.persistence != b't';
+    match body {
+        Body::Select(logical) => locks_any(logical, &permanent),
+        Body::Call(_) => false,
+        Body::Insert(body) => permanent(&body.target.relation),
+        Body::Update(body) => permanent(&body.target.relation),
+        Body::Delete(body) => permanent(&body.target.relation),
+        Body::Merge(body) => permanent(&body.target.relation),
+        Body::Family(bodies) => bodies.iter().any(is_lasting),
+    }
+}
+
 fn has_locks(node: &pg_plan::logical::Logical) -> bool {
+    locks_any(node, &|_| true)
+}
+
+fn locks_any(node: &pg_plan::logical::Logical, which: &dyn Fn(&pg_catalog::Relation) -> bool) -> bool {
     use pg_plan::logical::Logical as L;
+    let has_locks = |i: &L| locks_any(i, which);
     match node {
-        L::LockRows { .. } => true,
+        L::LockRows { tables, input, .. } => {
+            tables.iter().any(|t| t.2 < 4 && which(&t.0)) || has_locks(input)
+        }
         L::Filter(i, _)
         | L::Secure(i)
         | L::Project(i, _)

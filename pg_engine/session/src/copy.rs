@@ -174,6 +174,7 @@ impl Session {
             source = Logical::Filter(Box::new(source), filter);
         }
         let name = relation.name.clone();
+        let lasting = relation.persistence != b't';
         let indexed = !relation.indexes.is_empty();
         let query = Query {
             denied: None,
@@ -188,7 +189,7 @@ impl Session {
             cacheable: false,
         };
         let planned = self.plan_copy(query)?;
-        if let Some(txn) = &self.tx.txn {
+        if let Some(txn) = self.tx.txn.as_ref().filter(|_| lasting) {
             txn.check_writable("COPY FROM")?;
         }
         let types: Vec<SqlType> = file.iter().map(|c| c.ty).collect();

@@ -325,7 +325,7 @@ impl Session {
                 self.audit_query(&query.plan, &query.params)?;
             }
             let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
-            if !query.plan.planned.read_only {
+            if query.plan.planned.lasting {
                 txn.check_writable(query.plan.tag())?;
             }
             self.tx.used = true;

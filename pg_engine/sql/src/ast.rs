@@ -173,7 +173,8 @@ pub(crate) enum ColumnOption {
     Null,
     Default(sq::Expr),
     Identity(u8, SequenceDef),
-    Generated(sq::Expr),
+    /// With its place.
+    Generated(sq::Expr, u32),
     Constraint(Constraint),
 }
 

@@ -30,6 +30,15 @@ fn no_column(relation: &Relation, column: &str) -> SqlError {
     )
 }
 
+/// A view named as a table has a view's options.
+fn fits_option(relation: &Relation, name: &str) -> Result<()> {
+    let of_view = matches!(name, "check_option" | "security_barrier" | "security_invoker");
+    if relation.kind != RelationKind::View || of_view {
+        return Ok(());
+    }
+    Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized parameter \"{name}\"")))
+}
+
 /// Is this entry of `reloptions` the parameter?
 fn is_option(entry: &str, name: &str) -> bool {
     entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
@@ -80,7 +89,13 @@ impl Ddl<'_, '_> {
             (relation.kind, action),
             (RelationKind::Table, _)
                 | (_, AlterAction::Owner(_) | AlterAction::SetSchema(_))
-                | (RelationKind::View, AlterAction::SetDefault { .. } | AlterAction::DropDefault { .. })
+                | (
+                    RelationKind::View,
+                    AlterAction::SetDefault { .. }
+                        | AlterAction::DropDefault { .. }
+                        | AlterAction::SetOptions(_)
+                        | AlterAction::ResetOptions(_)
+                )
                 | (RelationKind::MaterializedView, AlterAction::ClusterOn(_))
         );
         if !fits {
@@ -91,14 +106,21 @@ impl Ddl<'_, '_> {
         }
         match action {
             AlterAction::AddColumn { column, constraints, if_not_exists } => {
+                // Its name may be one that a view's joins have for something else.
+                let views = self.views_over(&[relation.oid])?;
                 if self.add_column(relation, column, *if_not_exists)? {
+                    self.store_views(&views)?;
                     self.create_constraints(relation.oid, constraints, false)?;
                 }
                 Ok(())
             }
             AlterAction::DropColumn { name, if_exists, cascade } => {
                 match relation.live().find(|a| a.name == *name) {
-                    Some(a) => self.drop_objects(&[Address::column(relation.oid, a.attnum)], *cascade),
+                    Some(a) => {
+                        let views = self.views_over(&[relation.oid])?;
+                        self.drop_objects(&[Address::column(relation.oid, a.attnum)], *cascade)?;
+                        self.store_views(&views)
+                    }
                     None if *if_exists => {
                         let text = format!(
                             "column \"{name}\" of relation \"{}\" does not exist, skipping",
@@ -141,6 +163,7 @@ impl Ddl<'_, '_> {
                 if keyed {
                     return Err(SqlError::unsupported("ALTER COLUMN TYPE of a foreign key's column"));
                 }
+                self.may_use_type(ty.oid)?;
                 self.set_type(relation, column, *ty, using)
             }
             AlterAction::AddIdentity { column: name, sequence } => {
@@ -220,10 +243,13 @@ impl Ddl<'_, '_> {
             }
             AlterAction::Trigger { which, enable } => self.switch_triggers(relation, which, *enable),
             AlterAction::SetLogged(logged) => self.set_logged(relation, *logged),
-            AlterAction::SetOptions(options) => self.change_options(relation.oid, |list| {
-                list.retain(|o| !options.iter().any(|(n, _)| is_option(o, n)));
-                list.extend(options.iter().map(|(n, v)| format!("{n}={v}")));
-            }),
+            AlterAction::SetOptions(options) => {
+                options.iter().try_for_each(|(name, _)| fits_option(relation, name))?;
+                self.change_options(relation.oid, |list| {
+                    list.retain(|o| !options.iter().any(|(n, _)| is_option(o, n)));
+                    list.extend(options.iter().map(|(n, v)| format!("{n}={v}")));
+                })
+            }
             AlterAction::ResetOptions(names) => {
                 self.change_options(relation.oid, |l| l.retain(|o| !names.iter().any(|n| is_option(o, n))))
             }

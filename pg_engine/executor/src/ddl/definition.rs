@@ -171,6 +171,9 @@ impl Ddl<'_, '_> {
         self.warn(&c.warnings);
         let (schema, _) = self.creation_schema(&c.name)?;
         let types: Vec<Oid> = c.arguments.iter().map(|a| a.ty).collect();
+        for ty in types.iter().chain([&c.state, &c.moving_state, &c.result]) {
+            self.may_use_type(*ty)?;
+        }
         let key = [Value::text(&c.name.name), oid_vector(&types), Value::Oid(schema)];
         let rows = self.find(PG_PROC, &["proname", "proargtypes", "pronamespace"], &key)?;
         let old = rows.into_iter().next().map(|r| r.1);
@@ -306,6 +309,9 @@ impl Ddl<'_, '_> {
     fn create_operator(&self, c: &CreateOperator) -> Result<()> {
         self.warn(&c.warnings);
         let (schema, _) = self.creation_schema(&c.name)?;
+        for ty in [c.left, c.right] {
+            self.may_use_type(ty)?;
+        }
         let here = |rows: Vec<Row>| rows.into_iter().find(|r| r.oid("oprnamespace") == schema);
         let old = here(self.operator_rows(&c.name.name, c.left, c.right)?);
         if let Some(old) = &old {
@@ -584,6 +590,9 @@ impl Ddl<'_, '_> {
 
     fn create_cast(&self, c: &CreateCast) -> Result<()> {
         self.must_own_either((c.source, c.target))?;
+        for ty in [c.source, c.target] {
+            self.may_use_type(ty)?;
+        }
         for text in &c.warnings {
             self.cx.session.notice("WARNING", SqlError::new(SqlState::WRONG_OBJECT_TYPE, text.clone()));
         }

@@ -28,6 +28,7 @@ impl Ddl<'_, '_> {
         self.refuse_deep(d.over.oid)?;
         let base = self.reader()?.plain_type(d.over)?;
         let info = typeinfo::get(base.oid).ok_or_else(|| SqlError::internal("a domain over no type"))?;
+        self.may_use_type(d.over.oid)?;
         self.hold_type(d.over.oid)?;
         let default = d.default.as_deref().map(|text| self.shown_default(text)).transpose()?;
         let oid = self.new_type(user::Class::Domain, schema, &name.name, |r| {

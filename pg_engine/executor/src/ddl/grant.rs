@@ -23,6 +23,9 @@ use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::Ddl;
 
+/// `typsubscript` of arrays.
+const ARRAY_SUBSCRIPT: Oid = 6179;
+
 /// An object whose list changes.
 struct Object {
     class: Class,
@@ -199,7 +202,9 @@ impl Ddl<'_, '_> {
                 names,
                 (PG_TABLESPACE, Class::Tablespace, "tablespace", "spcname", "spcowner", "spcacl", undefined),
             ),
-            GrantTarget::Types(names) => names.iter().map(|n| self.type_object(n)).collect(),
+            GrantTarget::Types(names, domains) => {
+                names.iter().map(|n| self.type_object(n, *domains)).collect()
+            }
             GrantTarget::LargeObjects(list) => list
                 .iter()
                 .map(|oid| {
@@ -269,7 +274,7 @@ impl Ddl<'_, '_> {
         })
     }
 
-    fn type_object(&self, name: &ObjectName) -> Result<Object> {
+    fn type_object(&self, name: &ObjectName, domain: bool) -> Result<Object> {
         let shown = match &name.schema {
             Some(s) => format!("{s}.{}", name.name),
             None => name.name.clone(),
@@ -285,6 +290,14 @@ impl Ddl<'_, '_> {
                 format!("type \"{shown}\" does not exist"),
             ));
         };
+        if row.oid("typelem") != 0 && row.oid("typsubscript") == ARRAY_SUBSCRIPT {
+            return Err(invalid_grant("cannot set privileges of array types".to_string())
+                .hint("Set the privileges of the element type instead."));
+        }
+        if domain && row.char("typtype") != b'd' {
+            let text = format!("\"{}\" is not a domain", name.name);
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
         Ok(Object {
             class: Class::Type,
             catalog: PG_TYPE,

@@ -394,12 +394,15 @@ impl Ddl<'_, '_> {
                 let text = format!("column \"{}\" in child table must be marked NOT NULL", a.name);
                 return Err(mismatch(text));
             }
-            if (a.generated != 0) != (own.generated != 0) {
-                let text = if a.generated != 0 {
-                    format!("column \"{}\" in child table must be a generated column", a.name)
-                } else {
-                    format!("column \"{}\" in child table must not be a generated column", a.name)
-                };
+            if a.generated != 0 && own.generated == 0 {
+                return Err(mismatch(format!(
+                    "column \"{}\" in child table must be a generated column",
+                    a.name
+                )));
+            }
+            if a.generated != 0 && a.default != own.default {
+                let text =
+                    format!("column \"{}\" in child table has a conflicting generation expression", a.name);
                 return Err(mismatch(text));
             }
             self.count_column(child.oid, own.attnum, |(n, local)| (n + 1, local))?;

@@ -260,6 +260,7 @@ impl Ddl<'_, '_> {
             return Err(refused("only superuser can define a leakproof function"));
         }
         for ty in c.arguments.iter().map(|a| a.ty).chain([c.result]) {
+            self.may_use_type(ty)?;
             if user::is_user(ty) {
                 self.hold(ty)?;
             }
@@ -333,6 +334,7 @@ impl Ddl<'_, '_> {
         self.depend(address, Address::new(PG_NAMESPACE, schema), Dependency::Normal)?;
         let mut seen: Vec<Oid> = Vec::new();
         for ty in c.arguments.iter().map(|a| a.ty).chain([c.result]) {
+            self.may_use_type(ty)?;
             if user::is_user(ty) && !seen.contains(&ty) {
                 seen.push(ty);
                 self.depend(address, Address::new(PG_TYPE, ty), Dependency::Normal)?;

@@ -109,6 +109,7 @@ impl Ddl<'_, '_> {
         row.put("attcompression", c.compression);
         row.put("attgenerated", c.generated);
         row.put("attidentity", c.sequence.as_ref().map_or(0, |s| s.identity));
+        self.may_use_type(c.ty.oid)?;
         self.hold_type(c.ty.oid)?;
         self.describe_domain(&mut row, c.ty)?;
         self.insert(PG_ATTRIBUTE, &row)?;

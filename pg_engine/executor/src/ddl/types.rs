@@ -7,6 +7,8 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader,
+    access::{denied, rights_of},
+    acl::{Acl, Class as AclClass, right},
     builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_NAMESPACE, PG_TYPE},
     table::Row,
     user_types,
@@ -257,6 +259,26 @@ impl Ddl<'_, '_> {
             return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
         }
         Ok(())
+    }
+
+    /// What is defined with a type needs USAGE on it; of an array, on the elements' type.
+    pub(super) fn may_use_type(&self, ty: Oid) -> Result<()> {
+        let element = match pg_types::typeinfo::get(ty) {
+            _ if user::is_array(ty) => ty - 1,
+            Some(t) if t.is_array() => t.element,
+            _ => ty,
+        };
+        let roles = self.roles()?;
+        if element == 0 || roles.is_superuser(self.user()) {
+            return Ok(());
+        }
+        let rows = self.find(PG_TYPE, &["oid"], &[Value::Oid(element)])?;
+        let Some((_, row)) = rows.first() else { return Ok(()) };
+        let (acl, owner) = (Acl::of_value(row.get("typacl")), row.oid("typowner"));
+        match rights_of(acl.as_ref(), AclClass::Type, owner, self.user(), right::USAGE, &roles) {
+            0 => Err(denied("type", &crate::text::type_name(&self.reader()?, element, None)?)),
+            _ => Ok(()),
+        }
     }
 
     /// How a column of a domain is stored: as one of the base type.

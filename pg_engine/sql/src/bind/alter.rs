@@ -61,13 +61,17 @@ impl Binder<'_> {
                 action.clone()
             }
             ast::AlterAction::AddColumn(column, if_not_exists) => {
-                let (mut def, named) = self.column_def(column)?;
+                let (mut def, named) = self.column_def(column, &relation.name)?;
                 shape.push((def.name.clone(), def.ty));
                 for (_, option) in &column.options {
-                    if let ast::ColumnOption::Generated(e) = option {
+                    if let ast::ColumnOption::Generated(e, _) = option {
                         let place = Place::Generated;
-                        def.default =
-                            Some(self.stored_text(e, &relation.name, shape, place, Some(def.ty))?.0);
+                        self.computed =
+                            relation.live().filter(|a| a.generated != 0).map(|a| a.name.clone()).collect();
+                        self.computed.push(def.name.clone());
+                        let text = self.stored_text(e, &relation.name, shape, place, Some(def.ty));
+                        self.computed.clear();
+                        def.default = Some(text?.0);
                     }
                 }
                 let mut constraints = Vec::with_capacity(named.len());

@@ -11,7 +11,7 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder,
-    recursive::invalid_recursion,
+    recursive::{WITHIN_SUBQUERY, invalid_recursion},
     scope::{CteName, CteState, at},
 };
 use crate::ast::{InsertClauses, NameAt, Overriding};
@@ -23,39 +23,52 @@ impl Binder<'_> {
     /// Enters a WITH clause's names into the current frame.
     pub(super) fn with(&mut self, with: &sq::With) -> Result<()> {
         self.record_with(with.recursive);
-        for cte in &with.cte_tables {
+        for (n, cte) in with.cte_tables.iter().enumerate() {
+            let name = &cte.alias.name;
+            if with.cte_tables.iter().take(n).any(|c| c.alias.name.value == name.value) {
+                let text = format!("WITH query name \"{}\" specified more than once", name.value);
+                return Err(SqlError::new(SqlState::DUPLICATE_ALIAS, text).at(at(name)));
+            }
+        }
+        let order =
+            if with.recursive { in_order(&with.cte_tables) } else { with.cte_tables.iter().collect() };
+        let later = order.iter().rev().map(|c| (c.alias.name.value.clone(), at(&c.alias.name)));
+        let before = core::mem::replace(&mut self.frame()?.later, (with.recursive, later.collect()));
+        for cte in order {
             let cte = &*self.searched(cte, with.recursive)?;
             let depth = self.record_depth();
             let name = cte.alias.name.value.clone();
-            if self.frame()?.ctes.iter().any(|c| c.name == name) {
-                return Err(SqlError::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("WITH query name \"{name}\" specified more than once"),
-                )
-                .at(at(&cte.alias.name)));
+            if with.recursive {
+                self.frame()?.later.1.pop();
             }
             if is_change(&cte.query.body) {
                 if with.recursive {
                     // Nothing but the name is known of it while it is bound.
-                    let state = CteState::Open(CHANGES);
+                    let state = CteState::Open(CHANGES, at(&cte.alias.name));
                     self.frame()?.ctes.push(CteName { name: name.clone(), state });
                 }
                 let changed = self.changing_cte(cte, name);
                 if with.recursive {
                     let frame = self.frame()?;
-                    let open = frame.ctes.iter().position(|c| matches!(c.state, CteState::Open(CHANGES)));
+                    let open = frame.ctes.iter().position(|c| matches!(c.state, CteState::Open(CHANGES, _)));
                     open.map(|n| frame.ctes.remove(n));
                 }
                 changed?;
                 continue;
             }
+            let reads = self.work_reads.len();
             let recursive = if with.recursive { self.recursive_cte(cte, &name)? } else { None };
             let (bound, args) = match recursive {
                 Some(found) => found,
                 None => self.enclosed(|b| b.query_here(&cte.query))?,
             };
             self.record_cte(cte, depth);
-            let state = if args.is_empty() {
+            // Each round of a recursion around it has it anew.
+            let read = self.work_reads.get(reads..).unwrap_or(&[]);
+            let reads_now =
+                |c: &CteName| matches!(c.state, CteState::Working { number, .. } if read.contains(&number));
+            let steady = !self.frames.iter().flat_map(|f| &f.ctes).any(reads_now);
+            let state = if args.is_empty() && steady {
                 let columns = renamed(bound.columns, cte)?;
                 CteState::Ready { plan: bound.plan, columns, index: None }
             } else {
@@ -63,8 +76,31 @@ impl Binder<'_> {
             };
             let frame = self.frame()?;
             frame.ctes.push(CteName { name, state });
+            if !with.recursive {
+                frame.later.1.pop();
+            }
         }
+        self.frame()?.later = before;
         Ok(())
+    }
+
+    /// Why there is no such relation, if a WITH clause has the name in another place.
+    pub(super) fn later_cte(&self, name: &str) -> Option<SqlError> {
+        let (recursive, (_, place)) = self
+            .frames
+            .iter()
+            .rev()
+            .find_map(|f| Some((f.later.0, f.later.1.iter().find(|(n, _)| n == name)?)))?;
+        if recursive {
+            let text = "mutual recursion between WITH items is not implemented";
+            return Some(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(*place));
+        }
+        let detail = format!(
+            "There is a WITH item named \"{name}\", but it cannot be referenced from this part of the query."
+        );
+        let error = SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
+        let hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references.";
+        Some(error.detail(detail).hint(hint))
     }
 
     /// INSERT, UPDATE or DELETE in WITH.
@@ -107,6 +143,14 @@ impl Binder<'_> {
             let at = frame.ctes.iter().rposition(|c| c.name == name.name.name)?;
             Some((level, at))
         });
+        let later =
+            |f: &super::scope::Frame| f.later.0 && f.later.1.iter().any(|(n, _)| *n == name.name.name);
+        let later = self.frames.iter().rposition(later);
+        if later.is_some_and(|level| found.is_none_or(|f| f.0 < level))
+            && let Some(error) = self.later_cte(&name.name.name)
+        {
+            return Err(error);
+        }
         let Some((level, index)) = found else { return Ok(None) };
         let state = self.frames.get(level).and_then(|f| f.ctes.get(index)).map(|c| c.state.clone());
         match state {
@@ -116,9 +160,15 @@ impl Binder<'_> {
                 format!("WITH query \"{}\" does not have a RETURNING clause", name.name.name),
             )
             .at(name.at)),
-            Some(CteState::Open(fault)) => Err(invalid_recursion(&name.name.name, fault).at(name.at)),
+            Some(CteState::Open(_, 0) | CteState::Working { .. }) if self.in_sublink(level) => {
+                Err(invalid_recursion(&name.name.name, WITHIN_SUBQUERY).at(name.at))
+            }
+            Some(CteState::Open(fault, place)) => {
+                let place = if place > 0 { place } else { name.at };
+                Err(invalid_recursion(&name.name.name, fault).at(place))
+            }
             Some(CteState::Working { columns, number, references, .. }) => {
-                if references > 0 {
+                if references > 0 && !self.again {
                     let fault = "recursive reference to query \"{}\" must not appear more than once";
                     return Err(invalid_recursion(&name.name.name, fault).at(name.at));
                 }
@@ -127,6 +177,7 @@ impl Binder<'_> {
                     *references += 1;
                     *at = name.at;
                 }
+                self.work_reads.push(number);
                 let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
                 Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))
             }
@@ -153,16 +204,21 @@ impl Binder<'_> {
 
     /// A WITH query that uses outer columns is bound anew where it is used, in the scope it was written in.
     fn inline_cte(&mut self, cte: &sq::Cte, recursive: bool, level: usize) -> Result<(Logical, Vec<Column>)> {
-        if level + 1 != self.frames.len() {
-            return Err(SqlError::unsupported("a correlated WITH query used in a deeper subquery"));
-        }
+        let deeper = self.frames.split_off((level + 1).min(self.frames.len()));
         let shut = core::mem::replace(&mut self.frame()?.shut, true);
+        // Its mention of a recursion's rows was counted where it stands.
+        let again = core::mem::replace(&mut self.again, true);
         let result = self.unrecorded(|b| {
             let found = if recursive { b.recursive_cte(cte, &cte.alias.name.value)? } else { None };
             found.map_or_else(|| b.enclosed(|b| b.query_here(&cte.query)), Ok)
         });
+        self.again = again;
         self.frame()?.shut = shut;
-        let (bound, args) = result?;
+        self.frames.extend(deeper);
+        let (bound, mut args) = result?;
+        for (_, arg) in &mut args {
+            *arg = self.carry(arg.clone(), level)?;
+        }
         let columns = renamed(bound.columns, cte)?;
         if args.is_empty() {
             return Ok((bound.plan, columns));
@@ -176,6 +232,44 @@ impl Binder<'_> {
         };
         Ok((plan, columns))
     }
+}
+
+/// The queries of a WITH RECURSIVE, each behind those that it mentions. What is a mention is told by the words alone, and
+/// may be more than there are: then queries that could stand as they were written do.
+fn in_order(ctes: &[sq::Cte]) -> Vec<&sq::Cte> {
+    if ctes.len() < 2 {
+        return ctes.iter().collect();
+    }
+    let mentions = |cte: &sq::Cte, name: &str| {
+        let text = format!("{}", cte.query);
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+        text.match_indices(name).any(|(at, _)| {
+            let before = text.get(..at).and_then(|t| t.chars().next_back());
+            let after = text.get(at + name.len()..).and_then(|t| t.chars().next());
+            !before.is_some_and(word) && !after.is_some_and(word)
+        })
+    };
+    let mut left: Vec<(&sq::Cte, Vec<&str>)> = Vec::with_capacity(ctes.len());
+    for (n, cte) in ctes.iter().enumerate() {
+        let others =
+            ctes.iter().enumerate().filter(|(i, _)| *i != n).map(|(_, c)| c.alias.name.value.as_str());
+        left.push((cte, others.filter(|name| mentions(cte, name)).collect()));
+    }
+    if left.iter().enumerate().all(|(n, (_, needs))| {
+        needs.iter().all(|name| ctes.iter().take(n).any(|c| c.alias.name.value == *name))
+    }) {
+        return ctes.iter().collect();
+    }
+    let mut sorted = Vec::with_capacity(ctes.len());
+    for i in 0..left.len() {
+        let free = |(_, needs): &(&sq::Cte, Vec<&str>)| {
+            needs.iter().all(|name| sorted.iter().any(|c: &&sq::Cte| c.alias.name.value == *name))
+        };
+        let Some(j) = left.iter().skip(i).position(free) else { return ctes.iter().collect() };
+        left.swap(i, i + j);
+        sorted.extend(left.get(i).map(|l| l.0));
+    }
+    sorted
 }
 
 fn is_change(body: &sq::SetExpr) -> bool {

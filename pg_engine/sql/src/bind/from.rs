@@ -26,7 +26,11 @@ use super::{
     scope::{Entry, EntryColumn, Frame, Place, SYSTEM, Scan, Visible, at},
 };
 use crate::grammar::special::join_alias;
-use crate::{ast::NameAt, grammar, ruleutils::TableKind};
+use crate::{
+    ast::NameAt,
+    grammar,
+    ruleutils::{TableKind, Using},
+};
 
 /// A FROM item and what it needs from the items to its left.
 pub(super) type Item = (Logical, Vec<(u32, Expr)>);
@@ -223,6 +227,7 @@ impl Binder<'_> {
         };
         let mut merged = Vec::with_capacity(names.len());
         let mut conditions = Vec::with_capacity(names.len());
+        let mut using: Vec<Using> = Vec::new();
         for name in names {
             let l = pick(&left, name, "left")?;
             let r = pick(&right, name, "right")?;
@@ -235,15 +240,23 @@ impl Binder<'_> {
             conditions.push(self.operator("=", l.expr.clone(), r.expr.clone(), at(name))?);
             let left_value = self.coerce_to_common(l.expr.clone(), common, "JOIN/USING", at(name))?;
             let right_value = self.coerce_to_common(r.expr.clone(), common, "JOIN/USING", at(name))?;
+            // Of an inner join either side will do: one that is a column as it is.
+            let plain = |e: &Expr| matches!(e, Expr::Column(..));
+            let rightly = kind == JoinKind::Right
+                || kind == JoinKind::Inner && !plain(&left_value) && plain(&right_value);
             let expr = match kind {
-                JoinKind::Right => right_value,
                 JoinKind::Full => Expr::Coalesce(vec![left_value, right_value], common),
+                _ if rightly => right_value,
                 _ => left_value,
             };
-            let origin = if kind == JoinKind::Right { r.origin } else { l.origin };
+            let origin = if rightly { r.origin } else { l.origin };
+            if self.recording() {
+                let (left, right) = (l.expr.clone(), r.expr.clone());
+                using.push(Using { name: name.value.clone(), merged: expr.clone(), left, right });
+            }
             merged.push(Visible { name: name.value.clone(), expr, origin });
         }
-        self.record_using(|| merged.iter().map(|m: &Visible| (m.name.clone(), m.expr.clone())).collect());
+        self.record_using(|| using);
         let other = |v: &Visible| !names.iter().any(|n| n.value == v.name);
         let frame = self.frame()?;
         frame.visible.extend(merged);
@@ -530,20 +543,21 @@ impl Binder<'_> {
             return Err(SqlError::internal("view without query"));
         };
         // Its names mean what they mean without this statement's FROM and WITH.
-        let access = self.accesses.open(relation, right::SELECT);
+        let shown = alias.map_or(&relation.name, |a| &a.name.value).clone();
+        let pushed = self.lock_of(&shown);
+        let rights = right::SELECT | if pushed.is_some() { right::UPDATE } else { 0 };
+        let access = self.accesses.open(relation, rights);
         let mark = self.accesses.mark();
         let (role, stored) = (self.accesses.role, self.accesses.stored);
-        if !relation.security.invoker {
-            self.accesses.role = Some(relation.owner);
-        }
+        // In the user's own name also where another view is in between.
+        self.accesses.role = (!relation.security.invoker).then_some(relation.owner);
         self.accesses.stored = true;
-        let locking = core::mem::replace(&mut self.locking, false);
         let frames = core::mem::take(&mut self.frames);
-        let result = self.unrecorded(|b| b.enclosed(|b| b.query_here(&query)));
+        let result = self.under_lock(pushed, |b| b.unrecorded(|b| b.enclosed(|b| b.query_here(&query))));
         self.frames = frames;
-        self.locking = locking;
         (self.accesses.role, self.accesses.stored) = (role, stored);
-        let (mut bound, _) = result?;
+        let ((mut bound, _), hoisted) = result?;
+        self.frame()?.hoisted.extend(hoisted);
         self.accesses.settle(mark);
         self.accesses.unread(bound.columns.iter().map(|c| c.id));
         let columns = bound.columns.iter().zip(relation.live()).map(|(c, a)| (c.id, a.attnum));
@@ -551,7 +565,6 @@ impl Binder<'_> {
         if relation.security.barrier {
             bound.plan = Logical::Secure(Box::new(bound.plan));
         }
-        let shown = alias.map_or(&relation.name, |a| &a.name.value).clone();
         let origins: Vec<(Oid, i16)> = relation.live().map(|a| (relation.oid, a.attnum)).collect();
         let mut entry = entry_of(shown, &bound.columns, &origins);
         for (column, attribute) in entry.columns.iter_mut().zip(relation.live()) {
@@ -580,11 +593,12 @@ impl Binder<'_> {
             return Err(error.at(at.saturating_sub(1).max(1)));
         }
         let shut = core::mem::replace(&mut self.frame()?.shut, !lateral);
-        let locking = core::mem::replace(&mut self.locking, false);
-        let result = self.at_place(Place::From, |b| b.enclosed(|b| b.query_here(query)));
-        self.locking = locking;
+        let pushed = alias.and_then(|a| self.lock_of(&a.name.value));
+        let result =
+            self.under_lock(pushed, |b| b.at_place(Place::From, |b| b.enclosed(|b| b.query_here(query))));
         self.frame()?.shut = shut;
-        let (bound, args): (Bound, _) = result?;
+        let ((bound, args), hoisted): ((Bound, _), _) = result?;
+        self.frame()?.hoisted.extend(hoisted);
         let shown = alias.map_or_else(String::new, |a| a.name.value.clone());
         self.record_kind(lateral, |r| r.queries.pop().map(|q| TableKind::Query(Box::new(q))));
         self.enter(entry_of(shown, &bound.columns, &bound.origins), alias)?;

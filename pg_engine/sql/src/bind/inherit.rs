@@ -75,6 +75,10 @@ impl Inherited {
                 (_, None) => {}
                 (None, d) => known.default = d,
                 (Some(x), Some(y)) if *x == y => {}
+                _ if a.generated != 0 => {
+                    let text = format!("column \"{}\" inherits conflicting generation expressions", a.name);
+                    return Err(SqlError::new(SqlState(*b"42611"), text));
+                }
                 _ if !self.inherits.conflicting.contains(&a.name) => {
                     self.inherits.conflicting.push(a.name.clone());
                 }
@@ -143,10 +147,13 @@ impl Inherited {
                 return Err(SqlError::new(SqlState(*b"42611"), text));
             }
         }
-        if known.generated == 0 && own.generated != 0 {
+        if known.generated != 0 && own.generated != 0 {
             let text = format!("child column \"{}\" specifies generation expression", own.name);
-            return Err(SqlError::new(SqlState(*b"42611"), text)
-                .hint("A child table column cannot be generated unless its parent column is."));
+            let hint = "Omit the generation expression in the definition of the child table column to inherit the generation expression from the parent table.";
+            return Err(SqlError::new(SqlState(*b"42611"), text).hint(hint));
+        }
+        if own.generated != 0 {
+            known.generated = own.generated;
         }
         known.not_null |= own.not_null;
         if own.generated != 0 {

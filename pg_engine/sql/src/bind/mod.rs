@@ -23,6 +23,7 @@ mod index;
 mod inherit;
 mod like;
 mod literal;
+mod locking;
 mod merge;
 mod named;
 mod names;
@@ -112,8 +113,18 @@ pub(crate) struct Binder<'a> {
     securing: Vec<Oid>,
     /// A policy is being made: tables stand for themselves.
     securing_off: bool,
-    /// Tables of the FROM list are to be locked.
-    locking: bool,
+    /// While a generation expression is bound: the generated columns, which it must not use.
+    computed: Vec<String>,
+    /// Work tables that what was bound reads, one for each mention.
+    work_reads: Vec<u32>,
+    /// A WITH query is being bound once more.
+    again: bool,
+    /// How tables of the FROM list are to be locked.
+    locking: Vec<locking::Clause>,
+    /// How the query about to be bound is to be locked by who uses it.
+    pushed: Option<(u8, pg_plan::logical::LockWait)>,
+    /// What the query bound last leaves to be locked.
+    hoisted: Vec<locking::Hoisted>,
     /// Where string literals stand, for errors in reading them.
     literals: Vec<sqlparser::tokenizer::Location>,
     /// The routine whose body is being bound.
@@ -166,7 +177,12 @@ impl<'a> Binder<'a> {
             refused: None,
             securing: Vec::new(),
             securing_off: false,
-            locking: false,
+            computed: Vec::new(),
+            work_reads: Vec::new(),
+            again: false,
+            locking: Vec::new(),
+            pushed: None,
+            hoisted: Vec::new(),
             literals: Vec::new(),
             routine: None,
             inlines: false,
@@ -221,6 +237,9 @@ impl<'a> Binder<'a> {
                     Some(schema) => format!("{schema}.{}", name.name.name),
                     None => name.name.name.clone(),
                 };
+                if let Some(error) = self.later_cte(&shown) {
+                    return Err(error.at(name.at));
+                }
                 Err(SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist"))
                     .at(name.at))
             }

@@ -183,7 +183,7 @@ impl Binder<'_> {
         }
         let live = relation.live().count() as u32;
         let ids: Vec<ColumnId> = (base..base + live).collect();
-        let commands: &[u8] = if self.locking { b"rw" } else { b"r" };
+        let commands: &[u8] = if !self.locking.is_empty() { b"rw" } else { b"r" };
         let condition = self.quietly(|b| b.visible_by(relation, &ids, commands))?;
         Ok(secure(plan, condition))
     }

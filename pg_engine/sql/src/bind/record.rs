@@ -22,7 +22,7 @@ use crate::{
     ast::Ast,
     ruleutils::{
         Body, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SampleText, SelectTree,
-        SetNode, TableItem, TableKind,
+        SetNode, TableItem, TableKind, Using,
     },
 };
 
@@ -90,7 +90,7 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn record_using(&mut self, using: impl FnOnce() -> Vec<(String, Expr)>) {
+    pub(super) fn record_using(&mut self, using: impl FnOnce() -> Vec<Using>) {
         if let Some(record) = &mut self.record {
             record.using = using();
         }
@@ -260,7 +260,7 @@ impl Binder<'_> {
             tree.ctes.splice(0..0, ctes);
         }
         for lock in &query.locks {
-            let (strength, tables) = super::select::lock_clause(lock);
+            let (strength, tables) = super::locking::lock_clause(lock);
             let strength = match strength {
                 0 => "KEY SHARE",
                 1 => "SHARE",

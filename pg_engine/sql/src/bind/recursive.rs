@@ -13,10 +13,12 @@ use super::{
     Binder, Bound,
     cte::renamed,
     expr::start,
-    scope::{CteName, CteState},
+    scope::{CteName, CteState, at},
 };
 
 const IN_LEFT: &str = "recursive reference to query \"{}\" must not appear within its non-recursive term";
+pub(super) const WITHIN_SUBQUERY: &str =
+    "recursive reference to query \"{}\" must not appear within a subquery";
 const NO_UNION: &str =
     "recursive query \"{}\" does not have the form non-recursive-term UNION [ALL] recursive-term";
 
@@ -39,10 +41,12 @@ impl Binder<'_> {
         };
         let all = *set_quantifier == sq::SetQuantifier::All;
         let level = self.frames.len().saturating_sub(1);
-        self.frame()?.ctes.push(CteName { name: name.into(), state: CteState::Open(IN_LEFT) });
+        self.frame()?.ctes.push(CteName { name: name.into(), state: CteState::Open(IN_LEFT, 0) });
         let result = self.enclosed(|b| {
             if let Some(with) = &cte.query.with {
+                b.open_fault(level, WITHIN_SUBQUERY);
                 b.with(with)?;
+                b.open_fault(level, IN_LEFT);
             }
             let bound = b.recursive_union(cte, level, left, right, all)?;
             if bound.is_some() {
@@ -62,9 +66,18 @@ impl Binder<'_> {
         }
     }
 
+    /// What a reference to the query being bound at this level is.
+    fn open_fault(&mut self, level: usize, fault: &'static str) {
+        if let Some(slot) = self.frames.get_mut(level).and_then(|f| f.ctes.last_mut()) {
+            slot.state = CteState::Open(fault, 0);
+        }
+    }
+
     /// Not of the form that may refer to itself: a reference is an error.
     fn not_recursive(&mut self, cte: &sq::Cte, name: &str) -> Result<Option<(Bound, Vec<(u32, Expr)>)>> {
-        self.frame()?.ctes.push(CteName { name: name.into(), state: CteState::Open(NO_UNION) });
+        self.frame()?
+            .ctes
+            .push(CteName { name: name.into(), state: CteState::Open(NO_UNION, at(&cte.alias.name)) });
         let result = self.enclosed(|b| b.query_here(&cte.query));
         self.frame()?.ctes.pop();
         let (bound, args) = result?;
@@ -122,8 +135,8 @@ impl Binder<'_> {
                 let text = format!(
                     "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
                     i + 1,
-                    super::types::show(l.ty),
-                    super::types::show(common)
+                    super::types::show_full(l.ty),
+                    super::types::show_full(common)
                 );
                 return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text)
                     .hint("Cast the output of the non-recursive term to the correct type.")
@@ -135,8 +148,7 @@ impl Binder<'_> {
         match read {
             Place::Fine => {}
             Place::Absent => {
-                let fault = "recursive reference to query \"{}\" must not appear within a subquery";
-                return Err(invalid_recursion(name, fault).at(reference));
+                return Err(invalid_recursion(name, WITHIN_SUBQUERY).at(reference));
             }
             Place::Below(what) => {
                 let text = format!("recursive reference to query \"{{}}\" must not appear within {what}");

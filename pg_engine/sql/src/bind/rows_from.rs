@@ -41,14 +41,18 @@ pub(super) fn listed(name: &sq::ObjectName, args: &[sq::FunctionArg]) -> Result<
     let function = |arg: &sq::FunctionArg| match arg {
         sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(sq::Expr::Function(f))) => match &f.args {
             sq::FunctionArguments::List(list) if f.over.is_none() && f.filter.is_none() => {
-                Ok(Listed { name: f.name.clone(), args: list.args.clone() })
+                if is(&f.name, &list.args) {
+                    return listed(&f.name, &list.args);
+                }
+                Ok(vec![Listed { name: f.name.clone(), args: list.args.clone() }])
             }
-            sq::FunctionArguments::None => Ok(Listed { name: f.name.clone(), args: Vec::new() }),
+            sq::FunctionArguments::None => Ok(vec![Listed { name: f.name.clone(), args: Vec::new() }]),
             _ => Err(SqlError::unsupported("this call in ROWS FROM")),
         },
         _ => Err(SqlError::unsupported("an expression that is no function call in ROWS FROM")),
     };
-    args.iter().map(function).collect()
+    let lists: Vec<Vec<Listed>> = args.iter().map(function).collect::<Result<_>>()?;
+    Ok(lists.into_iter().flatten().collect())
 }
 
 impl Binder<'_> {

@@ -153,8 +153,8 @@ pub(crate) enum CteState {
     Inline { cte: Arc<sq::Cte>, recursive: bool },
     /// Changes data and returns nothing.
     Silent,
-    /// Being bound: a reference would be recursive, which this says of it.
-    Open(&'static str),
+    /// Being bound: a reference would be recursive, which this says of it, at its place or (not 0) at this one.
+    Open(&'static str, u32),
     /// Its recursive term is being bound: a reference reads work table `number`.
     Working { columns: Vec<Column>, number: u32, references: u32, at: u32 },
 }
@@ -187,6 +187,12 @@ pub(crate) struct Frame {
     pub(crate) shut: bool,
     /// Subqueries in expressions as written, with their numbers.
     pub(crate) subqueries: Vec<(sq::Expr, u32)>,
+    /// It is a subquery in an expression.
+    pub(super) sublink: bool,
+    /// Is its WITH recursive, and which of its queries are not bound yet, the next one last?
+    pub(super) later: (bool, Vec<(String, u32)>),
+    /// What is to be locked of the tables below its views and subqueries.
+    pub(super) hoisted: Vec<super::locking::Hoisted>,
 }
 
 /// What a search for a name found.
@@ -280,6 +286,7 @@ impl Binder<'_> {
                 None => name.into(),
             };
             let shown = shown();
+            self.not_computed(name, at)?;
             self.mention(&expr, at, &|| shown.clone(), level);
             return Ok(Some((self.carry(expr, level)?, origin)));
         }
@@ -351,14 +358,32 @@ impl Binder<'_> {
         let Some((expr, origin)) = found else {
             return Err(self.missing_qualified(table, name, level, index, at));
         };
+        self.not_computed(name, at)?;
         self.mention(&expr, at, &|| format!("{table}.{name}"), level);
         Ok((self.carry(expr, level)?, origin))
+    }
+
+    /// 42P17 for a generated column in a generation expression.
+    fn not_computed(&self, name: &str, at: u32) -> Result<()> {
+        if !self.computed.iter().any(|c| c == name) {
+            return Ok(());
+        }
+        let text = format!("cannot use generated column \"{name}\" in column generation expression");
+        Err(SqlError::new(SqlState::INVALID_OBJECT_DEFINITION, text)
+            .detail("A generated column cannot reference another generated column.")
+            .at(at))
     }
 
     /// A row of a FROM item as a record.
     pub(super) fn whole_row(&mut self, level: usize, index: usize, at: u32) -> Result<Expr> {
         let entry = self.frames.get(level).and_then(|f| f.entries.get(index)).cloned();
         let entry = entry.ok_or_else(|| SqlError::internal("FROM item lost"))?;
+        if !self.computed.is_empty() {
+            let text = "cannot use whole-row variable in column generation expression";
+            return Err(SqlError::new(SqlState::INVALID_OBJECT_DEFINITION, text)
+                .detail("This would cause the generated column to depend on its own value.")
+                .at(at));
+        }
         if entry.scalar
             && let [column] = entry.columns.as_slice()
         {

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use pg_plan::{
     expr::Expr,
-    logical::{Column, LockWait, Logical, SortKey},
+    logical::{Column, Logical, SortKey},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -14,8 +14,9 @@ use super::{
     aggregate::{Groups, descending},
     expr::start,
     grouping::GroupBy,
+    locking::{self, Locks},
     names,
-    scope::{Frame, Place},
+    scope::Place,
 };
 use crate::dialect::is_nothing;
 
@@ -46,7 +47,9 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("this clause of SELECT"));
         }
         if let Some(with) = &query.with {
+            let pushed = self.pushed.take();
             self.with(with)?;
+            self.pushed = pushed;
         }
         let bound = self.query_body(query)?;
         self.record_query(query);
@@ -65,9 +68,10 @@ impl Binder<'_> {
                 self.deeper(|b| b.query_here(inner))
             }
             body => {
+                let pushed = self.pushed.take().filter(|_| matches!(body, sq::SetExpr::SetOperation { .. }));
                 let bound = self.deeper(|b| b.set_expr(body))?;
                 self.record_body();
-                if !query.locks.is_empty() {
+                if !query.locks.is_empty() || pushed.is_some() {
                     return Err(SqlError::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
                         "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT",
@@ -83,29 +87,28 @@ impl Binder<'_> {
         self.name_windows(&select.named_window)?;
         let keep = core::mem::take(&mut self.keep_unknown);
         let mark = self.record_mark();
-        let locking = core::mem::replace(&mut self.locking, !query.locks.is_empty());
+        let pushed = self.pushed.take();
+        let clauses = locking::clauses(query, pushed);
+        let locking = core::mem::replace(&mut self.locking, clauses);
         let plan = self.from(&select.from);
-        self.locking = locking;
+        let clauses = core::mem::replace(&mut self.locking, locking);
         let mut plan = plan?;
-        let mut filter = None;
-        if let Some(condition) = &select.selection {
-            let condition = self.condition(condition, Place::Where, "WHERE")?;
-            filter = self.recording().then(|| condition.clone());
-            plan = Logical::Filter(Box::new(plan), condition);
-        }
         let keys = match &select.group_by {
             sq::GroupByExpr::Expressions(items, modifiers) if modifiers.is_empty() => {
                 self.group_by(items, &select.projection)?
             }
             _ => return Err(SqlError::unsupported("GROUP BY ALL")),
         };
-        let mut targets = self.at_place(Place::Select, |b| {
-            let mut targets = b.targets(&select.projection)?;
-            if !keep {
-                b.settle_targets(&mut targets)?;
-            }
-            Ok(targets)
-        })?;
+        let mut targets = self.at_place(Place::Select, |b| b.targets(&select.projection))?;
+        let mut filter = None;
+        if let Some(condition) = &select.selection {
+            let condition = self.condition(condition, Place::Where, "WHERE")?;
+            filter = self.recording().then(|| condition.clone());
+            plan = Logical::Filter(Box::new(plan), condition);
+        }
+        if !keep {
+            self.at_place(Place::Select, |b| b.settle_targets(&mut targets))?;
+        }
         let visible = targets.len();
         let having = match &select.having {
             Some(e) => Some(self.condition(e, Place::Having, "HAVING")?),
@@ -119,12 +122,14 @@ impl Binder<'_> {
         let order = self.order_by(query, &mut targets, visible, distinct)?;
         self.record_select(mark, select, filter, &keys, having.as_ref(), &targets, visible, &on, &order)?;
         let order = distinct_on_order(order, &on)?;
-        let locks = self.lock_targets(query, select, &mut targets)?;
+        let locks = self.lock_targets(&clauses, select, &mut targets)?;
+        // A lock from outside is taken outside, on the rows that are left there.
+        let hoists = pushed.is_some() && query.limit_clause.is_none() && query.fetch.is_none();
         self.fill_scans(&mut plan);
         plan = self.group(plan, keys, having, &mut targets, select)?;
         plan = self.windows(plan)?;
         plan = self.sets(plan)?;
-        self.finish_select(plan, targets, visible, distinct, &on, &order, locks, query)
+        self.finish_select(plan, targets, visible, distinct, &on, &order, (locks, hoists), query)
     }
 
     pub(super) fn condition(&mut self, e: &sq::Expr, place: Place, clause: &str) -> Result<Expr> {
@@ -468,7 +473,7 @@ impl Binder<'_> {
         distinct: bool,
         on: &[usize],
         order: &Order,
-        locks: Locks,
+        (locks, hoists): (Locks, bool),
         query: &sq::Query,
     ) -> Result<Bound> {
         let mut projected = Vec::with_capacity(targets.len());
@@ -500,17 +505,21 @@ impl Binder<'_> {
             plan = Logical::Distinct(Box::new(plan), Some(on.iter().filter_map(reference).collect()));
         }
         if let Some((tables, wait)) = locks {
-            let tables = tables
-                .into_iter()
-                .filter_map(|(relation, target, strength)| {
-                    Some((relation, columns.get(target)?.id, strength))
-                })
-                .collect();
-            plan = Logical::LockRows { input: Box::new(plan), tables, wait };
+            let tables = tables.into_iter().filter_map(|(relation, target, strength)| {
+                Some((relation, columns.get(target)?.id, strength))
+            });
+            let tables = tables.collect();
+            if hoists {
+                self.hoisted = tables;
+            } else {
+                plan = Logical::LockRows { input: Box::new(plan), tables, wait };
+            }
         }
         plan = self.limit(plan, query)?;
         let mut columns = columns;
-        if extra {
+        if extra && hoists {
+            columns.truncate(visible);
+        } else if extra {
             let kept: Vec<(Column, Expr)> = columns
                 .drain(..)
                 .take(visible)
@@ -613,120 +622,7 @@ impl Binder<'_> {
             .at(start(e))
         })
     }
-
-    /// The tables FOR UPDATE locks, their ctid columns added to the targets, and those of the other tables: who finds a row
-    /// changed must know which rows it came with.
-    fn lock_targets(
-        &mut self,
-        query: &sq::Query,
-        select: &sq::Select,
-        targets: &mut Vec<Target>,
-    ) -> Result<Locks> {
-        let mut wait = LockWait::Block;
-        let mut strengths: Vec<(String, Option<usize>, Option<u8>)> = match self.frames.last() {
-            Some(f) if !query.locks.is_empty() => {
-                f.entries.iter().map(|e| (e.alias.clone(), e.scan, None)).collect()
-            }
-            _ => return Ok(None),
-        };
-        for lock in &query.locks {
-            let (strength, tables) = lock_clause(lock);
-            let clause = strength_name(strength);
-            self.lockable(select, clause)?;
-            wait = match lock.nonblock {
-                None => wait,
-                Some(sq::NonBlock::Nowait) => LockWait::NoWait,
-                Some(sq::NonBlock::SkipLocked) => LockWait::SkipLocked,
-            };
-            for table in &tables {
-                if !strengths.iter().any(|s| s.0 == table.0) {
-                    let message =
-                        format!("relation \"{}\" in {clause} clause not found in FROM clause", table.0);
-                    return Err(SqlError::new(SqlState::UNDEFINED_TABLE, message).at(table.1));
-                }
-            }
-            for s in &mut strengths {
-                if tables.is_empty() || tables.iter().any(|t| t.0 == s.0) {
-                    s.2 = s.2.max(Some(strength));
-                }
-            }
-        }
-        let mut marked = Vec::new();
-        for (alias, scan, strength) in strengths {
-            let Some(relation) = scan.and_then(|s| self.scans.get(s)).map(|s| s.relation.clone()) else {
-                continue;
-            };
-            if relation.kind == pg_catalog::RelationKind::MaterializedView && strength.is_some() {
-                let message = format!("cannot lock rows in materialized view \"{}\"", relation.name);
-                return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
-            }
-            if relation.kind != pg_catalog::RelationKind::Table {
-                continue;
-            }
-            let base = scan.and_then(|s| self.scans.get(s)).map(|s| s.base);
-            if self.families.iter().any(|f| Some(f.0) == base && !f.1.is_empty()) {
-                return Err(SqlError::unsupported(
-                    "row locks in a query of a table that others inherit from",
-                ));
-            }
-            let (expr, _) = self.quietly(|b| b.qualified_column(None, &alias, "ctid", 0))?;
-            if strength.is_some() {
-                expr.for_each_column(&mut |id| self.accesses.need(id, pg_catalog::acl::right::UPDATE));
-            }
-            targets.push(Target { name: String::new(), expr, origin: (0, 0) });
-            marked.push((relation, targets.len() - 1, strength.unwrap_or(4)));
-        }
-        Ok(if marked.iter().any(|m| m.2 < 4) { Some((marked, wait)) } else { None })
-    }
-
-    /// Refuses row locks where a row of the result is not a row of each table.
-    fn lockable(&self, select: &sq::Select, clause: &str) -> Result<()> {
-        let groups = !matches!(&select.group_by, sq::GroupByExpr::Expressions(items, _) if items.is_empty());
-        let frame = self.frames.last();
-        let what = if select.distinct.is_some() {
-            "DISTINCT clause"
-        } else if groups {
-            "GROUP BY clause"
-        } else if select.having.is_some() {
-            "HAVING clause"
-        } else if frame.is_some_and(|f: &Frame| !f.aggregates.is_empty()) {
-            "aggregate functions"
-        } else if frame.is_some_and(|f: &Frame| !f.sets.is_empty()) {
-            "set-returning functions in the target list"
-        } else {
-            return Ok(());
-        };
-        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{clause} is not allowed with {what}")))
-    }
 }
-
-/// A row lock's name in messages.
-fn strength_name(strength: u8) -> &'static str {
-    match strength {
-        0 => "FOR KEY SHARE",
-        1 => "FOR SHARE",
-        2 => "FOR NO KEY UPDATE",
-        _ => "FOR UPDATE",
-    }
-}
-
-/// Strength of a locking clause, and the tables it names with their positions.
-pub(super) fn lock_clause(lock: &sq::LockClause) -> (u8, Vec<(String, u32)>) {
-    let mut strength = match lock.lock_type {
-        sq::LockType::Share => 1,
-        sq::LockType::Update => 3,
-    };
-    let mut tables = Vec::new();
-    for ident in lock.of.iter().flat_map(|of| of.0.iter().filter_map(sq::ObjectNamePart::as_ident)) {
-        match ident.value.strip_prefix(crate::grammar::LOCK_MARK).and_then(|m| m.parse().ok()) {
-            Some(mode) => strength = mode,
-            None => tables.push((ident.value.clone(), crate::grammar::position(ident.span.start))),
-        }
-    }
-    (strength, tables)
-}
-
-type Locks = Option<(Vec<(alloc::sync::Arc<pg_catalog::Relation>, usize, u8)>, LockWait)>;
 
 /// The items of a query's ORDER BY.
 pub(super) fn order_items(query: &sq::Query) -> Result<&[sq::OrderByExpr]> {

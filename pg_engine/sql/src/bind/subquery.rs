@@ -20,9 +20,18 @@ impl Binder<'_> {
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!("cannot use subquery in {}", place.name().trim_end_matches('s')),
-            ));
+            )
+            .at(start_of(query)));
         }
-        self.enclosed(|b| b.query_here(query))
+        self.enclosed(|b| {
+            b.frame()?.sublink = true;
+            b.query_here(query)
+        })
+    }
+
+    /// Is a subquery in an expression being bound below this level?
+    pub(super) fn in_sublink(&self, level: usize) -> bool {
+        self.frames.iter().skip(level + 1).any(|f| f.sublink)
     }
 
     /// Runs `f` in a fresh frame and returns that frame's outer arguments with the result.

@@ -285,9 +285,8 @@ impl Binder<'_> {
         // Its names mean what they mean without this statement's FROM and WITH.
         let access = self.accesses.open(relation, rights_for(verb));
         let (role, stored) = (self.accesses.role, self.accesses.stored);
-        if !relation.security.invoker {
-            self.accesses.role = Some(relation.owner);
-        }
+        // In the user's own name also where another view is in between.
+        self.accesses.role = (!relation.security.invoker).then_some(relation.owner);
         self.accesses.stored = true;
         let frames = core::mem::take(&mut self.frames);
         let result = self.quietly(|b| b.enclosed(|b| b.view_subject(relation, verb)));

@@ -364,6 +364,7 @@ impl Binder<'_> {
     pub(super) fn column_def(
         &mut self,
         column: &ast::Column,
+        table: &str,
     ) -> Result<(u::ColumnDef, Vec<ast::NamedConstraint>)> {
         let name = column.name.value.clone();
         let serial = types::serial(&column.ty);
@@ -418,7 +419,20 @@ impl Binder<'_> {
                     def.sequence = Some(u::OwnedSequence { identity: *kind, options });
                 }
                 // Bound later, when all columns are known.
-                ast::ColumnOption::Generated(_) => def.generated = b's',
+                ast::ColumnOption::Generated(_, place) => {
+                    let wrong = match (&def.sequence, &def.default) {
+                        _ if def.generated != 0 => Some("multiple generation clauses"),
+                        (Some(s), _) if s.identity != 0 => Some("both identity and generation expression"),
+                        (Some(_), _) | (_, Some(_)) => Some("both default and generation expression"),
+                        _ => None,
+                    };
+                    if let Some(what) = wrong {
+                        let text =
+                            format!("{what} specified for column \"{}\" of table \"{table}\"", def.name);
+                        return Err(SqlError::syntax(text).at(*place));
+                    }
+                    def.generated = b's';
+                }
                 ast::ColumnOption::Constraint(constraint) => {
                     let mut constraint = constraint.clone();
                     match &mut constraint {
@@ -471,10 +485,7 @@ impl Binder<'_> {
                 likes.push(likeness.like);
             }
             if let Some(column) = create.columns.get(n) {
-                let (mut def, constraints) = self.column_def(column)?;
-                if column.options.iter().any(|o| matches!(o.1, ast::ColumnOption::Generated(_))) {
-                    def.generated = b's';
-                }
+                let (def, constraints) = self.column_def(column, table)?;
                 match inherited.merge(&mut columns, &def, n)? {
                     Some(at) => own.push(at),
                     None => {
@@ -494,18 +505,16 @@ impl Binder<'_> {
         named.extend(create.constraints.iter().cloned());
         let plain = |c: &u::ColumnDef| Ok((c.name.clone(), self.catalog.plain_type(c.ty)?));
         let shape: Vec<(String, SqlType)> = columns.iter().map(plain).collect::<Result<_>>()?;
+        let generated = |c: &&u::ColumnDef| c.generated != 0;
+        let computed: Vec<String> = columns.iter().filter(generated).map(|c| c.name.clone()).collect();
         for (column, at) in create.columns.iter().zip(&own) {
             let Some(def) = columns.get_mut(*at) else { continue };
             for (_, option) in &column.options {
-                if let ast::ColumnOption::Generated(e) = option {
-                    if def.default.is_some() {
-                        return Err(SqlError::syntax(format!(
-                            "both default and generation expression specified for column \"{}\"",
-                            def.name
-                        )));
-                    }
-                    let (text, _) = self.stored_text(e, table, &shape, Place::Generated, Some(def.ty))?;
-                    def.default = Some(text);
+                if let ast::ColumnOption::Generated(e, _) = option {
+                    self.computed.clone_from(&computed);
+                    let text = self.stored_text(e, table, &shape, Place::Generated, Some(def.ty));
+                    self.computed.clear();
+                    def.default = Some(text?.0);
                 }
             }
         }

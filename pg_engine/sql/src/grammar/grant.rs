@@ -168,8 +168,11 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
     if c.accept("sequence") {
         return Ok(GrantTarget::Sequences(names(c)?));
     }
-    if c.accept("type") || c.accept("domain") {
-        return Ok(GrantTarget::Types(names(c)?));
+    if c.accept("type") {
+        return Ok(GrantTarget::Types(names(c)?, false));
+    }
+    if c.accept("domain") {
+        return Ok(GrantTarget::Types(names(c)?, true));
     }
     if c.accept_all(&["large", "object"]) {
         let mut list = Vec::from([super::definition::large_object(c)?]);

@@ -62,7 +62,7 @@ fn column_option(c: &mut Cursor<'_>) -> Parsed<Option<ColumnOption>> {
         ColumnOption::Null
     } else if c.accept("default") {
         ColumnOption::Default(c.parser.parse_subexpr(DEFAULT_POWER)?)
-    } else if c.accept("generated") {
+    } else if c.peek_is(0, "generated") {
         generated(c)?
     } else if c.peek_is(0, "check") || c.peek_is(0, "unique") || c.peek_is(0, "primary") {
         return Ok(Some(ColumnOption::Constraint(constraint(c, false)?)));
@@ -121,6 +121,9 @@ const MANY_DEFERRABLE: &str = "multiple DEFERRABLE/NOT DEFERRABLE clauses not al
 const MANY_INITIALLY: &str = "multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed";
 
 fn generated(c: &mut Cursor<'_>) -> Parsed<ColumnOption> {
+    let at = c.here();
+    c.expect("generated")?;
+    let by = c.here();
     let always = c.accept("always");
     if !always {
         c.expect_all(&["by", "default"])?;
@@ -136,14 +139,15 @@ fn generated(c: &mut Cursor<'_>) -> Parsed<ColumnOption> {
         };
         return Ok(ColumnOption::Identity(if always { b'a' } else { b'd' }, def));
     }
-    if !always {
-        return c.unexpected();
-    }
     c.symbol(&Token::LParen)?;
     let expr = c.parser.parse_expr()?;
     c.symbol(&Token::RParen)?;
     c.expect("stored")?;
-    Ok(ColumnOption::Generated(expr))
+    if !always {
+        let text = "for a generated column, GENERATED ALWAYS must be specified";
+        return Err(SqlError::syntax(text).at(by).into());
+    }
+    Ok(ColumnOption::Generated(expr, at))
 }
 
 /// CHECK, PRIMARY KEY or UNIQUE; a table constraint names its columns.

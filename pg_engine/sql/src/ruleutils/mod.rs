@@ -5,6 +5,7 @@
 //!
 //! A column id belongs to one FROM item of one statement. What names it by is decided when its query is printed.
 
+mod naming;
 mod query;
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
@@ -148,9 +149,17 @@ pub(crate) struct JoinItem {
     pub(crate) left: FromItem,
     pub(crate) right: FromItem,
     pub(crate) on: Option<Expr>,
-    /// USING or NATURAL: the columns, and what they stand for.
-    pub(crate) using: Vec<(String, Expr)>,
+    /// USING or NATURAL.
+    pub(crate) using: Vec<Using>,
     pub(crate) alias: Option<JoinAlias>,
+}
+
+/// A column that USING merges: its name, what it stands for, and what it is made of.
+pub(crate) struct Using {
+    pub(crate) name: String,
+    pub(crate) merged: Expr,
+    pub(crate) left: Expr,
+    pub(crate) right: Expr,
 }
 
 /// A join with a name.
@@ -175,7 +184,7 @@ pub(crate) struct Recorder {
     pub(crate) window_names: Vec<(ColumnId, String)>,
     /// What the FROM item about to be entered is, and whether it is LATERAL.
     pub(crate) kind: Option<(TableKind, bool)>,
-    pub(crate) using: Vec<(String, Expr)>,
+    pub(crate) using: Vec<Using>,
 }
 
 /// What names mean while a query is printed.
@@ -193,8 +202,11 @@ pub(crate) struct Scope<'a> {
     taken: Vec<String>,
     /// Names of WITH queries in scope.
     ctes: Vec<String>,
-    /// Columns that some USING names: they keep their names.
-    shared: Vec<String>,
+    /// Columns that USING merges: the names that both sides have for them.
+    assigned: BTreeMap<ColumnId, String>,
+    /// Joins' names behind USING, and items' names of columns with whether the list is written; by where the items are.
+    joins: BTreeMap<usize, Vec<String>>,
+    tables: BTreeMap<usize, (Vec<String>, bool)>,
     used: Vec<(Oid, i16)>,
     relations: Vec<Oid>,
 }
@@ -276,7 +288,9 @@ impl Recorder {
             // A rule's own rows have these names.
             taken: Vec::from(["old".into(), "new".into()]),
             ctes: Vec::new(),
-            shared: Vec::new(),
+            assigned: BTreeMap::new(),
+            joins: BTreeMap::new(),
+            tables: BTreeMap::new(),
             used: Vec::new(),
             relations: Vec::new(),
         };

@@ -1,7 +1,6 @@
 //! Text of whole queries, laid out as PostgreSQL does.
 
 use alloc::{
-    borrow::ToOwned,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -18,8 +17,8 @@ use pg_plan::{
 use pg_types::{Oid, Result, SqlError, oid};
 
 use super::{
-    Body, CallText, ColumnText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope,
-    SelectTree, SetNode, TableItem, TableKind,
+    Body, CallText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope, SelectTree,
+    SetNode, TableItem, TableKind,
 };
 use crate::deparse::{Source, Writer, operator_of, quote};
 
@@ -31,12 +30,8 @@ const JOIN: i32 = 4;
 /// Queries within queries that are printed.
 const MAX_NESTING: usize = 120;
 
-/// System columns in the order of their ids.
-const SYSTEM: [(&str, i16); 6] =
-    [("ctid", -1), ("xmin", -2), ("cmin", -3), ("xmax", -4), ("cmax", -5), ("tableoid", -6)];
-
 impl<'a> Writer<'a> {
-    fn scope(&mut self) -> Result<&mut Scope<'a>> {
+    pub(super) fn scope(&mut self) -> Result<&mut Scope<'a>> {
         match &mut self.source {
             Source::Query(scope) => Ok(scope),
             Source::Columns(_) => Err(SqlError::internal("a query among a table's expressions")),
@@ -119,12 +114,7 @@ impl<'a> Writer<'a> {
         let (taken, merged, ctes) = (scope.taken.len(), scope.merged.len(), scope.ctes.len());
         scope.ctes.extend(query.ctes.iter().map(|c| c.name.clone()));
         if let Body::Select(select) = &query.body {
-            for item in &select.from {
-                share(item, &mut scope.shared);
-            }
-            for item in &select.from {
-                self.name_item(item)?;
-            }
+            self.name_from(select)?;
             self.name_calls(select)?;
         }
         let result = self.query_parts(query, names, shown);
@@ -568,10 +558,8 @@ impl<'a> Writer<'a> {
             }
         }
         let function = matches!(table.kind, TableKind::Function { .. } | TableKind::Functions { .. });
-        let mut list = table.listed || function;
-        if let TableKind::Relation { oid, .. } = table.kind {
-            list = self.keeps_names(oid, table)? && self.renamed(oid, table)?;
-        }
+        let (names, renamed) = self.scope()?.names_of(table);
+        let list = function || renamed || table.listed && !matches!(table.kind, TableKind::Relation { .. });
         if table.alias.is_some() || shown != real || list {
             self.put(&format!(" {}", quote(&shown)));
         }
@@ -581,11 +569,11 @@ impl<'a> Writer<'a> {
                 TableKind::Function { call, .. } => undeclared(call),
                 _ => false,
             };
-            let column = |c: &(String, Expr, i16)| match typed {
-                true => format!("{} {}", quote(&c.0), pg_types::typeinfo::display(c.1.ty())),
-                false => quote(&c.0),
+            let column = |(n, name): (usize, &String)| match table.columns.get(n).filter(|_| typed) {
+                Some(c) => format!("{} {}", quote(name), pg_types::typeinfo::display(c.1.ty())),
+                None => quote(name),
             };
-            let columns: Vec<String> = table.columns.iter().map(column).collect();
+            let columns: Vec<String> = names.iter().enumerate().map(column).collect();
             self.put(&format!("({})", columns.join(", ")));
         }
         match &table.sample {
@@ -604,27 +592,6 @@ impl<'a> Writer<'a> {
             self.put(")");
         }
         Ok(())
-    }
-
-    /// Does the query give a relation's columns their names? It does where USING needs them.
-    fn keeps_names(&mut self, oid: Oid, table: &TableItem) -> Result<bool> {
-        if table.listed {
-            return Ok(true);
-        }
-        let Some(relation) = self.catalog.relation_by_oid(oid)? else { return Ok(false) };
-        let shared = &self.scope()?.shared;
-        Ok(table.columns.iter().any(|(name, _, attnum)| {
-            shared.contains(name)
-                && relation.attributes.iter().any(|a| a.attnum == *attnum && a.name != *name)
-        }))
-    }
-
-    /// Do a relation's columns have other names here than their own?
-    fn renamed(&self, oid: Oid, table: &TableItem) -> Result<bool> {
-        let Some(relation) = self.catalog.relation_by_oid(oid)? else { return Ok(false) };
-        Ok(table.columns.iter().any(|(name, _, attnum)| {
-            relation.attributes.iter().any(|a| a.attnum == *attnum && a.name != *name)
-        }))
     }
 
     /// A relation's name, with its schema where it would not be found without, and bare.
@@ -653,7 +620,7 @@ impl<'a> Writer<'a> {
         self.plain_name(table)
     }
 
-    fn plain_name(&self, table: &TableItem) -> Result<String> {
+    pub(super) fn plain_name(&self, table: &TableItem) -> Result<String> {
         Ok(match (&table.alias, &table.kind) {
             (Some(alias), _) => alias.clone(),
             (None, TableKind::Relation { oid, .. }) => {
@@ -697,7 +664,7 @@ impl<'a> Writer<'a> {
             self.put(")");
         }
         if !join.using.is_empty() {
-            let columns: Vec<String> = join.using.iter().map(|(n, _)| quote(n)).collect();
+            let columns: Vec<String> = self.scope()?.using_of(join).iter().map(|n| quote(n)).collect();
             self.put(&format!(" USING ({})", columns.join(", ")));
         } else if let Some(on) = &join.on {
             self.put(" ON ");
@@ -733,91 +700,6 @@ impl<'a> Writer<'a> {
         let (hidden, kept) = core::mem::take(&mut scope.merged).into_iter().partition(|(_, e)| own(e));
         scope.merged = kept;
         Ok(hidden)
-    }
-
-    /// Chooses qualifiers for an item's columns: unique in the query and those around it.
-    fn name_item(&mut self, item: &'a FromItem) -> Result<()> {
-        match item {
-            FromItem::Join(join) => {
-                self.name_item(&join.left)?;
-                self.name_item(&join.right)?;
-                let scope = self.scope()?;
-                for (name, e) in &join.using {
-                    // Columns of one side are written as such.
-                    if !matches!(e, Expr::Column(..)) {
-                        scope.merged.push((quote(name), e));
-                    }
-                }
-                if let Some(alias) = &join.alias {
-                    for (name, e) in &alias.columns {
-                        scope.merged.push((format!("{}.{}", quote(&alias.name), quote(name)), e));
-                    }
-                    scope.taken.push(alias.name.clone());
-                }
-                Ok(())
-            }
-            FromItem::Table(table) => self.name_table(table),
-        }
-    }
-
-    fn name_table(&mut self, table: &'a TableItem) -> Result<()> {
-        let plain = self.plain_name(table)?;
-        let relation = match table.kind {
-            TableKind::Relation { oid, .. } => self.catalog.relation_by_oid(oid)?,
-            _ => None,
-        };
-        let kept = match &relation {
-            Some(r) => self.keeps_names(r.oid, table)?,
-            None => true,
-        };
-        let scope = self.scope()?;
-        scope.relations.extend(relation.as_ref().map(|r| r.oid));
-        let mut qualifier = plain.clone();
-        let mut number = 0;
-        while scope.taken.contains(&qualifier) {
-            number += 1;
-            qualifier = format!("{plain}_{number}");
-        }
-        scope.taken.push(qualifier.clone());
-        for (name, e, attnum) in &table.columns {
-            let Expr::Column(id, _) = e else { continue };
-            // A relation's column goes by the name that it has now, unless the query gave it one.
-            let now = relation.as_ref().filter(|_| !kept);
-            let now = now.and_then(|r| r.attributes.iter().find(|a| a.attnum == *attnum));
-            let name = now.map_or_else(|| name.clone(), |a| a.name.clone());
-            let origin = (relation.as_ref().map_or(0, |r| r.oid), *attnum);
-            scope.columns.insert(*id, ColumnText { qualifier: qualifier.clone(), name, origin });
-        }
-        if let TableKind::Relation { oid, system: Some(first) } = table.kind {
-            for (n, (name, attnum)) in SYSTEM.iter().enumerate() {
-                let text = ColumnText {
-                    qualifier: qualifier.clone(),
-                    name: (*name).to_owned(),
-                    origin: (oid, *attnum),
-                };
-                scope.columns.insert(first + n as u32, text);
-            }
-        }
-        Ok(())
-    }
-
-    fn name_calls(&mut self, select: &'a SelectTree) -> Result<()> {
-        let scope = self.scope()?;
-        for (column, call) in &select.aggregates {
-            scope.calls.insert(column.id, CallText::Aggregate(call));
-        }
-        for (id, args) in &select.groupings {
-            scope.calls.insert(*id, CallText::Grouping(args));
-        }
-        for (column, call) in &select.sets {
-            scope.calls.insert(column.id, CallText::Set(call));
-        }
-        for (spec, calls) in &select.windows {
-            for (column, call) in calls {
-                scope.calls.insert(column.id, CallText::Window(spec, call));
-            }
-        }
-        Ok(())
     }
 
     fn aggregate(&mut self, call: &AggregateCall) -> Result<()> {
@@ -1009,15 +891,6 @@ impl<'a> Writer<'a> {
         let mut inner = e.clone();
         replace_slots(&mut inner, plan);
         self.expr(&inner)
-    }
-}
-
-/// The columns that joins share.
-fn share(item: &FromItem, names: &mut Vec<String>) {
-    if let FromItem::Join(join) = item {
-        names.extend(join.using.iter().map(|u| u.0.clone()));
-        share(&join.left, names);
-        share(&join.right, names);
     }
 }
 
