@@ -955,8 +955,28 @@ fn not_generated(attribute: &pg_catalog::Attribute) -> Result<()> {
         .detail("Generated columns cannot be used in COPY."))
 }
 
+/// Does the text of a type's values depend on more than the value; or, read, the value on more than the text?
+fn depends_on_settings(ty: pg_types::Oid, read: bool) -> bool {
+    match typeinfo::get(ty) {
+        _ if pg_types::user::is_user(ty) => true,
+        Some(t) if t.is_array() || t.kind == b'p' || t.name.starts_with("reg") => true,
+        _ => match ty {
+            oid::DATE | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::MONEY => true,
+            oid::TIME | oid::TIMETZ | oid::INTERVAL => read,
+            _ => false,
+        },
+    }
+}
+
 fn is_immutable(e: &Expr) -> bool {
     !e.any(&mut |e| match e {
+        // Their operand is made a text.
+        Expr::Call(call) if matches!(call.function.name, "textanycat" | "anytextcat") => {
+            call.args.iter().any(|a| depends_on_settings(a.ty().oid, false))
+        }
+        Expr::CoerceViaIo(inner, to) => {
+            depends_on_settings(inner.ty().oid, false) || depends_on_settings(to.oid, true)
+        }
         Expr::Call(call) => {
             call.function.volatility != Volatility::Immutable || call.function.kind != FunctionKind::Scalar
         }
