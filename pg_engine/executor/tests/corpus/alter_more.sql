@@ -119,14 +119,3 @@ CREATE TABLE gen_grand (b int GENERATED ALWAYS AS (a * 3) STORED) INHERITS (gen_
 CREATE TABLE gen_other (a int, b int GENERATED ALWAYS AS (a * 3) STORED);
 ALTER TABLE gen_other INHERIT gen_child;
 ALTER TABLE gen_other INHERIT gen_parent;
-BEGIN READ ONLY;
-CREATE TEMP TABLE ro_temp (a int);
-ROLLBACK;
-CREATE TEMP TABLE ro_temp (a int);
-BEGIN READ ONLY;
-INSERT INTO ro_temp VALUES (1), (2);
-UPDATE ro_temp SET a = a + 1 WHERE a = 2;
-DELETE FROM ro_temp WHERE a = 1;
-SELECT * FROM ro_temp FOR UPDATE;
-INSERT INTO gen_parent VALUES (1, 1);
-ROLLBACK;
