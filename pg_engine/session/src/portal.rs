@@ -326,7 +326,11 @@ impl Session {
             }
             let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
             if query.plan.planned.lasting {
-                txn.check_writable(query.plan.tag())?;
+                let command = match query.plan.tag() {
+                    "SELECT" if query.plan.planned.changing_ctes.is_empty() => "SELECT FOR UPDATE",
+                    tag => tag,
+                };
+                txn.check_writable(command)?;
             }
             self.tx.used = true;
             if !engine.lock_plan(txn, &query.plan.planned, query.plan.stamp.version)? {
