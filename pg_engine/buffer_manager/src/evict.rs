@@ -16,7 +16,7 @@ use crate::{
 /// Dirty frames that a search for a victim passes over before it writes them itself.
 const PATIENCE: usize = 64;
 /// Most frames that bulk work occupies.
-const RING_FRAMES: usize = 2048;
+const RING_FRAMES: usize = 512;
 /// Ring entries looked at for one victim.
 const RING_TRIES: usize = 8;
 

@@ -323,3 +323,9 @@ fn alter_options() {
 fn statistics() {
     check("statistics");
 }
+
+/// Rows of nested loops and of correlated subqueries that are looked up for many rows at a time.
+#[test]
+fn look_ups() {
+    check("look_ups");
+}

@@ -9,7 +9,7 @@
 //!
 //! # Page header
 //! ```text
-//!  0  sum   u32   XXH64 of bytes 4.., halves joined by exclusive or; computed when the page is written, checked when it is read
+//!  0  sum   u32   checksum of bytes 4.. (`checksum`), halves joined by exclusive or; computed when the page is written, checked when it is read
 //!  4  kind  u8    what the page is (owned by the cell that formats it); 0: never formatted
 //!  5  flags u8    hints, never logged
 //!  6  hint  u16   a count the owning cell keeps, never logged
@@ -22,20 +22,19 @@
 //! Devices, caches, transactions, and what rows and keys mean.
 //!
 //! # Dependencies
-//! `twox-hash`: XXH64, the pages' checksum.
+//! `platform`: what block devices report.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod checksum;
 mod error;
 mod ids;
 pub mod ops;
 pub mod slotted;
 
 use alloc::boxed::Box;
-
-use twox_hash::XxHash64;
 
 pub use error::{DeadlockEdge, Dependency, StorageError, WaitsFor};
 pub use ids::{CommandId, Lsn, RelId, Tid, Xid};
@@ -157,8 +156,7 @@ impl Page {
     }
     /// The checksum of the content.
     pub fn checksum(&self) -> u32 {
-        // A fifth of what a table-driven CRC costs where the processor's instruction is emulated, and no dearer elsewhere.
-        let hash = XxHash64::oneshot(0, &self.0[4..]);
+        let hash = checksum::of(&self.0);
         (hash ^ hash >> 32) as u32
     }
     /// Stores the checksum; done to the copy that is about to be written.

@@ -216,6 +216,7 @@ impl Storage {
         Ok(HeapScan {
             loaded: None,
             waited: Duration::ZERO,
+            far: false,
             storage: self.clone(),
             open,
             snapshot: snapshot.clone(),
@@ -556,7 +557,14 @@ pub struct HeapScan {
     /// Instead of looking ahead, pages are read by many at a time: those below this are.
     loaded: Option<u32>,
     waited: Duration,
+    /// The last ones took so long that the device, not copying, is what takes it.
+    far: bool,
 }
+
+/// Pages that are read at a time where they come fast: so few that they are in the processor's cache still when they are gone through.
+const NEAR: u32 = 16;
+/// Time for a page that is fast.
+const NEAR_PAGE: Duration = Duration::from_micros(12);
 
 impl HeapScan {
     /// Reads pages by many at a time from now on, in this task: for a short pass, of which several tasks make one after the other.
@@ -574,10 +582,13 @@ impl HeapScan {
     #[cold]
     fn load_many(&mut self, block: u32) {
         let pool = &self.storage.engine.pool;
-        let until = block.saturating_add(pool.passing_limit()).min(self.end);
+        let count = if self.far { pool.passing_limit() } else { pool.passing_limit().min(NEAR) };
+        let until = block.saturating_add(count).min(self.end);
         let start = platform::time::monotonic();
         pool.load_passing(&self.open.rel, block..until);
-        self.waited += platform::time::monotonic().saturating_sub(start);
+        let spent = platform::time::monotonic().saturating_sub(start);
+        self.waited += spent;
+        self.far = spent > NEAR_PAGE * (until - block);
         self.loaded = Some(until);
     }
     /// Gives the visible rows of the next page (maybe none) to `row`. False at the end. A row on overflow pages is

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const MAGIC: &[u8; 8] = b"INTRALTH";
 /// Version of everything on the volume.
-pub(crate) const VERSION: u32 = 9;
+pub(crate) const VERSION: u32 = 10;
 pub(crate) const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
 const SUPERBLOCK_BYTES: usize = 4096;
 pub(crate) const CONFIGS: [u64; 2] = [128 << 10, 192 << 10];

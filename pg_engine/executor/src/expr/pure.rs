@@ -2,7 +2,6 @@
 //! function in them is immutable and works on columns.
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use pg_functions::{EvalContext, Function, Host, Implementation, Rows, SetReturning, Volatility};
 use pg_plan::expr::Expr;
@@ -19,21 +18,22 @@ use super::{
     subplan::{Hashed, Settled},
     vector::{Selection, case, coalesce, connective, for_rows, truth_filter},
 };
-use crate::context::Rt;
+use crate::{context::Rt, node::lookup::GroupedRun};
 
 /// What immutable functions get of a session: nothing but whether they are to go on.
-pub(crate) struct NoSession {
+pub(crate) struct NoSession<'a> {
     format: FormatSettings,
-    stop: Option<Arc<AtomicBool>>,
+    pause: &'a dyn Fn() -> Result<()>,
 }
 
-impl NoSession {
-    pub(crate) fn new(stop: Option<Arc<AtomicBool>>) -> Self {
-        Self { format: FormatSettings::default(), stop }
+impl<'a> NoSession<'a> {
+    /// `pause` fails when nobody waits for the result any more.
+    pub(crate) fn new(pause: &'a dyn Fn() -> Result<()>) -> Self {
+        Self { format: FormatSettings::default(), pause }
     }
 }
 
-impl Host for NoSession {
+impl Host for NoSession<'_> {
     fn transaction_timestamp(&self) -> i64 {
         0
     }
@@ -59,7 +59,7 @@ impl Host for NoSession {
         Err(SqlError::internal("a call without a session"))
     }
     fn cancelled(&self) -> bool {
-        self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed))
+        (self.pause)().is_err()
     }
 }
 
@@ -77,6 +77,8 @@ pub(crate) enum Pure {
     Members(Box<Self>, Members),
     /// Among what a subquery yielded.
     Among(Box<Self>, Oid, Arc<Hashed>),
+    /// Aggregates over what an index leads to, for each row's arguments.
+    Grouped(Box<GroupedRun>, Vec<Self>),
     Relabel(Box<Self>, SqlType),
 }
 
@@ -212,9 +214,13 @@ impl Pure {
                 let members = s.members.as_ref()?;
                 Self::Members(Box::new(one(s.call.args.first()?)?), members.clone())
             }
-            Compiled::SubPlan(s) => match s.settled(rt)? {
-                Settled::Value(v) => Self::Const(Arc::new(Vector::constant(&v, s.ty).ok()?)),
-                Settled::Among(e, ty, set) => Self::Among(Box::new(one(e)?), ty, set),
+            Compiled::SubPlan(s) => match s.settled(rt) {
+                Some(Settled::Value(v)) => Self::Const(Arc::new(Vector::constant(&v, s.ty).ok()?)),
+                Some(Settled::Among(e, ty, set)) => Self::Among(Box::new(one(e)?), ty, set),
+                None => {
+                    let (run, args) = s.for_many(types, rt)?;
+                    Self::Grouped(Box::new(run), args)
+                }
             },
             _ => return None,
         })
@@ -279,6 +285,18 @@ impl Pure {
                 let v = e.vector(b, sel, cx)?;
                 Arc::new(set.column(&v, *ty, b.rows, sel)?)
             }
+            Self::Grouped(run, args) => {
+                let args = args.iter().map(|a| a.vector(b, sel, cx)).collect::<Result<Vec<_>>>()?;
+                let all: Vec<u32>;
+                let rows = match sel {
+                    Some(rows) => rows,
+                    None => {
+                        all = (0..b.rows as u32).collect();
+                        &all
+                    }
+                };
+                Arc::new(run.vector(&Batch { columns: args, rows: b.rows, selection: None }, rows, cx)?)
+            }
             Self::Relabel(e, ty) => {
                 let v = e.vector(b, sel, cx)?;
                 if v.ty == *ty { v } else { Arc::new(Arc::unwrap_or_clone(v).with_type(*ty)) }
@@ -312,7 +330,7 @@ impl Pure {
     }
 
     /// The rows for which it is true.
-    pub(crate) fn filter(&self, b: &Batch, sel: Selection<'_>, host: &NoSession) -> Result<Vec<u32>> {
+    pub(crate) fn filter(&self, b: &Batch, sel: Selection<'_>, host: &NoSession<'_>) -> Result<Vec<u32>> {
         self.filter_in(b, sel, &EvalContext { host })
     }
 

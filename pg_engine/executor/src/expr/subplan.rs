@@ -10,13 +10,16 @@ use pg_types::{
 };
 
 use super::{
-    Compiled, RowRef, physical,
+    Compiled, Pure, RowRef, physical,
     vector::{Selection, for_rows},
 };
 use crate::{
     context::Rt,
     keys,
-    node::{Compiler, Exec},
+    node::{
+        Compiler, Exec,
+        lookup::{Grouped, GroupedRun},
+    },
 };
 
 /// A subquery ready to run.
@@ -31,6 +34,8 @@ pub(crate) struct SubPlan {
     pub(crate) ty: SqlType,
     /// What an uncorrelated one yielded.
     outcome: Option<Outcome>,
+    /// How a correlated one can be evaluated for many rows at a time.
+    grouped: Option<Box<Grouped>>,
 }
 
 /// What an uncorrelated subquery yielded.
@@ -104,13 +109,24 @@ impl SubPlan {
                 Ok((*slot as usize, Compiled::new(e, c)?))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { kind, exec, args, correlated, fixed, ty: s.ty, outcome: None })
+        let grouped = match kind {
+            Kind::Scalar if correlated => Grouped::of(plan, &s.args, c)?.map(Box::new),
+            _ => None,
+        };
+        Ok(Self { kind, exec, args, correlated, fixed, ty: s.ty, outcome: None, grouped })
+    }
+
+    /// How it is evaluated for many rows at a time, by any task, and its arguments; `None`: it is not.
+    pub(crate) fn for_many(&self, types: &[SqlType], rt: &Rt<'_, '_>) -> Option<(GroupedRun, Vec<Pure>)> {
+        let args = self.args.iter().map(|(_, e)| Pure::of(e, types, rt)).collect::<Option<_>>()?;
+        Some((self.grouped.as_ref()?.begin(rt)?, args))
     }
 
     pub(crate) fn reset(&mut self) {
         self.outcome = None;
         self.exec.reset();
         self.args.iter_mut().for_each(|(_, e)| e.reset());
+        self.grouped.iter_mut().for_each(|g| g.reset());
         if let Kind::Compare { test, outer, .. } = &mut self.kind {
             test.reset();
             outer.iter_mut().flatten().for_each(|(e, _)| e.reset());
@@ -140,8 +156,12 @@ impl SubPlan {
         self.outcome = Some(outcome);
     }
 
-    /// Makes it yield what it will yield throughout the run, for [`SubPlan::fixed`]; false: it depends on rows, or cannot be told.
+    /// Makes it yield what it will yield throughout the run, for [`SubPlan::fixed`], unless it can be evaluated in any task; false: it
+    /// depends on rows, or cannot be told.
     pub(crate) fn settle(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.grouped.is_some() {
+            return Ok(true);
+        }
         if self.fixed.is_none() || self.correlated {
             return Ok(false);
         }
@@ -164,7 +184,8 @@ impl SubPlan {
 
     /// Could [`SubPlan::settle`] succeed?
     pub(crate) fn settles(&self) -> bool {
-        self.fixed.is_some() && !self.correlated && !matches!(self.kind, Kind::Array)
+        let once = self.fixed.is_some() && !self.correlated && !matches!(self.kind, Kind::Array);
+        once || self.grouped.is_some()
     }
 
     /// Of one that is settled: its value, or what is looked for in which set.

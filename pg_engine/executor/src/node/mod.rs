@@ -5,12 +5,14 @@ mod groups;
 mod hash_join;
 mod key_set;
 mod lock_rows;
+pub(crate) mod lookup;
 mod misc;
 pub(crate) mod modify;
 mod needed;
 mod nested_loop;
 mod parallel_scan;
 mod partial;
+mod portions;
 mod recheck;
 mod recursive;
 mod routine_scan;
@@ -37,7 +39,7 @@ use crate::{context::Rt, expr::Compiled, graph};
 
 use key_set::Wanted;
 pub(crate) use misc::project;
-pub(crate) use parallel_scan::ScanHelpers;
+pub(crate) use portions::ScanHelpers;
 pub use spill::Held;
 pub(crate) use spill::Store;
 use stage::{Handed, Step};
@@ -274,9 +276,9 @@ impl Exec {
     pub(crate) fn collect_stats(&self, out: &mut Vec<NodeStats>) {
         out.push(NodeStats {
             rows: self.stats.rows.saturating_add_signed(self.op.beyond()),
-            filtered: self.op.filtered(),
+            filtered: self.stats.filtered + self.op.filtered(),
             unwanted: self.op.unwanted(),
-            heap_fetches: self.op.heap_fetches(),
+            heap_fetches: self.stats.heap_fetches + self.op.heap_fetches(),
             held: self.op.held(),
             ..self.stats
         });
@@ -360,21 +362,26 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
         }
         Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
-        Node::NestedLoop { kind, left, right, slots, on } => boxed(nested_loop::NestedLoop::new(
-            *kind,
-            input(left, c)?,
-            input(right, c)?,
-            slots,
-            on.as_ref(),
-            c,
-        )?),
+        Node::NestedLoop { kind, left, right, slots, on } => {
+            let exprs = slots.iter().map(|(_, e)| e);
+            let (below, _) = needed::below_join(needed.as_deref(), left, right, on.as_ref(), exprs);
+            let lookup =
+                lookup::Lookup::of(*kind, (&left.types, right), slots, on.as_ref(), needed.as_deref(), c)?;
+            c.needed = Some(below);
+            let l = input(left, c)?;
+            c.needed = None;
+            let join = nested_loop::NestedLoop::new(*kind, l, input(right, c)?, slots, on.as_ref(), c)?;
+            boxed(join.by_lookup(lookup))
+        }
         // A hash join keeps the order of its left side, which is all that the plans above a merge join rely on.
         Node::HashJoin { kind, left, right, keys, on } | Node::MergeJoin { kind, left, right, keys, on } => {
-            let (below_left, below_right) =
-                needed::below_join(needed.as_deref(), left, right, keys, on.as_ref());
-            c.needed = below_left;
+            let (l, r) = (keys.iter().map(|(l, ..)| l), keys.iter().map(|(_, r, _)| r));
+            let (below_left, mut below_right) =
+                needed::below_join(needed.as_deref(), left, right, on.as_ref(), l);
+            r.for_each(|e| needed::mark(e, &mut below_right));
+            c.needed = Some(below_left);
             let l = input(left, c)?;
-            c.needed = below_right;
+            c.needed = Some(below_right);
             let r = input(right, c)?;
             let join = hash_join::HashJoin::new(*kind, l, r, keys, on.as_ref(), c)?.yielding(needed);
             let smaller = left.estimate.rows * 1.5 < right.estimate.rows;

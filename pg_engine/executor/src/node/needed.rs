@@ -3,7 +3,6 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use pg_functions::Function;
 use pg_plan::{
     expr::Expr,
     physical::{Node, Physical},
@@ -13,7 +12,7 @@ use pg_types::Vector;
 /// Is there any use in knowing it of this operator?
 pub(super) fn matters(plan: &Physical) -> bool {
     match &plan.node {
-        Node::HashJoin { .. } | Node::MergeJoin { .. } => true,
+        Node::HashJoin { .. } | Node::MergeJoin { .. } | Node::NestedLoop { .. } => true,
         Node::SeqScan { filter, .. } => filter.is_some(),
         Node::Filter(p, _) => matters(p),
         _ => false,
@@ -29,14 +28,14 @@ pub(super) fn mark(e: &Expr, needed: &mut [bool]) {
     });
 }
 
-/// What a hash join looks at of its sides when `needed` is looked at of what it yields.
-pub(super) fn below_join(
+/// What a join looks at of its sides when `needed` is looked at of what it yields, and these expressions over its left side.
+pub(super) fn below_join<'e>(
     needed: Option<&[bool]>,
     left: &Physical,
     right: &Physical,
-    keys: &[(Expr, Expr, &'static Function)],
     on: Option<&Expr>,
-) -> (Option<Vec<bool>>, Option<Vec<bool>>) {
+    over_left: impl Iterator<Item = &'e Expr>,
+) -> (Vec<bool>, Vec<bool>) {
     let width = left.types.len();
     let mut all = alloc::vec![needed.is_none(); width + right.types.len()];
     // A semi or anti join yields the left columns only.
@@ -46,12 +45,9 @@ pub(super) fn below_join(
     if let Some(on) = on {
         mark(on, &mut all);
     }
-    let mut below_right = all.split_off(width.min(all.len()));
-    for (l, r, _) in keys {
-        mark(l, &mut all);
-        mark(r, &mut below_right);
-    }
-    (Some(all), Some(below_right))
+    let below_right = all.split_off(width.min(all.len()));
+    over_left.for_each(|e| mark(e, &mut all));
+    (all, below_right)
 }
 
 /// Columns, with nothing in those that nobody looks at.

@@ -1,4 +1,4 @@
-//! Joins that run the right side for every left row.
+//! Joins that run the right side for every left row, or look up what it yields for many rows at a time (`lookup`).
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -8,7 +8,12 @@ use pg_types::{
     vector::{BATCH_ROWS, Encoding, VectorBuilder},
 };
 
-use super::{Compiler, Exec, Operator, key_set::Wanted, misc::materialise};
+use super::{
+    Compiler, Exec, Operator,
+    key_set::Wanted,
+    lookup::{self, Lookup, Many},
+    misc::materialise,
+};
 use crate::{
     context::Rt,
     expr::{Compiled, RowRef},
@@ -28,6 +33,11 @@ pub(crate) struct NestedLoop {
     inner_matched: Vec<bool>,
     outer: Option<(Batch, usize)>,
     tail: Option<usize>,
+    /// How the right side's rows can be found for many left rows at a time, and that it is being done.
+    lookup: Option<Lookup>,
+    many: Option<Many>,
+    /// Left rows so far; `None`: however many there are, they are not looked up together in this run.
+    seen: Option<usize>,
 }
 
 /// Output under construction.
@@ -94,7 +104,32 @@ impl NestedLoop {
             inner_matched: Vec::new(),
             outer: None,
             tail: None,
+            lookup: None,
+            many: None,
+            seen: Some(0),
         })
+    }
+
+    /// Rows of the right side can be found so.
+    pub(crate) fn by_lookup(mut self, lookup: Option<Lookup>) -> Self {
+        self.lookup = lookup;
+        self
+    }
+
+    /// The next left rows; `None`: there are none, or there are so many that they are looked up together from here on.
+    fn more_left(&mut self, rt: &Rt<'_, '_>) -> Result<Option<(Batch, usize)>> {
+        let Some(b) = self.left.next(rt)? else { return Ok(None) };
+        self.seen = self.seen.map(|n| n.saturating_add(b.row_count()));
+        if self.seen.is_some_and(|n| n >= lookup::WORTH)
+            && let Some(lookup) = &self.lookup
+        {
+            if let Some(many) = lookup.begin(rt)? {
+                self.many = Some(many.with(b));
+                return Ok(None);
+            }
+            self.seen = None;
+        }
+        Ok(Some((b, 0)))
     }
 
     /// Right rows of `inner` that match the left row.
@@ -199,12 +234,15 @@ impl Operator for NestedLoop {
             }
             self.inner = Some(inner);
         }
+        if let Some(many) = &mut self.many {
+            return many.next(&mut self.left, &mut self.right, rt);
+        }
         let left_only = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
         let right_types: &[SqlType] = if left_only { &[] } else { &self.right.types };
         let mut out = Output::new(&self.left.types, right_types);
         while self.tail.is_none() {
             if self.outer.is_none() {
-                self.outer = self.left.next(rt)?.map(|b| (b, 0));
+                self.outer = self.more_left(rt)?;
             }
             let Some((b, mut at)) = self.outer.take() else { break };
             rt.cx.checkpoint()?;
@@ -220,6 +258,9 @@ impl Operator for NestedLoop {
         if out.rows > 0 {
             return Ok(Some(out.finish()));
         }
+        if let Some(many) = &mut self.many {
+            return many.next(&mut self.left, &mut self.right, rt);
+        }
         Ok(if self.inner_matched.is_empty() { None } else { self.unmatched() })
     }
     fn reset(&mut self) {
@@ -227,6 +268,9 @@ impl Operator for NestedLoop {
         self.inner_matched.clear();
         self.outer = None;
         self.tail = None;
+        self.many = None;
+        self.seen = Some(0);
+        self.lookup.iter_mut().for_each(Lookup::reset);
         self.slots.iter_mut().for_each(|(_, e)| e.reset());
         self.on.iter_mut().for_each(Compiled::reset);
         self.left.reset();

@@ -1,12 +1,9 @@
 //! Sequential scans that several cores share.
 //!
-//! A large table is read in portions of pages. Helpers, which live as long as the engine, and the operator itself take
-//! portions in turn, decode and filter them; the operator yields them in the table's order, so that a scan's rows come as if
-//! one task had read them. Nobody reads further ahead of the operator than [`AHEAD`] portions.
-//!
-//! A scan is given up by waiting for the portions that are being read: nobody reads with a snapshot that is not held.
+//! A large table is read in portions of pages (`portions`), which are decoded and filtered by who reads them; the operator yields
+//! them in the table's order, so that a scan's rows come as if one task had read them.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
@@ -15,34 +12,26 @@ use core::{
 use pg_catalog::{Relation, storage_error};
 use pg_plan::expr::Expr;
 use pg_storage::{RelationActivity, Snapshot, Storage};
-use pg_types::{Batch, Result, SqlError, SqlType};
-use platform::{
-    sync::{Condvar, Mutex},
-    tally::{self, Tallies},
-    task,
-};
+use pg_types::{Batch, Result, SqlType};
 
 use super::{
     Compiler, Operator,
     key_set::Wanted,
     needed,
+    portions::{Portions, Running},
     row_reader::{Gate, KeyGate, RowReader},
     scan::SeqScan,
     stage::{self, Handed, Step, Worker},
 };
 use crate::{
     context::Rt,
-    expr::{Compiled, NoSession, Pure, is_pure, stopped},
+    expr::{Compiled, NoSession, Pure, is_pure},
 };
 
 /// Pages of a portion.
 const PORTION: u32 = 64;
-/// Portions that may be read and not yet taken.
-const AHEAD: u32 = 12;
 /// Time for reading a page from which on the device, not copying, is what takes it.
 const SLOW_PAGE: Duration = Duration::from_micros(12);
-/// Time after which a task that waits looks whether it is still to.
-const PATIENCE: Duration = Duration::from_millis(10);
 /// Pages from which on a table is worth it.
 const LARGE: u32 = 512;
 
@@ -75,12 +64,14 @@ struct Source {
     stop: Arc<AtomicBool>,
 }
 
-impl Source {
+impl Portions for Source {
     fn portions(&self) -> u32 {
         self.pages.div_ceil(PORTION)
     }
 
-    /// As the task of this number; `pause` is called now and then.
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
     fn read(&self, portion: u32, task: usize, pause: &dyn Fn() -> Result<()>) -> Result<Vec<Batch>> {
         let first = portion * PORTION;
         let pages = first..self.pages.min(first.saturating_add(PORTION));
@@ -99,7 +90,7 @@ impl Source {
             reader.set_keys(self.keys.clone());
             reader.judge_keys();
         }
-        let host = NoSession::new(Some(Arc::clone(&self.stop)));
+        let host = NoSession::new(pause);
         let worker = Worker { number: task, portion, host: &host, pause };
         let mut out = Vec::new();
         let mut done = false;
@@ -139,195 +130,6 @@ impl Source {
     }
 }
 
-#[derive(Default)]
-struct Progress {
-    /// The portion that is read next, and the one that the operator wants next.
-    next: u32,
-    taken: u32,
-    /// Portions being read by helpers.
-    reading: u32,
-    done: BTreeMap<u32, Result<Vec<Batch>>>,
-    given_up: bool,
-    /// What helpers counted and the statement's task has not taken over.
-    usage: Tallies,
-}
-
-/// A scan that helpers take part in.
-struct Shared {
-    source: Source,
-    progress: Mutex<Progress>,
-    /// A portion was read.
-    news: Condvar,
-}
-
-impl Shared {
-    /// A portion to read, if there is one that may be read now.
-    fn claim(&self, helper: bool) -> Option<u32> {
-        let mut p = self.progress.lock();
-        let limit = p.taken.saturating_add(AHEAD).min(self.source.portions());
-        if p.given_up || p.next >= limit {
-            return None;
-        }
-        p.next += 1;
-        p.reading += u32::from(helper);
-        Some(p.next - 1)
-    }
-
-    /// As a helper.
-    fn help(&self, portion: u32, number: usize) {
-        let before = tally::read();
-        let pause = || {
-            task::checkpoint();
-            if self.source.stop.load(Ordering::Relaxed) { Err(stopped()) } else { Ok(()) }
-        };
-        let read = || self.source.read(portion, number, &pause);
-        let result = task::catch_unwind(read).unwrap_or_else(|panic| {
-            log::error!("a helper of a scan panicked: {}", panic.message);
-            Err(SqlError::internal("a helper of a scan panicked"))
-        });
-        let mut p = self.progress.lock();
-        p.reading -= 1;
-        p.usage.add(&tally::read().since(&before));
-        if !p.given_up {
-            p.done.insert(portion, result);
-        }
-        drop(p);
-        self.news.notify_all();
-    }
-
-    fn give_up(&self) {
-        let mut p = self.progress.lock();
-        p.given_up = true;
-        self.source.stop.store(true, Ordering::Relaxed);
-        p.done.clear();
-        while p.reading > 0 {
-            p = self.news.wait(p);
-        }
-    }
-}
-
-#[derive(Default)]
-struct Desk {
-    offers: Mutex<Offers>,
-    /// There may be something to read, or the helpers are let go.
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct Offers {
-    scans: Vec<Arc<Shared>>,
-    hired: bool,
-    over: bool,
-}
-
-impl Desk {
-    /// A helper's life.
-    fn serve(&self, number: usize) {
-        let mut offers = self.offers.lock();
-        while !offers.over {
-            let found = offers.scans.iter().find_map(|s| Some((Arc::clone(s), s.claim(true)?)));
-            let Some((scan, portion)) = found else {
-                offers = self.news.wait(offers);
-                continue;
-            };
-            drop(offers);
-            scan.help(portion, number);
-            drop(scan);
-            offers = self.offers.lock();
-        }
-    }
-}
-
-/// Tasks that read portions of large scans, one for each further core.
-pub(crate) struct ScanHelpers {
-    desk: Arc<Desk>,
-    count: usize,
-}
-
-impl ScanHelpers {
-    /// None is at work yet.
-    pub(crate) fn new() -> Self {
-        Self { desk: Arc::default(), count: task::core_count().saturating_sub(1) }
-    }
-
-    /// Tasks that may work on a scan, the statement's own included.
-    pub(crate) fn workers(&self) -> usize {
-        self.count + 1
-    }
-
-    fn offer(&self, source: Source) -> Running {
-        let scan = Arc::new(Shared { source, progress: Mutex::default(), news: Condvar::default() });
-        let hire = {
-            let mut offers = self.desk.offers.lock();
-            offers.scans.push(Arc::clone(&scan));
-            !core::mem::replace(&mut offers.hired, true)
-        };
-        if hire {
-            for number in 1..=self.count {
-                let desk = Arc::clone(&self.desk);
-                task::spawn("scan", move || desk.serve(number));
-            }
-        }
-        self.desk.news.notify_all();
-        Running { desk: Arc::clone(&self.desk), scan }
-    }
-}
-
-impl Drop for ScanHelpers {
-    fn drop(&mut self) {
-        self.desk.offers.lock().over = true;
-        self.desk.news.notify_all();
-    }
-}
-
-/// A scan on the desk, until it is dropped.
-struct Running {
-    desk: Arc<Desk>,
-    scan: Arc<Shared>,
-}
-
-impl Running {
-    /// The next portion's batches; `None`: there is no further portion.
-    fn next(&self, rt: &Rt<'_, '_>) -> Result<Option<Vec<Batch>>> {
-        let scan = &*self.scan;
-        loop {
-            rt.cx.checkpoint()?;
-            let mut p = scan.progress.lock();
-            let wanted = p.taken;
-            if wanted >= scan.source.portions() {
-                return Ok(None);
-            }
-            if let Some(result) = p.done.remove(&wanted) {
-                p.taken += 1;
-                tally::take_over(&core::mem::take(&mut p.usage));
-                drop(p);
-                // A helper that looks for work has the desk: it sees this or is told.
-                drop(self.desk.offers.lock());
-                self.desk.news.notify_all();
-                return result.map(Some);
-            }
-            drop(p);
-            if let Some(portion) = scan.claim(false) {
-                let result = scan.source.read(portion, 0, &|| rt.cx.checkpoint());
-                scan.progress.lock().done.insert(portion, result);
-                continue;
-            }
-            let p = scan.progress.lock();
-            if !p.done.contains_key(&wanted) {
-                // Whether it was cancelled is for this task to see, however long the others take.
-                drop(scan.news.wait_timeout(p, PATIENCE));
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.desk.offers.lock().scans.retain(|s| !Arc::ptr_eq(s, &self.scan));
-        self.scan.give_up();
-    }
-}
-
 /// A scan of a table that was large when it was planned for.
 pub(super) struct ParallelScan {
     relation: Arc<Relation>,
@@ -339,7 +141,7 @@ pub(super) struct ParallelScan {
     /// In this run, that condition is this task's to evaluate.
     own_left: bool,
     types: Vec<SqlType>,
-    running: Option<Running>,
+    running: Option<(Running, Arc<Source>)>,
     batches: alloc::vec::IntoIter<Batch>,
     filtered: u64,
     unwanted: u64,
@@ -436,7 +238,7 @@ impl ParallelScan {
 
     fn offer(&mut self, steps: Vec<Arc<Step>>, settled: Option<Pure>, rt: &Rt<'_, '_>) -> Result<bool> {
         let helpers = rt.cx.engine.scan_helpers();
-        if helpers.count == 0 || Storage::watches(rt.snapshot) || self.reads_large_values(rt) {
+        if helpers.workers() < 2 || Storage::watches(rt.snapshot) || self.reads_large_values(rt) {
             return Ok(false);
         }
         let whole =
@@ -456,7 +258,7 @@ impl ParallelScan {
             let attribute = usize::try_from(self.columns.get(column)?.checked_sub(1)?).ok()?;
             Some(Gate { attribute, low, high })
         });
-        self.running = Some(helpers.offer(Source {
+        let source = Arc::new(Source {
             storage: Arc::clone(rt.storage()),
             relation: Arc::clone(&self.relation),
             snapshot: rt.snapshot.clone(),
@@ -467,14 +269,15 @@ impl ParallelScan {
             keys: core::mem::take(&mut self.keys),
             pages,
             slow: AtomicBool::new(false),
-            stride: PORTION.saturating_mul(u32::try_from(helpers.count + 1).unwrap_or(1)),
+            stride: PORTION.saturating_mul(u32::try_from(helpers.workers()).unwrap_or(1)),
             activity,
             filtered: AtomicU64::new(0),
             unwanted: AtomicU64::new(0),
             steps,
             needed: self.needed.clone().filter(|_| !self.own_left),
             stop: Arc::default(),
-        }));
+        });
+        self.running = Some((helpers.offer(Arc::clone(&source) as _), source));
         Ok(true)
     }
 }
@@ -498,7 +301,7 @@ impl Operator for ParallelScan {
         if self.is_alone {
             return self.alone.next(rt);
         }
-        let Some(running) = &self.running else { return Ok(None) };
+        let Some((running, _)) = &self.running else { return Ok(None) };
         loop {
             let Some(mut b) = self.batches.next() else {
                 match running.next(rt)? {
@@ -538,9 +341,10 @@ impl Operator for ParallelScan {
     }
     fn reset(&mut self) {
         self.handed.end();
-        if let Some(running) = self.running.take() {
-            self.filtered += running.scan.source.filtered.load(Ordering::Relaxed);
-            self.unwanted += running.scan.source.unwanted.load(Ordering::Relaxed);
+        if let Some((running, source)) = self.running.take() {
+            drop(running);
+            self.filtered += source.filtered.load(Ordering::Relaxed);
+            self.unwanted += source.unwanted.load(Ordering::Relaxed);
         }
         self.keys.clear();
         self.batches = Vec::new().into_iter();
@@ -549,11 +353,11 @@ impl Operator for ParallelScan {
         self.alone.reset();
     }
     fn filtered(&self) -> u64 {
-        let now = self.running.as_ref().map_or(0, |r| r.scan.source.filtered.load(Ordering::Relaxed));
+        let now = self.running.as_ref().map_or(0, |(_, source)| source.filtered.load(Ordering::Relaxed));
         self.filtered + now + self.alone.filtered()
     }
     fn unwanted(&self) -> u64 {
-        let now = self.running.as_ref().map_or(0, |r| r.scan.source.unwanted.load(Ordering::Relaxed));
+        let now = self.running.as_ref().map_or(0, |(_, source)| source.unwanted.load(Ordering::Relaxed));
         self.unwanted + now + self.alone.unwanted()
     }
     fn narrows(&self, column: usize) -> bool {

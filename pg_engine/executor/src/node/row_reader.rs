@@ -214,7 +214,7 @@ impl RowReader {
     ) -> Result<bool> {
         self.start(BATCH_ROWS);
         let mut failure = None;
-        let mut room = self.waiting.is_empty() || self.settle_waiting(storage, pause)?;
+        let mut room = self.settle_in(storage, pause)?;
         while room && self.rows < BATCH_ROWS {
             let more = scan.next_page(|tid, payload| {
                 if failure.is_none() {
@@ -227,18 +227,19 @@ impl RowReader {
             if !more.map_err(storage_error)? {
                 return Ok(true);
             }
-            room = self.waiting.is_empty() || self.settle_waiting(storage, pause)?;
+            room = self.settle_in(storage, pause)?;
         }
         Ok(false)
     }
     /// Adds the rows that had to wait; false: the batch is full, and some may be left for the next.
     #[inline]
     pub(super) fn settle(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
-        if self.waiting.is_empty() {
-            Ok(true)
-        } else {
-            self.settle_waiting(rt.storage(), &mut || rt.cx.checkpoint())
-        }
+        self.settle_in(rt.storage(), &mut || rt.cx.checkpoint())
+    }
+    /// As [`RowReader::settle`], in any task.
+    #[inline]
+    pub(super) fn settle_in(&mut self, storage: &Arc<Storage>, pause: pg_toast::Pause<'_>) -> Result<bool> {
+        if self.waiting.is_empty() { Ok(true) } else { self.settle_waiting(storage, pause) }
     }
     #[cold]
     fn settle_waiting(&mut self, storage: &Arc<Storage>, pause: pg_toast::Pause<'_>) -> Result<bool> {

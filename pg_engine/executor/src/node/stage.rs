@@ -25,7 +25,7 @@ pub(crate) struct Worker<'a> {
     pub(crate) number: usize,
     /// Portion of the scan that the rows are of. A task's portions ascend.
     pub(crate) portion: u32,
-    pub(crate) host: &'a NoSession,
+    pub(crate) host: &'a NoSession<'a>,
     /// Lets others run; an error when nobody waits for the result any more.
     pub(crate) pause: &'a dyn Fn() -> Result<()>,
 }
@@ -130,7 +130,11 @@ pub(crate) fn pure(exprs: &[Compiled], types: &[SqlType], rt: &Rt<'_, '_>) -> Op
 }
 
 /// Evaluates expressions over a batch's rows.
-pub(crate) fn evaluate(exprs: &[Pure], b: &Batch, host: &NoSession) -> Result<Vec<Arc<pg_types::Vector>>> {
+pub(crate) fn evaluate(
+    exprs: &[Pure],
+    b: &Batch,
+    host: &NoSession<'_>,
+) -> Result<Vec<Arc<pg_types::Vector>>> {
     let cx = pg_functions::EvalContext { host };
     exprs.iter().map(|e| e.vector(b, b.selection.as_deref(), &cx)).collect()
 }
