@@ -1,39 +1,17 @@
 //! The checksum of pages: made for speed, because a scan of a table that is not cached computes it of every page.
 //!
-//! Eight lanes take sixteen bytes at a time, with one multiplication each, and none waits for another lane's. All 128 bits of a
-//! product are kept, folded in two, so that every bit of a word spreads over the lane.
+//! It is rapidhash, third version, whose results are fixed: one multiplication for sixteen bytes in several independent lanes. A page
+//! takes 347 ns where XXH64 takes 706 (one core of a shared two-core host, 2026-11-23). It guards against accidents, not against who
+//! can write the disk.
+
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline};
 
 use crate::PAGE_SIZE;
 
-const LANES: usize = 8;
-const WORD: usize = size_of::<u64>();
-/// Odd, with about as many ones as zeros and no pattern.
-const KEY: u64 = 0x9fb2_1c65_1e98_df25;
-const STEP: u64 = 0xd6e8_feb8_6659_fd93;
-/// The first word without the checksum, which lies at its start.
-const COVERED: u64 = !0xffff_ffff;
-
-#[inline]
-fn folded(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
-/// Of all of a page but its first four bytes.
+/// Of all of a page but its first four bytes, which are the checksum's.
 pub(crate) fn of(page: &[u8; PAGE_SIZE]) -> u64 {
-    let keys: [u64; LANES] = core::array::from_fn(|n| KEY.wrapping_mul(2 * n as u64 + 1));
-    let mut lanes = keys.map(|k| k.rotate_left(32) ^ STEP);
-    let mut mask = COVERED;
-    for block in page.as_chunks::<{ 2 * LANES * WORD }>().0 {
-        let pairs = block.as_chunks::<{ 2 * WORD }>().0;
-        for ((lane, key), pair) in lanes.iter_mut().zip(&keys).zip(pairs) {
-            let pair = u128::from_le_bytes(*pair);
-            let (low, high) = (pair as u64 & mask, (pair >> 64) as u64);
-            mask = u64::MAX;
-            *lane = folded(low ^ key, high ^ *lane);
-        }
-    }
-    lanes.iter().fold(PAGE_SIZE as u64, |all, lane| folded(all ^ lane, STEP).rotate_left(23))
+    let (_, content) = page.split_at(4);
+    rapidhash_v3_inline::<true, false, false>(content, &DEFAULT_RAPID_SECRETS)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@
 //! Devices, caches, transactions, and what rows and keys mean.
 //!
 //! # Dependencies
-//! `platform`: what block devices report.
+//! `platform`: what block devices report. `rapidhash`: checksums.
 #![no_std]
 #![forbid(unsafe_code)]
 
