@@ -11,7 +11,7 @@ use gpt::{disk::LogicalBlockSize, partition_types};
 
 use crate::error::{Context, Error, Result};
 
-/// Size of the EFI system partition: the kernel may grow to 20 MiB, and two of them fit.
+/// Size of the EFI system partition: the kernel may grow to 24 MiB, and two of them fit.
 const ESP_BYTES: u64 = 64 << 20;
 
 /// What goes onto the EFI system partition.
