@@ -239,3 +239,33 @@ proptest! {
         prop_assert!(Numeric::from_f64(n.to_f64()).compare(&n).is_eq());
     }
 }
+
+#[test]
+fn numbers_of_users_types_in_binary_arrays_are_not_looked_at() {
+    let sent = |element: u32| {
+        let mut bytes = Vec::new();
+        for n in [1, 0] {
+            bytes.extend(i32::to_be_bytes(n));
+        }
+        bytes.extend(element.to_be_bytes());
+        for n in [1, 1, 1] {
+            bytes.extend(i32::to_be_bytes(n));
+        }
+        bytes.push(b'x');
+        super::receive(SqlType::new(oid::TEXT_ARRAY), &bytes, &FormatSettings::default())
+    };
+    let array = |v| match v {
+        Ok(Value::Array(a)) => Some((a.element, a.values.clone())),
+        _ => None,
+    };
+    let wanted = Some((oid::TEXT, Vec::from([Value::text("x")])));
+    assert_eq!(array(sent(oid::TEXT)), wanted);
+    assert_eq!(array(sent(65_561)), wanted);
+    assert_eq!(sent(oid::BYTEA).expect_err("another built-in type").state(), SqlState::DATATYPE_MISMATCH);
+}
+
+#[test]
+fn blanks_beyond_what_a_value_may_have_are_refused() {
+    let padded = super::typmod::bpchar("x", i32::MAX, true);
+    assert_eq!(padded.expect_err("two gigabytes").state(), SqlState::INTERNAL_ERROR);
+}

@@ -79,6 +79,12 @@ pub fn bpchar(s: &str, typmod: i32, explicit: bool) -> Result<Box<str>> {
         Some(_) => Err(too_long(oid::BPCHAR, typmod)),
         None => {
             let missing = n.saturating_sub(s.chars().count());
+            // A function's argument may ask for more than any column may.
+            let bytes = s.len().saturating_add(missing);
+            if bytes > crate::tuple::MAX_VALUE {
+                let message = format!("invalid memory alloc request size {bytes}");
+                return Err(SqlError::new(SqlState::INTERNAL_ERROR, message));
+            }
             let mut padded = String::with_capacity(s.len() + missing);
             padded.push_str(s);
             padded.extend(core::iter::repeat_n(' ', missing));
