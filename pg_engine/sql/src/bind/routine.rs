@@ -336,14 +336,7 @@ impl Binder<'_> {
     /// The default of a parameter.
     fn argument_default(&mut self, text: &str, ty: Option<SqlType>) -> Result<Expr> {
         let ast = crate::grammar::expression(text)?;
-        let entry = Entry {
-            alias: String::new(),
-            schema: None,
-            columns: Vec::new(),
-            scan: None,
-            scalar: false,
-            nullable: false,
-        };
+        let entry = Entry::without_columns();
         let scope = self.routine.take();
         let result = self.over_entry(&ast, entry, Place::Default, ty);
         self.routine = scope;

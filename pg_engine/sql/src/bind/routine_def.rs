@@ -229,14 +229,7 @@ impl Binder<'_> {
     }
 
     fn default_of(&mut self, e: &sq::Expr, ty: Oid) -> Result<String> {
-        let entry = Entry {
-            alias: String::new(),
-            schema: None,
-            columns: Vec::new(),
-            scan: None,
-            scalar: false,
-            nullable: false,
-        };
+        let entry = Entry::without_columns();
         let bound = self.over_entry_untyped(e, entry)?;
         let from = bound.ty();
         let bound = if is_polymorphic(ty) {
