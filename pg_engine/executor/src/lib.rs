@@ -72,7 +72,7 @@ pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;
 pub use session::{
     ActivityRow, CursorRow, DatabaseRow, PreparedStatementRow, SequenceMemory, Session, SettingRow,
-    StatementInfo, StatementRow, StoredQuery,
+    StatementInfo, StatementRow, StoredCondition, StoredQuery,
 };
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;

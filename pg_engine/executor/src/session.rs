@@ -281,6 +281,15 @@ pub trait Session {
     fn stored_query(&self, _catalog: &dyn CatalogReader, _text: &str) -> Result<Box<dyn StoredQuery>> {
         Err(SqlError::unsupported("reading the text of a view"))
     }
+    /// Binds a stored expression over a relation's columns, so that it can be written anew.
+    fn stored_condition(
+        &self,
+        _catalog: &dyn CatalogReader,
+        _relation: &Relation,
+        _text: &str,
+    ) -> Result<Box<dyn StoredCondition>> {
+        Err(SqlError::unsupported("reading the text of an expression"))
+    }
     /// Plans a bound query (CREATE TABLE AS).
     fn plan_bound(
         &self,
@@ -347,4 +356,14 @@ pub trait StoredQuery {
     /// As it is shown to this session, laid out; `wrap`: length of lines of the select list.
     fn shown(&self, catalog: &dyn CatalogReader, names: &[String], pretty: bool, wrap: i32)
     -> Result<String>;
+}
+
+/// An expression over one relation's columns: bound once, it can be written with the names that things have later.
+pub trait StoredCondition {
+    /// As it is stored: the text means the same whatever the search path is.
+    fn stored(&self, catalog: &dyn CatalogReader) -> Result<String>;
+    /// Relations that it names, and columns of these.
+    fn reads(&self, catalog: &dyn CatalogReader) -> Result<(Vec<Oid>, Vec<(Oid, i16)>)>;
+    /// As it is shown to this session.
+    fn shown(&self, catalog: &dyn CatalogReader) -> Result<String>;
 }

@@ -378,7 +378,8 @@ fn named_operators(reader: &Reader<'_>, text: &str) -> Result<Vec<UserOperator>>
     }
 }
 
-fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
+/// The text of a value of a type like regclass.
+pub(crate) fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String> {
     if o == 0 {
         return Ok(String::from(if matches!(ty, oid::REGOPER | oid::REGOPERATOR) { "0" } else { "-" }));
     }

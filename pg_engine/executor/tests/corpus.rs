@@ -329,3 +329,15 @@ fn statistics() {
 fn look_ups() {
     check("look_ups");
 }
+
+/// Stored expressions follow the names of what they mean.
+#[test]
+fn renames() {
+    check("renames");
+}
+
+/// System columns, in RETURNING too.
+#[test]
+fn system_columns() {
+    check("system_columns");
+}

@@ -52,5 +52,5 @@ mod vacuum;
 pub use check::{Behind, Chains, HeapFault};
 pub use heap::{Engine, Heap, HeapState, MAX_PAYLOAD, RowOutcome, Touched, WaitPolicy};
 pub use pg_transaction::RowLock;
-pub use read::Liveness;
+pub use read::{Liveness, RowMarks};
 pub use vacuum::{Collected, VacuumStats};

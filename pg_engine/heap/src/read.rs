@@ -1,6 +1,6 @@
 //! Reading rows.
 
-use pg_page::{FLAG_ALL_VISIBLE, Page, Tid, Xid, slotted, slotted::Slot};
+use pg_page::{CommandId, FLAG_ALL_VISIBLE, Page, Tid, Xid, slotted, slotted::Slot};
 use pg_transaction::{Outcome, Snapshot, Work};
 
 use crate::{
@@ -8,6 +8,19 @@ use crate::{
     overflow,
     tuple::{self, HEAP_ONLY, Header, OVERFLOW},
 };
+
+/// What a row's version says of the transactions that made it and ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowMarks {
+    /// Who made it.
+    pub xmin: Xid,
+    /// Who deleted, replaced or locked it; none: no one.
+    pub xmax: Xid,
+    /// Command of xmin.
+    pub cmin: CommandId,
+    /// Command of xmax.
+    pub cmax: CommandId,
+}
 
 impl Heap<'_> {
     /// Hands a payload out, assembled if need be.
@@ -78,6 +91,20 @@ impl Heap<'_> {
             Some((_, header, payload)) => self.give(&header, payload, f).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Who made the version at `tid`, and who ended it. None if there is none.
+    pub fn marks(&self, tid: Tid) -> Result<Option<RowMarks>> {
+        if tid.block >= self.rel.blocks() {
+            return Ok(None);
+        }
+        let page = self.engine.pool.read(self.rel, tid.block)?;
+        Ok(tuple::at(&page, tid.slot).map(|(_, h, _)| RowMarks {
+            xmin: h.xmin,
+            xmax: h.xmax,
+            cmin: h.cmin,
+            cmax: h.cmax,
+        }))
     }
 
     /// Gives the rows of a page that the snapshot sees.

@@ -150,8 +150,6 @@ pub struct CreatePolicy {
     pub using: Option<String>,
     /// WITH CHECK, canonical text.
     pub check: Option<String>,
-    /// Relations that the expressions name.
-    pub reads: Vec<pg_types::Oid>,
 }
 
 /// A condition that a row must satisfy because of row-level security.
@@ -178,8 +176,6 @@ pub struct AlterPolicy {
     pub using: Option<String>,
     /// WITH CHECK, canonical text.
     pub check: Option<String>,
-    /// Relations that the expressions name.
-    pub reads: Vec<pg_types::Oid>,
 }
 
 /// ALTER POLICY ... RENAME TO.

@@ -258,6 +258,9 @@ pub struct Target {
     pub policies: Vec<PolicyCheck>,
     /// RETURNING, over the table's columns (for INSERT, UPDATE: new row; DELETE: old row), then the source's columns.
     pub returning: Option<Vec<Expr>>,
+    /// System columns of the row among the source's columns that RETURNING sees: position there, attribute number. For
+    /// INSERT and UPDATE they become those of the new row.
+    pub system: Vec<(usize, Attnum)>,
 }
 
 /// See [`Node::Insert`].

@@ -87,7 +87,12 @@ pub struct TargetBody {
     pub policies: Vec<PolicyCheck>,
     /// See `physical::Target`.
     pub returning: Option<Vec<Expr>>,
+    /// Id of the table's ctid; those of the other system columns follow it. `None`: RETURNING cannot name them.
+    pub system: Option<ColumnId>,
 }
+
+/// System columns, in the order of their ids: attribute numbers from −1 down.
+pub const SYSTEM_COLUMNS: usize = 6;
 
 /// INSERT.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use pg_plan::{
     expr::{ColumnId, Expr},
     physical::{Attnum, Delete, Estimate, Insert, Merge, Node, OnConflict, Physical, Target, Update},
     statement::{
-        DeleteBody, InsertBody, MergeAction, MergeBody, MergeClause, OnConflictBody, TargetBody, UpdateBody,
+        DeleteBody, InsertBody, MergeAction, MergeBody, MergeClause, OnConflictBody, SYSTEM_COLUMNS,
+        TargetBody, UpdateBody,
     },
 };
 use pg_types::{Result, SqlError, SqlState, SqlType};
@@ -20,7 +21,17 @@ impl Planner<'_> {
         let source = self.query(body.source)?;
         let on_conflict =
             body.on_conflict.map(|c| self.on_conflict(c, &body.target, &columns)).transpose()?;
-        let target = self.target(body.target, &columns, &[])?;
+        // The row's own system columns stand in for a source's, if they are asked for.
+        let first = body.target.system.filter(|first| {
+            let mut asked = false;
+            let system = *first..*first + SYSTEM_COLUMNS as ColumnId;
+            let exprs = body.target.returning.iter().flatten();
+            exprs.for_each(|e| e.for_each_column(&mut |id| asked |= system.contains(&id)));
+            asked
+        });
+        let system: Vec<ColumnId> =
+            first.map_or_else(Vec::new, |first| (first..first + SYSTEM_COLUMNS as ColumnId).collect());
+        let target = self.target(body.target, &columns, &system)?;
         let (types, estimate) = returned(&target, source.plan.estimate);
         let insert = Insert { target, source: source.plan, on_conflict };
         Ok(Physical { node: Node::Insert(Box::new(insert)), types, estimate })
@@ -137,7 +148,11 @@ impl Planner<'_> {
             None => None,
             Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
         };
+        let number = |id: ColumnId| id.checked_sub(body.system?).filter(|n| *n < SYSTEM_COLUMNS as ColumnId);
+        let system = source.iter().enumerate();
+        let system = system.filter_map(|(n, id)| Some((n, -1 - number(*id)? as Attnum))).collect();
         Ok(Target {
+            system,
             relation: body.relation,
             checks,
             index_exprs,

@@ -12,7 +12,7 @@ use core::{cell::RefCell, net::SocketAddr};
 use pg_catalog::{CatalogReader, Relation, Roles, Routine};
 use pg_executor::{
     ActivityRow, CursorRow, DatabaseRow, Engine, PreparedStatementRow, SequenceMemory, Session, SessionTypes,
-    SettingRow, StatementInfo, StatementRow, StoredQuery, Temporary,
+    SettingRow, StatementInfo, StatementRow, StoredCondition, StoredQuery, Temporary,
 };
 use pg_plan::{
     access::RoleName,
@@ -582,6 +582,14 @@ impl Session for Env {
     fn stored_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Box<dyn StoredQuery>> {
         Ok(Box::new(ViewText(pg_sql::ViewQuery::bind(text, catalog)?)))
     }
+    fn stored_condition(
+        &self,
+        catalog: &dyn CatalogReader,
+        relation: &Relation,
+        text: &str,
+    ) -> Result<Box<dyn StoredCondition>> {
+        Ok(Box::new(ConditionText(pg_sql::Condition::bind(text, relation, catalog)?)))
+    }
     fn plan_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Arc<Planned>> {
         statement::plan_text(catalog, text, &self.derived)
     }
@@ -643,6 +651,20 @@ impl StoredQuery for ViewText {
         wrap: i32,
     ) -> Result<String> {
         self.0.shown(Some(names), catalog, pretty, wrap)
+    }
+}
+
+struct ConditionText(pg_sql::Condition);
+
+impl StoredCondition for ConditionText {
+    fn stored(&self, catalog: &dyn CatalogReader) -> Result<String> {
+        self.0.stored(catalog).map(|t| t.text)
+    }
+    fn reads(&self, catalog: &dyn CatalogReader) -> Result<(Vec<Oid>, Vec<(Oid, i16)>)> {
+        self.0.stored(catalog).map(|t| (t.relations, t.columns))
+    }
+    fn shown(&self, catalog: &dyn CatalogReader) -> Result<String> {
+        self.0.shown(catalog)
     }
 }
 

@@ -96,9 +96,8 @@ pub(crate) struct PolicyStatement {
     /// `pg_policy.polcmd`.
     pub(crate) command: u8,
     pub(crate) roles: Option<Vec<pg_plan::access::RoleName>>,
-    /// With their text.
-    pub(crate) using: Option<(sq::Expr, String)>,
-    pub(crate) check: Option<(sq::Expr, String)>,
+    pub(crate) using: Option<sq::Expr>,
+    pub(crate) check: Option<sq::Expr>,
 }
 
 /// See [`PolicyStatement`].

@@ -666,15 +666,11 @@ impl<'a> Writer<'a> {
 
     /// The quoted text of a constant without its type.
     fn plain_constant(&self, value: &Value, ty: SqlType) -> Result<String> {
-        if let (Value::Oid(n), oid::REGCLASS) = (value, ty.oid)
-            && let Some(relation) = self.catalog.relation_by_oid(*n)?
+        // By number: objects may get other names.
+        if let Value::Oid(n) = value
+            && user::is_object_type(ty.oid)
         {
-            let visible = self.catalog.relation(None, &relation.name)?;
-            let name = match visible {
-                Some(v) if v.oid == relation.oid && !self.style.qualify => quote(&relation.name),
-                _ => format!("{}.{}", quote(&relation.schema_name), quote(&relation.name)),
-            };
-            return Ok(string(&name));
+            return Ok(format!("'{n}'"));
         }
         Ok(string(&self.output(value, ty)?))
     }

@@ -5,7 +5,8 @@
 //!   statements), error positions and wording.
 //! * Name resolution, PostgreSQL's operator and function resolution, coercions, parameter types.
 //! * Canonical text of expressions that are stored in catalogs ([`deparse`]) and binding such text again
-//!   ([`bind_scalar`]); of queries, as views are stored and shown ([`ViewQuery`]).
+//!   ([`bind_scalar`]); of queries, as views are stored and shown ([`ViewQuery`]); of conditions
+//!   over a relation ([`Condition`]).
 //!
 //! # Must not know
 //! How plans are made or run, where catalogs are stored.
@@ -34,4 +35,4 @@ pub use api::{
     check_body, deparse, parse,
 };
 pub use bind::body::BoundBody;
-pub use ruleutils::{ViewQuery, ViewText};
+pub use ruleutils::{Condition, ViewQuery, ViewText};

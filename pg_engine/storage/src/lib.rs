@@ -65,7 +65,7 @@ pub use pg_btree::{
 };
 pub use pg_buffer_manager::{Actor, FrameInfo, IoCounts, IoStats, PoolStats, Purpose, WriterStats};
 pub use pg_hash_index::{HashFault, hash as index_hash};
-pub use pg_heap::{HeapFault, RowLock, RowOutcome, Touched, VacuumStats, WaitPolicy};
+pub use pg_heap::{HeapFault, RowLock, RowMarks, RowOutcome, Touched, VacuumStats, WaitPolicy};
 pub use pg_page::{CommandId, DeadlockEdge, Dependency, Lsn, RelId, StorageError, Tid, WaitsFor, Xid};
 pub use pg_transaction::{
     Isolation, LockInfo, LockMode, LockTag, OwnerId, Savepoint, SessionLocks, Snapshot,

@@ -9,7 +9,7 @@ use core::{
 
 use pg_btree::{Distinct, Index, IndexEntry, IndexInsert, KeyBound, ScanDirection, Unique};
 use pg_buffer_manager::Lookahead;
-use pg_heap::{Heap, RowLock, RowOutcome, Touched, WaitPolicy};
+use pg_heap::{Heap, RowLock, RowMarks, RowOutcome, Touched, WaitPolicy};
 use pg_page::{RelId, StorageError, Tid};
 use pg_transaction::Snapshot;
 use pg_volume::RelationKind;
@@ -180,6 +180,10 @@ impl Storage {
         f: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         self.heap(&*self.opened(rel)?)?.fetch_version(tid, f)
+    }
+    /// Who made exactly the version at `tid`, and who ended it. None if there is none.
+    pub fn heap_marks(&self, rel: RelId, tid: Tid) -> Result<Option<RowMarks>> {
+        self.heap(&*self.opened(rel)?)?.marks(tid)
     }
     /// The rows at these tids will be fetched soon: their pages are read together, as far as they are not cached.
     pub fn heap_prefetch(&self, rel: RelId, tids: &[Tid]) -> Result<()> {

@@ -118,6 +118,10 @@ impl Storage {
     pub fn locks(&self) -> Vec<LockInfo> {
         self.engine.transactions.all_locks()
     }
+    /// The number that the next transaction gets.
+    pub fn next_xid(&self) -> Xid {
+        self.engine.transactions.next()
+    }
     /// The sessions that a session waits for, by process number.
     pub fn blocking_processes(&self, process: i32) -> Vec<i32> {
         self.engine.transactions.blocking_processes(process)

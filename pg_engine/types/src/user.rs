@@ -13,11 +13,11 @@
 //! * A domain's value is its base type's: plans and rows never have a domain as a type.
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
-use core::fmt;
+use core::{fmt, ops::Range};
 
 use crate::{
     error::{Result, SqlError, SqlState},
-    oid::{Oid, SqlType},
+    oid::{self, Oid, SqlType},
 };
 
 /// The lowest number of a user type.
@@ -352,6 +352,57 @@ pub fn name_references(
     out
 }
 
+/// Types whose values mean objects of the catalogs, under the names that stored texts have for them.
+const OBJECT_TYPES: [(&str, Oid); 11] = [
+    ("regclass", oid::REGCLASS),
+    ("regtype", oid::REGTYPE),
+    ("regproc", oid::REGPROC),
+    ("regprocedure", oid::REGPROCEDURE),
+    ("regoper", oid::REGOPER),
+    ("regoperator", oid::REGOPERATOR),
+    ("regrole", oid::REGROLE),
+    ("regnamespace", oid::REGNAMESPACE),
+    ("regcollation", oid::REGCOLLATION),
+    ("regconfig", oid::REGCONFIG),
+    ("regdictionary", oid::REGDICTIONARY),
+];
+
+/// Does a value of this type mean an object of the catalogs?
+pub fn is_object_type(ty: Oid) -> bool {
+    OBJECT_TYPES.iter().any(|t| t.1 == ty)
+}
+
+/// Constants of a stored text that mean objects by their numbers, so that the text follows these when they are renamed:
+/// `'number'::regclass` and the like. Where the literal is, its type, the object.
+pub fn objects(text: &str) -> impl Iterator<Item = (Range<usize>, Oid, Oid)> + '_ {
+    text.match_indices("'::reg").filter_map(move |(end, _)| {
+        let word = text.get(end + 3..)?;
+        let after = word.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(word.len());
+        let ty = OBJECT_TYPES.iter().find(|t| Some(t.0) == word.get(..after))?.1;
+        let start = text.get(..end)?.rfind('\'')?;
+        let number = text.get(start + 1..end)?;
+        // Within a literal its quotes are doubled.
+        let apart = !text.get(..start)?.ends_with('\'');
+        let plain = apart && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| number.parse().ok()).flatten().map(|oid| (start..end + 1, ty, oid))
+    })
+}
+
+/// Puts the names of objects in the place of their numbers; `name` takes the type and the number.
+pub fn name_objects(text: &str, name: &dyn Fn(Oid, Oid) -> Option<String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (place, ty, oid) in objects(text) {
+        if let Some(name) = name(ty, oid) {
+            out.push_str(text.get(done..place.start).unwrap_or(""));
+            out.push_str(&format!("'{}'", name.replace('\'', "''")));
+            done = place.end;
+        }
+    }
+    out.push_str(text.get(done..).unwrap_or(""));
+    out
+}
+
 /// Descriptions gathered beforehand.
 #[derive(Debug, Default)]
 pub struct Gathered(pub Vec<Arc<UserType>>);
@@ -385,6 +436,17 @@ mod tests {
         let named = name_references(&text, &|_| String::from("mood"), &label);
         assert_eq!(named, "('-7'::mood = ANY (x::mood[]))");
         assert_eq!(name_references("'\u{e000}", &|_| String::new(), &label), "");
+    }
+
+    #[test]
+    fn numbers_of_objects_become_names() {
+        let text =
+            "nextval('16384'::regclass) || '12''7''::regclass'::text || '7'::regtype[] || 'a'::regclass";
+        let name = |ty: Oid, o: Oid| (ty == oid::REGCLASS).then(|| format!("s'{o}"));
+        let named =
+            "nextval('s''16384'::regclass) || '12''7''::regclass'::text || '7'::regtype[] || 'a'::regclass";
+        assert_eq!(name_objects(text, &name), named);
+        assert!(objects(text).map(|o| o.2).eq([16_384, 7]));
     }
 
     #[test]

@@ -198,14 +198,7 @@ impl Catalog {
             if d.oid("classid") != PG_CLASS || d.char("deptype") != b'i' {
                 continue;
             }
-            let Some(seq) = self.find_one(snapshot, PG_CLASS, &["oid"], &[d.get("objid").clone()])? else {
-                continue;
-            };
-            let key = [seq.get("relnamespace").clone()];
-            let schema = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &key)?;
-            let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\"")).replace('\'', "''");
-            let schema = schema.map_or_else(String::new, |s| quoted(s.text("nspname")));
-            return Ok(Some(format!("nextval('{schema}.{}'::regclass)", quoted(seq.text("relname")))));
+            return Ok(Some(format!("nextval('{}'::regclass)", d.oid("objid"))));
         }
         Ok(None)
     }

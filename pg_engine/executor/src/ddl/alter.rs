@@ -107,9 +107,9 @@ impl Ddl<'_, '_> {
         match action {
             AlterAction::AddColumn { column, constraints, if_not_exists } => {
                 // Its name may be one that a view's joins have for something else.
-                let views = self.views_over(&[relation.oid])?;
+                let texts = self.texts_over(&[relation.oid])?;
                 if self.add_column(relation, column, *if_not_exists)? {
-                    self.store_views(&views)?;
+                    self.store_texts(&texts)?;
                     self.create_constraints(relation.oid, constraints, false)?;
                 }
                 Ok(())
@@ -117,9 +117,9 @@ impl Ddl<'_, '_> {
             AlterAction::DropColumn { name, if_exists, cascade } => {
                 match relation.live().find(|a| a.name == *name) {
                     Some(a) => {
-                        let views = self.views_over(&[relation.oid])?;
+                        let texts = self.texts_over(&[relation.oid])?;
                         self.drop_objects(&[Address::column(relation.oid, a.attnum)], *cascade)?;
-                        self.store_views(&views)
+                        self.store_texts(&texts)
                     }
                     None if *if_exists => {
                         let text = format!(
@@ -142,7 +142,7 @@ impl Ddl<'_, '_> {
                 let a = column(relation, name)?;
                 self.refuse_special(relation, a)?;
                 self.drop_default(relation.oid, a.attnum)?;
-                self.create_default(relation.oid, a.attnum, default, false, None)
+                self.create_default(relation.oid, a.attnum, default, false)
             }
             AlterAction::DropDefault { column: name } => {
                 let a = column(relation, name)?;
@@ -200,14 +200,7 @@ impl Ddl<'_, '_> {
                     collation: a.collation,
                     compression: a.compression,
                 };
-                self.column_extras(
-                    relation.oid,
-                    relation.schema,
-                    &relation.schema_name,
-                    &relation.name,
-                    a.attnum,
-                    &def,
-                )
+                self.column_extras(relation.oid, relation.schema, &relation.name, a.attnum, &def)
             }
             AlterAction::DropIdentity { column: name, if_exists } => {
                 self.drop_identity(relation, column(relation, name)?, *if_exists)
@@ -315,7 +308,7 @@ impl Ddl<'_, '_> {
                 format!("relation \"{}\" already exists in schema \"{name}\"", relation.name),
             ));
         }
-        let views = self.views_over(&[relation.oid])?;
+        let texts = self.texts_over(&[relation.oid])?;
         let mut moved = alloc::vec![relation.oid];
         moved.extend(relation.indexes.iter().map(|i| i.oid));
         for o in moved {
@@ -331,7 +324,7 @@ impl Ddl<'_, '_> {
                 r.put("refobjid", schema);
             }
         })?;
-        self.store_views(&views)
+        self.store_texts(&texts)
     }
 
     fn refuse_special(&self, relation: &Relation, a: &Attribute) -> Result<()> {
@@ -445,7 +438,7 @@ impl Ddl<'_, '_> {
         self.update(PG_CLASS, &["oid"], &[Value::Oid(relation.oid)], |r| r.put("relnatts", attnum))?;
         self.step();
         self.ensure_toast(relation.oid)?;
-        self.column_extras(relation.oid, relation.schema, &relation.schema_name, &relation.name, attnum, c)?;
+        self.column_extras(relation.oid, relation.schema, &relation.name, attnum, c)?;
         self.step();
         if empty {
             return Ok(true);

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    Index, IndexKey, IndexMethod, Relation,
+    CatalogReader, Index, IndexKey, IndexMethod, Relation,
     builtin::{
         PG_ATTRIBUTE, PG_CLASS, PG_INDEX,
         rows::{ClassRow, EXPRESSION_SEPARATOR, IndexRow, attribute_row},
@@ -145,7 +145,7 @@ impl Ddl<'_, '_> {
             Some(n) if self.name_taken(relation.schema, n, i.if_not_exists)? => Ok(None),
             Some(n) => Ok(Some(n.clone())),
             None => {
-                let parts = column_names(relation, &i.keys);
+                let parts = self.column_names(relation, &i.keys)?;
                 self.choose_name(relation.schema, &relation.name, &parts.join("_"), "idx").map(Some)
             }
         }
@@ -178,7 +178,7 @@ impl Ddl<'_, '_> {
         };
         self.insert(PG_CLASS, &class.row(self.catalog(PG_CLASS)?.def))?;
         let def = self.catalog(PG_ATTRIBUTE)?.def;
-        for ((n, k), name) in new.keys.iter().enumerate().zip(column_names(relation, &new.keys)) {
+        for ((n, k), name) in new.keys.iter().enumerate().zip(self.column_names(relation, &new.keys)?) {
             self.insert(PG_ATTRIBUTE, &attribute_row(def, oid, n as i16 + 1, &name, k.ty, false))?;
         }
         let expressions: Vec<&str> = new.keys.iter().filter_map(|k| k.expression.as_deref()).collect();
@@ -371,10 +371,10 @@ impl Ddl<'_, '_> {
         let mut names = Vec::new();
         let mut values = Vec::new();
         for k in new.keys.iter().take(new.key_count) {
-            if k.attnum == 0 {
+            let Some(a) = relation.attributes.iter().find(|a| a.attnum == k.attnum && k.attnum > 0) else {
                 return error;
-            }
-            names.push(key_name(relation, k));
+            };
+            names.push(a.name.as_str());
             let v = row.get(k.attnum as usize - 1).cloned().unwrap_or(Value::Null);
             values.push(match v {
                 Value::Null => "null".to_string(),
@@ -527,28 +527,33 @@ impl IndexWorker for StoredKeys {
     }
 }
 
-/// The names of an index's columns: a number tells those apart that would have the same.
-pub(super) fn column_names(relation: &Relation, keys: &[IndexKey]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::with_capacity(keys.len());
-    for k in keys {
-        let base = key_name(relation, k);
-        let numbered = (1..).map(|n: usize| format!("{base}{n}"));
-        let name = core::iter::once(base.clone()).chain(numbered).find(|n| !names.contains(n));
-        names.push(name.unwrap_or_default());
+impl Ddl<'_, '_> {
+    /// The names of an index's columns: a number tells those apart that would have the same.
+    pub(super) fn column_names(&self, relation: &Relation, keys: &[IndexKey]) -> Result<Vec<String>> {
+        let mut names: Vec<String> = Vec::with_capacity(keys.len());
+        for k in keys {
+            let base = self.key_name(relation, k)?;
+            let numbered = (1..).map(|n: usize| format!("{base}{n}"));
+            let name = core::iter::once(base.clone()).chain(numbered).find(|n| !names.contains(n));
+            names.push(name.unwrap_or_default());
+        }
+        Ok(names)
     }
-    names
-}
 
-/// A key column's name: the table's column, the function of an expression, or `expr`.
-fn key_name(relation: &Relation, k: &IndexKey) -> String {
-    if let Some(a) = relation.attributes.iter().find(|a| a.attnum == k.attnum && k.attnum > 0) {
-        return a.name.clone();
-    }
-    let text = k.expression.as_deref().unwrap_or("");
-    let head: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    if !head.is_empty() && text.get(head.len()..).is_some_and(|r| r.starts_with('(')) {
-        head
-    } else {
-        String::from("expr")
+    /// A key column's name: the table's column, the function of an expression, or `expr`.
+    fn key_name(&self, relation: &Relation, k: &IndexKey) -> Result<String> {
+        if let Some(a) = relation.attributes.iter().find(|a| a.attnum == k.attnum && k.attnum > 0) {
+            return Ok(a.name.clone());
+        }
+        let text = k.expression.as_deref().unwrap_or("");
+        if let Some(routine) = text.strip_prefix('"').and_then(|t| t.split_once("\"("))
+            && let Some(oid) = pg_types::user::referred_routine(routine.0)
+            && let Some(routine) = self.reader()?.routine(oid)?
+        {
+            return Ok(routine.name.clone());
+        }
+        let head: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let called = !head.is_empty() && text.get(head.len()..).is_some_and(|r| r.starts_with('('));
+        Ok(if called { head } else { String::from("expr") })
     }
 }

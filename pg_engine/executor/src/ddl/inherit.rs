@@ -3,7 +3,7 @@
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    Attribute, ConstraintKind, Relation,
+    ConstraintKind, Relation,
     builtin::{PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INHERITS},
 };
 use pg_plan::utility::{AlterAction, ColumnDef, ConstraintDef, ConstraintDefKind, Inherits, Parent};
@@ -355,12 +355,22 @@ impl Ddl<'_, '_> {
         child.children.iter().try_for_each(|c| self.disinherit_check(*c, name, cascade, depth + 1))
     }
 
-    /// 42P16 unless a column may be renamed in this table.
-    pub(super) fn refuse_renaming(&self, relation: &Relation, a: &Attribute) -> Result<()> {
-        match self.column_counts(relation.oid, a.attnum)?.0 {
-            0 => Ok(()),
-            _ => Err(invalid(format!("cannot rename inherited column \"{}\"", a.name))),
+    /// 42P16 unless a column may be renamed in this table and its heirs: none may have it from a table that is not among them.
+    pub(super) fn refuse_renaming(
+        &self,
+        relation: &Arc<Relation>,
+        heirs: &[Arc<Relation>],
+        column: &str,
+    ) -> Result<()> {
+        let all = || core::iter::once(relation).chain(heirs);
+        for r in all() {
+            let Some(a) = r.live().find(|a| a.name == column) else { continue };
+            let known = all().filter(|parent| parent.children.contains(&r.oid)).count() as i64;
+            if i64::from(self.column_counts(r.oid, a.attnum)?.0) > known {
+                return Err(invalid(format!("cannot rename inherited column \"{column}\"")));
+            }
         }
+        Ok(())
     }
 
     /// ALTER TABLE ... INHERIT.

@@ -11,10 +11,7 @@ use pg_plan::utility::{ColumnDef, CreateTable, Like};
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, SqlError, Value, oid};
 
-use super::{
-    Address, Ddl,
-    index::{NewIndex, column_names},
-};
+use super::{Address, Ddl, index::NewIndex};
 
 impl Ddl<'_, '_> {
     fn model(&self, like: &Like) -> Result<Arc<Relation>> {
@@ -92,7 +89,7 @@ impl Ddl<'_, '_> {
         for index in model.indexes.iter().filter(|i| !owned(i)) {
             let new = self.current(oid)?;
             let Some(keys) = same_keys(model, &new, &index.keys) else { continue };
-            let parts = column_names(&new, &keys);
+            let parts = self.column_names(&new, &keys)?;
             let name = self.choose_name(new.schema, &new.name, &parts.join("_"), "idx")?;
             let wanted = NewIndex { name: &name, keys, ..NewIndex::like(index, &new) };
             self.create_index_relation(&wanted)?;

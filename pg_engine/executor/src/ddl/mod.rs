@@ -28,11 +28,11 @@ pub(crate) mod role;
 pub(crate) mod routine;
 pub(crate) mod sequence;
 pub(crate) mod statistics;
+mod stored_text;
 pub(crate) mod table;
 mod toast;
 pub(crate) mod types;
 pub(crate) mod view;
-mod view_text;
 
 use alloc::{
     format,

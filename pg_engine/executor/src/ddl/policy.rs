@@ -58,26 +58,27 @@ impl Ddl<'_, '_> {
         self.relock(relation, LockMode::AccessExclusive)?;
         Ok(())
     }
-    fn policy_depends(
-        &self,
-        policy: Oid,
-        relation: &Relation,
-        texts: [Option<&str>; 2],
-        reads: &[Oid],
-    ) -> Result<()> {
+    fn policy_depends(&self, policy: Oid, relation: &Relation, texts: [Option<&str>; 2]) -> Result<()> {
         let address = Address::new(PG_POLICY, policy);
         self.depend(address, Address::new(PG_CLASS, relation.oid), Dependency::Auto)?;
-        let mut columns: Vec<i16> = Vec::new();
+        let reader = self.reader()?;
+        let (mut relations, mut columns) = (Vec::new(), Vec::new());
         for text in texts.into_iter().flatten() {
-            // What has subqueries is not looked into.
-            columns.extend(self.columns_in(relation, text).unwrap_or_default());
+            let condition = self.cx.session.stored_condition(&reader, relation, text)?;
+            let (r, c) = condition.reads(&reader)?;
+            relations.extend(r);
+            columns.extend(c);
+            self.depend_on_references(address, text)?;
         }
         columns.sort_unstable();
         columns.dedup();
-        for c in columns {
-            self.depend(address, Address::column(relation.oid, c), Dependency::Normal)?;
+        for &(table, column) in &columns {
+            self.depend(address, Address::column(table, column), Dependency::Normal)?;
         }
-        for &other in reads.iter().filter(|o| **o != relation.oid) {
+        relations.retain(|r| *r != relation.oid && !columns.iter().any(|c| c.0 == *r));
+        relations.sort_unstable();
+        relations.dedup();
+        for other in relations {
             self.depend(address, Address::new(PG_CLASS, other), Dependency::Normal)?;
         }
         Ok(())
@@ -100,7 +101,7 @@ impl Ddl<'_, '_> {
             .set("polqual", text(&p.using))
             .set("polwithcheck", text(&p.check));
         self.insert(PG_POLICY, &row)?;
-        self.policy_depends(oid, &p.relation, [p.using.as_deref(), p.check.as_deref()], &p.reads)?;
+        self.policy_depends(oid, &p.relation, [p.using.as_deref(), p.check.as_deref()])?;
         self.step();
         Ok(())
     }
@@ -135,7 +136,7 @@ impl Ddl<'_, '_> {
         let (using, check) = (text("polqual"), text("polwithcheck"));
         if p.using.is_some() || p.check.is_some() {
             self.delete(PG_DEPEND, &["classid", "objid"], &[Value::Oid(PG_POLICY), Value::Oid(oid)])?;
-            self.policy_depends(oid, &p.relation, [using.as_deref(), check.as_deref()], &p.reads)?;
+            self.policy_depends(oid, &p.relation, [using.as_deref(), check.as_deref()])?;
         }
         self.step();
         Ok(())

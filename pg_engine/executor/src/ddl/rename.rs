@@ -32,10 +32,10 @@ impl Ddl<'_, '_> {
                     format!("schema \"{new}\" already exists"),
                 ));
             }
-            let views = self.views_over_schema(oid)?;
+            let texts = self.texts_over_schema(oid)?;
             self.update(PG_NAMESPACE, &["oid"], &[Value::Oid(oid)], |row| row.put("nspname", new))?;
             self.step();
-            return self.store_views(&views);
+            return self.store_texts(&texts);
         }
         if r.kind == ObjectKind::Role {
             return self.rename_role(&r.name.name, new);
@@ -49,21 +49,22 @@ impl Ddl<'_, '_> {
             ));
         }
         let relation = self.relock(&relation, LockMode::AccessExclusive)?;
-        let views = self.views_over(&[relation.oid])?;
+        let texts = self.texts_over(&[relation.oid])?;
         let part = r.part.as_deref().unwrap_or("");
         match r.kind {
             ObjectKind::Column => {
-                if let Some(a) = relation.live().find(|a| a.name == part) {
-                    self.refuse_renaming(&relation, a)?;
-                }
                 let heirs = self.heirs(&relation)?;
+                self.refuse_renaming(&relation, &heirs, part)?;
                 let oids: Vec<_> = core::iter::once(&relation).chain(&heirs).map(|r| r.oid).collect();
-                let views = self.views_over(&oids)?;
+                let mut texts = self.texts_over(&oids)?;
+                for relation in core::iter::once(&relation).chain(&heirs) {
+                    self.texts_of_columns(relation, &mut texts)?;
+                }
                 for relation in core::iter::once(&relation).chain(&heirs) {
                     self.rename_column(relation, part, new)?;
                 }
                 self.step();
-                return self.store_views(&views);
+                return self.store_texts(&texts);
             }
             ObjectKind::Constraint => {
                 let c = relation.constraints.iter().find(|c| c.name == part).ok_or_else(|| {
@@ -107,7 +108,7 @@ impl Ddl<'_, '_> {
             }
         }
         self.step();
-        self.store_views(&views)
+        self.store_texts(&texts)
     }
 
     fn rename_column(&self, relation: &Relation, part: &str, new: &str) -> Result<()> {
@@ -118,15 +119,6 @@ impl Ddl<'_, '_> {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_COLUMN,
                 format!("column \"{new}\" of relation \"{}\" already exists", relation.name),
-            ));
-        }
-        if !relation.constraints.iter().all(|c| c.expression.is_none())
-            || relation.attributes.iter().any(|a| a.generated != 0)
-            || relation.indexes.iter().any(|i| i.predicate.is_some() || i.keys.iter().any(|k| k.attnum == 0))
-        {
-            // Stored expressions name their columns.
-            return Err(SqlError::unsupported(
-                "renaming a column of a table with check constraints, generated columns or index expressions",
             ));
         }
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];

@@ -393,7 +393,21 @@ impl Ddl<'_, '_> {
         for routine in referenced(text) {
             self.depend(dependent, Address::new(PG_PROC, routine), Dependency::Normal)?;
         }
-        Ok(())
+        let mut objects: Vec<Address> = Vec::new();
+        for (_, ty, object) in pg_types::user::objects(text) {
+            let catalog = match ty {
+                oid::REGCLASS => PG_CLASS,
+                oid::REGTYPE => PG_TYPE,
+                oid::REGPROC | oid::REGPROCEDURE => PG_PROC,
+                oid::REGNAMESPACE => PG_NAMESPACE,
+                _ => continue,
+            };
+            let address = Address::new(catalog, object);
+            if object >= FIRST_NORMAL_OID && !objects.contains(&address) {
+                objects.push(address);
+            }
+        }
+        objects.into_iter().try_for_each(|o| self.depend(dependent, o, Dependency::Normal))
     }
 
     /// OR REPLACE leaves as it is what callers rely on.

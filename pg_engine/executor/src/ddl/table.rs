@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    CatalogReader, IndexKey, Relation,
+    IndexKey, Relation,
     acl::Class,
     builtin::{
         PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE,
@@ -117,14 +117,13 @@ impl Ddl<'_, '_> {
         self.depend(Address::column(relation, attnum), ty, Dependency::Normal)
     }
 
-    /// A column's default, or generation expression; `sequence`: the sequence it calls nextval on.
+    /// A column's default, or generation expression.
     pub(crate) fn create_default(
         &self,
         relation: Oid,
         attnum: i16,
         text: &str,
         generated: bool,
-        sequence: Option<Oid>,
     ) -> Result<()> {
         let oid = self.oid()?;
         let row = self
@@ -138,33 +137,9 @@ impl Ddl<'_, '_> {
         let kind = if generated { Dependency::Internal } else { Dependency::Auto };
         self.depend(address, Address::column(relation, attnum), kind)?;
         self.depend_on_references(address, text)?;
-        match sequence {
-            Some(s) => self.depend(address, Address::new(PG_CLASS, s), Dependency::Normal)?,
-            None => {
-                for s in self.sequences_in(text)? {
-                    self.depend(address, Address::new(PG_CLASS, s), Dependency::Normal)?;
-                }
-            }
-        }
         let key = [Value::Oid(relation), Value::Int2(attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("atthasdef", true))?;
         Ok(())
-    }
-
-    /// Sequences that an expression's text names as `'name'::regclass`.
-    fn sequences_in(&self, text: &str) -> Result<Vec<Oid>> {
-        let mut found = Vec::new();
-        let reader = self.reader()?;
-        for (at, _) in text.match_indices("'::regclass") {
-            let before = text.get(..at).unwrap_or("");
-            if let Some(start) = before.rfind('\'')
-                && let Some(name) = before.get(start + 1..)
-                && let Ok(r) = crate::text::find_relation(name, &reader)
-            {
-                found.push(r.oid);
-            }
-        }
-        Ok(found)
     }
 
     /// CREATE TABLE; `None`: it existed and IF NOT EXISTS was given.
@@ -174,7 +149,7 @@ impl Ddl<'_, '_> {
 
     /// Makes a relation that stores rows, of a kind as in `pg_class.relkind`.
     pub(super) fn create_stored(&self, t: &CreateTable, kind: u8) -> Result<Option<Oid>> {
-        let (schema, schema_name) = self.creation_schema(&t.name)?;
+        let (schema, _) = self.creation_schema(&t.name)?;
         if self.name_taken(schema, &t.name.name, t.if_not_exists)? {
             return Ok(None);
         }
@@ -203,7 +178,7 @@ impl Ddl<'_, '_> {
         self.step();
         self.lock(oid, LockMode::AccessExclusive)?;
         for (n, c) in columns.iter().enumerate() {
-            self.column_extras(oid, schema, &schema_name, &t.name.name, n as i16 + 1, c)?;
+            self.column_extras(oid, schema, &t.name.name, n as i16 + 1, c)?;
         }
         self.step();
         self.ensure_toast(oid)?;
@@ -221,7 +196,6 @@ impl Ddl<'_, '_> {
         &self,
         relation: Oid,
         schema: Oid,
-        schema_name: &str,
         table: &str,
         attnum: i16,
         c: &ColumnDef,
@@ -239,18 +213,11 @@ impl Ddl<'_, '_> {
             self.depend(Address::new(PG_CLASS, seq), Address::column(relation, attnum), kind)?;
             if s.identity == 0 {
                 self.step();
-                // Qualified only where the name alone would not find it.
-                let visible = self.reader()?.relation(None, &name)?.is_some_and(|r| r.oid == seq);
-                let quoted = crate::text::quote_identifier(&name);
-                let shown = match visible {
-                    true => quoted,
-                    false => format!("{}.{quoted}", crate::text::quote_identifier(schema_name)),
-                };
-                let text = format!("nextval('{}'::regclass)", shown.replace('\'', "''"));
-                self.create_default(relation, attnum, &text, false, Some(seq))?;
+                let text = format!("nextval('{seq}'::regclass)");
+                self.create_default(relation, attnum, &text, false)?;
             }
         } else if let Some(d) = &c.default {
-            self.create_default(relation, attnum, d, c.generated != 0, None)?;
+            self.create_default(relation, attnum, d, c.generated != 0)?;
         }
         Ok(())
     }

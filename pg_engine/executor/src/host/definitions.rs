@@ -274,6 +274,14 @@ pub(super) fn call(
             some_text(rows.first().map(|r| r.text("ev_action").to_string()))
         }
         "pg_get_expr" => match args.first() {
+            // Subqueries are written anew, for this session's search path.
+            Some(Value::Text(t)) if t.contains("SELECT ") => {
+                let Some(relation) = reader.relation_by_oid(arg_oid(args, 1))? else {
+                    return Ok(Some(Value::Null));
+                };
+                let text = cx.session.stored_condition(reader, &relation, t)?.shown(reader)?;
+                some_text(Some(named_types(reader, &text)))
+            }
             Some(Value::Text(t)) if args.get(2).is_some() => some_text(Some(named_types(reader, &plain(t)))),
             Some(Value::Text(t)) => some_text(Some(named_types(reader, t))),
             Some(v) => v.clone(),
@@ -362,7 +370,7 @@ fn routine_name(reader: &Reader<'_>, routine: Oid) -> Result<String> {
     Ok(if visible { name } else { format!("{}.{name}", quote_identifier(&r.schema_name)) })
 }
 
-/// A stored expression with the names of user types and functions in it.
+/// A stored expression with the names of user types, functions and other objects in it.
 pub(crate) fn named_types(reader: &Reader<'_>, text: &str) -> String {
     let label = |ty: Oid, place: i64| {
         let described = reader.user_type(ty).ok().flatten();
@@ -375,5 +383,6 @@ pub(crate) fn named_types(reader: &Reader<'_>, text: &str) -> String {
         }
         text::type_name(reader, o, None).unwrap_or_else(|_| String::from("???"))
     };
-    pg_types::user::name_references(text, &name, &label)
+    let text = pg_types::user::name_references(text, &name, &label);
+    pg_types::user::name_objects(&text, &|ty, o| text::reg_output(o, ty, reader).ok())
 }

@@ -7,7 +7,7 @@ use pg_catalog::{CatalogReader, roles::predefined, storage_error};
 use pg_storage::{LockMode, LockTag};
 use pg_types::{Result, SqlError, SqlState, Value, oid};
 
-use super::{arg_bool, arg_int, arg_text, some_text};
+use super::{arg_bool, arg_int, arg_oid, arg_text, some_text};
 use crate::context::ExecContext;
 
 fn name(s: String) -> Value {
@@ -138,6 +138,13 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         }
         "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
             cx.txn.borrow_mut().storage().xid().map_or(Value::Null, |x| Value::Int8(x.0 as i64))
+        }
+        // How many transactions began since; of xid the lower 32 bits are known.
+        "age" => {
+            let now = cx.engine.storage().next_xid().0 as u32;
+            let xid = arg_oid(args, 0);
+            // The lowest three mean no transaction.
+            Value::Int4(if xid < 3 { i32::MAX } else { now.wrapping_sub(xid) as i32 })
         }
         "pg_sleep" => {
             let seconds = match args.first() {

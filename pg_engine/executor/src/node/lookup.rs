@@ -381,7 +381,7 @@ impl Finder {
             if reader.rows >= BATCH_ROWS || reader.is_full() {
                 // Rows that wait come next.
                 let rest = kept.split_off(reader.rows.min(kept.len()));
-                self.yield_pairs(reader.finish()?, &kept, work, out)?;
+                self.yield_pairs(reader.finish(&self.storage)?, &kept, work, out)?;
                 kept = rest;
                 reader.start(BATCH_ROWS);
             }
@@ -389,7 +389,7 @@ impl Finder {
         while !kept.is_empty() {
             reader.settle_in(&self.storage, &mut || (work.pause)())?;
             let rest = kept.split_off(reader.rows.clamp(1, kept.len()));
-            self.yield_pairs(reader.finish()?, &kept, work, out)?;
+            self.yield_pairs(reader.finish(&self.storage)?, &kept, work, out)?;
             kept = rest;
             reader.start(kept.len());
         }

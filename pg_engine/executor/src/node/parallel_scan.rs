@@ -97,7 +97,7 @@ impl Portions for Source {
         while !done {
             pause()?;
             done = reader.fill(&mut scan, &self.storage, &mut || pause())?;
-            let b = reader.finish()?;
+            let b = reader.finish(&self.storage)?;
             let refused = core::mem::take(&mut reader.refused);
             self.filtered.fetch_add(refused, Ordering::Relaxed);
             let unwanted = core::mem::take(&mut reader.unwanted);

@@ -103,7 +103,7 @@ impl Operator for Substitute {
         self.reader.start(1);
         self.reader.push(tid, &payload)?;
         self.reader.settle(rt)?;
-        let b = self.reader.finish()?;
+        let b = self.reader.finish(rt.storage())?;
         let Some(f) = &mut self.filter else { return Ok(Some(b)) };
         let kept = f.filter(&b, None, rt)?;
         Ok((!kept.is_empty()).then(|| b.with_selection(kept)))

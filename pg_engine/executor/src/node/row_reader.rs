@@ -5,7 +5,7 @@ use alloc::{collections::VecDeque, format, sync::Arc, vec::Vec};
 
 use pg_catalog::{Relation, keys, storage_error};
 use pg_plan::logical::StoredFact;
-use pg_storage::{HeapScan, Storage, Tid};
+use pg_storage::{HeapScan, RelId, RowMarks, Storage, Tid};
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
     tuple::is_wrapped,
@@ -23,6 +23,10 @@ use crate::{
 
 /// System columns.
 pub(super) const CTID: i16 = -1;
+pub(super) const XMIN: i16 = -2;
+pub(super) const CMIN: i16 = -3;
+pub(super) const XMAX: i16 = -4;
+pub(super) const CMAX: i16 = -5;
 pub(super) const TABLEOID: i16 = -6;
 
 /// How stored rows of a table become columns.
@@ -42,6 +46,9 @@ pub(crate) struct RowReader {
     types: Vec<SqlType>,
     pub(super) ctid: Option<usize>,
     tableoid: Option<usize>,
+    /// Output position and attribute number of system columns that say which transactions made and ended a row.
+    marks: Vec<(usize, i16)>,
+    heap: RelId,
     relation: Oid,
     builders: Vec<VectorBuilder>,
     tids: Vec<Value>,
@@ -107,7 +114,7 @@ impl RowReader {
         }
         let mut stored = Vec::new();
         let (mut ctid, mut tableoid) = (None, None);
-        let mut facts = Vec::new();
+        let (mut facts, mut marks) = (Vec::new(), Vec::new());
         for (position, &attnum) in columns.iter().enumerate() {
             if let Some(fact) = StoredFact::of(attnum) {
                 facts.push((position, fact, VectorBuilder::with_capacity(oid::INT4, 0)));
@@ -117,7 +124,8 @@ impl RowReader {
                 1.. => stored.push((position, attnum as usize - 1)),
                 CTID => ctid = Some(position),
                 TABLEOID => tableoid = Some(position),
-                _ => return Err(SqlError::unsupported("this system column")),
+                XMIN | CMIN | XMAX | CMAX => marks.push((position, attnum)),
+                _ => return Err(SqlError::internal(format!("no system column {attnum}"))),
             }
         }
         stored.sort_by_key(|s| s.1);
@@ -147,6 +155,8 @@ impl RowReader {
             types,
             ctid,
             tableoid,
+            marks,
+            heap: relation.storage,
             relation: relation.oid,
             builders: Vec::new(),
             tids: Vec::new(),
@@ -294,7 +304,7 @@ impl RowReader {
         if !self.facts.is_empty() {
             self.note_facts(payload)?;
         }
-        if self.ctid.is_some() {
+        if self.ctid.is_some() || !self.marks.is_empty() {
             self.tids.push(tid_value(tid));
         }
         self.rows += 1;
@@ -317,9 +327,31 @@ impl RowReader {
         }
         Ok(())
     }
-    pub(super) fn finish(&mut self) -> Result<Batch> {
+    /// The columns that tell of transactions: they are looked up apart, as hardly anyone asks for them.
+    fn marked(&self, storage: &Storage) -> Result<Vec<(usize, Vector)>> {
+        if self.marks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut of_rows = Vec::with_capacity(self.tids.len());
+        for tid in self.tids.iter().filter_map(value_tid) {
+            of_rows.push(storage.heap_marks(self.heap, tid).map_err(storage_error)?);
+        }
+        self.marks
+            .iter()
+            .map(|&(position, attnum)| {
+                let ty = if matches!(attnum, XMIN | XMAX) { oid::XID } else { oid::CID };
+                let mut out = VectorBuilder::with_capacity(ty, of_rows.len());
+                for marks in &of_rows {
+                    out.push(&marks.as_ref().map_or(Value::Null, |m| mark(m, attnum)))?;
+                }
+                Ok((position, out.finish()))
+            })
+            .collect()
+    }
+    pub(super) fn finish(&mut self, storage: &Storage) -> Result<Batch> {
         let width = self.stored.len()
             + self.facts.len()
+            + self.marks.len()
             + usize::from(self.ctid.is_some())
             + usize::from(self.tableoid.is_some());
         let mut columns: Vec<Option<Arc<Vector>>> = alloc::vec![None; width];
@@ -332,6 +364,11 @@ impl RowReader {
             let out = core::mem::replace(out, VectorBuilder::with_capacity(oid::INT4, 0));
             if let Some(c) = columns.get_mut(*position) {
                 *c = Some(Arc::new(out.finish()));
+            }
+        }
+        for (position, v) in self.marked(storage)? {
+            if let Some(c) = columns.get_mut(position) {
+                *c = Some(Arc::new(v));
             }
         }
         if let Some(c) = self.ctid.and_then(|p| columns.get_mut(p)) {
@@ -347,6 +384,17 @@ impl RowReader {
             .collect::<Result<_>>()?;
         Ok(Batch { columns, rows: self.rows, selection: None })
     }
+}
+
+/// The value of a system column that `marks` tell.
+pub(super) fn mark(marks: &RowMarks, attnum: i16) -> Value {
+    // Of transactions' 64 bits the lower ones are shown.
+    Value::Oid(match attnum {
+        XMIN => marks.xmin.0 as u32,
+        CMIN => marks.cmin.0,
+        XMAX => marks.xmax.0 as u32,
+        _ => marks.cmax.0,
+    })
 }
 
 /// A tid as a value.

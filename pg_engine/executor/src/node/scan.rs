@@ -111,7 +111,7 @@ impl Operator for SeqScan {
                 self.scan = None;
                 return Ok(None);
             }
-            let mut b = self.reader.finish()?;
+            let mut b = self.reader.finish(rt.storage())?;
             if let Some(f) = &mut self.filter {
                 let kept = f.filter(&b, None, rt)?;
                 self.filtered += (b.rows - kept.len()) as u64;
@@ -489,7 +489,7 @@ impl IndexScan {
         if let Some((_, heap)) = &self.activity {
             heap.index_rows.fetch_add(self.reader.rows as u64, Ordering::Relaxed);
         }
-        let mut b = self.reader.finish()?;
+        let mut b = self.reader.finish(rt.storage())?;
         if let Some(hashed) = &mut self.hashed {
             let kept = hashed.keep(&self.index, &b, rt)?;
             if kept.len() < b.rows {

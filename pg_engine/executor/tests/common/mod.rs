@@ -11,7 +11,7 @@ use std::{
 use pg_catalog::{CatalogReader, Relation, Routine, Txn};
 use pg_executor::{
     ActivityRow, Cursor, Engine, ExecContext, Initial, SequenceMemory, Session, SessionTypes, SettingRow,
-    StoredQuery, text,
+    StoredCondition, StoredQuery, text,
 };
 use pg_plan::{
     expr::Expr,
@@ -199,6 +199,14 @@ impl Session for TestSession {
     }
     fn body_text(&self, catalog: &dyn CatalogReader, routine: &Routine) -> Result<Option<String>> {
         pg_sql::body_text(routine, catalog)
+    }
+    fn stored_condition(
+        &self,
+        catalog: &dyn CatalogReader,
+        relation: &Relation,
+        text: &str,
+    ) -> Result<Box<dyn StoredCondition>> {
+        Ok(Box::new(ConditionText(pg_sql::Condition::bind(text, relation, catalog)?)))
     }
     fn stored_query(&self, catalog: &dyn CatalogReader, text: &str) -> Result<Box<dyn StoredQuery>> {
         Ok(Box::new(ViewText(pg_sql::ViewQuery::bind(text, catalog)?)))
@@ -427,5 +435,19 @@ impl StoredQuery for ViewText {
         wrap: i32,
     ) -> Result<String> {
         self.0.shown(Some(names), catalog, pretty, wrap)
+    }
+}
+
+struct ConditionText(pg_sql::Condition);
+
+impl StoredCondition for ConditionText {
+    fn stored(&self, catalog: &dyn CatalogReader) -> Result<String> {
+        self.0.stored(catalog).map(|t| t.text)
+    }
+    fn reads(&self, catalog: &dyn CatalogReader) -> Result<(Vec<Oid>, Vec<(Oid, i16)>)> {
+        self.0.stored(catalog).map(|t| (t.relations, t.columns))
+    }
+    fn shown(&self, catalog: &dyn CatalogReader) -> Result<String> {
+        self.0.shown(catalog)
     }
 }

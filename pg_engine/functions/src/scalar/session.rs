@@ -234,6 +234,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2943, "txid_current", &[], INT8).stable(),
     def(3348, "txid_current_if_assigned", &[], INT8).stable(),
     def(3360, "txid_status", &[INT8], TEXT).volatile(),
+    def(1181, "age", &[XID], INT4).stable(),
     def(5059, "pg_current_xact_id", &[], XID8).stable(),
     def(5060, "pg_current_xact_id_if_assigned", &[], XID8).stable(),
     def(5066, "pg_xact_status", &[XID8], TEXT).volatile(),

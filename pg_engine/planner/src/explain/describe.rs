@@ -18,7 +18,7 @@ use pg_plan::{
     routine::Callee,
     statement::{ExplainOptions, Planned},
 };
-use pg_types::{Result, SqlType};
+use pg_types::{Oid, Result, SqlType, oid};
 
 use super::{Actual, Item, Property, held};
 
@@ -473,7 +473,25 @@ impl Describer<'_> {
                 described.as_ref().and_then(|t| t.label_at(place)).map(|l| l.text.replace('\'', "''"));
             format!("'{}'", label.unwrap_or_else(|| "?".into()))
         };
-        Ok(pg_types::user::name_references(&text, &named, &label))
+        let text = pg_types::user::name_references(&text, &named, &label);
+        let object = |ty, o| match ty {
+            oid::REGCLASS => self.class_name(o),
+            oid::REGTYPE => self.catalog.type_name(o),
+            _ => None,
+        };
+        Ok(pg_types::user::name_objects(&text, &object))
+    }
+
+    /// A relation's name, with its schema if it is not found without.
+    fn class_name(&self, oid: Oid) -> Option<String> {
+        let relation = self.catalog.relation_by_oid(oid).ok().flatten()?;
+        let found = self.catalog.relation(None, &relation.name).ok().flatten();
+        let visible = found.is_some_and(|f| f.oid == oid);
+        Some(if visible {
+            relation.name.clone()
+        } else {
+            format!("{}.{}", relation.schema_name, relation.name)
+        })
     }
 
     fn list(&mut self, exprs: &[Expr], names: Vec<String>, item: &mut Item) -> Result<Vec<String>> {

@@ -6,7 +6,7 @@ use pg_catalog::{Attribute, Relation};
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{Column, JoinKind, Logical},
-    statement::{Body, DeleteBody, InsertBody, Query, UpdateBody},
+    statement::{Body, DeleteBody, InsertBody, Query, SYSTEM_COLUMNS, UpdateBody},
 };
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -17,7 +17,7 @@ use super::{
     inherit::as_parent,
     part,
     parts::Step,
-    scope::{Place, at},
+    scope::{Place, Scan, at},
     table::null,
     updatable::Subject,
 };
@@ -146,10 +146,13 @@ impl Binder<'_> {
         let name = grammar::name_of(name)?;
         let relation = self.target_relation(&name, "INSERT")?;
         let (subject, ..) = self.subject(&relation, "INSERT", None)?;
+        let stored = subject.table.oid == relation.oid && !super::table::is_graph(&relation);
         let relation = subject.table.clone();
         let given = self.listed(&insert.columns, &subject)?;
         let source = self.insert_source(insert, &subject, &given, clauses.overriding)?;
+        let scan = self.incoming_scan(&relation);
         let ids = self.column_ids(&relation);
+        let system: Vec<ColumnId> = super::scope::SYSTEM.iter().map(|_| self.column_id()).collect();
         subject.span(self, &ids);
         let mut target = self.target_body(&relation, ids.clone())?;
         target.view_checks = subject.checks(&ids);
@@ -165,11 +168,20 @@ impl Binder<'_> {
             }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"ON\"")),
         };
-        let entry = subject.entry(self, alias, &ids);
+        let all: Vec<ColumnId> = ids.iter().chain(&system).copied().collect();
+        let mut entry = subject.entry(self, alias, &all);
+        entry.scan = stored.then_some(scan);
         let (returning, columns, origins) = self.returning(insert.returning.as_deref(), vec![entry])?;
         target.returning = returning;
+        target.system = system.first().copied();
         self.secure_insert(&mut target, &subject, on_conflict.as_mut())?;
         Ok((InsertBody { target, source, on_conflict }, columns, origins))
+    }
+
+    /// Stands for the rows that come, whose columns have the next ids: RETURNING may name their system columns.
+    fn incoming_scan(&mut self, relation: &Arc<Relation>) -> usize {
+        self.scans.push(Scan { relation: relation.clone(), base: self.next_column, tells: false });
+        self.scans.len() - 1
     }
 
     /// The columns that an INSERT lists.
@@ -583,22 +595,23 @@ impl Binder<'_> {
         changed.subject.span(self, &ids);
         let mut target = self.target_body(&changed.subject.table, ids.clone())?;
         target.view_checks = changed.subject.checks(&ids);
-        let mut entry = changed.subject.entry(self, &changed.alias, &ids);
+        let ctid = changed.ctid;
+        let system = ctid..ctid + SYSTEM_COLUMNS as ColumnId;
+        let all: Vec<ColumnId> = ids.iter().copied().chain(system.clone()).collect();
+        let mut entry = changed.subject.entry(self, &changed.alias, &all);
         if let Some(parent) = &changed.parent {
             as_parent(&mut entry, parent);
         }
-        let (ctid, before) = (changed.ctid, self.frame()?.entries.first());
+        let before = self.frame()?.entries.first();
         entry.scan = before.and_then(|e| e.scan);
         let mut entries = vec![entry];
         entries.extend(self.frame()?.entries.drain(..).skip(1));
         let (returning, columns, origins) = self.returning(update.returning.as_deref(), entries)?;
-        // The old row's system columns are at hand; of the new row's only the table is the same.
-        let system = ctid..ctid + super::scope::SYSTEM.len() as u32 - 1;
-        let mut stale = false;
-        returning.iter().flatten().for_each(|e| e.for_each_column(&mut |id| stale |= system.contains(&id)));
-        if stale {
-            return Err(SqlError::unsupported("a system column in RETURNING of UPDATE"));
-        }
+        // Those that a view gives other names.
+        let mut named = Vec::new();
+        returning.iter().flatten().for_each(|e| e.for_each_column(&mut |id| named.push(id)));
+        named.into_iter().filter(|id| system.contains(id)).for_each(|id| self.keep_column(id));
+        target.system = Some(ctid);
         target.returning = returning;
         let condition = recheck.clone();
         if heir.is_none() {
@@ -696,6 +709,7 @@ impl Binder<'_> {
         let mut target = self.target_body(&changed.subject.table, changed.old.clone())?;
         let entries = core::mem::take(&mut self.frame()?.entries);
         let (returning, columns, origins) = self.returning(delete.returning.as_deref(), entries)?;
+        target.system = Some(changed.ctid);
         target.returning = returning;
         let condition = recheck.clone();
         if heir.is_none() {

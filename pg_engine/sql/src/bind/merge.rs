@@ -107,7 +107,8 @@ impl Binder<'_> {
         for clause in &merge.clauses {
             clauses.push(self.merge_clause(clause, m.overriding, &changed)?);
         }
-        let target = self.target_body(&table, ids)?;
+        let mut target = self.target_body(&table, ids)?;
+        target.system = Some(changed.ctid);
         let inserts = clauses.iter().any(|c| !c.matched);
         let source = self.merge_source(changed, on.clone(), inserts);
         Ok(MergeBody { target, source, on, clauses })

@@ -22,7 +22,6 @@ use super::{
     dml::Changed,
     scope::{Entry, Place},
     updatable::Subject,
-    utility::live_columns,
 };
 use crate::{ast, grammar};
 
@@ -318,17 +317,15 @@ impl Binder<'_> {
         if matches!(p.command, b'r' | b'd') && p.check.is_some() {
             return Err(SqlError::syntax("WITH CHECK cannot be applied to SELECT or DELETE"));
         }
-        let own = self.relations.len();
         let using = p.using.as_ref().map(|e| self.policy_text(e, &relation)).transpose()?;
         let check = p.check.as_ref().map(|e| self.policy_text(e, &relation)).transpose()?;
-        let reads = self.relations.get(own..).unwrap_or(&[]).to_vec();
         let roles = p.roles.clone();
         Ok(match &p.action {
             ast::PolicyAction::Rename(new) => {
                 Utility::RenamePolicy(u::RenamePolicy { name, relation, new_name: new.clone() })
             }
             ast::PolicyAction::Alter => {
-                Utility::AlterPolicy(u::AlterPolicy { name, relation, roles, using, check, reads })
+                Utility::AlterPolicy(u::AlterPolicy { name, relation, roles, using, check })
             }
             _ => Utility::CreatePolicy(u::CreatePolicy {
                 name,
@@ -338,27 +335,15 @@ impl Binder<'_> {
                 roles: roles.unwrap_or_default(),
                 using,
                 check,
-                reads,
             }),
         })
     }
 
-    /// An expression of a policy as it is kept: canonical, unless it has subqueries, which are kept as written.
-    fn policy_text(&mut self, (e, text): &(sq::Expr, String), relation: &Arc<Relation>) -> Result<String> {
-        let columns = live_columns(relation);
-        let ids: Vec<ColumnId> = (0..columns.len() as u32).collect();
-        // The row's columns are 0.. for the canonical text.
-        self.next_column = self.next_column.max(columns.len() as u32);
-        let entry = self.row_entry(relation, &relation.name, &ids);
-        // Its own table is not the policy's to secure again while it is made.
-        self.securing_off = true;
-        let bound = self.over_row(e, entry, "POLICY");
-        self.securing_off = false;
-        let bound = bound?;
-        if bound.has_subplan() {
-            return Ok(text.clone());
-        }
-        self.canonical(&bound, &columns)
+    /// An expression of a policy as it is kept.
+    fn policy_text(&mut self, e: &sq::Expr, relation: &Arc<Relation>) -> Result<String> {
+        self.over_columns(e, relation, |b, bound| b.boolean(bound, "POLICY", super::expr::start(e)))?
+            .stored(self.catalog)
+            .map(|t| t.text)
     }
 }
 

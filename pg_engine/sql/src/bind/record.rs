@@ -6,7 +6,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::{
-    expr::Expr,
+    expr::{ColumnId, Expr},
     logical::{JoinKind, SetOp},
 };
 use pg_types::{Result, SqlError, SqlType, format::FormatSettings, oid};
@@ -15,14 +15,14 @@ use sqlparser::ast as sq;
 use super::{
     Binder,
     grouping::GroupBy,
-    scope::{Entry, Frame},
+    scope::{Entry, Frame, Place},
     select::{Order, Target},
 };
 use crate::{
     ast::Ast,
     ruleutils::{
-        Body, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SampleText, SelectTree,
-        SetNode, TableItem, TableKind, Using,
+        Body, Condition, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SampleText,
+        SelectTree, SetNode, TableItem, TableKind, Using,
     },
 };
 
@@ -383,4 +383,44 @@ pub(crate) fn recorded_in(
     let names = bound.columns.iter().map(|c| c.name.clone()).collect();
     let record = binder.record.take().ok_or_else(|| SqlError::internal("nothing was recorded"))?;
     Ok((record, names))
+}
+
+/// Binds an expression over a relation's columns and keeps what it takes to print it.
+pub(crate) fn recorded_condition(
+    text: &str,
+    relation: &Relation,
+    catalog: &dyn CatalogReader,
+) -> Result<Condition> {
+    let parsed = crate::grammar::expression(text)?;
+    let format = FormatSettings::default();
+    let mut binder = Binder::new(catalog, &format, text, &[]);
+    binder.params_allowed = false;
+    binder.over_columns(&parsed, relation, |_, bound| Ok(bound))
+}
+
+impl Binder<'_> {
+    /// See [`recorded_condition`].
+    pub(super) fn over_columns(
+        &mut self,
+        e: &sq::Expr,
+        relation: &Relation,
+        coerce: impl FnOnce(&mut Self, Expr) -> Result<Expr>,
+    ) -> Result<Condition> {
+        let ids: Vec<ColumnId> = relation.live().map(|a| (a.attnum - 1) as ColumnId).collect();
+        self.next_column = self.next_column.max(ids.iter().max().map_or(0, |last| last + 1));
+        let entry = self.row_entry(relation, &relation.name, &ids);
+        let outer = self.record.replace(Box::default());
+        // Its own table is not a policy's to secure again while it is made, and policies are no part of the text.
+        let off = core::mem::replace(&mut self.securing_off, true);
+        let bound = self.in_frame(entry, Place::Where, |b| {
+            b.deeper(|b| {
+                let bound = b.expr(e)?;
+                coerce(b, bound)
+            })
+        });
+        self.securing_off = off;
+        let record = core::mem::replace(&mut self.record, outer);
+        let record = record.ok_or_else(|| SqlError::internal("nothing was recorded"))?;
+        Ok(Condition::of(record, relation, bound?))
+    }
 }

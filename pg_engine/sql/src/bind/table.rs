@@ -224,6 +224,7 @@ impl Binder<'_> {
             view_checks: Vec::new(),
             policies: Vec::new(),
             returning: None,
+            system: None,
         })
     }
 

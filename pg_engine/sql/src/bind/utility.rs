@@ -275,7 +275,7 @@ impl Binder<'_> {
     /// Canonical text of an expression over named columns.
     pub(super) fn canonical(&self, e: &Expr, columns: &[(String, SqlType)]) -> Result<String> {
         deparse::expression(e, self.catalog, &|i| {
-            columns.get(i as usize).map_or_else(String::new, |(name, _)| name.clone())
+            columns.get(i as usize).map_or_else(String::new, |(name, _)| deparse::quote(name))
         })
     }
 

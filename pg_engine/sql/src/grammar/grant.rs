@@ -382,13 +382,6 @@ fn in_parentheses(c: &mut Cursor<'_>) -> Parsed<sqlparser::ast::Expr> {
     Ok(e)
 }
 
-/// The text of an expression and the expression.
-fn condition(c: &mut Cursor<'_>) -> Parsed<(sqlparser::ast::Expr, String)> {
-    let from = c.offset();
-    let e = in_parentheses(c)?;
-    Ok((e, c.rest_of_statement(from)))
-}
-
 fn policy(action: PolicyAction, name: String, table: crate::ast::NameAt) -> PolicyStatement {
     let (using, check, roles) = (None, None, None);
     PolicyStatement { action, name, table, permissive: true, command: b'*', roles, using, check }
@@ -439,10 +432,10 @@ pub(super) fn policy_statement(c: &mut Cursor<'_>, verb: &str) -> Parsed<Stateme
         p.roles = Some(role_names(c)?);
     }
     if c.accept("using") {
-        p.using = Some(condition(c)?);
+        p.using = Some(in_parentheses(c)?);
     }
     if c.accept_all(&["with", "check"]) {
-        p.check = Some(condition(c)?);
+        p.check = Some(in_parentheses(c)?);
     }
     let tag = if create { "CREATE POLICY" } else { "ALTER POLICY" };
     Ok(utility(Ast::Policy(Box::new(p)), tag))

@@ -5,6 +5,7 @@
 //!
 //! A column id belongs to one FROM item of one statement. What names it by is decided when its query is printed.
 
+mod condition;
 mod naming;
 mod query;
 
@@ -16,6 +17,8 @@ use pg_plan::{
     logical::{AggregateCall, Column, JoinKind, SetOp, WindowCall, WindowSpec},
 };
 use pg_types::{Oid, Result};
+
+pub use condition::Condition;
 
 use crate::deparse::{Source, Style, Writer};
 
@@ -209,6 +212,8 @@ pub(crate) struct Scope<'a> {
     tables: BTreeMap<usize, (Vec<String>, bool)>,
     used: Vec<(Oid, i16)>,
     relations: Vec<Oid>,
+    /// Columns need no qualifier here: there is but one relation.
+    bare: bool,
 }
 
 struct ColumnText {
@@ -277,7 +282,16 @@ impl Recorder {
         catalog: &dyn CatalogReader,
         style: Style,
     ) -> Result<ViewText> {
-        let scope = Scope {
+        let mut writer = Writer::new(catalog, Source::Query(Box::new(self.scope())), style);
+        if let Some(query) = self.queries.last() {
+            writer.query(query, Some(names), true)?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// What names mean at the outset.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope {
             slots: self.slots.iter().map(|(n, e)| (*n, e)).collect(),
             notes: &self.notes,
             plans: &self.plans,
@@ -293,12 +307,15 @@ impl Recorder {
             tables: BTreeMap::new(),
             used: Vec::new(),
             relations: Vec::new(),
-        };
-        let mut writer = Writer::new(catalog, Source::Query(Box::new(scope)), style);
-        if let Some(query) = self.queries.last() {
-            writer.query(query, Some(names), true)?;
+            bare: false,
         }
-        let (mut columns, mut relations) = match writer.source {
+    }
+}
+
+impl Writer<'_> {
+    /// The text, and what it names.
+    fn finish(self) -> ViewText {
+        let (mut columns, mut relations) = match self.source {
             Source::Query(scope) => (scope.used, scope.relations),
             Source::Columns(_) => (Vec::new(), Vec::new()),
         };
@@ -306,6 +323,6 @@ impl Recorder {
         columns.dedup();
         relations.sort_unstable();
         relations.dedup();
-        Ok(ViewText { text: writer.out, relations, columns })
+        ViewText { text: self.out, relations, columns }
     }
 }

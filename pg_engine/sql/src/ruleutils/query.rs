@@ -58,6 +58,7 @@ impl<'a> Writer<'a> {
             return Err(SqlError::internal("a column of no FROM item"));
         };
         let text = match column.qualifier.as_str() {
+            _ if scope.bare => quote(&column.name),
             "" => quote(&column.name),
             qualifier => format!("{}.{}", quote(qualifier), quote(&column.name)),
         };
@@ -881,7 +882,9 @@ impl<'a> Writer<'a> {
                 }
             }
         }
+        let bare = core::mem::replace(&mut self.scope()?.bare, false);
         self.query(tree, None, false)?;
+        self.scope()?.bare = bare;
         self.put(closing);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
-use pg_plan::physical;
+use pg_plan::{physical, statement::SYSTEM_COLUMNS};
 use pg_storage::{RowOutcome, Tid};
 use pg_types::{Batch, Result, SqlError, SqlState, SqlType, Value};
 
@@ -76,14 +76,14 @@ impl Insert {
                 }
                 continue;
             }
-            self.target.insert_batch(&b, rt)?;
+            let tids = self.target.insert_batch(&b, rt)?;
             self.returned.affected += b.rows as u64;
-            if let Some(r) = &mut self.target.returning {
-                // The table's columns, then the source's: the same ones.
-                let mut both = b.columns.clone();
-                both.extend(b.columns.iter().cloned());
-                let both = Batch { columns: both, rows: b.rows, selection: None };
-                self.returned.push_batch(project(r, &self.types, &both, rt)?);
+            if !self.target.system.is_empty() {
+                for (i, tid) in tids.into_iter().enumerate() {
+                    self.return_row(&b.row_values(i), tid, false, rt)?;
+                }
+            } else if let Some(r) = &mut self.target.returning {
+                self.returned.push_batch(project(r, &self.types, &b, rt)?);
             }
         }
         self.target.finish(rt)
@@ -111,25 +111,23 @@ impl Insert {
                 }
                 continue;
             }
-            if self.try_insert(&row, rt)? {
+            if let Some(tid) = self.try_insert(&row, rt)? {
                 self.returned.affected += 1;
-                return self.return_row(&row, &row, rt);
+                return self.return_row(&row, tid, false, rt);
             }
         }
         Err(serialization_failure("update"))
     }
 
-    fn return_row(&mut self, new: &[Value], source: &[Value], rt: &Rt<'_, '_>) -> Result<()> {
-        if let Some(r) = &mut self.target.returning {
-            let mut both = new.to_vec();
-            both.extend_from_slice(source);
-            self.returned.push(r, &both, rt)?;
-        }
-        Ok(())
+    /// `locked`: DO UPDATE locked the row that was there, which its next version shows as xmax.
+    fn return_row(&mut self, new: &[Value], tid: Tid, locked: bool, rt: &Rt<'_, '_>) -> Result<()> {
+        let room = [const { Value::Null }; SYSTEM_COLUMNS];
+        let room = if self.target.system.is_empty() { &[][..] } else { &room[..] };
+        self.target.give_back(new, room, (tid, locked), &mut self.returned, rt)
     }
 
-    /// Inserts; false when another transaction took an arbiter's key in between (the row is taken back).
-    fn try_insert(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<bool> {
+    /// Inserts; `None` when another transaction took an arbiter's key in between (the row is taken back).
+    fn try_insert(&mut self, row: &[Value], rt: &Rt<'_, '_>) -> Result<Option<Tid>> {
         let rel = self.target.relation.storage;
         let written = self.target.prepare(row, rt)?;
         let tid = {
@@ -147,13 +145,13 @@ impl Insert {
                     rt.storage().heap_take_back(txn.storage(), rel, tid).map_err(storage_error)?;
                 }
                 self.target.format.take_back(&written, rt.cx)?;
-                return Ok(false);
+                return Ok(None);
             }
         }
         if let Some(guard) = &mut self.target.guard {
             guard.inserted(row, rt)?;
         }
-        Ok(true)
+        Ok(Some(tid))
     }
 
     /// DO NOTHING or DO UPDATE for the row at `tid`; false: it is gone, try to insert again.
@@ -227,7 +225,7 @@ impl Insert {
                 guard.updated(&old, &new, rt)?;
             }
             self.returned.affected += 1;
-            self.return_row(&new, &new, rt)?;
+            self.return_row(&new, tid, true, rt)?;
         }
         Ok(outcome)
     }
@@ -284,6 +282,7 @@ impl Loader {
             generated: Vec::new(),
             policies: Vec::new(),
             returning: None,
+            system: Vec::new(),
         };
         Self::new(&target, &mut Compiler::new(0))
     }

@@ -17,14 +17,17 @@ use alloc::{
 
 use pg_catalog::{Index, IndexMethod, Relation, builtin::INTRALITH_HBA_RULES, keys, storage_error};
 use pg_plan::physical;
-use pg_storage::{IndexEntry, IndexInsert, Tid, Touched, Unique};
+use pg_storage::{IndexEntry, IndexInsert, RowMarks, Tid, Touched, Unique};
 use pg_types::{
     Batch, Result, SqlError, SqlState, SqlType, Value, Vector,
     tuple::{Stored, is_wrapped},
     vector::VectorBuilder,
 };
 
-use super::Compiler;
+use super::{
+    Compiler,
+    row_reader::{CTID, TABLEOID, mark, tid_value},
+};
 use crate::{
     context::{ExecContext, Rt},
     expr::{Compiled, RowRef},
@@ -68,6 +71,8 @@ pub(crate) struct Target {
     /// Live positions that a foreign key could refer to.
     key_columns: Vec<usize>,
     pub(crate) returning: Option<Vec<Compiled>>,
+    /// See `physical::Target`.
+    pub(crate) system: Vec<(usize, i16)>,
     /// Keys that were taken when a row came, of constraints that are checked later.
     rechecks: Vec<Recheck>,
     /// Foreign keys of the table and to it.
@@ -171,9 +176,60 @@ impl Target {
             indexed,
             key_columns,
             returning,
+            system: t.system.clone(),
             key: Vec::new(),
             payload: Vec::new(),
         })
+    }
+
+    /// Puts the system columns of a version of the row where they are in a source's row.
+    /// `locked`: who made it locks it too.
+    pub(crate) fn put_system(
+        &self,
+        row: &mut [Value],
+        tid: Tid,
+        locked: bool,
+        rt: &Rt<'_, '_>,
+    ) -> Result<()> {
+        let mut marks: Option<RowMarks> = None;
+        for &(position, attnum) in &self.system {
+            let value = match attnum {
+                CTID => tid_value(tid),
+                TABLEOID => Value::Oid(self.relation.oid),
+                _ => {
+                    if marks.is_none() {
+                        marks = rt.storage().heap_marks(self.relation.storage, tid).map_err(storage_error)?;
+                        marks.iter_mut().filter(|_| locked).for_each(|m| m.xmax = m.xmin);
+                    }
+                    marks.as_ref().map_or(Value::Null, |m| mark(m, attnum))
+                }
+            };
+            if let Some(slot) = row.get_mut(position) {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// RETURNING of a row that was written at `tid`; `source`: what the source gave, of an INSERT room for system columns.
+    pub(crate) fn give_back(
+        &mut self,
+        new: &[Value],
+        source: &[Value],
+        (tid, locked): (Tid, bool),
+        returned: &mut Returned,
+        rt: &Rt<'_, '_>,
+    ) -> Result<()> {
+        if self.returning.is_none() {
+            return Ok(());
+        }
+        let mut both = new.to_vec();
+        both.extend_from_slice(source);
+        self.put_system(both.get_mut(new.len()..).unwrap_or(&mut []), tid, locked, rt)?;
+        match &mut self.returning {
+            Some(r) => returned.push(r, &both, rt),
+            None => Ok(()),
+        }
     }
 
     /// The end of the statement: what foreign keys and the reader of rules ask for.

@@ -121,12 +121,7 @@ impl Update {
                         guard.updated(self.row.get(1..=width).unwrap_or(&[]), &self.new, rt)?;
                     }
                     self.returned.affected += 1;
-                    if let Some(r) = &mut self.target.returning {
-                        let mut both = self.new.clone();
-                        both.extend_from_slice(&self.row);
-                        self.returned.push(r, &both, rt)?;
-                    }
-                    return Ok(());
+                    return self.target.give_back(&self.new, &self.row, (tid, false), &mut self.returned, rt);
                 }
                 RowOutcome::SelfModified | RowOutcome::WouldBlock => return Ok(()),
                 RowOutcome::ConcurrentlyDeleted if isolation.uses_one_snapshot() => {
@@ -191,6 +186,7 @@ pub(super) fn follow(
         for (slot, v) in slots.zip(version) {
             *slot = v;
         }
+        target.put_system(row, latest, false, rt)?;
         let Some(e) = &mut recheck else { return Ok(true) };
         if e.is_true(RowRef::Values(row), rt)? {
             return Ok(true);
