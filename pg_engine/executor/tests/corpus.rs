@@ -341,3 +341,9 @@ fn renames() {
 fn system_columns() {
     check("system_columns");
 }
+
+/// ALTER COLUMN TYPE of what constraints, views and policies use.
+#[test]
+fn alter_type() {
+    check("alter_type");
+}

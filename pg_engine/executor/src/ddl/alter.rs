@@ -10,8 +10,8 @@ use alloc::{
 use pg_catalog::{
     Attribute, CatalogReader, ConstraintKind, Index, Relation, RelationKind,
     builtin::{
-        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_STATISTIC, PG_TYPE,
-        rows::attribute_row,
+        PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_POLICY, PG_REWRITE,
+        PG_STATISTIC, PG_TYPE, rows::attribute_row,
     },
     table::{Row, array},
 };
@@ -158,11 +158,6 @@ impl Ddl<'_, '_> {
             }
             AlterAction::SetType { column: name, ty, using } => {
                 let column = column(relation, name)?;
-                let keyed = relation.foreign_keys.iter().any(|k| k.columns.contains(&column.attnum))
-                    || relation.referenced_by.iter().any(|k| k.referenced_columns.contains(&column.attnum));
-                if keyed {
-                    return Err(SqlError::unsupported("ALTER COLUMN TYPE of a foreign key's column"));
-                }
                 self.may_use_type(ty.oid)?;
                 self.set_type(relation, column, *ty, using)
             }
@@ -543,7 +538,8 @@ impl Ddl<'_, '_> {
 
     /// ALTER COLUMN TYPE.
     fn set_type(&self, relation: &Arc<Relation>, a: &Attribute, ty: SqlType, using: &str) -> Result<()> {
-        self.refuse_view_dependents(relation, a)?;
+        self.refuse_type_dependents(relation, a)?;
+        self.lock_keys(relation, a.attnum)?;
         let mut e = self.expression(relation, using)?;
         let mut types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
         let at = a.attnum as usize - 1;
@@ -600,7 +596,20 @@ impl Ddl<'_, '_> {
             }
         }
         self.step();
-        self.rebuild_indexes(relation.oid)
+        self.rebuild_indexes(relation.oid)?;
+        self.recheck_constraints(relation.oid, a.attnum)
+    }
+
+    /// Constraints on a column that has another type now hold for the rows that are there.
+    fn recheck_constraints(&self, oid: Oid, attnum: i16) -> Result<()> {
+        let relation = self.current(oid)?;
+        let checks = relation.constraints.iter().filter(|c| c.columns.contains(&attnum));
+        for c in checks {
+            if let Some(expression) = &c.expression {
+                self.validate_check(&relation, &c.name, expression)?;
+            }
+        }
+        self.renew_keys(&relation, attnum)
     }
 
     /// An index column has another type from now on.
@@ -629,16 +638,25 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    fn refuse_view_dependents(&self, relation: &Relation, a: &Attribute) -> Result<()> {
-        let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid)];
-        for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid"], &key)? {
-            if d.oid("classid") == pg_catalog::builtin::PG_REWRITE {
-                let rule = self.describe(Address::new(d.oid("classid"), d.oid("objid")))?;
-                return Err(SqlError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "cannot alter type of a column used by a view or rule",
-                )
-                .detail(format!("{rule} depends on column \"{}\"", a.name)));
+    /// What is made of a column's type and cannot be made anew.
+    fn refuse_type_dependents(&self, relation: &Relation, a: &Attribute) -> Result<()> {
+        let key = [Value::Oid(PG_CLASS), Value::Oid(relation.oid), Value::Int4(i32::from(a.attnum))];
+        for (_, d) in self.find(PG_DEPEND, &["refclassid", "refobjid", "refobjsubid"], &key)? {
+            let text = match d.oid("classid") {
+                PG_REWRITE => "cannot alter type of a column used by a view or rule",
+                PG_POLICY => "cannot alter type of a column used in a policy definition",
+                _ => continue,
+            };
+            let dependent = self.describe(Address::new(d.oid("classid"), d.oid("objid")))?;
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+                .detail(format!("{dependent} depends on column \"{}\"", a.name)));
+        }
+        for g in relation.live().filter(|g| g.generated != 0) {
+            let Some(text) = &g.default else { continue };
+            if self.columns_in(relation, text)?.contains(&a.attnum) {
+                let text = "cannot alter type of a column used by a generated column";
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+                    .detail(format!("Column \"{}\" is used by generated column \"{}\".", a.name, g.name)));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    CatalogReader, Index, Relation, RelationKind,
+    CatalogReader, ForeignKey, Index, Relation, RelationKind,
     builtin::{FIRST_NORMAL_OID, PG_CLASS, PG_CONSTRAINT},
     table::array,
 };
@@ -149,6 +149,50 @@ impl Ddl<'_, '_> {
             }
             n += 1;
         }
+    }
+
+    /// Foreign keys with this column on the one or the other side.
+    fn keys_of(relation: &Relation, attnum: i16) -> Vec<Arc<ForeignKey>> {
+        let own = relation.foreign_keys.iter().filter(|k| k.columns.contains(&attnum));
+        let to = relation.referenced_by.iter().filter(|k| k.referenced_columns.contains(&attnum));
+        let mut keys: Vec<Arc<ForeignKey>> = own.chain(to).cloned().collect();
+        keys.sort_by_key(|k| k.oid);
+        keys.dedup_by_key(|k| k.oid);
+        keys
+    }
+
+    /// Locks the tables on the other side of a column's foreign keys.
+    pub(super) fn lock_keys(&self, relation: &Relation, attnum: i16) -> Result<()> {
+        for key in Self::keys_of(relation, attnum) {
+            for table in [key.table, key.referenced] {
+                if table != relation.oid {
+                    self.lock(table, LockMode::ShareRowExclusive)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A column has another type: its foreign keys compare by other operators, and must hold by them.
+    pub(super) fn renew_keys(&self, relation: &Relation, attnum: i16) -> Result<()> {
+        for key in Self::keys_of(relation, attnum) {
+            let (table, referenced) = (self.current(key.table)?, self.current(key.referenced)?);
+            let operators =
+                self.key_operators(&table, &referenced, &key.columns, &key.referenced_columns, &key.name)?;
+            let operators = array(oid::OID, operators.into_iter().map(Value::Oid).collect());
+            let mut valid = true;
+            self.update(PG_CONSTRAINT, &["oid"], &[Value::Oid(key.oid)], |r| {
+                for column in ["conpfeqop", "conppeqop", "conffeqop"] {
+                    r.put(column, operators.clone());
+                }
+                valid = r.bool("convalidated");
+            })?;
+            self.step();
+            if valid {
+                foreign_key::validate(self.cx, &key)?;
+            }
+        }
+        Ok(())
     }
 
     /// The equality operators, referenced column on the left.
