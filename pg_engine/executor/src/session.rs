@@ -364,6 +364,6 @@ pub trait StoredCondition {
     fn stored(&self, catalog: &dyn CatalogReader) -> Result<String>;
     /// Relations that it names, and columns of these.
     fn reads(&self, catalog: &dyn CatalogReader) -> Result<(Vec<Oid>, Vec<(Oid, i16)>)>;
-    /// As it is shown to this session.
-    fn shown(&self, catalog: &dyn CatalogReader) -> Result<String>;
+    /// As it is shown to this session; `pretty`: without parentheses that are not needed.
+    fn shown(&self, catalog: &dyn CatalogReader, pretty: bool) -> Result<String>;
 }

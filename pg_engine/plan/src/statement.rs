@@ -287,9 +287,14 @@ pub struct ExplainOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "statement names")]
 pub enum Transaction {
-    Begin(Modes),
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    /// With the tag that it answers: BEGIN, or START TRANSACTION.
+    Begin(Modes, &'static str),
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),

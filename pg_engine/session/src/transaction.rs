@@ -287,9 +287,9 @@ impl Session {
     /// Runs a transaction statement; gives the tag.
     pub fn transaction_statement(&mut self, statement: &Transaction) -> Result<&'static str> {
         match statement {
-            Transaction::Begin(modes) => {
+            Transaction::Begin(modes, tag) => {
                 self.begin_block(*modes)?;
-                Ok("BEGIN")
+                Ok(tag)
             }
             Transaction::Commit { chain } => self.end_block(true, *chain),
             Transaction::Rollback { chain } => self.end_block(false, *chain),

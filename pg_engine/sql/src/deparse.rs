@@ -89,6 +89,16 @@ pub(crate) fn expression(
     column: &dyn Fn(u32) -> String,
 ) -> Result<String> {
     let style = Style { sparse: false, indent: false, wrap: -1, qualify: false };
+    expression_in(expr, catalog, column, style)
+}
+
+/// As [`expression`], laid out as wanted.
+pub(crate) fn expression_in(
+    expr: &Expr,
+    catalog: &dyn CatalogReader,
+    column: &dyn Fn(u32) -> String,
+    style: Style,
+) -> Result<String> {
     let mut writer = Writer::new(catalog, Source::Columns(column), style);
     writer.expr(expr)?;
     Ok(writer.out)

@@ -19,8 +19,18 @@ use crate::{
     text::{self, quote_identifier},
 };
 
+/// How stored expressions are written: as they are, or the way that it does.
+type Pretty<'a> = Option<&'a dyn Fn(&str) -> String>;
+
+/// A stored expression without parentheses that are not needed.
+fn pretty_text(cx: &ExecContext<'_>, reader: &Reader<'_>, relation: &Relation, text: &str) -> String {
+    let condition = cx.session.stored_condition(reader, relation, text);
+    // What cannot be read any more is shown as it is kept.
+    condition.and_then(|c| c.shown(reader, true)).unwrap_or_else(|_| plain(text))
+}
+
 /// An index column as `pg_get_indexdef` shows it.
-fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, pretty: bool) -> String {
+fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, pretty: Pretty<'_>) -> String {
     let Some(key) = index.keys.get(n) else { return String::new() };
     let mut out = match &key.expression {
         Some(e) => {
@@ -31,11 +41,8 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, prett
                     let f = f.trim_matches(['"', '\u{e000}']);
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
-            match () {
-                () if call || !order => e.clone(),
-                () if pretty => format!("({})", plain(e)),
-                () => format!("({e})"),
-            }
+            let text = pretty.map_or_else(|| e.clone(), |pretty| pretty(e));
+            if call || !order { text } else { format!("({text})") }
         }
         None => relation
             .attributes
@@ -60,7 +67,7 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, prett
 }
 
 /// CREATE INDEX text.
-pub(crate) fn index_definition(relation: &Relation, index: &Index, pretty: bool) -> String {
+fn index_definition(relation: &Relation, index: &Index, pretty: Pretty<'_>) -> String {
     let columns = |range: core::ops::Range<usize>| -> String {
         range.map(|n| index_column(relation, index, n, true, pretty)).collect::<Vec<_>>().join(", ")
     };
@@ -81,7 +88,7 @@ pub(crate) fn index_definition(relation: &Relation, index: &Index, pretty: bool)
     }
     out.push_str(&storage_parameters(index));
     if let Some(p) = &index.predicate {
-        out.push_str(&format!(" WHERE {}", if pretty { plain(p) } else { parenthesised(p) }));
+        out.push_str(&format!(" WHERE {}", pretty.map_or_else(|| parenthesised(p), |pretty| pretty(p))));
     }
     out
 }
@@ -103,6 +110,7 @@ pub(crate) fn constraint_definition(
     reader: &Reader<'_>,
     relation: &Relation,
     c: &Constraint,
+    pretty: Pretty<'_>,
 ) -> Result<String> {
     if c.kind == ConstraintKind::Foreign {
         return foreign_key_definition(reader, relation, c);
@@ -116,7 +124,9 @@ pub(crate) fn constraint_definition(
     };
     Ok(match c.kind {
         ConstraintKind::Check => {
-            let mut out = format!("CHECK ({})", parenthesised(c.expression.as_deref().unwrap_or("")));
+            let text = c.expression.as_deref().unwrap_or("");
+            let text = pretty.map_or_else(|| parenthesised(text), |pretty| pretty(text));
+            let mut out = format!("CHECK ({text})");
             let rows = reader.find(PG_CONSTRAINT, &["oid"], &[Value::Oid(c.oid)])?;
             for (column, usual, said) in
                 [("connoinherit", false, " NO INHERIT"), ("convalidated", true, " NOT VALID")]
@@ -232,7 +242,8 @@ pub(super) fn call(
             Some((relation, index)) => match arg_int(args, 1) {
                 0 => {
                     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
-                    let text = index_definition(&relation, &index, pretty);
+                    let shown = |text: &str| pretty_text(cx, reader, &relation, text);
+                    let text = index_definition(&relation, &index, pretty.then_some(&shown));
                     // The pretty form leaves the schema out when it is on the path.
                     let plain = pretty && text::relation_visible(reader, relation.oid, &relation.name)?;
                     let qualified = format!(" ON {}.", quote_identifier(&relation.schema_name));
@@ -240,7 +251,7 @@ pub(super) fn call(
                     some_text(Some(named_types(reader, &text)))
                 }
                 n => {
-                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false, false);
+                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false, None);
                     some_text(Some(named_types(reader, &text)))
                 }
             },
@@ -261,8 +272,11 @@ pub(super) fn call(
             let found =
                 relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
-            let text = found.map(|(r, c)| constraint_definition(reader, r, c)).transpose()?;
-            let text = text.map(|text| if pretty { plain_check(text) } else { text });
+            let text = found.map(|(r, c)| {
+                let shown = |text: &str| pretty_text(cx, reader, r, text);
+                constraint_definition(reader, r, c, pretty.then_some(&shown))
+            });
+            let text = text.transpose()?;
             some_text(text.map(|t| named_types(reader, &t)))
         }
         "pg_get_viewdef" => match args.first() {
@@ -279,10 +293,17 @@ pub(super) fn call(
                 let Some(relation) = reader.relation_by_oid(arg_oid(args, 1))? else {
                     return Ok(Some(Value::Null));
                 };
-                let text = cx.session.stored_condition(reader, &relation, t)?.shown(reader)?;
+                let text = cx
+                    .session
+                    .stored_condition(reader, &relation, t)?
+                    .shown(reader, matches!(args.get(2), Some(Value::Bool(true))))?;
                 some_text(Some(named_types(reader, &text)))
             }
-            Some(Value::Text(t)) if args.get(2).is_some() => some_text(Some(named_types(reader, &plain(t)))),
+            Some(Value::Text(t)) if matches!(args.get(2), Some(Value::Bool(true))) => {
+                let relation = reader.relation_by_oid(arg_oid(args, 1))?;
+                let text = relation.map_or_else(|| plain(t), |r| pretty_text(cx, reader, &r, t));
+                some_text(Some(named_types(reader, &text)))
+            }
             Some(Value::Text(t)) => some_text(Some(named_types(reader, t))),
             Some(v) => v.clone(),
             None => Value::Null,

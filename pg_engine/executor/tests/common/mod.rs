@@ -447,7 +447,7 @@ impl StoredCondition for ConditionText {
     fn reads(&self, catalog: &dyn CatalogReader) -> Result<(Vec<Oid>, Vec<(Oid, i16)>)> {
         self.0.stored(catalog).map(|t| (t.relations, t.columns))
     }
-    fn shown(&self, catalog: &dyn CatalogReader) -> Result<String> {
-        self.0.shown(catalog)
+    fn shown(&self, catalog: &dyn CatalogReader, pretty: bool) -> Result<String> {
+        self.0.shown(catalog, pretty)
     }
 }

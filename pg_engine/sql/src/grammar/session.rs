@@ -107,7 +107,7 @@ fn begin(c: &mut Cursor<'_>) -> Parsed<Statement> {
         work(c);
         "BEGIN"
     };
-    Ok(transaction(Transaction::Begin(modes(c)?), tag))
+    Ok(transaction(Transaction::Begin(modes(c)?, tag), tag))
 }
 
 fn chain(c: &mut Cursor<'_>) -> Parsed<bool> {

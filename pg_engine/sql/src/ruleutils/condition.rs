@@ -51,9 +51,9 @@ impl Condition {
         self.print(catalog, Style { sparse: false, indent: false, wrap: -1, qualify: true })
     }
 
-    /// The form to be shown, as `pg_get_expr` has it.
-    pub fn shown(&self, catalog: &dyn CatalogReader) -> Result<String> {
-        self.print(catalog, Style { sparse: false, indent: true, wrap: 0, qualify: false }).map(|t| t.text)
+    /// The form to be shown, as `pg_get_expr` has it; `pretty`: without parentheses that are not needed.
+    pub fn shown(&self, catalog: &dyn CatalogReader, pretty: bool) -> Result<String> {
+        self.print(catalog, Style { sparse: pretty, indent: true, wrap: 0, qualify: false }).map(|t| t.text)
     }
 
     fn print(&self, catalog: &dyn CatalogReader, style: Style) -> Result<ViewText> {
@@ -69,9 +69,8 @@ impl Condition {
             let relation =
                 relation.ok_or_else(|| SqlError::internal(format!("no relation {}", self.relation)))?;
             let of = |id: ColumnId| relation.live().find(|a| i64::from(a.attnum) == i64::from(id) + 1);
-            let text = deparse::expression(e, catalog, &|id| {
-                of(id).map_or_else(|| "???".to_owned(), |a| quote(&a.name))
-            })?;
+            let name = |id| of(id).map_or_else(|| "???".to_owned(), |a| quote(&a.name));
+            let text = deparse::expression_in(e, catalog, &name, Style { qualify: false, ..style })?;
             let mut columns = Vec::new();
             e.for_each_column(&mut |id| columns.extend(of(id).map(|a| (self.relation, a.attnum))));
             columns.sort_unstable();
