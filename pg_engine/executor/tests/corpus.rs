@@ -347,3 +347,9 @@ fn system_columns() {
 fn alter_type() {
     check("alter_type");
 }
+
+/// ALTER TYPE of composite types that tables have columns of.
+#[test]
+fn composite_changes() {
+    check("composite_changes");
+}

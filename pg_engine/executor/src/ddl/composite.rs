@@ -1,17 +1,18 @@
 //! Composite types: relations without storage whose row type is what is asked for.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
-    Relation,
-    builtin::{PG_ATTRIBUTE, PG_CLASS},
+    Relation, RelationKind,
+    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_TYPE},
     table::Row,
 };
 use pg_plan::{
     types::{AttributeAction, AttributeDef},
     utility::{ColumnDef, ObjectName},
 };
-use pg_types::{Oid, Result, SqlError, SqlState, Value, user};
+use pg_storage::LockMode;
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, user};
 
 use super::{Address, Ddl, table::NewRelation};
 
@@ -25,6 +26,40 @@ fn column(a: &AttributeDef) -> ColumnDef {
         sequence: None,
         collation: a.collation,
         compression: 0,
+    }
+}
+
+/// What becomes of a composite type's values.
+#[derive(Clone, Copy)]
+enum Reshape {
+    /// One more field of this type, NULL.
+    Add(Oid),
+    /// The field at this position goes.
+    Drop(usize),
+}
+
+impl Reshape {
+    /// Changes a value, or the elements of an array.
+    fn apply(self, v: &mut Value) {
+        match v {
+            Value::Record(r) => {
+                let r = Arc::make_mut(r);
+                r.names = None;
+                match self {
+                    Self::Add(ty) => {
+                        r.values.push(Value::Null);
+                        r.types.push(ty);
+                    }
+                    Self::Drop(n) if n < r.values.len().min(r.types.len()) => {
+                        r.values.remove(n);
+                        r.types.remove(n);
+                    }
+                    Self::Drop(_) => {}
+                }
+            }
+            Value::Array(a) => Arc::make_mut(a).values.iter_mut().for_each(|e| self.apply(e)),
+            _ => {}
+        }
     }
 }
 
@@ -63,9 +98,19 @@ impl Ddl<'_, '_> {
             })?;
         for action in actions {
             let relation = self.current(relation.oid)?;
-            // Stored values hold their fields by position.
-            if !matches!(action, AttributeAction::Rename { .. }) {
-                self.refuse_stored(oid, &relation)?;
+            // Stored values hold their fields by position: they follow what fields come and go.
+            match action {
+                AttributeAction::Rename { .. } => {}
+                AttributeAction::SetType(_) => self.refuse_stored(oid, &relation)?,
+                AttributeAction::Add(def) if relation.live().all(|a| a.name != def.name) => {
+                    self.reshape_stored(oid, &relation, Reshape::Add(def.ty.oid))?;
+                }
+                AttributeAction::Drop { name, .. } => {
+                    if let Some(position) = relation.live().position(|a| a.name == *name) {
+                        self.reshape_stored(oid, &relation, Reshape::Drop(position))?;
+                    }
+                }
+                AttributeAction::Add(_) => {}
             }
             self.alter_attribute(oid, &relation, action)?;
             self.step();
@@ -122,9 +167,54 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    /// A type that tables store values of keeps its attributes.
-    fn refuse_stored(&self, ty: Oid, composite: &Relation) -> Result<()> {
+    /// Rewrites the tables that store values of a composite type whose fields change.
+    fn reshape_stored(&self, ty: Oid, composite: &Relation, change: Reshape) -> Result<()> {
+        let mut columns: Vec<(Oid, i16)> = Vec::new();
         for oid in [ty, ty + 1] {
+            if !self.find(PG_TYPE, &["typbasetype"], &[Value::Oid(oid)])?.is_empty() {
+                let text = format!("changing the fields of type {} that a domain is over", composite.name);
+                return Err(SqlError::unsupported(text));
+            }
+            for (_, a) in self.find(PG_ATTRIBUTE, &["atttypid"], &[Value::Oid(oid)])? {
+                if !a.bool("attisdropped") {
+                    columns.push((a.oid("attrelid"), a.int("attnum") as i16));
+                }
+            }
+        }
+        columns.sort_unstable();
+        for of_table in columns.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(table, _)) = of_table.first() else { continue };
+            let relation = self.current(table)?;
+            match relation.kind {
+                RelationKind::Table | RelationKind::MaterializedView => {}
+                RelationKind::Composite => {
+                    let text = format!(
+                        "changing the fields of type {} that type {} has one of",
+                        composite.name, relation.name
+                    );
+                    return Err(SqlError::unsupported(text));
+                }
+                _ => continue,
+            }
+            let relation = self.relock(&relation, LockMode::AccessExclusive)?;
+            let types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
+            self.rewrite(&relation, &types, |row, _| {
+                for (_, attnum) in of_table {
+                    if let Some(v) = row.get_mut(*attnum as usize - 1) {
+                        change.apply(v);
+                    }
+                }
+                Ok(())
+            })?;
+            self.step();
+            self.rebuild_indexes(relation.oid)?;
+        }
+        Ok(())
+    }
+
+    /// A type that tables store values of keeps its attributes' types.
+    fn refuse_stored(&self, ty: Oid, composite: &Relation) -> Result<()> {
+        for oid in [ty + 1, ty] {
             for (_, a) in self.find(PG_ATTRIBUTE, &["atttypid"], &[Value::Oid(oid)])? {
                 if a.bool("attisdropped") {
                     continue;
