@@ -12,13 +12,14 @@
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
 use hashbrown::{HashMap, HashSet};
-use pg_catalog::{CatalogReader, DeferredCheck, ForeignKey, Relation};
+use pg_catalog::{CatalogReader, DeferredCheck, ForeignKey, Relation, builtin::FIRST_ROLE};
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, oid, typeinfo};
 
 use crate::{
     context::{ExecContext, Rt},
     cursor::Cursor,
     keys,
+    node::modify::seen::may_see,
     text::quote_identifier,
 };
 
@@ -216,22 +217,25 @@ fn violation(table: &Relation, key: &ForeignKey) -> SqlError {
         .constraint(key.name.clone())
 }
 
-/// `(a, b)=(1, 2)`.
+/// `(a, b)=(1, 2) `, if the user may see that.
 fn shown(cx: &ExecContext<'_>, table: &Relation, attnums: &[i16], values: &[Value]) -> Result<String> {
+    if !may_see(table, attnums.iter().copied(), cx) {
+        return Ok(String::new());
+    }
     let (mut names, mut shown) = (Vec::new(), Vec::new());
     for (n, v) in attnums.iter().zip(values) {
         let Some(a) = table.live().find(|a| a.attnum == *n) else { continue };
         names.push(a.name.clone());
         shown.push(if v.is_null() { "null".into() } else { crate::text::output(v, a.ty.oid, cx)? });
     }
-    Ok(format!("({})=({})", names.join(", "), shown.join(", ")))
+    Ok(format!("({})=({}) ", names.join(", "), shown.join(", ")))
 }
 
 /// A referencing row's key is not there.
 fn missing(cx: &ExecContext<'_>, key: &ForeignKey, values: &[Value]) -> Result<SqlError> {
     let (table, referenced) = tables(cx, key)?;
     let detail = format!(
-        "Key {} is not present in table \"{}\".",
+        "Key {}is not present in table \"{}\".",
         shown(cx, &table, &key.columns, values)?,
         referenced.name
     );
@@ -246,7 +250,7 @@ fn referenced(cx: &ExecContext<'_>, key: &ForeignKey, values: &[Value]) -> Resul
         referenced.name, key.name, table.name
     );
     let detail = format!(
-        "Key {} is still referenced from table \"{}\".",
+        "Key {}is still referenced from table \"{}\".",
         shown(cx, &referenced, &key.referenced_columns, values)?,
         table.name
     );
@@ -332,7 +336,8 @@ impl Statements {
         if !self.0.contains_key(&id) {
             let (table, referenced) = tables(cx, key)?;
             let text = statement(key, &table, &referenced, query);
-            let reader = cx.reader()?;
+            // The engine's own statement: nobody's privileges and policies concern it.
+            let reader = cx.reader()?.with_user(FIRST_ROLE);
             let planned = cx.session.plan_query(&reader, &text)?;
             drop(reader);
             let version = cx.engine.catalog_version();

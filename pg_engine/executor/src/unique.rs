@@ -95,5 +95,5 @@ fn violation(cx: &ExecContext<'_>, table: &Relation, index: &Index, row: &[Value
             Some(v) => values.push_str(&crate::text::output(v, k.ty.oid, cx).unwrap_or_default()),
         }
     }
-    unique_violation(table, &index.name, &names, &values)
+    unique_violation(cx, table, index, (&names, &values))
 }

@@ -192,6 +192,13 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             if *concurrently {
                 crate::ddl::concurrent::reindex(cx, relation)?;
             } else {
+                if relation.kind != RelationKind::Index
+                    && relation.indexes.is_empty()
+                    && relation.toast.is_none()
+                {
+                    let text = format!("table \"{}\" has no indexes to reindex", relation.name);
+                    cx.session.notice("NOTICE", SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text));
+                }
                 Ddl::new(cx, "REINDEX")?.reindex(relation)?;
             }
             done("REINDEX")
@@ -437,10 +444,8 @@ fn lock(l: &Lock, cx: &ExecContext<'_>) -> Result<Outcome> {
     let mode = MODES.get(usize::from(l.mode).saturating_sub(1)).copied().unwrap_or(LockMode::AccessExclusive);
     // By the strength of the lock: reading, or changing.
     let wanted = match mode {
-        LockMode::AccessShare => right::SELECT | right::UPDATE | right::DELETE | right::TRUNCATE,
-        LockMode::RowShare | LockMode::RowExclusive => {
-            right::INSERT | right::UPDATE | right::DELETE | right::TRUNCATE
-        }
+        LockMode::AccessShare => right::SELECT,
+        LockMode::RowExclusive => right::INSERT | right::UPDATE | right::DELETE | right::TRUNCATE,
         _ => right::UPDATE | right::DELETE | right::TRUNCATE,
     };
     let ddl = Ddl { cx };

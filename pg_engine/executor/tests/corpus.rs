@@ -353,3 +353,8 @@ fn alter_type() {
 fn composite_changes() {
     check("composite_changes");
 }
+
+#[test]
+fn more_breadth() {
+    check("more_breadth");
+}

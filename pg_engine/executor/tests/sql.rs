@@ -48,6 +48,22 @@ fn a_table_lives() {
 }
 
 #[test]
+fn errors_show_values_that_the_user_may_see_or_gave() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE t (a int PRIMARY KEY, b int, c int, d int UNIQUE)");
+    db.run("INSERT INTO t VALUES (1, 1, 1, 1)");
+    db.run("CREATE ROLE seer");
+    db.run("GRANT SELECT (a), INSERT ON t TO seer");
+    db.run("SET ROLE seer");
+    let e = db.try_run("INSERT INTO t (b) VALUES (7)").unwrap_err();
+    assert_eq!(e.fields().detail.as_deref(), Some("Failing row contains (a, b) = (null, 7)."));
+    let e = db.try_run("INSERT INTO t (a) VALUES (1)").unwrap_err();
+    assert_eq!(e.fields().detail.as_deref(), Some("Key (a)=(1) already exists."));
+    let e = db.try_run("INSERT INTO t (a, d) VALUES (2, 1)").unwrap_err();
+    assert_eq!(e.fields().detail, None);
+}
+
+#[test]
 fn memory_in_use_is_a_plausible_number() {
     let mut db = Db::new();
     let rows = db.query("SELECT intralith_memory_used() BETWEEN 0 AND 1::bigint << 46");

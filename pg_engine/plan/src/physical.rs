@@ -261,6 +261,8 @@ pub struct Target {
     /// System columns of the row among the source's columns that RETURNING sees: position there, attribute number. For
     /// INSERT and UPDATE they become those of the new row.
     pub system: Vec<(usize, Attnum)>,
+    /// Columns that the statement gives values: errors may show them to whoever may not read the table.
+    pub given: Vec<Attnum>,
 }
 
 /// See [`Node::Insert`].

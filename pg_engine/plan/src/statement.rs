@@ -89,6 +89,8 @@ pub struct TargetBody {
     pub returning: Option<Vec<Expr>>,
     /// Id of the table's ctid; those of the other system columns follow it. `None`: RETURNING cannot name them.
     pub system: Option<ColumnId>,
+    /// See `physical::Target`.
+    pub given: Vec<i16>,
 }
 
 /// System columns, in the order of their ids: attribute numbers from −1 down.

@@ -160,6 +160,7 @@ impl Planner<'_> {
             view_checks,
             policies,
             returning,
+            given: body.given,
         })
     }
 

@@ -11,7 +11,7 @@ use pg_plan::{
     logical::{JoinKind, Logical},
     physical::{Estimate, Node, Physical},
 };
-use pg_types::{Result, SqlError};
+use pg_types::{Result, SqlError, SqlState};
 
 use crate::{
     access::Table,
@@ -351,6 +351,13 @@ impl Planner<'_> {
                 )?);
             }
         } else if best.is_none() && bound == f64::INFINITY {
+            // It could be done here, but PostgreSQL has no way to.
+            if kind == JoinKind::Full && on.iter().any(|e| e.any(&mut |e| matches!(e, Expr::Column(..)))) {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions",
+                ));
+            }
             let on = Expr::all_of(on.to_vec());
             best = Some(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
         }

@@ -32,6 +32,8 @@ struct Savepoint {
     level: usize,
     settings: usize,
     messages: (usize, usize),
+    /// Was the transaction read-only when it was set? What follows may make it so until the savepoint's end.
+    read_only: bool,
 }
 
 /// The session's transaction.
@@ -49,6 +51,10 @@ pub struct Tx {
     pub level: Option<Level>,
     /// Statements that follow in the same message join the implicit transaction.
     pub pipeline: bool,
+    /// Isolation, READ ONLY and DEFERRABLE of a transaction that failed and is gone: AND CHAIN takes them over.
+    failed: Option<(pg_storage::Isolation, bool, bool)>,
+    /// Its modes came from the one before by AND CHAIN: as in PostgreSQL they outlive a failure, where others do not.
+    chained: bool,
 }
 
 impl Tx {
@@ -123,6 +129,7 @@ impl Session {
         let read_only = modes.read_only.unwrap_or(derived.default_read_only);
         let deferrable = modes.deferrable.unwrap_or(derived.default_deferrable);
         self.start_with(storage_level(level), read_only, deferrable);
+        self.tx.chained = false;
         self.tx.level = Some(level);
         self.show_modes();
     }
@@ -271,6 +278,8 @@ impl Session {
         if self.tx.savepoints.is_empty() {
             self.env.settings_mut().abort();
             if let Some(txn) = self.tx.txn.take() {
+                let modes = (txn.isolation(), txn.read_only(), txn.deferrable());
+                self.tx.failed = Some(modes).filter(|_| self.tx.chained);
                 Handle::count(&self.env.handle().rolled_back);
                 self.engine.rollback(txn);
             }
@@ -361,7 +370,9 @@ impl Session {
             }
             return Ok(tag);
         }
-        let kept = self.tx.txn.as_ref().map(|t| (t.isolation(), t.read_only(), t.deferrable()));
+        let failed = self.tx.failed.take();
+        let running = self.tx.txn.as_ref().map(|t| (t.isolation(), t.read_only(), t.deferrable()));
+        let kept = running.or(failed);
         if commit && was == Block::Open {
             self.commit()?;
         } else {
@@ -371,6 +382,7 @@ impl Session {
             match kept {
                 Some((isolation, read_only, deferrable)) => {
                     self.start_with(isolation, read_only, deferrable);
+                    self.tx.chained = true;
                     self.show_modes();
                 }
                 None => self.start_transaction(Modes::default()),
@@ -428,9 +440,10 @@ impl Session {
             return Err(only_in_block("SAVEPOINT"));
         };
         let level = txn.savepoint();
+        let read_only = txn.read_only();
         let settings = self.env.settings_mut().mark();
         let messages = self.env.messages().mark();
-        self.tx.savepoints.push(Savepoint { name: name.into(), level, settings, messages });
+        self.tx.savepoints.push(Savepoint { name: name.into(), level, settings, messages, read_only });
         Ok(())
     }
 
@@ -447,7 +460,9 @@ impl Session {
             return Err(no_savepoint(name));
         };
         txn.release(point.level)?;
+        txn.set_read_only(point.read_only);
         self.tx.savepoints.truncate(at);
+        self.show_modes();
         Ok(())
     }
 
@@ -462,15 +477,18 @@ impl Session {
         let (settings, messages) = (point.settings, point.messages);
         self.portals.close_all();
         txn.rollback_to(point.level)?;
+        txn.set_read_only(point.read_only);
         self.env.settings_mut().undo_to(settings);
         self.env.messages().undo_to(messages);
         self.tx.savepoints.truncate(at + 1);
         self.tx.block = Block::Open;
+        self.show_modes();
         Ok(())
     }
 
     /// SET TRANSACTION, and BEGIN's options inside a transaction.
     pub fn set_transaction(&mut self, modes: Modes) -> Result<()> {
+        self.tx.chained = false;
         let read_only = modes.read_only;
         if let Some(level) = modes.isolation {
             let isolation = storage_level(level);
@@ -497,11 +515,15 @@ impl Session {
             }
         }
         if let (Some(read_only), Some(txn)) = (read_only, &mut self.tx.txn) {
-            if !read_only && txn.read_only() && self.tx.used {
-                return Err(SqlError::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "transaction read-write mode must be set before any query",
-                ));
+            if !read_only && txn.read_only() {
+                let text = match (self.tx.savepoints.is_empty(), self.tx.used) {
+                    (false, _) => "cannot set transaction read-write mode inside a read-only transaction",
+                    (true, true) => "transaction read-write mode must be set before any query",
+                    (true, false) => "",
+                };
+                if !text.is_empty() {
+                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+                }
             }
             txn.set_read_only(read_only);
         }

@@ -621,6 +621,9 @@ impl<'a> Writer<'a> {
 
     /// Functions that were written with the standard's syntax.
     fn syntax(&mut self, name: &str, args: &[Expr]) -> Result<bool> {
+        if matches!(name, "normalize" | "is_normalized") {
+            return self.normal_form(name == "normalize", args);
+        }
         let (parts, order): (&[&str], &[usize]) = match (name, args.len()) {
             ("timezone", 2) => (&["(", " AT TIME ZONE ", ")"], &[1, 0]),
             ("overlaps", 4) => (&["((", ", ", ") OVERLAPS (", ", ", "))"], &[0, 1, 2, 3]),
@@ -649,6 +652,26 @@ impl<'a> Writer<'a> {
                 if name == "timezone" { self.operand(arg, Within::Cast)? } else { self.expr(arg)? }
             }
             self.put(part);
+        }
+        Ok(true)
+    }
+
+    /// The form is a word and not a text.
+    fn normal_form(&mut self, call: bool, args: &[Expr]) -> Result<bool> {
+        let (value, form) = match args {
+            // The default, if it was written or not.
+            [value, Expr::Const(Value::Text(form), _)] if &**form == "NFC" => (value, None),
+            [value, Expr::Const(Value::Text(form), _)] => (value, Some(form)),
+            [value] => (value, None),
+            _ => return Ok(false),
+        };
+        self.put(if call { "NORMALIZE(" } else { "(" });
+        self.expr(value)?;
+        match (call, form) {
+            (true, Some(form)) => self.put(&format!(", {form})")),
+            (true, None) => self.put(")"),
+            (false, Some(form)) => self.put(&format!(" IS {form} NORMALIZED)")),
+            (false, None) => self.put(" IS NORMALIZED)"),
         }
         Ok(true)
     }

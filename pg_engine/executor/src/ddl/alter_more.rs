@@ -69,6 +69,15 @@ impl Ddl<'_, '_> {
         }
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attgenerated", 0u8))?;
+        // It no longer needs the columns that it was computed from.
+        let own =
+            [Value::Oid(PG_CLASS), Value::Oid(relation.oid), Value::Oid(PG_CLASS), Value::Oid(relation.oid)];
+        for (tid, d) in self.find(PG_DEPEND, &["classid", "objid", "refclassid", "refobjid"], &own)? {
+            if d.int("objsubid") == i64::from(a.attnum) && d.int("refobjsubid") != 0 {
+                let mut txn = self.cx.txn.borrow_mut();
+                self.catalog(PG_DEPEND)?.delete(self.cx.engine.storage(), txn.storage(), tid)?;
+            }
+        }
         for (_, r) in self.find(PG_ATTRDEF, &["adrelid", "adnum"], &key)? {
             // It is a part of its column until now.
             let expression = [Value::Oid(PG_ATTRDEF), Value::Oid(r.oid("oid"))];

@@ -43,6 +43,10 @@ impl Ddl<'_, '_> {
                     let message = format!("\"{shown}\" is not a domain");
                     return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
+                if !self.owns(row.oid("typowner"))? {
+                    let shown = crate::text::type_name(&self.reader()?, oid, None)?;
+                    return Err(pg_catalog::access::not_owner("type", &shown));
+                }
                 if let Some(part) = &c.part {
                     let rows = self.find(PG_CONSTRAINT, &["contypid"], &[Value::Oid(oid)])?;
                     let found = rows.iter().find(|r| r.1.text("conname") == part);
@@ -58,6 +62,9 @@ impl Ddl<'_, '_> {
             _ => {}
         }
         let relation = self.named(&c.name, false)?.ok_or_else(|| SqlError::internal("no such relation"))?;
+        if matches!(c.kind, ObjectKind::Column | ObjectKind::Constraint) && !self.owns(relation.owner)? {
+            return Err(pg_catalog::access::not_owner("relation", &relation.name));
+        }
         self.must_own(&relation)?;
         let part = c.part.as_deref().unwrap_or("");
         match c.kind {

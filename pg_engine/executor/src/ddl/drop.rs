@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use pg_catalog::{CatalogReader, RelationKind, builtin::*, storage_error};
 use pg_plan::utility::{Drop, ObjectKind, ObjectName};
 use pg_storage::{LockMode, RelId};
@@ -24,6 +24,22 @@ enum Dependents {
     /// They go, and the client is told.
     Announced,
     Silent,
+}
+
+/// An object that a DROP removes.
+struct Gone {
+    object: Address,
+    /// What it depends on, through which it was found; `None`: it is named.
+    of: Option<Address>,
+    /// It goes without a word, with CASCADE or not.
+    silent: bool,
+}
+
+/// Where an object is while dependents are gathered.
+enum Found {
+    /// On the way to the one looked at.
+    Above(usize),
+    Done(usize),
 }
 
 impl Ddl<'_, '_> {
@@ -142,24 +158,6 @@ impl Ddl<'_, '_> {
         Err(SqlError::new(state, message))
     }
 
-    /// What goes with the targets anyway: a foreign key from one of them to another stands in nobody's way.
-    fn parts_of(&self, targets: &[Address]) -> Result<HashSet<Address>> {
-        let mut parts = HashSet::new();
-        if targets.len() < 2 {
-            return Ok(parts);
-        }
-        let mut list = targets.to_vec();
-        while let Some(object) = list.pop() {
-            self.cx.checkpoint()?;
-            for (dependent, kind) in self.dependents(object)? {
-                if kind != b'n' && parts.insert(dependent) {
-                    list.push(dependent);
-                }
-            }
-        }
-        Ok(parts)
-    }
-
     /// Drops objects; what depends on them stands in the way, or with `cascade` goes too.
     pub(crate) fn drop_objects(&self, targets: &[Address], cascade: bool) -> Result<()> {
         self.drop_with(targets, if cascade { Dependents::Announced } else { Dependents::Refused })
@@ -174,37 +172,13 @@ impl Ddl<'_, '_> {
         if targets.is_empty() {
             return Ok(());
         }
-        let mut list: Vec<Address> = Vec::new();
-        let mut seen: HashSet<Address> = HashSet::new();
-        // (dependent, what it depends on) of those that stand in the way.
-        let mut blocking: Vec<(Address, Address)> = Vec::new();
         for &t in targets {
             self.refuse_part(t, targets)?;
-            if seen.insert(t) {
-                list.push(t);
-            }
         }
-        let parts = self.parts_of(targets)?;
-        let mut at = 0;
-        while let Some(&object) = list.get(at) {
-            at += 1;
-            self.cx.checkpoint()?;
-            // Who makes something in a schema holds it.
-            if matches!(object.class, PG_CLASS | PG_NAMESPACE) {
-                self.lock(object.object, LockMode::AccessExclusive)?;
-            }
-            for (dependent, kind) in self.dependents(object)? {
-                let owner = self.owner(dependent, object)?;
-                if seen.contains(&owner) || covers(&seen, owner) {
-                    continue;
-                }
-                if kind == b'n' && owner != object && !parts.contains(&owner) {
-                    blocking.push((owner, object));
-                }
-                seen.insert(owner);
-                list.push(owner);
-            }
-        }
+        let gone = self.gathered(targets)?;
+        // (dependent, what it depends on) of those that stand in the way: the one found last is told of first.
+        let told = gone.iter().rev().filter(|g| !g.silent).filter_map(|g| Some((g.object, g.of?)));
+        let blocking: Vec<(Address, Address)> = told.collect();
         // Objects that go because of their parts' dependents are announced.
         if !blocking.is_empty() {
             match dependents {
@@ -213,13 +187,81 @@ impl Ddl<'_, '_> {
                 Dependents::Silent => {}
             }
         }
-        for a in list.iter().rev() {
-            self.delete_object(*a)?;
+        for g in &gone {
+            self.delete_object(g.object)?;
             // The next object may be described by a row that this one's removal changed (a table's count of checks).
             self.step();
         }
         self.step();
         Ok(())
+    }
+
+    /// The targets and all that depends on them, dependents first; those made last are looked at first, so that clients are told
+    /// of them in the same order as PostgreSQL's.
+    fn gathered(&self, targets: &[Address]) -> Result<Vec<Gone>> {
+        let mut gone: Vec<Gone> = Vec::new();
+        let mut places: HashMap<Address, Found> = HashMap::new();
+        for &target in targets {
+            if let Some(Found::Done(at)) = places.get(&target) {
+                if let Some(g) = gone.get_mut(*at) {
+                    g.silent = true;
+                }
+                continue;
+            }
+            let mut path: Vec<Gone> = Vec::new();
+            let mut pending: Vec<Vec<(Address, u8)>> = Vec::new();
+            let mut next = Some(Gone { object: target, of: None, silent: true });
+            loop {
+                if let Some(entered) = next.take() {
+                    pending.push(self.entered(entered.object)?);
+                    places.insert(entered.object, Found::Above(path.len()));
+                    path.push(entered);
+                }
+                let Some(list) = pending.last_mut() else { break };
+                let Some((dependent, kind)) = list.pop() else {
+                    pending.pop();
+                    if let Some(done) = path.pop() {
+                        places.insert(done.object, Found::Done(gone.len()));
+                        gone.push(done);
+                    }
+                    continue;
+                };
+                let Some(of) = path.last().map(|g| g.object) else { break };
+                let object = self.owner(dependent, of)?;
+                let silent = kind != b'n';
+                let whole = Address { sub: 0, ..object };
+                let place = places.get(&object).or_else(|| places.get(&whole));
+                let known = match place {
+                    Some(Found::Above(at)) => path.get_mut(*at),
+                    Some(Found::Done(at)) => gone.get_mut(*at),
+                    None => None,
+                };
+                match known {
+                    // What goes with one of the others anyway stands in nobody's way.
+                    Some(known) => known.silent |= silent,
+                    None => next = Some(Gone { object, of: Some(of), silent }),
+                }
+            }
+        }
+        // Columns of what goes as a whole go with it.
+        gone.retain(|g| g.object.sub == 0 || !places.contains_key(&Address { sub: 0, ..g.object }));
+        Ok(gone)
+    }
+
+    /// The dependents of an object that is to go, the first to be looked at last.
+    fn entered(&self, object: Address) -> Result<Vec<(Address, u8)>> {
+        self.cx.checkpoint()?;
+        // Who makes something in a schema holds it.
+        if matches!(object.class, PG_CLASS | PG_NAMESPACE) {
+            self.lock(object.object, LockMode::AccessExclusive)?;
+        }
+        let mut found = self.dependents(object)?;
+        found.sort_by(|(a, _), (b, _)| {
+            // Numbers of types say what they are, not when they were made: in general before what is made of them.
+            let old = |a: &Address| (a.class != PG_TYPE, a.object);
+            old(a).cmp(&old(b)).then(b.class.cmp(&a.class)).then((b.sub as u32).cmp(&(a.sub as u32)))
+        });
+        Ok(found)
     }
 
     /// A part of another object (the index of a constraint, the sequence of an identity column) cannot go alone.
@@ -259,8 +301,6 @@ impl Ddl<'_, '_> {
             };
             out.push((dependent, row.char("deptype")));
         }
-        // What goes along with a part of the object (a foreign key to its own table) does not stand in the way.
-        // Otherwise in the order in which the objects were made, as the client is told of them.
         out.sort_by_key(|(d, kind)| (*kind == b'n', d.object, d.sub));
         Ok(out)
     }
@@ -376,10 +416,8 @@ impl Ddl<'_, '_> {
                 )
             }
             PG_PROC => match row(PG_PROC)? {
-                Some(r) => {
-                    let word = if r.char("prokind") == b'p' { "procedure" } else { "function" };
-                    format!("{word} {}", self.routine_text(&r)?)
-                }
+                // Procedures, too.
+                Some(r) => format!("function {}", self.routine_text(&r)?),
                 None => format!("function {}", a.object),
             },
             PG_EXTENSION => match row(PG_EXTENSION)? {
@@ -462,7 +500,11 @@ impl Ddl<'_, '_> {
                 self.delete(PG_ENUM, &["enumtypid"], &key)?;
                 self.delete(PG_TYPE, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_NAMESPACE | PG_CAST | PG_EXTENSION => {
+            PG_NAMESPACE => {
+                self.delete(PG_DEFAULT_ACL, &["defaclnamespace"], &key)?;
+                self.delete(a.class, &["oid"], &key)?;
+            }
+            PG_REWRITE | PG_CAST | PG_EXTENSION => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             PG_PROC => {
@@ -550,9 +592,4 @@ impl Ddl<'_, '_> {
 
 fn referenced(row: &pg_catalog::table::Row) -> Address {
     Address { class: row.oid("refclassid"), object: row.oid("refobjid"), sub: row.int("refobjsubid") as i32 }
-}
-
-/// Is the whole that a column belongs to among these?
-fn covers(seen: &HashSet<Address>, a: Address) -> bool {
-    a.sub != 0 && seen.contains(&Address { sub: 0, ..a })
 }

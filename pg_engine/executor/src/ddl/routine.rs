@@ -69,6 +69,11 @@ fn kind_of(row: &Row) -> &'static str {
     }
 }
 
+/// As [`kind_of`], for who does not own it.
+fn owned(row: &Row) -> &'static str {
+    if row.char("prokind") == b'a' { "aggregate" } else { kind_of(row) }
+}
+
 fn inputs(row: &Row) -> Vec<Oid> {
     let oid = |v: &Value| if let Value::Oid(o) = v { Some(*o) } else { None };
     row.array("proargtypes").iter().filter_map(oid).collect()
@@ -107,7 +112,7 @@ impl Ddl<'_, '_> {
                     if !self.owns(row.oid("proowner"))?
                         && !schema.map_or(Ok(false), |s| self.owns(s.owner))?
                     {
-                        return Err(not_owner(kind_of(&row), row.text("proname")));
+                        return Err(not_owner(owned(&row), row.text("proname")));
                     }
                     targets.push(Address::new(PG_PROC, oid));
                 }
@@ -133,7 +138,7 @@ impl Ddl<'_, '_> {
         if self.owns(row.oid("proowner"))? {
             return Ok(());
         }
-        Err(not_owner(kind_of(row), row.text("proname")))
+        Err(not_owner(owned(row), row.text("proname")))
     }
 
     /// `name(types)`, with the schema where it is needed.

@@ -218,6 +218,22 @@ impl Ddl<'_, '_> {
             }
         } else if let Some(d) = &c.default {
             self.create_default(relation, attnum, d, c.generated != 0)?;
+            if c.generated != 0 {
+                self.depend_on_columns(relation, attnum, d)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A generated column depends on the columns that it is computed from.
+    fn depend_on_columns(&self, relation: Oid, attnum: i16, text: &str) -> Result<()> {
+        let table = self.current(relation)?;
+        let e = self.cx.session.bind_expression(&self.reader()?, &table, text)?;
+        let mut read: Vec<u32> = Vec::new();
+        e.for_each_column(&mut |id| read.extend((!read.contains(&id)).then_some(id)));
+        for id in read {
+            let from = Address::column(relation, id as i16 + 1);
+            self.depend(Address::column(relation, attnum), from, Dependency::Normal)?;
         }
         Ok(())
     }

@@ -311,8 +311,5 @@ fn active(cx: &ExecContext<'_>, reader: &Reader<'_>, arg: Option<&Value>) -> Res
     };
     let Some(r) = relation else { return Ok(Value::Bool(false)) };
     let (user, roles) = (cx.session.user(), CatalogReader::roles(reader)?);
-    let exempt = roles.is_superuser(user)
-        || roles.get(user).is_some_and(|r| r.bypass_rls)
-        || roles.has_rights_of(user, r.owner) && !r.security.forced;
-    Ok(Value::Bool(r.security.row_security && !exempt))
+    Ok(Value::Bool(crate::node::modify::seen::is_restricted(&r, user, &roles)))
 }

@@ -136,8 +136,19 @@ fn float_at(args: &[Arc<Vector>], i: usize, row: usize) -> Result<Option<f64>> {
     f64::slice(&vector.data).and_then(|d| d.get(vector.index(row)).copied()).ok_or_else(mismatch).map(Some)
 }
 
+impl Pairs<{ pair::SXX }> {
+    /// What a state kept as an array says: count, then of x and of y sum and squared deviations, then what they deviate together.
+    pub(crate) fn of_state([n, sx, sxx, sy, syy, sxy]: [f64; 6]) -> Self {
+        Self { n, sx, sxx, sy, syy, sxy }
+    }
+    /// The state as [`Self::of_state`] takes it.
+    pub(crate) fn state(&self) -> [f64; 6] {
+        [self.n, self.sx, self.sxx, self.sy, self.syy, self.sxy]
+    }
+}
+
 impl<const KIND: u8> Pairs<KIND> {
-    fn push(&mut self, y: f64, x: f64) -> Result<()> {
+    pub(crate) fn push(&mut self, y: f64, x: f64) -> Result<()> {
         let before = self.n;
         let old = (self.sx, self.sxx, self.sy, self.syy, self.sxy);
         self.n += 1.0;

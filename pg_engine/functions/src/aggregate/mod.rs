@@ -4,7 +4,7 @@
 mod collect;
 mod exact;
 mod extremes;
-mod float;
+pub(crate) mod float;
 mod ordered;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};

@@ -135,29 +135,40 @@ pub(crate) fn like(s: &[u8], pattern: &[u8]) -> Result<bool> {
 /// The pattern with `escape` replaced by a backslash, for `LIKE ... ESCAPE`.
 fn like_escape(pattern: &str, escape: &str) -> Result<String> {
     let mut chars = escape.chars();
-    let escape = match (chars.next(), chars.next()) {
-        (None, _) => {
-            return Ok(pattern.replace('\\', "\\\\"));
-        }
-        (Some(c), None) => c,
-        _ => {
-            return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
-                .hint("Escape string must be empty or one character."));
-        }
-    };
-    if escape == '\\' {
-        return Ok(pattern.into());
+    let escape = (chars.next(), chars.next());
+    let out = with_backslashes(pattern.chars(), escape, '\\')?;
+    Ok(out.into_iter().collect())
+}
+
+/// As [`like_escape`], of bytes.
+fn bytes_escape(pattern: &[u8], escape: &[u8]) -> Result<Vec<u8>> {
+    let escape = (escape.first().copied(), escape.get(1).copied());
+    with_backslashes(pattern.iter().copied(), escape, b'\\')
+}
+
+/// `escape`: the character, and one too many.
+fn with_backslashes<C: Copy + PartialEq>(
+    pattern: impl Iterator<Item = C>,
+    escape: (Option<C>, Option<C>),
+    backslash: C,
+) -> Result<Vec<C>> {
+    if escape.1.is_some() {
+        return Err(SqlError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
     }
-    let mut out = String::with_capacity(pattern.len() + 8);
+    if escape.0 == Some(backslash) {
+        return Ok(pattern.collect());
+    }
+    let mut out = Vec::with_capacity(pattern.size_hint().0 + 8);
     let mut after = false;
-    for c in pattern.chars() {
-        if c == escape && !after {
-            out.push('\\');
+    for c in pattern {
+        if Some(c) == escape.0 && !after {
+            out.push(backslash);
             after = true;
             continue;
         }
-        if c == '\\' && !after {
-            out.push('\\');
+        if c == backslash && !after {
+            out.push(backslash);
         }
         out.push(c);
         after = false;
@@ -250,6 +261,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2008, "notlike", &[BYTEA, BYTEA], BOOL).imp(row!(|s: &[u8], pattern: &[u8]| !like(s, pattern)?)),
     def(1637, "like_escape", &[TEXT, TEXT], TEXT)
         .imp(row!(|pattern: &str, escape: &str| like_escape(pattern, escape))),
+    def(2009, "like_escape", &[BYTEA, BYTEA], BYTEA)
+        .imp(row!(|pattern: &[u8], escape: &[u8]| bytes_escape(pattern, escape))),
 ];
 
 #[cfg(test)]

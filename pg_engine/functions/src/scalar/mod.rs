@@ -16,6 +16,7 @@ pub(crate) mod large_object;
 pub(crate) mod misc;
 pub(crate) mod money;
 pub(crate) mod network;
+pub(crate) mod normal_form;
 pub(crate) mod number_format;
 pub(crate) mod numeric;
 pub(crate) mod ordered;

@@ -4,7 +4,7 @@
 use pg_types::{Result, SqlError, SqlState, Value, numeric::Numeric, oid::*, value::ArrayValue};
 
 use super::array::list;
-use crate::{call::row, def::Function, errors, table::def};
+use crate::{aggregate::float::Pairs, call::row, def::Function, errors, table::def};
 
 /// The integers of a state, as many as it must have.
 fn integers<const N: usize>(a: &ArrayValue) -> Result<[i64; N]> {
@@ -18,9 +18,9 @@ fn integers<const N: usize>(a: &ArrayValue) -> Result<[i64; N]> {
     if good { Ok(out) } else { Err(unexpected(N)) }
 }
 
-fn floats(a: &ArrayValue) -> Result<[f64; 3]> {
-    let mut out = [0.0; 3];
-    let good = a.values.len() == 3
+fn floats<const N: usize>(a: &ArrayValue, caller: &str) -> Result<[f64; N]> {
+    let mut out = [0.0; N];
+    let good = a.values.len() == N
         && out.iter_mut().zip(&a.values).all(|(slot, v)| {
             let Value::Float8(x) = v else { return false };
             *slot = *x;
@@ -29,7 +29,8 @@ fn floats(a: &ArrayValue) -> Result<[f64; 3]> {
     if good {
         return Ok(out);
     }
-    Err(SqlError::new(SqlState(*b"XX000"), "float8_accum: expected 3-element float8 array"))
+    let text = alloc::format!("{caller}: expected {N}-element float8 array");
+    Err(SqlError::new(SqlState(*b"XX000"), text))
 }
 
 #[cold]
@@ -62,7 +63,7 @@ fn average(a: &ArrayValue) -> Result<Option<Numeric>> {
 
 /// Count, sum and sum of squared deviations after one more value, by the method of Youngs and Cramer.
 fn accumulate(a: &ArrayValue, x: f64) -> Result<ArrayValue> {
-    let [n, sum, squares] = floats(a)?;
+    let [n, sum, squares] = floats(a, "float8_accum")?;
     let (count, total) = (n + 1.0, sum + x);
     let mut deviations = squares;
     if n > 0.0 {
@@ -81,9 +82,45 @@ fn accumulate(a: &ArrayValue, x: f64) -> Result<ArrayValue> {
     Ok(list(FLOAT8, values.into()))
 }
 
+/// Two states as one: the count, then sum and squared deviations of one variable, or of two with what they deviate together.
+fn merged<const N: usize>(a: &ArrayValue, b: &ArrayValue, caller: &str) -> Result<ArrayValue> {
+    let (x, y): ([f64; N], [f64; N]) = (floats(a, caller)?, floats(b, caller)?);
+    let at = |s: &[f64; N], i: usize| s.get(i).copied().unwrap_or(0.0);
+    let (m, n) = (at(&x, 0), at(&y, 0));
+    if m == 0.0 || n == 0.0 {
+        let values = if m == 0.0 { y } else { x };
+        return Ok(list(FLOAT8, values.map(Value::Float8).into()));
+    }
+    let count = m + n;
+    let mut out = [count; N];
+    // How far apart the means are, of each variable.
+    let apart = |sum: usize| at(&x, sum) / m - at(&y, sum) / n;
+    for (i, slot) in out.iter_mut().enumerate().skip(1) {
+        let deviation = match i {
+            2 => Some((1, 1)),
+            4 => Some((3, 3)),
+            5 => Some((1, 3)),
+            _ => None,
+        };
+        *slot = at(&x, i) + at(&y, i) + deviation.map_or(0.0, |(p, q)| m * n * apart(p) * apart(q) / count);
+        if slot.is_infinite() && !at(&x, i).is_infinite() && !at(&y, i).is_infinite() {
+            return Err(errors::float_overflow());
+        }
+    }
+    Ok(list(FLOAT8, out.map(Value::Float8).into()))
+}
+
+/// A state of two variables after one more pair.
+fn accumulate_pair(a: &ArrayValue, y: f64, x: f64) -> Result<ArrayValue> {
+    let [n, sx, sxx, sy, syy, sxy] = floats(a, "float8_regr_accum")?;
+    let mut pairs = Pairs::of_state([n, sx, sxx, sy, syy, sxy]);
+    pairs.push(y, x)?;
+    Ok(list(FLOAT8, pairs.state().map(Value::Float8).into()))
+}
+
 /// A moment of such a state: the divisor is the count less `less`.
 fn variance(a: &ArrayValue, less: f64) -> Result<Option<f64>> {
-    let [n, _, deviations] = floats(a)?;
+    let [n, _, deviations] = floats(a, "float8_var")?;
     Ok((n > less).then(|| deviations / (n - less)))
 }
 
@@ -101,7 +138,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(222, "float8_accum", &[FLOAT8_ARRAY, FLOAT8], FLOAT8_ARRAY)
         .imp(row!(|a: &ArrayValue, x: f64| accumulate(a, x)?)),
     def(1830, "float8_avg", &[FLOAT8_ARRAY], FLOAT8).imp(row!(|a: &ArrayValue| {
-        let [n, sum, _] = floats(a)?;
+        let [n, sum, _] = floats(a, "float8_avg")?;
         (n > 0.0).then(|| sum / n)
     })),
     def(2512, "float8_var_pop", &[FLOAT8_ARRAY], FLOAT8).imp(row!(|a: &ArrayValue| variance(a, 0.0)?)),
@@ -110,6 +147,12 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .imp(row!(|a: &ArrayValue| variance(a, 0.0)?.map(libm::sqrt))),
     def(1832, "float8_stddev_samp", &[FLOAT8_ARRAY], FLOAT8)
         .imp(row!(|a: &ArrayValue| variance(a, 1.0)?.map(libm::sqrt))),
+    def(276, "float8_combine", &[FLOAT8_ARRAY, FLOAT8_ARRAY], FLOAT8_ARRAY)
+        .imp(row!(|a: &ArrayValue, b: &ArrayValue| merged::<3>(a, b, "float8_combine")?)),
+    def(2806, "float8_regr_accum", &[FLOAT8_ARRAY, FLOAT8, FLOAT8], FLOAT8_ARRAY)
+        .imp(row!(|a: &ArrayValue, y: f64, x: f64| accumulate_pair(a, y, x)?)),
+    def(3342, "float8_regr_combine", &[FLOAT8_ARRAY, FLOAT8_ARRAY], FLOAT8_ARRAY)
+        .imp(row!(|a: &ArrayValue, b: &ArrayValue| merged::<6>(a, b, "float8_regr_combine")?)),
     def(1840, "int2_sum", &[INT8, INT2], INT8)
         .nullable()
         .imp(row!(|s: Option<i64>, x: Option<i16>| int8_sum(s, x.map(i64::from)))),

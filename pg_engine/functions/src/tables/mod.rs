@@ -46,6 +46,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::send::FUNCTIONS,
     scalar::network::FUNCTIONS,
     scalar::number_format::FUNCTIONS,
+    scalar::normal_form::FUNCTIONS,
     scalar::numeric::FUNCTIONS,
     scalar::ordered::FUNCTIONS,
     scalar::session::FUNCTIONS,

@@ -171,6 +171,12 @@ impl Binder<'_> {
             }
         }
     }
+    /// Columns of the table that the statement gives values, as far as it is bound.
+    pub(super) fn given_columns(&mut self, subject: &Subject) -> Vec<i16> {
+        let table = subject.accesses.first().map(|a| a.0);
+        let Some(a) = table.and_then(|a| self.accesses.get(a)) else { return Vec::new() };
+        a.inserted.iter().chain(&a.updated).copied().collect()
+    }
     /// These attributes of the table are changed.
     pub(super) fn update_columns(&mut self, subject: &Subject, assignments: &[(i16, Expr)]) {
         let live: Vec<i16> = subject.table.live().map(|a| a.attnum).collect();

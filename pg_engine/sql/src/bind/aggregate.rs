@@ -76,8 +76,10 @@ impl Binder<'_> {
     /// FILTER of a call.
     pub(super) fn aggregate_filter(&mut self, f: &sq::Function) -> Result<Option<Expr>> {
         let Some(e) = &f.filter else { return Ok(None) };
-        let condition = self.expr(e)?;
-        self.boolean(condition, "FILTER", start(e)).map(Some)
+        self.at_place(Place::Filter, |b| {
+            let condition = b.expr(e)?;
+            b.boolean(condition, "FILTER", start(e)).map(Some)
+        })
     }
 
     /// The level that an aggregate belongs to, if that is not the innermost one: the innermost of those whose columns its

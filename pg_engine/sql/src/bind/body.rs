@@ -379,7 +379,7 @@ fn simple_select(query: &sq::Query) -> Option<&sq::Expr> {
 }
 
 /// How changeable an expression's value is.
-fn volatility(e: &Expr) -> Volatility {
+pub(super) fn volatility(e: &Expr) -> Volatility {
     let mut worst = Volatility::Immutable;
     e.any(&mut |e| {
         let v = match e {

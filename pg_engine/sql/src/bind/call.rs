@@ -187,9 +187,12 @@ impl Binder<'_> {
             }
             return self.call(&name, alloc::vec![arg], position);
         }
+        let kept = self.keeps_domains;
+        self.keeps_domains |= name == "pg_typeof";
         for e in &args.exprs {
             bound.push(self.expr(e)?);
         }
+        self.keeps_domains = kept;
         if let ("pg_typeof", [e], [arg]) = (name.as_str(), args.exprs.as_slice(), bound.as_slice())
             && arg.ty().oid != oid::UNKNOWN
         {

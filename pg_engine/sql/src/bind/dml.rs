@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec, vec::Vec};
 
-use pg_catalog::{Attribute, Relation};
+use pg_catalog::{Attribute, Relation, RelationKind};
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{Column, JoinKind, Logical},
@@ -168,6 +168,7 @@ impl Binder<'_> {
             }
             Some(_) => return Err(SqlError::syntax("syntax error at or near \"ON\"")),
         };
+        target.given = self.given_columns(&subject);
         let all: Vec<ColumnId> = ids.iter().chain(&system).copied().collect();
         let mut entry = subject.entry(self, alias, &all);
         entry.scan = stored.then_some(scan);
@@ -595,6 +596,7 @@ impl Binder<'_> {
         changed.subject.span(self, &ids);
         let mut target = self.target_body(&changed.subject.table, ids.clone())?;
         target.view_checks = changed.subject.checks(&ids);
+        target.given = assignments.iter().map(|a| a.0).collect();
         let ctid = changed.ctid;
         let system = ctid..ctid + SYSTEM_COLUMNS as ColumnId;
         let all: Vec<ColumnId> = ids.iter().copied().chain(system.clone()).collect();
@@ -627,7 +629,16 @@ impl Binder<'_> {
         let sq::TableFactor::Table { name, args: None, .. } = table else { return Ok(Vec::new()) };
         let name = grammar::name_of(name)?;
         let relation = self.relation(&name)?;
-        if relation.children.is_empty() || name.only {
+        let relation = match relation.kind {
+            // ONLY before a view says nothing.
+            RelationKind::View => match self.table_below(&relation)? {
+                Some(table) => table,
+                None => return Ok(Vec::new()),
+            },
+            _ if name.only => return Ok(Vec::new()),
+            _ => relation,
+        };
+        if relation.children.is_empty() {
             return Ok(Vec::new());
         }
         if self.is_secured(&relation)? {
@@ -739,10 +750,18 @@ impl Binder<'_> {
         let name: NameAt = grammar::name_of(name)?;
         let relation = self.target_relation(&name, verb)?;
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
+        let of_view = relation.kind == RelationKind::View;
         let (subject, plan, mut entry, scan) = match heir {
+            Some(heir) if of_view => {
+                self.heir = Some(heir.clone());
+                let found = self.subject(&relation, verb, shown);
+                self.heir = None;
+                found?
+            }
             None => self.subject(&relation, verb, shown)?,
             Some(heir) => self.subject(heir, verb, Some(shown.unwrap_or(&relation.name)))?,
         };
+        let heir = heir.filter(|_| !of_view);
         if heir.is_some() {
             as_parent(&mut entry, &relation);
             entry.schema = shown.is_none().then(|| relation.schema_name.clone());

@@ -98,6 +98,7 @@ impl Binder<'_> {
         if !lateral.is_empty() && matches!(kind, JoinKind::Right | JoinKind::Full) {
             return Err(self.no_lateral(&lateral));
         }
+        let mut merged_as = None;
         let on = match constraint {
             sq::JoinConstraint::None => None,
             sq::JoinConstraint::On(condition) => {
@@ -114,8 +115,9 @@ impl Binder<'_> {
                 }
                 let alias = idents.pop_if(|i| join_alias(i).is_some());
                 let condition = self.using(kind, &idents, visible, middle)?;
-                if let Some((alias, written)) = alias.as_ref().and_then(|i| Some((join_alias(i)?, i))) {
-                    self.name_merged(alias, written, visible, idents.len())?;
+                if let Some(alias) = alias.as_ref().and_then(join_alias) {
+                    self.name_merged(alias, visible, idents.len())?;
+                    merged_as = Some(String::from(alias));
                 }
                 condition
             }
@@ -139,7 +141,7 @@ impl Binder<'_> {
             _ => None,
         };
         nulled.into_iter().flatten().for_each(|e| e.nullable = true);
-        self.record_join(kind, on.as_ref());
+        self.record_join(kind, on.as_ref(), merged_as.as_deref());
         Ok((join(left, right, kind, on, lateral), further))
     }
 
@@ -157,17 +159,18 @@ impl Binder<'_> {
     }
 
     /// `USING (...) AS alias`: the merged columns can be named with the alias.
-    fn name_merged(&mut self, alias: &str, written: &sq::Ident, from: usize, count: usize) -> Result<()> {
+    fn name_merged(&mut self, alias: &str, from: usize, count: usize) -> Result<()> {
         let frame = self.frame()?;
         if frame.entries.iter().any(|e| e.alias == alias) {
             let text = format!("table name \"{alias}\" specified more than once");
-            return Err(SqlError::new(SqlState::DUPLICATE_ALIAS, text).at(at(written)));
+            return Err(SqlError::new(SqlState::DUPLICATE_ALIAS, text));
         }
         let merged = frame.visible.iter().skip(from).take(count);
         let columns =
             merged.map(|v| EntryColumn { name: v.name.clone(), expr: v.expr.clone(), origin: v.origin });
         let columns = columns.collect();
         let (schema, scan) = (None, None);
+        frame.merged.push(alias.into());
         frame.entries.push(Entry {
             alias: alias.into(),
             schema,
@@ -184,11 +187,14 @@ impl Binder<'_> {
         let frame = self.frame()?;
         let hidden_entries: Vec<Entry> = frame.entries.drain(..entries).collect();
         let hidden_visible: Vec<Visible> = frame.visible.drain(..visible).collect();
+        let gone = frame.gone.len();
+        frame.gone.extend(hidden_entries.iter().map(|e| e.alias.clone()));
         let result = self.at_place(Place::JoinOn, |b| {
             let bound = b.expr(condition)?;
             b.boolean(bound, "JOIN/ON", start(condition))
         });
         let frame = self.frame()?;
+        frame.gone.truncate(gone);
         frame.entries.splice(0..0, hidden_entries);
         frame.visible.splice(0..0, hidden_visible);
         result
@@ -309,10 +315,18 @@ impl Binder<'_> {
 
     fn nested_join(&mut self, inner: &sq::TableWithJoins, alias: Option<&sq::TableAlias>) -> Result<Item> {
         let (entries, visible) = self.marks()?;
-        let result = self.table_with_joins(inner)?;
+        // Behind an alias names are the join's own: the same ones outside do not matter.
+        let own = if alias.is_some() { entries } else { self.frame()?.names_from };
+        let outside = core::mem::replace(&mut self.frame()?.names_from, own);
+        let result = self.table_with_joins(inner);
+        self.frame()?.names_from = outside;
+        let result = result?;
         if let Some(alias) = alias {
             let frame = self.frame()?;
-            frame.entries.truncate(entries);
+            let hidden: Vec<Entry> = frame.entries.split_off(entries);
+            let merged = core::mem::take(&mut frame.merged);
+            let named = hidden.into_iter().map(|e| e.alias).filter(|a| !merged.contains(a));
+            frame.gone.extend(named);
             let columns: Vec<EntryColumn> = frame
                 .visible
                 .split_off(visible)
@@ -327,26 +341,29 @@ impl Binder<'_> {
                 scalar: false,
                 nullable: false,
             };
-            self.enter(entry, Some(alias))?;
+            self.enter_as(entry, Some(alias), "join expression")?;
         }
         Ok(result)
     }
 
     /// Adds a FROM item to the frame, its columns renamed by the alias.
-    pub(super) fn enter(&mut self, mut entry: Entry, alias: Option<&sq::TableAlias>) -> Result<()> {
+    pub(super) fn enter(&mut self, entry: Entry, alias: Option<&sq::TableAlias>) -> Result<()> {
+        self.enter_as(entry, alias, "table")
+    }
+
+    fn enter_as(&mut self, mut entry: Entry, alias: Option<&sq::TableAlias>, what: &str) -> Result<()> {
         if let Some(alias) = alias {
             let renamed = &alias.columns;
             if renamed.len() > entry.columns.len() {
                 return Err(SqlError::new(
                     SqlState::INVALID_COLUMN_REFERENCE,
                     format!(
-                        "table \"{}\" has {} columns available but {} columns specified",
+                        "{what} \"{}\" has {} columns available but {} columns specified",
                         entry.alias,
                         entry.columns.len(),
                         renamed.len()
                     ),
-                )
-                .at(at(&alias.name)));
+                ));
             }
             for (column, name) in entry.columns.iter_mut().zip(renamed) {
                 if name.data_type.is_some() {
@@ -382,9 +399,6 @@ impl Binder<'_> {
             return Ok(plan);
         }
         let relation = self.relation(&name)?;
-        if name.only && self.recording() {
-            return Err(SqlError::unsupported("ONLY in a stored query").at(name.at));
-        }
         match relation.kind {
             RelationKind::Table
             | RelationKind::Toast
@@ -415,7 +429,7 @@ impl Binder<'_> {
             self.families.push((base, family));
         }
         let system = super::record::system_columns(&relation, &entry, &self.scans);
-        self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system }));
+        self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system, only: name.only }));
         self.enter(entry, alias)?;
         if self.securing_off { Ok(plan) } else { self.secured(plan, &relation, base) }
     }
@@ -573,7 +587,9 @@ impl Binder<'_> {
         if alias.is_none() {
             entry.schema = Some(relation.schema_name.clone());
         }
-        self.record_kind(false, |_| Some(TableKind::Relation { oid: relation.oid, system: None }));
+        self.record_kind(false, |_| {
+            Some(TableKind::Relation { oid: relation.oid, system: None, only: false })
+        });
         self.enter(entry, alias)?;
         Ok(bound.plan)
     }
@@ -649,7 +665,7 @@ impl Binder<'_> {
         let mut entry = entry_of(shown.clone(), &columns, &[]);
         entry.scalar = scalar;
         // A single column without a name of its own takes the alias.
-        if scalar
+        if (scalar || ordinality && entry.columns.len() == 2)
             && let Some(first) = entry.columns.first_mut()
             && first.name == function
         {
@@ -662,7 +678,7 @@ impl Binder<'_> {
     }
 
     /// The columns that an alias says a record has.
-    fn defined_columns(&mut self, alias: Option<&sq::TableAlias>) -> Result<Option<Vec<Defined>>> {
+    pub(super) fn defined_columns(&mut self, alias: Option<&sq::TableAlias>) -> Result<Option<Vec<Defined>>> {
         let Some(alias) = alias.filter(|a| a.columns.iter().any(|c| c.data_type.is_some())) else {
             return Ok(None);
         };

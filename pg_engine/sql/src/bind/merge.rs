@@ -109,6 +109,7 @@ impl Binder<'_> {
         }
         let mut target = self.target_body(&table, ids)?;
         target.system = Some(changed.ctid);
+        target.given = self.given_columns(&changed.subject);
         let inserts = clauses.iter().any(|c| !c.matched);
         let source = self.merge_source(changed, on.clone(), inserts);
         Ok(MergeBody { target, source, on, clauses })

@@ -28,9 +28,11 @@ mod merge;
 mod named;
 mod names;
 mod operator;
+mod output_types;
 mod params;
 mod parts;
 mod policy;
+mod postponed;
 pub(crate) mod record;
 mod recursive;
 mod regproc;
@@ -96,6 +98,10 @@ pub(crate) struct Binder<'a> {
     scans: Vec<scope::Scan>,
     /// Scans of tables that others inherit from, by their first column: what they read besides.
     families: Vec<(ColumnId, Vec<Arc<Relation>>)>,
+    /// Domains without conditions are to be seen in what is bound, too.
+    keeps_domains: bool,
+    /// The heir that a view to be changed stands for, instead of the table below it.
+    heir: Option<Arc<Relation>>,
     ctes: Vec<Cte>,
     /// Clauses of INSERTs in WITH, by the byte where they begin.
     inserts: Vec<(usize, InsertClauses)>,
@@ -166,6 +172,8 @@ impl<'a> Binder<'a> {
             used: Vec::new(),
             scans: Vec::new(),
             families: Vec::new(),
+            keeps_domains: false,
+            heir: None,
             ctes: Vec::new(),
             inserts: Vec::new(),
             relations: Vec::new(),

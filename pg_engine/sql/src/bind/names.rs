@@ -7,13 +7,20 @@ use alloc::{
 
 use sqlparser::ast as sq;
 
+/// The greatest edit distance of what a hint names.
+pub(super) const FARTHEST: usize = 3;
+
 /// Edit distance when it is small enough for a hint: at most 3, and less than half the name's length.
 pub(super) fn distance(wanted: &str, candidate: &str) -> Option<usize> {
+    edits(wanted, candidate).filter(|d| *d <= wanted.chars().count() / 2)
+}
+
+/// Edit distance when it is at most 3.
+pub(super) fn edits(wanted: &str, candidate: &str) -> Option<usize> {
     if wanted.len() > 63 || candidate.len() > 63 {
         return None;
     }
     let b: Vec<char> = candidate.chars().collect();
-    let length = wanted.chars().count();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, c) in wanted.chars().enumerate() {
         let mut diagonal = i;
@@ -30,13 +37,7 @@ pub(super) fn distance(wanted: &str, candidate: &str) -> Option<usize> {
             }
         }
     }
-    let distance = row.last().copied().unwrap_or(usize::MAX);
-    (distance <= 3 && distance <= length / 2).then_some(distance)
-}
-
-/// The most similar name.
-pub(super) fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    names.filter_map(|n| distance(wanted, n).map(|d| (d, n))).min_by_key(|(d, _)| *d).map(|(_, n)| n)
+    row.last().copied().filter(|d| *d <= FARTHEST)
 }
 
 /// The name a result column gets from its expression, and whether it is a good one (a cast's type name is not).

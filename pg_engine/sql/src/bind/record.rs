@@ -96,7 +96,7 @@ impl Binder<'_> {
         }
     }
 
-    pub(super) fn record_join(&mut self, kind: JoinKind, on: Option<&Expr>) {
+    pub(super) fn record_join(&mut self, kind: JoinKind, on: Option<&Expr>, merged_as: Option<&str>) {
         let Some(record) = &mut self.record else { return };
         let using = core::mem::take(&mut record.using);
         if let (Some(right), Some(left)) = (record.items.pop(), record.items.pop()) {
@@ -107,6 +107,7 @@ impl Binder<'_> {
                 right,
                 on,
                 using,
+                merged_as: merged_as.map(Into::into),
                 alias: None,
             })));
         }

@@ -15,12 +15,18 @@ use super::{
     from::{Item, call_of, entry_of},
     scope::{Frame, Place},
 };
-use crate::{ast::NameAt, grammar, ruleutils::TableKind};
+use crate::{
+    ast::NameAt,
+    grammar,
+    ruleutils::{DefinedCall, TableKind},
+};
 
 /// A function of the list.
 pub(super) struct Listed {
     name: sq::ObjectName,
     args: Vec<sq::FunctionArg>,
+    /// With the columns that it is said to have.
+    defined: Option<sq::TableAlias>,
 }
 
 /// Is this call ROWS FROM, or `unnest` of several arrays?
@@ -35,7 +41,8 @@ fn is_unnest(name: &sq::ObjectName) -> bool {
 /// The functions that stand as arguments of the name which ROWS FROM became; of `unnest` one for each array.
 pub(super) fn listed(name: &sq::ObjectName, args: &[sq::FunctionArg]) -> Result<Vec<Listed>> {
     if is_unnest(name) {
-        let one = |arg: &sq::FunctionArg| Listed { name: name.clone(), args: vec![arg.clone()] };
+        let one =
+            |arg: &sq::FunctionArg| Listed { name: name.clone(), args: vec![arg.clone()], defined: None };
         return Ok(args.iter().map(one).collect());
     }
     let function = |arg: &sq::FunctionArg| match arg {
@@ -44,15 +51,41 @@ pub(super) fn listed(name: &sq::ObjectName, args: &[sq::FunctionArg]) -> Result<
                 if is(&f.name, &list.args) {
                     return listed(&f.name, &list.args);
                 }
-                Ok(vec![Listed { name: f.name.clone(), args: list.args.clone() }])
+                Ok(vec![Listed { name: f.name.clone(), args: list.args.clone(), defined: None }])
             }
-            sq::FunctionArguments::None => Ok(vec![Listed { name: f.name.clone(), args: Vec::new() }]),
+            sq::FunctionArguments::None => {
+                Ok(vec![Listed { name: f.name.clone(), args: Vec::new(), defined: None }])
+            }
             _ => Err(SqlError::unsupported("this call in ROWS FROM")),
         },
-        _ => Err(SqlError::unsupported("an expression that is no function call in ROWS FROM")),
+        sq::FunctionArg::Unnamed(sq::FunctionArgExpr::Expr(sq::Expr::Subquery(query))) => {
+            defined_call(query).map(|listed| vec![listed])
+        }
+        _ => Err(no_call()),
     };
     let lists: Vec<Vec<Listed>> = args.iter().map(function).collect::<Result<_>>()?;
     Ok(lists.into_iter().flatten().collect())
+}
+
+fn no_call() -> SqlError {
+    SqlError::unsupported("an expression that is no function call in ROWS FROM")
+}
+
+/// A call with a column definition list, which is a subquery by now.
+fn defined_call(query: &sq::Query) -> Result<Listed> {
+    let sq::SetExpr::Select(select) = &*query.body else { return Err(no_call()) };
+    let [item] = select.from.as_slice() else { return Err(no_call()) };
+    let (name, args, alias) = match &item.relation {
+        sq::TableFactor::Table { name, args: Some(args), alias: Some(alias), .. } => {
+            (name, &args.args, alias)
+        }
+        sq::TableFactor::Function { name, args, alias: Some(alias), .. } => (name, args, alias),
+        _ => return Err(no_call()),
+    };
+    if alias.name.value != grammar::DEFINED {
+        return Err(no_call());
+    }
+    Ok(Listed { name: name.clone(), args: args.clone(), defined: Some(alias.clone()) })
 }
 
 impl Binder<'_> {
@@ -63,7 +96,9 @@ impl Binder<'_> {
         alias: Option<&sq::TableAlias>,
     ) -> Result<Item> {
         let (first, rest) = match list {
-            [one] => return self.table_function(&one.name, &one.args, ordinality, alias),
+            [one] if one.defined.is_none() => {
+                return self.table_function(&one.name, &one.args, ordinality, alias);
+            }
             [first, rest @ ..] => (first, rest),
             [] => return Err(SqlError::syntax("syntax error at or near \")\"")),
         };
@@ -100,12 +135,17 @@ impl Binder<'_> {
     }
 
     /// A function's rows and columns with the number of each row.
-    fn numbered(&mut self, listed: &Listed, calls: &mut Vec<Expr>) -> Result<(Logical, Vec<Column>, Expr)> {
+    fn numbered(
+        &mut self,
+        listed: &Listed,
+        calls: &mut Vec<DefinedCall>,
+    ) -> Result<(Logical, Vec<Column>, Expr)> {
         let name: NameAt = grammar::name_of(&listed.name)?;
         let mut given = Arguments::none();
         for arg in &listed.args {
             super::call::argument(arg, &mut given)?;
         }
+        let defined = self.defined_columns(listed.defined.as_ref())?;
         let routines = self.routines_named(name.name.schema.as_deref(), &name.name.name)?;
         let function = match (routines.as_slice(), name.name.schema.as_deref()) {
             ([first, ..], _) => first.name.clone(),
@@ -113,12 +153,13 @@ impl Binder<'_> {
             (_, Some(schema)) => format!("{schema}.{}", name.name.name),
         };
         let (plan, mut columns, _) = if routines.is_empty() {
-            self.function_plan(&function, &given, (true, &function), None, name.at)?
+            self.function_plan(&function, &given, (true, &function), defined.as_deref(), name.at)?
         } else {
-            self.users_plan(&routines, &name, &given, (true, &function), None)?
+            self.users_plan(&routines, &name, &given, (true, &function), defined.as_deref())?
         };
         if let Some(TableKind::Function { call, .. }) = call_of(&plan, true) {
-            calls.push(call);
+            let columns = defined.iter().flatten().map(|d| (d.name.clone(), d.declared)).collect();
+            calls.push((call, columns));
         }
         let number = columns.pop().ok_or_else(|| SqlError::internal("a function without its ordinality"))?;
         Ok((plan, columns, Expr::Column(number.id, number.ty)))

@@ -33,6 +33,7 @@ pub(crate) enum Place {
     Check,
     IndexExpression,
     IndexPredicate,
+    Filter,
     Generated,
 }
 
@@ -57,6 +58,7 @@ impl Place {
             Self::Check => "check constraints",
             Self::IndexExpression => "index expressions",
             Self::IndexPredicate => "index predicates",
+            Self::Filter => "FILTER",
             Self::Generated => "column generation expressions",
         }
     }
@@ -164,6 +166,12 @@ pub(crate) enum CteState {
 pub(crate) struct Frame {
     pub(crate) entries: Vec<Entry>,
     pub(crate) visible: Vec<Visible>,
+    /// Aliases of FROM items that can no longer, or not here, be named.
+    pub(crate) gone: Vec<String>,
+    /// Names behind USING (...) AS.
+    pub(crate) merged: Vec<String>,
+    /// From where on the names of entries must differ: those before stand outside a join with an alias.
+    pub(crate) names_from: usize,
     /// Slots that stand for outer expressions, and these in terms of the frame outside.
     pub(crate) args: Vec<(u32, Expr)>,
     pub(crate) ctes: Vec<CteName>,
@@ -356,11 +364,24 @@ impl Binder<'_> {
         }
         let found = found.or_else(|| self.system_column(level, Some(index), name));
         let Some((expr, origin)) = found else {
-            return Err(self.missing_qualified(table, name, level, index, at));
+            return Err(self.missing_qualified(table, name, at));
         };
         self.not_computed(name, at)?;
         self.mention(&expr, at, &|| format!("{table}.{name}"), level);
         Ok((self.carry(expr, level)?, origin))
+    }
+
+    /// A column of a FROM item of that level.
+    pub(super) fn column_of(
+        &mut self,
+        level: usize,
+        table: &str,
+        column: &EntryColumn,
+        at: u32,
+    ) -> Result<Expr> {
+        self.not_computed(&column.name, at)?;
+        self.mention(&column.expr, at, &|| format!("{table}.{}", column.name), level);
+        self.carry(column.expr.clone(), level)
     }
 
     /// 42P17 for a generated column in a generation expression.
@@ -444,7 +465,9 @@ impl Binder<'_> {
 
     /// The schema that was written is not said.
     fn missing_entry(&self, table: &str, at: u32) -> SqlError {
-        let hidden = self.frames.iter().any(|f| f.shut && f.entries.iter().any(|e| e.alias == table));
+        let hidden = self.frames.iter().any(|f| {
+            f.gone.iter().any(|g| g == table) || f.shut && f.entries.iter().any(|e| e.alias == table)
+        });
         let aliased = self.frames.iter().rev().flat_map(|f| &f.entries).find(|e| {
             e.scan
                 .and_then(|s| self.scans.get(s))
@@ -472,17 +495,27 @@ impl Binder<'_> {
             .at(at)
     }
 
-    fn missing_qualified(&self, table: &str, name: &str, level: usize, index: usize, at: u32) -> SqlError {
+    fn missing_qualified(&self, table: &str, name: &str, at: u32) -> SqlError {
         let error =
             SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist")).at(at);
-        let entry = self.frames.get(level).and_then(|f| f.entries.get(index));
-        let near = entry.and_then(|e| super::names::nearest(name, e.columns.iter().map(|c| c.name.as_str())));
-        match near {
-            Some(near) => {
-                error.hint(format!("Perhaps you meant to reference the column \"{table}.{near}\"."))
+        // How far the name is off counts together with how far the table's is.
+        let mut best: Option<(usize, Vec<String>)> = None;
+        for entry in self.frames.iter().rev().flat_map(|f| &f.entries) {
+            let Some(off) = super::names::edits(table, &entry.alias) else { continue };
+            for column in &entry.columns {
+                let Some(distance) = super::names::distance(name, &column.name).map(|d| d + off) else {
+                    continue;
+                };
+                let shown = format!("{}.{}", entry.alias, column.name);
+                match &mut best {
+                    _ if distance > super::names::FARTHEST => {}
+                    Some((d, names)) if *d == distance => names.push(shown),
+                    Some((d, _)) if *d < distance => {}
+                    _ => best = Some((distance, Vec::from([shown]))),
+                }
             }
-            None => error,
         }
+        hinted(error, best.as_ref().map_or(&[], |(_, names)| names.as_slice()))
     }
 
     /// 42703 for an unqualified name, with PostgreSQL's hint about similar ones.
@@ -518,24 +551,29 @@ impl Binder<'_> {
                 }
             }
         }
-        match best.as_ref().map(|(_, names)| names.as_slice()) {
-            Some([one]) => error.hint(format!("Perhaps you meant to reference the column \"{one}\".")),
-            Some([one, two]) => error.hint(format!(
-                "Perhaps you meant to reference the column \"{one}\" or the column \"{two}\"."
-            )),
-            _ => error,
-        }
+        hinted(error, best.as_ref().map_or(&[], |(_, names)| names.as_slice()))
     }
 
     /// A table's name must be unique in one FROM.
     pub(super) fn check_alias(&mut self, alias: &str) -> Result<()> {
-        if !alias.is_empty() && self.frame()?.entries.iter().any(|e| e.alias == alias) {
+        let frame = self.frame()?;
+        if !alias.is_empty() && frame.entries.iter().skip(frame.names_from).any(|e| e.alias == alias) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_ALIAS,
                 format!("table name \"{alias}\" specified more than once"),
             ));
         }
         Ok(())
+    }
+}
+
+/// Adds the columns that may have been meant.
+fn hinted(error: SqlError, names: &[String]) -> SqlError {
+    match names {
+        [one] => error.hint(format!("Perhaps you meant to reference the column \"{one}\".")),
+        [one, two] => error
+            .hint(format!("Perhaps you meant to reference the column \"{one}\" or the column \"{two}\".")),
+        _ => error,
     }
 }
 

@@ -268,9 +268,10 @@ impl Binder<'_> {
             .at(name.at));
         };
         let columns = self.frames.get(level).and_then(|f| f.entries.get(index)).map(|e| e.columns.clone());
+        // By their places: several may have one name.
         for column in columns.unwrap_or_default() {
-            let (expr, origin) = self.qualified_column(schema, &name.name.name, &column.name, name.at)?;
-            targets.push(Target { name: column.name, expr, origin });
+            let expr = self.column_of(level, &name.name.name, &column, name.at)?;
+            targets.push(Target { name: column.name, expr, origin: column.origin });
         }
         Ok(())
     }
@@ -484,8 +485,13 @@ impl Binder<'_> {
             projected.push((column, target.expr));
         }
         origins.truncate(visible);
+        let plain = !distinct && on.is_empty() && !hoists && super::postponed::concerned(order, query);
+        let mut late = match plain {
+            true => self.postponed(&mut projected, visible, order),
+            false => Vec::new(),
+        };
         let columns: Vec<Column> = projected.iter().map(|(c, _)| c.clone()).collect();
-        let extra = columns.len() > visible;
+        let extra = columns.len() > visible || !late.is_empty();
         plan = Logical::Project(Box::new(plan), projected);
         let reference = |i: &usize| columns.get(*i).map(|c| Expr::Column(c.id, c.ty));
         if distinct {
@@ -520,16 +526,18 @@ impl Binder<'_> {
         if extra && hoists {
             columns.truncate(visible);
         } else if extra {
-            let kept: Vec<(Column, Expr)> = columns
-                .drain(..)
-                .take(visible)
-                .map(|c| {
-                    let expr = Expr::Column(c.id, c.ty);
-                    (Column { id: self.column_id(), ..c }, expr)
-                })
-                .collect();
+            let computed = !late.is_empty();
+            let mut kept: Vec<(Column, Expr)> = Vec::with_capacity(visible);
+            for (n, c) in columns.into_iter().take(visible).enumerate() {
+                let place = late.iter().position(|(at, _)| *at == n);
+                let expr = place.map_or(Expr::Column(c.id, c.ty), |p| late.swap_remove(p).1);
+                kept.push((Column { id: self.column_id(), ..c }, expr));
+            }
             columns = kept.iter().map(|(c, _)| c.clone()).collect();
-            plan = Logical::Project(Box::new(plan), kept);
+            plan = match computed {
+                true => super::postponed::computed(plan, kept),
+                false => Logical::Project(Box::new(plan), kept),
+            };
         }
         Ok(Bound { plan, columns, origins })
     }

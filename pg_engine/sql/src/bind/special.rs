@@ -48,6 +48,12 @@ impl Binder<'_> {
                 let value = self.expr(e)?;
                 self.call("extract", vec![text(&field), value], at)
             }
+            sq::Expr::IsNormalized { expr: e, form, negated } => {
+                let mut args = vec![self.expr(e)?];
+                args.extend(form.as_ref().map(|f| text(&format!("{f}"))));
+                let call = self.syntax_call("is_normalized", args, at)?;
+                Ok(if *negated { Expr::Not(Box::new(call)) } else { call })
+            }
             sq::Expr::Position { expr: needle, r#in: hay } => {
                 let needle = self.expr(needle)?;
                 let hay = self.expr(hay)?;
@@ -201,6 +207,20 @@ impl Binder<'_> {
                     .at(at));
                 }
                 Expr::Extreme(items, name == "greatest", ty)
+            }
+            // The form is a word.
+            "normalize" => {
+                let args = match args.exprs.as_slice() {
+                    [value] => vec![self.expr(value)?],
+                    [value, sq::Expr::Identifier(form)]
+                        if form.quote_style.is_none()
+                            && matches!(form.value.as_str(), "nfc" | "nfd" | "nfkc" | "nfkd") =>
+                    {
+                        vec![self.expr(value)?, text(&form.value.to_ascii_uppercase())]
+                    }
+                    _ => return Ok(None),
+                };
+                self.syntax_call("normalize", args, at)?
             }
             "nullif" => {
                 let [a, b] = args.exprs.as_slice() else {

@@ -225,6 +225,7 @@ impl Binder<'_> {
             policies: Vec::new(),
             returning: None,
             system: None,
+            given: Vec::new(),
         })
     }
 

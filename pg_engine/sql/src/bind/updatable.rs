@@ -18,7 +18,9 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder,
+    inherit::as_parent,
     scope::{Entry, EntryColumn, Place, at},
+    select::Target,
     table::is_graph,
 };
 use crate::{ast::Ast, grammar};
@@ -46,7 +48,22 @@ pub(super) struct ViewSubject {
     pub(super) conditions: Vec<Expr>,
     /// Conditions that new rows must fulfil, with the names of their views, the lowest first.
     checks: Vec<(String, Expr)>,
+    /// Why columns cannot be assigned to, where they cannot.
+    faults: Vec<Option<Fault>>,
 }
+
+/// Why a column of a view cannot be assigned to: what a view, this one or one below it, has there.
+#[derive(Clone)]
+struct Fault {
+    /// How many views down.
+    depth: usize,
+    view: String,
+    column: String,
+    detail: &'static str,
+}
+
+const SYSTEM_COLUMN: &str = "View columns that refer to system columns are not updatable.";
+const COMPUTED: &str = "View columns that are not columns of their base relation are not updatable.";
 
 /// Replaces the columns `base..` by those of `ids`.
 fn renumber(expr: &mut Expr, base: ColumnId, ids: &[ColumnId]) {
@@ -78,6 +95,11 @@ impl Subject {
     /// What an INSERT without a list of columns assigns to, as positions among the table's live columns.
     pub(super) fn first_columns(&self, count: usize) -> Result<Vec<usize>> {
         let Some(view) = &self.view else { return Ok((0..count).collect()) };
+        // What a view says itself comes before what those below it say.
+        let faults = view.faults.iter().take(count).flatten();
+        if let Some(fault) = faults.min_by_key(|f| f.depth) {
+            return Err(fault.error("INSERT"));
+        }
         let mut listed: Vec<usize> = Vec::with_capacity(count);
         for n in 0..count {
             let position = view.position(&self.table, n, "INSERT")?;
@@ -157,29 +179,48 @@ impl Subject {
     }
 }
 
+impl Fault {
+    fn error(&self, verb: &str) -> SqlError {
+        let what = if verb == "INSERT" { "insert into" } else { "update" };
+        let text = format!("cannot {what} column \"{}\" of view \"{}\"", self.column, self.view);
+        SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).detail(self.detail)
+    }
+}
+
 impl ViewSubject {
     /// The position among the table's live columns of a column of the view.
     fn position(&self, table: &Relation, n: usize, verb: &str) -> Result<usize> {
-        let column = self.columns.get(n);
-        let refused = |detail: &str| {
-            let name = column.map_or("", |c| c.name.as_str());
-            let what = if verb == "INSERT" { "insert into" } else { "update" };
-            SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("cannot {what} column \"{name}\" of view \"{}\"", self.relation.name),
-            )
-            .detail(detail)
-        };
-        match column.map(|c| &c.expr) {
-            Some(Expr::Column(id, _)) => {
-                let live = table.live().count();
-                let position = id.checked_sub(self.base).map(|n| n as usize).filter(|n| *n < live);
-                position
-                    .ok_or_else(|| refused("View columns that refer to system columns are not updatable."))
-            }
-            _ => Err(refused("View columns that are not columns of their base relation are not updatable.")),
+        if let Some(Some(fault)) = self.faults.get(n) {
+            return Err(fault.error(verb));
         }
+        let id = match self.columns.get(n).map(|c| &c.expr) {
+            Some(Expr::Column(id, _)) => id.checked_sub(self.base).map(|n| n as usize),
+            _ => None,
+        };
+        id.filter(|n| *n < table.live().count())
+            .ok_or_else(|| SqlError::internal("a view's column that is none of the table's"))
     }
+}
+
+/// Why a view's column cannot be assigned to. `live`: the ids of the table's columns; `below`: the view selected from.
+fn fault_at(
+    (view, name): (&Relation, &str),
+    target: &Target,
+    live: core::ops::Range<ColumnId>,
+    below: Option<&ViewSubject>,
+) -> Option<Fault> {
+    if let Some(b) = below.filter(|b| b.relation.oid == target.origin.0)
+        && let Some(Some(fault)) =
+            b.relation.live().position(|a| a.attnum == target.origin.1).and_then(|n| b.faults.get(n))
+    {
+        return Some(Fault { depth: fault.depth + 1, ..fault.clone() });
+    }
+    let detail = match &target.expr {
+        Expr::Column(id, _) if live.contains(id) => return None,
+        Expr::Column(..) => SYSTEM_COLUMN,
+        _ => COMPUTED,
+    };
+    Some(Fault { depth: 0, view: view.name.clone(), column: name.into(), detail })
 }
 
 /// The privilege that a change needs.
@@ -344,9 +385,6 @@ impl Binder<'_> {
             return Err(refused(NOT_ONE));
         }
         let below = self.relation(&grammar::name_of(name)?)?;
-        if !below.children.is_empty() {
-            return Err(SqlError::unsupported("a change of a view over a table that others inherit from"));
-        }
         let changeable = match below.kind {
             RelationKind::Table => !matches!(below.schema_name.as_str(), "pg_catalog" | "information_schema"),
             RelationKind::View => true,
@@ -356,7 +394,14 @@ impl Binder<'_> {
             return Err(refused(NOT_ONE));
         }
         let shown = alias.as_ref().map(|a| a.name.value.as_str());
-        let (mut inner, plan, entry, scan) = self.subject(&below, verb, shown)?;
+        let heir = self.heir.clone().filter(|_| below.kind == RelationKind::Table);
+        let (mut inner, plan, mut entry, scan) = match &heir {
+            None => self.subject(&below, verb, shown)?,
+            Some(heir) => self.subject(heir, verb, Some(shown.unwrap_or(&below.name)))?,
+        };
+        if heir.is_some() {
+            as_parent(&mut entry, &below);
+        }
         let base = self.scans.get(scan).map_or(0, |s| s.base);
         self.enter(entry, alias.as_ref())?;
         let condition = match &select.selection {
@@ -374,6 +419,12 @@ impl Binder<'_> {
         if let Some((_, reason)) = reasons.iter().find(|r| r.0) {
             return Err(refused(reason));
         }
+        let live = base..base + inner.table.live().count() as u32;
+        let faults = view
+            .live()
+            .zip(&targets)
+            .map(|(a, t)| fault_at((view, &a.name), t, live.clone(), inner.view.as_ref()))
+            .collect();
         let columns: Vec<EntryColumn> = view
             .live()
             .zip(targets)
@@ -394,7 +445,7 @@ impl Binder<'_> {
             conditions.push(condition);
         }
         let relation = view.clone();
-        Ok((inner, ViewSubject { relation, columns, base, conditions, checks }, plan, scan))
+        Ok((inner, ViewSubject { relation, columns, base, conditions, checks, faults }, plan, scan))
     }
 
     /// The conditions of a view and of all views below it, whatever they say of checks.
@@ -418,5 +469,27 @@ impl Binder<'_> {
         let mut checks = own.checks;
         checks.iter_mut().for_each(|(_, e)| renumber(e, own.base, &ids));
         Ok(checks)
+    }
+
+    /// The table below a view that may be changed through, unless it is read with ONLY.
+    pub(super) fn table_below(&mut self, view: &Arc<Relation>) -> Result<Option<Arc<Relation>>> {
+        let mut found = view.clone();
+        while found.kind == RelationKind::View {
+            let text = found.view.clone().unwrap_or_default();
+            let parsed = grammar::statements(&text)?;
+            let Some(Ast::Query(query)) = parsed.into_iter().next().map(|i| i.ast) else { return Ok(None) };
+            let Ok(select) = plain_select(&query) else { return Ok(None) };
+            let [sq::TableWithJoins { relation: sq::TableFactor::Table { name, args: None, .. }, .. }] =
+                select.from.as_slice()
+            else {
+                return Ok(None);
+            };
+            let name = grammar::name_of(name)?;
+            if name.only {
+                return Ok(None);
+            }
+            found = self.relation(&name)?;
+        }
+        Ok(Some(found))
     }
 }

@@ -78,7 +78,7 @@ impl Binder<'_> {
                 checks.push((check.name.clone(), self.domain_condition(&check.condition, base)?));
             }
         }
-        if !not_null && checks.is_empty() {
+        if !not_null && checks.is_empty() && !self.keeps_domains && !self.recording() {
             return Ok(value);
         }
         let name = chain.first().map_or_else(String::new, |t| t.name.clone());
@@ -189,6 +189,14 @@ impl Binder<'_> {
     pub(super) fn declared_type(&mut self, e: &sq::Expr, bound: &Expr) -> Result<Oid> {
         if let Expr::Domain(d) = bound {
             return Ok(d.oid);
+        }
+        if let Expr::Coalesce(items, ty) = bound {
+            let of = |e: &Expr| match e {
+                Expr::Domain(d) => Some(d.oid),
+                _ => None,
+            };
+            let first = items.first().and_then(of);
+            return Ok(first.filter(|_| items.iter().all(|e| of(e) == first)).unwrap_or(ty.oid));
         }
         let (relation, attnum) = self.origin(e)?;
         let relation = if relation == 0 { None } else { self.catalog.relation_by_oid(relation)? };

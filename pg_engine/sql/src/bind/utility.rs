@@ -6,7 +6,6 @@ use pg_catalog::{IndexMethod, Relation, RelationKind, acl::right};
 use pg_functions::{FunctionKind, Volatility};
 use pg_plan::{
     expr::{ColumnId, Expr},
-    logical::Column,
     statement::{ExplainOptions, Query, Statement},
     utility::{self as u, Utility},
 };
@@ -79,6 +78,11 @@ impl Binder<'_> {
         }
         let query = match inner {
             Ast::CreateTableAs(create) | Ast::CreateMaterializedView(create) => {
+                let there = self.catalog.relation(create.name.schema.as_deref(), &create.name.name)?;
+                if let Some(relation) = there.filter(|_| !create.if_not_exists) {
+                    let text = format!("relation \"{}\" already exists", relation.name);
+                    return Err(SqlError::new(SqlState::DUPLICATE_TABLE, text));
+                }
                 self.top_query(&create.query)?
             }
             Ast::Declare { query, .. } | Ast::SelectInto(query, ..) => self.top_query(query)?,
@@ -634,8 +638,8 @@ impl Binder<'_> {
     }
 
     fn create_table_as(&mut self, create: &ast::CreateTableAs) -> Result<u::CreateTableAs> {
-        let query = self.top_query(&create.query)?;
-        let columns = self.result_columns(&query.columns, &create.columns)?;
+        let query = self.declared_query(&create.query)?;
+        let columns = self.result_columns(&query, &create.columns)?;
         Ok(u::CreateTableAs {
             name: create.name.clone(),
             if_not_exists: create.if_not_exists,
@@ -648,7 +652,16 @@ impl Binder<'_> {
         })
     }
 
-    fn result_columns(&self, columns: &[Column], names: &[sq::Ident]) -> Result<Vec<u::ColumnDef>> {
+    /// A query whose columns are to be declared as those of a relation.
+    fn declared_query(&mut self, query: &sq::Query) -> Result<Query> {
+        self.keeps_domains = true;
+        let query = self.top_query(query);
+        self.keeps_domains = false;
+        query
+    }
+
+    fn result_columns(&self, query: &Query, names: &[sq::Ident]) -> Result<Vec<u::ColumnDef>> {
+        let columns = &query.columns;
         if names.len() > columns.len() {
             return Err(SqlError::syntax("too many column names were specified"));
         }
@@ -669,7 +682,7 @@ impl Binder<'_> {
             }
             defs.push(u::ColumnDef {
                 name,
-                ty: column.ty,
+                ty: super::output_types::declared(&query.body, column),
                 not_null: false,
                 default: None,
                 generated: 0,
@@ -686,7 +699,7 @@ impl Binder<'_> {
             let text = "views must not contain SELECT INTO";
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
         }
-        let query: Query = self.top_query(&create.query)?;
+        let query = self.declared_query(&create.query)?;
         refuse_changes(&query, "views")?;
         let checked = create.options.iter().any(|o| o.0 == "check_option");
         let reason =
@@ -701,7 +714,7 @@ impl Binder<'_> {
         if !query.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
         }
-        let columns = self.result_columns(&query.columns, &create.columns)?;
+        let columns = self.result_columns(&query, &create.columns)?;
         let query = self.kept_query(&create.query, &columns)?;
         Ok(u::CreateView {
             name: create.name.clone(),
@@ -895,6 +908,7 @@ impl Binder<'_> {
             );
         }
         let mut target = self.target_body(&relation, ids.clone())?;
+        target.given.clone_from(&listed);
         // Values as they are read are of a domain's base type: checked before anything is made of them.
         for (attribute, id) in held.live().zip(&ids).filter(|(a, _)| listed.contains(&a.attnum)) {
             self.refuse_unchecked(attribute.ty.oid)?;

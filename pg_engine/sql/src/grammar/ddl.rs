@@ -540,7 +540,7 @@ fn refresh(c: &mut Cursor<'_>) -> Parsed<Statement> {
     let name = c.name()?;
     let with_data = with_data(c)?;
     if concurrently && !with_data {
-        let text = "REFRESH options CONCURRENTLY and WITH NO DATA cannot be used together";
+        let text = "CONCURRENTLY and WITH NO DATA options cannot be used together";
         return Err(SqlError::syntax(text).into());
     }
     Ok(utility(Ast::Refresh { name, concurrently, with_data }, "REFRESH MATERIALIZED VIEW"))

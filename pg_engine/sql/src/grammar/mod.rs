@@ -81,7 +81,7 @@ pub(crate) fn statements(text: &str) -> Result<Vec<Item>> {
     let overriding = take_overriding(&mut tokens);
     let conflicts = conflict::take_targets(&mut tokens);
     search::take_clauses(&mut tokens, text);
-    mark_rows_from(&mut tokens)?;
+    mark_rows_from(&mut tokens);
     sample::mark(&mut tokens);
     spell_out_table(&mut tokens);
     spell_out_merge(&mut tokens);
@@ -301,8 +301,57 @@ pub(crate) fn is_rows_from(name: &sq::ObjectName) -> bool {
     matches!(name.0.as_slice(), [sq::ObjectNamePart::Identifier(i)] if i.value == ROWS_FROM)
 }
 
+/// The alias of a call in ROWS FROM that has a column definition list. No identifier that a client sends begins so.
+pub(crate) const DEFINED: &str = "\0defined";
+
+/// Calls between the parentheses of ROWS FROM that have a list of column definitions become subqueries: `(SELECT f FROM f(...) AS
+/// mark (...))`.
+fn mark_definitions(tokens: &mut Vec<TokenWithSpan>, open: usize) {
+    let is = |t: Option<&TokenWithSpan>, wanted: &Token| t.is_some_and(|t| t.token == *wanted);
+    let named = |t: Option<&TokenWithSpan>, w: &str| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
+    let quoted = |value: &str| {
+        let keyword = sqlparser::keywords::Keyword::NoKeyword;
+        Token::Word(sqlparser::tokenizer::Word { value: value.into(), quote_style: Some('"'), keyword })
+    };
+    let mut start = open + 1;
+    let mut depth = 0usize;
+    let mut n = start;
+    while let Some(t) = tokens.get(n) {
+        match t.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return,
+            Token::RParen => depth -= 1,
+            Token::Comma if depth == 0 => start = n + 1,
+            _ => {}
+        }
+        n += 1;
+        let defined = depth == 0
+            && is(tokens.get(n - 1), &Token::RParen)
+            && named(tokens.get(n), "as")
+            && is(tokens.get(n + 1), &Token::LParen);
+        if !defined {
+            continue;
+        }
+        let Some(end) = closing(tokens, n + 1) else { return };
+        let like = |token: Token| TokenWithSpan { token, span: t_span(tokens, start) };
+        let select =
+            [Token::LParen, Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")].map(like);
+        let (mark, close) = (like(quoted(DEFINED)), like(Token::RParen));
+        tokens.insert(end + 1, close);
+        tokens.insert(n + 1, mark);
+        let added = select.len() + 2;
+        tokens.splice(start..start, select);
+        n = end + added + 1;
+    }
+}
+
+/// Where a token stands.
+fn t_span(tokens: &[TokenWithSpan], n: usize) -> sqlparser::tokenizer::Span {
+    tokens.get(n).map_or_else(sqlparser::tokenizer::Span::empty, |t| t.span)
+}
+
 /// `sqlparser` has no ROWS FROM: it becomes the name of a function.
-fn mark_rows_from(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
+fn mark_rows_from(tokens: &mut Vec<TokenWithSpan>) {
     let word = |t: Option<&TokenWithSpan>, w: &str| matches!(t.map(|t| &t.token), Some(Token::Word(x)) if x.quote_style.is_none() && x.value == w);
     let mut i = 0;
     while i + 2 < tokens.len() {
@@ -312,15 +361,7 @@ fn mark_rows_from(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
         if !open || !word(tokens.get(at), "rows") || !word(tokens.get(at + 1), "from") {
             continue;
         }
-        let end = closing(tokens, at + 2).unwrap_or(at + 2);
-        let defined = |n: usize| {
-            tokens.get(n).is_some_and(|t| t.token == Token::RParen)
-                && word(tokens.get(n + 1), "as")
-                && tokens.get(n + 2).is_some_and(|t| t.token == Token::LParen)
-        };
-        if (at + 3..end).any(defined) {
-            return Err(SqlError::unsupported("a column definition list in ROWS FROM"));
-        }
+        mark_definitions(tokens, at + 2);
         tokens.remove(at + 1);
         if let Some(first) = tokens.get_mut(at) {
             let keyword = sqlparser::keywords::Keyword::NoKeyword;
@@ -328,7 +369,6 @@ fn mark_rows_from(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
             first.token = Token::Word(sqlparser::tokenizer::Word { value, quote_style: Some('"'), keyword });
         }
     }
-    Ok(())
 }
 
 /// What stands before the tables of a row lock that `sqlparser` cannot tell; the mode's digit follows. No identifier that a

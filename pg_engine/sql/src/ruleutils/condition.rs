@@ -34,7 +34,7 @@ impl Condition {
             listed: false,
             lateral: false,
             columns,
-            kind: TableKind::Relation { oid: relation.oid, system: None },
+            kind: TableKind::Relation { oid: relation.oid, system: None, only: false },
             sample: None,
         };
         let select = SelectTree {

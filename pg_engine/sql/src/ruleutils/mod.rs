@@ -16,7 +16,7 @@ use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{AggregateCall, Column, JoinKind, SetOp, WindowCall, WindowSpec},
 };
-use pg_types::{Oid, Result};
+use pg_types::{Oid, Result, SqlType};
 
 pub use condition::Condition;
 
@@ -132,6 +132,8 @@ pub(crate) enum TableKind {
         oid: Oid,
         /// Ids of the system columns begin here.
         system: Option<ColumnId>,
+        /// Without the tables that inherit from it.
+        only: bool,
     },
     Cte(String),
     Query(Box<QueryTree>),
@@ -141,10 +143,13 @@ pub(crate) enum TableKind {
     },
     /// Several side by side.
     Functions {
-        calls: Vec<Expr>,
+        calls: Vec<DefinedCall>,
         ordinality: bool,
     },
 }
+
+/// A call, and the columns that its column definition list gives it.
+pub(crate) type DefinedCall = (Expr, Vec<(String, SqlType)>);
 
 /// A join.
 pub(crate) struct JoinItem {
@@ -154,6 +159,8 @@ pub(crate) struct JoinItem {
     pub(crate) on: Option<Expr>,
     /// USING or NATURAL.
     pub(crate) using: Vec<Using>,
+    /// USING (...) AS name.
+    pub(crate) merged_as: Option<String>,
     pub(crate) alias: Option<JoinAlias>,
 }
 

@@ -182,7 +182,7 @@ impl<'a> Writer<'a> {
             scope.columns.insert(*id, ColumnText { qualifier: qualifier.clone(), name, origin });
         }
         scope.tables.insert(key(table), (names.into_iter().map(|c| c.1).collect(), renamed));
-        if let TableKind::Relation { oid, system: Some(first) } = table.kind {
+        if let TableKind::Relation { oid, system: Some(first), .. } = table.kind {
             for (n, (name, attnum)) in SYSTEM.iter().enumerate() {
                 let text = ColumnText {
                     qualifier: qualifier.clone(),

@@ -14,11 +14,11 @@ use pg_plan::{
         WindowSpec,
     },
 };
-use pg_types::{Oid, Result, SqlError, oid};
+use pg_types::{Oid, Result, SqlError, SqlType, oid};
 
 use super::{
-    Body, CallText, CteTree, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope, SelectTree,
-    SetNode, TableItem, TableKind,
+    Body, CallText, CteTree, DefinedCall, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope,
+    SelectTree, SetNode, TableItem, TableKind,
 };
 use crate::deparse::{Source, Writer, operator_of, quote};
 
@@ -515,8 +515,9 @@ impl<'a> Writer<'a> {
         let shown = self.qualifier(table)?;
         let mut real = String::new();
         match &table.kind {
-            TableKind::Relation { oid, .. } => {
+            TableKind::Relation { oid, only, .. } => {
                 let (text, name) = self.relation_text(*oid)?;
+                self.put(if *only { "ONLY " } else { "" });
                 self.put(&text);
                 real = name;
             }
@@ -530,14 +531,14 @@ impl<'a> Writer<'a> {
                 self.put(")");
             }
             TableKind::Functions { calls, ordinality } => {
-                let array = |e: &'a Expr| match e {
+                let array = |c: &'a DefinedCall| match &c.0 {
                     Expr::Call(c) if c.function.name == "unnest" => c.args.first(),
                     _ => None,
                 };
                 let arrays: Option<Vec<&Expr>> = calls.iter().map(array).collect();
                 let (word, list) = match arrays {
                     Some(arrays) => ("UNNEST(", arrays),
-                    None => ("ROWS FROM(", calls.iter().collect()),
+                    None => ("ROWS FROM(", calls.iter().map(|c| &c.0).collect()),
                 };
                 self.put(word);
                 for (n, e) in list.into_iter().enumerate() {
@@ -545,6 +546,14 @@ impl<'a> Writer<'a> {
                         self.put(", ");
                     }
                     self.expr(e)?;
+                    let defined = calls.get(n).map_or(&[][..], |c| &c.1);
+                    if !defined.is_empty() {
+                        let column = |c: &(String, SqlType)| {
+                            format!("{} {}", quote(&c.0), pg_types::typeinfo::display(c.1))
+                        };
+                        let columns: Vec<String> = defined.iter().map(column).collect();
+                        self.put(&format!(" AS ({})", columns.join(", ")));
+                    }
                 }
                 self.put(")");
                 if *ordinality {
@@ -628,7 +637,7 @@ impl<'a> Writer<'a> {
                 self.catalog.relation_by_oid(*oid)?.map_or_else(String::new, |r| r.name.clone())
             }
             (None, TableKind::Cte(name)) => name.clone(),
-            (None, TableKind::Functions { calls, .. }) => match calls.first() {
+            (None, TableKind::Functions { calls, .. }) => match calls.first().map(|c| &c.0) {
                 Some(Expr::Call(call)) => call.function.name.into(),
                 Some(Expr::Routine(call)) => call.target.routine.name.clone(),
                 _ => "unnamed".into(),
@@ -667,6 +676,9 @@ impl<'a> Writer<'a> {
         if !join.using.is_empty() {
             let columns: Vec<String> = self.scope()?.using_of(join).iter().map(|n| quote(n)).collect();
             self.put(&format!(" USING ({})", columns.join(", ")));
+            if let Some(name) = &join.merged_as {
+                self.put(&format!(" AS {}", quote(name)));
+            }
         } else if let Some(on) = &join.on {
             self.put(" ON ");
             if !self.style.sparse {
@@ -677,7 +689,7 @@ impl<'a> Writer<'a> {
                 self.put(")");
             }
         } else if join.kind != JoinKind::Inner {
-            self.put(" ON TRUE");
+            self.put(if self.style.sparse { " ON true" } else { " ON (true)" });
         }
         if parentheses {
             self.put(")");

@@ -283,6 +283,7 @@ impl Loader {
             policies: Vec::new(),
             returning: None,
             system: Vec::new(),
+            given: Vec::new(),
         };
         Self::new(&target, &mut Compiler::new(0))
     }

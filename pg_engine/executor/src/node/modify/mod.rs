@@ -4,16 +4,11 @@ pub(crate) mod delete;
 pub(crate) mod insert;
 pub(crate) mod merge;
 mod policy;
+pub(crate) mod seen;
 mod unread;
 pub(crate) mod update;
 
-use alloc::{
-    boxed::Box,
-    format,
-    string::{String, ToString},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{Index, IndexMethod, Relation, builtin::INTRALITH_HBA_RULES, keys, storage_error};
 use pg_plan::physical;
@@ -36,9 +31,6 @@ use crate::{
     unique::Recheck,
 };
 use policy::Policies;
-
-/// Longest value that an error's DETAIL shows of a row.
-const MAX_SHOWN: usize = 64;
 
 /// A key column's source.
 enum KeyPart {
@@ -73,6 +65,8 @@ pub(crate) struct Target {
     pub(crate) returning: Option<Vec<Compiled>>,
     /// See `physical::Target`.
     pub(crate) system: Vec<(usize, i16)>,
+    /// Columns that the statement gives values.
+    given: Vec<i16>,
     /// Keys that were taken when a row came, of constraints that are checked later.
     rechecks: Vec<Recheck>,
     /// Foreign keys of the table and to it.
@@ -177,6 +171,7 @@ impl Target {
             key_columns,
             returning,
             system: t.system.clone(),
+            given: t.given.clone(),
             key: Vec::new(),
             payload: Vec::new(),
         })
@@ -348,7 +343,8 @@ impl Target {
     fn view_violation(&self, check: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
         let name = self.view_checks.get(check).map_or("", |c| c.0.as_str());
         let message = format!("new row violates check option for view \"{name}\"");
-        SqlError::new(SqlState::WITH_CHECK_OPTION_VIOLATION, message).detail(self.failing_row(row, cx))
+        let e = SqlError::new(SqlState::WITH_CHECK_OPTION_VIOLATION, message);
+        self.with_row(e, row, cx)
     }
 
     fn not_null_violation(&self, attribute: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
@@ -357,8 +353,7 @@ impl Target {
             "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
             self.relation.name
         );
-        SqlError::new(SqlState::NOT_NULL_VIOLATION, message)
-            .detail(self.failing_row(row, cx))
+        self.with_row(SqlError::new(SqlState::NOT_NULL_VIOLATION, message), row, cx)
             .table(self.relation.schema_name.clone(), self.relation.name.clone())
             .column(column)
     }
@@ -367,27 +362,17 @@ impl Target {
         let name = self.checks.get(check).map_or("", |c| c.0.as_str());
         let message =
             format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.relation.name);
-        SqlError::new(SqlState::CHECK_VIOLATION, message)
-            .detail(self.failing_row(row, cx))
+        self.with_row(SqlError::new(SqlState::CHECK_VIOLATION, message), row, cx)
             .table(self.relation.schema_name.clone(), self.relation.name.clone())
             .constraint(name)
     }
 
-    fn failing_row(&self, row: &[Value], cx: &ExecContext<'_>) -> String {
-        let mut out = String::from("Failing row contains (");
-        for (n, (v, &a)) in row.iter().zip(&self.live).enumerate() {
-            if n > 0 {
-                out.push_str(", ");
-            }
-            if v.is_null() {
-                out.push_str("null");
-                continue;
-            }
-            let ty = self.relation.attributes.get(a).map_or(pg_types::oid::TEXT, |a| a.ty.oid);
-            out.push_str(&shown(v, ty, cx));
+    /// Adds the row as far as the user may see it.
+    fn with_row(&self, error: SqlError, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
+        match seen::failing_row(&self.relation, (row, &self.live), &self.given, cx) {
+            Some(text) => error.detail(text),
+            None => error,
         }
-        out.push_str(").");
-        out
     }
 
     /// Puts the payload of a new row of live columns into the reused buffer; its large values are written.
@@ -660,7 +645,7 @@ impl Target {
                 v => values.push_str(&crate::text::output(&v, key.ty.oid, rt.cx).unwrap_or_default()),
             }
         }
-        unique_violation(&self.relation, &state.index.name, &names, &values)
+        unique_violation(rt.cx, &self.relation, &state.index, (&names, &values))
     }
 
     /// Inserts a batch of live columns without conflict handling; tids in row order.
@@ -822,27 +807,20 @@ fn check_of(index: &Index, null: bool) -> Unique {
     }
 }
 
-/// 23505.
-pub(crate) fn unique_violation(relation: &Relation, index: &str, names: &str, values: &str) -> SqlError {
-    SqlError::new(
-        SqlState::UNIQUE_VIOLATION,
-        format!("duplicate key value violates unique constraint \"{index}\""),
-    )
-    .detail(format!("Key ({names})=({values}) already exists."))
-    .table(relation.schema_name.clone(), relation.name.clone())
-    .constraint(index)
-}
-
-/// A value as error details show it: cut when long.
-fn shown(v: &Value, ty: u32, cx: &ExecContext<'_>) -> String {
-    let text = crate::text::output(v, ty, cx).unwrap_or_default();
-    if text.len() <= MAX_SHOWN {
-        return text;
-    }
-    let cut = (0..=MAX_SHOWN).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-    let mut out = text.get(..cut).unwrap_or("").to_string();
-    out.push_str("...");
-    out
+/// 23505; `key`: its columns and values.
+pub(crate) fn unique_violation(
+    cx: &ExecContext<'_>,
+    relation: &Relation,
+    index: &Index,
+    (names, values): (&str, &str),
+) -> SqlError {
+    let text = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    let e = SqlError::new(SqlState::UNIQUE_VIOLATION, text);
+    let e = match seen::may_see_key(relation, index, cx) {
+        true => e.detail(format!("Key ({names})=({values}) already exists.")),
+        false => e,
+    };
+    e.table(relation.schema_name.clone(), relation.name.clone()).constraint(&index.name)
 }
 
 /// Rows of RETURNING.
