@@ -2,7 +2,8 @@
 //!
 //! # What it owns
 //! [`transport::PciTransport`]: the device's registers and interrupt vectors, behind the trait of `virtio-drivers`, whose
-//! `VirtQueue` is the ring. [`net`] and [`rng`] are device logic of our own on top: checksum offload, interrupts that
+//! `VirtQueue` is the ring of [`messages`]; rings of equal buffers (`buffers`) are simpler and our own. [`net`] and [`rng`]
+//! are device logic on top: checksum offload, interrupts that
 //! are switched off while frames flow, sent buffers that are reclaimed when room is needed instead of by interrupt. [`messages`] carries
 //! requests and responses that end in any order, for a device that is not trusted.
 //!

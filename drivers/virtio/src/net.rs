@@ -14,10 +14,7 @@ use kernel_task::{
     time, yield_now,
 };
 use spin::Mutex;
-use virtio_drivers::{
-    queue::VirtQueue,
-    transport::{DeviceType, Transport},
-};
+use virtio_drivers::transport::{DeviceType, Transport};
 
 const FEATURE_CSUM: u64 = 1 << 0;
 const FEATURE_GUEST_CSUM: u64 = 1 << 1;
@@ -114,16 +111,14 @@ impl VirtioNet {
         };
         let line = irq::allocate(core, "virtio-net")?;
         transport.route(RX, &line)?;
-        let rx_queue = VirtQueue::new(&mut transport, RX, false, false)?;
-        let tx_queue = VirtQueue::new(&mut transport, TX, false, false)?;
+        let mut rx_ring = BufferRing::new(&mut transport, RX, BUFFER, Writer::Device)?;
+        let mut tx_ring = BufferRing::<QUEUE>::new(&mut transport, TX, BUFFER, Writer::Driver)?;
         let (rx_notifier, tx_notifier) = (transport.notifier(RX)?, transport.notifier(TX)?);
-        let mut rx_ring = BufferRing::new(rx_queue, BUFFER)?;
-        let mut tx_ring = BufferRing::new(tx_queue, BUFFER)?;
         // Sent buffers are reclaimed when room is needed: no interrupt says that they are free.
         tx_ring.set_interrupts(false);
         rx_ring.set_interrupts(false);
         while let Some(buffer) = rx_ring.take() {
-            rx_ring.submit(buffer, BUFFER, Writer::Device);
+            rx_ring.submit(buffer, BUFFER);
         }
         transport.finish_init();
         rx_notifier.notify();
@@ -162,7 +157,7 @@ fn header(checksum: TxChecksum) -> [u8; HEADER] {
 impl Rx {
     fn give_back(&mut self) {
         if let Some(buffer) = self.current.take() {
-            self.ring.submit(buffer, BUFFER, Writer::Device);
+            self.ring.submit(buffer, BUFFER);
             self.returned = true;
         }
     }
@@ -173,7 +168,7 @@ impl NicRx for Rx {
         self.give_back();
         // A header without a frame is skipped; more of them than there are buffers do not come in one go.
         for _ in 0..QUEUE {
-            let (buffer, len) = self.ring.reclaim(Writer::Device)?;
+            let (buffer, len) = self.ring.reclaim()?;
             self.current = Some(buffer);
             if len > HEADER {
                 let (head, frame) = self.ring.bytes(buffer, len).split_at(HEADER);
@@ -221,7 +216,7 @@ impl NicRx for Rx {
 
 impl Tx {
     fn reclaim(&mut self) {
-        while let Some((buffer, _)) = self.ring.reclaim(Writer::Driver) {
+        while let Some((buffer, _)) = self.ring.reclaim() {
             self.ring.put(buffer);
         }
     }
@@ -243,7 +238,8 @@ impl NicTx for Tx {
         let bytes = self.ring.bytes(buffer, HEADER + len);
         let (head, frame) = bytes.split_at_mut(HEADER);
         head.copy_from_slice(&header(fill(frame)));
-        self.ring.submit(buffer, HEADER + len, Writer::Driver)
+        self.ring.submit(buffer, HEADER + len);
+        true
     }
 
     fn flush(&mut self) {

@@ -8,10 +8,7 @@ use crate::{
 use core::time::Duration;
 use driver_pci::Function;
 use kernel_task::{time, yield_now};
-use virtio_drivers::{
-    queue::VirtQueue,
-    transport::{DeviceType, Transport},
-};
+use virtio_drivers::transport::{DeviceType, Transport};
 
 const ENTRIES: usize = 8;
 const BUFFER: usize = 256;
@@ -34,9 +31,8 @@ impl VirtioRng {
             return Err(VirtioError::NotSupported("not an entropy source"));
         }
         transport.negotiate(0)?;
-        let queue = VirtQueue::new(&mut transport, 0, false, false)?;
+        let mut ring = BufferRing::<ENTRIES>::new(&mut transport, 0, BUFFER, Writer::Device)?;
         let notifier = transport.notifier(0)?;
-        let mut ring = BufferRing::new(queue, BUFFER)?;
         ring.set_interrupts(false);
         transport.finish_init();
         Ok(Self { _transport: transport, notifier, ring, asked: false })
@@ -49,12 +45,13 @@ impl VirtioRng {
         while !rest.is_empty() {
             if !self.asked {
                 let Some(buffer) = self.ring.take() else { return Err(VirtioError::Timeout) };
-                self.asked = self.ring.submit(buffer, BUFFER, Writer::Device);
+                self.ring.submit(buffer, BUFFER);
+                self.asked = true;
                 if self.ring.needs_notification() {
                     self.notifier.notify();
                 }
             }
-            let Some((buffer, len)) = self.ring.reclaim(Writer::Device) else {
+            let Some((buffer, len)) = self.ring.reclaim() else {
                 if time::ticks() >= until {
                     return Err(VirtioError::Timeout);
                 }

@@ -87,6 +87,11 @@ impl Config {
 /// How long an acknowledgement waits for an answer to ride on. A second full segment is acknowledged at once, so
 /// this bounds no throughput.
 pub(crate) const ACK_HOLD: Duration = Duration::from_millis(1);
+/// Sooner than this nothing that was sent is sent again: a connection that has just sent need not be asked when exactly.
+pub(crate) const RESEND_FLOOR: Duration = Duration::from_millis(500);
+/// So much waiting for its reader asks neither for an acknowledgement at once nor for news of the window; and so much
+/// to send fits one segment.
+pub(crate) const SMALL: usize = 512;
 /// A handshake that takes longer is given up.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
 /// A handshake younger than this makes way for no other.

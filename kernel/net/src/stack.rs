@@ -3,7 +3,7 @@
 use crate::{
     config::{
         ACK_HOLD, BURST, Config, DHCP_RETRY, HANDSHAKE_GRACE, HANDSHAKE_LIMIT, Ipv4Config, KEEP_ALIVE,
-        ORPHAN_LIMIT, PEER_LIMIT, POOL_LIMIT, REFUSAL_RECEIVE, REFUSAL_SEND, ROOM_RETRY,
+        ORPHAN_LIMIT, PEER_LIMIT, POOL_LIMIT, REFUSAL_RECEIVE, REFUSAL_SEND, RESEND_FLOOR, ROOM_RETRY, SMALL,
     },
     device::{Wire, capabilities},
     nic::{NicInfo, NicTx, RxChecksum, RxFrame},
@@ -60,6 +60,7 @@ impl Deferred {
         }
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.is_none() && self.discard.is_empty()
     }
@@ -341,7 +342,23 @@ impl Stack {
         let mut wire =
             Wire { info: &self.info, tx: &mut *self.tx, frame: Some(frame), sent: &mut self.unflushed };
         self.iface.poll_ingress_single(now, &mut wire, &mut conn.end.set);
-        self.follow_up(now, slot);
+        if conn.is_quiet() { self.take_in(now, slot) } else { self.follow_up(now, slot) }
+    }
+
+    /// What there is to do about a small request, or about news of what the peer has received: its reader is called. The
+    /// acknowledgement goes with the answer, or by itself when that takes long.
+    fn take_in(&mut self, now: Instant, slot: u32) {
+        let Some(conn) = self.table.at(slot) else { return };
+        if !conn.end.socket().can_recv() {
+            return;
+        }
+        if let Some(hook) = conn.hook.take() {
+            self.deferred.call(hook);
+        }
+        if conn.readers > 0 {
+            conn.waits.readable.notify_all();
+        }
+        self.table.hold(slot, now + ACK_HOLD.into());
     }
 
     fn base_ingress(&mut self, now: Instant, frame: &[u8]) {
@@ -457,6 +474,8 @@ impl Stack {
             waits: Arc::default(),
             readers: 0,
             writers: 0,
+            held: false,
+            owes: None,
             timer_at: None,
             deadline: Some(now + HANDSHAKE_LIMIT.into()),
             time_wait: false,
@@ -682,11 +701,15 @@ impl Stack {
                 self.follow_up(now, slot);
             }
         }
+        while let Some(slot) = self.table.owing(now) {
+            self.follow_up(now, slot);
+        }
         let next = earlier(self.base_timer, self.table.next_timer())?;
         Some(if next > now { (next - now).into() } else { Duration::ZERO })
     }
 
     /// Shows the card what was queued.
+    #[inline]
     pub fn flush(&mut self) {
         if mem::take(&mut self.unflushed) {
             self.tx.flush();
@@ -696,21 +719,23 @@ impl Stack {
 
 /// What streams do.
 impl Stack {
-    pub fn try_read(&mut self, now: Instant, id: ConnId, buf: &mut [u8]) -> Result<ReadOutcome, NetError> {
+    /// Takes what has arrived. The flag says that [`Self::drained`] is to be called.
+    #[inline]
+    pub fn try_read(&mut self, id: ConnId, buf: &mut [u8]) -> Result<(ReadOutcome, bool), NetError> {
         let conn = self.table.get(id).ok_or(NetError::Closed)?;
         let socket = conn.end.socket_mut();
         match socket.recv_slice(buf) {
-            Ok(0) => Ok(ReadOutcome::WouldBlock),
-            Ok(n) => {
-                // A peer that ran into our window waits for news of it; otherwise there is nothing to send.
-                if socket.recv_queue() + 2 * n >= socket.recv_capacity() / 2 {
-                    self.follow_up(now, id.slot);
-                }
-                Ok(ReadOutcome::Data(n))
-            }
-            Err(tcp::RecvError::Finished) => Ok(ReadOutcome::Eof),
+            Ok(0) => Ok((ReadOutcome::WouldBlock, false)),
+            // A peer that ran into our window waits for news of it; otherwise there is nothing to send.
+            Ok(n) => Ok((ReadOutcome::Data(n), socket.recv_queue() + 2 * n >= socket.recv_capacity() / 2)),
+            Err(tcp::RecvError::Finished) => Ok((ReadOutcome::Eof, false)),
             Err(tcp::RecvError::InvalidState) => Err(NetError::Reset),
         }
+    }
+
+    /// Much was read: the peer may be waiting for room.
+    pub fn drained(&mut self, now: Instant, id: ConnId) {
+        self.follow_up(now, id.slot);
     }
 
     pub fn is_readable(&mut self, id: ConnId) -> bool {
@@ -720,9 +745,21 @@ impl Stack {
     /// Queues and sends as much as fits.
     pub fn write(&mut self, now: Instant, id: ConnId, data: &[u8]) -> Result<usize, NetError> {
         let conn = self.table.get(id).ok_or(NetError::Closed)?;
-        let n = conn.end.socket_mut().send_slice(data).map_err(|_| NetError::Reset)?;
-        if n > 0 {
+        let socket = conn.end.socket_mut();
+        let n = socket.send_slice(data).map_err(|_| NetError::Reset)?;
+        if n == 0 {
+            return Ok(0);
+        }
+        if socket.send_queue() > SMALL || socket.state() != tcp::State::Established {
             self.send_and_follow_up(now, id.slot, true);
+            return Ok(n);
+        }
+        // One segment takes all of it, with the acknowledgement of what came before.
+        conn.owes = None;
+        let mut wire = Wire { info: &self.info, tx: &mut *self.tx, frame: None, sent: &mut self.unflushed };
+        match self.iface.poll_egress(now, &mut wire, &mut conn.end.set) {
+            PollResult::None => self.follow_up(now, id.slot),
+            PollResult::SocketStateChanged => self.table.arm(id.slot, now + RESEND_FLOOR.into()),
         }
         Ok(n)
     }

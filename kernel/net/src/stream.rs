@@ -101,11 +101,16 @@ impl NetStack {
         result
     }
 
+    #[inline]
     fn finish(&self, mut stack: MutexGuard<'_, Stack>) {
         stack.flush();
-        if stack.deferred.is_empty() && !stack.accept_ready && !stack.address_changed {
-            return;
+        if !stack.deferred.is_empty() || stack.accept_ready || stack.address_changed {
+            self.tell(stack);
         }
+    }
+
+    /// Wakes and calls whom the stack's work concerns.
+    fn tell(&self, mut stack: MutexGuard<'_, Stack>) {
         let deferred = mem::take(&mut stack.deferred);
         let accept = mem::take(&mut stack.accept_ready);
         let addressed = mem::take(&mut stack.address_changed);
@@ -268,7 +273,13 @@ impl Stream for TcpStream {
         if buf.is_empty() {
             return Ok(ReadOutcome::WouldBlock);
         }
-        self.net.with(|stack, now| stack.try_read(now, self.id, buf))
+        let mut stack = self.net.stack.lock();
+        let (outcome, drained) = stack.try_read(self.id, buf)?;
+        if drained {
+            stack.drained(now(), self.id);
+            self.net.finish(stack);
+        }
+        Ok(outcome)
     }
 
     fn wait_readable(&self, limit: Option<Duration>) -> Result<bool, NetError> {
@@ -317,7 +328,11 @@ impl Stream for TcpStream {
     }
 
     fn arm(&self, hook: Arc<dyn ReadyHook>) {
-        self.net.with(|stack, _| stack.arm_hook(self.id, hook));
+        let mut stack = self.net.stack.lock();
+        stack.arm_hook(self.id, hook);
+        if !stack.deferred.is_empty() {
+            self.net.finish(stack);
+        }
     }
 
     fn peer_addr(&self) -> SocketAddr {

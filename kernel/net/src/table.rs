@@ -1,7 +1,12 @@
 //! The connections: a slab, a hash index over four-tuples, and the timers.
 
-use crate::packet::FlowKey;
-use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
+use crate::{config::SMALL, packet::FlowKey};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
 use foldhash::{SharedSeed, quality::SeedableRandomState};
 use hashbrown::HashMap;
 use platform::{net::ReadyHook, sync::Condvar};
@@ -61,12 +66,29 @@ pub(crate) struct Conn {
     pub waits: Arc<Waits>,
     pub readers: u32,
     pub writers: u32,
+    /// It is in the queue of those that an acknowledgement is held back for.
+    pub held: bool,
+    /// What came was not acknowledged since, and is to be by then.
+    pub owes: Option<Instant>,
     /// Our place in the timer set.
     pub timer_at: Option<Instant>,
     /// When the stack loses patience (handshake, orphan).
     pub deadline: Option<Instant>,
     /// In the queue of closed connections that may be forgotten.
     pub time_wait: bool,
+}
+
+impl Conn {
+    /// Nothing is to be sent, nor to be told to anyone but a reader, and a timer covers what may come of it.
+    pub fn is_quiet(&self) -> bool {
+        let socket = self.end.socket();
+        self.phase == Phase::Accepted
+            && self.writers == 0
+            && self.timer_at.is_some()
+            && socket.state() == tcp::State::Established
+            && socket.send_queue() == 0
+            && socket.recv_queue() <= SMALL
+    }
 }
 
 /// Names a connection; stale once the connection is gone.
@@ -87,6 +109,8 @@ pub(crate) struct Table {
     free: Vec<u32>,
     index: HashMap<FlowKey, u32, SeedableRandomState>,
     timers: BTreeSet<(Instant, u32)>,
+    /// Acknowledgements that wait for an answer to ride on, and until when. All wait equally long: first come, first due.
+    held: VecDeque<(Instant, ConnId)>,
 }
 
 impl Table {
@@ -99,6 +123,7 @@ impl Table {
             free: Vec::new(),
             index: HashMap::with_hasher(hasher),
             timers: BTreeSet::new(),
+            held: VecDeque::new(),
         }
     }
 
@@ -187,8 +212,47 @@ impl Table {
         Some(slot)
     }
 
+    /// Notes that the connection owes an acknowledgement, due at `at`.
+    pub fn hold(&mut self, slot: u32, at: Instant) {
+        let id = self.id(slot);
+        let Some(conn) = self.at(slot) else { return };
+        conn.owes = Some(at);
+        if !conn.held {
+            conn.held = true;
+            self.held.push_back((at, id));
+        }
+    }
+
+    /// The next connection whose acknowledgement is due and was not sent with anything else.
+    pub fn owing(&mut self, now: Instant) -> Option<u32> {
+        loop {
+            let &(at, id) = self.held.front()?;
+            if at > now {
+                return None;
+            }
+            self.held.pop_front();
+            let Some(conn) = self.get(id) else { continue };
+            conn.held = false;
+            match conn.owes {
+                None => {}
+                Some(due) if due > now => {
+                    conn.held = true;
+                    self.held.push_back((due, id));
+                }
+                Some(_) => {
+                    conn.owes = None;
+                    return Some(id.slot);
+                }
+            }
+        }
+    }
+
     pub fn next_timer(&self) -> Option<Instant> {
-        self.timers.first().map(|t| t.0)
+        let held = self.held.front().map(|h| h.0);
+        match (self.timers.first().map(|t| t.0), held) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     /// Slots in use, for a walk over all connections (shutdown, statistics).

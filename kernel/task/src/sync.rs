@@ -453,7 +453,16 @@ impl<T> OnceLock<T> {
         value.map_or(Ok(()), Err)
     }
     /// The value, computed now if it was not there. `f` must not recurse into the same cell.
+    #[inline]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
+        match self.get() {
+            Some(value) => value,
+            None => self.init(f),
+        }
+    }
+
+    #[cold]
+    fn init(&self, f: impl FnOnce() -> T) -> &T {
         let mut f = Some(f);
         loop {
             self.get_or_init_with(|| f.take().map(|f| f()));

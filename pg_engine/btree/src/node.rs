@@ -75,11 +75,22 @@ fn read_tid(b: &[u8]) -> Tid {
 pub(crate) fn head(key: &[u8]) -> u64 {
     match key.first_chunk::<8>() {
         Some(b) => u64::from_be_bytes(*b),
-        None => {
-            let mut b = [0; 8];
-            b[..key.len()].copy_from_slice(key);
-            u64::from_be_bytes(b)
+        None => short_head(key),
+    }
+}
+
+/// Of a key shorter than eight bytes: two halves that may overlap, as the same bytes then lie in the same places.
+#[inline]
+fn short_head(key: &[u8]) -> u64 {
+    match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let last = u64::from(u32::from_be_bytes(*last)) << (8 * (8 - key.len().min(8)));
+            u64::from(u32::from_be_bytes(*first)) << 32 | last
         }
+        // First, middle and last of up to three bytes.
+        _ => [0, key.len() / 2, key.len().saturating_sub(1)]
+            .iter()
+            .fold(0, |h, i| h | key.get(*i).map_or(0, |b| u64::from(*b) << (56 - 8 * i))),
     }
 }
 
@@ -247,7 +258,12 @@ impl<'p> Node<'p> {
     /// Does an entry belong to a page further right?
     #[inline]
     pub fn is_beyond(self, key: &[u8], tid: Tid) -> bool {
-        self.is_deleted() || self.high().is_some_and(|(k, t)| (key, tid) >= (k, t))
+        self.is_deleted()
+            || self.high().is_some_and(|(k, t)| match key.cmp(k) {
+                Ordering::Less => false,
+                Ordering::Equal => tid >= t,
+                Ordering::Greater => true,
+            })
     }
     /// Number of items that begin less than `(key, tid)`, which must belong to this page.
     #[inline]
@@ -255,10 +271,12 @@ impl<'p> Node<'p> {
         let prefix = self.prefix();
         let rest = key.get(prefix..).unwrap_or(&[]);
         let probe = head(rest);
-        let (mut lo, mut hi) = (0, self.count());
+        let slots = self.0.bytes(SLOTS, self.count() * SLOT).as_chunks::<SLOT>().0;
+        let (mut lo, mut hi) = (0, slots.len());
         while lo < hi {
             let mid = (lo + hi) / 2;
-            let order = match self.slot_head(mid).cmp(&probe) {
+            let head = slots.get(mid).and_then(|s| s.first_chunk()).map_or(0, |h| u64::from_le_bytes(*h));
+            let order = match head.cmp(&probe) {
                 Ordering::Equal => {
                     let mine = self.key(mid).get(prefix..).unwrap_or(&[]);
                     mine.cmp(rest).then_with(|| self.tid(mid).cmp(&tid))
@@ -596,6 +614,17 @@ mod tests {
     use alloc::vec;
     use pg_page::{RelId, ops};
     use proptest::prelude::*;
+
+    #[test]
+    fn heads_are_the_first_bytes_padded_with_zeroes() {
+        let key = [0x91, 2, 0xf3, 4, 0x85, 6, 7, 0xff, 9, 10];
+        for len in 0..=key.len() {
+            let mut padded = [0; 16];
+            padded[..len].copy_from_slice(&key[..len]);
+            let first = u64::from_be_bytes(padded[..8].try_into().unwrap());
+            assert_eq!(head(&key[..len]), first, "{len} bytes");
+        }
+    }
 
     fn leaf(keys: &[(Vec<u8>, Tid)], low: &[u8], high: &[u8]) -> alloc::boxed::Box<Page> {
         let items: Vec<Vec<u8>> = keys.iter().map(|(k, t)| [k.as_slice(), &tid_bytes(*t)].concat()).collect();

@@ -61,6 +61,8 @@ pub struct Cursor {
     affected: Cell<u64>,
     yielded: bool,
     done: bool,
+    /// Its operators are not as after a reset.
+    used: bool,
     restarts: u32,
     fixed: RefCell<Vec<Option<Outcome>>>,
     instrument: bool,
@@ -92,6 +94,7 @@ impl Cursor {
             affected: Cell::new(0),
             yielded: false,
             done: false,
+            used: false,
             restarts: 0,
             fixed: RefCell::new(Vec::new()),
             instrument: false,
@@ -161,11 +164,23 @@ impl Cursor {
         self.run += 1;
         self.yielded = false;
         self.done = false;
+        self.reset();
+    }
+    #[inline]
+    fn reset(&mut self) {
+        if !core::mem::take(&mut self.used) {
+            return;
+        }
         self.fixed.get_mut().clear();
         self.root.reset();
         for cte in &mut self.ctes {
             cte.get_mut().reset();
         }
+    }
+    /// Is it known that there are no more rows?
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        self.done
     }
     /// The next rows; `None` at the end. A data-changing plan without RETURNING does all its work in the first call
     /// and yields `None`.
@@ -173,6 +188,7 @@ impl Cursor {
         if self.done {
             return Ok(None);
         }
+        self.used = true;
         loop {
             let restart = Cell::new(false);
             let step = match &self.snapshot {
@@ -215,6 +231,8 @@ impl Cursor {
                         continue;
                     }
                     self.yielded = true;
+                    // Nothing is left to be done at the end but to find it.
+                    self.done = self.root.is_ended() && self.planned.read_only && self.ctes.is_empty();
                     return Ok(Some(b));
                 }
                 Ok(None) => {
@@ -244,11 +262,7 @@ impl Cursor {
     /// Ends the run early or late, letting go of pins and snapshots. The cursor may be opened again.
     pub fn close(&mut self) {
         self.done = true;
-        self.root.reset();
-        for cte in &mut self.ctes {
-            cte.get_mut().reset();
-        }
-        self.fixed.get_mut().clear();
+        self.reset();
         self.snapshot = None;
     }
 }

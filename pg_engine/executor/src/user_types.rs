@@ -35,15 +35,18 @@ impl SessionTypes {
         Self { engine, private: Mutex::new(None), is_private: AtomicBool::new(false) }
     }
     /// What follows is asked by a statement of this transaction.
+    #[inline]
     pub fn follow(&self, txn: &mut Txn) {
-        if !txn.changed_catalogs() {
-            // The common case is one load.
-            if self.is_private.load(Ordering::Acquire) {
-                self.is_private.store(false, Ordering::Release);
-                *self.private.lock() = None;
-            }
-            return;
+        // The common case is two loads.
+        if txn.changed_catalogs() {
+            self.follow_changes(txn);
+        } else if self.is_private.load(Ordering::Acquire) {
+            self.is_private.store(false, Ordering::Release);
+            *self.private.lock() = None;
         }
+    }
+    #[cold]
+    fn follow_changes(&self, txn: &mut Txn) {
         let version = txn.private_version();
         let mut private = self.private.lock();
         if private.as_ref().is_none_or(|p| p.version != version) {

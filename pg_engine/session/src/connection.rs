@@ -217,6 +217,7 @@ impl Connection {
     }
 
     /// Reads and handles what there is.
+    #[inline]
     fn serve(&self, inner: &mut Inner) -> Flow {
         loop {
             if !self.goes_on(inner) {
@@ -246,8 +247,9 @@ impl Connection {
     }
 
     /// Handles what was read into the input's room.
+    #[inline]
     fn receive(&self, inner: &mut Inner, read: Result<ReadOutcome, NetError>) -> Flow {
-        let size = inner.input.room().len();
+        let size = inner.input.buf.len() - inner.input.end;
         let n = match read {
             Ok(ReadOutcome::Data(n)) => n.min(size),
             Ok(ReadOutcome::WouldBlock) => return Flow::Idle,
@@ -263,6 +265,7 @@ impl Connection {
     }
 
     /// Handles every complete message. `Ok(false)`: the connection is over.
+    #[inline]
     fn consume(&self, inner: &mut Inner) -> Result<bool, NetError> {
         let mut flush = false;
         loop {
@@ -339,6 +342,7 @@ impl Connection {
     }
 }
 
+#[inline]
 fn answer(session: &mut Session, packet: Packet<'_>, out: &mut Encoder) -> Result<Step, SqlError> {
     match Frontend::decode(packet) {
         Ok(message) => session.handle(message, out),

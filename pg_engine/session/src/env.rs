@@ -222,10 +222,14 @@ impl Env {
         }
     }
     /// The transaction has ended: what it kept others out of is open again.
+    #[inline]
     pub fn release_claims(&self) {
-        if self.claims.borrow().is_empty() {
-            return;
+        if !self.claims.borrow().is_empty() {
+            self.open_claimed();
         }
+    }
+    #[cold]
+    fn open_claimed(&self) {
         for database in self.claims.take() {
             self.shared.databases.release(&self.shared, database);
         }
@@ -331,9 +335,17 @@ impl Env {
         self.routines.leave_all(&|name, value| self.assign_for_routine(name, value));
     }
     /// Brings the derived settings up to date.
+    #[inline]
     pub fn apply_settings(&mut self, always: bool) {
+        if self.settings.get_mut().is_stale() || always {
+            self.derive_settings();
+        }
+    }
+    #[cold]
+    fn derive_settings(&mut self) {
         let settings = self.settings.get_mut();
-        if settings.refresh() || always {
+        settings.refresh();
+        {
             let now = self.derived.format.now;
             self.derived = settings.derived().clone();
             self.derived.format.now = now;
@@ -379,10 +391,14 @@ impl Env {
         }
     }
     /// Sends collected notices.
+    #[inline]
     pub fn drain_notices(&self, out: &mut Encoder) {
-        if self.notices.borrow().is_empty() {
-            return;
+        if !self.notices.borrow().is_empty() {
+            self.send_notices(out);
         }
+    }
+    #[cold]
+    fn send_notices(&self, out: &mut Encoder) {
         for (severity, report) in self.notices.take() {
             out.report(severity, &report);
         }

@@ -16,7 +16,7 @@ use crate::{
     portal::{Formats, Portal, Progress, Run},
     rows,
     session::Session,
-    statement::{Bound, Prepared, Stored, ends_transaction, no_transaction},
+    statement::{Bound, Prepared, Stored, ends_transaction, no_transaction, transaction_failed},
     utility::UtilityRun,
 };
 
@@ -40,11 +40,13 @@ fn protocol(message: alloc::string::String) -> SqlError {
 }
 
 impl Session {
+    #[inline]
     pub(crate) fn stored(&self, name: &str) -> Result<&Stored> {
         let found = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
         found.ok_or_else(|| no_statement(name))
     }
 
+    #[inline]
     fn stored_mut(&mut self, name: &str) -> Option<&mut Stored> {
         if name.is_empty() { self.unnamed.as_mut() } else { self.statements.get_mut(name) }
     }
@@ -68,7 +70,7 @@ impl Session {
         self.env.apply_settings(false);
         let declared: Vec<Option<Oid>> = types.iter().map(|t| Some(t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(query, &declared)?;
-        let stored = Stored::new(prepared, crate::env::now(), None);
+        let stored = Stored::new(name, prepared, crate::env::now(), None);
         if name.is_empty() {
             self.unnamed = Some(stored);
         } else {
@@ -81,28 +83,30 @@ impl Session {
 
     /// Bind.
     pub(crate) fn bind_portal(&mut self, bind: &Bind<'_>, out: &mut Encoder) -> Result<()> {
-        let stored = self.stored(bind.statement)?;
-        let prepared = stored.prepared.clone();
-        self.check_not_failed(prepared.ends_transaction())?;
-        if !bind.portal.is_empty() && self.portals.contains(bind.portal) {
+        let failed = self.tx.is_failed();
+        let exists = !bind.portal.is_empty() && self.portals.contains(bind.portal);
+        let stored = self.stored_mut(bind.statement).ok_or_else(|| no_statement(bind.statement))?;
+        if failed && !stored.prepared.ends_transaction() {
+            return Err(transaction_failed());
+        }
+        if exists {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{}\" already exists", bind.portal),
             ));
         }
-        check_counts(bind, &prepared)?;
-        if let Some(stored) = self.stored_mut(bind.statement) {
-            stored.runs += 1;
-        }
+        check_counts(bind, &stored.prepared)?;
+        stored.runs += 1;
+        let (prepared, statement, cursor) =
+            (stored.prepared.clone(), stored.name.clone(), stored.cursor.take());
         let run = match &prepared {
             Prepared::Empty => Run::Empty,
             Prepared::Query(plan) => {
                 self.begin_implicit();
-                let mut params = core::mem::take(&mut self.spare_params);
-                params.clear();
-                self.read_params(bind, &plan.planned.params, &mut params)?;
-                let cursor = self.stored_mut(bind.statement).and_then(|s| s.cursor.take());
-                Run::query(plan, params, cursor)
+                let mut run = self.new_run(plan);
+                self.read_params(bind, &plan.planned.params, run.params_mut())?;
+                run.set_cursor(cursor);
+                Run::Query(run)
             }
             Prepared::Other(parsed, types) => match parsed.kind() {
                 StatementKind::Transaction(t) => Run::Transaction(t.clone()),
@@ -122,12 +126,13 @@ impl Session {
             Prepared::Query(plan) => Some(plan.parsed.source().clone()),
             Prepared::Other(parsed, _) => Some(parsed.source().clone()),
         };
-        let portal = Portal { run, formats, statement: bind.statement.into(), text, cursor: None, made: 0 };
+        let portal = Portal { run, formats, statement, text, cursor: None, made: 0 };
         self.portals.put(bind.portal, portal);
         out.bind_complete();
         Ok(())
     }
 
+    #[inline]
     fn read_params(
         &mut self,
         bind: &Bind<'_>,
@@ -184,19 +189,18 @@ impl Session {
         out.parameter_description(prepared.params().iter().map(|t| t.oid));
         match &prepared {
             Prepared::Empty => out.no_data(),
-            Prepared::Query(plan) => {
-                describe(Run::query(plan, Vec::new(), None).columns(), &Formats::Text, out);
-            }
+            Prepared::Query(plan) => Run::query(plan, Vec::new(), None).describe(&Formats::Text, out),
             Prepared::Other(parsed, types) => {
                 let mut run = UtilityRun::new(parsed.clone(), types.clone(), Vec::new());
                 self.bind_utility(&mut run)?;
-                describe(run.columns(), run.formats(&Formats::Text), out);
+                Run::Utility(Box::new(run)).describe(&Formats::Text, out);
             }
         }
         Ok(())
     }
 
     /// A portal, taken out. One that failed is gone, as is its transaction.
+    #[inline]
     fn portal(&mut self, name: &str) -> Result<Portal> {
         if let Some(portal) = self.portals.take(name) {
             return Ok(portal);
@@ -207,13 +211,19 @@ impl Session {
 
     /// Describe of a portal.
     pub(crate) fn describe_portal(&mut self, name: &str, out: &mut Encoder) -> Result<()> {
+        if let Some(portal) = self.portals.get(name)
+            && !matches!(portal.run, Run::Utility(_))
+        {
+            portal.run.describe(&portal.formats, out);
+            return Ok(());
+        }
         let mut portal = self.portal(name)?;
         let bound = match &mut portal.run {
             Run::Utility(run) => self.bind_utility(run),
             _ => Ok(()),
         };
         if bound.is_ok() {
-            describe(portal.run.columns(), portal.run.formats(&portal.formats), out);
+            portal.run.describe(&portal.formats, out);
         }
         self.portals.put(name, portal);
         bound
@@ -258,21 +268,21 @@ impl Session {
     }
 
     /// A portal that ran to its end: its operators go back to the statement.
+    #[inline]
     fn finish_portal(&mut self, name: &str, portal: Portal) {
         match portal.run {
-            Run::Query(query) if name.is_empty() => {
-                let plan = query.plan.clone();
-                let (cursor, params) = query.recycle();
-                self.spare_params = params;
-                if let Some(stored) = self.stored_mut(&portal.statement) {
+            Run::Query(mut query) if name.is_empty() => {
+                let cursor = query.recycle();
+                if let Some(stored) = self.stored_mut(portal.statement.as_deref().unwrap_or_default()) {
                     stored.cursor = cursor;
                     // Catalogs may have changed: the next run begins with what this one found.
                     if let Prepared::Query(kept) = &mut stored.prepared
-                        && !Arc::ptr_eq(kept, &plan)
+                        && !Arc::ptr_eq(kept, &query.plan)
                     {
-                        *kept = plan;
+                        *kept = query.plan.clone();
                     }
                 }
+                self.spare_run = Some(query);
             }
             // COMMIT closed the portals; this one went with them.
             Run::Done(_) | Run::Transaction(_) => {}
@@ -299,13 +309,6 @@ fn is_ending(t: &pg_plan::statement::Transaction) -> bool {
     matches!(t, T::Commit { .. } | T::Rollback { .. } | T::RollbackTo(_) | T::Prepare(_))
 }
 
-fn describe(columns: Option<&[pg_plan::statement::ResultColumn]>, formats: &Formats, out: &mut Encoder) {
-    match columns {
-        Some(columns) => rows::describe(out, columns, formats),
-        None => out.no_data(),
-    }
-}
-
 fn check_counts(bind: &Bind<'_>, prepared: &Prepared) -> Result<()> {
     let needed = prepared.params().len();
     if bind.formats.len() > 1 && bind.formats.len() != bind.params.len() {
@@ -325,6 +328,7 @@ fn check_counts(bind: &Bind<'_>, prepared: &Prepared) -> Result<()> {
     Ok(())
 }
 
+#[inline]
 fn format_code(code: i16) -> Result<bool> {
     match code {
         0 => Ok(false),
@@ -333,6 +337,7 @@ fn format_code(code: i16) -> Result<bool> {
     }
 }
 
+#[inline]
 fn read_formats(list: I16List<'_>, columns: Option<usize>) -> Result<Formats> {
     match list.len() {
         0 => Ok(Formats::Text),

@@ -13,7 +13,9 @@ use platform::{
 };
 
 /// How long a surplus worker waits for work.
-const LINGER: Duration = Duration::from_secs(10);
+const LINGER: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(10) };
+/// And how long the next ones, when there has been none.
+const QUIET_LINGER: Duration = Duration::from_millis(100);
 
 /// Something a worker runs.
 pub trait Work: Send + Sync + 'static {
@@ -28,6 +30,10 @@ struct Queue<W> {
     idle: usize,
     /// Of these, how many were told to wake.
     woken: usize,
+    /// One of the idle waits for a limited time.
+    watched: bool,
+    /// Nothing was queued since a surplus worker has ended.
+    quiet: bool,
     closed: bool,
 }
 
@@ -53,6 +59,8 @@ impl<W: Work> Pool<W> {
                     workers: 0,
                     idle: 0,
                     woken: 0,
+                    watched: false,
+                    quiet: false,
                     closed: false,
                 }),
                 changed: Condvar::new(),
@@ -71,6 +79,7 @@ impl<W: Work> Pool<W> {
             return;
         }
         queue.items.push_back(work);
+        queue.quiet = false;
         if queue.idle > queue.woken {
             queue.woken += 1;
             drop(queue);
@@ -118,8 +127,18 @@ impl<W: Work> Shard<W> {
             }
             queue.idle += 1;
             loop {
-                let (q, timed_out) = self.changed.wait_timeout(queue, LINGER);
-                queue = q;
+                // One at a time watches whether the others are still needed: timers cost.
+                let watches = !queue.watched && queue.idle > self.keep;
+                let timed_out;
+                (queue, timed_out) = if watches {
+                    queue.watched = true;
+                    let limit = if queue.quiet { QUIET_LINGER } else { LINGER };
+                    let (mut queue, timed_out) = self.changed.wait_timeout(queue, limit);
+                    queue.watched = false;
+                    (queue, timed_out)
+                } else {
+                    (self.changed.wait(queue), false)
+                };
                 if queue.woken > 0 {
                     queue.woken -= 1;
                     break;
@@ -130,6 +149,10 @@ impl<W: Work> Shard<W> {
                 if timed_out && queue.workers > self.keep {
                     queue.idle -= 1;
                     queue.workers -= 1;
+                    queue.quiet = true;
+                    drop(queue);
+                    // The next one watches.
+                    self.changed.notify_one();
                     return None;
                 }
             }
@@ -182,6 +205,15 @@ mod tests {
         }
         drop(n);
         assert_eq!(barrier.arrived.load(SeqCst), 40);
+        // Without work they end, one after the other, but for those that are kept.
+        let workers = || pool.shards.iter().map(|s| s.queue.lock().workers).collect::<Vec<_>>();
+        for _ in 0..1000 {
+            if workers() == [1, 1] {
+                break;
+            }
+            task::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(workers(), [1, 1]);
         pool.close();
     }
 }

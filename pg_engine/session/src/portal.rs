@@ -65,6 +65,38 @@ pub struct QueryRun {
 }
 
 impl QueryRun {
+    /// A run of a plan that has not begun, without parameters.
+    pub(crate) fn new(plan: &Arc<Plan>) -> Box<Self> {
+        Box::new(Self {
+            plan: plan.clone(),
+            params: Vec::new(),
+            cursor: None,
+            open: false,
+            pending: VecDeque::new(),
+            sent_of_first: 0,
+            sent: 0,
+            finished: false,
+            effort: Effort::default(),
+            again: false,
+        })
+    }
+    /// The same in the memory of one that was [recycled](Self::recycle).
+    pub(crate) fn renew(&mut self, plan: &Arc<Plan>) {
+        if !Arc::ptr_eq(&self.plan, plan) {
+            self.plan = plan.clone();
+        }
+        (self.open, self.finished, self.again) = (false, false, false);
+        (self.sent_of_first, self.sent) = (0, 0);
+        self.effort = Effort::default();
+    }
+    /// Its parameters, for filling in.
+    pub(crate) fn params_mut(&mut self) -> &mut Vec<Value> {
+        &mut self.params
+    }
+    /// Operators of an earlier run.
+    pub(crate) fn set_cursor(&mut self, cursor: Option<Box<Cursor>>) {
+        self.cursor = cursor;
+    }
     /// Rows that a change changed.
     fn affected(&self) -> u64 {
         self.cursor.as_ref().map_or(0, |c| c.affected())
@@ -113,18 +145,10 @@ pub enum Run {
 impl Run {
     /// A query.
     pub fn query(plan: &Arc<Plan>, params: Vec<Value>, cursor: Option<Box<Cursor>>) -> Self {
-        Self::Query(Box::new(QueryRun {
-            plan: plan.clone(),
-            params,
-            cursor,
-            open: false,
-            pending: VecDeque::new(),
-            sent_of_first: 0,
-            sent: 0,
-            finished: false,
-            effort: Effort::default(),
-            again: false,
-        }))
+        let mut run = QueryRun::new(plan);
+        run.params = params;
+        run.cursor = cursor;
+        Self::Query(run)
     }
     /// Rows of text columns.
     pub fn text(tag: &'static str, names: &[&str], rows: Vec<Vec<Option<String>>>) -> Self {
@@ -136,6 +160,14 @@ impl Run {
         match self {
             Self::Utility(u) => u.formats(asked),
             _ => asked,
+        }
+    }
+    /// Says what its result columns are, in these formats.
+    pub fn describe(&self, formats: &Formats, out: &mut Encoder) {
+        match (self, self.columns()) {
+            (_, None) => out.no_data(),
+            (Self::Query(q), Some(_)) => rows::describe_plan(out, &q.plan, formats),
+            (_, Some(columns)) => rows::describe(out, columns, self.formats(formats)),
         }
     }
     /// Result columns; `None`: no result set.
@@ -164,8 +196,8 @@ pub struct Portal {
     pub run: Run,
     /// Result formats.
     pub formats: Formats,
-    /// The prepared statement it was made of; its cursor goes back there.
-    pub statement: Box<str>,
+    /// The prepared statement it was made of (`None`: the unnamed one); its cursor goes back there.
+    pub statement: Option<Arc<str>>,
     /// Text of the statement, for `pg_stat_activity`.
     pub text: Option<Arc<str>>,
     /// Made by DECLARE.
@@ -183,6 +215,7 @@ pub struct Portals {
 
 impl Portals {
     /// Adds one; the unnamed one is replaced.
+    #[inline]
     pub fn put(&mut self, name: &str, portal: Portal) {
         if name.is_empty() {
             self.unnamed = Some(portal);
@@ -195,10 +228,12 @@ impl Portals {
         self.get(name).is_some()
     }
     /// One by name.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&Portal> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
     }
     /// Takes one out, to run it.
+    #[inline]
     pub fn take(&mut self, name: &str) -> Option<Portal> {
         if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
     }
@@ -211,6 +246,7 @@ impl Portals {
         drop(self.take(name));
     }
     /// Drops all but WITH HOLD cursors.
+    #[inline]
     pub fn close_unheld(&mut self) {
         self.unnamed = None;
         if !self.named.is_empty() {
@@ -448,6 +484,13 @@ impl Session {
         if query.finished {
             return Ok(None);
         }
+        if let Some(cursor) = query.cursor.as_mut().filter(|c| c.is_done() && query.plan.planned.read_only) {
+            query.finished = true;
+            if !query.again {
+                cursor.close();
+            }
+            return Ok(None);
+        }
         let engine = self.engine.clone();
         let (Some(txn), Some(cursor)) = (&mut self.tx.txn, &mut query.cursor) else {
             return Err(no_transaction());
@@ -466,6 +509,7 @@ impl Session {
         Ok(batch)
     }
 
+    #[inline]
     fn complete_query(&mut self, query: &QueryRun, sent_now: u64, out: &mut Encoder) {
         let affected = query.affected();
         match query.plan.planned.command {
@@ -479,17 +523,19 @@ impl Session {
     }
 
     /// Portals end with their transaction, unless they hold all their rows.
+    #[inline]
     pub(crate) fn close_transaction_portals(&mut self) {
         self.portals.close_unheld();
     }
 }
 
 impl QueryRun {
-    /// Gives the operators and the parameter memory back for another run.
-    pub fn recycle(self) -> (Option<Box<Cursor>>, Vec<Value>) {
-        let mut params = self.params;
-        params.clear();
-        (self.cursor.filter(|_| self.finished), params)
+    /// Gives the operators back for another run, and lets go of all but memory.
+    pub fn recycle(&mut self) -> Option<Box<Cursor>> {
+        self.params.clear();
+        self.pending.clear();
+        let finished = self.finished;
+        self.cursor.take().filter(|_| finished)
     }
 }
 

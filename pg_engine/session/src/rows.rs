@@ -10,7 +10,21 @@ use pg_types::{
 };
 use pg_wire::{Encoder, backend::FieldDescription};
 
-use crate::portal::Formats;
+use crate::{portal::Formats, statement::Plan};
+
+/// RowDescription of a plan's result; in text format it is made once.
+pub fn describe_plan(out: &mut Encoder, plan: &Plan, formats: &Formats) {
+    let columns = &plan.planned.columns;
+    if *formats != Formats::Text || out.encoding().is_some() {
+        return describe(out, columns, formats);
+    }
+    let described = plan.described.get_or_init(|| {
+        let mut out = Encoder::new();
+        describe(&mut out, columns, formats);
+        out.bytes().into()
+    });
+    out.repeat(described);
+}
 
 /// RowDescription.
 pub fn describe(out: &mut Encoder, columns: &[ResultColumn], formats: &Formats) {

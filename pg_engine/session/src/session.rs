@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use pg_catalog::builtin::FIRST_DATABASE;
 use pg_encoding::Encoding;
 use pg_executor::Engine;
-use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use pg_types::{Oid, Result, SqlError, SqlState};
 use pg_wire::{Encoder, Frontend, Severity, WireError, frontend::Target};
 use platform::{net::Stream, task};
 
@@ -17,12 +17,12 @@ use crate::{
     databases::Database,
     env::{self, Env, Identity, Who},
     interrupt::Reason,
-    portal::Portals,
+    portal::{Portals, QueryRun},
     registry::Handle,
     server::Shared,
     settings::Settings,
     shape::Shapes,
-    statement::Stored,
+    statement::{Plan, Stored},
     transaction::Tx,
 };
 
@@ -51,8 +51,8 @@ pub struct Session {
     stream: Option<Arc<dyn Stream>>,
     /// It speaks the replication commands.
     pub(crate) replication: bool,
-    /// Memory of the last parameter list, to be used again.
-    pub(crate) spare_params: Vec<Value>,
+    /// Memory of the last run, to be used again.
+    pub(crate) spare_run: Option<Box<QueryRun>>,
     pub(crate) shapes: Shapes,
 }
 
@@ -88,8 +88,19 @@ impl Session {
             timed: false,
             stream: None,
             replication: false,
-            spare_params: Vec::new(),
+            spare_run: None,
             shapes: Shapes::default(),
+        }
+    }
+
+    /// A run of a plan, in memory that was used before.
+    pub(crate) fn new_run(&mut self, plan: &Arc<Plan>) -> Box<QueryRun> {
+        match self.spare_run.take() {
+            Some(mut run) => {
+                run.renew(plan);
+                run
+            }
+            None => QueryRun::new(plan),
         }
     }
 
@@ -114,6 +125,7 @@ impl Session {
     }
 
     /// Handles one message. An error ends the connection.
+    #[inline]
     pub fn handle(&mut self, message: Frontend<'_>, out: &mut Encoder) -> Result<Step> {
         if self.idle {
             self.wake();
@@ -277,6 +289,7 @@ impl Session {
     }
 
     /// Notifications that wait.
+    #[inline]
     pub fn tell_notifications(&self, out: &mut Encoder) {
         let inbox = &self.env.handle().inbox;
         if inbox.has_some() {
@@ -361,6 +374,7 @@ impl Session {
     }
 
     /// After each statement.
+    #[inline]
     pub(crate) fn end_statement(&mut self) {
         if self.timed {
             self.timed = false;
@@ -369,10 +383,12 @@ impl Session {
     }
 
     /// Sends what has gathered if it is much.
+    #[inline]
     pub(crate) fn relieve(&self, out: &mut Encoder) -> Result<()> {
-        if out.len() < OUTPUT_CHUNK {
-            return Ok(());
-        }
+        if out.len() < OUTPUT_CHUNK { Ok(()) } else { self.send_gathered(out) }
+    }
+
+    fn send_gathered(&self, out: &mut Encoder) -> Result<()> {
         if let Some(stream) = &self.stream {
             stream
                 .write_all(out.bytes())

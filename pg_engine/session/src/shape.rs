@@ -14,7 +14,6 @@ use pg_wire::Encoder;
 use crate::{
     datum,
     portal::{Formats, Run},
-    rows,
     session::Session,
     statement::{Plan, Prepared, Stamp},
 };
@@ -77,25 +76,22 @@ impl Session {
             .and_then(|()| self.shape_plan(&shape, &literals, stamp));
         self.shapes.text = shape;
         let Some(plan) = plan else { return Ok(None) };
-        let mut params = core::mem::take(&mut self.spare_params);
-        params.clear();
-        if self.shape_values(&plan, &literals, &mut params).is_none() {
+        let mut query = self.new_run(&plan);
+        if self.shape_values(&plan, &literals, query.params_mut()).is_none() {
             return Ok(None);
         }
         self.begin_statement(Some(&Arc::from(text)));
-        let cursor = self.shapes.take_cursor(&plan);
-        let mut run = Run::query(&plan, params, cursor);
-        // A SELECT without columns has a description without fields.
-        if let Some(columns) = run.columns() {
-            rows::describe(out, columns, &Formats::Text);
+        query.set_cursor(self.shapes.take_cursor(&plan));
+        let mut run = Run::Query(query);
+        if run.columns().is_some() {
+            run.describe(&Formats::Text, out);
         }
         self.drive(&mut run, &Formats::Text, 0, out)?;
-        if let Run::Query(query) = run {
-            let (cursor, params) = query.recycle();
-            self.spare_params = params;
-            if let Some(cursor) = cursor {
+        if let Run::Query(mut query) = run {
+            if let Some(cursor) = query.recycle() {
                 self.shapes.keep_cursor(cursor);
             }
+            self.spare_run = Some(query);
         }
         self.commit_said(out)?;
         Ok(Some(()))

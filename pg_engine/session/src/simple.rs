@@ -114,8 +114,8 @@ impl Session {
     fn run_plan(&mut self, plan: &Arc<Plan>, out: &mut Encoder) -> Result<()> {
         let mut run = Run::query(plan, alloc::vec::Vec::new(), None);
         // A SELECT without columns has a description without fields.
-        if let Some(columns) = run.columns() {
-            rows::describe(out, columns, &Formats::Text);
+        if run.columns().is_some() {
+            run.describe(&Formats::Text, out);
         }
         self.drive(&mut run, &Formats::Text, 0, out)?;
         Ok(())

@@ -132,6 +132,7 @@ impl Session {
             planned: Arc::new(planned),
             stamp,
             entry: OnceLock::new(),
+            described: OnceLock::new(),
         });
         let backward = plan.planned.read_only && runs_backward(&plan.planned.root);
         let mut run = Run::query(&plan, params, None);
@@ -156,7 +157,7 @@ impl Session {
         let portal = Portal {
             run,
             formats: if declare.binary { Formats::Binary } else { Formats::Text },
-            statement: "".into(),
+            statement: None,
             text: Some(parsed.source().clone()),
             cursor: Some(Box::new(state)),
             made: pg_executor::Session::statement_timestamp(&self.env),

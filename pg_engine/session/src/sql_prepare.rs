@@ -32,7 +32,7 @@ impl Session {
         let declared: Vec<Option<Oid>> = prepare.types.iter().map(|t| Some(*t).filter(|t| *t != 0)).collect();
         let prepared = self.prepare(&prepare.statement, &declared)?;
         let made = pg_executor::Session::statement_timestamp(&self.env);
-        let stored = Stored::new(prepared, made, Some(source.clone()));
+        let stored = Stored::new(&prepare.name, prepared, made, Some(source.clone()));
         self.statements.insert(prepare.name.as_str().into(), stored);
         Ok(())
     }

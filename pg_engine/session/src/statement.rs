@@ -51,6 +51,8 @@ pub struct Plan {
     pub catalog_text: bool,
     /// Where its runs are counted, once they are.
     pub entry: OnceLock<Arc<Entry>>,
+    /// Its RowDescription, of columns in text format, once a client has asked.
+    pub described: OnceLock<Box<[u8]>>,
 }
 
 impl Plan {
@@ -122,12 +124,15 @@ pub struct Stored {
     pub sql: Option<Arc<str>>,
     /// How often it was bound.
     pub runs: i64,
+    /// Its name, for portals made of it; `None`: it is the unnamed one.
+    pub name: Option<Arc<str>>,
 }
 
 impl Stored {
     /// Just made.
-    pub fn new(prepared: Prepared, made: i64, sql: Option<Arc<str>>) -> Self {
-        Self { prepared, cursor: None, made, sql, runs: 0 }
+    pub fn new(name: &str, prepared: Prepared, made: i64, sql: Option<Arc<str>>) -> Self {
+        let name = Some(name).filter(|n| !n.is_empty()).map(Arc::from);
+        Self { prepared, cursor: None, made, sql, runs: 0, name }
     }
 }
 
@@ -223,6 +228,7 @@ impl Session {
                     planned: Arc::new(planned),
                     stamp,
                     entry: OnceLock::new(),
+                    described: OnceLock::new(),
                 });
                 // The catalogs may have changed while the plan was made: then it is good for nobody.
                 self.database.plans.put(&plan);
@@ -259,6 +265,7 @@ impl Session {
             stamp: new.stamp.clone(),
             catalog_text: new.catalog_text,
             entry: OnceLock::new(),
+            described: OnceLock::new(),
         });
         self.database.plans.put(&new);
         Ok(new)
@@ -266,14 +273,17 @@ impl Session {
 
     /// 25P02 unless the transaction is fine or the statement ends it.
     pub fn check_not_failed(&self, ends: bool) -> Result<()> {
-        if self.tx.is_failed() && !ends {
-            return Err(SqlError::new(
-                SqlState::IN_FAILED_SQL_TRANSACTION,
-                "current transaction is aborted, commands ignored until end of transaction block",
-            ));
-        }
-        Ok(())
+        if self.tx.is_failed() && !ends { Err(transaction_failed()) } else { Ok(()) }
     }
+}
+
+/// 25P02.
+#[cold]
+pub fn transaction_failed() -> SqlError {
+    SqlError::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 fn check_same_result(old: &[ResultColumn], new: &[ResultColumn]) -> Result<()> {

@@ -117,12 +117,14 @@ fn no_savepoint(name: &str) -> SqlError {
 
 impl Session {
     /// Starts the transaction that a statement outside a block runs in, unless one is running.
+    #[inline]
     pub fn begin_implicit(&mut self) {
         if self.tx.txn.is_none() && !self.tx.is_failed() {
             self.start_transaction(Modes::default());
         }
     }
 
+    #[inline]
     fn start_transaction(&mut self, modes: Modes) {
         let derived = self.env.derived();
         let level = modes.isolation.unwrap_or_else(|| level_by_name(&derived.default_isolation));
@@ -135,6 +137,7 @@ impl Session {
     }
 
     /// Makes the transaction's modes known to whoever asks for them as settings.
+    #[inline]
     fn show_modes(&mut self) {
         if let Some(txn) = &self.tx.txn {
             let isolation = self.tx.level.map_or("read committed", level_name);
@@ -143,6 +146,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn start_with(&mut self, isolation: pg_storage::Isolation, read_only: bool, deferrable: bool) {
         let started = env::now();
         self.env.begin_transaction(started);

@@ -12,6 +12,8 @@ use crate::{
 };
 
 const PARTITIONS: usize = 16;
+/// So many objects a partition remembers without a lock on them: those that are used are locked again soon.
+const REMEMBERED: usize = 64;
 
 /// PostgreSQL's relation lock modes, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +142,12 @@ struct Entry {
 
 impl Entry {
     /// Who stands in the way of `me`: holders, and those who came before with a conflicting wish.
+    #[inline]
     fn in_the_way(&self, me: OwnerId, mode: LockMode) -> Vec<OwnerId> {
+        if self.granted.is_empty() && self.queue.is_empty() { Vec::new() } else { self.obstacles(me, mode) }
+    }
+
+    fn obstacles(&self, me: OwnerId, mode: LockMode) -> Vec<OwnerId> {
         let mask = mode.conflicts();
         let holders = self.granted.iter().filter(|g| g.owner != me && g.modes & mask != 0).map(|g| g.owner);
         // Who already holds a lock here goes first, or upgrades would wait behind those who wait for them.
@@ -154,6 +161,11 @@ impl Entry {
         holders.chain(queued).collect()
     }
 
+    fn is_free(&self) -> bool {
+        self.granted.is_empty() && self.queue.is_empty()
+    }
+
+    #[inline]
     fn grant(&mut self, owner: OwnerId, span: Span, mode: LockMode) {
         self.queue.retain(|(o, _)| *o != owner);
         match self.granted.iter_mut().find(|g| g.owner == owner && g.span == span) {
@@ -207,7 +219,7 @@ impl LockTable {
         let mut p = self.partition(tag).lock();
         if let Some(e) = p.get_mut(&tag) {
             e.queue.retain(|(o, _)| *o != me);
-            if e.granted.is_empty() && e.queue.is_empty() {
+            if e.is_free() {
                 p.remove(&tag);
             }
         }
@@ -220,7 +232,7 @@ impl LockTable {
             g.modes &= !mode.bit();
         }
         e.granted.retain(|g| g.modes != 0);
-        if e.granted.is_empty() && e.queue.is_empty() {
+        if e.is_free() && p.len() > REMEMBERED {
             p.remove(&tag);
         }
     }
@@ -253,6 +265,50 @@ impl LockTable {
         out.sort_by_key(|l| (l.tag, l.owner, l.mode, !l.granted));
         out.dedup();
         out
+    }
+}
+
+/// What a transaction holds, in order. The first few need no memory of their own.
+pub(crate) struct HeldLocks {
+    few: [(LockTag, LockMode); 2],
+    /// How many of those there are, while `many` is empty.
+    count: usize,
+    /// All of them, once they were more.
+    many: Vec<(LockTag, LockMode)>,
+}
+
+impl HeldLocks {
+    pub const NONE: Self =
+        Self { few: [(LockTag::Object(0, 0), LockMode::AccessShare); 2], count: 0, many: Vec::new() };
+
+    #[inline]
+    pub fn all(&self) -> &[(LockTag, LockMode)] {
+        if self.many.is_empty() { self.few.get(..self.count).unwrap_or_default() } else { &self.many }
+    }
+
+    #[inline]
+    pub fn push(&mut self, tag: LockTag, mode: LockMode) {
+        match self.few.get_mut(self.count) {
+            Some(place) if self.many.is_empty() => {
+                *place = (tag, mode);
+                self.count += 1;
+            }
+            _ => self.push_many(tag, mode),
+        }
+    }
+
+    #[cold]
+    fn push_many(&mut self, tag: LockTag, mode: LockMode) {
+        if self.many.is_empty() {
+            self.many.extend(self.few.iter().take(self.count));
+        }
+        self.many.push((tag, mode));
+    }
+
+    /// Forgets those from number `first` on.
+    pub fn truncate(&mut self, first: usize) {
+        self.many.truncate(first);
+        self.count = self.count.min(first);
     }
 }
 
@@ -362,5 +418,53 @@ impl TransactionManager {
                 return Err(e);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_locks_keep_their_order_past_the_first_few() {
+        let tag = |n| (LockTag::Object(1, n), LockMode::Share);
+        let mut held = HeldLocks::NONE;
+        for n in 0..5 {
+            let (tag, mode) = tag(n);
+            held.push(tag, mode);
+            assert_eq!(held.all().len(), n as usize + 1);
+        }
+        assert_eq!(held.all(), [tag(0), tag(1), tag(2), tag(3), tag(4)]);
+        held.truncate(3);
+        assert_eq!(held.all(), [tag(0), tag(1), tag(2)]);
+        held.truncate(0);
+        assert_eq!(held.all(), []);
+        held.push(tag(9).0, tag(9).1);
+        held.push(tag(8).0, tag(8).1);
+        held.truncate(1);
+        assert_eq!(held.all(), [tag(9)]);
+    }
+
+    #[test]
+    fn locks_that_are_free_are_forgotten_when_there_are_many() {
+        let table = LockTable::default();
+        let me = OwnerId::session(1);
+        for n in 0..(2 * REMEMBERED * PARTITIONS) as u64 {
+            assert!(table.attempt(me, Span::Session, LockTag::Advisory(0, n), LockMode::Exclusive, false));
+        }
+        for n in 0..(2 * REMEMBERED * PARTITIONS) as u64 {
+            table.release(me, Span::Session, LockTag::Advisory(0, n), LockMode::Exclusive);
+        }
+        assert!(table.all().is_empty());
+        let remembered: usize = table.partitions.iter().map(|p| p.lock().len()).sum();
+        assert!((1..=REMEMBERED * PARTITIONS).contains(&remembered), "{remembered}");
+        // What is remembered stands in nobody's way.
+        assert!(table.attempt(
+            OwnerId::session(2),
+            Span::Session,
+            LockTag::Advisory(0, 1),
+            LockMode::Exclusive,
+            false
+        ));
     }
 }

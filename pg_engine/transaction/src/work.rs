@@ -7,7 +7,7 @@ use pg_page::{CommandId, RelId, StorageError, Xid};
 use platform::bug::{Bug, planted};
 
 use crate::{
-    locks::{LockMode, LockTag, Span},
+    locks::{HeldLocks, LockMode, LockTag, Span},
     manager::{Place, TransactionManager},
     outcomes::Outcome,
     row_locks::{OwnRowLocks, RowGrant, RowKey, RowLock},
@@ -69,7 +69,7 @@ pub struct Work {
     serial: SerialId,
     /// Declared to write nothing.
     read_only: bool,
-    locks: Vec<(LockTag, LockMode)>,
+    locks: HeldLocks,
     /// Most transactions have none.
     row_locks: Option<Box<OwnRowLocks>>,
     names: u64,
@@ -97,7 +97,7 @@ impl Work {
             fixed: None,
             serial: SerialId::NONE,
             read_only: false,
-            locks: Vec::new(),
+            locks: HeldLocks::NONE,
             row_locks: None,
             names: 0,
             counts: Vec::new(),
@@ -323,7 +323,7 @@ impl Work {
     pub fn begin_sub(&mut self) -> Savepoint {
         self.level();
         self.names += 1;
-        let (locks, row_locks) = (self.locks.len(), self.row_locks());
+        let (locks, row_locks) = (self.locks.all().len(), self.row_locks());
         self.levels.push(Level { name: self.names, locks, row_locks, ..Level::default() });
         Savepoint(self.names)
     }
@@ -355,7 +355,7 @@ impl Work {
     pub fn rollback_to(&mut self, level: Savepoint) -> Result<Vec<RelId>, StorageError> {
         let at = self.find(level)?;
         let (mut xids, mut created) = (Vec::new(), Vec::new());
-        let (mut locks, mut row_locks) = (self.locks.len(), self.row_locks());
+        let (mut locks, mut row_locks) = (self.locks.all().len(), self.row_locks());
         while self.levels.len() > at {
             if let Some(mut l) = self.levels.pop() {
                 xids.append(&mut l.xids);
@@ -377,24 +377,26 @@ impl Work {
 
     /// Takes a lock. False: it is held by others and `wait` was not given.
     pub fn lock(&mut self, tag: LockTag, mode: LockMode, wait: bool) -> Result<bool, StorageError> {
-        if self.locks.contains(&(tag, mode)) {
+        if self.locks.all().contains(&(tag, mode)) {
             return Ok(true);
         }
         let taken =
             self.manager.lock(self.owner, Span::Transaction, tag, mode, wait.then_some(&self.wait))?;
         if taken {
-            self.locks.push((tag, mode));
+            self.locks.push(tag, mode);
         }
         Ok(taken)
     }
 
     fn unlock_from(&mut self, first: usize) {
-        if first >= self.locks.len() {
+        let going = self.locks.all().get(first..).unwrap_or_default();
+        if going.is_empty() {
             return;
         }
-        for (tag, mode) in self.locks.drain(first..) {
+        for &(tag, mode) in going {
             self.manager.locks.release(self.owner, Span::Transaction, tag, mode);
         }
+        self.locks.truncate(first);
         self.manager.waits.released(self.owner);
     }
 
@@ -418,7 +420,7 @@ impl Work {
     }
     /// Its locks on objects and its advisory locks.
     pub(crate) fn held_locks(&self) -> &[(LockTag, LockMode)] {
-        &self.locks
+        self.locks.all()
     }
     /// Its row locks that are not in the rows.
     pub(crate) fn held_rows(&self) -> Vec<(RowKey, RowLock)> {

@@ -298,6 +298,12 @@ impl Encoder {
         self.end(m);
     }
 
+    /// Says again what was said before: one whole message.
+    pub fn repeat(&mut self, message: &[u8]) {
+        self.buf.extend_from_slice(message);
+        self.complete = self.buf.len();
+    }
+
     /// Starts a DataRow of so many columns; each is then written with [`Encoder::null`] or [`Encoder::value`].
     pub fn begin_row(&mut self, columns: usize) -> Mark {
         let m = self.begin(b'D');

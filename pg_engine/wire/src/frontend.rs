@@ -28,13 +28,20 @@ impl<'a> Reader<'a> {
     fn u32(&mut self) -> Result<u32, WireError> {
         Ok(u32::from_be_bytes(self.chunk()?))
     }
+    #[inline]
     fn raw_str(&mut self) -> Result<&'a [u8], WireError> {
         let end = self.0.iter().position(|b| *b == 0).ok_or(WireError::Unterminated)?;
         let s = self.take(end)?;
         self.u8()?;
         Ok(s)
     }
+    #[inline]
     fn str(&mut self) -> Result<&'a str, WireError> {
+        // Portals mostly have no name.
+        if let Some((0, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Ok("");
+        }
         utf8(self.raw_str()?)
     }
     /// A count that must not exceed what the rest of the body can hold at `width` bytes each.
@@ -203,6 +210,7 @@ pub enum Frontend<'a> {
 
 impl<'a> Frontend<'a> {
     /// Looks into a packet.
+    #[inline]
     pub fn decode(packet: Packet<'a>) -> Result<Self, WireError> {
         let mut r = Reader(packet.body);
         let out = match packet.tag {

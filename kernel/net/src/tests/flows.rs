@@ -37,7 +37,7 @@ fn echo(faults: Faults, seed: u64, len: usize) {
             }
         }
         let mut buf = [0; 1777];
-        match sim.server.try_read(now, id, &mut buf).unwrap() {
+        match sim.read_into(id, &mut buf).unwrap() {
             ReadOutcome::Data(n) => backlog.extend_from_slice(&buf[..n]),
             ReadOutcome::WouldBlock => {}
             ReadOutcome::Eof => eof = true,

@@ -103,8 +103,7 @@ fn ten_thousand_connections_each_get_their_own() {
         let (id, seq) = ids[usize::from(i)];
         sim.deliver(&tcp((peer, 10_000 + i), TcpControl::Psh, 101, Some(seq), &text));
         let mut buf = [0; 16];
-        let now = sim.now;
-        assert_eq!(sim.server.try_read(now, id, &mut buf), Ok(ReadOutcome::Data(2)));
+        assert_eq!(sim.read_into(id, &mut buf), Ok(ReadOutcome::Data(2)));
         assert_eq!(buf[..2], text);
         sim.drain_server();
     }

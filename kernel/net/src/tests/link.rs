@@ -262,6 +262,14 @@ impl Sim {
     }
 
     pub fn read(&mut self, id: ConnId) -> Result<ReadOutcome, NetError> {
-        self.server.try_read(self.now, id, &mut [0; 4096])
+        self.read_into(id, &mut [0; 4096])
+    }
+
+    pub fn read_into(&mut self, id: ConnId, buf: &mut [u8]) -> Result<ReadOutcome, NetError> {
+        let (outcome, drained) = self.server.try_read(id, buf)?;
+        if drained {
+            self.server.drained(self.now, id);
+        }
+        Ok(outcome)
     }
 }

@@ -156,6 +156,10 @@ pub(crate) trait Operator: Send {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>>;
     /// Back to the start; the next call of `next` begins a new run.
     fn reset(&mut self);
+    /// Is it known that nothing follows what it has yielded?
+    fn is_ended(&self) -> bool {
+        false
+    }
     /// Inputs, in the plan's order.
     fn inputs(&self) -> Vec<&Exec> {
         Vec::new()
@@ -238,6 +242,11 @@ impl Exec {
     pub(crate) fn reset(&mut self) {
         self.running = false;
         self.op.reset();
+    }
+    /// See [`Operator::is_ended`]. Who measures wants it to be found out.
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        !self.running && self.op.is_ended()
     }
     pub(crate) fn affected(&self) -> u64 {
         self.op.affected()

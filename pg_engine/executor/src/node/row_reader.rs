@@ -50,6 +50,8 @@ pub(crate) struct RowReader {
     marks: Vec<(usize, i16)>,
     heap: RelId,
     relation: Oid,
+    /// The columns are stored ones, in the table's order.
+    in_order: bool,
     builders: Vec<VectorBuilder>,
     tids: Vec<Value>,
     pub(super) rows: usize,
@@ -144,6 +146,8 @@ impl RowReader {
                     .ok_or_else(|| SqlError::internal("no such attribute"))
             })
             .collect::<Result<_>>()?;
+        let in_order =
+            stored.len() == columns.len() && stored.iter().enumerate().all(|(n, (place, _))| n == *place);
         Ok(Self {
             format: RowFormat::of(relation),
             lazy: Vec::new(),
@@ -158,6 +162,7 @@ impl RowReader {
             marks,
             heap: relation.storage,
             relation: relation.oid,
+            in_order,
             builders: Vec::new(),
             tids: Vec::new(),
             rows: 0,
@@ -349,6 +354,13 @@ impl RowReader {
             .collect()
     }
     pub(super) fn finish(&mut self, storage: &Storage) -> Result<Batch> {
+        if self.in_order {
+            let columns = self.builders.drain(..).map(|b| Arc::new(b.finish())).collect();
+            return Ok(Batch { columns, rows: self.rows, selection: None });
+        }
+        self.finish_in_places(storage)
+    }
+    fn finish_in_places(&mut self, storage: &Storage) -> Result<Batch> {
         let width = self.stored.len()
             + self.facts.len()
             + self.marks.len()

@@ -755,6 +755,9 @@ impl Operator for IndexScan {
             }
         }
     }
+    fn is_ended(&self) -> bool {
+        self.point && !self.by_scan && self.stretches.is_some()
+    }
     fn reset(&mut self) {
         self.stretches = None;
         self.by_scan = false;

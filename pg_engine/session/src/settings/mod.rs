@@ -126,15 +126,20 @@ impl Settings {
         &self.derived
     }
     /// Recomputes the derived values if a setting changed. True: it did.
-    pub fn refresh(&mut self) -> bool {
+    pub fn refresh(&mut self) {
         if !self.stale {
-            return false;
+            return;
         }
         let now = self.derived.format.now;
         self.derived = derive(&self.values);
         self.derived.format.now = now;
         self.stale = false;
-        true
+    }
+
+    /// Has something changed that ready values depend on?
+    #[inline]
+    pub fn is_stale(&self) -> bool {
+        self.stale
     }
 
     /// A setting's value as SHOW prints it, with its proper name.
@@ -317,7 +322,15 @@ impl Settings {
     }
 
     /// The transaction ended well: its local values go, the others stay.
+    #[inline]
     pub fn commit(&mut self) {
+        if !self.undo.is_empty() {
+            self.keep_changes();
+        }
+    }
+
+    #[cold]
+    fn keep_changes(&mut self) {
         for (key, _) in core::mem::take(&mut self.undo) {
             let Some(entry) = self.values.get_mut(&key) else { continue };
             if entry.local.take().is_some() {

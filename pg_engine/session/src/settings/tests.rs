@@ -39,7 +39,8 @@ fn values_are_shown_as_postgresql_shows_them() {
     }
     s.set("search_path", &["a", "B c", "public"], Scope::Session, false).unwrap();
     assert_eq!(shown(&s, "search_path"), "a, \"B c\", public");
-    assert!(s.refresh());
+    assert!(s.is_stale());
+    s.refresh();
     assert_eq!(s.derived().search_path, ["a", "B c", "public"]);
 }
 
