@@ -87,8 +87,6 @@ pub struct Domain {
     pub value: Expr,
     /// The domain.
     pub oid: pg_types::Oid,
-    /// Its name, for messages.
-    pub name: String,
     /// NOT NULL.
     pub not_null: bool,
     /// CHECK constraints by name; the condition reads the value as `Column(0)`.

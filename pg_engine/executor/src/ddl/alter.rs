@@ -303,10 +303,41 @@ impl Ddl<'_, '_> {
                 format!("relation \"{}\" already exists in schema \"{name}\"", relation.name),
             ));
         }
+        self.may_create_in(schema, name)?;
+        if relation.kind == RelationKind::Sequence
+            && let Some(table) = self.owner_of_sequence(relation.oid)?
+        {
+            let text = "cannot move an owned sequence into another schema";
+            let detail = format!("Sequence \"{}\" is linked to table \"{}\".", relation.name, table.name);
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).detail(detail));
+        }
         let texts = self.texts_over(&[relation.oid])?;
-        let mut moved = alloc::vec![relation.oid];
-        moved.extend(relation.indexes.iter().map(|i| i.oid));
-        for o in moved {
+        self.move_relation(relation, schema)?;
+        // The sequences of its columns go with it.
+        for a in relation.live() {
+            if let Some(sequence) = self.owned_sequence(relation.oid, a.attnum)? {
+                let sequence = self.current(sequence)?;
+                self.name_taken(schema, &sequence.name, false)?;
+                self.move_relation(&sequence, schema)?;
+            }
+        }
+        self.store_texts(&texts)
+    }
+
+    /// The table that a sequence goes with.
+    fn owner_of_sequence(&self, sequence: Oid) -> Result<Option<Arc<Relation>>> {
+        let key = [Value::Oid(PG_CLASS), Value::Oid(sequence)];
+        for (_, d) in self.find(PG_DEPEND, &["classid", "objid"], &key)? {
+            if d.oid("refclassid") == PG_CLASS && matches!(d.char("deptype"), b'a' | b'i') {
+                return self.current(d.oid("refobjid")).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts a relation and what belongs to it into another schema.
+    fn move_relation(&self, relation: &Relation, schema: Oid) -> Result<()> {
+        for o in relation.indexes.iter().map(|i| i.oid).chain([relation.oid]) {
             self.update(PG_CLASS, &["oid"], &[Value::Oid(o)], |r| r.put("relnamespace", schema))?;
         }
         self.update(PG_TYPE, &["typrelid"], &[Value::Oid(relation.oid)], |r| r.put("typnamespace", schema))?;
@@ -319,7 +350,7 @@ impl Ddl<'_, '_> {
                 r.put("refobjid", schema);
             }
         })?;
-        self.store_texts(&texts)
+        Ok(())
     }
 
     fn refuse_special(&self, relation: &Relation, a: &Attribute) -> Result<()> {

@@ -2,16 +2,17 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use pg_catalog::builtin::{PG_NAMESPACE, PG_TYPE};
 use pg_plan::expr;
-use pg_types::{Result, SqlError, SqlState, SqlType, Value};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value};
 
 use super::{Compiled, RowRef};
-use crate::{context::Rt, node::Compiler};
+use crate::{context::Rt, node::Compiler, text};
 
 /// See [`expr::Domain`].
 pub(crate) struct Domain {
     value: Compiled,
-    name: String,
+    oid: Oid,
     not_null: bool,
     checks: Vec<(String, Compiled)>,
     pub(super) ty: SqlType,
@@ -21,7 +22,7 @@ impl Domain {
     pub(super) fn new(d: &expr::Domain, c: &mut Compiler<'_>) -> Result<Self> {
         Ok(Self {
             value: Compiled::new(&d.value, c)?,
-            name: d.name.clone(),
+            oid: d.oid,
             not_null: d.not_null,
             checks: d
                 .checks
@@ -41,21 +42,36 @@ impl Domain {
     pub(super) fn row(&mut self, r: RowRef<'_>, rt: &Rt<'_, '_>) -> Result<Value> {
         let value = [self.value.row(r, rt)?];
         if self.not_null && value[0].is_null() {
-            let message = format!("domain {} does not allow null values", self.name);
-            let mut error = SqlError::new(SqlState::NOT_NULL_VIOLATION, message);
-            error.fields_mut().data_type = Some(self.name.clone());
-            return Err(error);
+            let text = |domain: &str| format!("domain {domain} does not allow null values");
+            return Err(violation(self.oid, SqlState::NOT_NULL_VIOLATION, &text, rt)?);
         }
         for (name, check) in &mut self.checks {
             // Unknown is no violation.
             if check.row(RowRef::Values(&value), rt)? == Value::Bool(false) {
-                let message = format!("value for domain {} violates check constraint \"{name}\"", self.name);
-                let mut error = SqlError::new(SqlState::CHECK_VIOLATION, message).constraint(name.as_str());
-                error.fields_mut().data_type = Some(self.name.clone());
-                return Err(error);
+                let text =
+                    |domain: &str| format!("value for domain {domain} violates check constraint \"{name}\"");
+                let error = violation(self.oid, SqlState::CHECK_VIOLATION, &text, rt)?;
+                return Err(error.constraint(name.as_str()));
             }
         }
         let [value] = value;
         Ok(value)
     }
+}
+
+/// An error that says which domain refuses a value.
+fn violation(
+    domain: Oid,
+    state: SqlState,
+    message: &dyn Fn(&str) -> String,
+    rt: &Rt<'_, '_>,
+) -> Result<SqlError> {
+    let reader = rt.cx.reader()?;
+    let mut error = SqlError::new(state, message(&text::type_name(&reader, domain, None)?));
+    if let Some(row) = reader.find(PG_TYPE, &["oid"], &[Value::Oid(domain)])?.first() {
+        let schema = reader.find(PG_NAMESPACE, &["oid"], &[row.get("typnamespace").clone()])?;
+        error.fields_mut().schema = schema.first().map(|s| s.text("nspname").into());
+        error.fields_mut().data_type = Some(row.text("typname").into());
+    }
+    Ok(error)
 }

@@ -17,7 +17,7 @@ use super::{
     inherit::as_parent,
     part,
     parts::Step,
-    scope::{Place, Scan, at},
+    scope::{Entry, Place, Scan, at, named_twice},
     table::null,
     updatable::Subject,
 };
@@ -779,9 +779,31 @@ impl Binder<'_> {
         let old: Vec<ColumnId> = (base..base + live).collect();
         let ctid = base + live;
         old.iter().chain([&ctid]).for_each(|id| self.keep_column(*id));
-        let from = if from.is_empty() { None } else { Some(self.from(from)?) };
+        let from = if from.is_empty() { None } else { Some(self.sources(from, verb)?) };
         let visible = None;
         Ok(Changed { subject, alias, plan, from, old, ctid, visible, parent })
+    }
+
+    /// What FROM or USING names beside a table to be changed, whose columns its items cannot see.
+    fn sources(&mut self, from: &[sq::TableWithJoins], verb: &str) -> Result<Logical> {
+        let frame = self.frame()?;
+        let entries = core::mem::take(&mut frame.entries);
+        let visible = core::mem::take(&mut frame.visible);
+        let gone = frame.gone.len();
+        frame.gone.extend(entries.iter().map(|e| e.alias.clone()));
+        frame.barred = if verb == "MERGE" { None } else { frame.gone.last().cloned() };
+        let plan = self.from(from);
+        let frame = self.frame()?;
+        frame.gone.truncate(gone);
+        frame.barred = None;
+        let of_target = |e: &&Entry| entries.iter().any(|t| t.alias == e.alias);
+        let twice = frame.entries.iter().skip(frame.names_from).find(of_target).map(|e| e.alias.clone());
+        frame.entries.splice(0..0, entries);
+        frame.visible.splice(0..0, visible);
+        match twice {
+            Some(alias) if plan.is_ok() => Err(named_twice(&alias)),
+            _ => plan,
+        }
     }
 
     /// The rows to change: ctid, old values, then every column in use of the other items.

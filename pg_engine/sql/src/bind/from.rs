@@ -189,12 +189,14 @@ impl Binder<'_> {
         let hidden_visible: Vec<Visible> = frame.visible.drain(..visible).collect();
         let gone = frame.gone.len();
         frame.gone.extend(hidden_entries.iter().map(|e| e.alias.clone()));
+        let barred = frame.barred.take();
         let result = self.at_place(Place::JoinOn, |b| {
             let bound = b.expr(condition)?;
             b.boolean(bound, "JOIN/ON", start(condition))
         });
         let frame = self.frame()?;
         frame.gone.truncate(gone);
+        frame.barred = barred;
         frame.entries.splice(0..0, hidden_entries);
         frame.visible.splice(0..0, hidden_visible);
         result

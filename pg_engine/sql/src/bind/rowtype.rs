@@ -101,8 +101,7 @@ impl Binder<'_> {
         if checks.is_empty() {
             return Ok(None);
         }
-        let name = described.name.clone();
-        Ok(Some(Expr::Domain(Box::new(Domain { value, oid: declared, name, not_null: false, checks }))))
+        Ok(Some(Expr::Domain(Box::new(Domain { value, oid: declared, not_null: false, checks }))))
     }
 
     /// The domain that a base value is of, if it is of one.

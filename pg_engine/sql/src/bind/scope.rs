@@ -168,6 +168,8 @@ pub(crate) struct Frame {
     pub(crate) visible: Vec<Visible>,
     /// Aliases of FROM items that can no longer, or not here, be named.
     pub(crate) gone: Vec<String>,
+    /// The table that an UPDATE or DELETE changes, while its other FROM items are bound: it is in sight, and may not be named.
+    pub(crate) barred: Option<String>,
     /// Names behind USING (...) AS.
     pub(crate) merged: Vec<String>,
     /// From where on the names of entries must differ: those before stand outside a join with an alias.
@@ -474,8 +476,10 @@ impl Binder<'_> {
                 .is_some_and(|s| s.relation.name == table && e.alias != table)
         });
         if hidden {
+            let barred = self.frames.iter().any(|f| f.barred.as_deref() == Some(table));
+            let state = if barred { SqlState::INVALID_COLUMN_REFERENCE } else { SqlState::UNDEFINED_TABLE };
             return SqlError::new(
-                SqlState::UNDEFINED_TABLE,
+                state,
                 format!("invalid reference to FROM-clause entry for table \"{table}\""),
             )
             .hint(format!(
@@ -558,13 +562,15 @@ impl Binder<'_> {
     pub(super) fn check_alias(&mut self, alias: &str) -> Result<()> {
         let frame = self.frame()?;
         if !alias.is_empty() && frame.entries.iter().skip(frame.names_from).any(|e| e.alias == alias) {
-            return Err(SqlError::new(
-                SqlState::DUPLICATE_ALIAS,
-                format!("table name \"{alias}\" specified more than once"),
-            ));
+            return Err(named_twice(alias));
         }
         Ok(())
     }
+}
+
+/// 42712: two FROM items of one name.
+pub(super) fn named_twice(alias: &str) -> SqlError {
+    SqlError::new(SqlState::DUPLICATE_ALIAS, format!("table name \"{alias}\" specified more than once"))
 }
 
 /// Adds the columns that may have been meant.

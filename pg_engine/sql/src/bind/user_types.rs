@@ -81,8 +81,7 @@ impl Binder<'_> {
         if !not_null && checks.is_empty() && !self.keeps_domains && !self.recording() {
             return Ok(value);
         }
-        let name = chain.first().map_or_else(String::new, |t| t.name.clone());
-        Ok(Expr::Domain(Box::new(Domain { value, oid: domain, name, not_null, checks })))
+        Ok(Expr::Domain(Box::new(Domain { value, oid: domain, not_null, checks })))
     }
 
     /// What a column of a domain has when nothing is given: the default of the domain or of one below it, or NULL, checked.
