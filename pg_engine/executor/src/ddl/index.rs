@@ -553,7 +553,8 @@ impl Ddl<'_, '_> {
             return Ok(routine.name.clone());
         }
         let head: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let called = !head.is_empty() && text.get(head.len()..).is_some_and(|r| r.starts_with('('));
-        Ok(if called { head } else { String::from("expr") })
+        let called = text.get(head.len()..).is_some_and(|r| r.starts_with('(')) || head == "CASE";
+        // Keywords stand in capitals.
+        Ok(if called && !head.is_empty() { head.to_lowercase() } else { String::from("expr") })
     }
 }

@@ -19,18 +19,28 @@ use crate::{
     text::{self, quote_identifier},
 };
 
-/// How stored expressions are written: as they are, or the way that it does.
-type Pretty<'a> = Option<&'a dyn Fn(&str) -> String>;
+/// How stored expressions are written.
+type Shown<'a> = &'a dyn Fn(&str) -> String;
 
-/// A stored expression without parentheses that are not needed.
-fn pretty_text(cx: &ExecContext<'_>, reader: &Reader<'_>, relation: &Relation, text: &str) -> String {
+/// A stored expression as it is shown; `pretty`: without parentheses that are not needed.
+fn shown_text(
+    cx: &ExecContext<'_>,
+    reader: &Reader<'_>,
+    relation: &Relation,
+    text: &str,
+    pretty: bool,
+) -> String {
+    // Otherwise it is shown as it is kept, but for subqueries, which depend on the search path, and what has lines.
+    if !pretty && !text.contains("SELECT ") && !text.contains("CASE ") {
+        return text.to_string();
+    }
     let condition = cx.session.stored_condition(reader, relation, text);
     // What cannot be read any more is shown as it is kept.
-    condition.and_then(|c| c.shown(reader, true)).unwrap_or_else(|_| plain(text))
+    condition.and_then(|c| c.shown(reader, pretty)).unwrap_or_else(|_| plain(text))
 }
 
 /// An index column as `pg_get_indexdef` shows it.
-fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, pretty: Pretty<'_>) -> String {
+fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, shown: Shown<'_>) -> String {
     let Some(key) = index.keys.get(n) else { return String::new() };
     let mut out = match &key.expression {
         Some(e) => {
@@ -41,7 +51,7 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, prett
                     let f = f.trim_matches(['"', '\u{e000}']);
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
-            let text = pretty.map_or_else(|| e.clone(), |pretty| pretty(e));
+            let text = shown(e);
             if call || !order { text } else { format!("({text})") }
         }
         None => relation
@@ -67,9 +77,9 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, prett
 }
 
 /// CREATE INDEX text.
-fn index_definition(relation: &Relation, index: &Index, pretty: Pretty<'_>) -> String {
+fn index_definition(relation: &Relation, index: &Index, shown: Shown<'_>) -> String {
     let columns = |range: core::ops::Range<usize>| -> String {
-        range.map(|n| index_column(relation, index, n, true, pretty)).collect::<Vec<_>>().join(", ")
+        range.map(|n| index_column(relation, index, n, true, shown)).collect::<Vec<_>>().join(", ")
     };
     let mut out = format!(
         "CREATE {}INDEX {} ON {}.{} USING {} ({})",
@@ -88,7 +98,7 @@ fn index_definition(relation: &Relation, index: &Index, pretty: Pretty<'_>) -> S
     }
     out.push_str(&storage_parameters(index));
     if let Some(p) = &index.predicate {
-        out.push_str(&format!(" WHERE {}", pretty.map_or_else(|| parenthesised(p), |pretty| pretty(p))));
+        out.push_str(&format!(" WHERE {}", shown(p)));
     }
     out
 }
@@ -98,19 +108,12 @@ fn storage_parameters(index: &Index) -> String {
     index.fill_factor.map_or_else(String::new, |f| format!(" WITH (fillfactor='{f}')"))
 }
 
-/// What stands alone does so: a column, or what has parentheses.
-fn parenthesised(e: &str) -> String {
-    let column = e.starts_with('"') && e.ends_with('"') && !e.contains(' ')
-        || e.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if column || (e.starts_with('(') && e.ends_with(')')) { e.to_string() } else { format!("({e})") }
-}
-
 /// A constraint's text.
 pub(crate) fn constraint_definition(
     reader: &Reader<'_>,
     relation: &Relation,
     c: &Constraint,
-    pretty: Pretty<'_>,
+    shown: Shown<'_>,
 ) -> Result<String> {
     if c.kind == ConstraintKind::Foreign {
         return foreign_key_definition(reader, relation, c);
@@ -125,8 +128,7 @@ pub(crate) fn constraint_definition(
     Ok(match c.kind {
         ConstraintKind::Check => {
             let text = c.expression.as_deref().unwrap_or("");
-            let text = pretty.map_or_else(|| parenthesised(text), |pretty| pretty(text));
-            let mut out = format!("CHECK ({text})");
+            let mut out = format!("CHECK ({})", shown(text));
             let rows = reader.find(PG_CONSTRAINT, &["oid"], &[Value::Oid(c.oid)])?;
             for (column, usual, said) in
                 [("connoinherit", false, " NO INHERIT"), ("convalidated", true, " NOT VALID")]
@@ -242,8 +244,8 @@ pub(super) fn call(
             Some((relation, index)) => match arg_int(args, 1) {
                 0 => {
                     let pretty = matches!(args.get(2), Some(Value::Bool(true)));
-                    let shown = |text: &str| pretty_text(cx, reader, &relation, text);
-                    let text = index_definition(&relation, &index, pretty.then_some(&shown));
+                    let shown = |text: &str| shown_text(cx, reader, &relation, text, pretty);
+                    let text = index_definition(&relation, &index, &shown);
                     // The pretty form leaves the schema out when it is on the path.
                     let plain = pretty && text::relation_visible(reader, relation.oid, &relation.name)?;
                     let qualified = format!(" ON {}.", quote_identifier(&relation.schema_name));
@@ -251,7 +253,9 @@ pub(super) fn call(
                     some_text(Some(named_types(reader, &text)))
                 }
                 n => {
-                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false, None);
+                    let text = index_column(&relation, &index, n.max(1) as usize - 1, false, &|text| {
+                        shown_text(cx, reader, &relation, text, false)
+                    });
                     some_text(Some(named_types(reader, &text)))
                 }
             },
@@ -273,8 +277,7 @@ pub(super) fn call(
                 relation.as_ref().and_then(|r| r.constraints.iter().find(|c| c.oid == o).map(|c| (r, c)));
             let pretty = matches!(args.get(1), Some(Value::Bool(true)));
             let text = found.map(|(r, c)| {
-                let shown = |text: &str| pretty_text(cx, reader, r, text);
-                constraint_definition(reader, r, c, pretty.then_some(&shown))
+                constraint_definition(reader, r, c, &|text| shown_text(cx, reader, r, text, pretty))
             });
             let text = text.transpose()?;
             some_text(text.map(|t| named_types(reader, &t)))
@@ -288,23 +291,13 @@ pub(super) fn call(
             some_text(rows.first().map(|r| r.text("ev_action").to_string()))
         }
         "pg_get_expr" => match args.first() {
-            // Subqueries are written anew, for this session's search path.
-            Some(Value::Text(t)) if t.contains("SELECT ") => {
-                let Some(relation) = reader.relation_by_oid(arg_oid(args, 1))? else {
-                    return Ok(Some(Value::Null));
-                };
-                let text = cx
-                    .session
-                    .stored_condition(reader, &relation, t)?
-                    .shown(reader, matches!(args.get(2), Some(Value::Bool(true))))?;
-                some_text(Some(named_types(reader, &text)))
-            }
-            Some(Value::Text(t)) if matches!(args.get(2), Some(Value::Bool(true))) => {
+            Some(Value::Text(t)) => {
+                let pretty = matches!(args.get(2), Some(Value::Bool(true)));
                 let relation = reader.relation_by_oid(arg_oid(args, 1))?;
-                let text = relation.map_or_else(|| plain(t), |r| pretty_text(cx, reader, &r, t));
+                let bare = || if pretty { plain(t) } else { t.to_string() };
+                let text = relation.map_or_else(bare, |r| shown_text(cx, reader, &r, t, pretty));
                 some_text(Some(named_types(reader, &text)))
             }
-            Some(Value::Text(t)) => some_text(Some(named_types(reader, t))),
             Some(v) => v.clone(),
             None => Value::Null,
         },
