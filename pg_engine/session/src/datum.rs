@@ -29,13 +29,13 @@ pub fn parameter(
         }
         return io::receive(ty, bytes, settings).map_err(|e| in_parameter(e, n));
     }
-    let text = io::valid_text(bytes)?;
-    // A sign or leading zeros take the long way, as does anything that is not a number.
-    if ty.oid == oid::INT4
+    // A sign takes the long way, as does anything that is not a number. What is made of digits is valid text.
+    if matches!(ty.oid, oid::INT4 | oid::INT8)
         && let Some(v) = small_integer(bytes)
     {
-        return Ok(Value::Int4(v));
+        return Ok(if ty.oid == oid::INT4 { Value::Int4(v) } else { Value::Int8(v.into()) });
     }
+    let text = io::valid_text(bytes)?;
     io::input(ty, text, settings).map_err(|e| in_parameter(e, n))
 }
 
