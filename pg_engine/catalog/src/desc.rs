@@ -182,6 +182,8 @@ pub struct IndexKey {
     pub carried: bool,
     /// Its operator class, if it is not the default one of the type.
     pub class: Option<Oid>,
+    /// Its collation; 0: the type has none, or the column is carried.
+    pub collation: Oid,
 }
 
 /// Kinds of constraint (`pg_constraint.contype`).

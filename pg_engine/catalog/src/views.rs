@@ -83,6 +83,7 @@ pub(crate) fn ways_in(relation: Oid, attributes: &[Attribute]) -> Vec<Arc<Index>
                 nulls_first: false,
                 carried: false,
                 class: None,
+                collation: pg_types::typeinfo::collation_of(a.ty.oid),
             })
         };
         let keys: Vec<IndexKey> = columns.iter().filter_map(key).collect();

@@ -135,6 +135,7 @@ impl CatalogDef {
                 nulls_first: false,
                 carried: false,
                 class: None,
+                collation: pg_types::typeinfo::collation_of(self.columns.get(c).map_or(oid::OID, |c| c.ty)),
             })
             .collect();
         Some(Index {

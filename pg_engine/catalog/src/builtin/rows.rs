@@ -711,6 +711,16 @@ pub struct IndexRow<'a> {
     pub predicate: Option<String>,
 }
 
+/// The name of a collation.
+pub fn collation_name(oid: Oid) -> Option<&'static str> {
+    match oid {
+        DEFAULT_COLLATION => Some("default"),
+        C_COLLATION => Some("C"),
+        POSIX_COLLATION => Some("POSIX"),
+        _ => None,
+    }
+}
+
 /// Between the texts of several index expressions in `indexprs`.
 pub const EXPRESSION_SEPARATOR: &str = "\u{1f}";
 
@@ -719,8 +729,7 @@ impl IndexRow<'_> {
     pub fn row(&self, def: &'static CatalogDef) -> Row {
         let attnums: Vec<i16> = self.keys.iter().map(|k| k.attnum).collect();
         let key_columns = || self.keys.iter().take(self.key_count);
-        let collations: Vec<Oid> =
-            key_columns().map(|k| typeinfo::get(k.ty.oid).map_or(0, |t| t.collation)).collect();
+        let collations: Vec<Oid> = key_columns().map(|k| k.collation).collect();
         let classes: Vec<Oid> = key_columns()
             .map(|k| {
                 let default = || registry().default_class(self.method.oid(), k.ty.oid).map_or(0, |c| c.oid);

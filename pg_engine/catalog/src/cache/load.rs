@@ -221,6 +221,7 @@ impl Catalog {
             };
             let columns = self.load_attributes(snapshot, index_oid)?;
             let options = r.int2s("indoption");
+            let collations = r.array("indcollation");
             let mut expressions = r.text_option("indexprs").unwrap_or_default();
             let mut next_expression = || {
                 let (first, rest) = match expressions.split_once(rows::EXPRESSION_SEPARATOR) {
@@ -249,6 +250,9 @@ impl Catalog {
                         nulls_first: option & 2 != 0,
                         carried: n >= key_count,
                         class: None,
+                        collation: collations
+                            .get(n)
+                            .map_or(0, |c| if let Value::Oid(c) = c { *c } else { 0 }),
                     }
                 })
                 .collect();

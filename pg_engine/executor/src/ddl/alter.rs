@@ -622,7 +622,7 @@ impl Ddl<'_, '_> {
                     r.put("atttypmod", plain.typmod);
                 })?;
                 if !k.carried {
-                    self.set_index_class(i, n, plain)?;
+                    self.set_index_class(i, n, plain, a.collation)?;
                 }
             }
         }
@@ -643,8 +643,8 @@ impl Ddl<'_, '_> {
         self.renew_keys(&relation, attnum)
     }
 
-    /// An index column has another type from now on.
-    fn set_index_class(&self, index: &Index, column: usize, ty: SqlType) -> Result<()> {
+    /// An index column has another type from now on; `own`: the collation that its column had.
+    fn set_index_class(&self, index: &Index, column: usize, ty: SqlType, own: Oid) -> Result<()> {
         let Some(class) = registry().default_class(index.method.oid(), ty.oid) else {
             let text = format!(
                 "data type {} has no default operator class for access method \"{}\"",
@@ -653,7 +653,15 @@ impl Ddl<'_, '_> {
             );
             return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
         };
-        // A class that was named stays if it is one for the new type.
+        // A collation that was named stays.
+        let named = index.keys.get(column).map(|k| k.collation).filter(|c| *c != 0 && *c != own);
+        let collation = typeinfo::collation_of(ty.oid);
+        if named.is_some() && collation == 0 {
+            let text = format!("collations are not supported by type {}", typeinfo::display(ty));
+            return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text));
+        }
+        let collation = named.unwrap_or(collation);
+        // So does a class if it is one for the new type.
         let named = index.keys.get(column).and_then(|k| k.class);
         let named = registry().operator_classes().iter().find(|c| Some(c.oid) == named);
         let class = named.filter(|c| registry().class_accepts(c, ty.oid)).unwrap_or(class);
@@ -664,6 +672,13 @@ impl Ddl<'_, '_> {
                 *c = class.oid;
             }
             r.put("indclass", pg_catalog::table::oid_vector(&classes));
+            let collations = r.array("indcollation").iter();
+            let mut collations: Vec<Oid> =
+                collations.map(|c| if let Value::Oid(o) = c { *o } else { 0 }).collect();
+            if let Some(c) = collations.get_mut(column) {
+                *c = collation;
+            }
+            r.put("indcollation", pg_catalog::table::oid_vector(&collations));
         })?;
         self.step();
         Ok(())

@@ -546,6 +546,7 @@ pub(crate) fn column_key(relation: &Relation, name: &str) -> Result<IndexKey> {
         nulls_first: false,
         carried: false,
         class: None,
+        collation: a.collation,
     })
 }
 

@@ -125,6 +125,7 @@ impl Ddl<'_, '_> {
                     nulls_first: false,
                     carried: false,
                     class: None,
+                    collation: pg_types::typeinfo::collation_of(ty.oid),
                 });
             }
         }

@@ -8,9 +8,11 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
-    builtin::{PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_PROC, PG_REWRITE, catalog},
+    builtin::{
+        PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_PROC, PG_REWRITE, catalog, rows::collation_name,
+    },
 };
-use pg_types::{Oid, Result, Value};
+use pg_types::{Oid, Result, Value, typeinfo};
 
 use super::{arg_int, arg_oid, arg_text, some_text};
 use crate::{
@@ -61,6 +63,11 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, shown
             .map_or_else(String::new, |a| quote_identifier(&a.name)),
     };
     if order && n < index.key_count {
+        let column = relation.attributes.iter().find(|a| a.attnum == key.attnum);
+        let own = column.map_or_else(|| typeinfo::collation_of(key.ty.oid), |a| a.collation);
+        if let Some(name) = collation_name(key.collation).filter(|_| key.collation != own) {
+            out.push_str(&format!(" COLLATE {}", quote_identifier(name)));
+        }
         let classes = pg_functions::registry().operator_classes();
         if let Some(class) = key.class.and_then(|oid| classes.iter().find(|c| c.oid == oid)) {
             out.push(' ');

@@ -4,7 +4,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{IndexMethod, Relation, desc::IndexKey};
 use pg_plan::utility as u;
-use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, typeinfo};
 use sqlparser::ast as sq;
 
 use super::{Binder, scope::Place, types, utility::live_columns};
@@ -65,10 +65,21 @@ impl Binder<'_> {
         shape: &[(String, SqlType)],
     ) -> Result<IndexKey> {
         let mut expr = &element.expr;
-        while let sq::Expr::Collate { expr: inner, collation } = expr {
-            self.collation(collation)?;
+        let mut named = None;
+        while let sq::Expr::Collate { expr: inner, .. } | sq::Expr::Nested(inner) = expr {
+            if let sq::Expr::Collate { collation, .. } = expr {
+                let collation = self.collation(collation)?;
+                named.get_or_insert(collation);
+            }
             expr = inner;
         }
+        let collated = |ty: SqlType, own: Oid| match named {
+            Some(_) if typeinfo::collation_of(ty.oid) == 0 => {
+                let text = format!("collations are not supported by type {}", typeinfo::display(ty));
+                Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text))
+            }
+            named => Ok(named.unwrap_or(own)),
+        };
         if let sq::Expr::Identifier(ident) = expr {
             let attribute = relation.live().find(|a| a.name == ident.value).ok_or_else(|| {
                 SqlError::new(
@@ -85,6 +96,7 @@ impl Binder<'_> {
                 nulls_first: element.nulls_first,
                 carried: false,
                 class,
+                collation: collated(attribute.ty, attribute.collation)?,
             });
         }
         let (text, bound) = self.stored_text(expr, &relation.name, shape, Place::IndexExpression, None)?;
@@ -97,6 +109,7 @@ impl Binder<'_> {
             nulls_first: element.nulls_first,
             carried: false,
             class,
+            collation: collated(bound.ty(), typeinfo::collation_of(bound.ty().oid))?,
         })
     }
 }
@@ -168,6 +181,7 @@ fn included_key(element: &ast::IndexElement, relation: &Relation) -> Result<Inde
         nulls_first: false,
         carried: true,
         class: None,
+        collation: 0,
     })
 }
 

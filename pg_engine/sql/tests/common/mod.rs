@@ -74,6 +74,7 @@ fn index(oid: Oid, name: &str, attnum: i16, ty: Oid, unique: bool) -> Arc<Index>
             nulls_first: false,
             carried: false,
             class: None,
+            collation: 0,
         }],
         key_count: 1,
         unique,

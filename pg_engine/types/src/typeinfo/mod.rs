@@ -82,6 +82,11 @@ pub fn all() -> &'static [TypeInfo] {
     table::TYPES
 }
 
+/// The collation of a type's values; 0: they have none, or the type is a user's.
+pub fn collation_of(ty: Oid) -> Oid {
+    get(ty).map_or(0, |t| t.collation)
+}
+
 /// A type by number. For a user type what all of its class have in common; name, element and array are then not in it:
 /// [`element_of`] and [`array_of`] know the latter two.
 pub fn get(ty: Oid) -> Option<&'static TypeInfo> {
