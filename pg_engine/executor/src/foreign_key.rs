@@ -449,23 +449,23 @@ fn statement(key: &ForeignKey, table: &Relation, referenced: &Relation, query: Q
     };
     let (child, parent) = (table_name(table), table_name(referenced));
     match query {
-        Query::Referenced => format!("SELECT 1 FROM {parent} x WHERE {condition} FOR KEY SHARE OF x"),
-        Query::Still => format!("SELECT 1 FROM {parent} x WHERE {condition} LIMIT 1"),
+        Query::Referenced => format!("SELECT 1 FROM ONLY {parent} x WHERE {condition} FOR KEY SHARE OF x"),
+        Query::Still => format!("SELECT 1 FROM ONLY {parent} x WHERE {condition} LIMIT 1"),
         Query::Referencing | Query::Holding => {
-            format!("SELECT 1 FROM {child} x WHERE {condition} LIMIT 1")
+            format!("SELECT 1 FROM ONLY {child} x WHERE {condition} LIMIT 1")
         }
-        Query::Delete => format!("DELETE FROM {child} x WHERE {condition}"),
+        Query::Delete => format!("DELETE FROM ONLY {child} x WHERE {condition}"),
         Query::Cascade => {
             let types: Vec<Oid> = theirs.iter().map(|t| t.1).collect();
             let value = |n: usize| parameter(n + own.len(), types.get(n).copied().unwrap_or(oid::TEXT), 0);
-            format!("UPDATE {child} x SET {} WHERE {condition}", set(&own, &value))
+            format!("UPDATE ONLY {child} x SET {} WHERE {condition}", set(&own, &value))
         }
         Query::SetNull(removal) => {
-            format!("UPDATE {child} x SET {} WHERE {condition}", set(&changed(removal), &|_| "NULL".into()))
+            format!("UPDATE ONLY {child} x SET {} WHERE {condition}", set(&changed(removal), &|_| "NULL".into()))
         }
         Query::SetDefault(removal) => {
             format!(
-                "UPDATE {child} x SET {} WHERE {condition}",
+                "UPDATE ONLY {child} x SET {} WHERE {condition}",
                 set(&changed(removal), &|_| "DEFAULT".into())
             )
         }
@@ -517,7 +517,7 @@ pub(crate) fn validate(cx: &ExecContext<'_>, key: &ForeignKey) -> Result<()> {
     let known: Vec<String> = own.iter().map(|c| format!("c.{c} IS NOT NULL")).collect();
     let mixed = key.full && own.len() > 1;
     let text = format!(
-        "SELECT c.{} FROM {} c LEFT JOIN {} p ON {} WHERE p.{} IS NULL AND ({}) LIMIT 1",
+        "SELECT c.{} FROM ONLY {} c LEFT JOIN ONLY {} p ON {} WHERE p.{} IS NULL AND ({}) LIMIT 1",
         own.join(", c."),
         table_name(&table),
         table_name(&referenced),
