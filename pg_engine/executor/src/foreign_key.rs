@@ -461,7 +461,10 @@ fn statement(key: &ForeignKey, table: &Relation, referenced: &Relation, query: Q
             format!("UPDATE ONLY {child} x SET {} WHERE {condition}", set(&own, &value))
         }
         Query::SetNull(removal) => {
-            format!("UPDATE ONLY {child} x SET {} WHERE {condition}", set(&changed(removal), &|_| "NULL".into()))
+            format!(
+                "UPDATE ONLY {child} x SET {} WHERE {condition}",
+                set(&changed(removal), &|_| "NULL".into())
+            )
         }
         Query::SetDefault(removal) => {
             format!(
