@@ -5,7 +5,7 @@
 //! three cannot disagree.
 //!
 //! Regular expressions are `regex-automata`'s, which knows Unicode and takes linear time; those with back references or look-around
-//! are `fancy-regex`'s, which builds on it.
+//! are `fancy-regex`'s, which builds on it. `normalize` is `unicode-normalization`'s.
 //!
 //! # Must not know
 //! Storage, plans. What needs the session or the catalog goes through [`Host`].
