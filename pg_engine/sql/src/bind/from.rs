@@ -162,8 +162,7 @@ impl Binder<'_> {
     fn name_merged(&mut self, alias: &str, from: usize, count: usize) -> Result<()> {
         let frame = self.frame()?;
         if frame.entries.iter().any(|e| e.alias == alias) {
-            let text = format!("table name \"{alias}\" specified more than once");
-            return Err(SqlError::new(SqlState::DUPLICATE_ALIAS, text));
+            return Err(super::scope::named_twice(alias));
         }
         let merged = frame.visible.iter().skip(from).take(count);
         let columns =
