@@ -72,6 +72,15 @@ pub fn take_index_value<'k>(
     if is_sized(k) { take_sized(k, key, out) } else { column(k).take(key, out) }
 }
 
+/// The part of a key that holds so many leading columns, which [`is_decodable`] holds for.
+pub fn leading_part<'k>(columns: &[IndexKey], count: usize, key: &'k [u8]) -> Result<&'k [u8]> {
+    let mut rest = key;
+    for column in columns.iter().take(count) {
+        rest = take_index_value(column, rest, None)?;
+    }
+    key.get(..key.len() - rest.len()).ok_or_else(corrupt)
+}
+
 /// Of an index that carries columns: the part of a key that holds them.
 pub fn carried_part(key: &[u8]) -> Result<&[u8]> {
     pg_storage::carried(key).map(|(_, carried)| carried).ok_or_else(corrupt)

@@ -358,3 +358,9 @@ fn composite_changes() {
 fn more_breadth() {
     check("more_breadth");
 }
+
+/// Indexes read by jumps: behind leading columns without a condition, and for rows that differ in them.
+#[test]
+fn skip_scans() {
+    check("skip_scans");
+}

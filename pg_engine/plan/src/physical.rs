@@ -51,6 +51,11 @@ pub struct IndexRange {
     pub is_null: bool,
     /// `= ANY(array)` on the next column instead of a range: probed once a distinct element, in key order.
     pub any_of: Option<Expr>,
+    /// So many leading columns have no bound: the bounds are those of the columns behind them, and hold for every value of these
+    /// that there is.
+    pub skip: usize,
+    /// Of the rows that are equal in so many leading columns, the first that is seen is enough; 0: all rows are wanted.
+    pub distinct: usize,
 }
 
 /// A stored column that a scan yields: attribute number (1-based; negative: system column).

@@ -12,9 +12,9 @@ use pg_plan::{
 use pg_types::{Oid, Result, SqlType, Value, oid};
 
 use crate::{
-    build::{OrderKey, Planner, Sub},
+    build::{OrderKey, Planner, Sub, Wish},
     columns::{ColumnSet, to_positions},
-    estimate::{self, selectivity, table_size},
+    estimate::{self, Knowledge, selectivity, table_size},
 };
 
 /// Bytes of an index entry beside its key.
@@ -48,6 +48,7 @@ enum Use {
 }
 
 /// An index with the part of it that the conditions select.
+#[derive(Clone)]
 struct Match {
     range: IndexRange,
     /// Conditions that the range guarantees, by position.
@@ -64,6 +65,13 @@ struct Match {
     hashed: Option<Expr>,
 }
 
+impl Match {
+    /// Is nothing of this condition left to be asked of the rows?
+    fn answers(&self, condition: usize) -> bool {
+        self.used.contains(&condition) || self.certain.contains(&condition)
+    }
+}
+
 /// An index's keys in terms of a statement's columns, and which conditions its predicate answers.
 struct Bound {
     keys: Vec<Expr>,
@@ -71,15 +79,9 @@ struct Bound {
 }
 
 impl Planner<'_> {
-    /// The cheapest way to read the table. `wanted`: an order that would save a sort above; `fraction`: the share of
-    /// the rows that will be asked for.
-    pub(crate) fn scan(
-        &mut self,
-        table: &Table,
-        needed: &ColumnSet,
-        wanted: &[OrderKey],
-        fraction: f64,
-    ) -> Result<Sub> {
+    /// The cheapest way to read the table.
+    pub(crate) fn scan(&mut self, table: &Table, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        let (wanted, fraction) = (wish.order.as_slice(), wish.fraction);
         let planned;
         let table = if table.conditions.iter().any(Expr::has_subplan) {
             planned = self.with_subqueries(table.clone())?;
@@ -107,11 +109,13 @@ impl Planner<'_> {
         let mut best = self.seq_scan(table, needed, Estimate { startup: 0.0, total, rows: out, width: 0 })?;
         let sort = |sub: &Sub| {
             let e = sub.plan.estimate;
-            if wanted.is_empty() || sub.ordered_by(wanted) {
-                e.startup + (e.total - e.startup) * fraction
-            } else {
-                e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
-            }
+            let told_apart = settings.cpu_operator_cost * e.rows * wish.distinct.len() as f64;
+            told_apart
+                + if wanted.is_empty() || sub.ordered_by(wanted) {
+                    e.startup + (e.total - e.startup) * fraction
+                } else {
+                    e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
+                }
         };
         if !has_indexes(&table.relation) {
             return Ok(best);
@@ -119,50 +123,99 @@ impl Planner<'_> {
         let mut best_cost = sort(&best);
         for index in table.relation.indexes.iter().filter(|i| i.valid) {
             let Some(bound) = self.bound(index, table)? else { continue };
-            let found = match_index(index, &bound, table);
-            let ordered = index.method == IndexMethod::BTree;
-            if !ordered && found.used.is_empty() {
-                continue;
-            }
-            let stored = table.relation.kind != RelationKind::Virtual;
-            let only = ordered
-                && stored
-                && self.settings.enable_indexonlyscan
-                && covers(index, table, needed, &found);
-            for backward in [false, true] {
-                let mut order = index_order(index, &bound, &found, backward);
-                let useful = !wanted.is_empty() && gives(&order, wanted, &found);
-                if useful {
-                    order = wanted.to_vec();
-                }
-                if ((found.used.is_empty() && !found.partial && !only) || backward) && !useful {
-                    continue;
-                }
-                let candidate = self.index_scan(
-                    table,
-                    index,
-                    &found,
-                    (backward, only),
-                    order,
-                    needed,
-                    (pages, rows, out),
-                )?;
-                // Nothing beats one row, however small the table is now: the plan may be kept until it is large.
-                if index.unique
-                    && !index.deferrable
-                    && found.equal == index.key_count
-                    && settings.enable_indexscan
-                {
-                    return Ok(candidate);
-                }
-                let cost = sort(&candidate);
-                if cost < best_cost {
-                    best_cost = cost;
-                    best = candidate;
+            for found in self.matches(index, &bound, table, &wish.distinct) {
+                let candidates =
+                    self.index_scans(table, index, (&bound, &found), needed, wish, (pages, rows, out))?;
+                for candidate in candidates {
+                    // Nothing beats one row, however small the table is now: the plan may be kept until it is large.
+                    if is_point(index, &found) && settings.enable_indexscan {
+                        return Ok(candidate);
+                    }
+                    let cost = sort(&candidate);
+                    if cost < best_cost {
+                        best_cost = cost;
+                        best = candidate;
+                    }
                 }
             }
         }
         Ok(best)
+    }
+
+    /// What an index can do for the conditions: with bounds on its leading columns; behind leading columns without; with one row for
+    /// each combination of the columns that are to differ.
+    fn matches(&self, index: &Index, bound: &Bound, table: &Table, distinct: &[ColumnId]) -> Vec<Match> {
+        let mut all = Vec::from([match_index(index, bound, table, 0)]);
+        let stored = table.relation.kind.is_stored() && table.relation.kind != RelationKind::Virtual;
+        if index.method != IndexMethod::BTree || !stored {
+            return all;
+        }
+        let known = self.knowledge();
+        // Only where statistics tell how many values there are.
+        let told = |n: usize| {
+            let column = bound.keys.get(n).and_then(estimate::column_of);
+            let readable = index.keys.get(n).is_some_and(pg_catalog::keys::is_decodable);
+            readable && column.and_then(|id| known.column(id)).is_some_and(|c| c.0.is_some())
+        };
+        let first = &all[0];
+        if first.used.is_empty() {
+            let leading = (1..bound.keys.len()).take_while(|n| told(*n - 1));
+            let behind = leading.map(|n| match_index(index, bound, table, n)).find(|m| !m.used.is_empty());
+            all.extend(behind);
+        }
+        let first = &all[0];
+        let answered = (0..table.conditions.len()).all(|i| first.answers(i));
+        if answered && !distinct.is_empty() && first.range.any_of.is_none() {
+            let differs = |n: &usize| {
+                let column = bound.keys.get(*n).and_then(estimate::column_of);
+                column.is_some_and(|id| distinct.contains(&id))
+            };
+            let leading = first.equal..bound.keys.len();
+            let columns: Vec<usize> = leading.take_while(|n| told(*n) && differs(n)).collect();
+            let rest = distinct.iter().filter(|id| !first.constant.contains(id)).count();
+            if rest > 0 && columns.len() == rest && (0..first.equal).all(told) {
+                let mut once = first.clone();
+                once.range.distinct = first.equal + rest;
+                all.push(once);
+            }
+        }
+        all
+    }
+
+    /// The scans of an index that are worth a thought.
+    fn index_scans(
+        &mut self,
+        table: &Table,
+        index: &Arc<Index>,
+        (bound, found): (&Bound, &Match),
+        needed: &ColumnSet,
+        wish: &Wish,
+        sizes: (f64, f64, f64),
+    ) -> Result<Vec<Sub>> {
+        let mut all = Vec::new();
+        let wanted = wish.order.as_slice();
+        let ordered = index.method == IndexMethod::BTree;
+        if !ordered && found.used.is_empty() {
+            return Ok(all);
+        }
+        let stored = table.relation.kind != RelationKind::Virtual;
+        let only =
+            ordered && stored && self.settings.enable_indexonlyscan && covers(index, table, needed, found);
+        for backward in [false, true] {
+            let mut order = index_order(index, bound, found, backward);
+            let useful = !wanted.is_empty() && gives(&order, wanted, found);
+            if useful {
+                order = wanted.to_vec();
+            }
+            let once = found.range.distinct > 0;
+            let of_use = !found.used.is_empty() || found.partial || only || once;
+            // Which row is the first, the order says.
+            if (!of_use || backward || once && !wanted.is_empty()) && !useful {
+                continue;
+            }
+            all.push(self.index_scan(table, index, found, (backward, only), order, needed, sizes)?);
+        }
+        Ok(all)
     }
 
     /// The table with the subqueries of its conditions planned, once for all ways to read it, and conditions that have some
@@ -260,15 +313,22 @@ impl Planner<'_> {
         needed: &ColumnSet,
         (pages, rows, out): (f64, f64, f64),
     ) -> Result<Sub> {
-        let rest: Vec<usize> = (0..table.conditions.len())
-            .filter(|i| !found.used.contains(i) && !found.certain.contains(i))
-            .collect();
+        let rest: Vec<usize> = (0..table.conditions.len()).filter(|i| !found.answers(*i)).collect();
         let known = self.knowledge();
         let all = found.used.iter().chain(found.certain.iter().filter(|i| !found.used.contains(i)));
         let used = all.filter_map(|i| table.conditions.get(*i));
         let selected: f64 = used.map(|c| selectivity(c, &known)).product();
-        let point = index.unique && !index.deferrable && found.equal == index.key_count;
-        let fetched = if point { 1.0 } else { (rows * selected).max(1.0) };
+        let point = is_point(index, found);
+        let mut fetched = if point { 1.0 } else { (rows * selected).max(1.0) };
+        // How often the scan goes down to the leaves anew, and how often it reads one only to find where.
+        let (mut jumps, mut looks) = (1.0, 0.0);
+        if found.range.distinct > 0 {
+            fetched = self.leading_values(table, index, found.equal..found.range.distinct).min(fetched);
+            jumps = fetched;
+        } else if found.range.skip > 0 {
+            looks = self.leading_values(table, index, 0..found.range.skip).min(rows);
+            jumps = looks;
+        }
         let settings = self.settings;
         // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
         let touched = fetched.min(pages.max(1.0));
@@ -290,17 +350,20 @@ impl Planner<'_> {
                 // Without a condition nothing speaks for the pages being in memory more than for a sequential scan's.
                 let page_cost = if found.used.is_empty() { settings.random_page_cost } else { page_cost };
                 let key = index.keys.iter().map(|k| 1.0 + f64::from(estimate::width(k.ty.oid))).sum::<f64>();
-                let leaves = rows * selected * (key + INDEX_ENTRY) / PAGE;
+                let leaves = (rows * selected * (key + INDEX_ENTRY) / PAGE).min(fetched);
                 touched * page_cost * (1.0 - self.catalog.visible_share(&table.relation))
                     + leaves * settings.seq_page_cost
             }
         };
+        // Reading a leaf looks at all its entries.
+        let leaf = PAGE / (2.0 * INDEX_ENTRY) * settings.cpu_index_tuple_cost / 4.0;
+        let jumping = (jumps - 1.0) * (descent + leaf) + looks * (descent + leaf);
         let asked = || rest.iter().filter_map(|i| table.conditions.get(*i));
         let (once, repeated) = match asked().any(Expr::has_subplan) {
             true => self.subquery_cost(&asked().cloned().collect::<Vec<_>>()),
             false => (0.0, 0.0),
         };
-        let mut total = descent + heap_cost + fetched * (per_row + repeated) + once;
+        let mut total = descent + jumping + heap_cost + fetched * (per_row + repeated) + once;
         if !settings.enable_indexscan {
             total += 1.0e10;
         }
@@ -312,7 +375,11 @@ impl Planner<'_> {
             to_positions(key, &columns.iter().map(|(c, _)| c.id).collect::<Vec<_>>())?;
         }
         let types = columns.iter().map(|(c, _)| c.ty).collect::<Vec<_>>();
-        let out = if point { out.min(1.0) } else { out };
+        let out = match point {
+            true => out.min(1.0),
+            false if found.range.distinct > 0 => fetched,
+            false => out,
+        };
         let estimate = Estimate { startup: descent, total, rows: out, width: total_width(&types) };
         let mut range = found.range.clone();
         self.plan_range(&mut range)?;
@@ -329,6 +396,14 @@ impl Planner<'_> {
         };
         let columns = columns.iter().map(|(c, _)| c.id).collect();
         Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    /// How many combinations of values an index's columns have.
+    fn leading_values(&self, table: &Table, index: &Index, keys: core::ops::Range<usize>) -> f64 {
+        let known = self.knowledge();
+        let column = |attnum: i16| table.columns.iter().find(|(_, a)| *a == attnum).map(|(c, _)| c.id);
+        let ids = index.keys.get(keys).unwrap_or_default().iter().filter_map(|k| column(k.attnum));
+        ids.map(|id| estimate::distinct(id, &known)).product::<f64>().max(1.0)
     }
 
     /// Bounds may hold subqueries.
@@ -382,7 +457,7 @@ impl Planner<'_> {
             self.slotted(&mut condition, outer, &own, &mut slots);
             inner.conditions.push(condition);
         }
-        let sub = self.scan(&inner, needed, &[], 1.0)?;
+        let sub = self.scan(&inner, needed, &Wish::none())?;
         let reads_slot = |e: &Expr| e.any(&mut |e| matches!(e, Expr::Slot(n, _) if *n >= first_slot));
         let useful = match &sub.plan.node {
             Node::IndexScan { range, .. } => {
@@ -438,10 +513,15 @@ fn covers(index: &Index, table: &Table, needed: &ColumnSet, found: &Match) -> bo
     wanted.all(|(c, attnum)| *attnum > 0 && readable.contains(&(*attnum, c.ty.oid)))
 }
 
-/// Which conditions an index can answer.
-fn match_index(index: &Index, bound: &Bound, table: &Table) -> Match {
+/// At most one row.
+fn is_point(index: &Index, found: &Match) -> bool {
+    index.unique && !index.deferrable && found.equal == index.key_count
+}
+
+/// Which conditions an index can answer behind so many leading columns.
+fn match_index(index: &Index, bound: &Bound, table: &Table, skip: usize) -> Match {
     let mut found = Match {
-        range: IndexRange::default(),
+        range: IndexRange { skip, ..IndexRange::default() },
         used: Vec::new(),
         equal: 0,
         constant: Vec::new(),
@@ -449,7 +529,7 @@ fn match_index(index: &Index, bound: &Bound, table: &Table) -> Match {
         partial: index.predicate.is_some(),
         hashed: bound.keys.first().filter(|_| index.method == IndexMethod::Hash).cloned(),
     };
-    for (key, e) in index.keys.iter().zip(&bound.keys) {
+    for (key, e) in index.keys.iter().zip(&bound.keys).skip(skip) {
         let usable = |c: &Expr| usable(c, e, key.ty.oid);
         let uses: Vec<(usize, Use)> =
             table.conditions.iter().enumerate().filter_map(|(i, c)| Some((i, usable(c)?))).collect();
@@ -616,7 +696,9 @@ fn index_order(index: &Index, bound: &Bound, found: &Match, backward: bool) -> V
     if found.range.any_of.is_some() && backward {
         return order;
     }
-    for (key, e) in index.keys.iter().zip(&bound.keys).skip(found.equal) {
+    let equal = found.range.skip..found.range.skip + found.equal;
+    let keys = index.keys.iter().zip(&bound.keys).enumerate();
+    for (_, (key, e)) in keys.filter(|(n, _)| !equal.contains(n)) {
         let Some(id) = estimate::column_of(e) else { break };
         order.push(OrderKey {
             column: id,

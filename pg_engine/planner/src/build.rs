@@ -99,11 +99,17 @@ pub(crate) struct Wish {
     pub(crate) order: Vec<OrderKey>,
     /// Share of the rows that will be asked for.
     pub(crate) fraction: f64,
+    /// Of rows that are equal in these columns, the first is enough; none: all rows count.
+    pub(crate) distinct: Vec<ColumnId>,
 }
 
 impl Wish {
     pub(crate) fn none() -> Self {
-        Self { order: Vec::new(), fraction: 1.0 }
+        Self { order: Vec::new(), fraction: 1.0, distinct: Vec::new() }
+    }
+    /// The same, where all rows count.
+    fn all_rows(&self) -> Self {
+        Self { order: self.order.clone(), fraction: self.fraction, distinct: Vec::new() }
     }
 }
 
@@ -276,7 +282,7 @@ impl<'a> Planner<'a> {
             Logical::OneRow => Ok(leaf(Node::OneRow, Vec::new(), Vec::new(), 1.0, 0.0)),
             Logical::Scan { relation, alias, columns } => {
                 let table = Table { relation, alias, columns, conditions: Vec::new() };
-                self.scan(&table, needed, &wish.order, wish.fraction)
+                self.scan(&table, needed, wish)
             }
             Logical::FunctionScan { function, args, columns, ordinality, alias } => {
                 let args = args.into_iter().map(|e| self.resolved(e, &[])).collect::<Result<_>>()?;
@@ -311,8 +317,8 @@ impl<'a> Planner<'a> {
                 self.aggregate(*input, groups, aggregates, seeds, needed)
             }
             Logical::Window { input, spec, calls } => self.window(*input, spec, calls, needed),
-            Logical::Distinct(input, on) => self.distinct(*input, on, needed),
-            Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish.fraction),
+            Logical::Distinct(input, on) => self.distinct(*input, on, needed, &wish.order),
+            Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish),
             Logical::Limit { input, limit, offset, ties } => {
                 self.limit(*input, (limit, offset, ties), needed)
             }
@@ -323,7 +329,7 @@ impl<'a> Planner<'a> {
             Logical::LockRows { input, tables, wait } => {
                 let mut below = needed.clone();
                 tables.iter().for_each(|t| below.insert(t.1));
-                let sub = self.operator(*input, &below, wish)?;
+                let sub = self.operator(*input, &below, &wish.all_rows())?;
                 let mut resolved = Vec::with_capacity(tables.len());
                 for (relation, ctid, strength) in tables {
                     let position = sub.columns.iter().position(|c| *c == ctid);
@@ -342,13 +348,13 @@ impl<'a> Planner<'a> {
         match input {
             Logical::Scan { relation, alias, columns } => {
                 let table = Table { relation, alias, columns, conditions: condition.conjuncts() };
-                self.scan(&table, needed, &wish.order, wish.fraction)
+                self.scan(&table, needed, wish)
             }
             Logical::Join { kind: JoinKind::Inner, .. } => self.join(input, condition.conjuncts(), needed),
             other => {
                 let mut below = needed.clone();
                 below.add(&condition);
-                let sub = self.operator(other, &below, wish)?;
+                let sub = self.operator(other, &below, &wish.all_rows())?;
                 self.filter_over(sub, condition)
             }
         }
@@ -383,7 +389,10 @@ impl<'a> Planner<'a> {
             |id: ColumnId| columns.iter().find(|(c, _)| c.id == id).and_then(|(_, e)| estimate::column_of(e));
         let order: Option<Vec<_>> =
             wish.order.iter().map(|k| Some(OrderKey { column: renamed(k.column)?, ..*k })).collect();
-        let inner = Wish { order: order.unwrap_or_default(), fraction: wish.fraction };
+        let distinct: Option<Vec<_>> = wish.distinct.iter().map(|id| renamed(*id)).collect();
+        // The first of some rows is told by the order.
+        let distinct = distinct.filter(|_| order.is_some()).unwrap_or_default();
+        let inner = Wish { order: order.unwrap_or_default(), fraction: wish.fraction, distinct };
         let sub = self.operator(input, &below, &inner)?;
         let mut ids = Vec::with_capacity(columns.len());
         let mut exprs = Vec::with_capacity(columns.len());
@@ -451,7 +460,12 @@ impl<'a> Planner<'a> {
             let keys = call.order_by.iter().map(|k| &k.expr);
             call.args.iter().chain(keys).chain(&call.filter).for_each(|e| below.add(e));
         }
-        let sub = self.operator(input, &below, &Wish::none())?;
+        let mut wish = Wish::none();
+        if aggregates.is_empty() && seeds.is_empty() {
+            let ids: Option<Vec<_>> = groups.iter().map(|(_, e)| estimate::column_of(e)).collect();
+            wish.distinct = ids.unwrap_or_default();
+        }
+        let sub = self.operator(input, &below, &wish)?;
         let known = self.knowledge();
         let count = if groups.is_empty() {
             1.0
@@ -487,12 +501,25 @@ impl<'a> Planner<'a> {
         Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
     }
 
-    fn distinct(&mut self, input: Logical, on: Option<Vec<Expr>>, needed: &ColumnSet) -> Result<Sub> {
+    fn distinct(
+        &mut self,
+        input: Logical,
+        on: Option<Vec<Expr>>,
+        needed: &ColumnSet,
+        order: &[OrderKey],
+    ) -> Result<Sub> {
         // DISTINCT compares all columns of its input, needed above or not.
         let all = output(&input);
         let mut below = needed.clone();
         all.iter().for_each(|id| below.insert(*id));
-        let sub = self.operator(input, &below, &Wish::none())?;
+        let wish = match &on {
+            None => Wish { order: order.to_vec(), fraction: 1.0, distinct: all.clone() },
+            Some(on) => {
+                let ids: Option<Vec<_>> = on.iter().map(estimate::column_of).collect();
+                Wish { distinct: ids.unwrap_or_default(), ..Wish::none() }
+            }
+        };
+        let sub = self.operator(input, &below, &wish)?;
         let sub = self.exactly(sub, &all)?;
         let on = match on {
             Some(exprs) => {
@@ -515,7 +542,7 @@ impl<'a> Planner<'a> {
         keys: Vec<SortKey>,
         needed: &ColumnSet,
         limit: Option<Expr>,
-        fraction: f64,
+        wish: &Wish,
     ) -> Result<Sub> {
         let plain = |k: &SortKey| match &k.expr {
             Expr::Column(column, _) => {
@@ -526,7 +553,8 @@ impl<'a> Planner<'a> {
         let wanted: Option<Vec<OrderKey>> = keys.iter().map(plain).collect();
         let mut below = needed.clone();
         keys.iter().for_each(|k| below.add(&k.expr));
-        let wish = Wish { order: wanted.clone().unwrap_or_default(), fraction };
+        let distinct = if wanted.is_some() { wish.distinct.clone() } else { Vec::new() };
+        let wish = Wish { order: wanted.clone().unwrap_or_default(), fraction: wish.fraction, distinct };
         let sub = self.operator(input, &below, &wish)?;
         if wanted.is_some_and(|w| sub.ordered_by(&w)) {
             return Ok(sub);
@@ -561,13 +589,13 @@ impl<'a> Planner<'a> {
         let want = number(&limit).map(|n| n + number(&offset).unwrap_or(0.0));
         // Top-k is possible when both numbers are known before the run.
         let top = if ties.is_empty() { top_k(&limit, &offset) } else { None };
-        let fraction = if want.is_some() { 0.01 } else { 1.0 };
+        let wish = Wish { fraction: if want.is_some() { 0.01 } else { 1.0 }, ..Wish::none() };
         let sub = match input {
-            Logical::Sort(below, keys) => self.sort(*below, keys, needed, top, fraction)?,
+            Logical::Sort(below, keys) => self.sort(*below, keys, needed, top, &wish)?,
             Logical::Project(below, columns) if matches!(*below, Logical::Sort(..)) && simple(&columns) => {
-                self.limit_through(*below, columns, top, needed, fraction)?
+                self.limit_through(*below, columns, top, needed, &wish)?
             }
-            other => self.operator(other, needed, &Wish { order: Vec::new(), fraction })?,
+            other => self.operator(other, needed, &wish)?,
         };
         let limit = limit.map(|e| self.resolved(e, &[])).transpose()?;
         let offset = offset.map(|e| self.resolved(e, &[])).transpose()?;
@@ -591,13 +619,13 @@ impl<'a> Planner<'a> {
         columns: Vec<(Column, Expr)>,
         top: Option<Expr>,
         needed: &ColumnSet,
-        fraction: f64,
+        wish: &Wish,
     ) -> Result<Sub> {
         let Logical::Sort(below, keys) = sort else { return Err(SqlError::internal("no sort to limit")) };
         let columns: Vec<_> = columns.into_iter().filter(|(c, _)| needed.contains(c.id)).collect();
         let mut inner = ColumnSet::default();
         columns.iter().for_each(|(_, e)| inner.add(e));
-        let sub = self.sort(*below, keys, &inner, top, fraction)?;
+        let sub = self.sort(*below, keys, &inner, top, wish)?;
         let ids = columns.iter().map(|(c, _)| c.id).collect();
         let exprs =
             columns.into_iter().map(|(_, e)| self.resolved(e, &sub.columns)).collect::<Result<_>>()?;

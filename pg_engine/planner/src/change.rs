@@ -58,7 +58,7 @@ impl Planner<'_> {
         let update = match body.update {
             None => None,
             Some((assignments, condition)) => {
-                let condition = condition.map(|e| self.resolved(e, &both)).transpose()?;
+                let condition = condition.map(|e| self.folded(e, &both)).transpose()?;
                 Some((self.assignments(assignments, &both)?, condition))
             }
         };
@@ -68,12 +68,13 @@ impl Planner<'_> {
     }
 
     fn assignments(&mut self, list: Vec<(i16, Expr)>, columns: &[ColumnId]) -> Result<Vec<(Attnum, Expr)>> {
-        list.into_iter()
-            .map(|(a, mut e)| {
-                self.fails(crate::fold::fold(&mut e).err());
-                Ok((a, self.resolved(e, columns)?))
-            })
-            .collect()
+        list.into_iter().map(|(a, e)| Ok((a, self.folded(e, columns)?))).collect()
+    }
+
+    /// As [`Self::resolved`], with constants computed.
+    fn folded(&mut self, mut e: Expr, columns: &[ColumnId]) -> Result<Expr> {
+        self.fails(crate::fold::fold(&mut e).err());
+        self.resolved(e, columns)
     }
 
     pub(crate) fn update(&mut self, body: UpdateBody) -> Result<Physical> {
@@ -105,11 +106,11 @@ impl Planner<'_> {
         let on = self.resolved(body.on, &columns)?;
         let mut clauses = Vec::with_capacity(body.clauses.len());
         for clause in body.clauses {
-            let condition = clause.condition.map(|e| self.resolved(e, &columns)).transpose()?;
+            let condition = clause.condition.map(|e| self.folded(e, &columns)).transpose()?;
             let action = match clause.action {
                 MergeAction::Update(list) => MergeAction::Update(self.assignments(list, &columns)?),
                 MergeAction::Insert(row) => MergeAction::Insert(
-                    row.into_iter().map(|e| self.resolved(e, &columns)).collect::<Result<_>>()?,
+                    row.into_iter().map(|e| self.folded(e, &columns)).collect::<Result<_>>()?,
                 ),
                 other => other,
             };
@@ -146,7 +147,7 @@ impl Planner<'_> {
         visible.extend(source);
         let returning = match body.returning {
             None => None,
-            Some(list) => Some(list.into_iter().map(|e| self.resolved(e, &visible)).collect::<Result<_>>()?),
+            Some(list) => Some(list.into_iter().map(|e| self.folded(e, &visible)).collect::<Result<_>>()?),
         };
         let number = |id: ColumnId| id.checked_sub(body.system?).filter(|n| *n < SYSTEM_COLUMNS as ColumnId);
         let system = source.iter().enumerate();

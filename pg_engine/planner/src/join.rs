@@ -139,7 +139,7 @@ impl Planner<'_> {
                 true => self.with_subqueries(table)?,
                 false => table,
             };
-            let sub = self.scan(&table, needed, &[], 1.0)?;
+            let sub = self.scan(&table, needed, &Wish::none())?;
             return Ok(Input { sub, ids, table: Some(table) });
         }
         let sub = self.operator(node, needed, &Wish::none())?;

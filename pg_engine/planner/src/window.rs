@@ -76,7 +76,7 @@ impl Planner<'_> {
             _ => None,
         };
         let order: Option<Vec<OrderKey>> = keys.iter().map(plain).collect();
-        let mut sub = self.sort(input, keys, needed, None, 1.0)?;
+        let mut sub = self.sort(input, keys, needed, None, &Wish::none())?;
         if sub.order.is_empty() {
             sub.order = order.unwrap_or_default();
         }

@@ -126,7 +126,8 @@ impl Session {
             Prepared::Query(plan) => Some(plan.parsed.source().clone()),
             Prepared::Other(parsed, _) => Some(parsed.source().clone()),
         };
-        let portal = Portal { run, formats, statement, text, cursor: None, made: 0 };
+        let life = self.life_of_portal();
+        let portal = Portal { run, formats, statement, text, cursor: None, made: 0, life };
         self.portals.put(bind.portal, portal);
         out.bind_complete();
         Ok(())

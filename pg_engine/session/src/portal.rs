@@ -204,6 +204,19 @@ pub struct Portal {
     pub cursor: Option<Box<CursorState>>,
     /// When it was declared.
     pub made: i64,
+    /// What it outlives.
+    pub life: Life,
+}
+
+/// What a portal outlives.
+#[derive(Clone, Copy, Default)]
+pub struct Life {
+    /// How many savepoints were set when it was made: going back to one of them ends it.
+    pub savepoints: u32,
+    /// Held, and its transaction is committed: only closing it ends it.
+    pub kept: bool,
+    /// It failed, and can only be closed.
+    pub failed: bool,
 }
 
 /// A session's portals.
@@ -245,12 +258,30 @@ impl Portals {
     pub fn close(&mut self, name: &str) {
         drop(self.take(name));
     }
-    /// Drops all but WITH HOLD cursors.
+    /// The transaction is committed: drops all but WITH HOLD cursors.
     #[inline]
-    pub fn close_unheld(&mut self) {
+    pub fn commit(&mut self) {
         self.unnamed = None;
         if !self.named.is_empty() {
-            self.named.retain(|_, p| p.cursor.as_ref().is_some_and(|c| c.hold));
+            self.named.retain(|_, p| {
+                p.life.kept = p.cursor.as_ref().is_some_and(|c| c.hold);
+                p.life.kept
+            });
+        }
+    }
+    /// What was done since so many savepoints were set is undone, or all: drops what was made since.
+    pub fn undo(&mut self, savepoints: Option<usize>) {
+        let older = |p: &Portal| {
+            p.life.kept || savepoints.is_some_and(|n| usize::try_from(p.life.savepoints).is_ok_and(|s| s < n))
+        };
+        self.unnamed = self.unnamed.take().filter(older);
+        self.named.retain(|_, p| older(p));
+    }
+    /// Savepoints but for the first so many are released: what was made since them lives as long as these.
+    pub fn release(&mut self, savepoints: usize) {
+        let savepoints = u32::try_from(savepoints).unwrap_or(u32::MAX);
+        for portal in self.named.values_mut().chain(&mut self.unnamed) {
+            portal.life.savepoints = portal.life.savepoints.min(savepoints);
         }
     }
     /// Drops all.
@@ -525,7 +556,7 @@ impl Session {
     /// Portals end with their transaction, unless they hold all their rows.
     #[inline]
     pub(crate) fn close_transaction_portals(&mut self) {
-        self.portals.close_unheld();
+        self.portals.commit();
     }
 }
 

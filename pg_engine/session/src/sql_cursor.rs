@@ -19,7 +19,7 @@ use pg_wire::Encoder;
 use platform::sync::OnceLock;
 
 use crate::{
-    portal::{Formats, Portal, Progress, QueryRun, Run},
+    portal::{Formats, Life, Portal, Progress, QueryRun, Run},
     rows,
     session::Session,
     statement::{Plan, no_transaction},
@@ -95,12 +95,23 @@ fn no_cursor(name: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
 }
 
+fn cannot_run(name: &str) -> SqlError {
+    let text = format!("portal \"{name}\" cannot be run");
+    SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
+}
+
 fn forward_only() -> SqlError {
     SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
         .hint("Declare it with SCROLL option to enable backward scan.")
 }
 
 impl Session {
+    /// Of a portal that is made now.
+    #[inline]
+    pub(crate) fn life_of_portal(&self) -> Life {
+        Life { savepoints: self.tx.savepoint_count(), ..Life::default() }
+    }
+
     pub(crate) fn declare(
         &mut self,
         parsed: &ParsedStatement,
@@ -161,6 +172,7 @@ impl Session {
             text: Some(parsed.source().clone()),
             cursor: Some(Box::new(state)),
             made: pg_executor::Session::statement_timestamp(&self.env),
+            life: self.life_of_portal(),
         };
         self.portals.put(&declare.name, portal);
         Ok(())
@@ -196,6 +208,10 @@ impl Session {
 
     pub(crate) fn fetch(&mut self, fetch: &Fetch, formats: &Formats, out: &mut Encoder) -> Result<Progress> {
         let mut portal = self.portals.take(&fetch.name).ok_or_else(|| no_cursor(&fetch.name))?;
+        if portal.life.failed {
+            self.portals.put(&fetch.name, portal);
+            return Err(cannot_run(&fetch.name));
+        }
         let formats =
             if portal.cursor.as_ref().is_some_and(|c| c.binary) { &Formats::Binary } else { formats };
         let sink = if fetch.move_only { None } else { Some((formats, &mut *out)) };
@@ -204,6 +220,7 @@ impl Session {
             (Run::Query(query), None) => self.fetch_forward(query, fetch.direction, sink),
             _ => Ok(0),
         };
+        portal.life.failed = count.is_err();
         self.portals.put(&fetch.name, portal);
         let count = count?;
         out.command_complete_rows(if fetch.move_only { "MOVE" } else { "FETCH" }, count);
@@ -267,6 +284,8 @@ impl Session {
                 self.reach(state, query, end)?;
                 (position + 1, end, end)
             }
+            // Where nothing was read yet, nothing is to be gone back.
+            FetchDirection::All { backward: true } if sink.is_none() && position == 0 => (0, 1, 0),
             FetchDirection::Relative(_) | FetchDirection::All { backward: true } if !state.scroll => {
                 return Err(forward_only());
             }

@@ -58,6 +58,11 @@ pub struct Tx {
 }
 
 impl Tx {
+    /// How many savepoints are set.
+    #[inline]
+    pub fn savepoint_count(&self) -> u32 {
+        u32::try_from(self.savepoints.len()).unwrap_or(u32::MAX)
+    }
     /// In a failed block.
     pub fn is_failed(&self) -> bool {
         self.block == Block::Failed
@@ -254,7 +259,7 @@ impl Session {
     pub fn rollback(&mut self) {
         self.tx.block = Block::None;
         self.tx.savepoints.clear();
-        self.portals.close_all();
+        self.portals.undo(None);
         self.env.settings_mut().abort();
         self.env.messages().undo_to((0, 0));
         if let Some(txn) = self.tx.txn.take() {
@@ -271,7 +276,7 @@ impl Session {
             return;
         }
         self.tx.block = Block::Failed;
-        self.portals.close_all();
+        self.portals.undo(Some(self.tx.savepoints.len()));
         // What was done since the last savepoint is lost whatever follows: its locks go now.
         if let (Some(point), Some(txn)) = (self.tx.savepoints.last(), &mut self.tx.txn)
             && let Err(e) = txn.rollback_to(point.level)
@@ -466,6 +471,7 @@ impl Session {
         txn.release(point.level)?;
         txn.set_read_only(point.read_only);
         self.tx.savepoints.truncate(at);
+        self.portals.release(at);
         self.show_modes();
         Ok(())
     }
@@ -479,7 +485,7 @@ impl Session {
             return Err(no_savepoint(name));
         };
         let (settings, messages) = (point.settings, point.messages);
-        self.portals.close_all();
+        self.portals.undo(Some(at + 1));
         txn.rollback_to(point.level)?;
         txn.set_read_only(point.read_only);
         self.env.settings_mut().undo_to(settings);

@@ -96,7 +96,16 @@ impl Lookup {
         else {
             return Ok(None);
         };
-        let IndexRange { equal, lower: None, upper: None, is_null: false, any_of: None } = range else {
+        let IndexRange {
+            equal,
+            lower: None,
+            upper: None,
+            is_null: false,
+            any_of: None,
+            skip: 0,
+            distinct: 0,
+        } = range
+        else {
             return Ok(None);
         };
         let exists = match kind {

@@ -1,16 +1,19 @@
 //! Reading tables: sequentially, through an index, and the tables that the engine computes.
 
+mod jump;
+
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering;
 
 use pg_catalog::{Index, IndexKey, Relation, RelationKind, keys, storage_error};
 use pg_plan::{expr::Expr, physical::IndexRange};
-use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, ScanDirection, Storage, Tid};
+use pg_storage::{HeapScan, KeyBound, RelId, RelationActivity, Storage, Tid};
 use pg_types::{
     Batch, Result, SqlError, SqlType, Value,
     vector::{BATCH_ROWS, VectorBuilder},
 };
 
+use self::jump::Once;
 use super::{
     Compiler, Operator,
     row_reader::{KeyGate, RowReader, TABLEOID},
@@ -206,6 +209,11 @@ pub(crate) struct IndexScan {
     /// Of a hash index.
     hashed: Option<Box<Hashed>>,
     heap_fetches: u64,
+    /// How many leading columns the range is behind, and their value that it is behind now, encoded.
+    skip: usize,
+    leading: Option<Vec<u8>>,
+    /// One row is enough for each value of the leading columns.
+    once: Option<Box<Once>>,
     /// What is done with the index and the table.
     activity: Option<(RelationActivity, RelationActivity)>,
 }
@@ -286,6 +294,20 @@ struct Stretch {
 }
 
 impl Stretch {
+    fn bounds(&self) -> (KeyBound<'_>, KeyBound<'_>) {
+        let from = match (self.from.is_empty(), self.from_after) {
+            (true, _) => KeyBound::Unbounded,
+            (false, false) => KeyBound::Included(&self.from),
+            (false, true) => KeyBound::ExcludedPrefix(&self.from),
+        };
+        let to = match &self.to {
+            None => KeyBound::Unbounded,
+            Some((k, false)) => KeyBound::Prefix(k),
+            Some((k, true)) => KeyBound::ExcludedPrefix(k),
+        };
+        (from, to)
+    }
+
     fn covers(&self, key: &[u8]) -> bool {
         let after = if self.from_after {
             key > self.from.as_slice() && !key.starts_with(&self.from)
@@ -342,6 +364,9 @@ impl IndexScan {
             only: None,
             hashed: None,
             heap_fetches: 0,
+            skip: range.skip,
+            leading: None,
+            once: (range.distinct > 0).then(|| Box::new(Once::new(range.distinct))),
             activity: None,
         })
     }
@@ -387,10 +412,12 @@ impl IndexScan {
         Ok(self)
     }
 
-    /// Appends the equality columns' key; false: a NULL or a value out of the column's range, nothing matches.
-    fn prefix(&mut self, rt: &Rt<'_, '_>) -> Result<bool> {
+    /// The equality columns' key behind that of the columns before them; false: a NULL or a value out of the column's range, nothing
+    /// matches.
+    fn prefix(&mut self, leading: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
         self.key.clear();
-        for (e, k) in self.range.equal.iter_mut().zip(&self.index.keys) {
+        self.key.extend_from_slice(leading);
+        for (e, k) in self.range.equal.iter_mut().zip(self.index.keys.iter().skip(self.skip)) {
             let v = e.constant(rt)?;
             match keys::convert(v, k.ty.oid) {
                 keys::Converted::Value(v) if !v.is_null() => keys::encode_index_value(k, &v, &mut self.key)?,
@@ -406,7 +433,7 @@ impl IndexScan {
             return Ok(None);
         }
         self.stretches = Some(VecDeque::new());
-        if !self.prefix(rt)? {
+        if !self.prefix(&[], rt)? {
             return Ok(None);
         }
         self.note_scan(rt)?;
@@ -436,10 +463,17 @@ impl IndexScan {
         let mut room = self.reader.settle(rt)?;
         while room && self.at < self.tids.len() && self.reader.rows < limit {
             let tid = self.tids[self.at];
+            if let Some(once) = &self.once
+                && once.has(self.at)
+            {
+                self.at += 1;
+                continue;
+            }
             if let Some(only) = &self.only {
                 let seen = only.pages.as_ref().is_some_and(|p| p.contains(tid.block));
                 if let Some(key) = only.key(self.at).filter(|_| seen) {
                     self.reader.push_key(only, key)?;
+                    self.once.iter_mut().for_each(|o| o.given(self.at));
                     self.at += 1;
                     continue;
                 }
@@ -453,6 +487,7 @@ impl IndexScan {
                 .map_err(storage_error)?;
             if let Some(r) = row {
                 r?;
+                self.once.iter_mut().for_each(|o| o.given(self.at - 1));
             }
             room = self.reader.settle(rt)?;
         }
@@ -505,15 +540,15 @@ impl IndexScan {
         Ok((!kept.is_empty()).then(|| b.with_selection(kept)))
     }
 
-    /// Works out which stretches of the index to read, in reading order.
-    fn plan_stretches(&mut self, rt: &Rt<'_, '_>) -> Result<VecDeque<Stretch>> {
+    /// Works out which stretches of the index to read, in reading order; those with this value of the columns before the range.
+    fn plan_stretches(&mut self, leading: &[u8], rt: &Rt<'_, '_>) -> Result<VecDeque<Stretch>> {
         let mut out = VecDeque::new();
-        if !self.prefix(rt)? {
+        if !self.prefix(leading, rt)? {
             return Ok(out);
         }
         let prefix = self.key.clone();
         let whole = |key: Vec<u8>| Stretch { from: key.clone(), from_after: false, to: Some((key, false)) };
-        let Some(column) = self.index.keys.get(self.range.equal.len()) else {
+        let Some(column) = self.index.keys.get(self.skip + self.range.equal.len()) else {
             out.push_back(whole(prefix));
             return Ok(out);
         };
@@ -593,9 +628,10 @@ impl IndexScan {
         if self.index.predicate.is_some() || self.index.keys.iter().any(|k| k.attnum <= 0) {
             return Err(super::modify::serialization_failure("update"));
         }
-        let stretches = self.plan_stretches(rt)?;
+        let stretches = self.first_stretches(rt)?;
         let mut scan = rt.storage().heap_scan(self.heap, rt.snapshot, None).map_err(storage_error)?;
         let mut found: Vec<(Vec<u8>, Tid)> = Vec::new();
+        let skips = self.skip > 0;
         let format = &self.reader.format;
         let keys = self.index.keys.iter().take(self.index.key_count);
         let mut add = |tid, taken| -> Result<()> {
@@ -605,7 +641,7 @@ impl IndexScan {
                 let v = row.get(k.attnum as usize - 1).unwrap_or(&Value::Null);
                 keys::encode_index_value(k, v, &mut key)?;
             }
-            if stretches.iter().any(|s| s.covers(&key)) {
+            if skips || stretches.iter().any(|s| s.covers(&key)) {
                 found.push((key, tid));
             }
             Ok(())
@@ -617,6 +653,16 @@ impl IndexScan {
             }
             rt.cx.checkpoint()?;
         }
+        if skips {
+            let mut covered = Vec::with_capacity(found.len());
+            for entry in found {
+                if self.covers(&entry.0, rt)? {
+                    covered.push(entry);
+                }
+            }
+            found = covered;
+        }
+        self.once = None;
         found.sort_unstable();
         if self.backward {
             found.reverse();
@@ -635,7 +681,8 @@ impl IndexScan {
 
     /// Would a row with this key be found?
     pub(super) fn covers(&mut self, key: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
-        Ok(self.plan_stretches(rt)?.iter().any(|s| s.covers(key)))
+        let leading = keys::leading_part(&self.index.keys, self.skip, key)?;
+        Ok(self.plan_stretches(leading, rt)?.iter().any(|s| s.covers(key)))
     }
 
     /// The tids of all keys at once, in the order of the table.
@@ -672,44 +719,44 @@ impl IndexScan {
         if self.hashed.is_some() {
             return self.more_by_hash(rt);
         }
+        self.jump(rt)?;
         loop {
             if let Some(scan) = &mut self.scan {
-                let tids = &mut self.tids;
-                let more = match &mut self.only {
-                    None => scan.next_batch(tids),
-                    Some(only) => scan.next_entries(|key, tid| {
-                        tids.push(tid);
-                        only.add(key);
-                    }),
+                let more = match (&mut self.only, &mut self.once) {
+                    (None, None) => scan.next_batch(&mut self.tids),
+                    (only, once) => {
+                        let (tids, columns) = (&mut self.tids, &self.index.keys);
+                        scan.next_entries(|key, tid| {
+                            tids.push(tid);
+                            only.iter_mut().for_each(|o| o.add(key));
+                            once.iter_mut().for_each(|o| o.add(columns, key));
+                        })
+                    }
                 };
-                let more = more.map_err(storage_error)?;
-                if !more {
+                if !more.map_err(storage_error)? {
                     self.scan = None;
                 }
                 if !self.tids.is_empty() {
+                    self.once.iter_mut().try_for_each(|o| o.check())?;
                     return Ok(true);
                 }
                 continue;
             }
-            let Some(s) = self.stretches.as_mut().and_then(VecDeque::pop_front) else { return Ok(false) };
-            let from = match (s.from.is_empty(), s.from_after) {
-                (true, _) => KeyBound::Unbounded,
-                (false, false) => KeyBound::Included(&s.from),
-                (false, true) => KeyBound::ExcludedPrefix(&s.from),
-            };
-            let to = match &s.to {
-                None => KeyBound::Unbounded,
-                Some((k, false)) => KeyBound::Prefix(k),
-                Some((k, true)) => KeyBound::ExcludedPrefix(k),
+            let Some(s) = self.stretches.as_mut().and_then(VecDeque::pop_front) else {
+                if self.next_leading(rt)? {
+                    continue;
+                }
+                return Ok(false);
             };
             if Storage::watches(rt.snapshot) {
                 let high = s.to.as_ref().map(|(k, _)| k.as_slice());
                 rt.storage().index_reading(self.index.storage, rt.snapshot, &s.from, high);
             }
-            let direction = if self.backward { ScanDirection::Backward } else { ScanDirection::Forward };
-            self.scan = Some(
-                rt.storage().index_scan(self.index.storage, from, to, direction).map_err(storage_error)?,
-            );
+            let (from, to) = s.bounds();
+            self.scan = Some(self.scan_of(from, to, rt)?);
+            if let Some(once) = &mut self.once {
+                once.begin(s);
+            }
         }
     }
 }
@@ -732,7 +779,7 @@ impl Operator for IndexScan {
             return self.point(rt);
         }
         if self.stretches.is_none() {
-            self.stretches = Some(self.plan_stretches(rt)?);
+            self.stretches = Some(self.first_stretches(rt)?);
             self.note_scan(rt)?;
         }
         loop {
@@ -762,6 +809,8 @@ impl Operator for IndexScan {
         self.stretches = None;
         self.by_scan = false;
         self.scan = None;
+        self.leading = None;
+        self.once.iter_mut().for_each(|o| o.reset());
         if let Some(only) = &mut self.only {
             only.clear();
             only.pages = None;

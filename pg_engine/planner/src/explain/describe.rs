@@ -552,10 +552,16 @@ impl Describer<'_> {
                 None => d.attribute(relation, alias, k.attnum),
             })
         };
-        for (i, e) in range.equal.iter().enumerate() {
-            parts.push(format!("({} = {})", key(self, i), self.text(e, &[], item)?));
+        let leading = |d: &Self, n| (0..n).map(|i| key(d, i)).collect::<Vec<_>>().join(", ");
+        for (name, n) in [("Skipped Columns", range.skip), ("Distinct Columns", range.distinct)] {
+            if n > 0 {
+                item.properties.push((name, Property::Text(leading(self, n))));
+            }
         }
-        let next = key(self, range.equal.len());
+        for (i, e) in range.equal.iter().enumerate() {
+            parts.push(format!("({} = {})", key(self, range.skip + i), self.text(e, &[], item)?));
+        }
+        let next = key(self, range.skip + range.equal.len());
         if let Some((e, inclusive)) = &range.lower {
             let op = if *inclusive { ">=" } else { ">" };
             parts.push(format!("({next} {op} {})", self.text(e, &[], item)?));

@@ -223,6 +223,15 @@ fn zone_names() {
     assert_eq!(zone::fixed_name(-7 * 3600), "<-07>+07");
     assert_eq!(zone::resolve("nowhere").unwrap_err().message(), "time zone \"nowhere\" not recognized");
     assert_eq!(zone::abbreviation("PST"), Some((-8 * 3600, false)));
+    let east = |name: &str| zone::by_name(name).and_then(|z| zone::constant_offset(&z));
+    for (name, hours) in
+        [("10", -10.0), ("+3", -3.0), ("-3", 3.0), ("a1", -1.0), ("<x>3:30", -3.5), ("24:00", -24.0)]
+    {
+        assert_eq!(east(name), Some((hours * 3600.0) as i32), "{name}");
+    }
+    for name in ["10:61", "168", "<abc", "<abc>", "1:2:3:4", "1:", "x", "99999999999"] {
+        assert_eq!(east(name), None, "{name}");
+    }
 }
 
 proptest! {

@@ -177,7 +177,28 @@ pub fn by_name(name: &str) -> Option<TimeZone> {
     }
     // A bare word is a name nobody knows; offsets make it a specification.
     let looks_posix = name.starts_with('<') || name.bytes().any(|b| b.is_ascii_digit());
-    if looks_posix { TimeZone::posix(name).ok() } else { None }
+    if looks_posix { TimeZone::posix(name).ok().or_else(|| lenient(name)) } else { None }
+}
+
+/// A specification of standard time only whose abbreviation is too short for POSIX, or not there: `10`, `+3`, `<x>3:30`.
+fn lenient(name: &str) -> Option<TimeZone> {
+    let rest = match name.strip_prefix('<') {
+        Some(quoted) => quoted.split_once('>')?.1,
+        None => name.trim_start_matches(|c: char| !c.is_ascii_digit() && !matches!(c, '+' | '-' | ',')),
+    };
+    let (sign, rest) = match rest.strip_prefix('-') {
+        Some(rest) => (1, rest),
+        None => (-1, rest.strip_prefix('+').unwrap_or(rest)),
+    };
+    let mut seconds = 0;
+    let mut parts = rest.split(':');
+    for (unit, limit) in [(3600, 167), (60, 59), (1, 59)] {
+        let Some(part) = parts.next() else { break };
+        let digits = !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
+        let number = part.parse::<i32>().ok().filter(|n| digits && *n <= limit)?;
+        seconds += number * unit;
+    }
+    if parts.next().is_some() { None } else { fixed(sign * seconds).ok() }
 }
 
 /// The name to show for a zone (`SHOW timezone`).

@@ -166,7 +166,7 @@ fn receive_nested(
         oid::JSONPATH => match r.byte()? {
             1 => json::path(valid_text(r.take(data.len() - 1)?)?)?,
             n => {
-                return Err(SqlError::internal(format!("unsupported jsonpath version number {n}")));
+                return Err(SqlError::internal(format!("unsupported jsonpath version number: {n}")));
             }
         },
         oid::INET | oid::CIDR => receive_inet(&mut r, ty.oid == oid::CIDR)?,
