@@ -1,5 +1,6 @@
-//! ANALYZE: a sample of rows, and from it what the planner wants to know about each column.
+//! ANALYZE: a sample of rows, and from it what the planner wants to know about each column and each expression of an index.
 
+mod computed;
 mod joint;
 
 use alloc::{sync::Arc, vec::Vec};
@@ -9,12 +10,14 @@ use pg_catalog::{
     builtin::{PG_ATTRIBUTE, PG_CLASS, PG_STATISTIC},
     statistics::to_row,
     storage_error,
+    table::Row,
 };
 use pg_functions::registry;
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, Value};
 
-use crate::{context::ExecContext, ddl::Ddl, keys, large::RowFormat};
+use self::computed::Computed;
+use crate::{context::ExecContext, ddl::Ddl, keys, large::RowFormat, routine::Inside};
 
 /// Rows sampled.
 const SAMPLE: usize = 30_000;
@@ -66,7 +69,8 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     let format = RowFormat::of(&relation);
     let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
     // Reservoir sampling keeps (position, row), from pages that were chosen at random if there are many.
-    let mut sample: Vec<(u64, Vec<Value>)> = Vec::new();
+    let mut sample: Vec<Sampled> = Vec::new();
+    let mut computed = Computed::of(&ddl, &relation, columns)?;
     let mut seen = 0u64;
     let mut random = Lcg(u64::from(relation.oid) ^ 0x5bd1_e995);
     let mut page = Vec::new();
@@ -93,12 +97,26 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
                 page.push((slot, position, format.take(payload)));
             };
             let more = heap.next_page(row).map_err(storage_error)?;
-            for (slot, position, taken) in page.drain(..) {
-                let row = format.complete_narrow(taken?, MAX_WIDTH, cx)?;
-                match sample.get_mut(slot) {
-                    Some(s) => *s = (position, row),
-                    None => sample.push((position, row)),
+            let mut keep = |slot: usize, sampled: Sampled| match sample.get_mut(slot) {
+                Some(s) => *s = sampled,
+                None => sample.push(sampled),
+            };
+            if computed.is_empty() {
+                for (slot, position, taken) in page.drain(..) {
+                    let row = format.complete_narrow(taken?, MAX_WIDTH, cx)?;
+                    keep(slot, (position, row, Vec::new()));
                 }
+            } else {
+                ddl.with_rt(|rt| {
+                    let _owner = Inside::owner(cx.session, relation.owner);
+                    for (slot, position, taken) in page.drain(..) {
+                        let mut row = format.complete(taken?, cx)?;
+                        let values = computed.values(&row, rt)?;
+                        row.iter_mut().for_each(narrow);
+                        keep(slot, (position, row, values));
+                    }
+                    Ok(())
+                })?;
             }
             if !more {
                 break;
@@ -113,33 +131,60 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     let wishes = ddl.find(PG_ATTRIBUTE, &["attrelid"], &[Value::Oid(relation.oid)])?;
     for a in relation.live().filter(|a| columns.is_empty() || columns.contains(&a.attnum)) {
         let values: Vec<&Value> =
-            sample.iter().map(|(_, r)| r.get(a.attnum as usize - 1).unwrap_or(&Value::Null)).collect();
+            sample.iter().map(|s| s.1.get(a.attnum as usize - 1).unwrap_or(&Value::Null)).collect();
         let wish = wishes.iter().map(|w| &w.1).find(|w| w.int("attnum") == i64::from(a.attnum));
-        let target = match wish.map_or(-1, |w| w.int("attstattarget")) {
-            0 => continue,
-            n => usize::try_from(n).unwrap_or(TARGET),
-        };
+        let Some(target) = target(wish) else { continue };
         let Some(mut s) = column(&values, a.ty.oid, seen, target) else { continue };
         if let Some(distinct) = wish.and_then(told_distinct) {
             s.distinct = distinct;
         }
-        let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
-        ddl.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
-        let row = ddl.row(PG_STATISTIC)?.set("starelid", relation.oid).set("staattnum", a.attnum);
-        let operator = |o: Option<&pg_functions::Operator>| o.map_or(0, |o| o.oid);
-        let equality = operator(registry().equality_operator(a.ty.oid));
-        let less = operator(registry().less_than_operator(a.ty.oid));
-        ddl.insert(PG_STATISTIC, &to_row(row, &s, a.ty.oid, a.collation, equality, less))?;
-        ddl.step();
+        store(&ddl, (relation.oid, a.attnum), (a.ty.oid, a.collation), &s)?;
     }
+    computed.store(&ddl, &sample, seen)?;
     let rows: Vec<&Vec<Value>> = sample.iter().map(|s| &s.1).collect();
     joint::analyze(&ddl, &relation, &rows, seen, &wishes, columns)?;
     cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
 }
 
+/// A sampled row: its position in the table, its values, those of the computed expressions.
+type Sampled = (u64, Vec<Value>, Vec<Option<Value>>);
+
+/// Something as wide stands for a value that is too wide to be looked at.
+fn narrow(v: &mut Value) {
+    if width(v) > MAX_WIDTH {
+        *v = Value::Bytea(alloc::vec![0; MAX_WIDTH + 1].into());
+    }
+}
+
+/// Puts statistics in the place of those that there are: of a relation's column, which has this type and collation.
+fn store(
+    ddl: &Ddl<'_, '_>,
+    (relation, attnum): (Oid, i16),
+    (ty, collation): (Oid, Oid),
+    s: &ColumnStatistics,
+) -> Result<()> {
+    let key = [Value::Oid(relation), Value::Int2(attnum)];
+    ddl.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
+    let row = ddl.row(PG_STATISTIC)?.set("starelid", relation).set("staattnum", attnum);
+    let operator = |o: Option<&pg_functions::Operator>| o.map_or(0, |o| o.oid);
+    let equality = operator(registry().equality_operator(ty));
+    let less = operator(registry().less_than_operator(ty));
+    ddl.insert(PG_STATISTIC, &to_row(row, s, ty, collation, equality, less))?;
+    ddl.step();
+    Ok(())
+}
+
+/// How many common values and buckets a column's attribute asks for; `None`: no statistics at all.
+fn target(attribute: Option<&Row>) -> Option<usize> {
+    match attribute.map_or(-1, |w| w.int("attstattarget")) {
+        0 => None,
+        n => Some(usize::try_from(n).unwrap_or(TARGET)),
+    }
+}
+
 /// The number of distinct values that a column's options say it has.
-fn told_distinct(attribute: &pg_catalog::table::Row) -> Option<f64> {
+fn told_distinct(attribute: &Row) -> Option<f64> {
     attribute.array("attoptions").iter().find_map(|v| {
         let Value::Text(t) = v else { return None };
         t.strip_prefix("n_distinct=")?.parse().ok()

@@ -125,13 +125,18 @@ impl Ready {
     }
 }
 
-/// Between entering a routine and leaving it.
-struct Inside<'s>(&'s dyn crate::Session);
+/// Between entering a routine, or acting for a role, and leaving it.
+pub(crate) struct Inside<'s>(&'s dyn crate::Session);
 
 impl<'s> Inside<'s> {
     fn enter(session: &'s dyn crate::Session, target: &Resolved) -> Result<Self> {
         session.enter_routine(&target.routine)?;
         Ok(Self(session))
+    }
+    /// What is done until it is dropped is done in the name of a table's owner.
+    pub(crate) fn owner(session: &'s dyn crate::Session, role: pg_types::Oid) -> Self {
+        session.enter_owner(role);
+        Self(session)
     }
 }
 

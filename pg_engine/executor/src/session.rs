@@ -317,7 +317,10 @@ pub trait Session {
     fn enter_routine(&self, _routine: &pg_catalog::Routine) -> Result<()> {
         Ok(())
     }
-    /// The routine entered last is left.
+    /// What follows is done in the name of a role: functions of an index are not to have the rights of who tends its table.
+    /// [`Self::leave_routine`] must follow.
+    fn enter_owner(&self, _role: Oid) {}
+    /// The routine entered last is left, or the role.
     fn leave_routine(&self) {}
     /// Text of a routine's body in the standard's form as it is shown.
     fn body_text(

@@ -364,3 +364,9 @@ fn more_breadth() {
 fn skip_scans() {
     check("skip_scans");
 }
+
+/// What ANALYZE finds out about expressions of indexes, and in whose name it computes them.
+#[test]
+fn expression_statistics() {
+    check("expression_statistics");
+}

@@ -628,6 +628,11 @@ pub enum AlterAction {
         column: String,
         target: i32,
     },
+    /// SET STATISTICS of an index's column, by number.
+    SetKeyStatistics {
+        number: i64,
+        target: i32,
+    },
     /// SET (n_distinct = ...), or RESET, whose options have no value.
     SetColumnOptions {
         column: String,

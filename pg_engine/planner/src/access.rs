@@ -250,20 +250,28 @@ impl Planner<'_> {
         (once, repeated)
     }
 
+    /// An expression that the catalogs have as text, over a statement's columns; `None`: it reads one that the statement does not
+    /// have at hand.
+    pub(crate) fn stored_expression(
+        &self,
+        relation: &Arc<Relation>,
+        columns: &[(Column, i16)],
+        text: &str,
+    ) -> Result<Option<Expr>> {
+        let mut e = pg_sql::bind_scalar(text, Some(relation), None, self.catalog)?;
+        let attribute = |id: ColumnId| i16::try_from(id + 1).ok().and_then(|a| own(columns, a));
+        let mut known = true;
+        e.for_each_column(&mut |id| known &= attribute(id).is_some());
+        crate::columns::substitute(&mut e, &|id| attribute(id).map(|c| Expr::Column(c.id, c.ty)));
+        // Rows that an index is of have been computed without an error.
+        drop(crate::fold::fold(&mut e));
+        Ok(known.then_some(e))
+    }
+
     /// An index's keys and predicate over the table's columns; `None`: the conditions do not imply the predicate.
     fn bound(&self, index: &Index, table: &Table) -> Result<Option<Bound>> {
-        let own = |attnum: i16| table.columns.iter().find(|(_, a)| *a == attnum && *a > 0).map(|(c, _)| c);
-        // `None`: it reads a column that the statement does not have at hand.
-        let stored = |text: &str| -> Result<Option<Expr>> {
-            let mut e = pg_sql::bind_scalar(text, Some(&table.relation), None, self.catalog)?;
-            let attribute = |id: ColumnId| i16::try_from(id + 1).ok().and_then(own);
-            let mut known = true;
-            e.for_each_column(&mut |id| known &= attribute(id).is_some());
-            crate::columns::substitute(&mut e, &|id| attribute(id).map(|c| Expr::Column(c.id, c.ty)));
-            // Rows that an index is of have been computed without an error.
-            drop(crate::fold::fold(&mut e));
-            Ok(known.then_some(e))
-        };
+        let own = |attnum: i16| own(&table.columns, attnum);
+        let stored = |text: &str| self.stored_expression(&table.relation, &table.columns, text);
         let mut certain = Vec::new();
         if let Some(text) = &index.predicate {
             let Some(predicate) = stored(text)? else { return Ok(None) };
@@ -490,6 +498,11 @@ impl Planner<'_> {
     }
 }
 
+/// A statement's column by its number in the table.
+fn own(columns: &[(Column, i16)], attnum: i16) -> Option<&Column> {
+    columns.iter().find(|(_, a)| *a == attnum && *a > 0).map(|(c, _)| c)
+}
+
 fn libm_log2(x: f64) -> f64 {
     // The position of the highest bit is exact enough for a cost.
     f64::from(63 - (x.max(2.0) as u64).leading_zeros())
@@ -572,7 +585,7 @@ fn unbounded(range: &IndexRange) -> bool {
 }
 
 /// Is `e` what the index holds, under whatever name its type goes?
-fn is_key(e: &Expr, key: &Expr) -> bool {
+pub(crate) fn is_key(e: &Expr, key: &Expr) -> bool {
     match (estimate::column_of(e), estimate::column_of(key)) {
         (Some(a), Some(b)) => a == b,
         (None, None) => {

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use hashbrown::HashMap;
 use pg_catalog::{
-    CatalogReader, ColumnStatistics,
+    CatalogReader, ColumnStatistics, Relation,
     builtin::{DAGDB_EDGES, DAGDB_NODES},
 };
 use pg_plan::{
@@ -59,6 +59,8 @@ pub(crate) struct Planner<'a> {
     /// Slots handed out.
     pub(crate) slots: u32,
     stored: Arc<HashMap<ColumnId, StoredColumn>>,
+    /// Expressions that there are statistics of, with the numbers under which `stored` has them.
+    computed: Arc<Vec<(Expr, ColumnId)>>,
     /// Columns of tables that are unique together, and the tables' rows.
     pub(crate) keys: Vec<(Vec<ColumnId>, f64)>,
     /// Columns that the conditions of the joins at hand make equal.
@@ -82,11 +84,15 @@ pub(crate) struct StoredColumn {
 }
 
 /// What is known about columns, shared.
-pub(crate) struct Known(Arc<HashMap<ColumnId, StoredColumn>>);
+pub(crate) struct Known(Arc<HashMap<ColumnId, StoredColumn>>, Arc<Vec<(Expr, ColumnId)>>);
 
 impl Knowledge for Known {
     fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)> {
         self.0.get(&id).map(|c| (c.statistics.clone(), c.rows, c.unique))
+    }
+    fn id_of(&self, expr: &Expr) -> Option<ColumnId> {
+        let computed = || self.1.iter().find(|(known, _)| crate::access::is_key(expr, known));
+        estimate::column_of(expr).or_else(|| computed().map(|c| c.1))
     }
     fn member(&self, id: ColumnId) -> Option<crate::joint::Member> {
         self.0.get(&id)?.member.clone()
@@ -120,6 +126,7 @@ impl<'a> Planner<'a> {
             settings,
             slots,
             stored: Arc::default(),
+            computed: Arc::default(),
             keys: Vec::new(),
             equal: Vec::new(),
             cte_rows: Vec::new(),
@@ -130,7 +137,7 @@ impl<'a> Planner<'a> {
     }
 
     pub(crate) fn knowledge(&self) -> Known {
-        Known(self.stored.clone())
+        Known(self.stored.clone(), self.computed.clone())
     }
 
     /// Plans a whole query: its conditions pushed down first. All its output columns come out, in order.
@@ -191,7 +198,11 @@ impl<'a> Planner<'a> {
                     Arc::make_mut(&mut self.stored)
                         .insert(column.id, StoredColumn { statistics, rows, unique, member });
                 }
-                Ok(())
+                if relation.row_estimate >= 0.0 {
+                    self.note_computed(relation, columns, rows)
+                } else {
+                    Ok(())
+                }
             }
             Logical::Filter(i, _)
             | Logical::Secure(i)
@@ -214,6 +225,34 @@ impl<'a> Planner<'a> {
             | Logical::Values { .. }
             | Logical::CteScan { .. } => Ok(()),
         }
+    }
+
+    /// Remembers the expressions of indexes that ANALYZE has seen the values of.
+    fn note_computed(
+        &mut self,
+        relation: &Arc<Relation>,
+        columns: &[(Column, i16)],
+        rows: f64,
+    ) -> Result<()> {
+        for index in &relation.indexes {
+            for (key, attnum) in index.keys.iter().zip(1..) {
+                let Some(text) = &key.expression else { continue };
+                let Some(statistics) = self.catalog.column_statistics(index.oid, attnum)? else { continue };
+                let Some(e) = self.stored_expression(relation, columns, text)? else { continue };
+                let unique =
+                    index.unique && !index.deferrable && index.predicate.is_none() && index.key_count == 1;
+                let column = StoredColumn { statistics: Some(statistics), rows, unique, member: None };
+                let computed = Arc::make_mut(&mut self.computed);
+                // Columns are numbered from the other end.
+                let Some(id) = u32::try_from(computed.len()).ok().and_then(|n| ColumnId::MAX.checked_sub(n))
+                else {
+                    continue;
+                };
+                computed.push((e, id));
+                Arc::make_mut(&mut self.stored).insert(id, column);
+            }
+        }
+        Ok(())
     }
 
     /// Plans the subqueries inside an expression.

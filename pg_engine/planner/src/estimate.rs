@@ -22,6 +22,10 @@ pub(crate) const DISTINCT: f64 = 200.0;
 pub(crate) trait Knowledge {
     /// The stored column behind an id: its statistics, and the table's rows.
     fn column(&self, id: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)>;
+    /// By which number it knows what an expression computes: a column, or what there are statistics of.
+    fn id_of(&self, expr: &Expr) -> Option<ColumnId> {
+        column_of(expr)
+    }
     /// Its place in a table with extended statistics.
     fn member(&self, _id: ColumnId) -> Option<joint::Member> {
         None
@@ -78,7 +82,7 @@ pub(crate) fn selectivity(expr: &Expr, known: &dyn Knowledge) -> f64 {
         Expr::Or(parts) => 1.0 - parts.iter().map(|e| 1.0 - selectivity(e, known)).product::<f64>(),
         Expr::Not(e) => 1.0 - selectivity(e, known),
         Expr::IsNull(e, positive) => {
-            let nulls = column_of(e).and_then(|id| known.column(id)?.0).map_or(0.005, |s| s.null_fraction);
+            let nulls = known.id_of(e).and_then(|id| known.column(id)?.0).map_or(0.005, |s| s.null_fraction);
             if *positive { nulls } else { 1.0 - nulls }
         }
         Expr::ScalarArray(f, operands, true) => {
@@ -103,7 +107,7 @@ pub(crate) fn all_of(conditions: &[Expr], known: &dyn Knowledge) -> f64 {
     let mut kept = if open.len() > 1 { joint::take(&mut open, known) } else { 1.0 };
     for condition in open {
         let s = selectivity(condition, known);
-        let Some((column, upper)) = bound_of(condition) else {
+        let Some((column, upper)) = bound_of(condition, known) else {
             kept *= s;
             continue;
         };
@@ -121,7 +125,7 @@ pub(crate) fn all_of(conditions: &[Expr], known: &dyn Knowledge) -> f64 {
 }
 
 /// The column that a comparison with something else bounds, and whether from above.
-fn bound_of(condition: &Expr) -> Option<(ColumnId, bool)> {
+fn bound_of(condition: &Expr, known: &dyn Knowledge) -> Option<(ColumnId, bool)> {
     let Expr::Call(call) = condition else { return None };
     let [left, right] = call.args.as_slice() else { return None };
     let name = call.function.name;
@@ -130,7 +134,7 @@ fn bound_of(condition: &Expr) -> Option<(ColumnId, bool)> {
     if below == above {
         return None;
     }
-    match (column_of(left), column_of(right)) {
+    match (known.id_of(left), known.id_of(right)) {
         (Some(column), None) if constant(right).is_some() => Some((column, below)),
         (None, Some(column)) if constant(left).is_some() => Some((column, above)),
         _ => None,
@@ -149,13 +153,13 @@ pub(crate) fn column_of(expr: &Expr) -> Option<ColumnId> {
 fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
     let [left, right] = call.args.as_slice() else { return UNKNOWN };
     let name = call.function.name;
-    let (column, other) = if column_of(left).is_some() { (left, right) } else { (right, left) };
+    let (column, other) = if known.id_of(left).is_some() { (left, right) } else { (right, left) };
     if name.contains("like") || name.contains("regex") {
         let negated = name.contains("ne") || name.contains("nlike");
         return pattern(call, known).unwrap_or(if negated { 1.0 - PATTERN } else { PATTERN });
     }
     if is_equality(call.function) {
-        return match (column_of(left), column_of(right)) {
+        return match (known.id_of(left), known.id_of(right)) {
             (Some(a), Some(b)) => 1.0 / distinct(a, known).max(distinct(b, known)),
             _ => equality(column, constant(other), known),
         };
@@ -168,8 +172,8 @@ fn comparison(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> f64 {
     if !(below || is("gt", "ge")) {
         return UNKNOWN;
     }
-    let wants_less = below == column_of(left).is_some();
-    match (constant(other), column_of(column).and_then(|id| known.column(id)).and_then(|k| k.0)) {
+    let wants_less = below == known.id_of(left).is_some();
+    match (constant(other), known.id_of(column).and_then(|id| known.column(id)).and_then(|k| k.0)) {
         (Some(value), Some(statistics)) => {
             range(&statistics, column.ty().oid, value, wants_less).unwrap_or(INEQUALITY)
         }
@@ -188,7 +192,7 @@ const UNSURE: f64 = 0.0001;
 fn pattern(call: &pg_plan::expr::Call, known: &dyn Knowledge) -> Option<f64> {
     let [left, right] = call.args.as_slice() else { return None };
     let wanted = constant(right)?;
-    let s = known.column(column_of(left)?)?.0?;
+    let s = known.column(known.id_of(left)?)?.0?;
     let holds = |v: &Value| match crate::fold::value_of(call.function, &[v.clone(), wanted.clone()], call.ty)?
     {
         Value::Bool(b) => Some(b),
@@ -250,7 +254,7 @@ pub(crate) fn distinct(id: ColumnId, known: &dyn Knowledge) -> f64 {
 }
 
 fn equality(column: &Expr, value: Option<&Value>, known: &dyn Knowledge) -> f64 {
-    let Some(id) = column_of(column) else { return EQUALITY };
+    let Some(id) = known.id_of(column) else { return EQUALITY };
     let Some((statistics, rows, unique)) = known.column(id) else { return EQUALITY };
     if unique {
         return 1.0 / rows.max(1.0);

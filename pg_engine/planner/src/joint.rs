@@ -243,7 +243,7 @@ pub(crate) fn groups<'e>(exprs: impl Iterator<Item = &'e Expr>, known: &dyn Know
     let mut count = 1.0;
     let mut members: Vec<(ColumnId, Member)> = Vec::new();
     for expr in exprs {
-        let column = column_of(expr);
+        let column = known.id_of(expr);
         match column.and_then(|id| Some((id, known.member(id)?))) {
             Some(found) if members.iter().all(|m| m.0 != found.0) => members.push(found),
             Some(_) => {}

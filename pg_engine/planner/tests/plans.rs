@@ -91,6 +91,32 @@ fn patterns_are_tried_on_the_histogram() {
     }
 }
 
+/// Expressions of indexes have statistics like columns.
+#[test]
+fn estimates_of_expressions() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE person (id int, email text, doc jsonb)");
+    db.run(
+        "INSERT INTO person SELECT i, 'User' || i % 10 || '@Example.com', jsonb_build_object('n', i) \
+         FROM generate_series(1, 10000) i",
+    );
+    db.run("CREATE INDEX ON person (lower(email))");
+    db.run("CREATE INDEX ON person (((doc ->> 'n')::int))");
+    db.run("ANALYZE person");
+    for (condition, wanted) in [
+        ("lower(email) = 'user3@example.com'", 1000.0),
+        ("lower(email) <> 'user3@example.com'", 9000.0),
+        ("lower(email) IN ('user3@example.com', 'user4@example.com')", 2000.0),
+        ("(doc ->> 'n')::int < 500", 500.0),
+        ("(doc ->> 'n')::int BETWEEN 2000 AND 4000", 2000.0),
+    ] {
+        let got = rows_of(&mut db, &format!("SELECT * FROM person p WHERE {condition}"));
+        assert!((wanted / 1.2..=wanted * 1.2).contains(&got), "{condition}: {got}");
+    }
+    let groups = rows_of(&mut db, "SELECT lower(email), count(*) FROM person GROUP BY lower(email)");
+    assert!((9.0..=11.0).contains(&groups), "{groups}");
+}
+
 #[test]
 fn columns_that_are_unique_together_are_not_independent() {
     let mut db = Db::new();

@@ -629,6 +629,9 @@ impl Session for Env {
             self.assign_for_routine(name, value)
         })
     }
+    fn enter_owner(&self, role: Oid) {
+        self.routines.enter_role(role, self.role_name(role));
+    }
     fn leave_routine(&self) {
         self.routines.leave(&|name, value| self.assign_for_routine(name, value));
     }

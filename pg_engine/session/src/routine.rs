@@ -108,6 +108,10 @@ impl Routines {
     pub fn enter_path(&self, path: Vec<String>, user: Option<(Oid, String)>) {
         self.acting.borrow_mut().push(Acting { user, path: Some(path), before: Vec::new() });
     }
+    /// Acts in the name of a role.
+    pub fn enter_role(&self, role: Oid, name: String) {
+        self.acting.borrow_mut().push(Acting { user: Some((role, name)), path: None, before: Vec::new() });
+    }
     /// Leaves all: a panic went through them, and nobody may go on in their owners' names.
     pub fn leave_all(&self, assign: &dyn Fn(&str, &str) -> Result<String>) {
         while !self.acting.borrow().is_empty() {

@@ -97,6 +97,9 @@ impl Ddl<'_, '_> {
                         | AlterAction::ResetOptions(_)
                 )
                 | (RelationKind::MaterializedView, AlterAction::ClusterOn(_))
+                | (RelationKind::MaterializedView, AlterAction::SetStatistics { .. })
+                | (RelationKind::MaterializedView, AlterAction::SetColumnOptions { .. })
+                | (RelationKind::Index, AlterAction::SetKeyStatistics { .. })
         );
         if !fits {
             return Err(SqlError::new(
@@ -225,6 +228,9 @@ impl Ddl<'_, '_> {
             }
             AlterAction::SetStatistics { column: name, target } => {
                 self.set_statistics(relation, column(relation, name)?, *target)
+            }
+            AlterAction::SetKeyStatistics { number, target } => {
+                self.set_key_statistics(relation, *number, *target)
             }
             AlterAction::SetColumnOptions { column: name, options } => {
                 self.set_column_options(relation, column(relation, name)?, options)
@@ -613,7 +619,7 @@ impl Ddl<'_, '_> {
             }
         })?;
         self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
-        self.forget_statistics(relation.oid, a.attnum)?;
+        self.forget_statistics(relation, a.attnum)?;
         for i in &relation.indexes {
             for (n, k) in i.keys.iter().enumerate().filter(|(_, k)| k.attnum == a.attnum) {
                 let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
@@ -627,6 +633,7 @@ impl Ddl<'_, '_> {
             }
         }
         self.step();
+        self.retype_expressions(relation)?;
         self.rebuild_indexes(relation.oid)?;
         self.recheck_constraints(relation.oid, a.attnum)
     }
@@ -641,6 +648,27 @@ impl Ddl<'_, '_> {
             }
         }
         self.renew_keys(&relation, attnum)
+    }
+
+    /// Expressions of indexes may have another type since a column has one.
+    fn retype_expressions(&self, table: &Relation) -> Result<()> {
+        let table = self.current(table.oid)?;
+        for i in &table.indexes {
+            for (n, k) in i.keys.iter().enumerate() {
+                let Some(text) = &k.expression else { continue };
+                let ty = self.cx.session.bind_expression(&self.reader()?, &table, text)?.ty();
+                if ty == k.ty {
+                    continue;
+                }
+                let key = [Value::Oid(i.oid), Value::Int2(n as i16 + 1)];
+                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {
+                    r.put("atttypid", ty.oid);
+                    r.put("atttypmod", ty.typmod);
+                })?;
+                self.set_index_class(i, n, ty, k.collation)?;
+            }
+        }
+        Ok(())
     }
 
     /// An index column has another type from now on; `own`: the collation that its column had.

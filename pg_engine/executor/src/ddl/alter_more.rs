@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    Attribute, CatalogReader, Constraint, ConstraintKind, Index, Relation,
+    Attribute, CatalogReader, Constraint, ConstraintKind, Index, Relation, RelationKind,
     builtin::{PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX},
     table::array,
 };
@@ -106,6 +106,33 @@ impl Ddl<'_, '_> {
             self.cx.session.notice("WARNING", SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
         }
         self.update_column(relation, a, |r| r.put("attstattarget", target.min(MOST)))
+    }
+
+    /// SET STATISTICS of a column of an index, which must be an expression: others are as fine as the table's.
+    pub(super) fn set_key_statistics(&self, index: &Relation, number: i64, target: i32) -> Result<()> {
+        let unsupported = |text: String| SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text);
+        if index.kind != RelationKind::Index {
+            return Err(unsupported("cannot refer to non-index column by number".into()));
+        }
+        let place = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+        let Some(a) = place.and_then(|n| index.attributes.get(n)) else {
+            let text = format!("column number {number} of relation \"{}\" does not exist", index.name);
+            return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, text));
+        };
+        let rows = self.find(PG_INDEX, &["indexrelid"], &[Value::Oid(index.oid)])?;
+        let row = rows.first().map(|r| &r.1);
+        let carried = row.is_some_and(|r| i64::from(a.attnum) > r.int("indnkeyatts"));
+        let key = row.and_then(|r| place.and_then(|n| r.int2s("indkey").get(n).copied()));
+        if carried || key != Some(0) {
+            let kind = if carried { "included" } else { "non-expression" };
+            let text = format!(
+                "cannot alter statistics on {kind} column \"{}\" of index \"{}\"",
+                a.name, index.name
+            );
+            let e = unsupported(text);
+            return Err(if carried { e } else { e.hint("Alter statistics on table column instead.") });
+        }
+        self.set_statistics(index, a, target)
     }
 
     /// SET and RESET of a column's options.

@@ -28,7 +28,7 @@ use pg_storage::{IndexEntry, IndexInsert, Isolation, LockMode, Tid, Unique};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::{Address, Ddl, entry::EntryMaker, index::NewIndex};
-use crate::{context::ExecContext, large::RowFormat};
+use crate::{context::ExecContext, large::RowFormat, routine::Inside};
 
 /// Pages read at a time.
 const PAGES: u32 = 16;
@@ -209,6 +209,7 @@ impl Ddl<'_, '_> {
         // It may have been dropped meanwhile.
         let Some(index) = found else { return Ok(()) };
         let mut maker = EntryMaker::of(self, &relation, &index)?;
+        let _owner = Inside::owner(self.cx.session, relation.owner);
         let format = RowFormat::of(&relation);
         let storage = self.cx.engine.storage();
         let snapshot = self.cx.txn.borrow_mut().latest_snapshot();

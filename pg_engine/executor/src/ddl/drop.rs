@@ -550,6 +550,7 @@ impl Ddl<'_, '_> {
         match class.char("relkind") {
             b'i' => {
                 self.delete(PG_INDEX, &["indexrelid"], &key)?;
+                self.delete(PG_STATISTIC, &["starelid"], &key)?;
             }
             b'S' => {
                 self.delete(PG_SEQUENCE, &["seqrelid"], &key)?;

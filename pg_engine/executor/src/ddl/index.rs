@@ -27,7 +27,10 @@ use pg_types::{
 };
 
 use super::{Address, Ddl, Dependency, entry::EntryMaker};
-use crate::large::{BATCH_BYTES, RowFormat};
+use crate::{
+    large::{BATCH_BYTES, RowFormat},
+    routine::Inside,
+};
 
 /// Most tasks of one build.
 const MAX_TASKS: usize = 8;
@@ -313,6 +316,7 @@ impl Ddl<'_, '_> {
     /// The keys of an index with expressions or a predicate.
     fn computed_keys(&self, new: &NewIndex<'_>, heap: RelId, index: RelId) -> Result<IndexSorter> {
         let mut maker = EntryMaker::of_new(self, new)?;
+        let _owner = Inside::owner(self.cx.session, new.relation.owner);
         let format = RowFormat::of(new.relation);
         let storage = self.cx.engine.storage();
         let mut sorter = storage.index_sorter(index, self.build_memory()).map_err(storage_error)?;

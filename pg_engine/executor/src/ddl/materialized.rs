@@ -12,7 +12,7 @@ use pg_storage::{LockMode, RowOutcome, Tid};
 use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value};
 
 use super::Ddl;
-use crate::{context::Rt, cursor::Cursor, large::RowFormat, node::modify::insert::Loader};
+use crate::{context::Rt, cursor::Cursor, large::RowFormat, node::modify::insert::Loader, routine::Inside};
 
 /// What a row that is found again costs while a REFRESH CONCURRENTLY compares.
 const ENTRY: usize = 64;
@@ -101,6 +101,7 @@ impl Ddl<'_, '_> {
             (None, true) => return Err(SqlError::internal("a materialized view without a query")),
             (_, false) => None,
         };
+        let _owner = Inside::owner(self.cx.session, relation.owner);
         if r.concurrently {
             return match plan {
                 Some(plan) => self.merge(&relation, &mut Cursor::new(&plan)?),

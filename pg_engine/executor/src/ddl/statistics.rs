@@ -9,7 +9,7 @@ use alloc::{
 use pg_catalog::{
     CatalogReader, Relation, RelationKind,
     access::not_owner,
-    builtin::{PG_NAMESPACE, PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA},
+    builtin::{PG_NAMESPACE, PG_STATISTIC, PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA},
     extended::MAX_COLUMNS,
     table::{Row, array, int2_vector},
 };
@@ -286,9 +286,12 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    /// A column has other values now: what was known of it and others is not true any more.
-    pub(super) fn forget_statistics(&self, table: Oid, column: i16) -> Result<()> {
-        for (_, row) in self.find(PG_STATISTIC_EXT, &["stxrelid"], &[Value::Oid(table)])? {
+    /// A column has other values now: what was known of it and others, or of expressions, is not true any more.
+    pub(super) fn forget_statistics(&self, table: &Relation, column: i16) -> Result<()> {
+        for index in table.indexes.iter().filter(|i| i.keys.iter().any(|k| k.expression.is_some())) {
+            self.delete(PG_STATISTIC, &["starelid"], &[Value::Oid(index.oid)])?;
+        }
+        for (_, row) in self.find(PG_STATISTIC_EXT, &["stxrelid"], &[Value::Oid(table.oid)])? {
             if row.int2s("stxkeys").contains(&column) {
                 self.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[row.get("oid").clone()])?;
             }

@@ -134,6 +134,10 @@ impl Compiled {
 
     /// The rows among `sel` for which the expression is true.
     pub(crate) fn filter(&mut self, batch: &Batch, sel: Selection<'_>, rt: &Rt<'_, '_>) -> Result<Vec<u32>> {
+        // Constants of a batch have a value even where it has no rows to take others from.
+        if batch.rows == 0 {
+            return Ok(Vec::new());
+        }
         if let Self::And(l) = self {
             let mut kept: Option<Vec<u32>> = None;
             for e in l {

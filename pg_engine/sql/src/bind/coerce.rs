@@ -66,14 +66,19 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext, casts: &Casts<'_
     if context >= CastContext::Assignment && category(to) == b'S' && castable_through_text(from) {
         return Some(Pathway::Io);
     }
-    if context >= CastContext::Explicit && category(from) == b'S' && castable_through_text(to) {
+    if context >= CastContext::Explicit
+        && category(from) == b'S'
+        && castable_through_text(to)
+        && to != oid::ANYARRAY
+    {
         return Some(Pathway::Io);
     }
     None
 }
 
 fn castable_through_text(ty: Oid) -> bool {
-    ty == oid::RECORD || typeinfo::get(ty).is_some_and(|t| matches!(t.kind, b'b' | b'c' | b'e'))
+    matches!(ty, oid::RECORD | oid::ANYARRAY)
+        || typeinfo::get(ty).is_some_and(|t| matches!(t.kind, b'b' | b'c' | b'e'))
 }
 
 /// True when a value of one type may stand where another is wanted.

@@ -340,7 +340,17 @@ fn identity_changes(c: &mut Cursor<'_>) -> Parsed<Option<(Option<u8>, crate::ast
     }
 }
 
+fn statistics_target(c: &mut Cursor<'_>) -> Parsed<i32> {
+    let n = c.integer()?;
+    Ok(i32::try_from(n).map_err(|_| SqlError::syntax("statistics target is out of range"))?)
+}
+
 fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
+    if matches!(c.parser.peek_token_ref().token, Token::Number(..)) {
+        let number = c.integer()?;
+        c.expect_all(&["set", "statistics"])?;
+        return Ok(AlterAction::Ready(Plan::SetKeyStatistics { number, target: statistics_target(c)? }));
+    }
     let column = c.ident_at()?;
     let name = column.value.clone();
     let ready = |plan: Plan| Ok(AlterAction::Ready(plan));
@@ -412,9 +422,7 @@ fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
         return ready(Plan::SetCompression { column: name, compression: table::compression(c)? });
     }
     if c.accept_all(&["set", "statistics"]) {
-        let n = c.integer()?;
-        let target = i32::try_from(n).map_err(|_| SqlError::syntax("statistics target is out of range"))?;
-        return ready(Plan::SetStatistics { column: name, target });
+        return ready(Plan::SetStatistics { column: name, target: statistics_target(c)? });
     }
     let set = c.accept("set");
     if set || c.accept("reset") {

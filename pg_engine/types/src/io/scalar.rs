@@ -40,15 +40,18 @@ pub(super) fn parse_int<T: TryFrom<i64>>(text: &str, type_name: &str) -> Result<
         [b'+', rest @ ..] => (false, rest),
         _ => (false, body),
     };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(invalid_syntax(type_name, text));
-    }
+    // Too many digits are told before what follows them.
+    let (number, rest) = digits.split_at(digits.iter().take_while(|b| b.is_ascii_digit()).count());
     // Counting down reaches the least integer without overflow.
-    let value = digits
+    let value = number
         .iter()
         .try_fold(0i64, |n, d| n.checked_mul(10)?.checked_sub(i64::from(d - b'0')))
         .and_then(|n| if negative { Some(n) } else { n.checked_neg() });
-    value.and_then(|n| T::try_from(n).ok()).ok_or_else(|| out_of_range(type_name, text))
+    let value = value.and_then(|n| T::try_from(n).ok()).ok_or_else(|| out_of_range(type_name, text))?;
+    if number.is_empty() || !rest.is_empty() {
+        return Err(invalid_syntax(type_name, text));
+    }
+    Ok(value)
 }
 
 pub(super) fn parse_u64(text: &str, type_name: &str) -> Result<u64> {

@@ -26,6 +26,9 @@ fn show(ty: impl Into<SqlType> + Copy, text: &str) -> String {
 fn integers() {
     assert_eq!(show(oid::INT4, " -2147483648 "), "-2147483648");
     assert_eq!(show(oid::INT4, "2147483648"), "22003 value \"2147483648\" is out of range for type integer");
+    assert_eq!(show(oid::INT2, "65536x"), "22003 value \"65536x\" is out of range for type smallint");
+    assert_eq!(show(oid::INT4, "5 5"), "22P02 invalid input syntax for type integer: \"5 5\"");
+    assert_eq!(show(oid::INT4, "-"), "22P02 invalid input syntax for type integer: \"-\"");
     assert_eq!(show(oid::INT2, "x"), "22P02 invalid input syntax for type smallint: \"x\"");
     assert_eq!(show(oid::INT8, "-9223372036854775808"), "-9223372036854775808");
     assert_eq!(show(oid::OID, "-1"), "4294967295");
