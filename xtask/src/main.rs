@@ -10,6 +10,7 @@ mod appliance;
 mod backup;
 mod bench;
 mod disk;
+mod drivers;
 mod elf;
 mod error;
 mod fuzz;
@@ -71,6 +72,8 @@ enum Command {
     FuzzSql(fuzz_sql::FuzzSqlArguments),
     /// Runs the unit tests of the pure cells under Miri, where it is installed
     Miri,
+    /// The test suites of drivers against the hosted server
+    Drivers(drivers::DriversArguments),
     /// Formatting, clippy and the report on unsafe code
     Lint,
     /// Measures size, boot time, memory and speed
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Command::Powercut(arguments) => powercut::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::FuzzSql(arguments) => fuzz_sql::run(&arguments),
+        Command::Drivers(arguments) => drivers::run(&arguments),
         Command::Miri => fuzz::miri(),
         Command::Lint => lint::run(),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -245,7 +245,7 @@ impl Catalog {
     pub(crate) fn load_routines(&self, snapshot: &Snapshot, name: &str) -> Result<Arc<[Arc<Routine>]>> {
         let mut found = Vec::new();
         for row in self.find(snapshot, PG_PROC, &["proname"], &[Value::text(name)])? {
-            if row.oid("oid") >= FIRST_NORMAL_OID {
+            if in_sql(&row) {
                 found.push(self.routine_of(snapshot, &row)?);
             }
         }
@@ -254,12 +254,14 @@ impl Catalog {
 
     /// One of the users' routines.
     pub(crate) fn load_routine(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<Routine>>> {
-        if oid < FIRST_NORMAL_OID {
-            return Ok(None);
-        }
-        let row = self.find_one(snapshot, PG_PROC, &["oid"], &[Value::Oid(oid)])?;
+        let row = self.find_one(snapshot, PG_PROC, &["oid"], &[Value::Oid(oid)])?.filter(in_sql);
         row.map(|r| self.routine_of(snapshot, &r)).transpose()
     }
+}
+
+/// Is it one that its row describes? What else is built in is known by number.
+fn in_sql(row: &Row) -> bool {
+    row.oid("oid") >= FIRST_NORMAL_OID || row.oid("prolang") == SQL_LANGUAGE
 }
 
 /// Routines that a stored expression or query names by number.

@@ -7,7 +7,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use pg_catalog::{CatalogReader, builtin::*};
 use pg_plan::utility::{OnCommit, Truncate};
-use pg_types::{Oid, Result, SqlError, SqlState, Value};
+use pg_types::{Oid, Result, SqlError, SqlState};
 use platform::sync::Mutex;
 
 use crate::{
@@ -73,7 +73,7 @@ impl Ddl<'_, '_> {
         let name = memory.schema().ok_or_else(|| SqlError::internal("no number for temporary relations"))?;
         if let Some(oid) = self.reader()?.schema(&name)? {
             if first {
-                self.empty_temporary(oid)?;
+                self.drop_contents(oid)?;
             }
             return Ok((oid, name));
         }
@@ -87,19 +87,6 @@ impl Ddl<'_, '_> {
             Some(name) => Ok(self.reader()?.schema(&name)? == Some(schema)),
             None => Ok(false),
         }
-    }
-
-    /// Drops what a schema holds.
-    fn empty_temporary(&self, schema: Oid) -> Result<()> {
-        let mut targets = Vec::new();
-        for (_, row) in self.find(PG_CLASS, &["relnamespace"], &[Value::Oid(schema)])? {
-            let address = Address::new(PG_CLASS, row.oid("oid"));
-            // Parts go with what they are parts of.
-            if matches!(row.char("relkind"), b'r' | b'v' | b'S') && self.refuse_part(address, &[]).is_ok() {
-                targets.push(address);
-            }
-        }
-        self.drop_quietly(&targets)
     }
 
     /// Remembers what a commit does with a new table.
@@ -147,7 +134,7 @@ impl Engine {
         let Some(name) = memory.schema() else { return Ok(()) };
         let ddl = Ddl::reading(cx);
         match ddl.reader()?.schema(&name)? {
-            Some(oid) => ddl.empty_temporary(oid),
+            Some(oid) => ddl.drop_contents(oid),
             None => Ok(()),
         }
     }

@@ -308,8 +308,7 @@ fn routine_name(reader: &Reader<'_>, row: &pg_catalog::table::Row) -> Result<Str
     let path = reader.searched();
     let routines = reader.routines(name)?;
     let seen = routines.iter().filter(|r| path.contains(&r.schema)).count();
-    let estimators = builtin::estimators::all().filter(|e| e.1 == name).count();
-    let seen = seen + registry().functions_named(name).len() + estimators;
+    let seen = seen + registry().functions_named(name).len() + builtin::support::named(name).count();
     let visible = seen == 1 && path.contains(&row.oid("pronamespace"));
     let schema = reader.schema_row(row.oid("pronamespace"))?.map_or_else(String::new, |s| s.name.clone());
     Ok(qualified(&schema, name, visible))
@@ -334,6 +333,8 @@ fn find_routine(reader: &Reader<'_>, parts: &[String], args: Option<&[Oid]>) -> 
         if s == builtin::PG_CATALOG {
             let builtin = registry().functions_named(name).iter();
             found.extend(builtin.filter(|f| args.is_none_or(|a| a == f.args)).map(|f| f.oid));
+            let support = builtin::support::named(name).filter(|f| args.is_none_or(|a| a == f.args));
+            found.extend(support.map(|f| f.oid));
         }
         if args.is_some() && !found.is_empty() {
             break;

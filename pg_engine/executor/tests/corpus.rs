@@ -363,6 +363,9 @@ fn more_breadth() {
 #[test]
 fn skip_scans() {
     check("skip_scans");
+#[test]
+fn catalog_calls() {
+    check("catalog_calls");
 }
 
 /// What ANALYZE finds out about expressions of indexes, and in whose name it computes them.

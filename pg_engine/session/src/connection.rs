@@ -267,7 +267,6 @@ impl Connection {
     /// Handles every complete message. `Ok(false)`: the connection is over.
     #[inline]
     fn consume(&self, inner: &mut Inner) -> Result<bool, NetError> {
-        let mut flush = false;
         loop {
             let step = match self.step(inner) {
                 None => break,
@@ -278,16 +277,14 @@ impl Connection {
                     Step::Close
                 }
             };
-            flush |= step != Step::Continue;
-            if step == Step::Close {
+            // Each answer goes before the next statement begins, which may take long or wait for somebody.
+            if step != Step::Continue && !inner.out.is_empty() {
                 self.stream().write_all(inner.out.bytes())?;
                 inner.out.clear();
+            }
+            if step == Step::Close {
                 return Ok(false);
             }
-        }
-        if flush && !inner.out.is_empty() {
-            self.stream().write_all(inner.out.bytes())?;
-            inner.out.clear();
         }
         Ok(true)
     }

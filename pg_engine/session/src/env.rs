@@ -362,6 +362,9 @@ impl Env {
             if let Ok((_, name)) = settings.show("application_name") {
                 self.handle.activity.lock().application_name = name;
             }
+            for notice in settings.take_notices() {
+                self.warn(Severity::Notice, notice);
+            }
         }
     }
     /// The settings, for changing them.
@@ -451,7 +454,10 @@ impl Session for Env {
             let name = Some(value).filter(|v| session || *v != "none");
             return self.become_role(name, session, local, &*self.engine.catalog().roles()?);
         }
-        self.settings.borrow_mut().set_text(name, value, scope, self.identity.superuser)
+        let mut settings = self.settings.borrow_mut();
+        settings.set_text(name, value, scope, self.identity.superuser)?;
+        settings.take_notices().into_iter().for_each(|n| self.warn(Severity::Notice, n));
+        Ok(())
     }
     fn settings(&self) -> Vec<SettingRow> {
         let mut rows = self.settings.borrow().rows();

@@ -174,15 +174,19 @@ impl Session {
         if self.tx.in_block() { Ok(()) } else { self.commit() }
     }
 
-    fn commit(&mut self) -> Result<()> {
-        if let Some(txn) = self.tx.txn.as_mut().filter(|t| t.has_deferred()) {
-            let engine = self.engine.clone();
-            let checked = engine.check_deferred(&ExecContext::new(&engine, &self.env, txn, &[]));
-            if let Err(e) = checked {
-                self.rollback();
-                return Err(e);
-            }
+    /// Makes the checks that deferred constraints put off; a failed one rolls back.
+    fn check_deferred(&mut self) -> Result<()> {
+        let Some(txn) = self.tx.txn.as_mut().filter(|t| t.has_deferred()) else { return Ok(()) };
+        let engine = self.engine.clone();
+        let checked = engine.check_deferred(&ExecContext::new(&engine, &self.env, txn, &[]));
+        if checked.is_err() {
+            self.rollback();
         }
+        checked
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.check_deferred()?;
         if let Err(e) = self.check_messages() {
             self.rollback();
             return Err(e);
@@ -411,6 +415,8 @@ impl Session {
             self.rollback();
             return Ok("ROLLBACK");
         }
+        // What is prepared can be committed, whatever it is held against.
+        self.check_deferred()?;
         if !self.env.messages().is_empty() {
             self.rollback();
             return Err(SqlError::new(

@@ -31,7 +31,7 @@ pub(crate) fn quote(name: &str) -> String {
 
 fn string(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    format!("'{quoted}'")
 }
 
 /// How text is laid out.

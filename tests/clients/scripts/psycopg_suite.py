@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import select
 import sys
 import uuid
 
@@ -92,6 +93,23 @@ def server_cursor(conn):
     conn.commit()
 
 
+def answers_do_not_wait(url):
+    """Each answer of a pipeline is sent before the next statement begins, which may take long."""
+    with psycopg.connect(url) as conn:
+        pg = conn.pgconn
+        pg.enter_pipeline_mode()
+        for statement in (b"SELECT 1", b"SELECT pg_sleep(60)"):
+            pg.send_query_params(statement, None)
+            pg.pipeline_sync()
+        pg.flush()
+        while pg.is_busy():
+            assert select.select([pg.socket], [], [], 10)[0], "no answer"
+            pg.consume_input()
+        assert pg.get_result().get_value(0, 0) == b"1"
+        pg.get_cancel().cancel()
+        pg.finish()
+
+
 def main():
     with psycopg.connect(sys.argv[1]) as conn:
         assert conn.info.parameter_status("client_encoding") == "UTF8"
@@ -102,6 +120,7 @@ def main():
         copying(conn)
         server_cursor(conn)
         conn.execute("DROP TABLE client_python")
+    answers_do_not_wait(sys.argv[1])
 
 
 main()

@@ -87,6 +87,8 @@ fn temporary(url: &Url) -> Outcome {
     let (mut a, mut b) = (connect(url)?, connect(url)?);
     for (n, c) in [&mut a, &mut b].into_iter().enumerate() {
         c.batch_execute("CREATE TEMP TABLE own_rows (x int); CREATE TEMP TABLE gone (x int) ON COMMIT DROP")?;
+        c.batch_execute("CREATE TYPE pg_temp.own_type AS (x int); CREATE DOMAIN pg_temp.own_domain AS int")?;
+        c.batch_execute("CREATE FUNCTION pg_temp.own_call() RETURNS int LANGUAGE sql AS 'SELECT 1'")?;
         c.batch_execute("CREATE TEMP TABLE emptied (x int) ON COMMIT DELETE ROWS")?;
         c.batch_execute(&format!("INSERT INTO own_rows VALUES ({n}); INSERT INTO emptied VALUES (1)"))?;
     }
@@ -103,7 +105,9 @@ fn temporary(url: &Url) -> Outcome {
     drop(b);
     // The schema's number is free again, and nothing is left in it.
     let mut c = connect(url)?;
-    c.batch_execute("CREATE TEMP TABLE own_rows (y text)")?;
+    c.batch_execute("CREATE TEMP TABLE own_rows (y text); CREATE TYPE pg_temp.own_type AS ENUM ('a')")?;
+    c.batch_execute("CREATE DOMAIN pg_temp.own_domain AS text")?;
+    check("the function is left", c.query("SELECT pg_temp.own_call()", &[]).is_err())?;
     let rows: i64 = c.query_one("SELECT count(*) FROM own_rows", &[])?.get(0);
     equal("rows of a new session", rows, 0)
 }

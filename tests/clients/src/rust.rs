@@ -263,6 +263,10 @@ fn deferred_and_undone(url: &Url) -> Outcome {
     c.batch_execute("ROLLBACK TO s")?;
     let error = c.batch_execute("COMMIT").err();
     equal("checked at the end", error.as_ref().map(code), Some("23503"))?;
+    c.batch_execute("BEGIN; INSERT INTO undone_b VALUES (7)")?;
+    let error = c.batch_execute("PREPARE TRANSACTION 'undone'").err();
+    equal("checked before it is prepared", error.as_ref().map(code), Some("23503"))?;
+    equal("prepared", c.query("SELECT gid FROM pg_prepared_xacts WHERE gid = 'undone'", &[])?.len(), 0)?;
     c.batch_execute(
         "BEGIN; INSERT INTO undone VALUES (1, 1); SAVEPOINT s; SET CONSTRAINTS ALL DEFERRED; ROLLBACK TO s",
     )?;
@@ -520,12 +524,18 @@ fn notices(url: &Url) -> Outcome {
     c.batch_execute("BEGIN; BEGIN")?;
     c.batch_execute("COMMIT")?;
     let _ = c.notifications().iter().next()?;
-    let notice = receiver.try_recv().map_err(|_| Failure::Failed("no notice".into()))?;
-    equal(
-        "notice",
-        notice,
-        ("WARNING".into(), "25001".into(), "there is already a transaction in progress".into()),
-    )
+    let told = |severity: &str, state: &str, message: &str| -> Outcome {
+        let notice = receiver.try_recv().map_err(|_| Failure::Failed("no notice".into()))?;
+        equal("notice", notice, (severity.into(), state.into(), message.into()))
+    };
+    told("WARNING", "25001", "there is already a transaction in progress")?;
+    let (long, kept) = ("x".repeat(70), "x".repeat(63));
+    let cut = format!("identifier \"{long}\" will be truncated to \"{kept}\"");
+    c.batch_execute(&format!("SET application_name = '{long}'"))?;
+    c.query("SELECT set_config('application_name', $1, false)", &[&long])?;
+    let _ = c.notifications().iter().next()?;
+    told("NOTICE", "42622", &cut)?;
+    told("NOTICE", "42622", &cut)
 }
 
 fn io_views(url: &Url) -> Outcome {

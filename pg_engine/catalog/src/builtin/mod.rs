@@ -2,6 +2,7 @@
 
 pub mod estimators;
 pub mod rows;
+pub mod support;
 
 use alloc::{
     string::{String, ToString},

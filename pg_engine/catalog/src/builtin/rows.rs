@@ -14,18 +14,21 @@ use pg_types::{
     Oid, SqlType, Value,
     format::FormatSettings,
     io, oid,
-    typeinfo::{self, Procedure, TypeInfo},
+    typeinfo::{self, TypeInfo},
 };
 
 use super::*;
 use crate::acl::{Acl, AclItem, Class, right};
 use crate::roles::predefined;
+use crate::routine::SQL_LANGUAGE;
 use crate::table::{Row, array, int2_vector, oid_vector};
 
 /// `pg_am.oid` of heaps.
 pub const HEAP_AM: Oid = 2;
 /// `pg_language.oid` of built-in functions.
 const INTERNAL_LANGUAGE: Oid = 12;
+/// `pg_proc.oid` of `information_schema._pg_expandarray`.
+const EXPAND_ARRAY: Oid = 13208;
 /// `pg_collation.oid`s.
 const DEFAULT_COLLATION: Oid = 100;
 const C_COLLATION: Oid = 950;
@@ -50,8 +53,8 @@ pub fn fingerprint() -> i64 {
     for o in registry().operators() {
         feed(&o.oid.to_le_bytes());
     }
-    for (oid, ..) in super::estimators::all() {
-        feed(&oid.to_le_bytes());
+    for f in support::all() {
+        feed(&f.oid.to_le_bytes());
     }
     for t in typeinfo::all() {
         feed(&t.oid.to_le_bytes());
@@ -214,17 +217,21 @@ fn access_methods(def: &'static CatalogDef) -> Vec<Row> {
 }
 
 fn languages(def: &'static CatalogDef) -> Vec<Row> {
-    [(INTERNAL_LANGUAGE, "internal", false, 2246 as Oid), (13, "c", false, 2247), (14, "sql", true, 2248)]
-        .iter()
-        .map(|(o, n, trusted, validator)| {
-            Row::new(def)
-                .set("oid", *o)
-                .set("lanname", *n)
-                .set("lanowner", FIRST_ROLE)
-                .set("lanpltrusted", *trusted)
-                .set("lanvalidator", *validator)
-        })
-        .collect()
+    [
+        (INTERNAL_LANGUAGE, "internal", false, 2246 as Oid),
+        (13, "c", false, 2247),
+        (SQL_LANGUAGE, "sql", true, 2248),
+    ]
+    .iter()
+    .map(|(o, n, trusted, validator)| {
+        Row::new(def)
+            .set("oid", *o)
+            .set("lanname", *n)
+            .set("lanowner", FIRST_ROLE)
+            .set("lanpltrusted", *trusted)
+            .set("lanvalidator", *validator)
+    })
+    .collect()
 }
 
 fn collations(def: &'static CatalogDef) -> Vec<Row> {
@@ -270,32 +277,29 @@ fn procedure(def: &'static CatalogDef, oid: Oid, name: &str, args: &[Oid], resul
 
 fn procedures(def: &'static CatalogDef) -> Vec<Row> {
     let mut rows: Vec<Row> = registry().functions().iter().map(|f| function(def, f)).collect();
-    let mut known: HashSet<Oid> = registry().functions().iter().map(|f| f.oid).collect();
-    let mut add = |p: Procedure, args: &[Oid], result: Oid, rows: &mut Vec<Row>| {
-        if p.oid != 0 && known.insert(p.oid) {
-            rows.push(procedure(def, p.oid, p.name, args, result).set("provolatile", b's'));
-        }
-    };
-    for (oid, name, args) in super::estimators::all() {
-        rows.push(procedure(def, oid, name, args, oid::FLOAT8).set("provolatile", b's'));
+    for f in support::all() {
+        rows.push(procedure(def, f.oid, f.name, &f.args, f.result).set("provolatile", b's'));
     }
-    for t in typeinfo::all() {
-        let generic = t.kind == b'p' || t.is_array() || t.oid == oid::BIT || t.oid == oid::VARBIT;
-        let modified = generic || t.typmod_in.oid != 0;
-        let tail: &[Oid] = if modified { &[oid::OID, oid::INT4] } else { &[] };
-        let input: Vec<Oid> = [&[oid::CSTRING], tail].concat();
-        let receive: Vec<Oid> = [&[oid::INTERNAL], tail].concat();
-        let this = if t.is_array() { oid::ANYARRAY } else { t.oid };
-        add(t.input, &input, this, &mut rows);
-        add(t.output, &[this], oid::CSTRING, &mut rows);
-        add(t.receive, &receive, this, &mut rows);
-        add(t.send, &[this], oid::BYTEA, &mut rows);
-        add(t.typmod_in, &[oid::CSTRING_ARRAY], oid::INT4, &mut rows);
-        add(t.typmod_out, &[oid::INT4], oid::CSTRING, &mut rows);
-        add(t.analyze, &[oid::INTERNAL], oid::BOOL, &mut rows);
-        add(t.subscript, &[oid::INTERNAL], oid::INTERNAL, &mut rows);
-    }
+    rows.push(expand_array(def));
     rows
+}
+
+/// The one function of `information_schema` that clients call: the elements of an array and their places, from 1.
+fn expand_array(def: &'static CatalogDef) -> Row {
+    const QUERY: &str = "SELECT $1[s], s - pg_catalog.array_lower($1, 1) + 1 \
+         FROM pg_catalog.generate_series(pg_catalog.array_lower($1, 1), pg_catalog.array_upper($1, 1)) g(s)";
+    let types = [oid::ANYARRAY, oid::ANYELEMENT, oid::INT4].map(Value::Oid).to_vec();
+    let names = ["", "x", "n"].map(Value::text).to_vec();
+    procedure(def, EXPAND_ARRAY, "_pg_expandarray", &[oid::ANYARRAY], oid::RECORD)
+        .set("pronamespace", INFORMATION_SCHEMA)
+        .set("prolang", SQL_LANGUAGE)
+        .set("procost", 100.0f32)
+        .set("proretset", true)
+        .set("prorows", 1000.0f32)
+        .set("proallargtypes", array(oid::OID, types))
+        .set("proargmodes", array(oid::CHAR, [b'i', b'o', b'o'].map(Value::Char).to_vec()))
+        .set("proargnames", array(oid::TEXT, names))
+        .set("prosrc", QUERY)
 }
 
 fn function(def: &'static CatalogDef, f: &Function) -> Row {

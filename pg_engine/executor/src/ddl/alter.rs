@@ -577,7 +577,7 @@ impl Ddl<'_, '_> {
     fn set_type(&self, relation: &Arc<Relation>, a: &Attribute, ty: SqlType, using: &str) -> Result<()> {
         self.refuse_type_dependents(relation, a)?;
         self.lock_keys(relation, a.attnum)?;
-        let mut e = self.expression(relation, using)?;
+        let mut e = self.coerced(relation, using, ty)?;
         let mut types: Vec<SqlType> = relation.attributes.iter().map(|a| a.ty).collect();
         let at = a.attnum as usize - 1;
         let plain = self.reader()?.plain_type(ty)?;

@@ -66,7 +66,7 @@ impl Reshape {
 impl Ddl<'_, '_> {
     pub(super) fn create_composite(&self, name: &ObjectName, attributes: &[AttributeDef]) -> Result<()> {
         let (schema, _) = self.creation_schema(name)?;
-        if self.type_named(schema, &name.name)? {
+        if self.type_name_taken(schema, &name.name)? {
             return Err(super::types::type_taken(&name.name));
         }
         self.name_taken(schema, &name.name, false)?;

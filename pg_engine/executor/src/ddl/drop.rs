@@ -168,6 +168,14 @@ impl Ddl<'_, '_> {
         self.drop_with(targets, Dependents::Silent)
     }
 
+    /// Drops what a schema holds and what depends on that, without a word.
+    pub(crate) fn drop_contents(&self, schema: Oid) -> Result<()> {
+        let schema = Address::new(PG_NAMESPACE, schema);
+        let mut gone = self.gathered(&[schema])?;
+        gone.retain(|g| g.object != schema);
+        self.delete_all(&gone)
+    }
+
     fn drop_with(&self, targets: &[Address], dependents: Dependents) -> Result<()> {
         if targets.is_empty() {
             return Ok(());
@@ -187,7 +195,11 @@ impl Ddl<'_, '_> {
                 Dependents::Silent => {}
             }
         }
-        for g in &gone {
+        self.delete_all(&gone)
+    }
+
+    fn delete_all(&self, gone: &[Gone]) -> Result<()> {
+        for g in gone {
             self.delete_object(g.object)?;
             // The next object may be described by a row that this one's removal changed (a table's count of checks).
             self.step();

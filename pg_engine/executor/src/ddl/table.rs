@@ -47,7 +47,7 @@ impl Ddl<'_, '_> {
             true => self.cx.engine.catalog().new_type_oid(pg_types::user::Class::Composite)?,
             false => 0,
         };
-        if has_type && self.type_named(new.schema, new.name)? {
+        if has_type && self.type_name_taken(new.schema, new.name)? {
             return Err(super::types::type_taken(new.name).hint(
                 "A relation has an associated type of the same name, so you must use a name that doesn't conflict \
                  with any existing type.",

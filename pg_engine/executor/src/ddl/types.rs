@@ -104,6 +104,23 @@ impl Ddl<'_, '_> {
         Ok(!self.find(PG_TYPE, &["typname", "typnamespace"], &key)?.is_empty())
     }
 
+    /// Is a new type's name taken? The array over another type makes room, under a name of more underscores.
+    pub(super) fn type_name_taken(&self, schema: Oid, name: &str) -> Result<bool> {
+        let key = [Value::text(name), Value::Oid(schema)];
+        let Some((_, row)) = self.find(PG_TYPE, &["typname", "typnamespace"], &key)?.into_iter().next()
+        else {
+            return Ok(false);
+        };
+        let oid = row.oid("oid");
+        if row.char("typcategory") != b'A' || row.oid("typelem") + 1 != oid || oid < FIRST_NORMAL_OID {
+            return Ok(true);
+        }
+        let free = self.array_name(schema, name)?;
+        self.update(PG_TYPE, &["oid"], &[Value::Oid(oid)], |r| r.put("typname", free.as_str()))?;
+        self.step();
+        Ok(false)
+    }
+
     /// A free name for the array over a type.
     pub(super) fn array_name(&self, schema: Oid, element: &str) -> Result<String> {
         let mut name = user_types::array_name(element);
@@ -124,7 +141,7 @@ impl Ddl<'_, '_> {
         name: &str,
         fill: impl FnOnce(&mut Row),
     ) -> Result<Oid> {
-        if self.type_named(schema, name)? {
+        if self.type_name_taken(schema, name)? {
             return Err(type_taken(name));
         }
         let oid = self.cx.engine.catalog().new_type_oid(class)?;
@@ -170,7 +187,7 @@ impl Ddl<'_, '_> {
     fn rename_type(&self, row: &Row, new: &str) -> Result<()> {
         self.refuse_row_type(row)?;
         let (oid, schema) = (row.oid("oid"), row.oid("typnamespace"));
-        if self.type_named(schema, new)? {
+        if self.type_name_taken(schema, new)? {
             return Err(type_taken(new));
         }
         self.update(PG_TYPE, &["oid"], &[Value::Oid(oid)], |r| r.put("typname", new))?;

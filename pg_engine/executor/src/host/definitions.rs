@@ -9,7 +9,8 @@ use alloc::{
 use pg_catalog::{
     CatalogReader, Constraint, ConstraintKind, Index, Reader, Relation, RelationKind,
     builtin::{
-        PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_PROC, PG_REWRITE, catalog, rows::collation_name,
+        PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_PROC, PG_REWRITE, catalog,
+        rows::{EXPRESSION_SEPARATOR, collation_name},
     },
 };
 use pg_types::{Oid, Result, Value, typeinfo};
@@ -54,7 +55,7 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, shown
                     !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
                 });
             let text = shown(e);
-            if call || !order { text } else { format!("({text})") }
+            if call { text } else { format!("({text})") }
         }
         None => relation
             .attributes
@@ -260,8 +261,9 @@ pub(super) fn call(
                     some_text(Some(named_types(reader, &text)))
                 }
                 n => {
+                    let pretty = matches!(args.get(2), Some(Value::Bool(true)));
                     let text = index_column(&relation, &index, n.max(1) as usize - 1, false, &|text| {
-                        shown_text(cx, reader, &relation, text, false)
+                        shown_text(cx, reader, &relation, text, pretty)
                     });
                     some_text(Some(named_types(reader, &text)))
                 }
@@ -302,7 +304,11 @@ pub(super) fn call(
                 let pretty = matches!(args.get(2), Some(Value::Bool(true)));
                 let relation = reader.relation_by_oid(arg_oid(args, 1))?;
                 let bare = || if pretty { plain(t) } else { t.to_string() };
-                let text = relation.map_or_else(bare, |r| shown_text(cx, reader, &r, t, pretty));
+                // Expressions of an index are kept together.
+                let each = |r: &Relation| -> Vec<String> {
+                    t.split(EXPRESSION_SEPARATOR).map(|e| shown_text(cx, reader, r, e, pretty)).collect()
+                };
+                let text = relation.map_or_else(bare, |r| each(&r).join(", "));
                 some_text(Some(named_types(reader, &text)))
             }
             Some(v) => v.clone(),

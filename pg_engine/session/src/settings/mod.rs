@@ -105,6 +105,8 @@ pub struct Settings {
     changed_reports: Vec<&'static Definition>,
     /// The derived values are older than `values`.
     stale: bool,
+    /// What clients are still to be told about values that were cut short.
+    notices: Vec<SqlError>,
 }
 
 fn unrecognized(name: &str) -> SqlError {
@@ -116,7 +118,14 @@ impl Default for Settings {
         static DEFAULTS: OnceLock<Derived> = OnceLock::new();
         let values = BTreeMap::new();
         let derived = DEFAULTS.get_or_init(|| derive(&values)).clone();
-        Self { values, undo: Vec::new(), derived, changed_reports: Vec::new(), stale: false }
+        Self {
+            values,
+            undo: Vec::new(),
+            derived,
+            changed_reports: Vec::new(),
+            stale: false,
+            notices: Vec::new(),
+        }
     }
 }
 
@@ -171,7 +180,25 @@ impl Settings {
         check_context(d, scope, superuser)?;
         let value = parse::canonical(d, values)?;
         self.store(d.name.to_ascii_lowercase(), Some(value), scope);
+        if let (Kind::Ascii, Some(given)) = (d.kind, values.first()) {
+            self.note_length(given.as_ref());
+        }
         Ok(())
+    }
+
+    /// Says that a value was cut short, if it was.
+    fn note_length(&mut self, given: &str) {
+        let kept = parse::name_part(given);
+        if kept.len() < given.len() {
+            let text = format!("identifier \"{given}\" will be truncated to \"{kept}\"");
+            self.notices.push(SqlError::new(SqlState::NAME_TOO_LONG, text));
+            self.stale = true;
+        }
+    }
+
+    /// What clients are to be told, once.
+    pub fn take_notices(&mut self) -> Vec<SqlError> {
+        core::mem::take(&mut self.notices)
     }
 
     /// As [`Settings::set`], with a list given as one text (`set_config`, startup options).

@@ -59,13 +59,18 @@ pub fn canonical(d: &Definition, values: &[impl AsRef<str>]) -> Result<String> {
             Some(_) => Ok(value.to_owned()),
             None => Err(invalid(d.name, value)),
         },
-        Kind::Ascii => Ok(value
+        Kind::Ascii => Ok(name_part(value)
             .bytes()
             .map(|b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '?' })
-            .take(63)
             .collect()),
         _ => Ok(value.to_owned()),
     }
+}
+
+/// As much of a text as a name may have.
+pub fn name_part(text: &str) -> &str {
+    const LONGEST: usize = 63;
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or(text)
 }
 
 /// PostgreSQL's spellings of truth: unique prefixes of true, false, yes, no; on, off (`o` is ambiguous); 1, 0.
@@ -246,8 +251,10 @@ pub fn time_zone(value: &str) -> Option<(String, jiff::tz::TimeZone)> {
         let name = zone.iana_name().unwrap_or(value).to_owned();
         return Some((name, zone));
     }
-    let zone = jiff::tz::TimeZone::posix(value).ok()?;
-    Some((value.to_owned(), zone))
+    // Clients go by the letters of what is reported: GMT-3, however it was written.
+    let name = value.to_ascii_uppercase();
+    let zone = jiff::tz::TimeZone::posix(&name).ok()?;
+    Some((name, zone))
 }
 
 /// `[+|-]hours:minutes`: a POSIX zone without a name, which counts west of Greenwich.

@@ -24,10 +24,12 @@ fn values_are_shown_as_postgresql_shows_them() {
         ("timezone", "3", "<+03>-03"),
         ("timezone", "-3.5", "<-03:30>+03:30"),
         ("timezone", "europe/berlin", "Europe/Berlin"),
+        ("timezone", "gmt-3", "GMT-3"),
         ("datestyle", "german", "German, DMY"),
         ("datestyle", "sql, dmy", "SQL, DMY"),
         ("client_encoding", "utf-8", "UTF8"),
         ("application_name", "é", "??"),
+        ("application_name", &"é".repeat(40), &"?".repeat(62)),
         ("intervalstyle", "ISO_8601", "iso_8601"),
         ("search_path", "a, b", "\"a, b\""),
         ("enable_seqscan", "of", "off"),
@@ -37,6 +39,8 @@ fn values_are_shown_as_postgresql_shows_them() {
         set(&mut s, name, value).unwrap();
         assert_eq!(shown(&s, name), show, "{name} = {value}");
     }
+    let told: Vec<_> = s.take_notices().iter().map(|n| n.message().len()).collect();
+    assert_eq!(told, [2 * 31 + 80 + 37], "one name was cut short");
     s.set("search_path", &["a", "B c", "public"], Scope::Session, false).unwrap();
     assert_eq!(shown(&s, "search_path"), "a, \"B c\", public");
     assert!(s.is_stale());

@@ -108,8 +108,9 @@ impl Binder<'_> {
                     return Err(SqlError::new(SqlState::INVALID_COLUMN_DEFINITION, message)
                         .detail(format!("Column \"{}\" is a generated column.", ident.value)));
                 }
-                let bound = self.try_coerce(bound, new, pg_functions::CastContext::Assignment)?;
-                let Some(bound) = bound else {
+                let plain = bound.clone();
+                let assigned = self.try_coerce(bound, new, pg_functions::CastContext::Assignment)?;
+                let Some(assigned) = assigned else {
                     return Err(SqlError::new(
                         SqlState::DATATYPE_MISMATCH,
                         format!(
@@ -124,7 +125,9 @@ impl Binder<'_> {
                         types::show_full(new)
                     )));
                 };
-                let using = self.canonical(&bound, shape)?;
+                // The values are assigned when they are there: written as a cast, they would be cut to their new length.
+                let written = if plain.ty().oid == pg_types::oid::UNKNOWN { assigned } else { plain };
+                let using = self.canonical(&written, shape)?;
                 if let Some((_, ty)) = shape.iter_mut().find(|(n, _)| *n == ident.value) {
                     *ty = new;
                 }

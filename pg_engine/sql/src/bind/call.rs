@@ -451,6 +451,7 @@ impl Binder<'_> {
         }
         let column = self.column(name, ty);
         let id = column.id;
+        self.keep_shape(id, &call);
         self.frame()?.sets.push((column, call));
         Ok(Expr::Column(id, ty))
     }

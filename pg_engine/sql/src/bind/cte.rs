@@ -178,7 +178,7 @@ impl Binder<'_> {
                     *at = name.at;
                 }
                 self.work_reads.push(number);
-                let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
+                let fresh = self.alias_columns(&columns);
                 Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))
             }
             Some(CteState::Ready { plan, columns, index: number }) => {
@@ -195,7 +195,7 @@ impl Binder<'_> {
                         number
                     }
                 };
-                let fresh: Vec<Column> = columns.iter().map(|c| self.column(&c.name, c.ty)).collect();
+                let fresh = self.alias_columns(&columns);
                 Ok(Some((Logical::CteScan { cte: number, columns: fresh.clone() }, fresh)))
             }
             Some(CteState::Inline { cte, recursive }) => self.inline_cte(&cte, recursive, level).map(Some),

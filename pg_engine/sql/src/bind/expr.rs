@@ -758,18 +758,10 @@ impl Binder<'_> {
         if ident.value == crate::grammar::ALL_FIELDS {
             return Err(SqlError::unsupported("expansion of a composite value in an expression").at(at));
         }
-        // A composite-typed function result names its columns.
-        if let Expr::Call(call) = &base
-            && let Some(i) = call.function.columns.iter().position(|(name, _)| *name == ident.value)
-        {
-            let ty = call.function.columns.get(i).map_or(oid::TEXT, |c| c.1);
-            return Ok(Expr::Field(Box::new(base), i as u32, SqlType::new(ty)));
-        }
-        if let Expr::Routine(call) = &base
-            && let Some(i) = call.target.columns.iter().position(|(name, _)| *name == ident.value)
-        {
-            let ty = call.target.columns.get(i).map_or(SqlType::new(oid::TEXT), |c| c.1);
-            return Ok(Expr::Field(Box::new(base), i as u32, ty));
+        let field =
+            self.shape(&base).into_iter().flatten().zip(0..).find(|((name, _), _)| *name == ident.value);
+        if let Some(((_, ty), i)) = field {
+            return Ok(Expr::Field(Box::new(base), i, ty));
         }
         if pg_types::user::is_composite(base.ty().oid) {
             return self.composite_field(base, &ident.value, super::scope::at(ident));
@@ -782,7 +774,7 @@ impl Binder<'_> {
                 SqlState::UNDEFINED_COLUMN,
                 format!("could not identify column \"{}\" in record data type", ident.value),
             )
-            .at(super::scope::at(ident)));
+            .at(at));
         }
         Err(SqlError::new(
             SqlState::WRONG_OBJECT_TYPE,

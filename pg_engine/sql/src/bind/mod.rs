@@ -98,6 +98,8 @@ pub(crate) struct Binder<'a> {
     scans: Vec<scope::Scan>,
     /// Scans of tables that others inherit from, by their first column: what they read besides.
     families: Vec<(ColumnId, Vec<Arc<Relation>>)>,
+    /// Names and types of the fields of columns that are rows without a type of their own.
+    shapes: Vec<(ColumnId, Vec<(String, SqlType)>)>,
     /// Domains without conditions are to be seen in what is bound, too.
     keeps_domains: bool,
     /// The heir that a view to be changed stands for, instead of the table below it.
@@ -172,6 +174,7 @@ impl<'a> Binder<'a> {
             used: Vec::new(),
             scans: Vec::new(),
             families: Vec::new(),
+            shapes: Vec::new(),
             keeps_domains: false,
             heir: None,
             ctes: Vec::new(),

@@ -2,7 +2,10 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use pg_catalog::{UserOperator, builtin::PG_CATALOG};
+use pg_catalog::{
+    UserOperator,
+    builtin::{PG_CATALOG, support},
+};
 use pg_functions::registry;
 use pg_types::{Oid, Result, SqlError, SqlState, Value, typeinfo};
 
@@ -70,6 +73,8 @@ impl Binder<'_> {
             if s == PG_CATALOG {
                 let builtin = registry().functions_named(name).iter();
                 found.extend(builtin.filter(|f| args.is_none_or(|a| a == f.args)).map(|f| f.oid));
+                let support = support::named(name).filter(|f| args.is_none_or(|a| a == f.args));
+                found.extend(support.map(|f| f.oid));
             }
             if args.is_some() && !found.is_empty() {
                 break;

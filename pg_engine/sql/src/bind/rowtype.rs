@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
 use pg_functions::Function;
 use pg_plan::{
-    expr::{Call, Case, Domain, Expr},
+    expr::{Call, Case, ColumnId, Domain, Expr},
     logical::{Column, Logical},
     routine::Callee,
 };
@@ -189,6 +189,40 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("a column of a domain in a definition list of a view").at(at));
         }
         Ok((Logical::Project(Box::new(scan), outputs), shown, false))
+    }
+
+    /// Names and types of the fields of a row that has no type of its own, where they are known.
+    pub(super) fn shape(&self, row: &Expr) -> Option<Vec<(String, SqlType)>> {
+        match row {
+            Expr::Call(call) => {
+                let fields = call.function.columns.iter();
+                let fields = fields.map(|(name, ty)| (String::from(*name), SqlType::new(*ty)));
+                Some(fields.collect()).filter(|f: &Vec<_>| !f.is_empty())
+            }
+            Expr::Routine(call) => Some(call.target.columns.clone()).filter(|c| !c.is_empty()),
+            Expr::Column(id, _) => self.shapes.iter().find(|(c, _)| c == id).map(|(_, s)| s.clone()),
+            _ => None,
+        }
+    }
+
+    /// Columns that stand for others, as those of a WITH query where it is named.
+    pub(super) fn alias_columns(&mut self, columns: &[Column]) -> Vec<Column> {
+        let mut fresh = Vec::with_capacity(columns.len());
+        for c in columns {
+            let column = self.column(&c.name, c.ty);
+            self.keep_shape(column.id, &Expr::Column(c.id, c.ty));
+            fresh.push(column);
+        }
+        fresh
+    }
+
+    /// A new column has an expression's value: remembers the fields of that.
+    pub(super) fn keep_shape(&mut self, column: ColumnId, value: &Expr) {
+        if matches!(value.ty().oid, oid::RECORD)
+            && let Some(shape) = self.shape(value)
+        {
+            self.shapes.push((column, shape));
+        }
     }
 
     /// A call in an expression, with what it carries and what its result is held against.

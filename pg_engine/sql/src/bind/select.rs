@@ -482,6 +482,7 @@ impl Binder<'_> {
         for target in targets {
             let column = self.column(&target.name, target.expr.ty());
             origins.push(target.origin);
+            self.keep_shape(column.id, &target.expr);
             projected.push((column, target.expr));
         }
         origins.truncate(visible);
@@ -531,7 +532,9 @@ impl Binder<'_> {
             for (n, c) in columns.into_iter().take(visible).enumerate() {
                 let place = late.iter().position(|(at, _)| *at == n);
                 let expr = place.map_or(Expr::Column(c.id, c.ty), |p| late.swap_remove(p).1);
-                kept.push((Column { id: self.column_id(), ..c }, expr));
+                let id = self.column_id();
+                self.keep_shape(id, &expr);
+                kept.push((Column { id, ..c }, expr));
             }
             columns = kept.iter().map(|(c, _)| c.clone()).collect();
             plan = match computed {

@@ -211,21 +211,10 @@ impl Binder<'_> {
     ) -> Result<()> {
         let base = self.expr(e)?;
         let ty = base.ty();
-        // A set's column stands for the call.
-        let call = match &base {
-            Expr::Column(id, _) => self
-                .frames
-                .last()
-                .and_then(|f| f.sets.iter().find(|(c, _)| c.id == *id))
-                .map(|(_, e)| e.clone()),
-            _ => None,
-        };
-        if let Expr::Routine(call) = call.as_ref().unwrap_or(&base)
-            && !call.target.columns.is_empty()
-        {
-            for (n, (name, ty)) in call.target.columns.iter().enumerate() {
-                let expr = Expr::Field(Box::new(base.clone()), n as u32, *ty);
-                targets.push(super::select::Target { name: name.clone(), expr, origin: (0, 0) });
+        if let Some(shape) = self.shape(&base) {
+            for (n, (name, ty)) in shape.into_iter().enumerate() {
+                let expr = Expr::Field(Box::new(base.clone()), n as u32, ty);
+                targets.push(super::select::Target { name, expr, origin: (0, 0) });
             }
             return Ok(());
         }

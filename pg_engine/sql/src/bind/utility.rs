@@ -301,7 +301,13 @@ impl Binder<'_> {
             };
             return Err(SqlError::new(SqlState::INVALID_OBJECT_DEFINITION, message));
         }
-        Ok((self.canonical(&bound, columns)?, bound))
+        // What is assigned to a column is not written as a cast, which would cut it to its length.
+        let plain = match (place, target) {
+            (Place::Generated, Some(_)) => Some(self.over_entry(e, entry(table, columns), place, None)?),
+            _ => None,
+        };
+        let plain = plain.filter(|p| p.ty().oid != pg_types::oid::UNKNOWN);
+        Ok((self.canonical(plain.as_ref().unwrap_or(&bound), columns)?, bound))
     }
 
     pub(super) fn default_text(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<String> {

@@ -1,0 +1,81 @@
+//! Functions that are there by number and name only, for rows of other catalogs to refer to: what types are read and
+//! written by, and what operators estimate by.
+
+use alloc::vec::Vec;
+
+use hashbrown::HashSet;
+use pg_functions::registry;
+use pg_types::{
+    Oid, oid,
+    typeinfo::{self, TypeInfo},
+};
+use platform::sync::OnceLock;
+
+use super::estimators;
+
+/// One of them.
+#[derive(Debug)]
+pub struct Support {
+    /// `pg_proc.oid`.
+    pub oid: Oid,
+    /// Name, in pg_catalog.
+    pub name: &'static str,
+    /// Types of the arguments.
+    pub args: Vec<Oid>,
+    /// Result type.
+    pub result: Oid,
+}
+
+/// Those of types that users make.
+const OF_USER_TYPES: [(Oid, &str, &[Oid], Oid); 6] = [
+    (2597, "domain_in", &[oid::CSTRING, oid::OID, oid::INT4], oid::ANY),
+    (2598, "domain_recv", &[oid::INTERNAL, oid::OID, oid::INT4], oid::ANY),
+    (3506, "enum_in", &[oid::CSTRING, oid::OID], oid::ANYENUM),
+    (3507, "enum_out", &[oid::ANYENUM], oid::CSTRING),
+    (3532, "enum_recv", &[oid::INTERNAL, oid::OID], oid::ANYENUM),
+    (3533, "enum_send", &[oid::ANYENUM], oid::BYTEA),
+];
+
+/// All of them.
+pub fn all() -> &'static [Support] {
+    static ALL: OnceLock<Vec<Support>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut known: HashSet<Oid> = registry().functions().iter().map(|f| f.oid).collect();
+        let mut list = Vec::new();
+        let mut add = |oid, name, args: &[Oid], result| {
+            if oid != 0 && known.insert(oid) {
+                list.push(Support { oid, name, args: args.to_vec(), result });
+            }
+        };
+        for (oid, name, args) in estimators::all() {
+            add(oid, name, args, oid::FLOAT8);
+        }
+        for (oid, name, args, result) in OF_USER_TYPES {
+            add(oid, name, args, result);
+        }
+        for t in typeinfo::all() {
+            of_type(t, &mut add);
+        }
+        list
+    })
+}
+
+/// Those of a name.
+pub fn named(name: &str) -> impl Iterator<Item = &'static Support> {
+    all().iter().filter(move |f| f.name == name)
+}
+
+fn of_type(t: &TypeInfo, add: &mut impl FnMut(Oid, &'static str, &[Oid], Oid)) {
+    let generic = t.kind == b'p' || t.is_array() || t.oid == oid::BIT || t.oid == oid::VARBIT;
+    let modified = generic || t.typmod_in.oid != 0;
+    let tail: &[Oid] = if modified { &[oid::OID, oid::INT4] } else { &[] };
+    let this = if t.is_array() { oid::ANYARRAY } else { t.oid };
+    add(t.input.oid, t.input.name, &[&[oid::CSTRING], tail].concat(), this);
+    add(t.output.oid, t.output.name, &[this], oid::CSTRING);
+    add(t.receive.oid, t.receive.name, &[&[oid::INTERNAL], tail].concat(), this);
+    add(t.send.oid, t.send.name, &[this], oid::BYTEA);
+    add(t.typmod_in.oid, t.typmod_in.name, &[oid::CSTRING_ARRAY], oid::INT4);
+    add(t.typmod_out.oid, t.typmod_out.name, &[oid::INT4], oid::CSTRING);
+    add(t.analyze.oid, t.analyze.name, &[oid::INTERNAL], oid::BOOL);
+    add(t.subscript.oid, t.subscript.name, &[oid::INTERNAL], oid::INTERNAL);
+}
