@@ -20,6 +20,12 @@ get)
     # Without what needs libraries that Debian does not have: environments of tests, leaks of class loaders, OSGi.
     find stub pgjdbc/src/test -name '*.java' ! -name '*TestSuite.java' |
         xargs grep -LE 'systemstubs|StubEnvironment|jiderhamn|org\.osgi|org\.postgresql\.osgi' >files
+    # The tests of DatabaseMetaData make two functions in PL/pgSQL, which are not what they are about, and move a row of a catalog by
+    # hand; all of them would fail for that.
+    sed -i '/"update pg_description set objoid/d
+        s/ BEGIN b := .a.; c := now(); return; END; \$f\$ LANGUAGE plpgsql/ SELECT '"'a'"'::varchar, now() $f$ LANGUAGE sql/
+        s/BEGIN return \(.*\);END;. language plpgsql/SELECT \1'"'"' language sql/' \
+        pgjdbc/src/test/java/org/postgresql/test/jdbc2/DatabaseMetaDataTest.java
     javac -nowarn -proc:none -d out -cp "$(jars)" @files 2>javac.log
     cp -r pgjdbc/src/test/resources/. out/
     ;;

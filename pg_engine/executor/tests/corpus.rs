@@ -363,6 +363,8 @@ fn more_breadth() {
 #[test]
 fn skip_scans() {
     check("skip_scans");
+}
+
 #[test]
 fn catalog_calls() {
     check("catalog_calls");
