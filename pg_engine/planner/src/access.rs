@@ -82,6 +82,9 @@ impl Planner<'_> {
     /// The cheapest way to read the table.
     pub(crate) fn scan(&mut self, table: &Table, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
         let (wanted, fraction) = (wish.order.as_slice(), wish.fraction);
+        if table.conditions.iter().any(never) {
+            return Ok(nothing(table, needed, wanted));
+        }
         let planned;
         let table = if table.conditions.iter().any(Expr::has_subplan) {
             planned = self.with_subqueries(table.clone())?;
@@ -496,6 +499,19 @@ impl Planner<'_> {
         }
         expr.for_each_child_mut(&mut |e| self.slotted(e, outer, own, slots));
     }
+}
+
+/// Is no row wanted?
+fn never(condition: &Expr) -> bool {
+    matches!(condition, Expr::Const(Value::Bool(false) | Value::Null, _))
+}
+
+/// What is read of a table of which no row is wanted.
+fn nothing(table: &Table, needed: &ColumnSet, order: &[OrderKey]) -> Sub {
+    let columns = table.columns.iter().filter(|(c, _)| needed.contains(c.id));
+    let (columns, types): (Vec<_>, Vec<_>) = columns.map(|(c, _)| (c.id, c.ty)).unzip();
+    let estimate = Estimate { rows: 1.0, width: total_width(&types), ..Estimate::default() };
+    Sub { plan: Physical { node: Node::Values(Vec::new()), types, estimate }, columns, order: order.to_vec() }
 }
 
 /// A statement's column by its number in the table.

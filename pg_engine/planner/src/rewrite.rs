@@ -7,7 +7,7 @@ use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{JoinKind, Logical},
 };
-use pg_types::SqlError;
+use pg_types::{SqlError, Value};
 
 use crate::{
     columns::{ColumnSet, substitute},
@@ -235,7 +235,14 @@ fn filter(input: Logical, condition: Expr, folding: &mut Folding) -> Logical {
             Err(part) => conditions.push(*part),
         }
     }
+    // A query of its own, below a condition that is never true, is not looked at: its errors are nobody's.
+    let unread = conditions.iter().any(|c| matches!(c, Expr::Const(Value::Bool(false) | Value::Null, _)));
+    let forget = unread && is_query(&input);
+    let before = if forget { folding.error.clone() } else { None };
     let mut node = rewrite(reduced(input, &conditions), folding);
+    if forget {
+        folding.error = before;
+    }
     if let Some(condition) = Expr::all_of(conditions) {
         node = Logical::Filter(Box::new(node), condition);
     }
@@ -250,6 +257,20 @@ fn filter(input: Logical, condition: Expr, folding: &mut Folding) -> Logical {
         };
     }
     node
+}
+
+/// Is it planned by itself, rather than as a part of the query around it?
+fn is_query(node: &Logical) -> bool {
+    match node {
+        Logical::Distinct(..)
+        | Logical::Set { .. }
+        | Logical::Aggregate { .. }
+        | Logical::Limit { .. }
+        | Logical::Window { .. }
+        | Logical::Sort(..) => true,
+        Logical::Project(input, _) | Logical::Secure(input) | Logical::Filter(input, _) => is_query(input),
+        _ => false,
+    }
 }
 
 /// Outer joins made inner where a condition above rejects the rows they would add.

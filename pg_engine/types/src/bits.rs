@@ -132,7 +132,8 @@ impl Bits {
         match usize::try_from(n) {
             Ok(n) if n > 0 && n != self.len => {
                 if explicit {
-                    return Ok(self.slice(0, n));
+                    // Longer ones cannot be declared; a cast called by name can ask for them, and no client could read them.
+                    return Ok(self.slice(0, checked_len(n)?));
                 }
                 Err(SqlError::new(
                     SqlState(*b"22026"),

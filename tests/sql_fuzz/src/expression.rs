@@ -147,7 +147,7 @@ impl Generator<'_> {
             10 if of == "text" && self.random.percent(40) => {
                 let (a, b) =
                     (self.expression(scope, of, inner, safe), self.expression(scope, of, inner, safe));
-                seq(vec![text("("), a, text(" +++ "), b, text(")")])
+                seq(vec![text("("), a, text(" |+| "), b, text(")")])
             }
             10 if of == "integer" && self.random.percent(30) => {
                 seq(vec![text("("), self.expression(scope, "mood", inner, safe), text(")::integer")])

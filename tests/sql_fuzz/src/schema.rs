@@ -50,7 +50,7 @@ const PRELUDE: [&str; 11] = [
     "CREATE DOMAIN small_number AS integer CHECK (VALUE >= 0 AND VALUE < 100)",
     "CREATE FUNCTION joined(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1 || ''+'' || $2'",
     "CREATE FUNCTION place(mood) RETURNS integer LANGUAGE sql IMMUTABLE STRICT AS 'SELECT array_position(enum_range(NULL::fuzz.mood), $1)'",
-    "CREATE OPERATOR +++ (FUNCTION = joined, LEFTARG = text, RIGHTARG = text)",
+    "CREATE OPERATOR |+| (FUNCTION = joined, LEFTARG = text, RIGHTARG = text)",
     "CREATE AGGREGATE chained (text) (SFUNC = joined, STYPE = text, INITCOND = '')",
     "CREATE CAST (mood AS integer) WITH FUNCTION place(mood)",
     "SET statement_timeout = '20s'",

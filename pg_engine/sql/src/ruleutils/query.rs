@@ -438,6 +438,15 @@ impl<'a> Writer<'a> {
                 self.put(&format!("{n}::integer"));
                 Ok(())
             }
+            // A bare number would be a position.
+            Expr::Const(pg_types::Value::Numeric(_) | pg_types::Value::Bool(_), ty) => {
+                let from = self.out.len();
+                self.expr(e)?;
+                if !self.out.get(from..).is_some_and(|text| text.contains("::")) {
+                    self.put(&format!("::{}", pg_types::typeinfo::display(*ty)));
+                }
+                Ok(())
+            }
             Expr::Const(..) => self.expr(e),
             Expr::Column(id, _) if !self.scope()?.calls.contains_key(id) => self.expr(e),
             Expr::Slot(..) => self.expr(e),
