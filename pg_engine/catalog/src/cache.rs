@@ -596,6 +596,10 @@ impl CatalogReader for Reader<'_> {
     fn schema_oid(&self, name: &str) -> Result<Option<Oid>> {
         self.schema(name)
     }
+    fn is_own_temporary(&self, schema: Oid) -> bool {
+        let own = self.temporary.as_deref();
+        own.is_some_and(|name| self.path.iter().any(|(oid, n)| *oid == schema && n == name))
+    }
     fn schema_exists(&self, name: &str) -> Result<bool> {
         Ok(self.schema(name)?.is_some())
     }

@@ -42,6 +42,10 @@ pub trait CatalogReader {
     fn schema_oid(&self, _name: &str) -> Result<Option<Oid>> {
         Ok(None)
     }
+    /// Is this the session's schema of temporary relations?
+    fn is_own_temporary(&self, _schema: Oid) -> bool {
+        true
+    }
     /// Oid of a type that is not built in (row types of tables); built-in ones are known to the binder.
     fn type_by_name(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>>;
     /// A user type by oid.

@@ -187,6 +187,14 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             analyze_all(targets, cx)?;
             done("ANALYZE")
         }
+        Utility::Cluster(target) => {
+            let ddl = Ddl::new(cx, "CLUSTER")?;
+            match target {
+                Some((relation, index)) => ddl.cluster(relation, index.as_deref())?,
+                None => ddl.cluster_all()?,
+            }
+            done("CLUSTER")
+        }
         Utility::Reindex { relation, concurrently } => {
             Ddl { cx }.must_own(relation)?;
             if *concurrently {
@@ -340,6 +348,7 @@ fn vacuum(v: &Vacuum, cx: &ExecContext<'_>) -> Result<Outcome> {
             ddl.rebuild_indexes(relation.oid)?;
             None
         } else {
+            let relation = Ddl { cx }.relock(&relation, LockMode::ShareUpdateExclusive)?;
             let stats = vacuum_heap(relation.storage, cx)?;
             if let Some(toast) = relation.toast {
                 vacuum_heap(toast.heap, cx)?;

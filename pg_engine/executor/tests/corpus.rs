@@ -375,3 +375,15 @@ fn catalog_calls() {
 fn expression_statistics() {
     check("expression_statistics");
 }
+
+/// CLUSTER.
+#[test]
+fn clusters() {
+    check("clusters");
+}
+
+/// Tables with heirs, and forms that name what lies behind names.
+#[test]
+fn heirs() {
+    check("heirs");
+}

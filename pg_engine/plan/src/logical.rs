@@ -278,11 +278,24 @@ pub enum Logical {
     LockRows {
         /// Input; carries the ctid columns.
         input: Box<Logical>,
-        /// (table, its ctid column, strength 0..=3 from KEY SHARE to UPDATE; 4: not locked, named to know the row again).
-        tables: Vec<(Arc<Relation>, ColumnId, u8)>,
+        /// The tables, by column ids.
+        tables: Vec<Locked>,
         /// Wait policy.
         wait: LockWait,
     },
+}
+
+/// A table whose rows are locked.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// The column that tells a row's place: its id, or where it is in the input.
+    pub ctid: u32,
+    /// The column that tells which table a row is of, where it may be of several.
+    pub tableoid: Option<u32>,
+    /// Strength from 0 (KEY SHARE) to 3 (UPDATE); 4: not locked, named to know the row again.
+    pub strength: u8,
 }
 
 /// What FOR UPDATE does when a row is locked.

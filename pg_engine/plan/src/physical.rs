@@ -10,7 +10,7 @@ use pg_types::{SqlType, Value};
 use crate::access::PolicyCheck;
 use crate::{
     expr::Expr,
-    logical::{AggregateCall, JoinKind, LockWait, SetOp, SortKey, WindowCall, WindowSpec},
+    logical::{AggregateCall, JoinKind, LockWait, Locked, SetOp, SortKey, WindowCall, WindowSpec},
     routine::Callee,
 };
 
@@ -229,8 +229,8 @@ pub enum Node {
     LockRows {
         /// Input; shared with the operator, which runs it again for rows that changed.
         input: Arc<Physical>,
-        /// (table, ctid position, strength); 4: not locked, the row only belongs to the result.
-        tables: Vec<(Arc<Relation>, u32, u8)>,
+        /// The tables, by places in the input.
+        tables: Vec<Locked>,
         /// Wait policy.
         wait: LockWait,
     },

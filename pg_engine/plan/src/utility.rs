@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_encoding::Encoding;
-use pg_types::{Oid, SqlType};
+use pg_types::{Oid, SqlError, SqlState, SqlType};
 
 use crate::{
     access,
@@ -98,6 +98,8 @@ pub enum Utility {
         /// The role.
         owner: access::RoleName,
     },
+    /// CLUSTER of a table, by an index if one is named, or of all tables that were clustered before.
+    Cluster(Option<(Arc<Relation>, Option<String>)>),
     /// REINDEX of a table's indexes or of one index.
     /// REINDEX SCHEMA, or of the tables of a database that users made.
     ReindexAll {
@@ -316,6 +318,15 @@ pub struct Inherits {
     pub conflicting: Vec<String>,
     /// What the user is told; true: a column was moved.
     pub notices: Vec<(String, bool)>,
+}
+
+/// What the user is told of a new table's columns, see [`Inherits::notices`].
+pub fn inheritance_notice((text, moved): &(String, bool)) -> SqlError {
+    let notice = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text.clone());
+    if *moved {
+        return notice.detail("User-specified column moved to the position of the inherited column.");
+    }
+    notice
 }
 
 /// A parent that ALTER TABLE ... [NO] INHERIT names.

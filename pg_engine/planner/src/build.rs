@@ -9,7 +9,7 @@ use pg_catalog::{
 };
 use pg_plan::{
     expr::{ColumnId, Expr, SubPlanKind, SubQuery},
-    logical::{AggregateCall, Column, JoinKind, Logical, SetOp, SortKey},
+    logical::{AggregateCall, Column, JoinKind, Locked, Logical, SetOp, SortKey},
     physical::{Estimate, Node, Physical},
     routine::Callee,
 };
@@ -367,13 +367,20 @@ impl<'a> Planner<'a> {
             }
             Logical::LockRows { input, tables, wait } => {
                 let mut below = needed.clone();
-                tables.iter().for_each(|t| below.insert(t.1));
+                tables
+                    .iter()
+                    .flat_map(|t| [Some(t.ctid), t.tableoid])
+                    .flatten()
+                    .for_each(|c| below.insert(c));
                 let sub = self.operator(*input, &below, &wish.all_rows())?;
                 let mut resolved = Vec::with_capacity(tables.len());
-                for (relation, ctid, strength) in tables {
-                    let position = sub.columns.iter().position(|c| *c == ctid);
-                    let position = position.ok_or_else(|| SqlError::internal("a locked row has no ctid"))?;
-                    resolved.push((relation, position as u32, strength));
+                let place = |id: u32| {
+                    let position = sub.columns.iter().position(|c| *c == id);
+                    position.map(|p| p as u32).ok_or_else(|| SqlError::internal("a locked row has no ctid"))
+                };
+                for table in tables {
+                    let tableoid = table.tableoid.map(place).transpose()?;
+                    resolved.push(Locked { ctid: place(table.ctid)?, tableoid, ..table });
                 }
                 let Sub { plan, columns, order } = sub;
                 let (types, estimate) = (plan.types.clone(), plan.estimate);

@@ -151,7 +151,7 @@ fn locks_any(node: &pg_plan::logical::Logical, which: &dyn Fn(&pg_catalog::Relat
     let has_locks = |i: &L| locks_any(i, which);
     match node {
         L::LockRows { tables, input, .. } => {
-            tables.iter().any(|t| t.2 < 4 && which(&t.0)) || has_locks(input)
+            tables.iter().any(|t| t.strength < 4 && which(&t.relation)) || has_locks(input)
         }
         L::Filter(i, _)
         | L::Secure(i)

@@ -277,7 +277,8 @@ impl Session {
             if e.fields().context.is_none() {
                 // With a WHERE, the rows stored are not those of the file.
                 let row = e.fields().row.filter(|_| !*filtered);
-                e.fields_mut().context = Some(decoder.place(row));
+                let checked = matches!(e.state(), SqlState::CHECK_VIOLATION | SqlState::NOT_NULL_VIOLATION);
+                e.fields_mut().context = Some(decoder.place(row, checked));
             }
             e
         })?;

@@ -232,8 +232,11 @@ impl Session {
     }
 
     /// Sends an error and fails the transaction. `Err`: the session is asked to end.
-    pub(crate) fn report(&mut self, e: SqlError, out: &mut Encoder) -> Result<()> {
+    pub(crate) fn report(&mut self, mut e: SqlError, out: &mut Encoder) -> Result<()> {
         out.discard_partial();
+        for notice in core::mem::take(&mut e.fields_mut().earlier) {
+            self.env.warn(Severity::Notice, notice);
+        }
         self.env.drain_notices(out);
         self.copy = None;
         self.tx.pipeline = false;

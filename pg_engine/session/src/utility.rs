@@ -257,6 +257,7 @@ impl Session {
                 self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
             }
             Utility::Drop(d) if d.concurrently => self.prevent_in_block("DROP INDEX CONCURRENTLY")?,
+            Utility::Cluster(None) => self.prevent_in_block("CLUSTER")?,
             Utility::Reindex { concurrently: true, .. } => self.prevent_in_block("REINDEX CONCURRENTLY")?,
             Utility::ReindexAll { database: true, .. } => self.prevent_in_block("REINDEX DATABASE")?,
             Utility::ReindexAll { .. } => self.prevent_in_block("REINDEX SCHEMA")?,

@@ -50,6 +50,8 @@ pub(crate) enum Ast {
         options: VacuumOptions,
     },
     Analyze(Vec<(NameAt, Vec<sq::Ident>)>),
+    /// The table and the index, where they are said.
+    Cluster(Option<(NameAt, Option<String>)>),
     Reindex {
         name: NameAt,
         index: bool,

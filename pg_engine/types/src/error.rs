@@ -1,6 +1,6 @@
 //! The error that reaches a client.
 
-use alloc::{borrow::Cow, boxed::Box, string::String};
+use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 /// Result with [`SqlError`].
@@ -178,6 +178,8 @@ pub struct Fields {
     pub routine: Option<&'static str>,
     /// Which row of the batch that was to be stored. For those who know where it came from; clients do not see it.
     pub row: Option<usize>,
+    /// Notices that were given before the statement failed.
+    pub earlier: Vec<SqlError>,
 }
 
 /// An error report as a client sees it. Two words wide, so that `Result`s stay small.

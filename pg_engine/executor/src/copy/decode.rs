@@ -46,6 +46,9 @@ pub struct Decoder {
     /// Where the rows of the batch being made stand, and those of the last one.
     lines: Vec<u64>,
     emitted: Vec<u64>,
+    /// The beginnings of these lines, one behind the other, and where each ends.
+    texts: (Vec<u8>, Vec<usize>),
+    emitted_texts: (Vec<u8>, Vec<usize>),
     header_left: bool,
     binary_started: bool,
     ended: bool,
@@ -82,6 +85,8 @@ impl Decoder {
             line: 0,
             lines: Vec::with_capacity(BATCH_ROWS),
             emitted: Vec::with_capacity(BATCH_ROWS),
+            texts: (Vec::new(), Vec::new()),
+            emitted_texts: (Vec::new(), Vec::new()),
             binary_started: false,
             ended: false,
             rows: 0,
@@ -190,7 +195,10 @@ impl Decoder {
         let rows = core::mem::take(&mut self.rows);
         self.bytes = 0;
         core::mem::swap(&mut self.lines, &mut self.emitted);
+        core::mem::swap(&mut self.texts, &mut self.emitted_texts);
         self.lines.clear();
+        self.texts.0.clear();
+        self.texts.1.clear();
         sink(Batch::new(built.into_iter().map(VectorBuilder::finish).collect(), rows))
     }
 
@@ -350,6 +358,11 @@ impl Decoder {
             return Ok(());
         }
         let text = valid_line(line).map_err(|e| self.at_line(e, None))?;
+        if !self.header_left {
+            // A character more than is shown, whatever they are.
+            self.texts.0.extend(line.iter().take(4 * (CONTEXT_CHARS + 1)));
+            self.texts.1.push(self.texts.0.len());
+        }
         if !escapes && !self.header_left {
             return self.store_plain(text, settings);
         }
@@ -564,10 +577,19 @@ impl Decoder {
         )
     }
 
-    /// Where a row of the last batch stands, for errors met when it is stored; if it is not known which one, the last row read.
-    pub fn place(&self, row: Option<usize>) -> String {
+    /// Where a row of the last batch stands, for errors met when it is stored; if it is not known which one, the last row
+    /// read. `checked`: it is the row itself that is wrong, so that it is shown.
+    pub fn place(&self, row: Option<usize>, checked: bool) -> String {
         let line = row.and_then(|row| self.emitted.get(row)).unwrap_or(&self.line);
-        format!("COPY {}, line {line}", self.table)
+        let text = row.filter(|_| checked).and_then(|row| {
+            let (bytes, ends) = &self.emitted_texts;
+            let start = row.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
+            bytes.get(start..*ends.get(row)?)
+        });
+        match text {
+            Some(text) => format!("COPY {}, line {line}: \"{}\"", self.table, shortened(text)),
+            None => format!("COPY {}, line {line}", self.table),
+        }
     }
 }
 

@@ -26,13 +26,8 @@ fn mismatch(text: String) -> SqlError {
 impl Ddl<'_, '_> {
     /// Before a table with parents is made: may it be, and what its making tells.
     pub(super) fn begin_inheritance(&self, inherits: &Inherits, temporary: bool) -> Result<()> {
-        for (text, moved) in &inherits.notices {
-            let mut notice = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text.clone());
-            if *moved {
-                let detail = "User-specified column moved to the position of the inherited column.";
-                notice = notice.detail(detail);
-            }
-            self.cx.session.notice("NOTICE", notice);
+        for notice in &inherits.notices {
+            self.cx.session.notice("NOTICE", pg_plan::utility::inheritance_notice(notice));
         }
         for oid in &inherits.parents {
             let parent = self.current(*oid)?;

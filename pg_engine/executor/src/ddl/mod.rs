@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod alter;
 mod alter_more;
+mod cluster;
 pub(crate) mod comment;
 mod composite;
 pub(crate) mod concurrent;

@@ -239,6 +239,27 @@ fn view_definition(cx: &ExecContext<'_>, reader: &Reader<'_>, view: Oid, args: &
     Ok(some_text(Some(format!("{};", named_types(reader, &text)))))
 }
 
+/// `pg_get_ruledef`: the rule that makes a view of a relation.
+fn rule_definition(cx: &ExecContext<'_>, reader: &Reader<'_>, rule: Oid, pretty: bool) -> Result<Value> {
+    let rows = reader.find(PG_REWRITE, &["oid"], &[Value::Oid(rule)])?;
+    let Some(row) = rows.first() else { return Ok(Value::Null) };
+    let view = row.oid("ev_class");
+    let (Some(relation), Value::Text(query)) = (
+        reader.relation_by_oid(view)?,
+        view_definition(cx, reader, view, &[Value::Null, Value::Bool(pretty)])?,
+    ) else {
+        return Ok(Value::Null);
+    };
+    let mut name = quote_identifier(&relation.name);
+    if !(pretty && text::relation_visible(reader, relation.oid, &relation.name)?) {
+        name = format!("{}.{name}", quote_identifier(&relation.schema_name));
+    }
+    let rule = quote_identifier(row.text("rulename"));
+    let query = query.trim_start_matches(' ');
+    let text = format!("CREATE RULE {rule} AS\n    ON SELECT TO {name} DO INSTEAD  {query}");
+    Ok(some_text(Some(text)))
+}
+
 pub(super) fn call(
     cx: &ExecContext<'_>,
     reader: &Reader<'_>,
@@ -296,8 +317,8 @@ pub(super) fn call(
             _ => view_definition(cx, reader, o, args)?,
         },
         "pg_get_ruledef" => {
-            let rows = reader.find(PG_REWRITE, &["oid"], &[Value::Oid(o)])?;
-            some_text(rows.first().map(|r| r.text("ev_action").to_string()))
+            let pretty = matches!(args.get(1), Some(Value::Bool(true)));
+            rule_definition(cx, reader, o, pretty)?
         }
         "pg_get_expr" => match args.first() {
             Some(Value::Text(t)) => {

@@ -3,9 +3,12 @@
 use alloc::{sync::Arc, vec::Vec};
 
 use pg_catalog::{Relation, storage_error};
-use pg_plan::{logical::LockWait, physical::Physical};
+use pg_plan::{
+    logical::{LockWait, Locked as Table},
+    physical::Physical,
+};
 use pg_storage::{RowLock, RowOutcome, StorageError, Tid, WaitPolicy};
-use pg_types::{Batch, Result, SqlError, SqlState};
+use pg_types::{Batch, Result, SqlError, SqlState, Value};
 
 use super::{Exec, Operator, recheck::Recheck, row_reader::value_tid};
 use crate::context::Rt;
@@ -15,7 +18,21 @@ struct Mark {
     relation: Arc<Relation>,
     /// Where its ctid is.
     position: usize,
+    /// Where it says which table a row is of, if rows may be of several.
+    table: Option<usize>,
     mode: Option<RowLock>,
+}
+
+impl Mark {
+    /// The row's place in this table, if it is of this one.
+    fn place(&self, b: &Batch, row: usize) -> Option<Tid> {
+        if let Some(table) = self.table
+            && b.columns.get(table).map(|c| c.value(row)) != Some(Value::Oid(self.relation.oid))
+        {
+            return None;
+        }
+        b.columns.get(self.position).and_then(|c| value_tid(&c.value(row)))
+    }
 }
 
 /// Locks the rows that pass through, one at a time, so that LIMIT above locks little more than it yields.
@@ -40,23 +57,19 @@ enum Locked {
 }
 
 impl LockRows {
-    pub(crate) fn new(
-        input: Exec,
-        plan: &Arc<Physical>,
-        tables: &[(Arc<Relation>, u32, u8)],
-        wait: LockWait,
-    ) -> Self {
+    pub(crate) fn new(input: Exec, plan: &Arc<Physical>, tables: &[Table], wait: LockWait) -> Self {
         let marks = tables
             .iter()
-            .map(|(r, position, strength)| {
-                let mode = match strength {
+            .map(|t| {
+                let mode = match t.strength {
                     0 => Some(RowLock::KeyShare),
                     1 => Some(RowLock::Share),
                     2 => Some(RowLock::NoKeyUpdate),
                     3 => Some(RowLock::Update),
                     _ => None,
                 };
-                Mark { relation: r.clone(), position: *position as usize, mode }
+                let table = t.tableoid.map(|p| p as usize);
+                Mark { relation: t.relation.clone(), position: t.ctid as usize, table, mode }
             })
             .collect();
         let wait = match wait {
@@ -72,9 +85,7 @@ impl LockRows {
         let mut changed = None;
         for (n, mark) in self.marks.iter().enumerate() {
             let Some(mode) = mark.mode else { continue };
-            let Some(found) = b.columns.get(mark.position).and_then(|c| value_tid(&c.value(row))) else {
-                continue;
-            };
+            let Some(found) = mark.place(b, row) else { continue };
             let Some(locked) = self.lock_version(mark, mode, found, rt)? else { return Ok(Locked::Skip) };
             if locked != found {
                 let versions = changed.get_or_insert_with(|| self.versions(b, row));
@@ -87,7 +98,7 @@ impl LockRows {
     }
 
     fn versions(&self, b: &Batch, row: usize) -> Vec<Option<Tid>> {
-        self.marks.iter().map(|m| b.columns.get(m.position).and_then(|c| value_tid(&c.value(row)))).collect()
+        self.marks.iter().map(|m| m.place(b, row)).collect()
     }
 
     /// Locks a version or the newest that replaced it; `None`: there is nothing to lock.
@@ -121,7 +132,7 @@ impl LockRows {
     /// The row that the newer versions make, if they do.
     fn again(&mut self, versions: Vec<Option<Tid>>, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
         if self.recheck.is_none() {
-            self.recheck = Recheck::new(&self.plan, self.marks.iter().map(|m| m.position))?;
+            self.recheck = Recheck::new(&self.plan, self.marks.iter().map(|m| (m.position, m.relation.oid)))?;
         }
         let Some(recheck) = &mut self.recheck else {
             // A plan that cannot be run for one row: begin anew with a fresh snapshot; the locks stay.

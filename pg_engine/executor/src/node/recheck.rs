@@ -11,7 +11,7 @@ use pg_plan::{
     physical::{Attnum, Node, Physical},
 };
 use pg_storage::Tid;
-use pg_types::{Batch, Result, SqlError, Value};
+use pg_types::{Batch, Oid, Result, SqlError, Value};
 use platform::sync::Mutex;
 
 use super::{
@@ -121,9 +121,9 @@ pub(super) struct Recheck {
 }
 
 impl Recheck {
-    /// For a plan and the positions of its tables' ctid columns. `None`: some table's scan cannot be told.
-    pub(super) fn new(plan: &Physical, positions: impl Iterator<Item = usize>) -> Result<Option<Self>> {
-        let scans: Option<Vec<&Physical>> = positions.map(|p| scan_of(plan, p)).collect();
+    /// For a plan, its tables and the positions of their ctid columns. `None`: some table's scan cannot be told.
+    pub(super) fn new(plan: &Physical, tables: impl Iterator<Item = (usize, Oid)>) -> Result<Option<Self>> {
+        let scans: Option<Vec<&Physical>> = tables.map(|t| scan_of(plan, t)).collect();
         let Some(scans) = scans else { return Ok(None) };
         let substitutes = Substitutes { scans, versions: Versions::default() };
         let mut c = Compiler::for_recheck(&substitutes);
@@ -144,31 +144,32 @@ impl Recheck {
     }
 }
 
-/// The scan that yields the ctid which a plan has in this column.
-fn scan_of(plan: &Physical, position: usize) -> Option<&Physical> {
+/// The scan of a table that yields the ctid which a plan has in this column.
+fn scan_of(plan: &Physical, (position, table): (usize, Oid)) -> Option<&Physical> {
     let ctid = |columns: &[Attnum]| columns.get(position) == Some(&CTID);
     match &plan.node {
-        Node::SeqScan { columns, .. } => ctid(columns).then_some(plan),
+        Node::SeqScan { columns, relation, .. } => (ctid(columns) && relation.oid == table).then_some(plan),
         // A condition that is not in the range because the index implies it could not be checked again.
-        Node::IndexScan { columns, index, .. } => {
+        Node::IndexScan { columns, index, relation, .. } if relation.oid == table => {
             let plain = index.predicate.is_none() && index.keys.iter().all(|k| k.attnum > 0);
             (ctid(columns) && plain).then_some(plan)
         }
         Node::Filter(p, _) | Node::Sort { input: p, .. } | Node::Limit { input: p, .. } => {
-            scan_of(p, position)
+            scan_of(p, (position, table))
         }
-        Node::ProjectSet(p, _) if position < p.types.len() => scan_of(p, position),
+        Node::ProjectSet(p, _) if position < p.types.len() => scan_of(p, (position, table)),
         Node::Project(p, exprs) => match exprs.get(position) {
-            Some(Expr::Column(c, _)) => scan_of(p, *c as usize),
+            Some(Expr::Column(c, _)) => scan_of(p, (*c as usize, table)),
             _ => None,
         },
+        Node::Append(parts) => parts.iter().find_map(|p| scan_of(p, (position, table))),
         Node::NestedLoop { kind, left, right, .. }
         | Node::HashJoin { kind, left, right, .. }
         | Node::MergeJoin { kind, left, right, .. } => {
             let both = !matches!(kind, JoinKind::Semi | JoinKind::Anti);
             match position.checked_sub(left.types.len()) {
-                None => scan_of(left, position),
-                Some(p) if both => scan_of(right, p),
+                None => scan_of(left, (position, table)),
+                Some(p) if both => scan_of(right, (p, table)),
                 Some(_) => None,
             }
         }

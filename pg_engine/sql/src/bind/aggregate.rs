@@ -45,6 +45,7 @@ impl Binder<'_> {
             return self.carry(outer?, level);
         }
         self.may_aggregate(at)?;
+        self.aggregate_at = at;
         if let Some(which) = Hypothetical::named(name) {
             return self.hypothetical(which, name, f, args, at);
         }
@@ -161,6 +162,7 @@ impl Binder<'_> {
         let direct = bound.len();
         bound.extend(within.iter().map(|k| k.expr.clone()));
         let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
+        let written = if args.distinct { bound.clone() } else { Vec::new() };
         let candidate = match resolve::function(name, &types, false, &self.casts) {
             Resolution::One(candidate) => candidate,
             Resolution::Ambiguous => return Err(resolve::ambiguous_function(name, &types).at(at)),
@@ -205,14 +207,23 @@ impl Binder<'_> {
                 .collect();
         }
         if args.distinct {
-            self.check_distinct(&coerced, &order_by, at)?;
+            // What makes an argument the type that the function takes does not matter.
+            self.check_distinct(&coerced, at)?;
+            self.check_distinct_order(&written, &order_by, args.order_by)?;
+            for key in &mut order_by {
+                let place = written.iter().position(|a| a.same(&key.expr));
+                if let Some(same) = place.and_then(|p| coerced.get(p)) {
+                    key.expr = same.clone();
+                }
+            }
         }
         let filter = self.aggregate_filter(f)?;
         let function = Aggregated::Builtin(function);
         Ok(AggregateCall { function, args: coerced, distinct: args.distinct, order_by, filter, ty })
     }
 
-    pub(super) fn check_distinct(&self, args: &[Expr], order_by: &[SortKey], at: u32) -> Result<()> {
+    /// What DISTINCT asks of an aggregate's arguments.
+    pub(super) fn check_distinct(&self, args: &[Expr], at: u32) -> Result<()> {
         for arg in args {
             if registry().equality_operator(arg.ty().oid).is_none() {
                 return Err(SqlError::new(
@@ -225,14 +236,24 @@ impl Binder<'_> {
                 .at(at));
             }
         }
-        if order_by.iter().any(|k| !args.iter().any(|a| a.same(&k.expr))) {
-            return Err(SqlError::new(
+        Ok(())
+    }
+
+    /// With DISTINCT an aggregate's rows can be sorted by its arguments, as they were written, only.
+    pub(super) fn check_distinct_order(
+        &self,
+        args: &[Expr],
+        order_by: &[SortKey],
+        keys: &[sq::OrderByExpr],
+    ) -> Result<()> {
+        match order_by.iter().position(|k| !args.iter().any(|a| a.same(&k.expr))) {
+            None => Ok(()),
+            Some(n) => Err(SqlError::new(
                 SqlState::INVALID_COLUMN_REFERENCE,
                 "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
             )
-            .at(at));
+            .at(keys.get(n).map_or(0, |k| start(&k.expr)))),
         }
-        Ok(())
     }
 
     /// ORDER BY inside a call.
@@ -240,7 +261,7 @@ impl Binder<'_> {
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
             let expr = self.settled(&key.expr)?;
-            let descending = descending(&key.options)?;
+            let descending = descending(&key.options, expr.ty())?;
             let nulls_first = key.options.nulls_first.unwrap_or(descending);
             bound.push(SortKey { expr, descending, nulls_first });
         }
@@ -315,6 +336,33 @@ impl Binder<'_> {
             })
     }
 
+    /// What stands at a place of the select list, counted from 1 and with stars expanded.
+    fn at_position(&mut self, number: usize, projection: &[sq::SelectItem]) -> Result<Option<Expr>> {
+        let mut before = 1;
+        for item in projection {
+            match item {
+                sq::SelectItem::UnnamedExpr(e) | sq::SelectItem::ExprWithAlias { expr: e, .. }
+                    if super::user_types::expanded(e).is_none() =>
+                {
+                    if before == number {
+                        return self.settled(e).map(Some);
+                    }
+                    before += 1;
+                }
+                star => {
+                    let mut columns = self.targets(core::slice::from_ref(star))?;
+                    if let Some(place) = number.checked_sub(before)
+                        && place < columns.len()
+                    {
+                        return Ok(Some(columns.swap_remove(place).expr));
+                    }
+                    before += columns.len();
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Binds one GROUP BY item: a position, an output name or an expression.
     pub(super) fn group_item(&mut self, item: &sq::Expr, projection: &[sq::SelectItem]) -> Result<Vec<Expr>> {
         let at = start(item);
@@ -329,12 +377,10 @@ impl Binder<'_> {
             sq::Expr::Nested(inner) => return self.group_item(inner, projection),
             sq::Expr::Value(v) => {
                 if let sq::Value::Number(text, _) = &v.value {
-                    let target = text.parse::<usize>().ok().and_then(|n| projection.get(n.wrapping_sub(1)));
-                    return match target {
-                        Some(
-                            sq::SelectItem::UnnamedExpr(e) | sq::SelectItem::ExprWithAlias { expr: e, .. },
-                        ) => Ok(Vec::from([self.settled(e)?])),
-                        _ => Err(SqlError::new(
+                    let number = text.parse::<usize>().unwrap_or(0);
+                    return match self.at_position(number, projection)? {
+                        Some(e) => Ok(Vec::from([e])),
+                        None => Err(SqlError::new(
                             SqlState::INVALID_COLUMN_REFERENCE,
                             format!("GROUP BY position {text} is not in select list"),
                         )
@@ -389,8 +435,10 @@ pub(super) struct Groups {
     pub(super) groupings: Vec<(ColumnId, Expr)>,
 }
 
-/// DESC, or USING >.
-pub(super) fn descending(options: &sq::OrderByOptions) -> Result<bool> {
+/// DESC, or USING >, of what has this type.
+pub(super) fn descending(options: &sq::OrderByOptions, ty: SqlType) -> Result<bool> {
+    // Texts are sorted by their bytes in any case.
+    let pattern = matches!(ty.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN);
     Ok(match &options.sort {
         None | Some(sq::OrderBySort::Asc) => false,
         Some(sq::OrderBySort::Desc) => true,
@@ -399,6 +447,8 @@ pub(super) fn descending(options: &sq::OrderByOptions) -> Result<bool> {
             match name.trim_start_matches("OPERATOR(").trim_end_matches(')') {
                 "<" => false,
                 ">" => true,
+                "~<~" if pattern => false,
+                "~>~" if pattern => true,
                 other => {
                     return Err(SqlError::new(
                         SqlState::WRONG_OBJECT_TYPE,

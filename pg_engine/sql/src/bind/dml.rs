@@ -419,8 +419,12 @@ impl Binder<'_> {
                 while let sq::Expr::Nested(inner) = value {
                     value = inner;
                 }
-                let single;
+                let (single, spread);
                 let values: &[sq::Expr] = match value {
+                    sq::Expr::Tuple(values) if values.iter().any(|v| matches!(v, sq::Expr::QualifiedWildcard(..))) => {
+                        spread = b.without_stars(values)?;
+                        &spread
+                    }
                     sq::Expr::Tuple(values) => values,
                     sq::Expr::Subquery(query) => {
                         b.assign_row(names, query, (subject, verb), &mut done)?;
@@ -430,10 +434,9 @@ impl Binder<'_> {
                         single = [one.clone()];
                         &single
                     }
-                    _ => {
-                        return Err(SqlError::unsupported(
-                            "source for a multiple-column UPDATE item other than a row",
-                        ));
+                    other => {
+                        let text = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+                        return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(start(other)));
                     }
                 };
                 if values.len() != names.len() {
@@ -445,6 +448,31 @@ impl Binder<'_> {
             }
             Ok(done.bound)
         })
+    }
+
+    /// A row's items, with the columns of FROM items in the place of their stars.
+    fn without_stars(&mut self, values: &[sq::Expr]) -> Result<Vec<sq::Expr>> {
+        let mut spread = Vec::with_capacity(values.len());
+        for value in values {
+            let sq::Expr::QualifiedWildcard(name, token) = value else {
+                spread.push(value.clone());
+                continue;
+            };
+            let at = start(value);
+            let item = grammar::name_of(name)?;
+            let schema = item.name.schema.as_deref();
+            let Some((level, index)) = self.find_entry(schema, &item.name.name, at)? else {
+                return Err(self.missing_entry(&item.name.name, at));
+            };
+            let entry = self.frames.get(level).and_then(|f| f.entries.get(index));
+            for column in entry.map_or(&[][..], |e| e.columns.as_slice()) {
+                let mut path: Vec<sq::Ident> =
+                    name.0.iter().map(part).collect::<Result<Vec<_>>>()?.into_iter().cloned().collect();
+                path.push(sq::Ident::with_quote_and_span('"', token.0.span, column.name.clone()));
+                spread.push(sq::Expr::CompoundIdentifier(path));
+            }
+        }
+        Ok(spread)
     }
 
     fn assignment(

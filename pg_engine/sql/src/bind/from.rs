@@ -472,7 +472,7 @@ impl Binder<'_> {
         let marker = Column { id: base, name: String::new(), ty: SqlType::new(oid::VOID) };
         let plan = Logical::Scan {
             relation: relation.clone(),
-            alias: shown.into(),
+            alias: crate::ruleutils::given_alias(shown).unwrap_or(&relation.name).into(),
             columns: vec![(marker, i16::MIN)],
         };
         (plan, entry)

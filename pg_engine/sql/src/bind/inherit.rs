@@ -33,6 +33,12 @@ fn conflict(name: &str, a: pg_types::SqlType, b: pg_types::SqlType) -> SqlError 
 }
 
 impl Inherited {
+    /// An error behind what was said so far.
+    fn failed(&self, mut error: SqlError) -> SqlError {
+        error.fields_mut().earlier = self.inherits.notices.iter().map(u::inheritance_notice).collect();
+        error
+    }
+
     fn count(&mut self, column: &str) {
         match self.inherits.columns.iter_mut().find(|c| c.0 == column) {
             Some(c) => c.1 += 1,
@@ -62,13 +68,13 @@ impl Inherited {
             if known.ty != a.declared {
                 let text = format!("inherited column \"{}\" has a type conflict", a.name);
                 let (x, y) = (super::types::show(known.ty), super::types::show(a.declared));
-                return Err(
-                    SqlError::new(SqlState::DATATYPE_MISMATCH, text).detail(format!("{x} versus {y}"))
-                );
+                let error =
+                    SqlError::new(SqlState::DATATYPE_MISMATCH, text).detail(format!("{x} versus {y}"));
+                return Err(self.failed(error));
             }
             if known.generated != a.generated {
                 let text = format!("inherited column \"{}\" has a generation conflict", a.name);
-                return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text));
+                return Err(self.failed(SqlError::new(SqlState::DATATYPE_MISMATCH, text)));
             }
             known.not_null |= a.not_null;
             match (&known.default, default) {
@@ -77,7 +83,7 @@ impl Inherited {
                 (Some(x), Some(y)) if *x == y => {}
                 _ if a.generated != 0 => {
                     let text = format!("column \"{}\" inherits conflicting generation expressions", a.name);
-                    return Err(SqlError::new(SqlState(*b"42611"), text));
+                    return Err(self.failed(SqlError::new(SqlState(*b"42611"), text)));
                 }
                 _ if !self.inherits.conflicting.contains(&a.name) => {
                     self.inherits.conflicting.push(a.name.clone());
@@ -133,7 +139,7 @@ impl Inherited {
         self.inherits.notices.push((text, at != place));
         let Some(known) = columns.get_mut(at) else { return Ok(None) };
         if known.ty != own.ty {
-            return Err(conflict(&own.name, known.ty, own.ty));
+            return Err(self.failed(conflict(&own.name, known.ty, own.ty)));
         }
         if known.generated != 0 && own.generated == 0 {
             let specified = match (&own.sequence, &own.default) {
@@ -144,13 +150,13 @@ impl Inherited {
             if let Some(what) = specified {
                 let text =
                     format!("column \"{}\" inherits from generated column but specifies {what}", own.name);
-                return Err(SqlError::new(SqlState(*b"42611"), text));
+                return Err(self.failed(SqlError::new(SqlState(*b"42611"), text)));
             }
         }
         if known.generated != 0 && own.generated != 0 {
             let text = format!("child column \"{}\" specifies generation expression", own.name);
             let hint = "Omit the generation expression in the definition of the child table column to inherit the generation expression from the parent table.";
-            return Err(SqlError::new(SqlState(*b"42611"), text).hint(hint));
+            return Err(self.failed(SqlError::new(SqlState(*b"42611"), text).hint(hint)));
         }
         if own.generated != 0 {
             known.generated = own.generated;
@@ -193,8 +199,8 @@ impl Inherited {
     pub(super) fn finish(self) -> Result<Option<u::Inherits>> {
         if let Some(name) = self.inherits.conflicting.first() {
             let text = format!("column \"{name}\" inherits conflicting default values");
-            return Err(SqlError::new(SqlState(*b"42611"), text)
-                .hint("To resolve the conflict, specify a default explicitly."));
+            let hint = "To resolve the conflict, specify a default explicitly.";
+            return Err(self.failed(SqlError::new(SqlState(*b"42611"), text).hint(hint)));
         }
         Ok((!self.inherits.parents.is_empty()).then_some(self.inherits))
     }
@@ -238,6 +244,10 @@ impl Binder<'_> {
                 return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many inheriting tables"));
             }
             let Some(child) = self.catalog.relation_by_oid(oid)? else { continue };
+            // Temporary tables of other sessions are theirs.
+            if child.persistence == b't' && !self.catalog.is_own_temporary(child.schema) {
+                continue;
+            }
             let new = child.children.iter().filter(|c| !wanted.contains(c)).copied().collect::<Vec<_>>();
             wanted.extend(new);
             self.depend(child.oid);

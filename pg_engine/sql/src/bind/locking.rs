@@ -1,11 +1,11 @@
 //! Row locks: FOR UPDATE and its like, of tables and of the tables below views and subqueries.
 
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
-use pg_catalog::{Relation, RelationKind, acl::right};
+use pg_catalog::{RelationKind, acl::right};
 use pg_plan::{
-    expr::{ColumnId, Expr},
-    logical::LockWait,
+    expr::Expr,
+    logical::{LockWait, Locked},
 };
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -19,17 +19,14 @@ pub(super) struct Clause {
     wait: LockWait,
 }
 
-/// What locks come to: relations, which target has the row's place, how strong; and how to wait.
-pub(super) type Locks = Option<(Vec<(Arc<Relation>, usize, u8)>, LockWait)>;
-
-/// A relation whose rows are locked by who uses the query that was bound, the column of their places, and how strongly.
-pub(super) type Hoisted = (Arc<Relation>, ColumnId, u8);
+/// What locks come to: relations, with the targets that tell the row's place; and how to wait.
+pub(super) type Locks = Option<(Vec<Locked>, LockWait)>;
 
 /// The strength of a table that is not locked.
 const NONE: u8 = 4;
 
 /// A row lock's name in messages.
-fn strength_name(strength: u8) -> &'static str {
+pub(super) fn strength_name(strength: u8) -> &'static str {
     match strength {
         0 => "FOR KEY SHARE",
         1 => "FOR SHARE",
@@ -69,6 +66,12 @@ pub(super) fn clauses(query: &sq::Query, pushed: Option<(u8, LockWait)>) -> Vec<
     own.chain(outer).collect()
 }
 
+/// Adds a target that is not shown; its number.
+fn hidden(targets: &mut Vec<Target>, expr: Expr) -> u32 {
+    targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+    (targets.len() - 1) as u32
+}
+
 impl Binder<'_> {
     /// How strongly the clauses of the query whose FROM list is bound lock what has this name there.
     pub(super) fn lock_of(&self, alias: &str) -> Option<(u8, LockWait)> {
@@ -83,7 +86,7 @@ impl Binder<'_> {
         &mut self,
         pushed: Option<(u8, LockWait)>,
         f: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<(T, Vec<Hoisted>)> {
+    ) -> Result<(T, Vec<Locked>)> {
         let locking = core::mem::take(&mut self.locking);
         let before = core::mem::replace(&mut self.pushed, pushed);
         let result = f(self);
@@ -101,7 +104,7 @@ impl Binder<'_> {
         select: &sq::Select,
         targets: &mut Vec<Target>,
     ) -> Result<Locks> {
-        let (mut strengths, hoisted): (Vec<(String, Option<usize>, Option<u8>)>, Vec<Hoisted>) =
+        let (mut strengths, hoisted): (Vec<(String, Option<usize>, Option<u8>)>, Vec<Locked>) =
             match self.frames.last_mut() {
                 Some(f) if !clauses.is_empty() => (
                     f.entries.iter().map(|e| (e.alias.clone(), e.scan, None)).collect(),
@@ -133,12 +136,13 @@ impl Binder<'_> {
         for (alias, scan, strength) in strengths {
             self.lock_target(&alias, scan, strength, targets, &mut marked)?;
         }
-        for (relation, id, strength) in hoisted {
-            let expr = Expr::Column(id, SqlType::new(oid::TID));
-            targets.push(Target { name: String::new(), expr, origin: (0, 0) });
-            marked.push((relation, targets.len() - 1, strength));
+        for locked in hoisted {
+            let ctid = hidden(targets, Expr::Column(locked.ctid, SqlType::new(oid::TID)));
+            let table = |id| Expr::Column(id, SqlType::new(oid::OID));
+            let tableoid = locked.tableoid.map(|id| hidden(targets, table(id)));
+            marked.push(Locked { ctid, tableoid, ..locked });
         }
-        Ok(if marked.iter().any(|m| m.2 < NONE) { Some((marked, wait)) } else { None })
+        Ok(if marked.iter().any(|m: &Locked| m.strength < NONE) { Some((marked, wait)) } else { None })
     }
 
     fn lock_target(
@@ -147,7 +151,7 @@ impl Binder<'_> {
         scan: Option<usize>,
         strength: Option<u8>,
         targets: &mut Vec<Target>,
-        marked: &mut Vec<(Arc<Relation>, usize, u8)>,
+        marked: &mut Vec<Locked>,
     ) -> Result<()> {
         let Some(scan) = scan.and_then(|s| self.scans.get(s)) else { return Ok(()) };
         let (relation, base) = (scan.relation.clone(), scan.base);
@@ -158,15 +162,23 @@ impl Binder<'_> {
         if relation.kind != RelationKind::Table {
             return Ok(());
         }
-        if self.families.iter().any(|f| f.0 == base && !f.1.is_empty()) {
-            return Err(SqlError::unsupported("row locks in a query of a table that others inherit from"));
-        }
+        let family = self.families.iter().find(|f| f.0 == base).map(|f| f.1.clone()).unwrap_or_default();
         let (expr, _) = self.quietly(|b| b.qualified_column(None, alias, "ctid", 0))?;
         if strength.is_some() {
             expr.for_each_column(&mut |id| self.accesses.need(id, right::UPDATE));
         }
-        targets.push(Target { name: String::new(), expr, origin: (0, 0) });
-        marked.push((relation, targets.len() - 1, strength.unwrap_or(NONE)));
+        let ctid = hidden(targets, expr);
+        let tableoid = match family.is_empty() {
+            true => None,
+            false => {
+                let (expr, _) = self.quietly(|b| b.qualified_column(None, alias, "tableoid", 0))?;
+                Some(hidden(targets, expr))
+            }
+        };
+        let strength = strength.unwrap_or(NONE);
+        for relation in core::iter::once(relation).chain(family) {
+            marked.push(Locked { relation, ctid, tableoid, strength });
+        }
         Ok(())
     }
 

@@ -111,6 +111,8 @@ pub(crate) struct Binder<'a> {
     pub(crate) cacheable: bool,
     /// How many calls of volatile functions were bound.
     volatile_calls: u32,
+    /// Where the aggregate bound last stands.
+    aggregate_at: u32,
     depth: u32,
     /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
     keep_unknown: bool,
@@ -132,7 +134,7 @@ pub(crate) struct Binder<'a> {
     /// How the query about to be bound is to be locked by who uses it.
     pushed: Option<(u8, pg_plan::logical::LockWait)>,
     /// What the query bound last leaves to be locked.
-    hoisted: Vec<locking::Hoisted>,
+    hoisted: Vec<pg_plan::logical::Locked>,
     /// Where string literals stand, for errors in reading them.
     literals: Vec<sqlparser::tokenizer::Location>,
     /// The routine whose body is being bound.
@@ -182,6 +184,7 @@ impl<'a> Binder<'a> {
             relations: Vec::new(),
             cacheable: true,
             volatile_calls: 0,
+            aggregate_at: 0,
             depth: 0,
             keep_unknown: false,
             accesses: access::Accesses::default(),

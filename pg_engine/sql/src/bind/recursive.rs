@@ -6,7 +6,7 @@ use pg_plan::{
     expr::Expr,
     logical::{Column, JoinKind, Logical, SetOp},
 };
-use pg_types::{Result, SqlError, SqlState, SqlType};
+use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
 
 use super::{
@@ -118,7 +118,7 @@ impl Binder<'_> {
         let read = place_of(&right.plan, number);
         if let Place::Below("aggregate") = read {
             let text = "aggregate functions are not allowed in a recursive query's recursive term";
-            return Err(SqlError::new(SqlState::INVALID_RECURSION, text));
+            return Err(SqlError::new(SqlState::INVALID_RECURSION, text).at(self.aggregate_at));
         }
         let mut types = Vec::with_capacity(left.columns.len());
         for (i, (l, r)) in left.columns.iter().zip(&right.columns).enumerate() {
@@ -156,6 +156,11 @@ impl Binder<'_> {
             }
         }
         if !all {
+            if named.iter().any(|c| matches!(c.ty.oid, oid::MONEY | oid::BIT | oid::VARBIT)) {
+                let text = "could not implement recursive UNION";
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+                    .detail("All column datatypes must be hashable."));
+            }
             self.hashable(&named)?;
         }
         self.record_set(SetOp::Union, all);

@@ -202,7 +202,7 @@ pub(crate) struct Frame {
     /// Is its WITH recursive, and which of its queries are not bound yet, the next one last?
     pub(super) later: (bool, Vec<(String, u32)>),
     /// What is to be locked of the tables below its views and subqueries.
-    pub(super) hoisted: Vec<super::locking::Hoisted>,
+    pub(super) hoisted: Vec<pg_plan::logical::Locked>,
 }
 
 /// What a search for a name found.
@@ -466,7 +466,7 @@ impl Binder<'_> {
     }
 
     /// The schema that was written is not said.
-    fn missing_entry(&self, table: &str, at: u32) -> SqlError {
+    pub(super) fn missing_entry(&self, table: &str, at: u32) -> SqlError {
         let hidden = self.frames.iter().any(|f| {
             f.gone.iter().any(|g| g == table) || f.shut && f.entries.iter().any(|e| e.alias == table)
         });

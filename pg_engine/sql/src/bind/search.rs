@@ -207,7 +207,12 @@ impl Binder<'_> {
             let entry = super::scope::Entry::without_columns();
             types.push(self.over_entry_untyped(&ast, entry)?.ty());
         }
-        self.common_type(&types, "CYCLE", c.at).map(|_| ())
+        let ty = self.common_type(&types, "CYCLE", c.at)?;
+        if pg_functions::registry().equality_operator(ty.oid).is_none() {
+            let text = format!("could not identify an equality operator for type {}", super::types::show(ty));
+            return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, text));
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use pg_plan::{
     expr::Expr,
-    logical::{Column, Logical, SortKey},
+    logical::{Column, Locked, Logical, SortKey},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -72,9 +72,12 @@ impl Binder<'_> {
                 let bound = self.deeper(|b| b.set_expr(body))?;
                 self.record_body();
                 if !query.locks.is_empty() || pushed.is_some() {
+                    let own = query.locks.first().map(|l| super::locking::lock_clause(l).0);
+                    let strength = own.or(pushed.map(|p| p.0)).unwrap_or_default();
+                    let clause = super::locking::strength_name(strength);
                     return Err(SqlError::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
-                        "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT",
+                        format!("{clause} is not allowed with UNION/INTERSECT/EXCEPT"),
                     ));
                 }
                 self.order_result(bound, query)
@@ -359,8 +362,9 @@ impl Binder<'_> {
                     )
                     .at(start(&item.expr)));
                 }
-                b.orderable(targets.get(key).map_or(SqlType::new(oid::TEXT), |t| t.expr.ty()), &item.expr)?;
-                let descending = descending(&item.options)?;
+                let ty = targets.get(key).map_or(SqlType::new(oid::TEXT), |t| t.expr.ty());
+                b.orderable(ty, &item.expr)?;
+                let descending = descending(&item.options, ty)?;
                 order.push((key, descending, item.options.nulls_first.unwrap_or(descending)));
             }
             Ok(order)
@@ -512,8 +516,10 @@ impl Binder<'_> {
             plan = Logical::Distinct(Box::new(plan), Some(on.iter().filter_map(reference).collect()));
         }
         if let Some((tables, wait)) = locks {
-            let tables = tables.into_iter().filter_map(|(relation, target, strength)| {
-                Some((relation, columns.get(target)?.id, strength))
+            let id = |target: u32| columns.get(target as usize).map(|c| c.id);
+            let tables = tables.into_iter().filter_map(|locked| {
+                let tableoid = locked.tableoid.and_then(id);
+                Some(Locked { ctid: id(locked.ctid)?, tableoid, ..locked })
             });
             let tables = tables.collect();
             if hoists {

@@ -208,7 +208,7 @@ impl Binder<'_> {
                 .at(start(&item.expr)));
             };
             self.orderable(column.ty, &item.expr)?;
-            let descending = descending(&item.options)?;
+            let descending = descending(&item.options, column.ty)?;
             numbers.push((number, descending, item.options.nulls_first.unwrap_or(descending)));
             keys.push(SortKey {
                 expr: Expr::Column(column.id, column.ty),

@@ -96,7 +96,8 @@ impl Binder<'_> {
         }
         let user = self.user_aggregate(&found, at)?;
         if args.distinct {
-            self.check_distinct(&found.args, &order_by, at)?;
+            self.check_distinct(&found.args, at)?;
+            self.check_distinct_order(&found.args, &order_by, args.order_by)?;
         }
         let filter = self.aggregate_filter(f)?;
         let ty = found.target.result;

@@ -166,6 +166,10 @@ impl Binder<'_> {
                 verbose: options.verbose,
             }),
             Ast::Analyze(targets) => Utility::Analyze(self.vacuum_targets(targets)?),
+            Ast::Cluster(None) => Utility::Cluster(None),
+            Ast::Cluster(Some((name, index))) => {
+                Utility::Cluster(Some((self.relation(name)?, index.clone())))
+            }
             Ast::Reindex { name, index, concurrently } => {
                 let relation = self.relation(name)?;
                 let (wanted, what) = match index {

@@ -37,7 +37,8 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         "revoke" => grant::revoke(c)?,
         "reassign" => grant::reassign(c)?,
         "refresh" => refresh(c)?,
-        "load" | "cluster" | "merge" | "do" | "import" | "security" => {
+        "cluster" => cluster(c)?,
+        "load" | "merge" | "do" | "import" | "security" => {
             let name = word.to_ascii_uppercase();
             while !c.at_end() {
                 c.parser.advance_token();
@@ -47,6 +48,41 @@ pub(super) fn statement(c: &mut Cursor<'_>, word: &str) -> Parsed<Option<Stateme
         _ => return Ok(None),
     };
     Ok(Some(statement))
+}
+
+fn cluster(c: &mut Cursor<'_>) -> Parsed<Statement> {
+    c.parser.advance_token();
+    let mut verbose = c.accept("verbose");
+    if !verbose && c.accept_symbol(&Token::LParen) {
+        loop {
+            match c.any_word()?.as_str() {
+                "verbose" => verbose = c.option_flag()?,
+                other => {
+                    let text = format!("unrecognized CLUSTER option \"{other}\"");
+                    return Err(SqlError::new(pg_types::SqlState::SYNTAX_ERROR, text).into());
+                }
+            }
+            if !c.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        c.symbol(&Token::RParen)?;
+    }
+    if verbose {
+        return Err(SqlError::unsupported("CLUSTER (VERBOSE)").into());
+    }
+    if c.at_end() {
+        return Ok(utility(Ast::Cluster(None), "CLUSTER"));
+    }
+    let name = c.name()?;
+    let target = if c.accept("using") {
+        (name, Some(c.ident()?))
+    } else if c.accept("on") {
+        (c.name()?, Some(name.name.name))
+    } else {
+        (name, None)
+    };
+    Ok(utility(Ast::Cluster(Some(target)), "CLUSTER"))
 }
 
 fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
@@ -385,7 +421,7 @@ fn table_as(
 fn create_index(c: &mut Cursor<'_>, unique: bool) -> Parsed<Statement> {
     let concurrently = c.accept("concurrently");
     let if_not_exists = c.if_not_exists()?;
-    let name = if c.peek_is(0, "on") { None } else { Some(c.ident()?) };
+    let name = if c.peek_is(0, "on") && !if_not_exists { None } else { Some(c.ident()?) };
     c.expect("on")?;
     c.accept("only");
     let table = c.name()?;

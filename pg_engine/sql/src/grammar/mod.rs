@@ -238,6 +238,14 @@ fn spell_out_fetch(tokens: &mut Vec<TokenWithSpan>) {
     while i + 2 < tokens.len() {
         i += 1;
         let at = i - 1;
+        if word(tokens.get(at), &["fetch"])
+            && word(tokens.get(at + 1), &["first", "next"])
+            && word(tokens.get(at + 2), &["null"])
+            && let Some(span) = tokens.get(at + 2).map(|t| t.span)
+        {
+            tokens.insert(at + 3, TokenWithSpan { token: Token::RParen, span });
+            tokens.insert(at + 2, TokenWithSpan { token: Token::LParen, span });
+        }
         let begins = word(tokens.get(at), &["fetch"])
             && word(tokens.get(at + 1), &["first", "next"])
             && tokens.get(at + 2).is_some_and(|t| t.token == Token::LParen);

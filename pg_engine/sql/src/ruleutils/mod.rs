@@ -19,6 +19,7 @@ use pg_plan::{
 use pg_types::{Oid, Result, SqlType};
 
 pub use condition::Condition;
+pub(crate) use naming::given_alias;
 
 use crate::deparse::{Source, Style, Writer};
 
@@ -217,6 +218,8 @@ pub(crate) struct Scope<'a> {
     /// Joins' names behind USING, and items' names of columns with whether the list is written; by where the items are.
     joins: BTreeMap<usize, Vec<String>>,
     tables: BTreeMap<usize, (Vec<String>, bool)>,
+    /// What joins with a name are called, by where they are.
+    joined: BTreeMap<usize, String>,
     used: Vec<(Oid, i16)>,
     relations: Vec<Oid>,
     /// Columns need no qualifier here: there is but one relation.
@@ -312,6 +315,7 @@ impl Recorder {
             assigned: BTreeMap::new(),
             joins: BTreeMap::new(),
             tables: BTreeMap::new(),
+            joined: BTreeMap::new(),
             used: Vec::new(),
             relations: Vec::new(),
             bare: false,

@@ -34,6 +34,22 @@ fn unique(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
     found
 }
 
+/// What a name begins with that was made up so that it is unique, in a query that is stored; behind it come a number and the
+/// name that the query gave, if it gave one. No identifier that a client sends begins so.
+const MADE_UP: &str = "\0name ";
+
+fn made_up(number: usize, given: &str) -> String {
+    format!("{MADE_UP}{number} {given}")
+}
+
+/// The alias that a query gave a FROM item: not one that was made up when the query was stored.
+pub(crate) fn given_alias(alias: &str) -> Option<&str> {
+    match alias.strip_prefix(MADE_UP) {
+        None => Some(alias),
+        Some(rest) => rest.split_once(' ').map(|r| r.1).filter(|given| !given.is_empty()),
+    }
+}
+
 fn key<T>(item: &T) -> usize {
     core::ptr::from_ref(item) as usize
 }
@@ -48,6 +64,11 @@ impl Scope<'_> {
     pub(super) fn using_of(&self, join: &JoinItem) -> Vec<String> {
         let own = || join.using.iter().map(|u| u.name.clone()).collect();
         self.joins.get(&key(join)).cloned().unwrap_or_else(own)
+    }
+
+    /// What a join with a name is called.
+    pub(super) fn join_name(&self, join: &JoinItem) -> Option<String> {
+        self.joined.get(&key(join)).cloned()
     }
 
     /// Chooses the names behind USING, from the outermost join inwards; `level`: those that nothing else may have.
@@ -152,12 +173,25 @@ impl<'a> Writer<'a> {
             }
         }
         if let Some(alias) = &join.alias {
+            let given = given_alias(&alias.name).unwrap_or_default();
+            let qualifier = self.unique_name(given, given)?;
+            let scope = self.scope()?;
             for (name, e) in &alias.columns {
-                scope.merged.push((format!("{}.{}", quote(&alias.name), quote(name)), e));
+                scope.merged.push((format!("{}.{}", quote(&qualifier), quote(name)), e));
             }
-            scope.taken.push(alias.name.clone());
+            scope.taken.push(qualifier.clone());
+            scope.joined.insert(key(&**join), qualifier);
         }
         Ok(())
+    }
+
+    /// What a FROM item is called: its plain name, or where that is taken, one made of it. A query that is stored
+    /// tells that by it, and what the query itself calls the item, if it does.
+    fn unique_name(&mut self, plain: &str, given: &str) -> Result<String> {
+        let stored = self.style.qualify;
+        let scope = self.scope()?;
+        let taken = |name: &str| scope.taken.iter().any(|t| t == name);
+        Ok(if stored && taken(plain) { made_up(scope.taken.len(), given) } else { unique(plain, &taken) })
     }
 
     fn name_table(&mut self, table: &'a TableItem, outer: &[String], level: &[String]) -> Result<()> {
@@ -166,9 +200,10 @@ impl<'a> Writer<'a> {
             TableKind::Relation { oid, .. } => self.catalog.relation_by_oid(oid)?,
             _ => None,
         };
+        let given = table.alias.as_deref().and_then(given_alias).unwrap_or_default();
+        let qualifier = self.unique_name(&plain, given)?;
         let scope = self.scope()?;
         scope.relations.extend(relation.as_ref().map(|r| r.oid));
-        let qualifier = unique(&plain, &|name| scope.taken.iter().any(|t| t == name));
         scope.taken.push(qualifier.clone());
         let (names, renamed) = scope.column_names(table, relation.as_deref(), &[outer, level]);
         for (n, (name, e, attnum)) in table.columns.iter().enumerate() {

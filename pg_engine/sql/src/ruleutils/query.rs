@@ -579,7 +579,8 @@ impl<'a> Writer<'a> {
         let function = matches!(table.kind, TableKind::Function { .. } | TableKind::Functions { .. });
         let (names, renamed) = self.scope()?.names_of(table);
         let list = function || renamed || table.listed && !matches!(table.kind, TableKind::Relation { .. });
-        if table.alias.is_some() || shown != real || list {
+        let aliased = table.alias.as_deref().and_then(super::given_alias).is_some();
+        if aliased || shown != real || list {
             self.put(&format!(" {}", quote(&shown)));
         }
         if list {
@@ -640,8 +641,8 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn plain_name(&self, table: &TableItem) -> Result<String> {
-        Ok(match (&table.alias, &table.kind) {
-            (Some(alias), _) => alias.clone(),
+        Ok(match (table.alias.as_deref().and_then(super::given_alias), &table.kind) {
+            (Some(alias), _) => alias.into(),
             (None, TableKind::Relation { oid, .. }) => {
                 self.catalog.relation_by_oid(*oid)?.map_or_else(String::new, |r| r.name.clone())
             }
@@ -705,7 +706,8 @@ impl<'a> Writer<'a> {
         }
         self.scope()?.merged.extend(hidden);
         if let Some(alias) = &join.alias {
-            self.put(&format!(" {}", quote(&alias.name)));
+            let name = self.scope()?.join_name(join).unwrap_or_else(|| alias.name.clone());
+            self.put(&format!(" {}", quote(&name)));
             if alias.listed {
                 let columns: Vec<String> = alias.columns.iter().map(|c| quote(&c.0)).collect();
                 self.put(&format!("({})", columns.join(", ")));
