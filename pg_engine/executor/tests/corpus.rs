@@ -387,3 +387,9 @@ fn clusters() {
 fn heirs() {
     check("heirs");
 }
+
+/// Several indexes read together.
+#[test]
+fn bitmaps() {
+    check("bitmaps");
+}

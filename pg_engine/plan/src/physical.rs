@@ -58,6 +58,27 @@ pub struct IndexRange {
     pub distinct: usize,
 }
 
+/// Rows of a table that indexes find together.
+#[derive(Clone, Debug)]
+pub enum Bitmap {
+    /// Those of a range of a B-tree, with what reading it is estimated to take.
+    Index(Arc<Index>, IndexRange, Estimate),
+    /// Those that all of these have.
+    And(Vec<Bitmap>),
+    /// Those that any of these has.
+    Or(Vec<Bitmap>),
+}
+
+impl Bitmap {
+    /// Its index ranges, left to right.
+    pub fn leaves(&self) -> Vec<(&Arc<Index>, &IndexRange)> {
+        match self {
+            Self::Index(index, range, _) => Vec::from([(index, range)]),
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::leaves).collect(),
+        }
+    }
+}
+
 /// A stored column that a scan yields: attribute number (1-based; negative: system column).
 pub type Attnum = i16;
 
@@ -96,6 +117,19 @@ pub enum Node {
         /// Of a hash index: its key, over the columns. It finds rows whose key has the same hash; those with another are left out.
         key: Option<Expr>,
         /// What the range does not guarantee.
+        filter: Option<Expr>,
+    },
+    /// Rows that indexes find together, in the order of the table.
+    BitmapScan {
+        /// The table.
+        relation: Arc<Relation>,
+        /// Alias.
+        alias: String,
+        /// Which rows.
+        bitmap: Bitmap,
+        /// Columns to yield.
+        columns: Vec<Attnum>,
+        /// All conditions on the table.
         filter: Option<Expr>,
     },
     /// A set-returning function.

@@ -1,4 +1,6 @@
-//! Ways to read one table: sequentially or through an index.
+//! Ways to read one table: sequentially, through an index, or through several together.
+
+mod bitmap;
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
@@ -141,6 +143,11 @@ impl Planner<'_> {
                     }
                 }
             }
+        }
+        if let Some(candidate) = self.bitmap_scan(table, needed, (pages, rows, out))?
+            && sort(&candidate) < best_cost
+        {
+            best = candidate;
         }
         Ok(best)
     }
@@ -343,13 +350,7 @@ impl Planner<'_> {
         let settings = self.settings;
         // A repeated or small read finds its pages in memory: random pages are charged as the pool's size suggests.
         let touched = fetched.min(pages.max(1.0));
-        let page_cost = if pages < settings.effective_cache_size / LARGE_SHARE {
-            0.25
-        } else if pages < settings.effective_cache_size {
-            settings.random_page_cost / 2.0
-        } else {
-            settings.random_page_cost
-        };
+        let page_cost = self.page_cost(pages);
         let steps = if found.hashed.is_some() { 1.0 } else { libm_log2(rows) };
         let descent = steps * settings.cpu_operator_cost + 0.25;
         let per_row = settings.cpu_tuple_cost
@@ -407,6 +408,18 @@ impl Planner<'_> {
         };
         let columns = columns.iter().map(|(c, _)| c.id).collect();
         Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
+    }
+
+    /// What it costs to read one page of a table of so many, of which a few are read.
+    fn page_cost(&self, pages: f64) -> f64 {
+        let settings = self.settings;
+        if pages < settings.effective_cache_size / LARGE_SHARE {
+            0.25
+        } else if pages < settings.effective_cache_size {
+            settings.random_page_cost / 2.0
+        } else {
+            settings.random_page_cost
+        }
     }
 
     /// How many combinations of values an index's columns have.
@@ -470,11 +483,13 @@ impl Planner<'_> {
         }
         let sub = self.scan(&inner, needed, &Wish::none())?;
         let reads_slot = |e: &Expr| e.any(&mut |e| matches!(e, Expr::Slot(n, _) if *n >= first_slot));
+        let reads = |range: &IndexRange| {
+            let ends = [range.lower.as_ref().map(|l| &l.0), range.upper.as_ref().map(|u| &u.0)];
+            range.equal.iter().chain(ends.into_iter().flatten()).chain(&range.any_of).any(reads_slot)
+        };
         let useful = match &sub.plan.node {
-            Node::IndexScan { range, .. } => {
-                let ends = [range.lower.as_ref().map(|l| &l.0), range.upper.as_ref().map(|u| &u.0)];
-                range.equal.iter().chain(ends.into_iter().flatten()).chain(&range.any_of).any(reads_slot)
-            }
+            Node::IndexScan { range, .. } => reads(range),
+            Node::BitmapScan { bitmap, .. } => bitmap.leaves().iter().any(|(_, range)| reads(range)),
             _ => false,
         };
         Ok(useful.then_some((sub, slots)))

@@ -1,6 +1,7 @@
 //! Operators: each pulls batches from its inputs and yields batches.
 
 mod aggregate;
+mod bitmap;
 mod groups;
 mod hash_join;
 mod key_set;
@@ -344,6 +345,10 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
                 None if *only => scan.by_keys()?,
                 None => scan,
             })
+        }
+        Node::BitmapScan { relation, bitmap, columns, filter, .. } => {
+            let unread = c.unread_of(plan).to_vec();
+            boxed(bitmap::BitmapScan::new(relation, bitmap, columns, filter.as_ref(), &unread, c)?)
         }
         Node::FunctionScan { function, args, ordinality, .. } => {
             let args = c.exprs(args)?;

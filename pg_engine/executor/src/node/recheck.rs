@@ -37,7 +37,8 @@ impl Substitutes<'_> {
         let Some(slot) = s.scans.iter().position(|p| core::ptr::eq(*p, plan)) else { return Ok(None) };
         let versions = s.versions.clone();
         let (relation, columns, filter, index) = match &plan.node {
-            Node::SeqScan { relation, columns, filter, .. } => (relation, columns, filter, None),
+            Node::SeqScan { relation, columns, filter, .. }
+            | Node::BitmapScan { relation, columns, filter, .. } => (relation, columns, filter, None),
             Node::IndexScan { relation, index, range, columns, filter, .. } => {
                 let scan = IndexScan::new(relation, index, range, false, columns, None, c)?;
                 (relation, columns, filter, Some((index.clone(), scan)))
@@ -148,7 +149,9 @@ impl Recheck {
 fn scan_of(plan: &Physical, (position, table): (usize, Oid)) -> Option<&Physical> {
     let ctid = |columns: &[Attnum]| columns.get(position) == Some(&CTID);
     match &plan.node {
-        Node::SeqScan { columns, relation, .. } => (ctid(columns) && relation.oid == table).then_some(plan),
+        Node::SeqScan { columns, relation, .. } | Node::BitmapScan { columns, relation, .. } => {
+            (ctid(columns) && relation.oid == table).then_some(plan)
+        }
         // A condition that is not in the range because the index implies it could not be checked again.
         Node::IndexScan { columns, index, relation, .. } if relation.oid == table => {
             let plain = index.predicate.is_none() && index.keys.iter().all(|k| k.attnum > 0);

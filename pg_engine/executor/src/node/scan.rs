@@ -679,6 +679,34 @@ impl IndexScan {
         Ok(())
     }
 
+    /// The rows that the range names, visible or not; false: the index leaves versions out that the snapshot sees.
+    pub(super) fn all_tids(&mut self, out: &mut Vec<Tid>, rt: &Rt<'_, '_>) -> Result<bool> {
+        if self.leaves_out(rt)? {
+            return Ok(false);
+        }
+        self.stretches = Some(self.first_stretches(rt)?);
+        self.note_scan(rt)?;
+        while self.more(rt)? {
+            rt.cx.checkpoint()?;
+            rt.charge(self.tids.len() * size_of::<Tid>())?;
+            out.extend_from_slice(&self.tids);
+        }
+        Ok(true)
+    }
+
+    /// Rows that were found otherwise are fetched.
+    pub(super) fn give(&mut self, tids: Vec<Tid>) {
+        self.tids = tids;
+        self.at = 0;
+        (self.stretches, self.by_scan) = (Some(VecDeque::new()), true);
+    }
+
+    /// Is it younger than the snapshot?
+    fn leaves_out(&self, rt: &Rt<'_, '_>) -> Result<bool> {
+        let usable = rt.storage().index_usable(self.index.storage, rt.snapshot).map_err(storage_error)?;
+        Ok(!usable && rt.cx.txn.borrow().isolation().uses_one_snapshot())
+    }
+
     /// Would a row with this key be found?
     pub(super) fn covers(&mut self, key: &[u8], rt: &Rt<'_, '_>) -> Result<bool> {
         let leading = keys::leading_part(&self.index.keys, self.skip, key)?;
@@ -769,10 +797,7 @@ enum Bound {
 
 impl Operator for IndexScan {
     fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        if self.stretches.is_none()
-            && !rt.storage().index_usable(self.index.storage, rt.snapshot).map_err(storage_error)?
-            && rt.cx.txn.borrow().isolation().uses_one_snapshot()
-        {
+        if self.stretches.is_none() && self.leaves_out(rt)? {
             self.find_by_scan(rt)?;
         }
         if self.point && !self.by_scan {

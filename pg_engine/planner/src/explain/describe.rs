@@ -14,7 +14,7 @@ use pg_functions::Function;
 use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
     logical::{JoinKind, SetOp, SortKey, StoredFact},
-    physical::{IndexRange, Node, OnConflict, Physical, Target},
+    physical::{Bitmap, Estimate, IndexRange, Node, OnConflict, Physical, Target},
     routine::Callee,
     statement::{ExplainOptions, Planned},
 };
@@ -67,7 +67,7 @@ fn cte_name(n: u32) -> String {
 /// Number of table scans below.
 fn scans(plan: &Physical) -> usize {
     match &plan.node {
-        Node::SeqScan { .. } | Node::IndexScan { .. } => 1,
+        Node::SeqScan { .. } | Node::IndexScan { .. } | Node::BitmapScan { .. } => 1,
         Node::Filter(i, _)
         | Node::Project(i, _)
         | Node::ProjectSet(i, _)
@@ -173,6 +173,15 @@ impl Describer<'_> {
                 if graph {
                     self.backend(&mut item);
                 }
+                Ok((item, names))
+            }
+            Node::BitmapScan { relation, alias, bitmap, columns, filter } => {
+                let mut item = self.item(plan, "Bitmap Heap Scan");
+                self.on(&mut item, relation, alias);
+                let names = self.column_names(relation, alias, columns);
+                let (child, _) = self.bitmap(bitmap, relation, alias)?;
+                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                item.children.push(child);
                 Ok((item, names))
             }
             Node::NestedLoop { kind, left, right, slots, on } => {
@@ -581,6 +590,49 @@ impl Describer<'_> {
             1 => parts.pop(),
             _ => Some(format!("({})", parts.join(" AND "))),
         })
+    }
+
+    /// A part of a bitmap, and what it costs.
+    fn bitmap(&mut self, bitmap: &Bitmap, relation: &Relation, alias: &str) -> Result<(Item, Estimate)> {
+        let bare = |kind: &str, estimate| Item {
+            kind: kind.into(),
+            suffix: String::new(),
+            hidden: Vec::new(),
+            properties: Vec::new(),
+            estimate,
+            actual: None,
+            heading: None,
+            children: Vec::new(),
+        };
+        let (kind, parts) = match bitmap {
+            Bitmap::Index(index, range, estimate) => {
+                let mut item = bare("Bitmap Index Scan", *estimate);
+                item.suffix = format!(" on {}", index.name);
+                item.hidden.push(("Index Name", index.name.clone()));
+                if let Some(text) = self.range(range, relation, index, alias, &mut item)? {
+                    item.properties.push(("Index Cond", Property::Text(text)));
+                }
+                return Ok((item, *estimate));
+            }
+            Bitmap::And(parts) => ("BitmapAnd", parts),
+            Bitmap::Or(parts) => ("BitmapOr", parts),
+        };
+        let mut sum = Estimate::default();
+        let mut children = Vec::with_capacity(parts.len());
+        for part in parts {
+            let (item, estimate) = self.bitmap(part, relation, alias)?;
+            sum.total += estimate.total;
+            sum.rows = if kind == "BitmapOr" || children.is_empty() {
+                sum.rows + estimate.rows
+            } else {
+                sum.rows.min(estimate.rows)
+            };
+            children.push(item);
+        }
+        sum.startup = sum.total;
+        let mut item = bare(kind, sum);
+        item.children = children;
+        Ok((item, sum))
     }
 
     fn nested_loop(

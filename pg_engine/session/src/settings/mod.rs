@@ -507,6 +507,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         enable_seqscan: on("enable_seqscan"),
         enable_indexscan: on("enable_indexscan"),
         enable_indexonlyscan: on("enable_indexonlyscan"),
+        enable_bitmapscan: on("enable_bitmapscan"),
         enable_nestloop: on("enable_nestloop"),
         enable_hashjoin: on("enable_hashjoin"),
         enable_mergejoin: on("enable_mergejoin"),

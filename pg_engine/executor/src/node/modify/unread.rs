@@ -60,6 +60,7 @@ pub(super) fn unread<'p>(
     let (columns, filter) = match &scan.node {
         Node::SeqScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
         Node::IndexScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
+        Node::BitmapScan { relation: r, columns, filter, .. } if r.oid == relation.oid => (columns, filter),
         _ => return None,
     };
     let live: Vec<i16> = relation.live().map(|a| a.attnum).collect();
