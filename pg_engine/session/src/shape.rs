@@ -7,19 +7,21 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_executor::Cursor;
-use pg_sql::normalize::{Literal, normalize};
+use pg_sql::normalize::{Literal, Pattern, normalize};
 use pg_types::{Oid, Result, Value, oid};
 use pg_wire::Encoder;
 
 use crate::{
     datum,
-    portal::{Formats, Run},
+    portal::{Formats, QueryRun, Run},
     session::Session,
     statement::{Plan, Prepared, Stamp},
 };
 
 /// Operators kept ready. A statement has several shapes: `x + 1` and `x + -1` are two.
 const CURSORS: usize = 32;
+/// Texts remembered that others may differ from in integers only.
+const PATTERNS: usize = 8;
 /// Shapes remembered as not worth trying.
 const REFUSED: usize = 32;
 
@@ -27,6 +29,10 @@ const REFUSED: usize = 32;
 #[derive(Default)]
 pub struct Shapes {
     text: String,
+    /// With the shapes that texts of them have; which is replaced next.
+    patterns: Vec<(Pattern, String)>,
+    oldest: usize,
+    literals: Vec<Literal<'static>>,
     types: Vec<Option<Oid>>,
     /// Operators of plans that ran, the last one at the end.
     #[expect(clippy::vec_box, reason = "portals hold them boxed; a cursor is large to move")]
@@ -46,6 +52,15 @@ impl Shapes {
             self.cursors.remove(0);
         }
         self.cursors.push(cursor);
+    }
+
+    fn keep_pattern(&mut self, pattern: Pattern, shape: &str) {
+        let kept = (pattern, String::from(shape));
+        match self.patterns.get_mut(self.oldest) {
+            Some(place) => *place = kept,
+            None => self.patterns.push(kept),
+        }
+        self.oldest = (self.oldest + 1) % PATTERNS;
     }
 
     fn refuse(&mut self, hash: u64) {
@@ -70,16 +85,21 @@ impl Session {
         if !stamp.is_shared() {
             return Ok(None);
         }
-        let mut literals = Vec::new();
-        let mut shape = core::mem::take(&mut self.shapes.text);
-        let plan = normalize(text, &mut shape, &mut literals)
-            .and_then(|()| self.shape_plan(&shape, &literals, stamp));
-        self.shapes.text = shape;
-        let Some(plan) = plan else { return Ok(None) };
-        let mut query = self.new_run(&plan);
-        if self.shape_values(&plan, &literals, query.params_mut()).is_none() {
-            return Ok(None);
-        }
+        let mut known = core::mem::take(&mut self.shapes.literals);
+        let pattern = self.shapes.patterns.iter().position(|p| p.0.fits(text, &mut known));
+        let query =
+            match pattern.and_then(|n| Some((n, core::mem::take(&mut self.shapes.patterns.get_mut(n)?.1)))) {
+                Some((n, shape)) => {
+                    let query = self.shape_run(&shape, &known, stamp);
+                    if let Some(p) = self.shapes.patterns.get_mut(n) {
+                        p.1 = shape;
+                    }
+                    query
+                }
+                None => self.new_shape_run(text, stamp),
+            };
+        self.shapes.literals = known;
+        let Some((plan, mut query)) = query else { return Ok(None) };
         self.begin_statement(Some(&Arc::from(text)));
         query.set_cursor(self.shapes.take_cursor(&plan));
         let mut run = Run::Query(query);
@@ -95,6 +115,34 @@ impl Session {
         }
         self.commit_said(out)?;
         Ok(Some(()))
+    }
+
+    /// A run of the plan of a shape with these values.
+    fn shape_run(
+        &mut self,
+        shape: &str,
+        literals: &[Literal<'_>],
+        stamp: &Stamp,
+    ) -> Option<(Arc<Plan>, Box<QueryRun>)> {
+        let plan = self.shape_plan(shape, literals, stamp)?;
+        let mut query = self.new_run(&plan);
+        self.shape_values(&plan, literals, query.params_mut())?;
+        Some((plan, query))
+    }
+
+    /// The same of a text that is like none of those before.
+    fn new_shape_run(&mut self, text: &str, stamp: &Stamp) -> Option<(Arc<Plan>, Box<QueryRun>)> {
+        let mut literals = Vec::new();
+        let mut shape = core::mem::take(&mut self.shapes.text);
+        let run = normalize(text, &mut shape, &mut literals)
+            .and_then(|()| self.shape_run(&shape, &literals, stamp));
+        if run.is_some()
+            && let Some(pattern) = Pattern::of(text, &shape, &literals)
+        {
+            self.shapes.keep_pattern(pattern, &shape);
+        }
+        self.shapes.text = shape;
+        run
     }
 
     fn shape_plan(&mut self, shape: &str, literals: &[Literal<'_>], stamp: &Stamp) -> Option<Arc<Plan>> {

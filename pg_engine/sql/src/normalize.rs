@@ -7,8 +7,7 @@
 //! the grammar wants a literal, the changed text does not parse: the caller takes the original then, as it does for any
 //! other error, so that positions in messages are those of the text that the client sent.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 /// Most literals of a statement; one with more is a bulk load whose text does not come twice.
 const MAX_LITERALS: usize = 64;
@@ -230,6 +229,63 @@ pub fn normalize<'a>(text: &'a str, out: &mut String, literals: &mut Vec<Literal
     Some(())
 }
 
+/// A text that was taken apart, and whose literals were integers: one that differs in these only need not be looked at again
+/// byte by byte.
+#[derive(Debug)]
+pub struct Pattern {
+    /// What stands before, between and behind the integers.
+    pieces: Box<[Box<str>]>,
+}
+
+impl Pattern {
+    /// Of a text that [`normalize`] made `shape` and `literals` of; `None`: they are not all small integers.
+    pub fn of(text: &str, shape: &str, literals: &[Literal<'_>]) -> Option<Self> {
+        let (mut pieces, mut rest, mut shape) = (Vec::with_capacity(literals.len() + 1), text, shape);
+        for (n, literal) in literals.iter().enumerate() {
+            let Literal::Int4(_) = literal else { return None };
+            // Nothing but parameters has a `$` in the shape.
+            let (piece, behind) = shape.split_once('$')?;
+            rest = rest.strip_prefix(piece)?;
+            pieces.push(piece.into());
+            shape = behind.trim_start_matches(|c: char| c.is_ascii_digit());
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            rest = rest.get(digits..).filter(|_| digits > 0 && n < MAX_LITERALS)?;
+        }
+        // A semicolon and blanks may follow.
+        pieces.push(rest.into());
+        rest.starts_with(shape).then_some(Self { pieces: pieces.into() })
+    }
+
+    /// Does the text differ in the integers only? Then `literals` are what it has.
+    #[inline]
+    pub fn fits(&self, text: &str, literals: &mut Vec<Literal<'static>>) -> bool {
+        literals.clear();
+        let Some((first, others)) = self.pieces.split_first() else { return false };
+        let Some(mut rest) = text.as_bytes().strip_prefix(first.as_bytes()) else { return false };
+        for piece in others {
+            let mut value = 0i32;
+            let mut digits = 0;
+            while let Some(d) = rest.get(digits).map(|b| b.wrapping_sub(b'0')).filter(|d| *d < 10) {
+                // Ten digits may be too many.
+                if digits == 9 {
+                    return false;
+                }
+                value = value * 10 + i32::from(d);
+                digits += 1;
+            }
+            let Some(behind) = rest.get(digits..).and_then(|r| r.strip_prefix(piece.as_bytes())) else {
+                return false;
+            };
+            if digits == 0 {
+                return false;
+            }
+            rest = behind;
+            literals.push(Literal::Int4(value));
+        }
+        rest.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +300,35 @@ mod tests {
         let (text, values) = parts("UPDATE t SET a = a + -5, b='it''s' WHERE id = 3000000000;\n").unwrap();
         assert_eq!(text, "UPDATE t SET a = a + -$1, b=$2 WHERE id = $3");
         assert_eq!(values, [Literal::Int4(5), Literal::Text("it''s", true), Literal::Int8(3_000_000_000)]);
+    }
+
+    #[test]
+    fn texts_that_differ_in_integers_fit_a_pattern() {
+        let text = "SELECT a FROM t WHERE id = 17 AND b IN (1,2);\n";
+        let (shape, literals) = parts(text).unwrap();
+        let pattern = Pattern::of(text, &shape, &literals).unwrap();
+        let fits = |text: &str| {
+            let mut literals = Vec::new();
+            pattern.fits(text, &mut literals).then_some(literals)
+        };
+        for (text, same) in [
+            (text, true),
+            ("SELECT a FROM t WHERE id = 0 AND b IN (10,999999999);\n", true),
+            ("SELECT a FROM t WHERE id = 9999999999 AND b IN (1,2);\n", false),
+            ("SELECT a FROM t WHERE id = 17.5 AND b IN (1,2);\n", false),
+            ("SELECT a FROM t WHERE id = -17 AND b IN (1,2);\n", false),
+            ("SELECT a FROM t WHERE id =  AND b IN (1,2);\n", false),
+            ("SELECT a FROM t WHERE id = 17 AND b IN (1,2)", false),
+            ("SELECT a FROM t WHERE id = 17 AND b IN (1,2,3);\n", false),
+            ("", false),
+        ] {
+            let (shape_here, wanted) = parts(text).unwrap_or_default();
+            let found = fits(text);
+            assert_eq!(found.is_some(), same, "{text}");
+            assert!(found.is_none_or(|f| f == wanted && shape == shape_here), "{text}");
+        }
+        let (shape, literals) = parts("select 'a', 1").unwrap();
+        assert!(Pattern::of("select 'a', 1", &shape, &literals).is_none());
     }
 
     #[test]
