@@ -31,14 +31,13 @@ pub fn parse(text: &str) -> Result<i64> {
         body = rest.trim_start_matches(is_space);
     }
     body = body.strip_prefix('$').unwrap_or(body).trim_start_matches(is_space);
-    let (mut value, mut decimals, mut point, mut digits) = (0i64, 0, false, 0);
+    let (mut value, mut decimals, mut point) = (0i64, 0, false);
     let mut end = body.len();
     // Counting down reaches the least amount without overflow.
     let push = |v: i64, d: i64| v.checked_mul(10)?.checked_sub(d);
     for (at, b) in body.bytes().enumerate() {
         match b {
             b'0'..=b'9' if !point || decimals < 2 => {
-                digits += 1;
                 decimals += u32::from(point);
                 value = push(value, i64::from(b - b'0')).ok_or_else(|| out_of_range(text))?;
             }
@@ -65,7 +64,8 @@ pub fn parse(text: &str) -> Result<i64> {
         negative |= closed.starts_with('-');
         closed = other.trim_matches(|c| is_space(c) || c == '$');
     }
-    if !closed.is_empty() || (digits == 0 && !point) {
+    // No digits at all are no money, as PostgreSQL has it.
+    if !closed.is_empty() {
         return Err(bad());
     }
     if negative { Ok(value) } else { value.checked_neg().ok_or_else(|| out_of_range(text)) }
@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(shown("($12.3)"), "-$12.30");
         assert_eq!(shown("-$ 5"), "-$5.00");
         assert_eq!(shown("-92233720368547758.08"), "-$92,233,720,368,547,758.08");
-        assert!(parse("92233720368547758.08").is_err() && parse("x").is_err() && parse("").is_err());
+        assert!(parse("92233720368547758.08").is_err() && parse("x").is_err());
+        assert_eq!((shown(""), shown(" $ "), shown("()")), ("$0.00".into(), "$0.00".into(), "$0.00".into()));
     }
 }
