@@ -197,7 +197,14 @@ fn spell_out_table(tokens: &mut Vec<TokenWithSpan>) {
                     || word(before, &["union", "intersect", "except", "all", "distinct", "as"])
             }
         };
-        let named = matches!(tokens.get(i + 1).map(|t| &t.token), Some(Token::Word(_)));
+        // `x AS table FROM t` names a column.
+        let named = match tokens.get(i + 1).map(|t| &t.token) {
+            Some(Token::Word(x)) => {
+                x.quote_style.is_some()
+                    || crate::keywords::lookup(&x.value).1 != crate::keywords::Category::Reserved
+            }
+            _ => false,
+        };
         if let Some(token) = tokens.get(i).filter(|t| begins && named && word(t, &["table"])) {
             let span = token.span;
             let keyword = |value: &str| {
