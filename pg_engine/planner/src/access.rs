@@ -156,8 +156,7 @@ impl Planner<'_> {
     /// each combination of the columns that are to differ.
     fn matches(&self, index: &Index, bound: &Bound, table: &Table, distinct: &[ColumnId]) -> Vec<Match> {
         let mut all = Vec::from([match_index(index, bound, table, 0)]);
-        let stored = table.relation.kind.is_stored() && table.relation.kind != RelationKind::Virtual;
-        if index.method != IndexMethod::BTree || !stored {
+        if index.method != IndexMethod::BTree || !table.relation.kind.is_stored() {
             return all;
         }
         let known = self.knowledge();

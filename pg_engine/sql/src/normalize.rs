@@ -243,7 +243,7 @@ impl Pattern {
         let (mut pieces, mut rest, mut shape) = (Vec::with_capacity(literals.len() + 1), text, shape);
         for (n, literal) in literals.iter().enumerate() {
             let Literal::Int4(_) = literal else { return None };
-            // Nothing but parameters has a `$` in the shape.
+            // A `$` inside a name is taken for a parameter's too: no digits stand there in the text, and there is no pattern.
             let (piece, behind) = shape.split_once('$')?;
             rest = rest.strip_prefix(piece)?;
             pieces.push(piece.into());
