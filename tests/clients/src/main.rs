@@ -20,6 +20,7 @@ mod interrupts;
 mod isolation;
 mod large;
 mod notify;
+mod orders;
 mod pgbench;
 mod programs;
 mod protocol;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         interrupts::TESTS,
         isolation::TESTS,
         notify::TESTS,
+        orders::TESTS,
         pgbench::TESTS,
     ]
     .into_iter()
