@@ -393,3 +393,8 @@ fn heirs() {
 fn bitmaps() {
     check("bitmaps");
 }
+
+#[test]
+fn decorrelated() {
+    check("decorrelated");
+}

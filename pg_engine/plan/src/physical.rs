@@ -338,6 +338,8 @@ pub struct Update {
     pub source: Physical,
     /// New values: (attribute number, expression over the source's columns).
     pub assignments: Vec<(Attnum, Expr)>,
+    /// The same where the row has become another version, of which the source's further columns do not tell; empty: they are the same.
+    pub again: Vec<(Attnum, Expr)>,
     /// Re-checked against the newest version when a row was changed concurrently (READ COMMITTED): the WHERE clause over
     /// the source's columns. `None`: no condition.
     pub recheck: Option<Expr>,

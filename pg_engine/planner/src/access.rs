@@ -7,7 +7,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use pg_catalog::{Index, IndexMethod, Relation, RelationKind};
 use pg_functions::{CastMethod, registry};
 use pg_plan::{
-    expr::{Call, ColumnId, Expr, SubQuery},
+    expr::{Call, ColumnId, Expr, SubPlanKind, SubQuery},
     logical::Column,
     physical::{Estimate, IndexRange, Node, Physical},
 };
@@ -246,9 +246,15 @@ impl Planner<'_> {
                 if let Expr::SubPlan(sub) = e
                     && let SubQuery::Physical(plan) = &sub.query
                 {
+                    let Estimate { startup, total, rows, .. } = plan.estimate;
+                    // The first row is enough.
+                    let cost = match sub.kind {
+                        SubPlanKind::Exists => startup + (total - startup) / rows.max(1.0),
+                        _ => total,
+                    };
                     match sub.correlated {
-                        true => repeated += plan.estimate.total * reach,
-                        false => once += plan.estimate.total,
+                        true => repeated += cost * reach,
+                        false => once += cost,
                     }
                 }
                 false

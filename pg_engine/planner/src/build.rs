@@ -72,6 +72,8 @@ pub(crate) struct Planner<'a> {
     /// The first error of what is computed while planning.
     pub(crate) failed: Option<SqlError>,
     depth: u32,
+    /// How deep in choices between ways to do a subquery.
+    pub(crate) nested: u32,
 }
 
 /// The table column behind a column id.
@@ -133,6 +135,7 @@ impl<'a> Planner<'a> {
             cte_read: ColumnSet::default(),
             failed: None,
             depth: 0,
+            nested: 0,
         }
     }
 
@@ -163,7 +166,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Remembers the stored columns of all tables below.
-    fn note_columns(&mut self, node: &Logical) -> Result<()> {
+    pub(crate) fn note_columns(&mut self, node: &Logical) -> Result<()> {
         match node {
             Logical::Scan { relation, columns, .. } => {
                 let (_, rows) = estimate::table_size(self.catalog, relation);
@@ -317,6 +320,14 @@ impl<'a> Planner<'a> {
     }
 
     fn dispatch(&mut self, node: Logical, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        match self.either_way(&node, needed, wish)? {
+            Some(sub) => Ok(sub),
+            None => self.translated(node, needed, wish),
+        }
+    }
+
+    /// The operator as it stands.
+    pub(crate) fn translated(&mut self, node: Logical, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
         match node {
             Logical::OneRow => Ok(leaf(Node::OneRow, Vec::new(), Vec::new(), 1.0, 0.0)),
             Logical::Scan { relation, alias, columns } => {
@@ -413,6 +424,10 @@ impl<'a> Planner<'a> {
         let Sub { plan, columns, order } = sub;
         let mut estimate = plan.estimate;
         estimate.total += estimate.rows * self.settings.cpu_operator_cost;
+        if condition.has_subplan() {
+            let (once, repeated) = self.subquery_cost(core::slice::from_ref(&condition));
+            estimate.total += once + estimate.rows * repeated;
+        }
         estimate.rows = (estimate.rows * kept).max(1.0);
         let types = plan.types.clone();
         let node = Node::Filter(Box::new(plan), condition);
@@ -463,7 +478,12 @@ impl<'a> Planner<'a> {
         if identity {
             return Ok(Sub { plan: sub.plan, columns: ids, order });
         }
+        let (once, repeated) = match exprs.iter().any(Expr::has_subplan) {
+            true => self.subquery_cost(&exprs),
+            false => (0.0, 0.0),
+        };
         let mut out = project(sub, exprs, ids, self.settings);
+        out.plan.estimate.total += once + out.plan.estimate.rows * repeated;
         out.order = order;
         Ok(out)
     }
@@ -539,7 +559,12 @@ impl<'a> Planner<'a> {
             calls.push(call);
         }
         let work = (keys.len() + calls.len()).max(1) as f64 * self.settings.cpu_operator_cost;
-        let startup = sub.plan.estimate.total + sub.rows() * work;
+        let mut startup = sub.plan.estimate.total + sub.rows() * work;
+        if keys.iter().chain(calls.iter().flat_map(|c| &c.args)).any(Expr::has_subplan) {
+            let asked = keys.iter().chain(calls.iter().flat_map(|c| &c.args)).cloned().collect::<Vec<_>>();
+            let (once, repeated) = self.subquery_cost(&asked);
+            startup += once + sub.rows() * repeated;
+        }
         let total = startup + count * self.settings.cpu_tuple_cost;
         let width = types.iter().map(|t| estimate::width(t.oid)).sum();
         let estimate = Estimate { startup, total, rows: count, width };

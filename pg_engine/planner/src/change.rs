@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use pg_plan::{
     access::PolicyCheck,
     expr::{ColumnId, Expr},
+    logical::Logical,
     physical::{Attnum, Delete, Estimate, Insert, Merge, Node, OnConflict, Physical, Target, Update},
     statement::{
         DeleteBody, InsertBody, MergeAction, MergeBody, MergeClause, OnConflictBody, SYSTEM_COLUMNS,
@@ -13,7 +14,19 @@ use pg_plan::{
 };
 use pg_types::{Result, SqlError, SqlState, SqlType};
 
-use crate::{build::Planner, pushdown::output};
+use crate::{
+    build::{Planner, Sub},
+    pushdown::output,
+};
+
+/// Where an UPDATE's rows come from and what becomes of them.
+struct Assigned {
+    source: Sub,
+    columns: Vec<ColumnId>,
+    assignments: Vec<(Attnum, Expr)>,
+    /// See [`Update::again`].
+    again: Vec<(Attnum, Expr)>,
+}
 
 impl Planner<'_> {
     pub(crate) fn insert(&mut self, body: InsertBody) -> Result<Physical> {
@@ -78,15 +91,41 @@ impl Planner<'_> {
     }
 
     pub(crate) fn update(&mut self, body: UpdateBody) -> Result<Physical> {
-        let columns = output(&body.source);
-        let source = self.query(body.source)?;
-        let assignments = self.assignments(body.assignments, &columns)?;
+        let Assigned { source, columns, assignments, again } =
+            if body.assignments.iter().any(|(_, e)| e.has_subplan()) {
+                let plain = self.query(body.source.clone())?;
+                self.assigned(body.source, plain, body.assignments)?
+            } else {
+                let columns = output(&body.source);
+                let source = self.query(body.source)?;
+                let assignments = self.assignments(body.assignments, &columns)?;
+                Assigned { source, columns, assignments, again: Vec::new() }
+            };
         let recheck = body.recheck.map(|e| self.resolved(e, &columns)).transpose()?;
         let own = body.target.columns.clone();
         let target = self.target(body.target, &own, &columns)?;
         let (types, estimate) = returned(&target, source.plan.estimate);
-        let update = Update { target, source: source.plan, assignments, recheck };
+        let update = Update { target, source: source.plan, assignments, again, recheck };
         Ok(Physical { node: Node::Update(Box::new(update)), types, estimate })
+    }
+
+    /// The cheaper way to compute new values: with subqueries run for each row, or joined to the rows beforehand.
+    fn assigned(&mut self, rows: Logical, source: Sub, list: Vec<(i16, Expr)>) -> Result<Assigned> {
+        let columns = output(&rows);
+        let joined = self.with_assigned(&rows, &list)?;
+        let assignments = self.assignments(list, &columns)?;
+        let plain = Assigned { source, columns, assignments, again: Vec::new() };
+        let Some((rows, list)) = joined else { return Ok(plain) };
+        let columns = output(&rows);
+        let source = self.query(rows)?;
+        let exprs: Vec<Expr> = plain.assignments.iter().map(|(_, e)| e.clone()).collect();
+        let (once, repeated) = self.subquery_cost(&exprs);
+        let each = plain.source.plan.estimate.total + once + plain.source.rows() * repeated;
+        if source.plan.estimate.total >= each {
+            return Ok(plain);
+        }
+        let assignments = self.assignments(list, &columns)?;
+        Ok(Assigned { source, columns, assignments, again: plain.assignments })
     }
 
     pub(crate) fn delete(&mut self, body: DeleteBody) -> Result<Physical> {

@@ -463,7 +463,11 @@ impl Planner<'_> {
         on: Option<Expr>,
         kept: f64,
     ) -> Result<Sub> {
-        let estimate = self.nested_estimate(kind, &left, &right, !slots.is_empty(), kept);
+        let mut estimate = self.nested_estimate(kind, &left, &right, !slots.is_empty(), kept);
+        if let Some(on) = on.as_ref().filter(|e| e.has_subplan()) {
+            let (once, repeated) = self.subquery_cost(core::slice::from_ref(on));
+            estimate.total += once + left.rows() * right.rows() * repeated;
+        }
         let (columns, types) = joined_columns(kind, &left, &right);
         let mut both = left.columns.clone();
         both.extend(&right.columns);
@@ -514,7 +518,7 @@ fn applies_to_pair(condition: &Expr, inputs: &[Input]) -> bool {
 }
 
 /// `left expression = right expression` as keys of a hash join.
-fn hash_key(
+pub(crate) fn hash_key(
     condition: &Expr,
     left: &ColumnSet,
     right: &ColumnSet,

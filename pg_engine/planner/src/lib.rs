@@ -23,6 +23,7 @@ mod access;
 mod build;
 mod change;
 mod columns;
+mod decorrelate;
 mod disjunction;
 mod equal;
 mod estimate;

@@ -13,7 +13,7 @@ use crate::{
     columns::{ColumnSet, substitute},
     disjunction, fold, late,
     pushdown::{output, outputs},
-    unnest::unnest,
+    unnest::{flattened, unnest},
 };
 
 /// The tree, rewritten.
@@ -25,6 +25,7 @@ pub(crate) fn rewrite(mut node: Logical, folding: &mut Folding) -> Logical {
         Logical::Project(input, columns) => Logical::Project(below(input, folding), columns),
         Logical::ProjectSet(input, columns) => Logical::ProjectSet(below(input, folding), columns),
         Logical::Join { kind, left, right, on, lateral } => {
+            let (right, on, lateral) = flattened(kind, right, on, lateral);
             let on = on.and_then(|e| Expr::all_of(disjunction::factored(e)));
             late::join(kind, below(left, folding), below(right, folding), on, lateral)
         }

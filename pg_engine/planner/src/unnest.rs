@@ -88,8 +88,43 @@ fn joined(kind: JoinKind, mut right: Logical, mut on: Vec<Expr>) -> SemiJoin {
     SemiJoin { kind: if one { JoinKind::Inner } else { kind }, right, on }
 }
 
+/// A subquery in FROM whose conditions alone read the tables before it is joined by them like any other.
+pub(crate) fn flattened(
+    kind: JoinKind,
+    right: Box<Logical>,
+    on: Option<Expr>,
+    lateral: Vec<(u32, Expr)>,
+) -> (Box<Logical>, Option<Expr>, Vec<(u32, Expr)>) {
+    let settled = !lateral.iter().any(|(_, e)| e.volatile() || e.has_subplan());
+    let kinds = matches!(kind, JoinKind::Inner | JoinKind::Left);
+    if lateral.is_empty() || !settled || !kinds || !lasting(&right) {
+        return (right, on, lateral);
+    }
+    match pull_conditions(&right, &lateral) {
+        Some((right, more)) => {
+            let all = on.map(Expr::conjuncts).unwrap_or_default().into_iter().chain(more);
+            (Box::new(right), Expr::all_of(all.collect()), Vec::new())
+        }
+        None => (right, on, lateral),
+    }
+}
+
+/// Are the rows the same each time, and is computing them once as good as many times?
+fn lasting(node: &Logical) -> bool {
+    match node {
+        Logical::Project(input, columns) => !columns.iter().any(|(_, e)| e.volatile()) && lasting(input),
+        Logical::Filter(input, e) => !e.volatile() && lasting(input),
+        Logical::Join { left, right, on, .. } => {
+            !on.as_ref().is_some_and(Expr::volatile) && lasting(left) && lasting(right)
+        }
+        Logical::Secure(input) => lasting(input),
+        Logical::Scan { .. } | Logical::CteScan { .. } | Logical::OneRow => true,
+        _ => false,
+    }
+}
+
 /// Replaces slots by the outer expressions; false when the expression holds a subquery that may read them.
-fn fill_slots(expr: &mut Expr, args: &[(u32, Expr)]) -> bool {
+pub(crate) fn fill_slots(expr: &mut Expr, args: &[(u32, Expr)]) -> bool {
     if expr.has_subplan() {
         return !reads_slots(expr, args);
     }
@@ -112,7 +147,7 @@ fn reads_slots(expr: &Expr, args: &[(u32, Expr)]) -> bool {
 }
 
 /// Takes the correlated conditions out of a subquery: they must all stand in filters at its top.
-fn pull_conditions(query: &Logical, args: &[(u32, Expr)]) -> Option<(Logical, Vec<Expr>)> {
+pub(crate) fn pull_conditions(query: &Logical, args: &[(u32, Expr)]) -> Option<(Logical, Vec<Expr>)> {
     match query {
         Logical::Project(input, columns) => {
             let (inner, on) = pull_conditions(input, args)?;

@@ -80,3 +80,6 @@ CREATE INDEX renamed_twice ON renamed (c DESC, c, id);
 ALTER TABLE renamed RENAME c TO d;
 SELECT attname FROM pg_attribute WHERE attrelid = 'renamed_twice'::regclass ORDER BY attnum;
 SELECT pg_get_indexdef('renamed_twice'::regclass);
+SELECT 1.5 ^ 1.00000000000000000000, 2 ^ (1.0 / 1.0), 1.5 ^ -1.0000000000000000000000, 1.5 ^ 3.00000000000000000000;
+SELECT '{"a": {"b": "c"}}'::integer[];
+SELECT date_part('Ǆ x', date '2000-01-01');

@@ -431,7 +431,7 @@ fn trunc_unit(unit: &str, type_name: &str) -> Result<Unit> {
     match Field::parse(unit, type_name)? {
         Field::Unit(u) => Ok(u),
         Field::Zone | Field::ZoneHour | Field::ZoneMinute => Err(not_supported(unit, type_name)),
-        _ => Err(not_recognized(&unit.to_lowercase(), type_name)),
+        _ => Err(not_recognized(&unit.to_ascii_lowercase(), type_name)),
     }
 }
 

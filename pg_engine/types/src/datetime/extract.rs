@@ -40,7 +40,7 @@ pub enum Field {
 
 #[cold]
 pub(super) fn not_supported(unit: &str, type_name: &str) -> SqlError {
-    let unit = unit.to_lowercase();
+    let unit = unit.to_ascii_lowercase();
     SqlError::new(
         SqlState::FEATURE_NOT_SUPPORTED,
         format!("unit \"{unit}\" not supported for type {type_name}"),
@@ -58,7 +58,7 @@ pub(super) fn not_recognized(unit: &str, type_name: &str) -> SqlError {
 impl Field {
     /// Reads a field's name, in any case; 22023 names the type.
     pub fn parse(text: &str, type_name: &str) -> Result<Self> {
-        let name = text.to_lowercase();
+        let name = text.to_ascii_lowercase();
         if let Some(u) = words::unit(&name) {
             return Ok(Self::Unit(u));
         }

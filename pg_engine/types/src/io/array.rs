@@ -23,6 +23,8 @@ struct Parser<'a> {
     delimiter: char,
     settings: &'a FormatSettings,
     values: Vec<Value>,
+    /// What is wrong with the first element that is no value: told when the braces are right.
+    failed: Option<SqlError>,
     /// Length of each dimension, as the first sub-array of each shows it.
     lengths: Vec<usize>,
 }
@@ -37,6 +39,7 @@ pub(super) fn parse(ty: SqlType, text: &str, settings: &FormatSettings) -> Resul
         delimiter,
         settings,
         values: Vec::new(),
+        failed: None,
         lengths: Vec::new(),
     };
     let bounds = p.bounds()?;
@@ -60,6 +63,9 @@ pub(super) fn parse(ty: SqlType, text: &str, settings: &FormatSettings) -> Resul
             return Err(p.malformed("Specified array dimensions do not match array contents."));
         }
         dims = bounds;
+    }
+    if let Some(e) = p.failed {
+        return Err(e);
     }
     Ok(Value::Array(Arc::new(ArrayValue { element, dims, values: p.values })))
 }
@@ -245,11 +251,12 @@ impl Parser<'_> {
         if self.values.len() >= MAX_ELEMENTS {
             return Err(too_large());
         }
-        self.values.push(if !quoted && word.eq_ignore_ascii_case("null") {
+        let null = self.failed.is_some() || !quoted && word.eq_ignore_ascii_case("null");
+        let value = if null { Ok(Value::Null) } else { super::input(self.element, &word, self.settings) };
+        self.values.push(value.unwrap_or_else(|e| {
+            self.failed = Some(e);
             Value::Null
-        } else {
-            super::input(self.element, &word, self.settings)?
-        });
+        }));
         Ok(())
     }
 }

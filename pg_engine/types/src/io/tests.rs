@@ -101,6 +101,9 @@ fn arrays() {
         ("{{1,2},{3}}", "22P02 malformed array literal: \"{{1,2},{3}}\""),
         ("{1", "22P02 malformed array literal: \"{1\""),
         ("{x}", "22P02 invalid input syntax for type integer: \"x\""),
+        // Braces are looked at before elements.
+        ("{x,y", "22P02 malformed array literal: \"{x,y\""),
+        ("{x,y}", "22P02 invalid input syntax for type integer: \"x\""),
     ] {
         assert_eq!(show(oid::INT4_ARRAY, text), shown);
     }

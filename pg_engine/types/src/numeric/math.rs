@@ -281,7 +281,7 @@ fn power(base: &Digits, exp: &Digits) -> Result<Digits> {
         && let Some(e) = exp.mantissa_of_integer()
         && let Ok(e) = i32::try_from(if exp.negative { -e } else { e })
     {
-        return integer_power(base, e, scales);
+        return integer_power(base, e);
     }
     if base.is_zero() {
         return Ok(Digits::zero(MIN_SIG_DIGITS as u32));
@@ -304,8 +304,8 @@ fn power(base: &Digits, exp: &Digits) -> Result<Digits> {
     Ok(if odd { result.negated() } else { result })
 }
 
-fn integer_power(base: &Digits, exponent: i32, scales: i32) -> Result<Digits> {
-    let scale = scales.clamp(MIN_SIG_DIGITS, MAX_DISPLAY_SCALE);
+fn integer_power(base: &Digits, exponent: i32) -> Result<Digits> {
+    let scale = (base.scale as i32).clamp(MIN_SIG_DIGITS, MAX_DISPLAY_SCALE);
     match exponent {
         0 => return Ok(one().with_scale(scale as u32)),
         1 => return Ok(base.clone().rounded(scale)),

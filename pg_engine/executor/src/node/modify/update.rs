@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 
 use pg_catalog::storage_error;
-use pg_plan::{expr::Expr, physical};
+use pg_plan::{
+    expr::Expr,
+    physical::{self, Attnum},
+};
 use pg_storage::{RowLock, RowOutcome, Tid, Touched, WaitPolicy};
 use pg_types::{Batch, Result, SqlError, SqlType, Value};
 
@@ -20,6 +23,8 @@ pub(crate) struct Update {
     source: Exec,
     /// (live position, new value over the source's columns).
     assignments: Vec<(usize, Compiled)>,
+    /// The same for a row that has become another version; empty: as for others.
+    again: Vec<(usize, Compiled)>,
     recheck: Option<Compiled>,
     /// Live positions of columns that get new values.
     set: Vec<usize>,
@@ -36,14 +41,15 @@ pub(crate) struct Update {
 impl Update {
     pub(crate) fn new(u: &physical::Update, c: &mut Compiler<'_>, types: &[SqlType]) -> Result<Self> {
         let target = Target::new(&u.target, c)?;
-        let assignments = u
-            .assignments
-            .iter()
-            .map(|(attnum, e)| Ok((target.position(*attnum)?, Compiled::new(e, c)?)))
-            .collect::<Result<Vec<_>>>()?;
+        let mut compiled = |list: &[(Attnum, Expr)]| {
+            let one = |(attnum, e): &(Attnum, Expr)| Ok((target.position(*attnum)?, Compiled::new(e, c)?));
+            list.iter().map(one).collect::<Result<Vec<_>>>()
+        };
+        let (assignments, again) = (compiled(&u.assignments)?, compiled(&u.again)?);
         let generated =
             u.target.generated.iter().map(|(a, _)| target.position(*a)).collect::<Result<Vec<_>>>()?;
-        let seen: Vec<&Expr> = u.assignments.iter().map(|(_, e)| e).chain(&u.recheck).collect();
+        let seen: Vec<&Expr> =
+            u.assignments.iter().chain(&u.again).map(|(_, e)| e).chain(&u.recheck).collect();
         let unread = unread(&u.target, &u.source, &seen);
         let unread_positions = match &unread {
             Some((_, l)) => (0..target.live.len()).filter(|p| l.contains(&target.live[*p])).collect(),
@@ -58,6 +64,7 @@ impl Update {
             recheck: c.option(u.recheck.as_ref())?,
             target,
             assignments,
+            again,
             set,
             unread: unread_positions,
             never_indexed,
@@ -71,6 +78,7 @@ impl Update {
     fn update_row(&mut self, rt: &Rt<'_, '_>) -> Result<()> {
         let width = self.target.live.len();
         let rel = self.target.relation.storage;
+        let mut followed = false;
         loop {
             let tid = self
                 .row
@@ -79,7 +87,8 @@ impl Update {
                 .ok_or_else(|| SqlError::internal("UPDATE's source has no ctid"))?;
             self.new.clear();
             self.new.extend(self.row.iter().skip(1).take(width).cloned());
-            for (position, e) in &mut self.assignments {
+            let again = followed && !self.again.is_empty();
+            for (position, e) in if again { &mut self.again } else { &mut self.assignments } {
                 let v = e.row(RowRef::Values(&self.row), rt)?;
                 if let Some(slot) = self.new.get_mut(*position) {
                     *slot = v;
@@ -135,6 +144,7 @@ impl Update {
                     if !follow(&self.target, &mut self.row, latest, self.recheck.as_mut(), rt)? {
                         return Ok(());
                     }
+                    followed = true;
                 }
             }
         }
@@ -225,7 +235,7 @@ impl Operator for Update {
     fn reset(&mut self) {
         self.returned.reset();
         self.target.reset();
-        self.assignments.iter_mut().for_each(|(_, e)| e.reset());
+        self.assignments.iter_mut().chain(&mut self.again).for_each(|(_, e)| e.reset());
         self.recheck.iter_mut().for_each(Compiled::reset);
         self.source.reset();
     }
