@@ -85,7 +85,7 @@ impl Planner<'_> {
     pub(crate) fn scan(&mut self, table: &Table, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
         let (wanted, fraction) = (wish.order.as_slice(), wish.fraction);
         if table.conditions.iter().any(never) {
-            return Ok(nothing(table, needed, wanted));
+            return Ok(nothing(table.columns.iter().map(|(c, _)| c), needed, wanted));
         }
         let planned;
         let table = if table.conditions.iter().any(Expr::has_subplan) {
@@ -522,14 +522,18 @@ impl Planner<'_> {
 }
 
 /// Is no row wanted?
-fn never(condition: &Expr) -> bool {
+pub(crate) fn never(condition: &Expr) -> bool {
     matches!(condition, Expr::Const(Value::Bool(false) | Value::Null, _))
 }
 
-/// What is read of a table of which no row is wanted.
-fn nothing(table: &Table, needed: &ColumnSet, order: &[OrderKey]) -> Sub {
-    let columns = table.columns.iter().filter(|(c, _)| needed.contains(c.id));
-    let (columns, types): (Vec<_>, Vec<_>) = columns.map(|(c, _)| (c.id, c.ty)).unzip();
+/// What is read of an operator of which no row is wanted.
+pub(crate) fn nothing<'c>(
+    columns: impl Iterator<Item = &'c Column>,
+    needed: &ColumnSet,
+    order: &[OrderKey],
+) -> Sub {
+    let (columns, types): (Vec<_>, Vec<_>) =
+        columns.filter(|c| needed.contains(c.id)).map(|c| (c.id, c.ty)).unzip();
     let estimate = Estimate { rows: 1.0, width: total_width(&types), ..Estimate::default() };
     Sub { plan: Physical { node: Node::Values(Vec::new()), types, estimate }, columns, order: order.to_vec() }
 }

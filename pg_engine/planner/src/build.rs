@@ -17,10 +17,10 @@ use pg_types::{Result, SqlError, SqlType, Value};
 
 use crate::{
     PlannerSettings,
-    access::Table,
+    access::{Table, never, nothing},
     columns::{ColumnSet, to_positions},
     estimate::{self, Knowledge},
-    pushdown::{output, push_down},
+    pushdown::{output, outputs, push_down},
     rewrite::{Folding, rewrite},
 };
 
@@ -402,6 +402,13 @@ impl<'a> Planner<'a> {
     }
 
     fn filter(&mut self, input: Logical, condition: Expr, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
+        let unsatisfied = match &condition {
+            Expr::And(parts) => parts.iter().any(never),
+            one => never(one),
+        };
+        if unsatisfied {
+            return Ok(nothing(outputs(&input).iter(), needed, &wish.order));
+        }
         match input {
             Logical::Scan { relation, alias, columns } => {
                 let table = Table { relation, alias, columns, conditions: condition.conjuncts() };

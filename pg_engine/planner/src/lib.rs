@@ -7,6 +7,7 @@
 //! # How a plan is made
 //! 1. `rewrite` folds constants (an error of that is kept by the plan, and raised when it would run), turns EXISTS and IN into joins and outer joins into inner ones where a condition above
 //!    allows; `pushdown` moves conditions towards the tables.
+//!    Correlated subqueries that could be joined are planned both ways (`decorrelate`).
 //! 2. `build` translates operators bottom up, with the set of columns needed above: what nobody reads is not
 //!    produced. It hands an order that would save a sort down to the scans.
 //! 3. `access` chooses among sequential and index scans, `join` orders inner joins and picks a method for each.
