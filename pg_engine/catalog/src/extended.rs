@@ -1,5 +1,6 @@
 //! Extended statistics: what ANALYZE finds out about columns together, as a row of `pg_statistic_ext_data`.
 //!
+//! Statistics of each expression by itself are rows of `pg_statistic`, of relation and column (the object, the expression's place).
 //! Numbers of distinct combinations and dependencies are kept as the texts that PostgreSQL shows. The list of common combinations is
 //! bytes: a magic, a version, the number of columns (2 bytes), their types' oids, the number of items (4 bytes); per item the
 //! frequency, the frequency if the columns were independent (8 bytes each), and its values as a sized tuple. Little endian.
@@ -10,7 +11,7 @@ use pg_storage::Snapshot;
 use pg_types::{Oid, Result, SqlType, Value, tuple::TupleLayout};
 
 use crate::{
-    builtin::{PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA},
+    builtin::{PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA, rows::EXPRESSION_SEPARATOR},
     cache::Catalog,
     table::Row,
 };
@@ -25,14 +26,27 @@ const VERSION: u16 = 1;
 /// What is known of some columns of a table together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExtendedStatistics {
-    /// The columns, ascending.
+    /// The columns, ascending, then numbers below zero for the expressions.
     pub columns: Vec<i16>,
+    /// The expressions.
+    pub expressions: Vec<Expression>,
     /// Numbers of distinct combinations, of two columns and more.
     pub distinct: Vec<(Vec<i16>, f64)>,
     /// How far columns determine another.
     pub dependencies: Vec<Dependence>,
     /// The most common combinations of all the columns, most frequent first.
     pub common: Vec<CommonTuple>,
+}
+
+/// An expression that there are statistics of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    /// Its number: the same one in all statistics of the table. Rows have −1, −2, ... by its place in its own object.
+    pub number: i16,
+    /// Canonical text.
+    pub text: String,
+    /// Where statistics of it alone are: the relation and the column of `pg_statistic`.
+    pub place: (Oid, i16),
 }
 
 /// In which share of the rows `from` determines `to`.
@@ -186,12 +200,51 @@ impl Catalog {
                 all.push(from_rows(&object, &data));
             }
         }
+        number_expressions(&mut all);
         Ok(all.into())
     }
 }
 
+/// The expressions of a row of `pg_statistic_ext`.
+pub fn expressions_of(object: &Row) -> Vec<String> {
+    match object.get("stxexprs") {
+        Value::Text(all) => all.split(EXPRESSION_SEPARATOR).map(Into::into).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Gives each expression one number, whichever objects it is in.
+fn number_expressions(all: &mut [ExtendedStatistics]) {
+    let mut texts: Vec<String> = Vec::new();
+    for object in all {
+        let mut numbers = Vec::with_capacity(object.expressions.len());
+        for e in &mut object.expressions {
+            let at = texts.iter().position(|t| *t == e.text).unwrap_or(texts.len());
+            if at == texts.len() {
+                texts.push(e.text.clone());
+            }
+            e.number = i16::try_from(at).map_or(i16::MIN, |at| -1 - at);
+            numbers.push(e.number);
+        }
+        let renumber = |c: &mut i16| {
+            let at = usize::try_from(-1 - i32::from(*c));
+            *c = at.ok().and_then(|at| numbers.get(at)).copied().unwrap_or(*c);
+        };
+        object.columns.iter_mut().for_each(renumber);
+        object.distinct.iter_mut().flat_map(|d| &mut d.0).for_each(renumber);
+        let dependencies = object.dependencies.iter_mut();
+        dependencies.flat_map(|d| d.from.iter_mut().chain([&mut d.to])).for_each(renumber);
+    }
+}
+
 fn from_rows(object: &Row, data: &Row) -> ExtendedStatistics {
-    let columns = object.int2s("stxkeys");
+    let mut columns = object.int2s("stxkeys");
+    let expressions: Vec<Expression> = expressions_of(object)
+        .into_iter()
+        .zip(1..)
+        .map(|(text, n)| Expression { number: -n, text, place: (object.oid("oid"), n) })
+        .collect();
+    columns.extend(expressions.iter().map(|e| e.number));
     let text = |column: &str| data.text_option(column).unwrap_or_default();
     let common = match data.get("stxdmcv") {
         Value::Bytea(bytes) => read_common(bytes).map(|c| c.1).unwrap_or_default(),
@@ -202,6 +255,7 @@ fn from_rows(object: &Row, data: &Row) -> ExtendedStatistics {
         dependencies: read_dependencies(&text("stxddependencies")),
         common: common.into_iter().filter(|c| c.values.len() == columns.len()).collect(),
         columns,
+        expressions,
     }
 }
 
@@ -224,6 +278,28 @@ mod tests {
         for odd in ["", "{", r#"{"1"}"#, r#"{"x => y": 1}"#, r#"{"1, 2": nan}"#, "{}"] {
             assert!(read_distinct(odd).is_empty() && read_dependencies(odd).is_empty(), "{odd}");
         }
+    }
+
+    #[test]
+    fn an_expression_has_one_number_in_all_objects() {
+        let object = |oid, texts: &[&str]| {
+            let one =
+                |(text, n): (&&str, i16)| Expression { number: -n, text: (*text).into(), place: (oid, n) };
+            ExtendedStatistics {
+                columns: (0..=texts.len() as i16).map(|n| if n == 0 { 3 } else { -n }).collect(),
+                expressions: texts.iter().zip(1..).map(one).collect(),
+                distinct: Vec::from([(Vec::from([3, -1]), 4.0)]),
+                dependencies: Vec::from([Dependence { from: Vec::from([-1]), to: 3, degree: 1.0 }]),
+                ..ExtendedStatistics::default()
+            }
+        };
+        let mut all = [object(1, &["(a + 1)"]), object(2, &["lower(b)", "(a + 1)"])];
+        number_expressions(&mut all);
+        assert_eq!(all[0].columns, [3, -1]);
+        assert_eq!(all[1].columns, [3, -2, -1]);
+        assert_eq!(all[1].distinct[0].0, [3, -2]);
+        assert_eq!((all[1].dependencies[0].from.as_slice(), all[1].dependencies[0].to), (&[-2][..], 3));
+        assert_eq!(all[1].expressions[1].place, (2, 2));
     }
 
     #[test]

@@ -40,6 +40,26 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
          WHERE pg_has_role(c.relowner, 'USAGE') AND (NOT c.relrowsecurity OR NOT row_security_active(c.oid))",
     ),
     (
+        "pg_stats_ext_exprs",
+        "SELECT tn.nspname AS schemaname, c.relname AS tablename, n.nspname AS statistics_schemaname, \
+         e.stxname AS statistics_name, pg_get_userbyid(e.stxowner) AS statistics_owner, x.expr, \
+         d.stxdinherit AS inherited, s.stanullfrac AS null_frac, s.stawidth AS avg_width, \
+         s.stadistinct AS n_distinct, CASE WHEN s.stakind1 = 1 THEN s.stavalues1 END AS most_common_vals, \
+         CASE WHEN s.stakind1 = 1 THEN s.stanumbers1 END AS most_common_freqs, \
+         CASE WHEN s.stakind2 = 2 THEN s.stavalues2 END AS histogram_bounds, \
+         CASE WHEN s.stakind3 = 3 THEN s.stanumbers3[1] END AS correlation, \
+         CASE WHEN s.stakind4 = 4 THEN s.stavalues4 END AS most_common_elems, \
+         CASE WHEN s.stakind4 = 4 THEN s.stanumbers4 END AS most_common_elem_freqs, \
+         CASE WHEN s.stakind5 = 5 THEN s.stanumbers5 END AS elem_count_histogram \
+         FROM pg_catalog.pg_statistic_ext e JOIN pg_catalog.pg_class c ON c.oid = e.stxrelid \
+         LEFT JOIN pg_catalog.pg_statistic_ext_data d ON d.stxoid = e.oid \
+         LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = c.relnamespace \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.stxnamespace \
+         CROSS JOIN LATERAL unnest(pg_get_statisticsobjdef_expressions(e.oid)) WITH ORDINALITY x(expr, n) \
+         LEFT JOIN pg_catalog.pg_statistic s ON s.starelid = e.oid AND s.staattnum = x.n \
+         WHERE pg_has_role(c.relowner, 'USAGE') AND (NOT c.relrowsecurity OR NOT row_security_active(c.oid))",
+    ),
+    (
         "pg_stat_all_indexes",
         "SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname, \
          s.idx_scan, s.seq_tup_read AS idx_tup_read, s.idx_tup_fetch FROM pg_catalog.pg_class c \

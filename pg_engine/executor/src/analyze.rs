@@ -70,7 +70,10 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
     let stats = cx.engine.storage().relation_stats(relation.storage).map_err(storage_error)?;
     // Reservoir sampling keeps (position, row), from pages that were chosen at random if there are many.
     let mut sample: Vec<Sampled> = Vec::new();
-    let mut computed = Computed::of(&ddl, &relation, columns)?;
+    let mut objects = ddl.statistics_of(&relation)?;
+    // ANALYZE of some columns only.
+    objects.retain(|o| columns.is_empty() || o.columns.iter().all(|c| columns.contains(c)));
+    let mut computed = Computed::of(&ddl, &relation, &objects, columns)?;
     let mut seen = 0u64;
     let mut random = Lcg(u64::from(relation.oid) ^ 0x5bd1_e995);
     let mut page = Vec::new();
@@ -141,8 +144,7 @@ pub(crate) fn analyze(relation: &Arc<Relation>, columns: &[i16], cx: &ExecContex
         store(&ddl, (relation.oid, a.attnum), (a.ty.oid, a.collation), &s)?;
     }
     computed.store(&ddl, &sample, seen)?;
-    let rows: Vec<&Vec<Value>> = sample.iter().map(|s| &s.1).collect();
-    joint::analyze(&ddl, &relation, &rows, seen, &wishes, columns)?;
+    joint::analyze(&ddl, &relation, &objects, &computed, (&sample, seen), &wishes)?;
     cx.engine.storage().note_analyzed(relation.storage, false);
     sizes(&relation, seen as f64, stats.pages, cx)
 }

@@ -110,8 +110,8 @@ pub enum Statistics {
         if_not_exists: bool,
         /// The kinds wanted, as written; empty: all.
         kinds: Vec<String>,
-        /// The columns, as written.
-        columns: Vec<String>,
+        /// What they are of, as written.
+        keys: Vec<StatisticsKey>,
         /// The table.
         from: ObjectName,
     },
@@ -147,6 +147,15 @@ impl Statistics {
             Self::Comment(..) => "COMMENT",
         }
     }
+}
+
+/// What statistics are of.
+#[derive(Clone, Debug)]
+pub enum StatisticsKey {
+    /// A column of the table.
+    Column(String),
+    /// An expression over its columns: canonical text, and the type.
+    Expression(String, SqlType),
 }
 
 /// See [`Statistics::Alter`].

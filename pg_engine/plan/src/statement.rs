@@ -94,6 +94,8 @@ pub struct TargetBody {
 }
 
 /// System columns, in the order of their ids: attribute numbers from −1 down.
+pub const SYSTEM_COLUMN_NAMES: [&str; SYSTEM_COLUMNS] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+/// How many there are.
 pub const SYSTEM_COLUMNS: usize = 6;
 
 /// INSERT.

@@ -202,6 +202,9 @@ impl<'a> Planner<'a> {
                         .insert(column.id, StoredColumn { statistics, rows, unique, member });
                 }
                 if relation.row_estimate >= 0.0 {
+                    if let Some(joint) = &joint {
+                        self.note_joint_expressions(relation, columns, rows, joint)?;
+                    }
                     self.note_computed(relation, columns, rows)
                 } else {
                     Ok(())
@@ -244,18 +247,47 @@ impl<'a> Planner<'a> {
                 let Some(e) = self.stored_expression(relation, columns, text)? else { continue };
                 let unique =
                     index.unique && !index.deferrable && index.predicate.is_none() && index.key_count == 1;
-                let column = StoredColumn { statistics: Some(statistics), rows, unique, member: None };
-                let computed = Arc::make_mut(&mut self.computed);
-                // Columns are numbered from the other end.
-                let Some(id) = u32::try_from(computed.len()).ok().and_then(|n| ColumnId::MAX.checked_sub(n))
-                else {
-                    continue;
-                };
-                computed.push((e, id));
-                Arc::make_mut(&mut self.stored).insert(id, column);
+                self.note_expression(
+                    e,
+                    StoredColumn { statistics: Some(statistics), rows, unique, member: None },
+                );
             }
         }
         Ok(())
+    }
+
+    /// Remembers the expressions of a table's extended statistics.
+    fn note_joint_expressions(
+        &mut self,
+        relation: &Arc<Relation>,
+        columns: &[(Column, i16)],
+        rows: f64,
+        joint: &Arc<crate::joint::Table>,
+    ) -> Result<()> {
+        for known in joint.0.iter().flat_map(|o| &o.expressions) {
+            let (object, place) = known.place;
+            let statistics = self.catalog.column_statistics(object, place)?;
+            let Some(e) = self.stored_expression(relation, columns, &known.text)? else { continue };
+            let member = Some(crate::joint::Member { table: joint.clone(), attnum: known.number });
+            self.note_expression(e, StoredColumn { statistics, rows, unique: false, member });
+        }
+        Ok(())
+    }
+
+    /// Remembers what is known of an expression. What is found first is taken first.
+    fn note_expression(&mut self, e: Expr, column: StoredColumn) {
+        let known = self.computed.iter().find(|(known, _)| crate::access::is_key(&e, known)).map(|c| c.1);
+        if let Some(known) = known.and_then(|id| Arc::make_mut(&mut self.stored).get_mut(&id)) {
+            known.unique |= column.unique;
+            known.statistics = known.statistics.take().or(column.statistics);
+            return;
+        }
+        let computed = Arc::make_mut(&mut self.computed);
+        // Columns are numbered from the other end.
+        if let Some(id) = u32::try_from(computed.len()).ok().and_then(|n| ColumnId::MAX.checked_sub(n)) {
+            computed.push((e, id));
+            Arc::make_mut(&mut self.stored).insert(id, column);
+        }
     }
 
     /// Plans the subqueries inside an expression.

@@ -9,7 +9,7 @@ use pg_catalog::extended::{Dependence, ExtendedStatistics};
 use pg_plan::expr::{ColumnId, Expr};
 use pg_types::Value;
 
-use crate::estimate::{self, Knowledge, column_of};
+use crate::estimate::{self, Knowledge};
 
 /// The extended statistics of one table of a query.
 pub(crate) struct Table(pub(crate) Arc<[ExtendedStatistics]>);
@@ -22,45 +22,47 @@ pub(crate) struct Member {
     pub(crate) attnum: i16,
 }
 
-/// A condition on one column of a table with extended statistics.
+/// A condition on one column, or expression, of a table with extended statistics.
 struct Clause<'a> {
     condition: &'a Expr,
     member: Member,
+    /// It is the column or expression itself, a truth value.
+    whole: bool,
     /// What it keeps by itself.
     alone: f64,
 }
 
-/// The column that a condition is about, if it is about one and constants.
-fn subject(condition: &Expr) -> Option<ColumnId> {
-    match condition {
-        Expr::IsNull(e, _) => column_of(e),
-        Expr::Column(id, _) => Some(*id),
-        Expr::Not(e) => match &**e {
-            Expr::Column(id, _) => Some(*id),
-            _ => None,
-        },
+/// The column that a condition is about, if it is about one and constants; true: it is the condition.
+fn subject(condition: &Expr, known: &dyn Knowledge) -> Option<(ColumnId, bool)> {
+    if let Some(id) = known.id_of(condition) {
+        return Some((id, true));
+    }
+    let id = match condition {
+        Expr::IsNull(e, _) => known.id_of(e),
+        Expr::Not(e) => known.id_of(e),
         Expr::ScalarArray(_, operands, true) => {
             let [column, Expr::Const(..)] = operands.as_ref() else { return None };
-            column_of(column)
+            known.id_of(column)
         }
         Expr::Call(call) => {
             let [left, right] = call.args.as_slice() else { return None };
-            match (column_of(left), column_of(right)) {
+            match (known.id_of(left), known.id_of(right)) {
                 (Some(id), None) if estimate::constant(right).is_some() => Some(id),
                 (None, Some(id)) if estimate::constant(left).is_some() => Some(id),
                 _ => None,
             }
         }
         _ => None,
-    }
+    };
+    id.map(|id| (id, false))
 }
 
 /// Does a condition hold for a value of its column? `None`: that cannot be told here.
-fn holds(condition: &Expr, value: &Value) -> Option<bool> {
-    match condition {
+fn holds(clause: &Clause<'_>, value: &Value) -> Option<bool> {
+    match clause.condition {
+        _ if clause.whole => Some(*value == Value::Bool(true)),
         Expr::IsNull(_, positive) => Some(value.is_null() == *positive),
         _ if value.is_null() => Some(false),
-        Expr::Column(..) => Some(*value == Value::Bool(true)),
         Expr::Not(_) => Some(*value == Value::Bool(false)),
         Expr::ScalarArray(f, operands, _) => {
             let Expr::Const(Value::Array(a), _) = operands.get(1)? else { return None };
@@ -97,11 +99,11 @@ fn truth(f: &'static pg_functions::Function, operands: [&Value; 2]) -> Option<bo
 pub(crate) fn take(conditions: &mut Vec<&Expr>, known: &dyn Knowledge) -> f64 {
     let mut clauses: Vec<Clause<'_>> = Vec::new();
     for condition in conditions.iter() {
-        if let Some(column) = subject(condition)
+        if let Some((column, whole)) = subject(condition, known)
             && let Some(member) = known.member(column)
         {
             let alone = estimate::selectivity(condition, known);
-            clauses.push(Clause { condition, member, alone });
+            clauses.push(Clause { condition, member, whole, alone });
         }
     }
     let mut kept = 1.0;
@@ -145,9 +147,10 @@ fn by_common<'a>(clauses: &[Clause<'a>]) -> Option<(f64, Vec<&'a Expr>)> {
     // What cannot be computed while planning is left to the ordinary estimate.
     found.retain(|c| {
         let place = at(c);
-        object.common.iter().all(|item| {
-            place.and_then(|p| item.values.get(p)).is_some_and(|v| holds(c.condition, v).is_some())
-        })
+        object
+            .common
+            .iter()
+            .all(|item| place.and_then(|p| item.values.get(p)).is_some_and(|v| holds(c, v).is_some()))
     });
     if found.len() < 2 {
         return None;
@@ -156,7 +159,7 @@ fn by_common<'a>(clauses: &[Clause<'a>]) -> Option<(f64, Vec<&'a Expr>)> {
     for item in &object.common {
         all += item.frequency;
         let fits = |c: &&Clause<'_>| {
-            at(c).and_then(|p| item.values.get(p)).is_some_and(|v| holds(c.condition, v) == Some(true))
+            at(c).and_then(|p| item.values.get(p)).is_some_and(|v| holds(c, v) == Some(true))
         };
         if found.iter().all(fits) {
             matching += item.frequency;
@@ -170,11 +173,12 @@ fn by_common<'a>(clauses: &[Clause<'a>]) -> Option<(f64, Vec<&'a Expr>)> {
 }
 
 /// Is it an equality with constants? Others say nothing by dependencies.
-fn equates(condition: &Expr) -> bool {
-    match condition {
+fn equates(clause: &Clause<'_>) -> bool {
+    match clause.condition {
+        _ if clause.whole => true,
         Expr::Call(call) => estimate::is_equality(call.function),
         Expr::ScalarArray(f, _, _) => estimate::is_equality(f),
-        Expr::Column(..) | Expr::Not(_) => true,
+        Expr::Not(_) => true,
         _ => false,
     }
 }
@@ -183,7 +187,7 @@ fn equates(condition: &Expr) -> bool {
 fn by_dependencies<'a>(clauses: &[Clause<'a>]) -> Option<(f64, Vec<&'a Expr>)> {
     for clause in clauses {
         let table = &clause.member.table;
-        let of_table = |c: &&Clause<'a>| Arc::ptr_eq(&c.member.table, table) && equates(c.condition);
+        let of_table = |c: &&Clause<'a>| Arc::ptr_eq(&c.member.table, table) && equates(c);
         let found: Vec<&Clause<'a>> = clauses.iter().filter(of_table).collect();
         let mut shares: Vec<(i16, f64)> = Vec::new();
         for c in &found {
@@ -283,9 +287,16 @@ mod tests {
     use pg_types::{SqlType, oid};
 
     /// Two columns of one table of 1,000 rows, with ten values each.
+    /// Another number is one column's double.
     struct Known(HashMap<ColumnId, Member>);
 
     impl Knowledge for Known {
+        fn id_of(&self, expr: &Expr) -> Option<ColumnId> {
+            match expr {
+                Expr::Call(call) if call.function.name == "int4pl" => Some(3),
+                e => estimate::column_of(e),
+            }
+        }
         fn column(&self, _: ColumnId) -> Option<(Option<Arc<ColumnStatistics>>, f64, bool)> {
             let s = ColumnStatistics { distinct: 10.0, ..ColumnStatistics::default() };
             Some((Some(Arc::new(s)), 1000.0, false))
@@ -298,7 +309,7 @@ mod tests {
     fn known(statistics: ExtendedStatistics) -> Known {
         let table = Arc::new(Table(Arc::from([statistics])));
         let member = |attnum| Member { table: table.clone(), attnum };
-        Known(HashMap::from_iter([(1, member(1)), (2, member(2))]))
+        Known(HashMap::from_iter([(1, member(1)), (2, member(2)), (3, member(-1))]))
     }
 
     fn column(n: ColumnId) -> Expr {
@@ -350,6 +361,37 @@ mod tests {
         close(estimate::all_of(&both, &of(Vec::from([half.clone()]))), 0.1 * 0.55);
         let whole = Dependence { degree: 1.0, ..half };
         close(estimate::all_of(&both, &of(Vec::from([whole]))), 0.1);
+    }
+
+    #[test]
+    fn an_expression_counts_as_a_column() {
+        let add = |f: &&&pg_functions::Function| f.name == "int4pl";
+        let double = |of: Expr| {
+            let mut all = pg_functions::registry().functions().iter();
+            let function = all.find(|f| add(&f)).expect("integers are added");
+            Expr::Call(Box::new(Call {
+                function,
+                args: Vec::from([of.clone(), of]),
+                ty: SqlType::new(oid::INT4),
+            }))
+        };
+        let equal_to = |e: Expr, value| match equal(1, value) {
+            Expr::Call(mut call) => {
+                call.args[0] = e;
+                Expr::Call(call)
+            }
+            e => e,
+        };
+        let columns = Vec::from([2, -1]);
+        let of_column = Dependence { from: Vec::from([-1]), to: 2, degree: 1.0 };
+        let known = known(ExtendedStatistics {
+            distinct: Vec::from([(columns.clone(), 12.0)]),
+            columns,
+            dependencies: Vec::from([of_column]),
+            ..ExtendedStatistics::default()
+        });
+        close(estimate::all_of(&[equal_to(double(column(1)), 4), equal(2, 3)], &known), 0.1);
+        close(groups([double(column(1)), column(2)].iter(), &known), 12.0);
     }
 
     #[test]

@@ -12,8 +12,29 @@ use pg_catalog::{
 };
 use pg_types::{Result, SqlType, Value};
 
-use super::TARGET;
-use crate::{ddl::Ddl, keys};
+use super::{Sampled, TARGET, computed::Computed};
+use crate::{
+    ddl::{Ddl, statistics::StatisticsObject},
+    keys,
+};
+
+/// What one value of a combination is taken from.
+#[derive(Clone, Copy)]
+enum Part {
+    Column(i16),
+    /// The place among a sampled row's computed values.
+    Computed(usize),
+}
+
+impl Part {
+    fn value(self, row: &Sampled) -> Value {
+        let value = match self {
+            Self::Column(c) => usize::try_from(c - 1).ok().and_then(|c| row.1.get(c)),
+            Self::Computed(n) => row.2.get(n).and_then(Option::as_ref),
+        };
+        value.cloned().unwrap_or(Value::Null)
+    }
+}
 
 /// The sampled rows of some columns: for each row the sort keys of its values.
 struct Sample<'a> {
@@ -23,45 +44,44 @@ struct Sample<'a> {
     rows: u64,
 }
 
-/// Fills in the table's statistics objects from a sample of its rows.
+/// Fills in these statistics objects of a table from a sample of its rows, of which there are so many.
 pub(super) fn analyze(
     ddl: &Ddl<'_, '_>,
     table: &Relation,
-    sample: &[&Vec<Value>],
-    rows: u64,
+    objects: &[StatisticsObject],
+    computed: &Computed,
+    (sample, rows): (&[Sampled], u64),
     attributes: &[(pg_storage::Tid, Row)],
-    asked: &[i16],
 ) -> Result<()> {
-    for (object, columns, kinds, wish) in ddl.statistics_of(table)? {
-        // ANALYZE of some columns only.
-        if !asked.is_empty() && !columns.iter().all(|c| asked.contains(c)) {
-            continue;
-        }
+    for o in objects {
         ddl.cx.checkpoint()?;
-        let target = match wish {
+        let target = match o.target {
             n if n >= 0 => n,
             // Like the most careful of its columns.
             _ => attributes
                 .iter()
-                .filter(|a| columns.iter().any(|c| a.1.int("attnum") == i64::from(*c)))
+                .filter(|a| o.columns.iter().any(|c| a.1.int("attnum") == i64::from(*c)))
                 .map(|a| if a.1.int("attstattarget") < 0 { TARGET as i64 } else { a.1.int("attstattarget") })
                 .max()
                 .unwrap_or(TARGET as i64),
         };
-        ddl.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[Value::Oid(object)])?;
+        ddl.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[Value::Oid(o.oid)])?;
         if target == 0 || sample.is_empty() {
             continue;
         }
-        let types: Vec<SqlType> = columns
-            .iter()
-            .filter_map(|c| table.attributes.get(usize::try_from(*c - 1).ok()?))
-            .map(|a| a.ty)
-            .collect();
-        if types.len() != columns.len() {
-            continue;
-        }
-        let row = gathered(ddl, &columns, &types, &kinds, sample, rows, target as usize)?;
-        ddl.insert(PG_STATISTIC_EXT_DATA, &row.set("stxoid", object).set("stxdinherit", false))?;
+        let column = |c: &i16| {
+            let a = table.attributes.get(usize::try_from(*c - 1).ok()?)?;
+            Some((*c, Part::Column(*c), a.ty))
+        };
+        let expression = |n: i16| {
+            let (at, ty) = computed.find(o.oid, n)?;
+            Some((-n, Part::Computed(at), SqlType::new(ty)))
+        };
+        let parts = o.columns.iter().map(column);
+        let parts: Option<Vec<_>> = parts.chain((1..).take(o.expressions.len()).map(expression)).collect();
+        let Some(parts) = parts else { continue };
+        let row = gathered(ddl, &parts, &o.kinds, sample, rows, target as usize)?;
+        ddl.insert(PG_STATISTIC_EXT_DATA, &row.set("stxoid", o.oid).set("stxdinherit", false))?;
         ddl.step();
     }
     Ok(())
@@ -69,19 +89,20 @@ pub(super) fn analyze(
 
 fn gathered(
     ddl: &Ddl<'_, '_>,
-    columns: &[i16],
-    types: &[SqlType],
+    parts: &[(i16, Part, SqlType)],
     kinds: &[u8],
-    sample: &[&Vec<Value>],
+    sample: &[Sampled],
     rows: u64,
     target: usize,
 ) -> Result<Row> {
-    let value = |row: &Vec<Value>, c: i16| row.get(c as usize - 1).cloned().unwrap_or(Value::Null);
-    let one = |row: &&Vec<Value>| {
-        columns.iter().zip(types).map(|(c, ty)| keys::encode_one(ty.oid, &value(row, *c))).collect()
-    };
-    let s = Sample { columns, keys: sample.iter().map(one).collect(), rows };
+    let columns: Vec<i16> = parts.iter().map(|p| p.0).collect();
+    let types: Vec<SqlType> = parts.iter().map(|p| p.2).collect();
     let mut row = ddl.row(PG_STATISTIC_EXT_DATA)?;
+    if parts.len() < 2 {
+        return Ok(row);
+    }
+    let one = |row: &Sampled| parts.iter().map(|p| keys::encode_one(p.2.oid, &p.1.value(row))).collect();
+    let s = Sample { columns: &columns, keys: sample.iter().map(one).collect(), rows };
     if kinds.contains(&b'd') {
         row.put("stxdndistinct", distinct_text(&s.distinct()).as_str());
     }
@@ -94,7 +115,7 @@ fn gathered(
     if kinds.contains(&b'm') {
         let tuple = |at: usize| {
             let row = sample.get(at);
-            columns.iter().map(|c| row.map_or(Value::Null, |r| value(r, *c))).collect()
+            parts.iter().map(|p| row.map_or(Value::Null, |r| p.1.value(r))).collect()
         };
         let common: Vec<CommonTuple> = s
             .common(target)
@@ -106,7 +127,7 @@ fn gathered(
             })
             .collect();
         if !common.is_empty() {
-            row.put("stxdmcv", Value::Bytea(common_bytes(types, &common)?.into()));
+            row.put("stxdmcv", Value::Bytea(common_bytes(&types, &common)?.into()));
         }
     }
     Ok(row)

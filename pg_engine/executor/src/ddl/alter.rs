@@ -16,7 +16,10 @@ use pg_catalog::{
     table::{Row, array},
 };
 use pg_functions::registry;
-use pg_plan::utility::{AlterAction, AlterTable, ColumnDef};
+use pg_plan::{
+    statement::SYSTEM_COLUMN_NAMES,
+    utility::{AlterAction, AlterTable, ColumnDef},
+};
 use pg_storage::LockMode;
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid, tuple::MAX_FIELDS, typeinfo};
 
@@ -50,9 +53,8 @@ fn is_toastable(ty: SqlType) -> bool {
 }
 
 fn column<'r>(relation: &'r Relation, name: &str) -> Result<&'r Attribute> {
-    const SYSTEM: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
     relation.live().find(|a| a.name == name).ok_or_else(|| {
-        if SYSTEM.contains(&name) {
+        if SYSTEM_COLUMN_NAMES.contains(&name) {
             let text = format!("cannot alter system column \"{name}\"");
             return SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text);
         }
@@ -633,6 +635,7 @@ impl Ddl<'_, '_> {
             }
         }
         self.step();
+        self.rebind_statistics(relation)?;
         self.retype_expressions(relation)?;
         self.rebuild_indexes(relation.oid)?;
         self.recheck_constraints(relation.oid, a.attnum)

@@ -9,24 +9,55 @@ use alloc::{
 use pg_catalog::{
     CatalogReader, Relation, RelationKind,
     access::not_owner,
-    builtin::{PG_NAMESPACE, PG_STATISTIC, PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA},
-    extended::MAX_COLUMNS,
+    builtin::{
+        PG_CLASS, PG_DEPEND, PG_NAMESPACE, PG_STATISTIC, PG_STATISTIC_EXT, PG_STATISTIC_EXT_DATA,
+        rows::EXPRESSION_SEPARATOR,
+    },
+    extended::{MAX_COLUMNS, expressions_of},
     table::{Row, array, int2_vector},
 };
 use pg_functions::registry;
 use pg_plan::{
-    definition::{AlterStatistics, Statistics},
+    definition::{AlterStatistics, Statistics, StatisticsKey},
+    statement::SYSTEM_COLUMN_NAMES,
     utility::ObjectName,
 };
 use pg_storage::LockMode;
-use pg_types::{Oid, Result, SqlError, SqlState, Value, oid};
+use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, oid};
 
 use super::{Address, Ddl, Dependency, like::same_columns};
 
 /// The kinds by name, with the letters of `pg_statistic_ext.stxkind`.
 pub(crate) const KINDS: [(&str, u8); 3] = [("ndistinct", b'd'), ("dependencies", b'f'), ("mcv", b'm')];
+/// The letter of statistics of the expressions themselves.
+const OF_EXPRESSIONS: u8 = b'e';
 /// Greatest statistics target.
 const MAX_TARGET: i64 = 10_000;
+
+/// What a statistics object is of.
+struct StatisticsParts {
+    /// Ascending.
+    columns: Vec<i16>,
+    /// Canonical texts.
+    expressions: Vec<String>,
+    letters: Vec<u8>,
+}
+
+/// A statistics object of a table, as ANALYZE needs it.
+pub(crate) struct StatisticsObject {
+    pub(crate) oid: Oid,
+    pub(crate) columns: Vec<i16>,
+    pub(crate) expressions: Vec<String>,
+    /// Letters of the kinds.
+    pub(crate) kinds: Vec<u8>,
+    /// As fine as this; negative: as its columns.
+    pub(crate) target: i64,
+}
+
+fn letters_of(row: &Row) -> Vec<u8> {
+    let letters = row.array("stxkind").iter();
+    letters.filter_map(|v| if let Value::Char(c) = v { Some(*c) } else { None }).collect()
+}
 
 fn missing(name: &ObjectName) -> String {
     let name = super::types::shown(name);
@@ -37,8 +68,8 @@ impl Ddl<'_, '_> {
     /// Any of these statements.
     pub(super) fn statistics(&self, s: &Statistics) -> Result<()> {
         match s {
-            Statistics::Create { name, if_not_exists, kinds, columns, from } => {
-                self.create_statistics(name, *if_not_exists, kinds, columns, from)
+            Statistics::Create { name, if_not_exists, kinds, keys, from } => {
+                self.create_statistics(name, *if_not_exists, kinds, keys, from)
             }
             Statistics::Alter { name, if_exists, change } => self.alter_statistics(name, *if_exists, change),
             Statistics::Drop { names, if_exists, cascade } => {
@@ -112,7 +143,7 @@ impl Ddl<'_, '_> {
         name: &ObjectName,
         if_not_exists: bool,
         kinds: &[String],
-        columns: &[String],
+        keys: &[StatisticsKey],
         from: &ObjectName,
     ) -> Result<()> {
         let reader = self.reader()?;
@@ -139,54 +170,90 @@ impl Ddl<'_, '_> {
             }
             return Err(SqlError::new(SqlState::DUPLICATE_OBJECT, text));
         }
-        if columns.len() > MAX_COLUMNS {
-            let text = format!("cannot have more than {MAX_COLUMNS} columns in statistics");
-            return Err(SqlError::new(SqlState(*b"54011"), text));
-        }
-        let mut keys = Vec::new();
-        for column in columns {
-            keys.push(self.statistics_column(&table, column)?);
-        }
-        let mut letters = Vec::new();
-        for (_, letter) in KINDS.iter().filter(|k| kinds.is_empty() || kinds.iter().any(|w| w == k.0)) {
-            letters.push(*letter);
-        }
-        if let Some(odd) = kinds.iter().find(|w| KINDS.iter().all(|k| k.0 != w.as_str())) {
-            return Err(SqlError::syntax(format!("unrecognized statistics kind \"{odd}\"")));
-        }
-        if keys.len() < 2 {
-            let text = "extended statistics require at least 2 columns";
-            return Err(SqlError::new(SqlState(*b"42P17"), text));
-        }
-        keys.sort_unstable();
-        if keys.windows(2).any(|w| w.first() == w.last()) {
-            let text = "duplicate column name in statistics definition";
-            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
-        }
-        self.insert_statistics(&table, schema, &name.name, &keys, &letters)?;
+        let parts = self.statistics_parts(&table, keys, kinds)?;
+        self.insert_statistics(&table, schema, &name.name, &parts)?;
         self.step();
         Ok(())
     }
 
+    /// What statistics of these keys are, which must be some that can be gathered.
+    fn statistics_parts(
+        &self,
+        table: &Relation,
+        keys: &[StatisticsKey],
+        kinds: &[String],
+    ) -> Result<StatisticsParts> {
+        if keys.len() > MAX_COLUMNS {
+            let text = format!("cannot have more than {MAX_COLUMNS} columns in statistics");
+            return Err(SqlError::new(SqlState(*b"54011"), text));
+        }
+        let (mut columns, mut expressions) = (Vec::new(), Vec::new());
+        for key in keys {
+            match key {
+                StatisticsKey::Column(name) => columns.push(self.statistics_column(table, name)?),
+                StatisticsKey::Expression(text, ty) => {
+                    if keys.len() > 1 {
+                        self.statistics_type(*ty, "expression", "multivariate statistics")?;
+                    }
+                    expressions.push(text.clone());
+                }
+            }
+        }
+        // Of one expression, there is only what there is of a column.
+        let single = columns.is_empty() && expressions.len() == 1;
+        if single && !kinds.is_empty() {
+            let text =
+                "when building statistics on a single expression, statistics kinds may not be specified";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
+        }
+        let wanted = |k: &&(&str, u8)| !single && (kinds.is_empty() || kinds.iter().any(|w| w == k.0));
+        let mut letters: Vec<u8> = KINDS.iter().filter(wanted).map(|k| k.1).collect();
+        if let Some(odd) = kinds.iter().find(|w| KINDS.iter().all(|k| k.0 != w.as_str())) {
+            return Err(SqlError::syntax(format!("unrecognized statistics kind \"{odd}\"")));
+        }
+        if !expressions.is_empty() {
+            letters.push(OF_EXPRESSIONS);
+        }
+        if keys.len() < 2 && !single {
+            let text = "extended statistics require at least 2 columns";
+            return Err(SqlError::new(SqlState(*b"42P17"), text));
+        }
+        columns.sort_unstable();
+        if columns.windows(2).any(|w| w.first() == w.last()) {
+            let text = "duplicate column name in statistics definition";
+            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+        if expressions.iter().enumerate().any(|(n, e)| expressions.iter().skip(n + 1).any(|o| o == e)) {
+            let text = "duplicate expression in statistics definition";
+            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+        Ok(StatisticsParts { columns, expressions, letters })
+    }
+
     fn statistics_column(&self, table: &Relation, name: &str) -> Result<i16> {
         let Some(a) = table.live().find(|a| a.name == name) else {
-            if ["tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"].contains(&name) {
+            if SYSTEM_COLUMN_NAMES.contains(&name) {
                 let text = "statistics creation on system columns is not supported";
                 return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
             }
             let text = format!("column \"{name}\" does not exist");
             return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, text));
         };
-        let plain = self.reader()?.plain_type(a.ty)?;
-        if registry().less_than_operator(plain.oid).is_none() {
-            let shown = crate::text::type_name(&self.reader()?, a.ty.oid, None)?;
-            let text = format!(
-                "column \"{name}\" cannot be used in statistics because its type {shown} has no default btree operator \
-                 class"
-            );
-            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text));
-        }
+        self.statistics_type(a.ty, &format!("column \"{name}\""), "statistics")?;
         Ok(a.attnum)
+    }
+
+    /// Values must have an order.
+    fn statistics_type(&self, ty: SqlType, what: &str, statistics: &str) -> Result<()> {
+        let plain = self.reader()?.plain_type(ty)?;
+        if registry().less_than_operator(plain.oid).is_some() {
+            return Ok(());
+        }
+        let shown = crate::text::type_name(&self.reader()?, ty.oid, None)?;
+        let text = format!(
+            "{what} cannot be used in {statistics} because its type {shown} has no default btree operator class"
+        );
+        Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text))
     }
 
     fn insert_statistics(
@@ -194,11 +261,10 @@ impl Ddl<'_, '_> {
         table: &Relation,
         schema: Oid,
         name: &str,
-        keys: &[i16],
-        kinds: &[u8],
+        parts: &StatisticsParts,
     ) -> Result<Oid> {
         let object = self.oid()?;
-        let kinds = array(oid::CHAR, kinds.iter().map(|k| Value::Char(*k)).collect());
+        let kinds = array(oid::CHAR, parts.letters.iter().map(|k| Value::Char(*k)).collect());
         let row = self
             .row(PG_STATISTIC_EXT)?
             .set("oid", object)
@@ -207,12 +273,26 @@ impl Ddl<'_, '_> {
             .set("stxnamespace", schema)
             .set("stxowner", self.user())
             .set("stxstattarget", -1i32)
-            .set("stxkeys", int2_vector(keys))
+            .set("stxkeys", int2_vector(&parts.columns))
             .set("stxkind", kinds);
+        let row = match parts.expressions.is_empty() {
+            true => row,
+            false => row.set("stxexprs", parts.expressions.join(EXPRESSION_SEPARATOR)),
+        };
         self.insert(PG_STATISTIC_EXT, &row)?;
         let address = Address::new(PG_STATISTIC_EXT, object);
-        for key in keys {
-            self.depend(address, Address::column(table.oid, *key), Dependency::Auto)?;
+        let mut columns = parts.columns.clone();
+        for text in &parts.expressions {
+            self.depend_on_references(address, text)?;
+            columns.extend(self.columns_in(table, text)?);
+        }
+        columns.sort_unstable();
+        columns.dedup();
+        for column in &columns {
+            self.depend(address, Address::column(table.oid, *column), Dependency::Auto)?;
+        }
+        if columns.is_empty() {
+            self.depend(address, Address::new(PG_CLASS, table.oid), Dependency::Auto)?;
         }
         self.depend(address, Address::new(PG_NAMESPACE, schema), Dependency::Normal)?;
         Ok(object)
@@ -282,6 +362,7 @@ impl Ddl<'_, '_> {
     /// Removes the object's own rows.
     pub(super) fn delete_statistics(&self, object: Oid) -> Result<()> {
         self.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[Value::Oid(object)])?;
+        self.delete(PG_STATISTIC, &["starelid"], &[Value::Oid(object)])?;
         self.delete(PG_STATISTIC_EXT, &["oid"], &[Value::Oid(object)])?;
         Ok(())
     }
@@ -292,8 +373,25 @@ impl Ddl<'_, '_> {
             self.delete(PG_STATISTIC, &["starelid"], &[Value::Oid(index.oid)])?;
         }
         for (_, row) in self.find(PG_STATISTIC_EXT, &["stxrelid"], &[Value::Oid(table.oid)])? {
-            if row.int2s("stxkeys").contains(&column) {
-                self.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[row.get("oid").clone()])?;
+            let object = row.oid("oid");
+            let key = [Value::Oid(PG_STATISTIC_EXT), Value::Oid(object)];
+            let depends = self.find(PG_DEPEND, &["classid", "objid"], &key)?;
+            let of_column =
+                |d: &Row| d.oid("refobjid") == table.oid && d.int("refobjsubid") == i64::from(column);
+            if depends.iter().any(|d| of_column(&d.1)) {
+                self.delete(PG_STATISTIC_EXT_DATA, &["stxoid"], &[Value::Oid(object)])?;
+                self.delete(PG_STATISTIC, &["starelid"], &[Value::Oid(object)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Expressions over a column that has another type now may not mean anything any more.
+    pub(super) fn rebind_statistics(&self, table: &Relation) -> Result<()> {
+        let table = self.current(table.oid)?;
+        for object in self.statistics_of(&table)? {
+            for text in &object.expressions {
+                self.cx.session.bind_expression(&self.reader()?, &table, text)?;
             }
         }
         Ok(())
@@ -305,15 +403,13 @@ impl Ddl<'_, '_> {
             let table = self.current(new)?;
             let Some(mut keys) = same_columns(model, &table, &row.int2s("stxkeys")) else { continue };
             keys.sort_unstable();
-            let names: Vec<&str> =
+            let expressions = expressions_of(&row);
+            let mut names: Vec<&str> =
                 table.live().filter(|a| keys.contains(&a.attnum)).map(|a| a.name.as_str()).collect();
+            names.extend(expressions.iter().map(|_| "expr"));
             let name = self.statistics_name(table.schema, &table.name, &names.join("_"))?;
-            let kinds: Vec<u8> = row
-                .array("stxkind")
-                .iter()
-                .filter_map(|v| if let Value::Char(c) = v { Some(*c) } else { None })
-                .collect();
-            let copy = self.insert_statistics(&table, table.schema, &name, &keys, &kinds)?;
+            let parts = StatisticsParts { columns: keys, expressions, letters: letters_of(&row) };
+            let copy = self.insert_statistics(&table, table.schema, &name, &parts)?;
             if comments {
                 let from = Address::new(PG_STATISTIC_EXT, row.oid("oid"));
                 self.copy_comment(from, Address::new(PG_STATISTIC_EXT, copy))?;
@@ -334,13 +430,15 @@ impl Ddl<'_, '_> {
         Err(SqlError::internal("no free name was found"))
     }
 
-    /// Statistics objects of a table as ANALYZE needs them: oid, columns, kinds, target.
-    pub(crate) fn statistics_of(&self, table: &Relation) -> Result<Vec<(Oid, Vec<i16>, Vec<u8>, i64)>> {
+    /// Statistics objects of a table as ANALYZE needs them.
+    pub(crate) fn statistics_of(&self, table: &Relation) -> Result<Vec<StatisticsObject>> {
         let rows = self.find(PG_STATISTIC_EXT, &["stxrelid"], &[Value::Oid(table.oid)])?;
-        let one = |row: &Row| {
-            let kinds = row.array("stxkind").iter();
-            let kinds = kinds.filter_map(|v| if let Value::Char(c) = v { Some(*c) } else { None }).collect();
-            (row.oid("oid"), row.int2s("stxkeys"), kinds, row.int("stxstattarget"))
+        let one = |row: &Row| StatisticsObject {
+            oid: row.oid("oid"),
+            columns: row.int2s("stxkeys"),
+            expressions: expressions_of(row),
+            kinds: letters_of(row),
+            target: row.int("stxstattarget"),
         };
         Ok(rows.iter().map(|r| one(&r.1)).collect())
     }

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use pg_catalog::{
     CatalogReader, Relation,
     builtin::{
-        PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_POLICY, PG_REWRITE,
+        PG_ATTRDEF, PG_CLASS, PG_CONSTRAINT, PG_DEPEND, PG_INDEX, PG_POLICY, PG_REWRITE, PG_STATISTIC_EXT,
         rows::EXPRESSION_SEPARATOR,
     },
 };
@@ -86,6 +86,9 @@ impl Ddl<'_, '_> {
             let keys: Vec<String> = i.keys.iter().filter_map(|k| k.expression.clone()).collect();
             self.keep(texts, (PG_INDEX, "indexrelid", i.oid, "indexprs"), relation, &keys)?;
             self.keep(texts, (PG_INDEX, "indexrelid", i.oid, "indpred"), relation, i.predicate.as_slice())?;
+        }
+        for s in self.statistics_of(relation)? {
+            self.keep(texts, (PG_STATISTIC_EXT, "oid", s.oid, "stxexprs"), relation, &s.expressions)?;
         }
         Ok(())
     }

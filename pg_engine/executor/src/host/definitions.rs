@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// How stored expressions are written.
-type Shown<'a> = &'a dyn Fn(&str) -> String;
+pub(super) type Shown<'a> = &'a dyn Fn(&str) -> String;
 
 /// A stored expression as it is shown; `pretty`: without parentheses that are not needed.
-fn shown_text(
+pub(super) fn shown_text(
     cx: &ExecContext<'_>,
     reader: &Reader<'_>,
     relation: &Relation,
@@ -42,21 +42,23 @@ fn shown_text(
     condition.and_then(|c| c.shown(reader, pretty)).unwrap_or_else(|_| plain(text))
 }
 
+/// An expression where a name of a column could stand: a function call alone, anything else in parentheses.
+pub(super) fn key_text(e: &str, shown: Shown<'_>) -> String {
+    let call = e.ends_with(')')
+        && e.split('(').next().is_some_and(|f| {
+            // A user's function is named by number.
+            let f = f.trim_matches(['"', '\u{e000}']);
+            !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        });
+    let text = shown(e);
+    if call { text } else { format!("({text})") }
+}
+
 /// An index column as `pg_get_indexdef` shows it.
 fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, shown: Shown<'_>) -> String {
     let Some(key) = index.keys.get(n) else { return String::new() };
     let mut out = match &key.expression {
-        Some(e) => {
-            // A function call stands alone, anything else gets parentheses.
-            let call = e.ends_with(')')
-                && e.split('(').next().is_some_and(|f| {
-                    // A user's function is named by number.
-                    let f = f.trim_matches(['"', '\u{e000}']);
-                    !f.is_empty() && f.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                });
-            let text = shown(e);
-            if call { text } else { format!("({text})") }
-        }
+        Some(e) => key_text(e, shown),
         None => relation
             .attributes
             .iter()

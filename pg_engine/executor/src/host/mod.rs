@@ -132,7 +132,7 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     if let Some(v) = definitions::call(cx, &reader, f.name, args)? {
         return Ok(v);
     }
-    if let Some(v) = statistics::call(&reader, f.name, arg_oid(args, 0))? {
+    if let Some(v) = statistics::call(cx, &reader, f.name, arg_oid(args, 0))? {
         return Ok(v);
     }
     if let Some(v) = catalog_call(cx, &reader, f.name, args)? {

@@ -16,7 +16,7 @@ use pg_plan::{
     logical::{JoinKind, SetOp, SortKey, StoredFact},
     physical::{Bitmap, Estimate, IndexRange, Node, OnConflict, Physical, Target},
     routine::Callee,
-    statement::{ExplainOptions, Planned},
+    statement::{ExplainOptions, Planned, SYSTEM_COLUMN_NAMES},
 };
 use pg_types::{Oid, Result, SqlType, oid};
 
@@ -417,7 +417,6 @@ impl Describer<'_> {
     }
 
     fn attribute(&self, relation: &Relation, alias: &str, attnum: i16) -> String {
-        const SYSTEM: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
         if let Some(fact) = StoredFact::of(attnum) {
             let (function, attnum) = match fact {
                 StoredFact::Size(a) => ("pg_column_size", a),
@@ -426,7 +425,7 @@ impl Describer<'_> {
             return format!("{function}({})", self.attribute(relation, alias, attnum));
         }
         let name = if attnum < 0 {
-            SYSTEM.get((-attnum - 1) as usize).copied().unwrap_or("?")
+            SYSTEM_COLUMN_NAMES.get((-attnum - 1) as usize).copied().unwrap_or("?")
         } else {
             relation.attributes.get((attnum - 1).max(0) as usize).map_or("?", |a| a.name.as_str())
         };

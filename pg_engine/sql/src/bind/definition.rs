@@ -181,6 +181,7 @@ impl Binder<'_> {
             DefinitionStatement::CommentCast(types, text) => {
                 Definition::CommentCast(self.cast_types(types)?, text.clone())
             }
+            DefinitionStatement::CreateStatistics(s) => Definition::Statistics(self.create_statistics(s)?),
         })))
     }
 

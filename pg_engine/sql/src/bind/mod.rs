@@ -48,6 +48,7 @@ mod search;
 mod select;
 mod setop;
 mod special;
+mod statistics;
 mod subquery;
 mod table;
 pub(crate) mod types;

@@ -6,6 +6,7 @@ use pg_catalog::Relation;
 use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{AggregateCall, Column, Logical, WindowCall, WindowSpec},
+    statement::{SYSTEM_COLUMN_NAMES, SYSTEM_COLUMNS},
 };
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -33,6 +34,7 @@ pub(crate) enum Place {
     Check,
     IndexExpression,
     IndexPredicate,
+    Statistics,
     Filter,
     Generated,
 }
@@ -58,6 +60,7 @@ impl Place {
             Self::Check => "check constraints",
             Self::IndexExpression => "index expressions",
             Self::IndexPredicate => "index predicates",
+            Self::Statistics => "statistics expressions",
             Self::Filter => "FILTER",
             Self::Generated => "column generation expressions",
         }
@@ -71,7 +74,12 @@ impl Place {
     pub(crate) fn subqueries(self) -> bool {
         !matches!(
             self,
-            Self::Default | Self::Check | Self::IndexExpression | Self::IndexPredicate | Self::Generated
+            Self::Default
+                | Self::Check
+                | Self::IndexExpression
+                | Self::IndexPredicate
+                | Self::Statistics
+                | Self::Generated
         )
     }
 }
@@ -131,14 +139,16 @@ pub(crate) struct Scan {
 }
 
 /// System columns: name, attribute number, type.
-pub(crate) const SYSTEM: [(&str, i16, Oid); 6] = [
-    ("ctid", -1, oid::TID),
-    ("xmin", -2, oid::XID),
-    ("cmin", -3, oid::CID),
-    ("xmax", -4, oid::XID),
-    ("cmax", -5, oid::CID),
-    ("tableoid", -6, oid::OID),
-];
+pub(crate) const SYSTEM: [(&str, i16, Oid); SYSTEM_COLUMNS] = {
+    const TYPES: [Oid; SYSTEM_COLUMNS] = [oid::TID, oid::XID, oid::CID, oid::XID, oid::CID, oid::OID];
+    let mut all = [("", 0, 0); SYSTEM_COLUMNS];
+    let mut at = 0;
+    while at < SYSTEM_COLUMNS {
+        all[at] = (SYSTEM_COLUMN_NAMES[at], -1 - at as i16, TYPES[at]);
+        at += 1;
+    }
+    all
+};
 
 /// A name of a WITH clause.
 pub(crate) struct CteName {

@@ -24,6 +24,18 @@ pub(crate) enum DefinitionStatement {
     CreateCast { types: CastTypes, method: CastBy, context: CastContext },
     DropCast { types: CastTypes, if_exists: bool, cascade: bool },
     CommentCast(CastTypes, Option<String>),
+    CreateStatistics(CreateStatistics),
+}
+
+/// CREATE STATISTICS.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateStatistics {
+    pub(crate) name: ObjectName,
+    pub(crate) if_not_exists: bool,
+    pub(crate) kinds: Vec<String>,
+    /// Columns and expressions.
+    pub(crate) keys: Vec<sq::Expr>,
+    pub(crate) from: NameAt,
 }
 
 /// Arguments of an aggregate, and behind ORDER BY.
@@ -78,7 +90,7 @@ pub(crate) enum CastBy {
     Text,
 }
 
-fn made(s: DefinitionStatement, tag: &'static str) -> Statement {
+pub(super) fn made(s: DefinitionStatement, tag: &'static str) -> Statement {
     utility(Ast::Definition(Box::new(s)), tag)
 }
 

@@ -1,31 +1,33 @@
 //! CREATE, ALTER, DROP and COMMENT ON STATISTICS.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
     definition::{AlterStatistics, Definition, Statistics},
     utility::{ObjectName, Utility},
 };
 use pg_types::SqlError;
-use sqlparser::tokenizer::Token;
+use sqlparser::{ast::Expr, tokenizer::Token};
 
-use super::{Cursor, Parsed, Statement, ddl::ready, grant};
+use super::{
+    Cursor, Parsed, Statement,
+    ddl::ready,
+    definition::{CreateStatistics, DefinitionStatement, made},
+    grant,
+};
 
 fn done(s: Statistics) -> Statement {
     let tag = s.tag();
     ready(Utility::Definition(Box::new(Definition::Statistics(s))), tag)
 }
 
-/// A name of a column; anything else that may stand there is refused.
-fn column(c: &mut Cursor<'_>) -> Parsed<String> {
-    if c.accept_symbol(&Token::LParen) {
-        return Err(SqlError::unsupported("CREATE STATISTICS on expressions").into());
+/// The name of a column, the call of a function, or any expression in parentheses.
+fn key(c: &mut Cursor<'_>) -> Parsed<Expr> {
+    let key = c.parser.parse_prefix()?;
+    match key {
+        Expr::Value(_) | Expr::CompoundIdentifier(_) => c.unexpected(),
+        key => Ok(key),
     }
-    let name = c.ident()?;
-    if c.parser.peek_token_ref().token == Token::LParen {
-        return Err(SqlError::unsupported("CREATE STATISTICS on expressions").into());
-    }
-    Ok(name)
 }
 
 /// What follows CREATE STATISTICS.
@@ -44,9 +46,9 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         c.symbol(&Token::RParen)?;
     }
     c.expect("on")?;
-    let mut columns = Vec::from([column(c)?]);
+    let mut keys = Vec::from([key(c)?]);
     while c.accept_symbol(&Token::Comma) {
-        columns.push(column(c)?);
+        keys.push(key(c)?);
     }
     c.expect("from")?;
     if c.parser.peek_token_ref().token == Token::LParen {
@@ -54,7 +56,7 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         return Err(SqlError::new(pg_types::SqlState::FEATURE_NOT_SUPPORTED, text).into());
     }
     c.accept("only");
-    let from = c.name()?.name;
+    let from = c.name()?;
     // A name for the table says nothing.
     if !c.at_end() && c.parser.peek_token_ref().token != Token::Comma {
         c.accept("as");
@@ -64,7 +66,8 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         let text = "only a single relation is allowed in CREATE STATISTICS";
         return Err(SqlError::new(pg_types::SqlState::FEATURE_NOT_SUPPORTED, text).into());
     }
-    Ok(done(Statistics::Create { name, if_not_exists, kinds, columns, from }))
+    let statement = CreateStatistics { name, if_not_exists, kinds, keys, from };
+    Ok(made(DefinitionStatement::CreateStatistics(statement), "CREATE STATISTICS"))
 }
 
 /// What follows ALTER STATISTICS.

@@ -7,14 +7,11 @@ use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
 use pg_catalog::Relation;
 use pg_plan::expr::{ColumnId, Expr};
+use pg_plan::statement::SYSTEM_COLUMN_NAMES;
 use pg_types::Result;
 
 use super::{CallText, ColumnText, FromItem, JoinItem, Scope, SelectTree, TableItem, TableKind, Using};
 use crate::deparse::{Writer, quote};
-
-/// System columns in the order of their ids.
-const SYSTEM: [(&str, i16); 6] =
-    [("ctid", -1), ("xmin", -2), ("cmin", -3), ("xmax", -4), ("cmax", -5), ("tableoid", -6)];
 
 /// Is there a merged column that is written without a qualifier, so that no other column may have its name?
 fn unqualified(item: &FromItem) -> bool {
@@ -218,11 +215,11 @@ impl<'a> Writer<'a> {
         }
         scope.tables.insert(key(table), (names.into_iter().map(|c| c.1).collect(), renamed));
         if let TableKind::Relation { oid, system: Some(first), .. } = table.kind {
-            for (n, (name, attnum)) in SYSTEM.iter().enumerate() {
+            for (n, name) in SYSTEM_COLUMN_NAMES.iter().enumerate() {
                 let text = ColumnText {
                     qualifier: qualifier.clone(),
                     name: (*name).to_owned(),
-                    origin: (oid, *attnum),
+                    origin: (oid, -1 - n as i16),
                 };
                 scope.columns.insert(first + n as u32, text);
             }
