@@ -368,7 +368,7 @@ mod tests {
         let add = |f: &&&pg_functions::Function| f.name == "int4pl";
         let double = |of: Expr| {
             let mut all = pg_functions::registry().functions().iter();
-            let function = all.find(|f| add(&f)).expect("integers are added");
+            let function = all.find(add).expect("integers are added");
             Expr::Call(Box::new(Call {
                 function,
                 args: Vec::from([of.clone(), of]),

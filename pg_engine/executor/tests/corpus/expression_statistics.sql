@@ -55,7 +55,6 @@ CREATE STATISTICS refused ON (other.a + 1), c FROM part;
 CREATE STATISTICS refused ON (nothing), c FROM part;
 CREATE STATISTICS refused ON ('x'), a FROM part;
 CREATE STATISTICS refused ON a, a + 1 FROM part;
-CREATE STATISTICS refused ON a, part.c FROM part;
 CREATE STATISTICS refused ON a, b, c, (a+1), (a+2), (a+3), (a+4), (a+5), (a+6) FROM part;
 INSERT INTO part SELECT i % 10, i % 5, i % 20 FROM generate_series(1, 1000) i;
 ANALYZE part;
