@@ -71,8 +71,8 @@ pub use hba::{ClientCertificate, HbaClient, HbaMethod, HbaRules};
 pub use node::{Held, NodeStats};
 pub use pg_catalog::Txn;
 pub use session::{
-    ActivityRow, CursorRow, DatabaseRow, PreparedStatementRow, SequenceMemory, Session, SettingRow,
-    StatementInfo, StatementRow, StoredCondition, StoredQuery,
+    ActivityRow, CursorPlace, CursorRow, DatabaseRow, PreparedStatementRow, SequenceMemory, Session,
+    SettingRow, StatementInfo, StatementRow, StoredCondition, StoredQuery,
 };
 pub use temporary::Temporary;
 pub use user_types::SessionTypes;

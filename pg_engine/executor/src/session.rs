@@ -4,7 +4,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use pg_catalog::{CatalogReader, Relation};
 use pg_plan::expr::Expr;
-use pg_storage::SessionLocks;
+use pg_storage::{SessionLocks, Tid};
 use pg_types::{Oid, Result, SqlError, Value, format::FormatSettings};
 use platform::sync::Mutex;
 
@@ -156,6 +156,21 @@ pub struct CursorRow {
     pub scrollable: bool,
     /// When it was declared.
     pub created: i64,
+    /// Where it stands.
+    pub place: CursorPlace,
+}
+
+/// Where a cursor stands, for WHERE CURRENT OF.
+#[derive(Clone, Debug, Default)]
+pub struct CursorPlace {
+    /// It is a query's.
+    pub select: bool,
+    /// Its transaction is committed.
+    pub kept: bool,
+    /// Which tables' rows its rows are.
+    pub marks: pg_plan::utility::CursorMarks,
+    /// Table and place of the rows that the one it stands on is; `None`: it stands on none.
+    pub row: Option<Vec<(Oid, Tid)>>,
 }
 
 /// What a session remembers about sequences.

@@ -20,6 +20,8 @@ pub struct RowMarks {
     pub cmin: CommandId,
     /// Command of xmax.
     pub cmax: CommandId,
+    /// Where the version is that replaced it; itself: nowhere.
+    pub next: Tid,
 }
 
 impl Heap<'_> {
@@ -104,6 +106,7 @@ impl Heap<'_> {
             xmax: h.xmax,
             cmin: h.cmin,
             cmax: h.cmax,
+            next: h.next,
         }))
     }
 

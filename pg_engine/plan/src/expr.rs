@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use pg_functions::Function;
-use pg_types::{SqlType, Value, value::Names};
+use pg_types::{Oid, SqlType, Value, value::Names};
 
 use crate::{logical::Logical, physical::Physical, routine::RoutineCall};
 
@@ -66,7 +66,20 @@ pub enum Expr {
     /// A subquery in an expression, not (or not yet) unnested.
     SubPlan(Box<SubPlan>),
     /// `WHERE CURRENT OF cursor`.
-    CurrentOf(String),
+    CurrentOf(Box<CurrentOf>),
+}
+
+/// See [`Expr::CurrentOf`].
+#[derive(Clone, Debug)]
+pub struct CurrentOf {
+    /// Name of the cursor.
+    pub cursor: String,
+    /// The table whose row the cursor may stand on.
+    pub table: Oid,
+    /// Its name.
+    pub name: String,
+    /// The ctid of a row.
+    pub ctid: Expr,
 }
 
 /// See [`Expr::Call`].

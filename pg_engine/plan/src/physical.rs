@@ -350,6 +350,10 @@ pub struct Update {
 pub struct Merge {
     /// What.
     pub target: Target,
+    /// The tables that inherit from it.
+    pub heirs: Vec<Target>,
+    /// Which column of the source tells the table that its row is of, where there are heirs.
+    pub table: Option<usize>,
     /// As in [`Update`], with a NULL ctid for rows that match none of the table.
     pub source: Physical,
     /// ON over the source's columns: re-checked against the newest version of a row that was changed concurrently.

@@ -156,6 +156,10 @@ pub struct DeleteBody {
 pub struct MergeBody {
     /// What.
     pub target: TargetBody,
+    /// The tables that inherit from it; rows are inserted into none of them.
+    pub heirs: Vec<TargetBody>,
+    /// Tells which table a row of the source is of, where there are heirs.
+    pub table: Option<ColumnId>,
     /// The rows.
     pub source: Logical,
     /// ON, for the re-check.

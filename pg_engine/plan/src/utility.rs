@@ -889,6 +889,17 @@ pub struct Declare {
     pub scroll: Option<bool>,
     /// WITH HOLD.
     pub hold: bool,
+    /// Which rows of tables its rows are, for WHERE CURRENT OF.
+    pub marks: CursorMarks,
+}
+
+/// The tables whose rows a cursor's rows are. Behind its own columns, the query has two for each: the ctid and the table.
+#[derive(Clone, Debug, Default)]
+pub struct CursorMarks {
+    /// The query locks rows: these are the tables it locks.
+    pub locked: bool,
+    /// The tables that a row may be of: one, and those that inherit from it.
+    pub tables: Vec<Vec<Oid>>,
 }
 
 /// FETCH, MOVE.

@@ -9,7 +9,8 @@ use crate::expr::{ColumnId, Expr, SubPlan, SubPlanKind};
 macro_rules! children {
     ($expr:expr, $f:expr, $iter:ident $(, $m:tt)?) => {
         match $expr {
-            Expr::Const(..) | Expr::Column(..) | Expr::Param(..) | Expr::Slot(..) | Expr::CurrentOf(_) => {}
+            Expr::Const(..) | Expr::Column(..) | Expr::Param(..) | Expr::Slot(..) => {}
+            Expr::CurrentOf(c) => $f(& $($m)? c.ctid),
             Expr::Call(c) => c.args.$iter().for_each($f),
             Expr::Routine(c) => c.args.$iter().for_each($f),
             Expr::And(v)

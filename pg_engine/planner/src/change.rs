@@ -157,8 +157,14 @@ impl Planner<'_> {
         }
         let own = body.target.columns.clone();
         let target = self.target(body.target, &own, &columns)?;
+        let mut heirs = Vec::with_capacity(body.heirs.len());
+        for heir in body.heirs {
+            let own = heir.columns.clone();
+            heirs.push(self.target(heir, &own, &columns)?);
+        }
+        let table = body.table.and_then(|id| columns.iter().position(|c| *c == id));
         let (types, estimate) = returned(&target, source.plan.estimate);
-        let merge = Merge { target, source: source.plan, on, clauses };
+        let merge = Merge { target, heirs, table, source: source.plan, on, clauses };
         Ok(Physical { node: Node::Merge(Box::new(merge)), types, estimate })
     }
 

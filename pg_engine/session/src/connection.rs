@@ -12,7 +12,6 @@ use pg_types::{SqlError, SqlState};
 use pg_wire::{
     Encoder, Frontend, Severity, WireError,
     frame::{self, Packet},
-    transcode,
 };
 use platform::{
     net::{NetError, ReadOutcome, ReadyHook, Stream},
@@ -324,9 +323,9 @@ impl Connection {
                     Ok(split) => split?,
                     Err(e) => return Some(Err(e.into())),
                 };
-                let result = match session.encoding() {
-                    None => answer(session, packet, out),
-                    Some(encoding) => match transcode::body(packet, encoding) {
+                let result = match session.is_foreign() {
+                    false => answer(session, packet, out),
+                    true => match session.translated(packet) {
                         Ok(body) => answer(session, Packet { tag: packet.tag, body: &body }, out),
                         Err(e) => session.untold(packet.tag, e, out),
                     },

@@ -250,7 +250,10 @@ impl Session {
         if let (Run::Transaction(_), Some(text)) = (&portal.run, &portal.text) {
             self.audit_utility("TRANSACTION", text)?;
         }
-        let progress = self.drive(&mut portal.run, &portal.formats, u64::from(max_rows), out)?;
+        let progress = match portal.cursor {
+            None => self.drive(&mut portal.run, &portal.formats, u64::from(max_rows), out)?,
+            Some(_) => self.execute_cursor(&mut portal, max_rows, out)?,
+        };
         self.env.drain_notices(out);
         self.end_statement();
         match progress {

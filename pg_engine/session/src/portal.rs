@@ -9,7 +9,7 @@ use alloc::{
 };
 
 use hashbrown::HashMap;
-use pg_executor::{Cursor, CursorRow, ExecContext, PreparedStatementRow};
+use pg_executor::{Cursor, CursorPlace, CursorRow, ExecContext, PreparedStatementRow};
 use pg_plan::statement::{Command, ResultColumn, Transaction};
 use pg_types::{Batch, Oid, Result, SqlError, SqlType, Value, oid};
 use pg_wire::Encoder;
@@ -226,6 +226,18 @@ pub struct Portals {
     named: HashMap<Box<str>, Portal>,
 }
 
+impl Portal {
+    /// Where it stands, for WHERE CURRENT OF.
+    fn place(&self) -> CursorPlace {
+        match (&self.cursor, &self.run) {
+            (Some(cursor), _) => cursor.place(self.life.kept),
+            (None, run) => {
+                CursorPlace { select: matches!(run, Run::Query(q) if is_select(q)), ..CursorPlace::default() }
+            }
+        }
+    }
+}
+
 impl Portals {
     /// Adds one; the unnamed one is replaced.
     #[inline]
@@ -318,6 +330,7 @@ fn objects(statements: &HashMap<Box<str>, Stored>, portals: &Portals) -> Objects
         binary: p.cursor.as_ref().is_some_and(|c| c.binary),
         scrollable: p.cursor.as_ref().is_some_and(|c| c.scroll),
         created: p.made,
+        place: p.place(),
     };
     let mut statements: Vec<_> = statements.iter().map(|(name, s)| statement(name, s)).collect();
     let mut cursors: Vec<_> = portals.named().map(cursor).collect();

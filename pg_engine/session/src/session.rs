@@ -1,14 +1,13 @@
 //! A session: dispatches messages, contains panics, reports errors, says when it is ready.
 
-use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::{net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hashbrown::HashMap;
 use pg_catalog::builtin::FIRST_DATABASE;
-use pg_encoding::Encoding;
 use pg_executor::Engine;
 use pg_types::{Oid, Result, SqlError, SqlState};
-use pg_wire::{Encoder, Frontend, Severity, WireError, frontend::Target};
+use pg_wire::{Encoder, Frontend, Severity, WireError, frame::Packet, frontend::Target, transcode};
 use platform::{net::Stream, task};
 
 use crate::{
@@ -276,9 +275,39 @@ impl Session {
         }
     }
 
-    /// What the client's text is in; `None`: it is UTF-8, or taken for it.
-    pub fn encoding(&self) -> Option<Encoding> {
-        self.env.derived().encoding
+    /// Are the client's messages to be translated before they are read?
+    pub fn is_foreign(&self) -> bool {
+        self.env.derived().foreign
+    }
+
+    /// A message in UTF-8, its statement with strings as they are by default.
+    #[cold]
+    pub fn translated<'p>(&self, packet: Packet<'p>) -> Result<Cow<'p, [u8]>> {
+        let settings = self.env.derived();
+        let body = match settings.encoding {
+            None => Cow::Borrowed(packet.body),
+            Some(encoding) => transcode::body(packet, encoding)?,
+        };
+        // Of a statement that is parsed, the name comes first.
+        let before = match packet.tag {
+            b'Q' => 0,
+            b'P' => body.iter().position(|b| *b == 0).map_or(0, |n| n + 1),
+            _ => return Ok(body),
+        };
+        if !settings.escapes || self.skip || self.copy.is_some() {
+            return Ok(body);
+        }
+        let (head, rest) = body.split_at_checked(before).unwrap_or((&[], &body));
+        let end = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        let Some((text, warnings)) = core::str::from_utf8(text).map_or(Ok(None), pg_sql::with_escapes)?
+        else {
+            return Ok(body);
+        };
+        if settings.escape_warning {
+            warnings.into_iter().for_each(|w| self.env.warn(Severity::Warning, w));
+        }
+        Ok(Cow::Owned([head, text.as_bytes(), tail].concat()))
     }
 
     /// Between transactions, waiting for the client?

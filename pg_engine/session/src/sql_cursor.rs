@@ -5,16 +5,17 @@
 //! batch it stands in. One declared neither way whose plan could run backward runs anew when it is to go back. WITH HOLD
 //! computes all rows at once and outlives its transaction.
 
-use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc};
+use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc, vec::Vec};
 
-use pg_executor::ExecContext;
+use pg_executor::{CursorPlace, ExecContext};
 use pg_plan::{
     physical::{Node, Physical},
     statement::ResultColumn,
-    utility::{Declare, Fetch, FetchDirection},
+    utility::{CursorMarks, Declare, Fetch, FetchDirection},
 };
 use pg_sql::ParsedStatement;
-use pg_types::{Batch, Result, SqlError, SqlState};
+use pg_storage::Tid;
+use pg_types::{Batch, Oid, Result, SqlError, SqlState, Value, Vector};
 use pg_wire::Encoder;
 use platform::sync::OnceLock;
 
@@ -35,8 +36,14 @@ pub struct CursorState {
     pub hold: bool,
     /// BINARY.
     pub binary: bool,
-    /// Batches of rows seen and not forgotten.
-    seen: VecDeque<Batch>,
+    /// Batches of rows seen and not forgotten, with the columns that tell which rows of tables they are.
+    seen: VecDeque<(Batch, Vec<Arc<Vector>>)>,
+    /// What these columns are.
+    marks: CursorMarks,
+    /// How many columns are the query's own.
+    visible: usize,
+    /// Table and place of the rows that the one it stands on is.
+    row: Option<Vec<(Oid, Tid)>>,
     /// Rows before those in `seen`.
     before: u64,
     position: u64,
@@ -46,18 +53,36 @@ pub struct CursorState {
 impl CursorState {
     /// Rows known so far, from the first.
     fn known(&self) -> u64 {
-        self.before + self.seen.iter().map(|b| b.row_count() as u64).sum::<u64>()
+        self.before + self.seen.iter().map(|b| b.0.row_count() as u64).sum::<u64>()
     }
     /// Batch and place in it of row number `n`.
-    fn find(&self, n: u64) -> Option<(&Batch, usize)> {
+    fn find(&self, n: u64) -> Option<(&(Batch, Vec<Arc<Vector>>), usize)> {
         let mut left = usize::try_from(n.checked_sub(self.before + 1)?).ok()?;
         for batch in &self.seen {
-            if left < batch.row_count() {
+            if left < batch.0.row_count() {
                 return Some((batch, left));
             }
-            left -= batch.row_count();
+            left -= batch.0.row_count();
         }
         None
+    }
+    /// Notes which rows of tables the row is that the cursor stands on.
+    fn note_row(&mut self) {
+        self.row = self.find(self.position).map(|((batch, marks), at)| {
+            let row = batch.nth_row(at).unwrap_or(at);
+            let place = |pair: &[Arc<Vector>]| match pair {
+                [ctid, table] => match (ctid.value(row), table.value(row)) {
+                    (Value::Tid(block, slot), Value::Oid(table)) => Some((table, Tid { block, slot })),
+                    _ => None,
+                },
+                _ => None,
+            };
+            marks.chunks(2).filter_map(place).collect()
+        });
+    }
+    /// For WHERE CURRENT OF.
+    pub(crate) fn place(&self, kept: bool) -> CursorPlace {
+        CursorPlace { select: true, kept, marks: self.marks.clone(), row: self.row.clone() }
     }
     /// Forgets what a forward-only cursor cannot reach again.
     fn forget(&mut self) {
@@ -68,9 +93,9 @@ impl CursorState {
     fn forget_before(&mut self, row: u64) {
         while (!self.scroll || self.anew)
             && let Some(first) = self.seen.front()
-            && self.before + first.row_count() as u64 <= row
+            && self.before + first.0.row_count() as u64 <= row
         {
-            self.before += first.row_count() as u64;
+            self.before += first.0.row_count() as u64;
             self.seen.pop_front();
         }
     }
@@ -87,6 +112,15 @@ fn runs_backward(plan: &Physical) -> bool {
         | Node::Sort { .. } => true,
         Node::Filter(input, _) | Node::Project(input, _) | Node::Limit { input, .. } => runs_backward(input),
         Node::Append(parts) => parts.iter().all(runs_backward),
+        _ => false,
+    }
+}
+
+/// Is there a sort between the query's rows and those of its table?
+fn sorts(plan: &Physical) -> bool {
+    match &plan.node {
+        Node::Sort { .. } => true,
+        Node::Filter(input, _) | Node::Project(input, _) | Node::Limit { input, .. } => sorts(input),
         _ => false,
     }
 }
@@ -146,6 +180,10 @@ impl Session {
             described: OnceLock::new(),
         });
         let backward = plan.planned.read_only && runs_backward(&plan.planned.root);
+        let mut marks = declare.marks;
+        if !marks.locked && sorts(&plan.planned.root) {
+            marks.tables.clear();
+        }
         let mut run = Run::query(&plan, params, None);
         let mut state = CursorState {
             scroll: declare.scroll.unwrap_or(backward),
@@ -153,6 +191,9 @@ impl Session {
             hold: declare.hold,
             binary: declare.binary,
             seen: VecDeque::new(),
+            visible: plan.planned.columns.len(),
+            marks,
+            row: None,
             before: 0,
             position: 0,
             at_end: false,
@@ -183,10 +224,11 @@ impl Session {
         let mut known = state.known();
         while known < n && !state.at_end {
             match self.next_batch(query)? {
-                Some(batch) => {
+                Some(mut batch) => {
                     known += batch.row_count() as u64;
                     if batch.row_count() > 0 {
-                        state.seen.push_back(batch);
+                        let marks = batch.columns.split_off(state.visible.min(batch.columns.len()));
+                        state.seen.push_back((batch, marks));
                     }
                 }
                 None => state.at_end = true,
@@ -328,7 +370,7 @@ impl Session {
         let mut given = 0;
         let mut row = first;
         while row >= 1 && row <= total && (first <= last && row <= last || first > last && row >= last) {
-            if let (Some((formats, out)), Some((batch, at))) = (&mut sink, state.find(row)) {
+            if let (Some((formats, out)), Some(((batch, _), at))) = (&mut sink, state.find(row)) {
                 let cx = match &mut self.tx.txn {
                     Some(txn) if query.plan.catalog_text => {
                         Some(ExecContext::new(&self.engine, &self.env, txn, &[]))
@@ -346,8 +388,32 @@ impl Session {
             }
         }
         state.position = target.min(if state.at_end { total + 1 } else { total });
+        state.note_row();
         state.forget();
         Ok(given)
+    }
+
+    /// Execute of a portal that DECLARE made.
+    #[cold]
+    pub(crate) fn execute_cursor(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u32,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        let (Run::Query(query), Some(state)) = (&mut portal.run, &mut portal.cursor) else {
+            return Ok(Progress::Complete);
+        };
+        let direction = match max_rows {
+            0 => FetchDirection::All { backward: false },
+            n => FetchDirection::Relative(i64::from(n)),
+        };
+        let given = self.fetch_rows(state, query, direction, Some((&portal.formats, &mut *out)))?;
+        if max_rows > 0 && given == u64::from(max_rows) {
+            return Ok(Progress::Suspended);
+        }
+        out.command_complete_rows("SELECT", given);
+        Ok(Progress::Complete)
     }
 
     pub(crate) fn close_cursor(&mut self, name: Option<&str>) -> Result<&'static str> {

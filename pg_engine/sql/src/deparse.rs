@@ -378,7 +378,7 @@ impl<'a> Writer<'a> {
                 self.put(&format!(").{}", name.unwrap_or_else(|| format!("f{}", n + 1))));
             }
             Expr::SubPlan(plan) => self.subplan(plan)?,
-            Expr::CurrentOf(name) => self.put(&format!("CURRENT OF {}", quote(name))),
+            Expr::CurrentOf(c) => self.put(&format!("CURRENT OF {}", quote(&c.cursor))),
         }
         Ok(())
     }

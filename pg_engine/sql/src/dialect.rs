@@ -26,6 +26,8 @@ use sqlparser::{
 
 use crate::keywords::{Category, lookup};
 
+/// Stands for CURRENT OF, which follows WHERE.
+pub(crate) const CURRENT_OF: &str = "CURRENT OF";
 /// Binding power of a unary sign: above COLLATE, below `[]`.
 const SIGN: u8 = 125;
 /// Binding power of any other prefix operator.
@@ -155,6 +157,11 @@ impl Dialect for Postgres {
         }
         None
     }
+}
+
+/// Is it this word?
+fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
 /// ANY, SOME or ALL before a parenthesis, so many tokens ahead.
@@ -463,6 +470,16 @@ impl Postgres {
         let next = p.peek_nth_token_ref(1).token.clone();
         let call = next == Token::LParen;
         match keyword {
+            Keyword::CURRENT if is_word(&next, "of") && is_word(&p.get_current_token().token, "where") => {
+                let prefix = Ident::with_span(span, CURRENT_OF);
+                p.advance_token();
+                p.advance_token();
+                let value = Box::new(Expr::Identifier(p.parse_identifier()?));
+                if p.get_next_precedence()? > 0 {
+                    return p.expected_ref("the end of the condition", p.peek_token_ref());
+                }
+                return Ok(Expr::Prefixed { prefix, value });
+            }
             Keyword::NULL => return constant(p, Value::Null),
             Keyword::TRUE => return constant(p, Value::Boolean(true)),
             Keyword::FALSE => return constant(p, Value::Boolean(false)),

@@ -116,11 +116,11 @@ struct Lexer<'a> {
 
 const OPERATOR_BYTES: &[u8] = b"+-*/<>=~!@#%^&|`?";
 
-fn is_ident_start(b: u8) -> bool {
+pub(crate) fn is_ident_start(b: u8) -> bool {
     b.is_ascii_alphabetic() || b == b'_' || b >= 0x80
 }
 
-fn is_ident_part(b: u8) -> bool {
+pub(crate) fn is_ident_part(b: u8) -> bool {
     is_ident_start(b) || b.is_ascii_digit() || b == b'$'
 }
 

@@ -23,6 +23,7 @@ mod ast;
 mod bind;
 mod deparse;
 mod dialect;
+mod escapes;
 pub mod fingerprint;
 mod grammar;
 mod keywords;
@@ -35,4 +36,5 @@ pub use api::{
     check_body, deparse, parse,
 };
 pub use bind::body::BoundBody;
+pub use escapes::with_escapes;
 pub use ruleutils::{Condition, ViewQuery, ViewText};

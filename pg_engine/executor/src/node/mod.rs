@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod bitmap;
+mod current_of;
 mod groups;
 mod hash_join;
 mod key_set;
@@ -317,6 +318,12 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::OneRow => boxed(misc::OneRow::default()),
         Node::SeqScan { relation, columns, filter, .. } if graph::is_graph(relation) => {
             boxed(graph::GraphScan::new(relation, None, columns, &plan.types, filter.as_ref(), c)?)
+        }
+        Node::SeqScan { relation, columns, filter, .. }
+            if let Some((row, rest)) = current_of::CurrentRow::of(relation, filter.as_ref()) =>
+        {
+            let filter = c.option(rest.as_ref())?;
+            boxed(scan::SeqScan::new(relation, columns, filter, c.unread_of(plan))?.of_row(row))
         }
         Node::SeqScan { relation, columns, filter, .. }
             if parallel_scan::ParallelScan::suits(relation, c) =>

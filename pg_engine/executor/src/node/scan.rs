@@ -16,6 +16,7 @@ use pg_types::{
 use self::jump::Once;
 use super::{
     Compiler, Operator,
+    current_of::CurrentRow,
     row_reader::{KeyGate, RowReader, TABLEOID},
 };
 use crate::{context::Rt, expr::Compiled};
@@ -53,6 +54,8 @@ pub(super) struct SeqScan {
     storage: RelId,
     reader: RowReader,
     filter: Option<Compiled>,
+    /// Only the row that a cursor stands on, and where that is.
+    current: Option<(CurrentRow, Option<Tid>)>,
     scan: Option<HeapScan>,
     activity: Option<RelationActivity>,
     done: bool,
@@ -74,12 +77,18 @@ impl SeqScan {
             storage,
             reader,
             filter,
+            current: None,
             scan: None,
             activity: None,
             done: false,
             filtered: 0,
             unwanted: 0,
         })
+    }
+    /// Only the row that a cursor stands on.
+    pub(super) fn of_row(mut self, row: CurrentRow) -> Self {
+        self.current = Some((row, None));
+        self
     }
     /// See [`RowReader::set_keys`].
     pub(super) fn set_keys(&mut self, keys: Vec<KeyGate>) {
@@ -93,7 +102,17 @@ impl Operator for SeqScan {
             return Ok(None);
         }
         if self.scan.is_none() {
-            self.scan = Some(rt.storage().heap_scan(self.storage, rt.snapshot, None).map_err(storage_error)?);
+            let mut pages = None;
+            if let Some((row, at)) = &mut self.current {
+                *at = row.version(rt)?;
+                let Some(tid) = at else {
+                    self.done = true;
+                    return Ok(None);
+                };
+                pages = Some(tid.block..tid.block + 1);
+            }
+            let scan = rt.storage().heap_scan(self.storage, rt.snapshot, pages);
+            self.scan = Some(scan.map_err(storage_error)?);
             let activity = rt.storage().activity(self.storage).map_err(storage_error)?;
             activity.seq_scans.fetch_add(1, Ordering::Relaxed);
             self.activity = Some(activity);
@@ -115,6 +134,10 @@ impl Operator for SeqScan {
                 return Ok(None);
             }
             let mut b = self.reader.finish(rt.storage())?;
+            if let Some((row, Some(tid))) = &self.current {
+                let kept = b.selected().filter(|n| row.is(&b, *n, *tid)).map(|n| n as u32).collect();
+                b = b.with_selection(kept);
+            }
             if let Some(f) = &mut self.filter {
                 let kept = f.filter(&b, None, rt)?;
                 self.filtered += (b.rows - kept.len()) as u64;

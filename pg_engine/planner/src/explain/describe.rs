@@ -64,6 +64,13 @@ fn cte_name(n: u32) -> String {
     format!("cte{}", n + 1)
 }
 
+/// WHERE CURRENT OF as a scan's condition, and the others.
+fn split_current_of(filter: &Expr) -> (Option<Expr>, Option<Expr>) {
+    let (mut current, rest): (Vec<Expr>, Vec<Expr>) =
+        filter.clone().conjuncts().into_iter().partition(|e| matches!(e, Expr::CurrentOf(_)));
+    (current.pop(), Expr::all_of(rest))
+}
+
 /// Number of table scans below.
 fn scans(plan: &Physical) -> usize {
     match &plan.node {
@@ -136,10 +143,20 @@ impl Describer<'_> {
             }),
             Node::SeqScan { relation, alias, columns, filter } => {
                 let graph = matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES);
-                let mut item = self.item(plan, if graph { "Graph Scan" } else { "Seq Scan" });
+                let (current, rest) = filter.as_ref().map_or((None, None), split_current_of);
+                let kind = match current {
+                    _ if graph => "Graph Scan",
+                    Some(_) => "Tid Scan",
+                    None => "Seq Scan",
+                };
+                let mut item = self.item(plan, kind);
                 self.on(&mut item, relation, alias);
                 let names = self.column_names(relation, alias, columns);
-                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                if let Some(current) = &current {
+                    let text = self.text(current, &names, &mut item)?;
+                    item.properties.push(("TID Cond", Property::Text(text)));
+                }
+                self.scan_filter(&mut item, rest.as_ref(), &names)?;
                 if let Some(actual) = item.actual.filter(|a| a.unwanted > 0) {
                     let removed = super::per_loop(actual.unwanted, actual.loops);
                     item.properties.push(("Rows Removed by Join Keys", Property::Number(removed)));

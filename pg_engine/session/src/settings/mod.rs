@@ -79,6 +79,12 @@ pub struct Derived {
     pub audit: audit::Settings,
     /// What the client's text is converted from and to; `None`: it is UTF-8, or taken for it.
     pub encoding: Option<Encoding>,
+    /// standard_conforming_strings is off.
+    pub escapes: bool,
+    /// escape_string_warning.
+    pub escape_warning: bool,
+    /// The client's messages are to be translated before they are read.
+    pub foreign: bool,
     /// Text formats.
     pub format: FormatSettings,
     /// The planner's.
@@ -478,6 +484,8 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
     let number = |name: &str| text(name).parse::<u64>().unwrap_or(0);
     let real = |name: &str| text(name).parse::<f64>().unwrap_or(0.0);
     let on = |name: &str| text(name) == "on";
+    let encoding = Encoding::by_name(text("client_encoding")).filter(|e| !e.is_plain());
+    let escapes = !on("standard_conforming_strings");
     let mut format = FormatSettings::default();
     if let Ok((style, order)) = parse::date_style("DateStyle", text("DateStyle")) {
         (format.date_style, format.date_order) = (style, order);
@@ -535,7 +543,10 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
             connections: on("log_connections"),
             disconnections: on("log_disconnections"),
         },
-        encoding: Encoding::by_name(text("client_encoding")).filter(|e| !e.is_plain()),
+        encoding,
+        escapes,
+        escape_warning: on("escape_string_warning"),
+        foreign: encoding.is_some() || escapes,
         default_isolation: text("default_transaction_isolation").to_owned(),
         default_read_only: on("default_transaction_read_only"),
         default_deferrable: on("default_transaction_deferrable"),

@@ -424,7 +424,7 @@ pub static TABLE: &[Definition] = &[
     ),
     reported(def(
         "standard_conforming_strings",
-        Enum(&["on"]),
+        Bool,
         "on",
         User,
         COMPAT,

@@ -128,10 +128,10 @@ fn wrong_values_are_refused_in_postgresqls_words() {
         ),
         ("foo", "1", "42704", "unrecognized configuration parameter \"foo\"", ""),
         (
-            "standard_conforming_strings",
+            "array_nulls",
             "off",
             "0A000",
-            "value \"off\" of parameter \"standard_conforming_strings\" is not supported",
+            "value \"off\" of parameter \"array_nulls\" is not supported",
             "The only supported value is \"on\".",
         ),
     ] {

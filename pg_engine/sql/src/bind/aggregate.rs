@@ -306,7 +306,7 @@ impl Binder<'_> {
             if failure.is_some() {
                 return;
             }
-            let taken = core::mem::replace(child, Expr::CurrentOf(String::new()));
+            let taken = core::mem::replace(child, Expr::And(Vec::new()));
             match self.over_groups(taken, groups) {
                 Ok(replaced) => *child = replaced,
                 Err(error) => failure = Some(error),

@@ -615,9 +615,10 @@ impl Binder<'_> {
         let mut changed = self.changed(&update.table.relation, from, "UPDATE", heir)?;
         let assignments = self.assignments(&update.assignments, &changed.subject, "UPDATE")?;
         self.update_columns(&changed.subject, &assignments);
+        let current = self.current_of(update.selection.as_ref(), &changed)?;
         let recheck = match &update.selection {
-            Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
-            None => None,
+            Some(e) if current.is_none() => Some(self.condition(e, Place::Where, "WHERE")?),
+            _ => None,
         };
         let mut recheck = changed.condition(recheck);
         let ids = self.column_ids(&changed.subject.table);
@@ -643,7 +644,8 @@ impl Binder<'_> {
         named.into_iter().filter(|id| system.contains(id)).for_each(|id| self.keep_column(id));
         target.system = Some(ctid);
         target.returning = returning;
-        let condition = recheck.clone();
+        // The row that a cursor stands on is that row, whatever becomes of it.
+        let condition = Expr::all_of(recheck.iter().cloned().chain(current).collect());
         if heir.is_none() {
             self.secure_change(&mut changed, &mut target, &mut recheck, b'w')?;
         }
@@ -740,9 +742,10 @@ impl Binder<'_> {
         heir: Option<&Arc<Relation>>,
     ) -> Result<BoundChange> {
         let mut changed = self.changed(table, using, "DELETE", heir)?;
+        let current = self.current_of(delete.selection.as_ref(), &changed)?;
         let recheck = match &delete.selection {
-            Some(e) => Some(self.condition(e, Place::Where, "WHERE")?),
-            None => None,
+            Some(e) if current.is_none() => Some(self.condition(e, Place::Where, "WHERE")?),
+            _ => None,
         };
         let mut recheck = changed.condition(recheck);
         let mut target = self.target_body(&changed.subject.table, changed.old.clone())?;
@@ -750,7 +753,7 @@ impl Binder<'_> {
         let (returning, columns, origins) = self.returning(delete.returning.as_deref(), entries)?;
         target.system = Some(changed.ctid);
         target.returning = returning;
-        let condition = recheck.clone();
+        let condition = Expr::all_of(recheck.iter().cloned().chain(current).collect());
         if heir.is_none() {
             self.secure_change(&mut changed, &mut target, &mut recheck, b'd')?;
         }

@@ -23,7 +23,7 @@ pub(super) struct Clause {
 pub(super) type Locks = Option<(Vec<Locked>, LockWait)>;
 
 /// The strength of a table that is not locked.
-const NONE: u8 = 4;
+pub(super) const NONE: u8 = 4;
 
 /// A row lock's name in messages.
 pub(super) fn strength_name(strength: u8) -> &'static str {

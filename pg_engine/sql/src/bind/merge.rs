@@ -1,12 +1,12 @@
 //! MERGE: the source's rows beside the target's that they match, and what is to be done with each.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 
-use pg_catalog::{RelationKind, acl::right};
+use pg_catalog::{Relation, RelationKind, acl::right};
 use pg_plan::{
-    expr::Expr,
+    expr::{ColumnId, Expr},
     logical::{Column, JoinKind, Logical},
-    statement::{Body, MergeAction, MergeBody, MergeClause, Query},
+    statement::{Body, MergeAction, MergeBody, MergeClause, Query, SYSTEM_COLUMNS},
 };
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
@@ -59,20 +59,19 @@ impl Binder<'_> {
         self.finish(Body::Merge(body), Vec::new(), Vec::new())
     }
 
-    fn merge_target(&mut self, table: &sq::TableFactor) -> Result<()> {
+    /// Refuses what is no table; gives the tables that inherit from it.
+    fn merge_target(&mut self, table: &sq::TableFactor) -> Result<Vec<Arc<Relation>>> {
         let sq::TableFactor::Table { name, args: None, .. } = table else {
             return Err(SqlError::syntax("MERGE needs a table"));
         };
         let name = grammar::name_of(name)?;
         let relation = self.relation(&name)?;
-        if !relation.children.is_empty() && !name.only {
-            return Err(SqlError::unsupported("MERGE into a table that others inherit from"));
-        }
         let what = match relation.kind {
             RelationKind::View => "views",
             RelationKind::MaterializedView => "materialized views",
             RelationKind::Sequence => "sequences",
-            _ => return Ok(()),
+            _ if name.only => return Ok(Vec::new()),
+            _ => return self.descendants(&relation),
         };
         let text = format!("cannot execute MERGE on relation \"{}\"", relation.name);
         Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text)
@@ -85,7 +84,7 @@ impl Binder<'_> {
             return Err(SqlError::syntax("syntax error at or near \"RETURNING\""));
         }
         check_reachable(&merge.clauses)?;
-        self.merge_target(&merge.table)?;
+        let heirs = self.merge_target(&merge.table)?;
         let source = sq::TableWithJoins { relation: merge.source.clone(), joins: Vec::new() };
         let changed = self.changed(&merge.table, core::slice::from_ref(&source), "MERGE", None)?;
         let table = changed.subject.table.clone();
@@ -100,6 +99,13 @@ impl Binder<'_> {
                 a.rights &= !right::INSERT;
             }
         }
+        // Rows of heirs are known by the table they are in.
+        let tableoid = changed.ctid + (SYSTEM_COLUMNS - 1) as ColumnId;
+        let has_heirs = !heirs.is_empty();
+        if has_heirs {
+            self.keep_column(tableoid);
+            self.families.push((changed.ctid - changed.old.len() as ColumnId, heirs.clone()));
+        }
         let on = self.condition(&merge.on, Place::JoinOn, "JOIN/ON")?;
         let ids = self.column_ids(&table);
         changed.subject.span(self, &ids);
@@ -110,9 +116,17 @@ impl Binder<'_> {
         let mut target = self.target_body(&table, ids)?;
         target.system = Some(changed.ctid);
         target.given = self.given_columns(&changed.subject);
+        let mut others = Vec::with_capacity(heirs.len());
+        for heir in &heirs {
+            let ids = self.column_ids(heir);
+            let mut body = self.target_body(heir, ids)?;
+            body.system = Some(changed.ctid);
+            body.given.clone_from(&target.given);
+            others.push(body);
+        }
         let inserts = clauses.iter().any(|c| !c.matched);
         let source = self.merge_source(changed, on.clone(), inserts);
-        Ok(MergeBody { target, source, on, clauses })
+        Ok(MergeBody { target, heirs: others, table: has_heirs.then_some(tableoid), source, on, clauses })
     }
 
     fn merge_clause(

@@ -13,6 +13,7 @@ pub(crate) mod coerce;
 mod conflict;
 mod copy_options;
 mod cte;
+mod current_of;
 mod definition;
 mod dml;
 mod expr;

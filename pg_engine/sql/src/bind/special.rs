@@ -93,6 +93,11 @@ impl Binder<'_> {
                 self.cast(literal, ty, crate::grammar::position(typed.value.span.start))
             }
             sq::Expr::Interval(interval) => self.interval(interval, at),
+            // As a condition of UPDATE and DELETE it does not come here.
+            sq::Expr::Prefixed { prefix, .. } if prefix.value == crate::dialect::CURRENT_OF => {
+                let at = crate::grammar::position(prefix.span.end) + 1;
+                Err(SqlError::syntax("syntax error at or near \"OF\"").at(at))
+            }
             sq::Expr::Prefixed { prefix, value } => {
                 let operand = self.expr(value)?;
                 self.prefix_operator(&prefix.value, operand, crate::grammar::position(prefix.span.start))

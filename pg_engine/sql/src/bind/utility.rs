@@ -198,17 +198,21 @@ impl Binder<'_> {
                 Utility::Prepare(u::Prepare { name: name.clone(), types: oids, statement: statement.clone() })
             }
             Ast::Execute { name, args } => Utility::Execute(self.execute(name, args)?),
-            Ast::Declare { name, query, binary, scroll, hold } => Utility::Declare(u::Declare {
-                name: name.clone(),
-                query: {
-                    let query = self.top_query(query)?;
-                    refuse_changes(&query, "DECLARE CURSOR")?;
-                    query
-                },
-                binary: *binary,
-                scroll: *scroll,
-                hold: *hold,
-            }),
+            Ast::Declare { name, query, binary, scroll, hold } => {
+                let mut bound = self.query(query)?;
+                let marks = self.cursor_marks(&mut bound.plan);
+                let query =
+                    self.finish(pg_plan::statement::Body::Select(bound.plan), bound.columns, bound.origins)?;
+                refuse_changes(&query, "DECLARE CURSOR")?;
+                Utility::Declare(u::Declare {
+                    name: name.clone(),
+                    query,
+                    binary: *binary,
+                    scroll: *scroll,
+                    hold: *hold,
+                    marks,
+                })
+            }
             Ast::Query(_)
             | Ast::Call(_)
             | Ast::Return(_)

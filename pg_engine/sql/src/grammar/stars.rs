@@ -153,6 +153,7 @@ pub(super) fn take_stars(tokens: &mut Vec<TokenWithSpan>) {
                         table_at = Some(i + 1);
                     }
                     "join" => table_at = Some(i + 1),
+                    "into" if word(before) == "merge" => table_at = Some(i + 1),
                     "table" | "lock" | "truncate" => table_at = Some(i + 1),
                     "where" | "group" | "having" | "order" | "limit" | "offset" | "fetch" | "window"
                     | "union" | "intersect" | "except" | "on" | "set" | "returning" | "for" => {

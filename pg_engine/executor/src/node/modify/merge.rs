@@ -9,7 +9,7 @@ use pg_types::{Batch, Result, SqlError, SqlState, Value};
 
 use super::{
     Target, serialization_failure,
-    update::{follow, newest},
+    update::{follow_as, newest},
 };
 use crate::{
     context::Rt,
@@ -32,9 +32,44 @@ struct Clause {
     action: Action,
 }
 
+/// A table whose rows are merged into: the one that is named, or one that inherits from it.
+struct Member {
+    target: Target,
+    /// Of an heir: where the columns of the table that is named are among its own.
+    shape: Option<Vec<usize>>,
+}
+
+impl Member {
+    fn heir(of: &physical::Target, heir: &physical::Target, c: &mut Compiler<'_>) -> Result<Self> {
+        let place = |name: &str| heir.relation.live().position(|a| a.name == name);
+        let shape = of
+            .relation
+            .live()
+            .map(|a| place(&a.name).ok_or_else(|| SqlError::internal("a column that an heir does not have")));
+        Ok(Self { shape: Some(shape.collect::<Result<_>>()?), target: Target::new(heir, c)? })
+    }
+
+    /// Where a column of the table that is named is here.
+    fn place(&self, position: usize) -> usize {
+        self.shape.as_ref().map_or(Some(position), |s| s.get(position).copied()).unwrap_or(position)
+    }
+
+    /// All columns of a row, of which a source's row has those of the table that is named.
+    fn old(&self, row: &[Value], tid: Tid, rt: &Rt<'_, '_>) -> Result<Vec<Value>> {
+        if self.shape.is_some() {
+            let gone = || SqlError::internal("a row of an heir is gone");
+            return self.target.version(tid, rt)?.ok_or_else(gone);
+        }
+        Ok(row.iter().skip(1).take(self.target.live.len()).cloned().collect())
+    }
+}
+
 /// MERGE.
 pub(crate) struct Merge {
-    target: Target,
+    /// The table that is named first.
+    members: Vec<Member>,
+    /// Which column tells the table, where there are several.
+    table: Option<usize>,
     source: Exec,
     on: Compiled,
     clauses: Vec<Clause>,
@@ -73,10 +108,15 @@ impl Merge {
             let condition = c.option(clause.condition.as_ref())?;
             clauses.push(Clause { matched: clause.matched, condition, action });
         }
+        let mut members = alloc::vec![Member { target, shape: None }];
+        for heir in &m.heirs {
+            members.push(Member::heir(&m.target, heir, c)?);
+        }
         Ok(Self {
             source: Exec::new(&m.source, c)?,
             on: Compiled::new(&m.on, c)?,
-            target,
+            members,
+            table: m.table,
             clauses,
             affected: 0,
             done: false,
@@ -96,8 +136,13 @@ impl Merge {
                 Outcome::Gone if one_snapshot => return Err(serialization_failure("delete")),
                 Outcome::Changed(latest) => {
                     let on = Some(&mut self.on);
-                    let matches = match newest(&self.target, latest, rt)? {
-                        Some(newest) => follow(&self.target, &mut self.row, newest, on, rt)?,
+                    let Some(Member { target, shape }) =
+                        self.members.get(member(&self.members, self.table, &self.row))
+                    else {
+                        break;
+                    };
+                    let matches = match newest(target, latest, rt)? {
+                        Some(newest) => follow_as(shape.as_deref(), target, &mut self.row, newest, on, rt)?,
                         None => false,
                     };
                     if !matches {
@@ -112,7 +157,7 @@ impl Merge {
 
     /// The target's row no longer matches.
     fn unmatch(&mut self) {
-        let width = self.target.live.len();
+        let width = self.members.first().map_or(0, |m| m.target.live.len());
         self.row.iter_mut().take(width + 1).for_each(|v| *v = Value::Null);
     }
 
@@ -151,51 +196,57 @@ impl Merge {
     }
 
     fn delete(&mut self, tid: Tid, rt: &Rt<'_, '_>) -> Result<Outcome> {
-        let rel = self.target.relation.storage;
+        let at = member(&self.members, self.table, &self.row);
+        let Some(member) = self.members.get_mut(at) else { return Ok(Outcome::Gone) };
+        let rel = member.target.relation.storage;
         let outcome = {
             let mut txn = rt.cx.txn.borrow_mut();
             rt.storage().heap_delete(txn.storage(), rel, tid).map_err(storage_error)?
         };
         if let RowOutcome::Done { .. } = outcome {
-            self.target.delete_large(tid, rt)?;
-            let width = self.target.live.len();
-            if let Some(guard) = &mut self.target.guard {
-                guard.deleted(self.row.get(1..=width).unwrap_or(&[]), rt)?;
+            member.target.delete_large(tid, rt)?;
+            if member.target.guard.is_some() {
+                let old = member.old(&self.row, tid, rt)?;
+                if let Some(guard) = &mut member.target.guard {
+                    guard.deleted(&old, rt)?;
+                }
             }
         }
         self.outcome(outcome)
     }
 
     fn update(&mut self, clause: usize, tid: Tid, rt: &Rt<'_, '_>) -> Result<Outcome> {
-        let width = self.target.live.len();
-        let old: Vec<Value> = self.row.iter().skip(1).take(width).cloned().collect();
+        let at = member(&self.members, self.table, &self.row);
+        let Some(member) = self.members.get_mut(at) else { return Ok(Outcome::Gone) };
+        let old = member.old(&self.row, tid, rt)?;
         let mut new = old.clone();
         if let Some(Clause { action: Action::Update(assignments), .. }) = self.clauses.get_mut(clause) {
             for (position, e) in assignments {
                 let v = e.row(RowRef::Values(&self.row), rt)?;
-                if let Some(slot) = new.get_mut(*position) {
+                if let Some(slot) = new.get_mut(member.place(*position)) {
                     *slot = v;
                 }
             }
         }
-        self.target.generate(&mut new, rt)?;
-        self.target.check(&new, rt)?;
+        let target = &mut member.target;
+        target.generate(&mut new, rt)?;
+        target.check(&new, rt)?;
         let changed = old.iter().zip(&new).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
-        let touched = self.target.touched(changed);
-        let changes = self.target.prepare_update(tid, &new, |p| old.get(p) == new.get(p), rt)?;
+        let touched = target.touched(changed);
+        let changes = target.prepare_update(tid, &new, |p| old.get(p) == new.get(p), rt)?;
         let outcome = {
             let mut txn = rt.cx.txn.borrow_mut();
-            let (rel, payload) = (self.target.relation.storage, self.target.payload());
+            let (rel, payload) = (target.relation.storage, target.payload());
             rt.storage().heap_update(txn.storage(), rel, tid, payload, touched).map_err(storage_error)?
         };
         if !changes.is_empty() {
-            self.target.settle(changes, matches!(outcome, RowOutcome::Done { .. }), rt)?;
+            target.settle(changes, matches!(outcome, RowOutcome::Done { .. }), rt)?;
         }
         if let RowOutcome::Done { tid, hot } = outcome {
             if !hot {
-                self.target.index_row(&new, tid, rt)?;
+                target.index_row(&new, tid, rt)?;
             }
-            if let Some(guard) = &mut self.target.guard {
+            if let Some(guard) = &mut target.guard {
                 guard.updated(&old, &new, rt)?;
             }
         }
@@ -203,22 +254,23 @@ impl Merge {
     }
 
     fn insert(&mut self, clause: usize, rt: &Rt<'_, '_>) -> Result<()> {
-        let mut new = Vec::with_capacity(self.target.live.len());
+        let Some(Member { target, .. }) = self.members.first_mut() else { return Ok(()) };
+        let mut new = Vec::with_capacity(target.live.len());
         if let Some(Clause { action: Action::Insert(row), .. }) = self.clauses.get_mut(clause) {
             for e in row {
                 new.push(e.row(RowRef::Values(&self.row), rt)?);
             }
         }
-        self.target.generate(&mut new, rt)?;
-        self.target.check(&new, rt)?;
-        self.target.prepare(&new, rt)?;
+        target.generate(&mut new, rt)?;
+        target.check(&new, rt)?;
+        target.prepare(&new, rt)?;
         let tid = {
             let mut txn = rt.cx.txn.borrow_mut();
-            let (rel, payload) = (self.target.relation.storage, self.target.payload());
+            let (rel, payload) = (target.relation.storage, target.payload());
             rt.storage().heap_insert(txn.storage(), rel, payload).map_err(storage_error)?
         };
-        self.target.index_row(&new, tid, rt)?;
-        if let Some(guard) = &mut self.target.guard {
+        target.index_row(&new, tid, rt)?;
+        if let Some(guard) = &mut target.guard {
             guard.inserted(&new, rt)?;
         }
         self.affected += 1;
@@ -234,7 +286,15 @@ impl Merge {
                 self.merge_row(rt)?;
             }
         }
-        self.target.finish(rt)
+        self.members.iter_mut().try_for_each(|m| m.target.finish(rt))
+    }
+}
+
+/// Whose row this is.
+fn member(members: &[Member], table: Option<usize>, row: &[Value]) -> usize {
+    match table.and_then(|t| row.get(t)) {
+        Some(Value::Oid(oid)) => members.iter().position(|m| m.target.relation.oid == *oid).unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -255,7 +315,7 @@ impl Operator for Merge {
     fn reset(&mut self) {
         self.affected = 0;
         self.done = false;
-        self.target.reset();
+        self.members.iter_mut().for_each(|m| m.target.reset());
         self.on.reset();
         for clause in &mut self.clauses {
             clause.condition.iter_mut().for_each(Compiled::reset);

@@ -183,6 +183,18 @@ impl Update {
 pub(super) fn follow(
     target: &Target,
     row: &mut [Value],
+    latest: Tid,
+    recheck: Option<&mut Compiled>,
+    rt: &Rt<'_, '_>,
+) -> Result<bool> {
+    follow_as(None, target, row, latest, recheck, rt)
+}
+
+/// As [`follow`], where the row has only these of the table's columns.
+pub(super) fn follow_as(
+    shape: Option<&[usize]>,
+    target: &Target,
+    row: &mut [Value],
     mut latest: Tid,
     mut recheck: Option<&mut Compiled>,
     rt: &Rt<'_, '_>,
@@ -193,8 +205,13 @@ pub(super) fn follow(
         if let Some(ctid) = slots.next() {
             *ctid = crate::node::row_reader::tid_value(latest);
         }
-        for (slot, v) in slots.zip(version) {
-            *slot = v;
+        match shape {
+            None => slots.zip(version).for_each(|(slot, v)| *slot = v),
+            Some(shape) => {
+                for (slot, at) in slots.zip(shape) {
+                    *slot = version.get(*at).cloned().unwrap_or(Value::Null);
+                }
+            }
         }
         target.put_system(row, latest, false, rt)?;
         let Some(e) = &mut recheck else { return Ok(true) };
