@@ -161,6 +161,27 @@ fn paths_are_written_as_postgresql_writes_them() {
         assert!(shown(text).is_err(), "{text}");
     }
     assert_eq!(shown(&"(".repeat(1000)), Err(path::PathError::TooDeep));
+    // Operators side by side nest as well, on whichever side of each other, and what is taken can be read again as it is written.
+    let nested =
+        |n: usize, m: usize| (0..n).fold(String::from("1"), |s, _| format!("({s}{})", "+1".repeat(m)));
+    assert_eq!(shown(&nested(100, 100)), Err(path::PathError::TooDeep));
+    for text in [nested(10, 10), format!("{}6", "-".repeat(60)), format!("$[{}]", ["1"; 500].join(","))] {
+        let written = shown(&text).expect("a path");
+        assert_eq!(shown(&written), Ok(written));
+    }
+    assert_eq!(shown(&format!("${}", ".abs()".repeat(2000))), Err(path::PathError::TooDeep));
+    assert!(shown(&format!("${}", ".a".repeat(500))).is_ok());
+    for n in 1..130 {
+        for text in [
+            format!("{}6", "-".repeat(n)),
+            format!("{}$ == 1{}", "!(".repeat(n), ")".repeat(n)),
+            nested(1, n),
+        ] {
+            if let Ok(written) = shown(&text) {
+                assert_eq!(shown(&written), Ok(written));
+            }
+        }
+    }
 }
 
 proptest! {

@@ -91,3 +91,5 @@ SELECT id FROM fz_failing WHERE id IS NULL AND 1 = 0;
 SELECT (SELECT max(id) FROM fz_failing WHERE NULL) FROM fz_never;
 SELECT id FROM fz_failing;
 SELECT count(*) FROM (SELECT a.id / (a.id - 1) AS z FROM fz_never a JOIN fz_never c USING (id) LIMIT 5) x WHERE z > 0 AND false;
+SELECT date_trunc('trueAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefghijklmnopqrstuvwxyz', timestamp '2024-07-15');
+SELECT date_trunc('xAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefghijklmnopqrstuvwxyä', interval '1 day');

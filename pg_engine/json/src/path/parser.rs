@@ -19,10 +19,15 @@ enum Sort {
 
 type Bound = (Expr, Sort);
 
+/// Units of a level: a step takes one.
+const LEVEL: usize = 8;
+
 struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// How deep the expression read last is when it is written: it must be possible to read it again.
+    height: usize,
     /// Filters and subscripts that the current token is in.
     filters: usize,
     subscripts: usize,
@@ -33,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Path, PathError> {
     if tokens.is_empty() {
         return Err(PathError::Empty);
     }
-    let mut p = Parser { tokens, at: 0, depth: 0, filters: 0, subscripts: 0 };
+    let mut p = Parser { tokens, at: 0, depth: 0, height: 0, filters: 0, subscripts: 0 };
     let lax = match p.name().as_deref() {
         Some("strict") => {
             p.at += 1;
@@ -115,21 +120,29 @@ impl Parser {
     fn value(&self, (e, sort): Bound) -> Result<Expr, PathError> {
         if sort == Sort::Value { Ok(e) } else { Err(self.unexpected()) }
     }
-    /// Left-leaning trees of operators count as deep as they are.
-    fn chained(&self, n: &mut usize) -> Result<(), PathError> {
-        *n += 1;
-        if *n > MAX_PATH_DEPTH { Err(PathError::TooDeep) } else { Ok(()) }
+    /// The expression read last is in something that takes so many more levels.
+    fn above(&mut self, levels: usize) -> Result<(), PathError> {
+        self.height += levels * LEVEL;
+        self.limited()
+    }
+    fn limited(&self) -> Result<(), PathError> {
+        if self.height >= MAX_PATH_DEPTH * LEVEL { Err(PathError::TooDeep) } else { Ok(()) }
+    }
+    /// It is the right side of an operator, whose left side has this height.
+    fn joined(&mut self, left: usize) -> Result<(), PathError> {
+        self.height = self.height.max(left);
+        self.above(1)
     }
 
     fn or(&mut self) -> Result<Bound, PathError> {
         self.deeper(|p| {
-            let (mut left, mut n) = (p.and()?, 0);
+            let mut left = p.and()?;
             while p.is("||") {
-                let first = p.condition(left)?;
+                let (first, height) = (p.condition(left)?, p.height);
                 p.at += 1;
-                p.chained(&mut n)?;
                 let right = p.and()?;
                 let right = p.condition(right)?;
+                p.joined(height)?;
                 left = (binary(Operator::Or, first, right), Sort::Condition);
             }
             Ok(left)
@@ -137,13 +150,13 @@ impl Parser {
     }
 
     fn and(&mut self) -> Result<Bound, PathError> {
-        let (mut left, mut n) = (self.comparison()?, 0);
+        let mut left = self.comparison()?;
         while self.is("&&") {
-            let first = self.condition(left)?;
+            let (first, height) = (self.condition(left)?, self.height);
             self.at += 1;
-            self.chained(&mut n)?;
             let right = self.comparison()?;
             let right = self.condition(right)?;
+            self.joined(height)?;
             left = (binary(Operator::And, first, right), Sort::Condition);
         }
         Ok(left)
@@ -152,6 +165,7 @@ impl Parser {
     fn comparison(&mut self) -> Result<Bound, PathError> {
         if self.eat("!") {
             let inner = self.deeper(Self::delimited)?;
+            self.above(2)?;
             return Ok((Expr::Not(Box::new(inner)), Sort::Condition));
         }
         let left = self.sum()?;
@@ -160,6 +174,7 @@ impl Parser {
             if !self.eat_name("unknown") {
                 return Err(self.unexpected());
             }
+            self.above(2)?;
             return Ok((Expr::IsUnknown(Box::new(left.0)), Sort::Condition));
         }
         if self.is_name("starts") {
@@ -174,19 +189,22 @@ impl Parser {
                 _ => return Err(self.unexpected()),
             };
             self.at += 1;
+            self.above(1)?;
             return Ok((binary(Operator::StartsWith, left, initial), Sort::Condition));
         }
         if self.is_name("like_regex") {
             let left = self.value(left)?;
             self.at += 1;
+            self.above(1)?;
             return Ok((self.regex(left)?, Sort::Condition));
         }
         let operator = COMPARISONS.iter().find(|(sign, _)| self.is(sign)).map(|c| c.1);
         let Some(operator) = operator else { return Ok(left) };
-        let left = self.value(left)?;
+        let (left, height) = (self.value(left)?, self.height);
         self.at += 1;
         let right = self.sum()?;
         let right = self.value(right)?;
+        self.joined(height)?;
         Ok((binary(operator, left, right), Sort::Condition))
     }
 
@@ -241,27 +259,28 @@ impl Parser {
         let inner = self.deeper(Self::sum)?;
         let inner = self.value(inner)?;
         self.expect(")")?;
+        self.above(2)?;
         Ok(Expr::Exists(Box::new(inner)))
     }
 
     fn sum(&mut self) -> Result<Bound, PathError> {
-        let (mut left, mut n) = (self.product()?, 0);
+        let mut left = self.product()?;
         loop {
             let operator = match self.kind() {
                 Some(Kind::Sign("+")) => Operator::Add,
                 Some(Kind::Sign("-")) => Operator::Subtract,
                 _ => return Ok(left),
             };
-            let first = self.value(left)?;
+            let (first, height) = (self.value(left)?, self.height);
             self.at += 1;
-            self.chained(&mut n)?;
             let right = self.product()?;
+            self.joined(height)?;
             left = (binary(operator, first, self.value(right)?), Sort::Value);
         }
     }
 
     fn product(&mut self) -> Result<Bound, PathError> {
-        let (mut left, mut n) = (self.unary()?, 0);
+        let mut left = self.unary()?;
         loop {
             let operator = match self.kind() {
                 Some(Kind::Sign("*")) => Operator::Multiply,
@@ -269,10 +288,10 @@ impl Parser {
                 Some(Kind::Sign("%")) => Operator::Modulo,
                 _ => return Ok(left),
             };
-            let first = self.value(left)?;
+            let (first, height) = (self.value(left)?, self.height);
             self.at += 1;
-            self.chained(&mut n)?;
             let right = self.unary()?;
+            self.joined(height)?;
             left = (binary(operator, first, self.value(right)?), Sort::Value);
         }
     }
@@ -283,13 +302,19 @@ impl Parser {
             self.at += 1;
             let inner = self.deeper(Self::unary)?;
             let inner = Box::new(self.value(inner)?);
+            self.above(2)?;
             return Ok((if plus { Expr::Plus(inner) } else { Expr::Minus(inner) }, Sort::Value));
         }
         let base = self.primary()?;
-        let mut steps = Vec::new();
+        let (mut steps, mut height) = (Vec::new(), self.height);
+        self.height = 0;
         while let Some(step) = self.step()? {
             steps.push(step);
+            height = height.max(self.height);
         }
+        // Each step finds its items inside the one before.
+        self.height = height + steps.len();
+        self.limited()?;
         if steps.is_empty() {
             return Ok(base);
         }
@@ -297,6 +322,7 @@ impl Parser {
     }
 
     fn primary(&mut self) -> Result<Bound, PathError> {
+        self.height = LEVEL;
         let value = |e| Ok((e, Sort::Value));
         let Some(kind) = self.kind().cloned() else { return Err(self.unexpected()) };
         match kind {
@@ -361,6 +387,7 @@ impl Parser {
             let inner = inner?;
             let inner = self.condition(inner)?;
             self.expect(")")?;
+            self.above(2)?;
             return Ok(Some(Step::Filter(Box::new(inner))));
         }
         if !self.eat(".") {
@@ -414,14 +441,19 @@ impl Parser {
         self.subscripts += 1;
         let mut list = Vec::new();
         loop {
+            let before = self.height;
             let from = self.deeper(Self::sum)?;
-            let from = self.value(from)?;
+            let (from, mut height) = (self.value(from)?, self.height);
             let to = if self.eat_name("to") {
                 let to = self.deeper(Self::sum)?;
+                height = height.max(self.height);
                 Some(self.value(to)?)
             } else {
                 None
             };
+            self.height = height;
+            self.above(2)?;
+            self.height = self.height.max(before);
             list.push((from, to));
             if !self.eat(",") {
                 break;

@@ -8,7 +8,7 @@ use super::{
     DATE_INFINITY, DATE_NEG_INFINITY, DAY, HOUR, MINUTE, SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY,
     calendar::{self, Fields},
     check_date, check_timestamp, date_is_infinite,
-    extract::{Field, not_recognized, not_supported},
+    extract::{Field, not_recognized, not_supported, unit_name},
     interval_text::Parts,
     out_of_range, timestamp_is_infinite,
     words::Unit,
@@ -431,7 +431,7 @@ fn trunc_unit(unit: &str, type_name: &str) -> Result<Unit> {
     match Field::parse(unit, type_name)? {
         Field::Unit(u) => Ok(u),
         Field::Zone | Field::ZoneHour | Field::ZoneMinute => Err(not_supported(unit, type_name)),
-        _ => Err(not_recognized(&unit.to_ascii_lowercase(), type_name)),
+        _ => Err(not_recognized(&unit_name(unit), type_name)),
     }
 }
 

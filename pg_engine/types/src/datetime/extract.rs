@@ -3,7 +3,7 @@
 //! Results are numeric with the scale PostgreSQL gives them; `None` is NULL (fields of an infinity that have no
 //! value). `date_part` is the same as a double.
 
-use alloc::format;
+use alloc::{format, string::String};
 
 use jiff::tz::TimeZone;
 
@@ -38,9 +38,18 @@ pub enum Field {
     ZoneMinute,
 }
 
+/// A unit's name as it is looked up and told: like any other name, in lower case as far as it is ASCII, and cut to a name's length.
+pub(super) fn unit_name(text: &str) -> String {
+    let mut end = text.len().min(63);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_ascii_lowercase()
+}
+
 #[cold]
 pub(super) fn not_supported(unit: &str, type_name: &str) -> SqlError {
-    let unit = unit.to_ascii_lowercase();
+    let unit = unit_name(unit);
     SqlError::new(
         SqlState::FEATURE_NOT_SUPPORTED,
         format!("unit \"{unit}\" not supported for type {type_name}"),
@@ -58,7 +67,7 @@ pub(super) fn not_recognized(unit: &str, type_name: &str) -> SqlError {
 impl Field {
     /// Reads a field's name, in any case; 22023 names the type.
     pub fn parse(text: &str, type_name: &str) -> Result<Self> {
-        let name = text.to_ascii_lowercase();
+        let name = unit_name(text);
         if let Some(u) = words::unit(&name) {
             return Ok(Self::Unit(u));
         }
