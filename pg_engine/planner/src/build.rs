@@ -52,6 +52,39 @@ impl Sub {
 /// Deepest nesting of operators: planning recurses on a small stack.
 const MAX_DEPTH: u32 = 200;
 
+/// Highest tree of operators that is rewritten, which takes more of the stack for each.
+const MAX_HEIGHT: u32 = 160;
+
+#[cold]
+fn too_deep() -> SqlError {
+    SqlError::new(pg_types::SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+}
+
+/// Is the tree higher than this?
+fn higher(node: &Logical, than: u32) -> bool {
+    let Some(left) = than.checked_sub(1) else { return true };
+    match node {
+        Logical::Filter(i, _)
+        | Logical::Secure(i)
+        | Logical::Project(i, _)
+        | Logical::ProjectSet(i, _)
+        | Logical::Distinct(i, _)
+        | Logical::Sort(i, _)
+        | Logical::Limit { input: i, .. }
+        | Logical::Aggregate { input: i, .. }
+        | Logical::Window { input: i, .. }
+        | Logical::LockRows { input: i, .. } => higher(i, left),
+        Logical::Join { left: a, right: b, .. }
+        | Logical::Set { left: a, right: b, .. }
+        | Logical::Recursive { left: a, right: b, .. } => higher(a, left) || higher(b, left),
+        Logical::OneRow
+        | Logical::Scan { .. }
+        | Logical::FunctionScan { .. }
+        | Logical::Values { .. }
+        | Logical::CteScan { .. } => false,
+    }
+}
+
 /// State of planning one statement.
 pub(crate) struct Planner<'a> {
     pub(crate) catalog: &'a dyn CatalogReader,
@@ -151,6 +184,9 @@ impl<'a> Planner<'a> {
 
     /// As [`Self::query`], where someone reads these columns: all, or none.
     fn query_read(&mut self, node: Logical, read: &[ColumnId]) -> Result<Sub> {
+        if higher(&node, MAX_HEIGHT) {
+            return Err(too_deep());
+        }
         let ids = output(&node);
         let mut folding = Folding::of(read.iter().copied());
         let node = push_down(rewrite(node, &mut folding), Vec::new());
@@ -341,10 +377,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn operator(&mut self, node: Logical, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(SqlError::new(
-                pg_types::SqlState::STATEMENT_TOO_COMPLEX,
-                "stack depth limit exceeded",
-            ));
+            return Err(too_deep());
         }
         let sub = self.dispatch(node, needed, wish);
         self.depth -= 1;

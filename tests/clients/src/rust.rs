@@ -11,6 +11,7 @@ use postgres::{Client, NoTls, SimpleQueryMessage, types::Type};
 use crate::{Failure, Outcome, Test, Url, check, equal};
 
 pub const TESTS: &[Test] = &[
+    ("rust: statements deeper than any stack", deep_statements),
     ("rust: values go to the server and back", values),
     ("rust: text and binary agree", text_and_binary),
     ("rust: statements, portals and row limits", portals),
@@ -400,6 +401,55 @@ fn deep_calls(url: &Url) -> Outcome {
         equal(name, endless.as_ref().map(code), Some("54001"))?;
     }
     Ok(c.batch_execute("DROP FUNCTION client_plain(int), client_winding(int)")?)
+}
+
+/// Statements that nest without end, or nearly: each is answered or refused, and the session lives.
+fn deep_statements(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    let list = |n: usize, one: &dyn Fn(usize) -> String, between: &str| {
+        (0..n).map(one).collect::<Vec<_>>().join(between)
+    };
+    for n in [30, 100, 159, 300, 5000] {
+        let items = list(n.min(1500), &|i| format!("(SELECT 1 AS a) t{i}"), " CROSS JOIN ");
+        let merged = list(n.min(1500), &|i| format!("(SELECT 1 AS a) t{i}"), " LEFT JOIN ");
+        let merged = merged.replace(" LEFT JOIN (SELECT 1 AS a) t", " LEFT JOIN (SELECT 1 AS a) u");
+        let around =
+            |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(n), close.repeat(n));
+        let statements = [
+            format!("SELECT {}", list(n, &|_| "1".into(), "+")),
+            format!("SELECT {}", list(n, &|_| "'a'".into(), "||")),
+            format!("SELECT {}", list(n, &|i| format!("x = {i}"), " OR "))
+                .replace("SELECT", "SELECT count(*) FROM generate_series(1, 2) x WHERE"),
+            format!("SELECT {}", list(n, &|_| "1".into(), " UNION ALL SELECT ")),
+            format!("SELECT {}", list(n, &|i| format!("{i}"), " EXCEPT SELECT ")),
+            format!("SELECT count(*) FROM {items}"),
+            format!("SELECT count(*) FROM {}", items.replace("CROSS JOIN", ",")),
+            format!(
+                "SELECT count(*) FROM {}",
+                merged.replace(" LEFT", " USING (a) LEFT").replacen(" USING (a)", "", 1) + " USING (a)"
+            ),
+            format!("SELECT {}", around("(", "1", ")")),
+            format!("SELECT {}", around("(SELECT ", "1", ")")),
+            format!("SELECT * FROM {}", around("(SELECT * FROM ", "(SELECT 1) x", ") x")),
+            format!("SELECT {}", around("CASE WHEN true THEN ", "1", " END")),
+            format!("SELECT {}true", "NOT ".repeat(n)),
+            format!("SELECT 1{}", "::int".repeat(n)),
+            format!("SELECT '{}'::jsonb", around("[", "1", "]")),
+            format!("SELECT '{}'::jsonpath", around("(", "1", "+1)")),
+            format!("SELECT '${}'::jsonpath", ".abs()".repeat(n)),
+            format!("SELECT 'x' ~ '{}'", around("(", "x", ")")),
+            format!("SELECT '{}'::int[]", around("{", "1", "}")),
+        ];
+        for sql in &statements {
+            if let Err(e) = c.simple_query(sql) {
+                let known = ["54001", "54000", "2201B", "42601", "22P02"];
+                let start = sql.get(..40).unwrap_or(sql);
+                check(format!("{n} of {start}: {e}"), known.contains(&code(&e)))?;
+            }
+        }
+        equal("the session", c.query_one("SELECT 7", &[])?.get::<_, i32>(0), 7)?;
+    }
+    Ok(())
 }
 
 /// The bytes of any value, as text.
