@@ -287,8 +287,19 @@ pub struct ExplainOptions {
     pub wal: bool,
     /// Shows settings of the planner that are not as they are by default.
     pub settings: bool,
-    /// FORMAT JSON.
-    pub json: bool,
+    /// FORMAT.
+    pub format: ExplainFormat,
+}
+
+/// How EXPLAIN shows plans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in the statement")]
+pub enum ExplainFormat {
+    #[default]
+    Text,
+    Json,
+    Xml,
+    Yaml,
 }
 
 /// Transaction control.

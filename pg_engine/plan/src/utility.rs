@@ -592,6 +592,7 @@ pub enum AlterAction {
     SetType {
         column: String,
         ty: SqlType,
+        collation: Oid,
         using: String,
     },
     AddIdentity {

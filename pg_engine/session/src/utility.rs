@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec, vec::Vec};
 use pg_executor::{ComputeReason, ComputeUsage, Cursor, ExecContext, NodeStats};
 use pg_plan::database::DatabaseStatement;
 use pg_plan::extension::ExtensionStatement;
-use pg_plan::statement::{ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
+use pg_plan::statement::{ExplainFormat, ExplainOptions, Modes, Planned, ResultColumn, Statement, Utility};
 use pg_plan::utility::{CopyTarget, Discard, Set};
 use pg_planner::{Measured, Usage};
 use pg_sql::ParsedStatement;
@@ -83,16 +83,23 @@ impl Session {
     }
 
     fn utility_columns(&mut self, bound: &Statement) -> Result<Option<Vec<ResultColumn>>> {
-        let plan_column = |json: bool| text_column("QUERY PLAN", if json { oid::JSON } else { oid::TEXT });
+        let plan_column = |format: ExplainFormat| {
+            let ty = match format {
+                ExplainFormat::Json => oid::JSON,
+                ExplainFormat::Xml => oid::XML,
+                ExplainFormat::Text | ExplainFormat::Yaml => oid::TEXT,
+            };
+            text_column("QUERY PLAN", ty)
+        };
         Ok(match bound {
-            Statement::Explain(_, options) => Some(vec![plan_column(options.json)]),
+            Statement::Explain(_, options) => Some(vec![plan_column(options.format)]),
             Statement::Query(_) => None,
             Statement::Utility(u) => match &**u {
                 Utility::Show(Some(name)) => Some(vec![text_column(&self.show(name)?.0, oid::TEXT)]),
                 Utility::Show(None) => {
                     Some(["name", "setting", "description"].map(|n| text_column(n, oid::TEXT)).into())
                 }
-                Utility::ExplainExecute(_, options) => Some(vec![plan_column(options.json)]),
+                Utility::ExplainExecute(_, options) => Some(vec![plan_column(options.format)]),
                 Utility::Execute(execute) => self.execute_columns(execute)?,
                 Utility::Fetch(fetch) if !fetch.move_only => self.fetch_columns(fetch)?,
                 _ => None,

@@ -315,7 +315,13 @@ pub(crate) enum AlterAction {
     /// INHERIT (true) or NO INHERIT.
     Inherit(NameAt, bool),
     SetDefault(sq::Ident, sq::Expr),
-    SetType(sq::Ident, sq::DataType, u32, Option<sq::Expr>),
+    SetType {
+        column: sq::Ident,
+        ty: sq::DataType,
+        at: u32,
+        collation: Option<sq::ObjectName>,
+        using: Option<sq::Expr>,
+    },
     AddIdentity(sq::Ident, u8, SequenceDef),
     SetIdentity(sq::Ident, Option<u8>, SequenceDef),
     /// Complete without binding.

@@ -161,10 +161,10 @@ impl Ddl<'_, '_> {
             AlterAction::DropNotNull { column: name } => {
                 self.drop_not_null(relation, column(relation, name)?)
             }
-            AlterAction::SetType { column: name, ty, using } => {
+            AlterAction::SetType { column: name, ty, collation, using } => {
                 let column = column(relation, name)?;
                 self.may_use_type(ty.oid)?;
-                self.set_type(relation, column, *ty, using)
+                self.set_type(relation, column, (*ty, *collation), using)
             }
             AlterAction::AddIdentity { column: name, sequence } => {
                 let a = column(relation, name)?;
@@ -576,7 +576,13 @@ impl Ddl<'_, '_> {
     }
 
     /// ALTER COLUMN TYPE.
-    fn set_type(&self, relation: &Arc<Relation>, a: &Attribute, ty: SqlType, using: &str) -> Result<()> {
+    fn set_type(
+        &self,
+        relation: &Arc<Relation>,
+        a: &Attribute,
+        (ty, collation): (SqlType, Oid),
+        using: &str,
+    ) -> Result<()> {
         self.refuse_type_dependents(relation, a)?;
         self.lock_keys(relation, a.attnum)?;
         let mut e = self.coerced(relation, using, ty)?;
@@ -601,6 +607,9 @@ impl Ddl<'_, '_> {
         let mut facts =
             attribute_row(self.catalog(PG_ATTRIBUTE)?.def, relation.oid, a.attnum, &a.name, ty, a.not_null);
         self.describe_domain(&mut facts, ty)?;
+        if collation != 0 {
+            facts.put("attcollation", collation);
+        }
         self.forget_type(relation.oid, a.attnum)?;
         let address = Address::column(relation.oid, a.attnum);
         self.depend(address, Address::new(PG_TYPE, ty.oid), super::Dependency::Normal)?;
@@ -630,7 +639,8 @@ impl Ddl<'_, '_> {
                     r.put("atttypmod", plain.typmod);
                 })?;
                 if !k.carried {
-                    self.set_index_class(i, n, plain, a.collation)?;
+                    let new = facts.oid("attcollation");
+                    self.set_index_class(i, n, plain, (a.collation, new))?;
                 }
             }
         }
@@ -668,14 +678,20 @@ impl Ddl<'_, '_> {
                     r.put("atttypid", ty.oid);
                     r.put("atttypmod", ty.typmod);
                 })?;
-                self.set_index_class(i, n, ty, k.collation)?;
+                self.set_index_class(i, n, ty, (k.collation, typeinfo::collation_of(ty.oid)))?;
             }
         }
         Ok(())
     }
 
-    /// An index column has another type from now on; `own`: the collation that its column had.
-    fn set_index_class(&self, index: &Index, column: usize, ty: SqlType, own: Oid) -> Result<()> {
+    /// An index column has another type from now on; its column had the one collation, and has the other now.
+    fn set_index_class(
+        &self,
+        index: &Index,
+        column: usize,
+        ty: SqlType,
+        (own, collation): (Oid, Oid),
+    ) -> Result<()> {
         let Some(class) = registry().default_class(index.method.oid(), ty.oid) else {
             let text = format!(
                 "data type {} has no default operator class for access method \"{}\"",
@@ -686,7 +702,6 @@ impl Ddl<'_, '_> {
         };
         // A collation that was named stays.
         let named = index.keys.get(column).map(|k| k.collation).filter(|c| *c != 0 && *c != own);
-        let collation = typeinfo::collation_of(ty.oid);
         if named.is_some() && collation == 0 {
             let text = format!("collations are not supported by type {}", typeinfo::display(ty));
             return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text));

@@ -1,10 +1,11 @@
-//! EXPLAIN: the plan tree as text or JSON, in PostgreSQL's form.
+//! EXPLAIN: the plan tree as text or a document, in PostgreSQL's form.
 //!
 //! `describe` turns operators into labelled items, merging projections and filters into the operator below as PostgreSQL
 //! shows them; this module renders the items.
 
 mod describe;
 mod held;
+mod render;
 mod usage;
 
 use alloc::{
@@ -17,9 +18,11 @@ use core::fmt::Write;
 use pg_catalog::CatalogReader;
 use pg_plan::{
     physical::Estimate,
-    statement::{ExplainOptions, Planned},
+    statement::{ExplainFormat, ExplainOptions, Planned},
 };
 use pg_types::Result;
+
+use self::render::{Doc, Fields};
 
 pub use usage::Usage;
 
@@ -68,7 +71,7 @@ pub(crate) struct Item {
     pub(crate) kind: String,
     /// What follows in text: ` using t_pkey on t`.
     pub(crate) suffix: String,
-    /// Properties that JSON shows and the text form has in the label.
+    /// Properties that documents show and the text form has in the label.
     pub(crate) hidden: Vec<(&'static str, String)>,
     /// Properties in order.
     pub(crate) properties: Vec<(&'static str, Property)>,
@@ -131,27 +134,34 @@ impl Computed {
         }
     }
 
-    fn json(&self, options: &ExplainOptions, out: &mut String) {
-        let Some(processor) = self.processor else { return };
-        let _ = write!(out, ",\n    \"Compute\": {{\n      \"Backend\": ");
-        out.push_str(&quoted(self.device.as_deref().unwrap_or(processor)));
+    fn document(&self, options: &ExplainOptions) -> Option<Fields> {
+        let text = |s: &str| Doc::Text(s.to_string());
+        let mut out = Vec::from([field("Backend", text(self.device.as_deref().unwrap_or(self.processor?)))]);
         if let (None, Some(reason)) = (&self.device, self.reason) {
-            out.push_str(",\n      \"Reason\": ");
-            out.push_str(&quoted(reason));
+            out.push(field("Reason", text(reason)));
         }
-        let Self { commands, bytes, failures, transfer_ms, compute_ms, processor_ms, .. } = self;
-        let _ = write!(
-            out,
-            ",\n      \"Commands\": {commands},\n      \"Bytes\": {bytes},\n      \"Failures\": {failures}"
-        );
+        for (name, n) in [("Commands", self.commands), ("Bytes", self.bytes), ("Failures", self.failures)] {
+            out.push(field(name, Doc::Bare(n.to_string())));
+        }
         if options.timing {
-            let _ = write!(
-                out,
-                ",\n      \"Timing\": {{\n        \"Transfer\": {transfer_ms:.3},\n        \"Compute\": {compute_ms:.3},\n        \"Processor\": {processor_ms:.3}\n      }}"
-            );
+            let times = [
+                ("Transfer", self.transfer_ms),
+                ("Compute", self.compute_ms),
+                ("Processor", self.processor_ms),
+            ];
+            let times = times.map(|(name, ms)| field(name, milliseconds(ms)));
+            out.push(field("Timing", Doc::Object(times.into())));
         }
-        out.push_str("\n    }");
+        Some(out)
     }
+}
+
+fn field(name: &str, value: Doc) -> (String, Doc) {
+    (name.to_string(), value)
+}
+
+fn milliseconds(ms: f64) -> Doc {
+    Doc::Bare(format!("{ms:.3}"))
 }
 
 /// What was measured while a statement was planned and, with ANALYZE, run.
@@ -171,7 +181,7 @@ pub struct Measured {
     pub settings: Vec<(String, String)>,
 }
 
-/// Lines of EXPLAIN; with `json` a single string.
+/// Lines of EXPLAIN; a document is a single string.
 pub fn explain(
     planned: &Planned,
     options: &ExplainOptions,
@@ -180,28 +190,9 @@ pub fn explain(
 ) -> Result<Vec<String>> {
     let Measured { planning_ms, execution_ms, computed, planning, settings, .. } = measured;
     let root = describe::tree(planned, options, catalog, &measured.actual)?;
-    if options.json {
-        let mut out = String::from("[\n  {\n    \"Plan\": ");
-        json(&root, None, options, 2, &mut out);
-        if options.settings {
-            let list = settings.iter().map(|(n, v)| format!("      {}: {}", quoted(n), quoted(v)));
-            let _ = write!(out, ",\n    \"Settings\": {{\n{}\n    }}", list.collect::<Vec<_>>().join(",\n"));
-        }
-        if options.buffers {
-            let list = planning.page_fields().map(|(n, v)| format!("      {}: {v}", quoted(n)));
-            let _ = write!(out, ",\n    \"Planning\": {{\n{}\n    }}", list.join(",\n"));
-        }
-        if options.summary {
-            let _ = write!(out, ",\n    \"Planning Time\": {planning_ms:.3}");
-            if options.analyze {
-                // There are no triggers.
-                out.push_str(",\n    \"Triggers\": [\n    ]");
-                computed.json(options, &mut out);
-                let _ = write!(out, ",\n    \"Execution Time\": {execution_ms:.3}");
-            }
-        }
-        out.push_str("\n  }\n]");
-        return Ok(Vec::from([out]));
+    if options.format != ExplainFormat::Text {
+        let query = document(&root, options, measured);
+        return Ok(Vec::from([render::render(options.format, &query)]));
     }
     let mut lines = Vec::new();
     text(&root, options, 0, &mut lines);
@@ -282,36 +273,40 @@ fn text(item: &Item, options: &ExplainOptions, mut indent: usize, lines: &mut Ve
     item.children.iter().for_each(|child| text(child, options, indent, lines));
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if (c as u32) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c => out.push(c),
-        }
+/// All of it as a document.
+fn document(root: &Item, options: &ExplainOptions, measured: &Measured) -> Fields {
+    let mut out = Vec::from([field("Plan", Doc::Object(plan_fields(root, None, options)))]);
+    if options.settings {
+        let settings = measured.settings.iter().map(|(n, v)| field(n, Doc::Text(v.clone())));
+        out.push(field("Settings", Doc::Object(settings.collect())));
     }
-    out.push('"');
+    if options.buffers {
+        let pages = measured.planning.page_fields().map(|(n, v)| field(n, Doc::Bare(v.to_string())));
+        out.push(field("Planning", Doc::Object(pages.into())));
+    }
+    if options.summary {
+        out.push(field("Planning Time", milliseconds(measured.planning_ms)));
+    }
+    if options.analyze {
+        // There are none.
+        out.push(field("Triggers", Doc::Objects("Trigger", Vec::new())));
+    }
+    if options.analyze && options.summary {
+        out.extend(measured.computed.document(options).map(|d| field("Compute", Doc::Object(d))));
+        out.push(field("Execution Time", milliseconds(measured.execution_ms)));
+    }
     out
 }
 
-fn json_value(value: &Property) -> String {
+fn property(value: &Property) -> Doc {
     match value {
-        Property::Text(text) | Property::Several(text, _) => quoted(text),
-        Property::List(list) => {
-            let list: Vec<String> = list.iter().map(|s| quoted(s)).collect();
-            format!("[{}]", list.join(", "))
-        }
-        Property::Number(n) => n.to_string(),
+        Property::Text(text) | Property::Several(text, _) => Doc::Text(text.clone()),
+        Property::List(list) => Doc::Texts(list.clone()),
+        Property::Number(n) => Doc::Bare(n.to_string()),
     }
 }
 
-/// What a child is to its parent, as JSON names it.
+/// What a child is to its parent, as documents name it.
 fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
     match &child.heading {
         Some(heading) if heading.starts_with("SubPlan") => "SubPlan",
@@ -325,74 +320,65 @@ fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
 /// What stands right behind the node's type.
 const FIRST: [&str; 2] = ["Strategy", "Partial Mode"];
 
-fn json(item: &Item, related: Option<&str>, options: &ExplainOptions, indent: usize, out: &mut String) {
-    let pad = " ".repeat(indent * 2 + 2);
-    let mut fields: Vec<(String, String)> = Vec::new();
-    let mut add = |name: &str, value: String| fields.push((name.into(), value));
+/// What a document says of an operator and those below it.
+fn plan_fields(item: &Item, related: Option<&str>, options: &ExplainOptions) -> Fields {
+    let mut fields: Fields = Vec::new();
+    let mut add = |name: &str, value: Doc| fields.push(field(name, value));
+    let text = |s: &str| Doc::Text(s.to_string());
+    let bare = |s: String| Doc::Bare(s);
     if matches!(item.kind.as_str(), "Insert" | "Update" | "Delete" | "Merge") {
-        add("Node Type", quoted("ModifyTable"));
-        add("Operation", quoted(&item.kind));
+        add("Node Type", text("ModifyTable"));
+        add("Operation", text(&item.kind));
     } else {
         let kind = if item.kind == "HashAggregate" { "Aggregate" } else { &item.kind };
-        add("Node Type", quoted(kind));
+        add("Node Type", text(kind));
     }
     for (name, value) in item.hidden.iter().filter(|h| FIRST.contains(&h.0)) {
-        add(name, quoted(value));
+        add(name, text(value));
     }
     if let Some(related) = related {
-        add("Parent Relationship", quoted(related));
+        add("Parent Relationship", text(related));
     }
     if let Some(heading) = &item.heading {
-        add("Subplan Name", quoted(heading));
+        add("Subplan Name", text(heading));
     }
-    add("Parallel Aware", "false".into());
-    add("Async Capable", "false".into());
+    add("Parallel Aware", bare("false".into()));
+    add("Async Capable", bare("false".into()));
     for (name, value) in item.hidden.iter().filter(|h| !FIRST.contains(&h.0)) {
-        add(name, quoted(value));
+        add(name, text(value));
     }
     if options.costs {
         let e = item.estimate;
-        add("Startup Cost", format!("{:.2}", e.startup));
-        add("Total Cost", format!("{:.2}", e.total));
-        add("Plan Rows", format!("{:.0}", e.rows));
-        add("Plan Width", e.width.to_string());
+        add("Startup Cost", bare(format!("{:.2}", e.startup)));
+        add("Total Cost", bare(format!("{:.2}", e.total)));
+        add("Plan Rows", bare(format!("{:.0}", e.rows)));
+        add("Plan Width", bare(e.width.to_string()));
     }
     if let Some(a) = item.actual {
         if options.timing {
-            add("Actual Startup Time", format!("{:.3}", a.startup_ms));
-            add("Actual Total Time", format!("{:.3}", a.total_ms));
+            add("Actual Startup Time", bare(format!("{:.3}", a.startup_ms)));
+            add("Actual Total Time", bare(format!("{:.3}", a.total_ms)));
         }
-        add("Actual Rows", per_loop(a.rows, a.loops).to_string());
-        add("Actual Loops", a.loops.to_string());
+        add("Actual Rows", bare(per_loop(a.rows, a.loops).to_string()));
+        add("Actual Loops", bare(a.loops.to_string()));
     }
     for (name, value) in &item.properties {
         match value {
-            Property::Several(_, list) => list.iter().for_each(|(name, value)| add(name, json_value(value))),
-            value => add(name, json_value(value)),
+            Property::Several(_, list) => list.iter().for_each(|(name, value)| add(name, property(value))),
+            value => add(name, property(value)),
         }
     }
     if let Some(actual) = &item.actual {
-        actual.usage.fields(options).into_iter().for_each(|(name, n)| add(name, n.to_string()));
-    }
-    out.push_str("{\n");
-    let count = fields.len();
-    for (i, (name, value)) in fields.into_iter().enumerate() {
-        let comma = if i + 1 < count || !item.children.is_empty() { "," } else { "" };
-        let _ = writeln!(out, "{pad}{}: {value}{comma}", quoted(&name));
+        actual.usage.fields(options).into_iter().for_each(|(name, n)| add(name, bare(n.to_string())));
     }
     if !item.children.is_empty() {
-        let _ = writeln!(out, "{pad}\"Plans\": [");
         let mut place = 0;
-        for (i, child) in item.children.iter().enumerate() {
-            out.push_str(&pad);
-            out.push_str("  ");
-            let related = relationship(item, child, place);
+        let mut plans = Vec::with_capacity(item.children.len());
+        for child in &item.children {
+            plans.push(plan_fields(child, Some(relationship(item, child, place)), options));
             place += usize::from(child.heading.is_none());
-            json(child, Some(related), options, indent + 2, out);
-            out.push_str(if i + 1 < item.children.len() { ",\n" } else { "\n" });
         }
-        let _ = writeln!(out, "{pad}]");
+        add("Plans", Doc::Objects("Plan", plans));
     }
-    out.push_str(&" ".repeat(indent * 2));
-    out.push('}');
+    fields
 }

@@ -90,9 +90,10 @@ impl Binder<'_> {
                 let default = self.default_text(e, &ident.value, ty)?;
                 u::AlterAction::SetDefault { column: ident.value.clone(), default }
             }
-            ast::AlterAction::SetType(ident, ty, position, using) => {
+            ast::AlterAction::SetType { column: ident, ty, at: position, collation, using } => {
                 column_type(ident, shape)?;
                 let new = self.column_type(ty, &ident.value, *position)?;
+                let collation = self.column_collation(new, collation.as_ref())?;
                 let place = Place::Generated;
                 let bound = match using {
                     Some(e) => self.over_entry(e, entry(&relation.name, shape), place, None)?,
@@ -131,7 +132,7 @@ impl Binder<'_> {
                 if let Some((_, ty)) = shape.iter_mut().find(|(n, _)| *n == ident.value) {
                     *ty = new;
                 }
-                u::AlterAction::SetType { column: ident.value.clone(), ty: new, using }
+                u::AlterAction::SetType { column: ident.value.clone(), ty: new, collation, using }
             }
             ast::AlterAction::SetIdentity(ident, identity, def) => {
                 column_type(ident, shape)?;

@@ -11,6 +11,7 @@ mod call;
 mod casts;
 pub(crate) mod coerce;
 mod conflict;
+mod copy;
 mod copy_options;
 mod cte;
 mod current_of;

@@ -152,6 +152,11 @@ impl Binder<'_> {
                     Some(value) => self.composite_star(&value, &mut targets)?,
                     None => self.target(e, None, &mut targets)?,
                 },
+                // The grammar takes strings for names here.
+                sq::SelectItem::ExprWithAlias { alias, .. } if alias.quote_style == Some('\'') => {
+                    let text = format!("syntax error at or near \"'{}'\"", alias.value);
+                    return Err(SqlError::syntax(text).at(crate::grammar::position(alias.span.start)));
+                }
                 sq::SelectItem::ExprWithAlias { expr, alias } => {
                     self.target(expr, Some(&alias.value), &mut targets)?;
                 }

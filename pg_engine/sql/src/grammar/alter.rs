@@ -393,11 +393,9 @@ fn alter_column(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     if c.accept_all(&["set", "data", "type"]) || c.accept("type") {
         let at = c.here();
         let ty = c.parser.parse_data_type()?;
-        if c.peek_is(0, "collate") {
-            return Err(SqlError::unsupported("ALTER COLUMN TYPE with COLLATE").into());
-        }
+        let collation = if c.accept("collate") { Some(c.parser.parse_object_name(false)?) } else { None };
         let using = if c.accept("using") { Some(c.parser.parse_expr()?) } else { None };
-        return Ok(AlterAction::SetType(column, ty, at, using));
+        return Ok(AlterAction::SetType { column, ty, at, collation, using });
     }
     if c.accept_all(&["set", "storage"]) {
         let at = c.here();

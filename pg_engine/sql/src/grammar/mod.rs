@@ -28,7 +28,7 @@ pub(crate) mod window;
 use alloc::{boxed::Box, format, vec::Vec};
 use core::ops::Range;
 
-use pg_plan::statement::ExplainOptions;
+use pg_plan::statement::{ExplainFormat, ExplainOptions};
 use pg_types::{Result, SqlError};
 use sqlparser::{
     ast as sq,
@@ -621,12 +621,11 @@ fn explain(c: &mut Cursor<'_>) -> Parsed<Statement> {
                 "summary" => summary = Some(c.option_flag()?),
                 "format" => {
                     let format = c.any_word()?;
-                    match format.as_str() {
-                        "text" => options.json = false,
-                        "json" => options.json = true,
-                        "xml" | "yaml" => {
-                            return Err(SqlError::unsupported(format!("EXPLAIN (FORMAT {format})")).into());
-                        }
+                    options.format = match format.as_str() {
+                        "text" => ExplainFormat::Text,
+                        "json" => ExplainFormat::Json,
+                        "xml" => ExplainFormat::Xml,
+                        "yaml" => ExplainFormat::Yaml,
                         _ => {
                             return Err(SqlError::new(
                                 pg_types::SqlState::INVALID_PARAMETER_VALUE,
@@ -634,7 +633,7 @@ fn explain(c: &mut Cursor<'_>) -> Parsed<Statement> {
                             )
                             .into());
                         }
-                    }
+                    };
                 }
                 "buffers" => options.buffers = c.option_flag()?,
                 "wal" => options.wal = c.option_flag()?,
