@@ -102,4 +102,70 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
          WHERE grantor IN (SELECT role_name FROM information_schema.enabled_roles) \
          OR grantee IN (SELECT role_name FROM information_schema.enabled_roles)",
     ),
+    (
+        "routine_privileges",
+        "SELECT g.rolname AS grantor, e.rolname AS grantee, current_database()::name AS specific_catalog, \
+         n.nspname AS specific_schema, (p.proname::text || '_' || p.oid::text)::name AS specific_name, \
+         current_database()::name AS routine_catalog, n.nspname AS routine_schema, p.proname AS routine_name, \
+         'EXECUTE'::varchar AS privilege_type, \
+         CASE WHEN e.oid <> 0 AND pg_catalog.pg_has_role(e.oid, p.proowner, 'USAGE') OR x.is_grantable THEN 'YES' \
+         ELSE 'NO' END::varchar AS is_grantable \
+         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace, \
+         LATERAL pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) x, \
+         pg_catalog.pg_authid g, \
+         (SELECT oid, rolname FROM pg_catalog.pg_authid UNION ALL SELECT 0::oid, 'PUBLIC'::name) e \
+         WHERE x.privilege_type = 'EXECUTE' AND g.oid = x.grantor AND e.oid = x.grantee \
+         AND (pg_catalog.pg_has_role(g.oid, 'USAGE') OR e.oid = 0 OR pg_catalog.pg_has_role(e.oid, 'USAGE'))",
+    ),
+    (
+        "role_routine_grants",
+        "SELECT * FROM information_schema.routine_privileges \
+         WHERE grantor IN (SELECT role_name FROM information_schema.enabled_roles) \
+         OR grantee IN (SELECT role_name FROM information_schema.enabled_roles)",
+    ),
+    (
+        "udt_privileges",
+        "SELECT g.rolname AS grantor, e.rolname AS grantee, current_database()::name AS udt_catalog, \
+         n.nspname AS udt_schema, t.typname AS udt_name, 'TYPE USAGE'::varchar AS privilege_type, \
+         CASE WHEN e.oid <> 0 AND pg_catalog.pg_has_role(e.oid, t.typowner, 'USAGE') OR x.is_grantable THEN 'YES' \
+         ELSE 'NO' END::varchar AS is_grantable \
+         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace, \
+         LATERAL pg_catalog.aclexplode(coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner))) x, \
+         pg_catalog.pg_authid g, \
+         (SELECT oid, rolname FROM pg_catalog.pg_authid UNION ALL SELECT 0::oid, 'PUBLIC'::name) e \
+         WHERE t.typtype = 'c' AND x.privilege_type = 'USAGE' AND g.oid = x.grantor AND e.oid = x.grantee \
+         AND (pg_catalog.pg_has_role(g.oid, 'USAGE') OR e.oid = 0 OR pg_catalog.pg_has_role(e.oid, 'USAGE'))",
+    ),
+    (
+        "role_udt_grants",
+        "SELECT * FROM information_schema.udt_privileges \
+         WHERE grantor IN (SELECT role_name FROM information_schema.enabled_roles) \
+         OR grantee IN (SELECT role_name FROM information_schema.enabled_roles)",
+    ),
+    (
+        "usage_privileges",
+        "SELECT u.rolname AS grantor, 'PUBLIC'::name AS grantee, current_database()::name AS object_catalog, \
+         n.nspname AS object_schema, c.collname AS object_name, 'COLLATION'::varchar AS object_type, \
+         'USAGE'::varchar AS privilege_type, 'NO'::varchar AS is_grantable \
+         FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
+         JOIN pg_catalog.pg_authid u ON u.oid = c.collowner UNION ALL \
+         SELECT g.rolname, e.rolname, current_database()::name, n.nspname, o.name, o.kind::varchar, 'USAGE'::varchar, \
+         CASE WHEN e.oid <> 0 AND pg_catalog.pg_has_role(e.oid, o.owner, 'USAGE') OR x.is_grantable THEN 'YES' \
+         ELSE 'NO' END::varchar FROM (SELECT t.typnamespace AS schema, t.typname AS name, t.typowner AS owner, \
+         'DOMAIN' AS kind, coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner)) AS acl \
+         FROM pg_catalog.pg_type t WHERE t.typtype = 'd' UNION ALL \
+         SELECT c.relnamespace, c.relname, c.relowner, 'SEQUENCE', \
+         coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner)) FROM pg_catalog.pg_class c \
+         WHERE c.relkind = 'S') o JOIN pg_catalog.pg_namespace n ON n.oid = o.schema, \
+         LATERAL pg_catalog.aclexplode(o.acl) x, pg_catalog.pg_authid g, \
+         (SELECT oid, rolname FROM pg_catalog.pg_authid UNION ALL SELECT 0::oid, 'PUBLIC'::name) e \
+         WHERE x.privilege_type = 'USAGE' AND g.oid = x.grantor AND e.oid = x.grantee \
+         AND (pg_catalog.pg_has_role(g.oid, 'USAGE') OR e.oid = 0 OR pg_catalog.pg_has_role(e.oid, 'USAGE'))",
+    ),
+    (
+        "role_usage_grants",
+        "SELECT * FROM information_schema.usage_privileges \
+         WHERE grantor IN (SELECT role_name FROM information_schema.enabled_roles) \
+         OR grantee IN (SELECT role_name FROM information_schema.enabled_roles)",
+    ),
 ];

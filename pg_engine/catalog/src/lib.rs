@@ -50,6 +50,7 @@ mod routine_views;
 pub mod statistics;
 pub mod table;
 pub mod txn;
+mod type_views;
 pub mod user_types;
 pub mod views;
 

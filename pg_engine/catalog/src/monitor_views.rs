@@ -112,8 +112,8 @@ pub(crate) const VIEWS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Views without rows: there are no replication slots, subscriptions, publications, foreign servers and files of
-/// settings.
+/// Views without rows: there are no replication slots, subscriptions, publications, foreign servers and tables, triggers,
+/// transforms and files of settings.
 pub(crate) const EMPTY: &[&str] = &[
     "pg_replication_slots",
     "pg_stat_wal_receiver",
@@ -123,4 +123,19 @@ pub(crate) const EMPTY: &[&str] = &[
     "pg_file_settings",
     "pg_ident_file_mappings",
     "pg_replication_origin_status",
+    "pg_stat_replication",
+    "pg_stat_replication_slots",
+    "pg_stat_subscription_stats",
+    "triggers",
+    "triggered_update_columns",
+    "transforms",
+    "column_options",
+    "foreign_data_wrappers",
+    "foreign_data_wrapper_options",
+    "foreign_servers",
+    "foreign_server_options",
+    "foreign_tables",
+    "foreign_table_options",
+    "user_mappings",
+    "user_mapping_options",
 ];

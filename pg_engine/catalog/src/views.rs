@@ -285,52 +285,6 @@ const VIEWS: &[(&str, &str)] = &[
          WHERE c.relkind IN ('r', 'v')",
     ),
     (
-        "columns",
-        "SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name, \
-         a.attname AS column_name, a.attnum::int4 AS ordinal_position, \
-         CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default, \
-         CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable, \
-         CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' \
-         ELSE pg_catalog.format_type(a.atttypid, NULL) END::varchar AS data_type, \
-         CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END::int4 \
-         AS character_maximum_length, \
-         CASE WHEN a.atttypid IN (25, 1042, 1043) THEN CASE WHEN a.atttypmod > 0 THEN (a.atttypmod - 4) * 4 \
-         ELSE 1073741824 END END::int4 AS character_octet_length, \
-         CASE a.atttypid WHEN 21 THEN 16 WHEN 23 THEN 32 WHEN 20 THEN 64 WHEN 700 THEN 24 WHEN 701 THEN 53 \
-         WHEN 1700 THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) >> 16) & 65535 END END::int4 \
-         AS numeric_precision, \
-         CASE WHEN a.atttypid IN (20, 21, 23, 700, 701) THEN 2 WHEN a.atttypid = 1700 THEN 10 END::int4 \
-         AS numeric_precision_radix, \
-         CASE WHEN a.atttypid IN (20, 21, 23) THEN 0 WHEN a.atttypid = 1700 AND a.atttypmod > 0 \
-         THEN (a.atttypmod - 4) & 65535 END::int4 AS numeric_scale, \
-         CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1266) \
-         THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END \
-         WHEN a.atttypid = 1186 THEN 6 END::int4 AS datetime_precision, \
-         NULL::varchar AS interval_type, NULL::int4 AS interval_precision, \
-         NULL::name AS character_set_catalog, NULL::name AS character_set_schema, \
-         NULL::name AS character_set_name, NULL::name AS collation_catalog, NULL::name AS collation_schema, \
-         NULL::name AS collation_name, NULL::name AS domain_catalog, NULL::name AS domain_schema, \
-         NULL::name AS domain_name, current_database()::name AS udt_catalog, tn.nspname AS udt_schema, \
-         t.typname AS udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name, \
-         NULL::int4 AS maximum_cardinality, a.attnum::text::name AS dtd_identifier, \
-         'NO'::varchar AS is_self_referencing, \
-         CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity, \
-         CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END::varchar AS identity_generation, \
-         NULL::varchar AS identity_start, NULL::varchar AS identity_increment, NULL::varchar AS identity_maximum, \
-         NULL::varchar AS identity_minimum, 'NO'::varchar AS identity_cycle, \
-         CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END::varchar AS is_generated, \
-         CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END::varchar \
-         AS generation_expression, \
-         CASE WHEN c.relkind = 'r' OR c.relkind = 'v' AND pg_column_is_updatable(c.oid, a.attnum, false) \
-         THEN 'YES' ELSE 'NO' END::varchar AS is_updatable \
-         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-         JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace \
-         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v')",
-    ),
-    (
         "table_constraints",
         "SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
          k.conname AS constraint_name, current_database()::name AS table_catalog, cn.nspname AS table_schema, \
@@ -379,7 +333,11 @@ const VIEWS: &[(&str, &str)] = &[
          s.seqmin::varchar AS minimum_value, s.seqmax::varchar AS maximum_value, \
          s.seqincrement::varchar AS increment, CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option \
          FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (pg_catalog.pg_has_role(c.relowner, 'USAGE') \
+         OR pg_catalog.has_sequence_privilege(c.oid, 'SELECT, UPDATE, USAGE')) \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass \
+         AND d.objid = c.oid AND d.deptype = 'i')",
     ),
 ];
 
@@ -389,6 +347,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static str
         .iter()
         .chain(crate::access_views::VIEWS)
         .chain(crate::routine_views::VIEWS)
+        .chain(crate::type_views::VIEWS)
         .chain(crate::monitor_views::VIEWS)
 }
 

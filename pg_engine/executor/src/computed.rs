@@ -11,7 +11,7 @@ use pg_catalog::{
     table::array,
 };
 use pg_storage::LockTag;
-use pg_types::{Result, SqlError, Value, oid};
+use pg_types::{Result, SqlError, Value, network::Inet, oid};
 use platform::tally::Tally;
 
 use crate::{
@@ -331,7 +331,10 @@ fn activity(cx: &ExecContext<'_>) -> Result<Vec<Vec<Value>>> {
                 Value::Oid(a.user),
                 text(&a.user_name),
                 text(&a.application_name),
-                option(&a.client_addr),
+                a.client_addr
+                    .as_deref()
+                    .and_then(|a| Inet::parse(a, false).ok())
+                    .map_or(Value::Null, Value::Inet),
                 Value::Null,
                 a.client_port.map_or(Value::Null, Value::Int4),
                 Value::TimestampTz(a.backend_start),

@@ -246,6 +246,8 @@ pub trait Session {
     fn backend_pid(&self) -> i32;
     /// Client's address and port.
     fn client_address(&self) -> Option<(String, u16)>;
+    /// The grammar's keywords, as `pg_get_keywords` shows them.
+    fn keywords(&self) -> Vec<Vec<Value>>;
     /// Start of the statement, microseconds since 2000-01-01 UTC.
     fn statement_timestamp(&self) -> i64;
     /// When the server started.

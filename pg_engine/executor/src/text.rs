@@ -591,6 +591,11 @@ pub(crate) fn find_type(text: &str, reader: &Reader<'_>) -> Result<Option<Oid>> 
     if let Some(t) = typeinfo::by_sql_name(folded.trim_start_matches("pg_catalog.")) {
         return Ok(Some(t.oid));
     }
+    if let Some(element) = text.trim_end().strip_suffix("[]") {
+        // Arrays of arrays are arrays of more dimensions.
+        let array = |o| if typeinfo::array_of(o) == 0 { o } else { typeinfo::array_of(o) };
+        return Ok(find_type(element, reader)?.map(array));
+    }
     let parts = parse_name(text)?;
     match parts.as_slice() {
         [n] => reader.type_by_name(None, n),

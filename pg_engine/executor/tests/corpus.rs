@@ -398,3 +398,8 @@ fn bitmaps() {
 fn decorrelated() {
     check("decorrelated");
 }
+
+#[test]
+fn tools() {
+    check("tools");
+}

@@ -212,7 +212,7 @@ fn slice<'a, T>(list: &'a [T], range: Option<&(u32, u32)>) -> &'a [T] {
 fn class_type(ty: Oid) -> Oid {
     use pg_types::oid::*;
     match ty {
-        VARCHAR => TEXT,
+        VARCHAR | PG_NODE_TREE => TEXT,
         CIDR => INET,
         REGPROC | REGPROCEDURE | REGOPER | REGOPERATOR | REGCLASS | REGTYPE | REGROLE | REGNAMESPACE
         | REGCONFIG | REGDICTIONARY | REGCOLLATION => OID,

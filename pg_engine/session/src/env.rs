@@ -533,6 +533,9 @@ impl Session for Env {
     fn client_address(&self) -> Option<(String, u16)> {
         Some(address(self.handle.peer))
     }
+    fn keywords(&self) -> Vec<Vec<pg_types::Value>> {
+        pg_sql::keyword_rows()
+    }
     fn statement_timestamp(&self) -> i64 {
         self.statement_start
     }

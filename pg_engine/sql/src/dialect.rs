@@ -24,7 +24,7 @@ use sqlparser::{
     tokenizer::{Span, Token, TokenWithSpan, Word},
 };
 
-use crate::keywords::{Category, lookup};
+use crate::keywords::{Category, bare_label, lookup};
 
 /// Stands for CURRENT OF, which follows WHERE.
 pub(crate) const CURRENT_OF: &str = "CURRENT OF";
@@ -82,8 +82,10 @@ impl Dialect for Postgres {
         }
     }
     fn is_column_alias(&self, kw: &Keyword, parser: &mut Parser) -> bool {
-        // Behind a select list without FROM it begins FOR UPDATE.
-        *kw != Keyword::FOR && BASE.is_column_alias(kw, parser)
+        match &parser.get_current_token().token {
+            Token::Word(w) if w.quote_style.is_none() && w.keyword == *kw => bare_label(&w.value),
+            _ => *kw != Keyword::FOR && BASE.is_column_alias(kw, parser),
+        }
     }
     fn is_custom_operator_part(&self, ch: char) -> bool {
         BASE.is_custom_operator_part(ch)
@@ -462,10 +464,10 @@ impl Postgres {
         let span = token.span;
         let Token::Word(word) = &token.token else { return p.expected_ref("an expression", token) };
         let word = word.clone();
-        let (keyword, category) = if word.quote_style.is_some() {
-            (Keyword::NoKeyword, Category::Unreserved)
-        } else {
-            lookup(&word.value)
+        // Behind a point the lexer has made names of all words.
+        let (keyword, category) = match lookup(&word.value) {
+            found if word.quote_style.is_none() && found.0 == word.keyword => found,
+            _ => (Keyword::NoKeyword, Category::Unreserved),
         };
         let next = p.peek_nth_token_ref(1).token.clone();
         let call = next == Token::LParen;

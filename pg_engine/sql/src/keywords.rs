@@ -1,5 +1,8 @@
 //! PostgreSQL's keywords. Words that are keywords to other dialects only are plain identifiers here.
 
+use alloc::vec::Vec;
+
+use pg_types::Value;
 use sqlparser::keywords::Keyword as K;
 
 /// How far a word is reserved.
@@ -26,6 +29,77 @@ pub(crate) fn lookup(word: &str) -> (K, Category) {
         Ok(i) => KEYWORDS.get(i).map_or((K::NoKeyword, U), |e| (e.1, e.2)),
         Err(_) => (K::NoKeyword, U),
     }
+}
+
+/// Words that are the name of a column only with AS before them.
+const NEEDS_AS: [&str; 39] = [
+    "array",
+    "as",
+    "char",
+    "character",
+    "create",
+    "day",
+    "except",
+    "fetch",
+    "filter",
+    "for",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "hour",
+    "intersect",
+    "into",
+    "isnull",
+    "limit",
+    "minute",
+    "month",
+    "notnull",
+    "offset",
+    "on",
+    "order",
+    "over",
+    "overlaps",
+    "precision",
+    "returning",
+    "second",
+    "to",
+    "union",
+    "varying",
+    "where",
+    "window",
+    "with",
+    "within",
+    "without",
+    "year",
+];
+
+/// May a word name a column of a select list without AS?
+pub(crate) fn bare_label(word: &str) -> bool {
+    NEEDS_AS.binary_search(&word).is_err()
+}
+
+/// All keywords, sorted, as `pg_get_keywords` shows them: the word, PostgreSQL's letter for how far it is reserved, may it
+/// name a column without AS, and the latter two in words.
+pub fn keyword_rows() -> Vec<Vec<Value>> {
+    let row = |(word, _, category): &(&str, K, Category)| {
+        let (letter, category) = match category {
+            U => (b'U', "unreserved"),
+            C => (b'C', "unreserved (cannot be function or type name)"),
+            T => (b'T', "reserved (can be function or type name)"),
+            R => (b'R', "reserved"),
+        };
+        let bare = bare_label(word);
+        let label = if bare { "can be bare label" } else { "requires AS" };
+        Vec::from([
+            Value::text(word),
+            Value::Char(letter),
+            Value::Bool(bare),
+            Value::text(category),
+            Value::text(label),
+        ])
+    };
+    KEYWORDS.iter().map(row).collect()
 }
 
 #[rustfmt::skip]

@@ -33,7 +33,13 @@ pub(crate) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
     let mut tokens = Vec::with_capacity(text.len() / 5 + 4);
     let mut outer: Vec<Depth> = Vec::new();
     let mut depth = Depth::default();
-    while let Some(token) = lexer.next()? {
+    while let Some(mut token) = lexer.next()? {
+        // Behind a point any word is a name: `pg_catalog.substring` is a function as others are.
+        if tokens.last().is_some_and(|t: &TokenWithSpan| t.token == Token::Period)
+            && let Token::Word(w) = &mut token.token
+        {
+            w.keyword = Keyword::NoKeyword;
+        }
         match &token.token {
             Token::LParen | Token::LBracket => {
                 if outer.len() as u32 >= MAX_NESTING {

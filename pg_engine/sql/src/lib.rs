@@ -37,4 +37,5 @@ pub use api::{
 };
 pub use bind::body::BoundBody;
 pub use escapes::with_escapes;
+pub use keywords::keyword_rows;
 pub use ruleutils::{Condition, ViewQuery, ViewText};

@@ -74,6 +74,33 @@ impl Activity {
     pub fn changed_since_analyze(&self) -> u64 {
         self.changed().saturating_sub(self.changed_before.load(Ordering::Relaxed))
     }
+    /// Counts from nothing again. What decides when to vacuum and to analyse counts as if that had just been done, as in
+    /// PostgreSQL.
+    pub fn reset(&self) {
+        let counters = [
+            &self.inserted,
+            &self.updated,
+            &self.hot_updated,
+            &self.deleted,
+            &self.seq_scans,
+            &self.seq_rows,
+            &self.index_scans,
+            &self.index_rows,
+            &self.inserted_before,
+            &self.changed_before,
+            &self.vacuum.asked,
+            &self.vacuum.automatic,
+            &self.analyze.asked,
+            &self.analyze.automatic,
+        ];
+        counters.iter().for_each(|c| c.store(0, Ordering::Relaxed));
+        for t in [&self.net_before, &self.vacuum.last_asked, &self.vacuum.last_automatic] {
+            t.store(0, Ordering::Relaxed);
+        }
+        for t in [&self.analyze.last_asked, &self.analyze.last_automatic] {
+            t.store(0, Ordering::Relaxed);
+        }
+    }
     /// It was vacuumed.
     pub fn vacuumed(&self, automatic: bool) {
         self.inserted_before.store(self.inserted.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! The system catalogs' own definitions: names, numbers, columns and indexes as PostgreSQL 15 has them.
 
 pub mod estimators;
+mod routines;
 pub mod rows;
 pub mod support;
 

@@ -27,8 +27,6 @@ use crate::table::{Row, array, int2_vector, oid_vector};
 pub const HEAP_AM: Oid = 2;
 /// `pg_language.oid` of built-in functions.
 const INTERNAL_LANGUAGE: Oid = 12;
-/// `pg_proc.oid` of `information_schema._pg_expandarray`.
-const EXPAND_ARRAY: Oid = 13208;
 /// `pg_collation.oid`s.
 const DEFAULT_COLLATION: Oid = 100;
 const C_COLLATION: Oid = 950;
@@ -56,6 +54,7 @@ pub fn fingerprint() -> i64 {
     for f in support::all() {
         feed(&f.oid.to_le_bytes());
     }
+    super::routines::fingerprint(&mut feed);
     for t in typeinfo::all() {
         feed(&t.oid.to_le_bytes());
     }
@@ -257,7 +256,8 @@ fn collations(def: &'static CatalogDef) -> Vec<Row> {
     .collect()
 }
 
-fn procedure(def: &'static CatalogDef, oid: Oid, name: &str, args: &[Oid], result: Oid) -> Row {
+/// The `pg_proc` row of a built-in function.
+pub(super) fn procedure(def: &'static CatalogDef, oid: Oid, name: &str, args: &[Oid], result: Oid) -> Row {
     Row::new(def)
         .set("oid", oid)
         .set("proname", name)
@@ -280,26 +280,8 @@ fn procedures(def: &'static CatalogDef) -> Vec<Row> {
     for f in support::all() {
         rows.push(procedure(def, f.oid, f.name, &f.args, f.result).set("provolatile", b's'));
     }
-    rows.push(expand_array(def));
+    rows.extend(super::routines::rows(def));
     rows
-}
-
-/// The one function of `information_schema` that clients call: the elements of an array and their places, from 1.
-fn expand_array(def: &'static CatalogDef) -> Row {
-    const QUERY: &str = "SELECT $1[s], s - pg_catalog.array_lower($1, 1) + 1 \
-         FROM pg_catalog.generate_series(pg_catalog.array_lower($1, 1), pg_catalog.array_upper($1, 1)) g(s)";
-    let types = [oid::ANYARRAY, oid::ANYELEMENT, oid::INT4].map(Value::Oid).to_vec();
-    let names = ["", "x", "n"].map(Value::text).to_vec();
-    procedure(def, EXPAND_ARRAY, "_pg_expandarray", &[oid::ANYARRAY], oid::RECORD)
-        .set("pronamespace", INFORMATION_SCHEMA)
-        .set("prolang", SQL_LANGUAGE)
-        .set("procost", 100.0f32)
-        .set("proretset", true)
-        .set("prorows", 1000.0f32)
-        .set("proallargtypes", array(oid::OID, types))
-        .set("proargmodes", array(oid::CHAR, [b'i', b'o', b'o'].map(Value::Char).to_vec()))
-        .set("proargnames", array(oid::TEXT, names))
-        .set("prosrc", QUERY)
 }
 
 fn function(def: &'static CatalogDef, f: &Function) -> Row {

@@ -1,5 +1,5 @@
 //! Functions that are there by number and name only, for rows of other catalogs to refer to: what types are read and
-//! written by, and what operators estimate by.
+//! written by, what operators estimate by, what access methods and languages are.
 
 use alloc::vec::Vec;
 
@@ -36,6 +36,16 @@ const OF_USER_TYPES: [(Oid, &str, &[Oid], Oid); 6] = [
     (3533, "enum_send", &[oid::ANYENUM], oid::BYTEA),
 ];
 
+/// Those of access methods and languages.
+const HANDLERS: [(Oid, &str, Oid, Oid); 6] = [
+    (3, "heap_tableam_handler", oid::INTERNAL, 269),
+    (330, "bthandler", oid::INTERNAL, 325),
+    (331, "hashhandler", oid::INTERNAL, 325),
+    (2246, "fmgr_internal_validator", oid::OID, oid::VOID),
+    (2247, "fmgr_c_validator", oid::OID, oid::VOID),
+    (2248, "fmgr_sql_validator", oid::OID, oid::VOID),
+];
+
 /// All of them.
 pub fn all() -> &'static [Support] {
     static ALL: OnceLock<Vec<Support>> = OnceLock::new();
@@ -52,6 +62,9 @@ pub fn all() -> &'static [Support] {
         }
         for (oid, name, args, result) in OF_USER_TYPES {
             add(oid, name, args, result);
+        }
+        for (oid, name, arg, result) in HANDLERS {
+            add(oid, name, &[arg], result);
         }
         for t in typeinfo::all() {
             of_type(t, &mut add);

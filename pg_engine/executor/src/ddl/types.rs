@@ -310,7 +310,8 @@ impl Ddl<'_, '_> {
             row.put("attalign", t.align);
             row.put("attstorage", t.storage);
             if row.oid("attcollation") == 0 {
-                row.put("attcollation", t.collation);
+                let domain = self.find(PG_TYPE, &["oid"], &[Value::Oid(ty.oid)])?;
+                row.put("attcollation", domain.first().map_or(t.collation, |d| d.1.oid("typcollation")));
             }
         }
         Ok(())

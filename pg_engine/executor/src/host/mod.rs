@@ -1,6 +1,7 @@
 //! Functions that need the catalogs, sequences or the session.
 
 mod definitions;
+mod identity;
 mod privileges;
 mod routines;
 mod sequences;
@@ -12,13 +13,16 @@ use alloc::{
     format,
     string::{String, ToString},
     sync::Arc,
+    vec::Vec,
 };
+use core::sync::atomic::Ordering;
 
 use pg_catalog::{CatalogReader, Reader, Relation, builtin};
 use pg_functions::{
     Host, SetReturning, registry,
-    set::{LISTENING_CHANNELS, MCV_LIST_ITEMS},
+    set::{KEYWORDS, LISTENING_CHANNELS, MCV_LIST_ITEMS},
 };
+use pg_storage::{RelId, RelationActivity};
 use pg_types::{Oid, Result, SqlError, SqlState, SqlType, Value, format::FormatSettings, oid};
 
 use crate::{context::ExecContext, text};
@@ -56,6 +60,10 @@ impl Host for ExecContext<'_> {
         }
         if function == MCV_LIST_ITEMS {
             return statistics::items(self, args);
+        }
+        if function == KEYWORDS {
+            let types = [oid::TEXT, oid::CHAR, oid::BOOL, oid::TEXT, oid::TEXT].map(SqlType::new);
+            return Ok(crate::graph::given(&types, self.session.keywords().into()));
         }
         if function == pg_functions::ACLEXPLODE {
             return Ok(crate::acl::explode(args));
@@ -135,6 +143,9 @@ fn call(cx: &ExecContext<'_>, function: Oid, args: &[Value]) -> Result<Value> {
     if let Some(v) = statistics::call(cx, &reader, f.name, arg_oid(args, 0))? {
         return Ok(v);
     }
+    if f.name == "pg_identify_object" {
+        return identity::identify(&reader, args);
+    }
     if let Some(v) = catalog_call(cx, &reader, f.name, args)? {
         return Ok(v);
     }
@@ -171,6 +182,7 @@ fn catalog_call(
             }
             _ => Value::Null,
         },
+        "oidvectortypes" => type_names(reader, args)?,
         "pg_table_is_visible" => match reader.relation_by_oid(o)? {
             Some(r) => Value::Bool(text::relation_visible(reader, o, &r.name)?),
             None => Value::Null,
@@ -216,6 +228,21 @@ fn catalog_call(
             }
             None => Value::Null,
         },
+        "pg_stat_get_numscans" => {
+            let scans = counters(cx, reader, o)?
+                .map_or(0, |a| a.seq_scans.load(Ordering::Relaxed) + a.index_scans.load(Ordering::Relaxed));
+            Value::Int8(scans as i64)
+        }
+        "pg_stat_reset_single_table_counters" => {
+            if !CatalogReader::roles(reader)?.is_superuser(cx.session.user()) {
+                let text = format!("permission denied for function {name}");
+                return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
+            }
+            if let Some(a) = counters(cx, reader, o)? {
+                a.reset();
+            }
+            Value::Null
+        }
         "pg_relation_is_updatable" => match reader.relation_by_oid(o)? {
             Some(r) if r.kind == pg_catalog::RelationKind::Table => Value::Int4(28),
             Some(r) if r.kind == pg_catalog::RelationKind::View => {
@@ -246,6 +273,26 @@ fn catalog_call(
         "pg_tablespace_location" => Value::text(""),
         _ => return Ok(None),
     }))
+}
+
+/// The names of a list of types.
+fn type_names(reader: &Reader<'_>, args: &[Value]) -> Result<Value> {
+    let Some(Value::Array(types)) = args.first() else { return Ok(Value::Null) };
+    let name = |v: &Value| match v {
+        Value::Oid(0) => Ok("-".to_string()),
+        Value::Oid(o) => text::type_name(reader, *o, None),
+        _ => Ok(String::new()),
+    };
+    let names = types.values.iter().map(name).collect::<Result<Vec<_>>>()?;
+    Ok(some_text(Some(names.join(", "))))
+}
+
+/// The counters of what is done with a relation or an index.
+fn counters(cx: &ExecContext<'_>, reader: &Reader<'_>, relation: Oid) -> Result<Option<RelationActivity>> {
+    let key = [Value::Oid(relation)];
+    let rows = reader.find(builtin::PG_CLASS, &["oid"], &key)?;
+    let storage = rows.first().map_or(0, |r| r.oid("relfilenode"));
+    Ok(if storage == 0 { None } else { cx.engine.storage().activity(RelId(storage)).ok() })
 }
 
 fn size(cx: &ExecContext<'_>, r: &Arc<Relation>, what: &str) -> i64 {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use pg_catalog::{CatalogReader, roles::predefined, storage_error};
 use pg_storage::{LockMode, LockTag};
-use pg_types::{Result, SqlError, SqlState, Value, oid};
+use pg_types::{Result, SqlError, SqlState, Value, network::Inet, oid};
 
 use super::{arg_bool, arg_int, arg_oid, arg_text, some_text};
 use crate::context::ExecContext;
@@ -108,7 +108,12 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" => lsn(cx.engine.storage().log_position()),
         "pg_current_wal_flush_lsn" => lsn(cx.engine.storage().durable_log()),
         // Nothing is received or replayed beside what clients do.
-        "pg_last_wal_receive_lsn" | "pg_last_wal_replay_lsn" => Value::Null,
+        "pg_last_wal_receive_lsn" | "pg_last_wal_replay_lsn" | "pg_last_xact_replay_timestamp" => Value::Null,
+        "pg_is_wal_replay_paused" | "pg_get_wal_replay_pause_state" => {
+            let state = SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE;
+            return Err(SqlError::new(state, "recovery is not in progress")
+                .hint("Recovery control functions can only be executed during recovery."));
+        }
         "pg_postmaster_start_time" | "pg_conf_load_time" => Value::TimestampTz(cx.session.server_start()),
         "pg_my_temp_schema" => Value::Oid(0),
         "pg_trigger_depth" => Value::Int4(0),
@@ -130,6 +135,10 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
             };
             Value::Bool(holders.iter().any(|h| asked.contains(&Value::Int4(*h))))
         }
+        "inet_client_addr" => match cx.session.client_address() {
+            Some((address, _)) => Value::Inet(Inet::parse(&address, false)?),
+            None => Value::Null,
+        },
         "inet_client_port" => {
             cx.session.client_address().map_or(Value::Null, |a| Value::Int4(i32::from(a.1)))
         }

@@ -111,6 +111,9 @@ impl Session for TestSession {
     fn client_address(&self) -> Option<(String, u16)> {
         None
     }
+    fn keywords(&self) -> Vec<Vec<Value>> {
+        pg_sql::keyword_rows()
+    }
     fn statement_timestamp(&self) -> i64 {
         0
     }

@@ -12,6 +12,7 @@ pub const MEMORY_USED: Oid = 12_002;
 
 /// Rows.
 pub(crate) static FUNCTIONS: &[Function] = &[
+    def(1349, "oidvectortypes", &[OIDVECTOR], TEXT).stable(),
     def(1081, "format_type", &[OID, INT4], TEXT).stable().nullable(),
     def(2079, "pg_table_is_visible", &[OID], BOOL).stable(),
     def(2080, "pg_type_is_visible", &[OID], BOOL).stable(),
@@ -209,6 +210,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2171, "pg_cancel_backend", &[INT4], BOOL).volatile(),
     def(2096, "pg_terminate_backend", &[INT4, INT8], BOOL).volatile().defaults(&[|| Value::Int8(0)]),
     def(3810, "pg_is_in_recovery", &[], BOOL).volatile(),
+    def(3073, "pg_is_wal_replay_paused", &[], BOOL).volatile(),
+    def(1137, "pg_get_wal_replay_pause_state", &[], TEXT).volatile(),
+    def(3830, "pg_last_xact_replay_timestamp", &[], TIMESTAMPTZ).volatile().nullable(),
     def(2560, "pg_postmaster_start_time", &[], TIMESTAMPTZ).stable(),
     def(2034, "pg_conf_load_time", &[], TIMESTAMPTZ).stable(),
     def(2621, "pg_reload_conf", &[], BOOL).volatile(),
@@ -219,6 +223,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(3378, "pg_isolation_test_session_is_blocked", &[INT4, INT4_ARRAY], BOOL).volatile(),
     def(3163, "pg_trigger_depth", &[], INT4).stable(),
     def(315, "pg_jit_available", &[], BOOL).volatile(),
+    def(2196, "inet_client_addr", &[], INET).stable().nullable(),
     def(2199, "inet_server_port", &[], INT4).stable().nullable(),
     def(2197, "inet_client_port", &[], INT4).stable().nullable(),
     def(1574, "nextval", &[REGCLASS], INT8).volatile(),
@@ -268,6 +273,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(1928, "pg_stat_get_numscans", &[OID], INT8).stable(),
     def(2878, "pg_stat_get_live_tuples", &[OID], INT8).stable(),
     def(2879, "pg_stat_get_dead_tuples", &[OID], INT8).stable(),
+    def(3776, "pg_stat_reset_single_table_counters", &[OID], VOID).volatile(),
     def(1937, "pg_stat_get_backend_pid", &[INT4], INT4).stable(),
     // Bytes of memory in use, the pages in the buffer pool aside.
     def(MEMORY_USED, "intralith_memory_used", &[], INT8).volatile(),

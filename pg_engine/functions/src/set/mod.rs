@@ -236,6 +236,13 @@ pub const LISTENING_CHANNELS: u32 = 3035;
 /// `pg_proc.oid` of `pg_mcv_list_items`.
 pub const MCV_LIST_ITEMS: u32 = 3427;
 
+/// `pg_proc.oid` of `pg_get_keywords`.
+pub const KEYWORDS: u32 = 1686;
+
+fn keywords(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
+    ctx.host.rows(KEYWORDS, args)
+}
+
 fn common_combinations(ctx: &EvalContext<'_>, args: &[Value]) -> Result<Box<dyn SetReturning>> {
     ctx.host.rows(MCV_LIST_ITEMS, args)
 }
@@ -260,6 +267,16 @@ pub(crate) static FUNCTIONS: &[Function] = &[
             ("base_frequency", FLOAT8),
         ])
         .imp(Implementation::Set(common_combinations)),
+    def(KEYWORDS, "pg_get_keywords", &[], RECORD)
+        .stable()
+        .columns(&[
+            ("word", TEXT),
+            ("catcode", CHAR),
+            ("barelabel", BOOL),
+            ("catdesc", TEXT),
+            ("baredesc", TEXT),
+        ])
+        .imp(Implementation::Set(keywords)),
     def(LISTENING_CHANNELS, "pg_listening_channels", &[], TEXT).stable().imp(Implementation::Set(listening)),
     def(1067, "generate_series", &[INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),
     def(1066, "generate_series", &[INT4, INT4, INT4], INT4).imp(Implementation::Set(integers::<false>)),

@@ -179,15 +179,25 @@ impl Binder<'_> {
         if let Some(info) = typeinfo::by_sql_name(plain) {
             return Ok(Value::Oid(info.oid));
         }
+        let missing =
+            |name: &str| SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"));
+        if let Some(element) = text.trim_end().strip_suffix("[]") {
+            let found = self.read_regtype(element).map_err(|e| {
+                if e.state() == SqlState::UNDEFINED_OBJECT { missing(text.trim()) } else { e }
+            })?;
+            // Arrays of arrays are arrays of more dimensions.
+            return Ok(match found {
+                Value::Oid(o) if typeinfo::array_of(o) != 0 => Value::Oid(typeinfo::array_of(o)),
+                _ => found,
+            });
+        }
         let parts = split_name(text)?;
         let found = match parts.as_slice() {
             [name] => self.catalog.type_by_name(None, name)?,
             [schema, name] => self.catalog.type_by_name(Some(schema), name)?,
             _ => None,
         };
-        found.map(Value::Oid).ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", parts.join(".")))
-        })
+        found.map(Value::Oid).ok_or_else(|| missing(&parts.join(".")))
     }
 }
 

@@ -109,7 +109,7 @@ impl Binder<'_> {
             filter = self.recording().then(|| condition.clone());
             plan = Logical::Filter(Box::new(plan), condition);
         }
-        if !keep {
+        if !keep || matches!(select.distinct, Some(sq::Distinct::Distinct)) {
             self.at_place(Place::Select, |b| b.settle_targets(&mut targets))?;
         }
         let visible = targets.len();
