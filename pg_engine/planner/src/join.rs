@@ -21,6 +21,7 @@ use crate::{
     equal::Conditions,
     estimate::{column_of, is_equality, selectivity},
     pushdown::output,
+    unique::says_nothing,
 };
 
 /// Inputs up to which all join orders are tried.
@@ -54,6 +55,19 @@ impl Planner<'_> {
         if kind == JoinKind::Inner && lateral.is_empty() {
             let node = Logical::Join { kind, left, right, on, lateral };
             return self.inner_joins(node, conditions, needed);
+        }
+        if matches!(kind, JoinKind::Left | JoinKind::Right) && lateral.is_empty() {
+            let on: Vec<Expr> = on.clone().map(Expr::conjuncts).unwrap_or_default();
+            let mut read = needed.clone();
+            conditions.iter().for_each(|e| read.add(e));
+            let (kept, other) = if kind == JoinKind::Left { (&left, &right) } else { (&right, &left) };
+            if says_nothing(other, &on, &|id| read.contains(id)) {
+                let sub = self.operator((**kept).clone(), &read, &Wish::none())?;
+                return match Expr::all_of(conditions) {
+                    Some(condition) => self.filter_over(sub, condition),
+                    None => Ok(sub),
+                };
+            }
         }
         let sub = if lateral.is_empty() {
             self.outer_join(

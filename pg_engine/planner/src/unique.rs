@@ -11,6 +11,7 @@ use crate::{
     columns::ColumnSet,
     estimate::{column_of, is_equality},
     pushdown::outputs,
+    unnest::lasting,
 };
 
 /// Has a join by these conditions at most one row of `right` for any row of the other side?
@@ -18,6 +19,15 @@ pub(crate) fn at_most_one(right: &Logical, on: &[Expr]) -> bool {
     let own = ColumnSet::of(outputs(right).iter().map(|c| c.id));
     let equated: Vec<ColumnId> = on.iter().filter_map(|e| equated(e, &own)).collect();
     unique(right, &equated)
+}
+
+/// Does an outer join say nothing, because nobody reads the columns of `right`, of which each row of the other side finds one row or
+/// none? `read` says who is read.
+pub(crate) fn says_nothing(right: &Logical, on: &[Expr], read: &dyn Fn(ColumnId) -> bool) -> bool {
+    !outputs(right).iter().any(|c| read(c.id))
+        && !on.iter().any(Expr::volatile)
+        && lasting(right)
+        && at_most_one(right, on)
 }
 
 /// The column of `own` that a condition says is equal to something of elsewhere.
@@ -48,7 +58,17 @@ fn unique(node: &Logical, columns: &[ColumnId]) -> bool {
                     && i.keys.iter().take(i.key_count).all(|k| k.attnum > 0 && has(k.attnum))
             })
         }
-        Logical::Filter(input, _) | Logical::Sort(input, _) => unique(input, columns),
+        // What is equal to something of elsewhere is the same in all rows.
+        Logical::Filter(input, condition) => {
+            let own = ColumnSet::of(outputs(input).iter().map(|c| c.id));
+            let mut known = columns.to_vec();
+            match condition {
+                Expr::And(parts) => known.extend(parts.iter().filter_map(|e| equated(e, &own))),
+                one => known.extend(equated(one, &own)),
+            }
+            unique(input, &known)
+        }
+        Logical::Sort(input, _) => unique(input, columns),
         Logical::Project(input, defined) => {
             let below: Vec<ColumnId> = defined
                 .iter()

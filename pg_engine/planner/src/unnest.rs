@@ -110,14 +110,18 @@ pub(crate) fn flattened(
 }
 
 /// Are the rows the same each time, and is computing them once as good as many times?
-fn lasting(node: &Logical) -> bool {
+pub(crate) fn lasting(node: &Logical) -> bool {
     match node {
         Logical::Project(input, columns) => !columns.iter().any(|(_, e)| e.volatile()) && lasting(input),
         Logical::Filter(input, e) => !e.volatile() && lasting(input),
         Logical::Join { left, right, on, .. } => {
             !on.as_ref().is_some_and(Expr::volatile) && lasting(left) && lasting(right)
         }
-        Logical::Secure(input) => lasting(input),
+        Logical::Aggregate { input, groups, aggregates, .. } => {
+            let args = aggregates.iter().flat_map(|(_, call)| call.args.iter().chain(&call.filter));
+            !groups.iter().map(|(_, e)| e).chain(args).any(Expr::volatile) && lasting(input)
+        }
+        Logical::Secure(input) | Logical::Distinct(input, None) => lasting(input),
         Logical::Scan { .. } | Logical::CteScan { .. } | Logical::OneRow => true,
         _ => false,
     }

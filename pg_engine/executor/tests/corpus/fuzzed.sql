@@ -93,3 +93,7 @@ SELECT id FROM fz_failing;
 SELECT count(*) FROM (SELECT a.id / (a.id - 1) AS z FROM fz_never a JOIN fz_never c USING (id) LIMIT 5) x WHERE z > 0 AND false;
 SELECT date_trunc('trueAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefghijklmnopqrstuvwxyz', timestamp '2024-07-15');
 SELECT date_trunc('xAbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefghijklmnopqrstuvwxyä', interval '1 day');
+SELECT to_date(E'\t\n', 'abc'), to_date('', 'abc'), to_date(' ', 'xyz'), to_timestamp('  ', 'aHH');
+SELECT to_date(' 2000x05', 'xYYYYxMM'), to_date('2000 05', 'YYYYxMM'), to_date('2000  05', 'YYYYxMM'), to_date('2000   05', 'YYYY xMM'), to_date('2000-x05', 'YYYY-xMM');
+SELECT to_date('2011 x12 x 18', 'YYYYxMMxDD'), to_date('2011x 12x 18', 'YYYYxMMxDD'), to_date('2011 x12x 18', 'YYYY xMMxDD');
+SELECT to_date('  2000 -  05', 'YYYY/MM'), to_date(' 2000--05', 'YYYY/MM'), to_date('x2000', 'FXxYYYY');

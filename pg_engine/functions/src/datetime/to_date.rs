@@ -403,31 +403,36 @@ fn is_separator(c: char) -> bool {
 fn read(text: &str, template: &Template) -> Result<Read> {
     let mut r = Reader { rest: text, read: Read::default(), exact: template.exact };
     let mut items = template.items.iter().peekable();
+    // Blanks of the input that nothing in the template stood for.
+    let (mut first, mut extra) = (true, 0i64);
     while let Some(item) = items.next() {
         if r.rest.is_empty() {
             break;
         }
-        // Blanks before a field mean nothing; a field of nothing else has no value.
-        if !r.exact && !matches!(item, Item::Char(..)) {
-            r.skip_space();
+        // Blanks before a field and at the beginning mean nothing; a field of nothing else has no value.
+        let text =
+            matches!(item, Item::Char(c, quoted) if *quoted || !c.is_whitespace() && !is_separator(*c));
+        if !r.exact && (!text || first) {
+            extra += r.skip_space() as i64;
         }
+        first = false;
         match *item {
-            Item::Char(c, quoted) => {
-                let is_space = c.is_whitespace();
-                if !r.exact && !quoted && (is_space || is_separator(c)) {
-                    r.skip_space();
-                    let next = r.rest.chars().next();
-                    // A blank may stand for a separator, but not for a sign that the next field reads.
-                    let keeps_sign =
-                        is_space && matches!(next, Some('-' | '+')) && sign_may_follow(items.peek());
-                    if next.is_some_and(is_separator) && !keeps_sign {
-                        r.rest = r.rest.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
-                    }
-                } else {
-                    // A text character takes up one of the input, whatever it is.
-                    let len = r.rest.chars().next().map_or(0, char::len_utf8);
-                    r.rest = r.rest.get(len..).unwrap_or_default();
+            Item::Char(c, _) if !r.exact && !text => {
+                extra -= 1;
+                let next = r.rest.chars().next();
+                // A blank may stand for a separator, but not for a sign that the next field reads.
+                let keeps_sign =
+                    c.is_whitespace() && matches!(next, Some('-' | '+')) && sign_may_follow(items.peek());
+                if next.is_some_and(is_separator) && !keeps_sign {
+                    r.rest = r.rest.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
+                    extra += 1;
                 }
+            }
+            // A text character stands for a blank that was skipped, or takes up one of the input, whatever it is.
+            Item::Char(..) if extra > 0 => extra -= 1,
+            Item::Char(..) => {
+                let len = r.rest.chars().next().map_or(0, char::len_utf8);
+                r.rest = r.rest.get(len..).unwrap_or_default();
             }
             Item::Field { field, fill, ordinal, .. } => {
                 let next_numeric = match items.peek() {
@@ -439,6 +444,7 @@ fn read(text: &str, template: &Template) -> Result<Read> {
                 if ordinal.is_some() {
                     r.rest = r.rest.get(2..).unwrap_or_default();
                 }
+                extra = if r.exact { 0 } else { r.skip_space() as i64 };
             }
         }
     }
