@@ -50,10 +50,10 @@ impl Sub {
 }
 
 /// Deepest nesting of operators: planning recurses on a small stack.
-const MAX_DEPTH: u32 = 200;
+const MAX_DEPTH: u32 = 90;
 
 /// Highest tree of operators that is rewritten, which takes more of the stack for each.
-const MAX_HEIGHT: u32 = 160;
+const MAX_HEIGHT: u32 = 90;
 
 #[cold]
 fn too_deep() -> SqlError {

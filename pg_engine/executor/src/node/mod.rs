@@ -34,7 +34,7 @@ use pg_plan::{
     physical::{Node, Physical},
     routine::Callee,
 };
-use pg_types::{Batch, Result, SqlType};
+use pg_types::{Batch, Result, SqlError, SqlType};
 use platform::tally::{self, Tallies};
 
 use crate::{context::Rt, expr::Compiled, graph};
@@ -303,6 +303,8 @@ fn boxed<T: Operator + 'static>(op: T) -> Box<dyn Operator> {
     Box::new(op)
 }
 
+/// What runs a plan. Plans may be high and stacks are not: each kind of operator is made in a function of its own, so that only what it
+/// needs itself is on the stack while what is below it is made.
 fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
     if c.substitutes.is_some()
         && let Some(op) = recheck::Substitutes::operator(plan, c)?
@@ -312,8 +314,25 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
     if let Some(op) = graph::modify(&plan.node, c, &plan.types)? {
         return Ok(op);
     }
-    let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
     let needed = c.needed.take();
+    match &plan.node {
+        Node::OneRow
+        | Node::SeqScan { .. }
+        | Node::IndexScan { .. }
+        | Node::BitmapScan { .. }
+        | Node::FunctionScan { .. }
+        | Node::Values(_)
+        | Node::CteScan(_) => leaf(plan, c, needed),
+        Node::NestedLoop { .. } | Node::HashJoin { .. } | Node::MergeJoin { .. } => join(plan, c, needed),
+        Node::Insert(_) | Node::Update(_) | Node::Delete(_) | Node::Merge(_) => change(plan, c),
+        Node::HashAggregate { .. } | Node::Window { .. } | Node::Sort { .. } => gathering(plan, c),
+        _ => above(plan, c, needed),
+    }
+}
+
+/// What has nothing below it.
+#[inline(never)]
+fn leaf(plan: &Physical, c: &mut Compiler<'_>, needed: Option<Vec<bool>>) -> Result<Box<dyn Operator>> {
     Ok(match &plan.node {
         Node::OneRow => boxed(misc::OneRow::default()),
         Node::SeqScan { relation, columns, filter, .. } if graph::is_graph(relation) => {
@@ -370,19 +389,20 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let rows = rows.iter().map(|r| c.exprs(r)).collect::<Result<_>>()?;
             boxed(misc::Values::new(rows, &plan.types))
         }
-        Node::Filter(p, e) => {
-            if let Some(mut needed) = needed {
-                needed::mark(e, &mut needed);
-                c.needed = Some(needed);
-            }
-            boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?, e.volatile()))
+        Node::CteScan(n) => {
+            // The rows of a recursive one change.
+            c.note_changing();
+            boxed(misc::CteScan::new(*n as usize))
         }
-        Node::Project(p, e) => {
-            let pure = !e.iter().any(Expr::volatile);
-            c.reads_only(p, e.iter());
-            boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
-        }
-        Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
+        _ => return Err(SqlError::internal("an operator of another kind")),
+    })
+}
+
+/// Joins.
+#[inline(never)]
+fn join(plan: &Physical, c: &mut Compiler<'_>, needed: Option<Vec<bool>>) -> Result<Box<dyn Operator>> {
+    let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
+    Ok(match &plan.node {
         Node::NestedLoop { kind, left, right, slots, on } => {
             let exprs = slots.iter().map(|(_, e)| e);
             let (below, _) = needed::below_join(needed.as_deref(), left, right, on.as_ref(), exprs);
@@ -408,6 +428,27 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
             let smaller = left.estimate.rows * 1.5 < right.estimate.rows;
             boxed(if smaller { join.reversed() } else { join })
         }
+        _ => return Err(SqlError::internal("an operator of another kind")),
+    })
+}
+
+/// Changes of tables.
+#[inline(never)]
+fn change(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
+    Ok(match &plan.node {
+        Node::Insert(i) => boxed(modify::insert::Insert::new(i, c, &plan.types)?),
+        Node::Update(u) => boxed(modify::update::Update::new(u, c, &plan.types)?),
+        Node::Delete(d) => boxed(modify::delete::Delete::new(d, c, &plan.types)?),
+        Node::Merge(m) => boxed(modify::merge::Merge::new(m, c)?),
+        _ => return Err(SqlError::internal("an operator of another kind")),
+    })
+}
+
+/// What looks at all rows before it gives one.
+#[inline(never)]
+fn gathering(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
+    let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
+    Ok(match &plan.node {
         Node::HashAggregate { input: p, groups, aggregates, seeds } => {
             let types = plan.types.as_slice();
             let calls = aggregates
@@ -419,12 +460,34 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Window { input: p, spec, calls } => {
             boxed(window::Window::new(input(p, c)?, spec, calls, &plan.types, c)?)
         }
+        Node::Sort { input: p, keys, limit } => {
+            boxed(sort::Sort::new(input(p, c)?, keys, limit.as_ref(), c)?)
+        }
+        _ => return Err(SqlError::internal("an operator of another kind")),
+    })
+}
+
+/// All others.
+#[inline(never)]
+fn above(plan: &Physical, c: &mut Compiler<'_>, needed: Option<Vec<bool>>) -> Result<Box<dyn Operator>> {
+    let input = |p: &Physical, c: &mut Compiler<'_>| Exec::new(p, c);
+    Ok(match &plan.node {
+        Node::Filter(p, e) => {
+            if let Some(mut needed) = needed {
+                needed::mark(e, &mut needed);
+                c.needed = Some(needed);
+            }
+            boxed(misc::Filter::new(input(p, c)?, Compiled::new(e, c)?, e.volatile()))
+        }
+        Node::Project(p, e) => {
+            let pure = !e.iter().any(Expr::volatile);
+            c.reads_only(p, e.iter());
+            boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
+        }
+        Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
         Node::Distinct(p, on) => {
             let on = on.as_ref().map(|l| c.exprs(l)).transpose()?;
             boxed(set_ops::Distinct::new(input(p, c)?, on))
-        }
-        Node::Sort { input: p, keys, limit } => {
-            boxed(sort::Sort::new(input(p, c)?, keys, limit.as_ref(), c)?)
         }
         Node::Limit { input: p, limit, offset, ties } => {
             let (limit, offset) = (c.option(limit.as_ref())?, c.option(offset.as_ref())?);
@@ -442,17 +505,9 @@ fn build(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>> {
         Node::Recursive { work, all, left, right } => {
             boxed(recursive::Recursive::new(*work as usize, *all, input(left, c)?, input(right, c)?))
         }
-        Node::CteScan(n) => {
-            // The rows of a recursive one change.
-            c.note_changing();
-            boxed(misc::CteScan::new(*n as usize))
-        }
         Node::LockRows { input: p, tables, wait } => {
             boxed(lock_rows::LockRows::new(input(p, c)?, p, tables, *wait))
         }
-        Node::Insert(i) => boxed(modify::insert::Insert::new(i, c, &plan.types)?),
-        Node::Update(u) => boxed(modify::update::Update::new(u, c, &plan.types)?),
-        Node::Delete(d) => boxed(modify::delete::Delete::new(d, c, &plan.types)?),
-        Node::Merge(m) => boxed(modify::merge::Merge::new(m, c)?),
+        _ => return Err(SqlError::internal("an operator of another kind")),
     })
 }
