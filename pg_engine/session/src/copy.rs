@@ -13,19 +13,20 @@ use pg_executor::{
 use pg_plan::{
     expr::Expr,
     logical::{Column, Logical},
-    statement::{Body, InsertBody, Planned, Query},
-    utility::{Copy, CopyOptions, CopyTarget},
+    statement::{Body, InsertBody, Planned, Query, Statement},
+    utility::{Copy, CopyOptions, CopyTarget, Utility},
 };
 use pg_types::{Batch, Result, SqlError, SqlState, SqlType};
 use pg_wire::{Encoder, Frontend};
 
 use crate::{
     connection::Step,
+    extended::expect_utility,
     portal::Progress,
     rows::{Carried, carried, in_parts},
     session::Session,
     simple::Rest,
-    statement::no_transaction,
+    statement::{CATALOG_TURNS, never_still, no_transaction},
 };
 
 /// A COPY FROM STDIN under way: the session keeps it between messages.
@@ -45,33 +46,56 @@ pub struct CopyIn {
 const OUT_CHUNK: usize = 8 << 10;
 
 impl Session {
-    pub(crate) fn copy(&mut self, copy: Copy, out: &mut Encoder) -> Result<Progress> {
-        match copy.target {
-            CopyTarget::To(query) => self.copy_to(query, &copy.options, out),
-            target @ CopyTarget::From { .. } => self.copy_from(target, &copy.options, out),
+    /// Runs COPY. The statement is bound anew as long as others change the catalogs before its tables are locked.
+    pub(crate) fn copy(
+        &mut self,
+        parsed: &pg_sql::ParsedStatement,
+        mut copy: Copy,
+        out: &mut Encoder,
+    ) -> Result<Progress> {
+        let mut version = self.engine.catalog_version();
+        for _ in 0..CATALOG_TURNS {
+            let progress = match copy.target {
+                CopyTarget::To(query) => self.copy_to(query, &copy.options, version, out)?,
+                target @ CopyTarget::From { .. } => self.copy_from(target, &copy.options, version, out)?,
+            };
+            if let Some(progress) = progress {
+                return Ok(progress);
+            }
+            version = self.engine.catalog_version();
+            copy = match expect_utility(self.bind(parsed, &[])?)? {
+                Statement::Utility(utility) => match *utility {
+                    Utility::Copy(again) => again,
+                    _ => return Err(SqlError::internal("COPY became another statement")),
+                },
+                _ => return Err(SqlError::internal("COPY became another statement")),
+            };
         }
+        Err(never_still())
     }
 
-    fn plan_copy(&mut self, query: Query) -> Result<Arc<Planned>> {
+    /// The plan, with its tables locked; `None`: the catalogs are no longer what they were at this version.
+    fn plan_copy(&mut self, query: Query, version: u64) -> Result<Option<Arc<Planned>>> {
         let engine = self.engine.clone();
         let Some(txn) = &mut self.tx.txn else { return Err(no_transaction()) };
         let reader = engine.reader(txn, &self.env)?;
         let planned = Arc::new(pg_planner::plan(query, &*reader, &self.env.derived().planner)?);
         drop(reader);
-        let version = engine.catalog_version();
-        // The statement was bound just now; a change in between shows when its relations are locked.
         if !engine.lock_plan(txn, &planned, version)? {
-            return Err(SqlError::new(
-                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "the table was changed while COPY began",
-            ));
+            return Ok(None);
         }
         self.tx.used = true;
-        Ok(planned)
+        Ok(Some(planned))
     }
 
-    fn copy_to(&mut self, query: Query, options: &CopyOptions, out: &mut Encoder) -> Result<Progress> {
-        let planned = self.plan_copy(query)?;
+    fn copy_to(
+        &mut self,
+        query: Query,
+        options: &CopyOptions,
+        version: u64,
+        out: &mut Encoder,
+    ) -> Result<Option<Progress>> {
+        let Some(planned) = self.plan_copy(query, version)? else { return Ok(None) };
         let columns = planned.columns.iter().map(|c| FileColumn { name: c.name.clone(), ty: c.ty }).collect();
         let mut file = FileEncoder::new(columns, options);
         let mut cursor = Cursor::new(&planned)?;
@@ -104,7 +128,7 @@ impl Session {
         out.copy_done();
         self.env.drain_notices(out);
         out.command_complete_rows("COPY", rows);
-        Ok(Progress::Complete)
+        Ok(Some(Progress::Complete))
     }
 
     /// What a file is converted from or to; `None`: it is UTF-8.
@@ -136,8 +160,9 @@ impl Session {
         &mut self,
         target: CopyTarget,
         options: &CopyOptions,
+        version: u64,
         out: &mut Encoder,
-    ) -> Result<Progress> {
+    ) -> Result<Option<Progress>> {
         let CopyTarget::From { relation, columns: listed, defaults, filter, target } = target else {
             return Err(SqlError::internal("not a COPY FROM"));
         };
@@ -188,7 +213,7 @@ impl Session {
             column_ids: next_id,
             cacheable: false,
         };
-        let planned = self.plan_copy(query)?;
+        let Some(planned) = self.plan_copy(query, version)? else { return Ok(None) };
         if let Some(txn) = self.tx.txn.as_ref().filter(|_| lasting) {
             txn.check_writable("COPY FROM")?;
         }
@@ -208,7 +233,7 @@ impl Session {
             rows: 0,
             filtered,
         }));
-        Ok(Progress::Copying)
+        Ok(Some(Progress::Copying))
     }
 
     /// Handles a message while a COPY FROM waits for data.

@@ -229,7 +229,7 @@ impl Session {
             }
             Utility::Fetch(fetch) => return self.fetch(&fetch, formats, out),
             Utility::Close(name) => self.close_cursor(name.as_deref())?,
-            Utility::Copy(copy) => return self.copy(copy, out),
+            Utility::Copy(copy) => return self.copy(parsed, copy, out),
             Utility::Extension(create @ ExtensionStatement::Create { .. }) => {
                 self.create_extension(&create)?;
                 create.tag()

@@ -12,6 +12,7 @@ use crate::{Failure, Outcome, Test, Url, check, equal};
 
 pub const TESTS: &[Test] = &[
     ("rust: statements deeper than any stack", deep_statements),
+    ("rust: COPY beside changes of the catalogs", copy_beside_changes),
     ("rust: values go to the server and back", values),
     ("rust: text and binary agree", text_and_binary),
     ("rust: statements, portals and row limits", portals),
@@ -450,6 +451,29 @@ fn deep_statements(url: &Url) -> Outcome {
         equal("the session", c.query_one("SELECT 7", &[])?.get::<_, i32>(0), 7)?;
     }
     Ok(())
+}
+
+/// COPY while others make and drop tables: what it was bound to may be old by the time it begins.
+fn copy_beside_changes(url: &Url) -> Outcome {
+    let mut c = connect(url)?;
+    c.batch_execute("DROP TABLE IF EXISTS client_copied; CREATE TABLE client_copied (n int)")?;
+    std::thread::scope(|scope| -> Outcome {
+        let other = scope.spawn(|| -> Outcome {
+            let mut c = connect(url)?;
+            for _ in 0..60 {
+                c.batch_execute("CREATE TABLE client_beside (n int); DROP TABLE client_beside")?;
+            }
+            Ok(())
+        });
+        for n in 0..120 {
+            let mut writer = c.copy_in("COPY client_copied FROM STDIN")?;
+            std::io::Write::write_all(&mut writer, format!("{n}\n").as_bytes())?;
+            writer.finish()?;
+        }
+        other.join().map_err(|_| Failure::Failed("the other session panicked".into()))?
+    })?;
+    equal("rows", c.query_one("SELECT count(*) FROM client_copied", &[])?.get::<_, i64>(0), 120)?;
+    Ok(c.batch_execute("DROP TABLE client_copied")?)
 }
 
 /// The bytes of any value, as text.
