@@ -231,6 +231,12 @@ pub fn allocate(count: usize) -> Result<PhysAddr, MemoryError> {
     Ok(PhysAddr::new((first * FRAME_SIZE) as u64))
 }
 
+/// One frame, unless somebody is at the frames just now: for who must not wait.
+pub(crate) fn try_allocate() -> Option<PhysAddr> {
+    let first = FRAMES.try_lock()?.as_mut()?.allocate(1)?;
+    Some(PhysAddr::new((first * FRAME_SIZE) as u64))
+}
+
 /// Gives frames back.
 ///
 /// # Safety

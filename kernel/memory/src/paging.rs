@@ -379,18 +379,32 @@ pub(crate) fn map_stack(virt: u64, phys: PhysAddr, frames: usize) -> Result<(), 
 /// Root of the tables, for [`map_stack_page`].
 static ROOT: AtomicU64 = AtomicU64::new(0);
 
-/// Maps one page of a growing stack, without the tables' lock. False when its page table does not exist or the page is
-/// mapped.
+/// Maps one page of a growing stack, without the tables' lock; its page table is made of a frame if there is none yet.
+/// False when there is no frame for it, the tables above are missing or the page is mapped.
 ///
 /// # Safety
-/// Nobody else maps or unmaps the page.
-pub(crate) unsafe fn map_stack_page(virt: u64, phys: PhysAddr) -> bool {
+/// Nobody else maps or unmaps the page, or another one of the same page table.
+pub(crate) unsafe fn map_stack_page(
+    virt: u64,
+    phys: PhysAddr,
+    new_frame: &mut dyn FnMut() -> Option<PhysAddr>,
+) -> bool {
     let tables =
         Tables { root: ROOT.load(Ordering::Relaxed), direct: layout::DIRECT_MAP, giant_pages: false };
     let mut table = tables.root;
     for level in (1..=3).rev() {
+        let entry = tables.entry(table, virt, level);
         // SAFETY: page tables are never freed, and entries change only from absent to present.
-        let value = unsafe { tables.entry(table, virt, level).read_volatile() };
+        let mut value = unsafe { entry.read_volatile() };
+        if value & PRESENT == 0 && level == 1 {
+            let Some(frame) = new_frame() else { return false };
+            value = frame.as_u64() | PRESENT | WRITE;
+            // SAFETY: the frame is ours and writable through the direct map; by the caller's contract nobody else fills the entry.
+            unsafe {
+                (layout::direct(frame.as_u64()) as *mut u8).write_bytes(0, FRAME_SIZE);
+                entry.write_volatile(value);
+            }
+        }
         if value & PRESENT == 0 || value & HUGE != 0 {
             return false;
         }

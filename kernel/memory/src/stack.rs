@@ -1,9 +1,8 @@
 //! Stacks with unmapped space below.
 //!
 //! Small ones (interrupts, idle loops) are backed by memory from the start. Task stacks are backed as they grow: the
-//! page-fault handler calls [`grow`], which maps a frame from this core's reserve without taking any lock (the
-//! interrupted code may hold them all). The scheduler refills the reserve ([`refill`]); it holds what one task can use up
-//! before it comes to the scheduler.
+//! page-fault handler calls [`grow`], which waits for no lock (the interrupted code may hold them all): it takes a frame
+//! if the allocator is free, else one of this core's reserve. The scheduler refills the reserve ([`refill`]).
 
 use crate::{
     FRAME_SIZE, MemoryError, PhysAddr,
@@ -16,16 +15,16 @@ use core::{
 };
 
 /// Distance between the starts of two stack slots. The upper half of a slot may hold the stack.
-const SLOT: u64 = 4 << 20;
+const SLOT: u64 = 16 << 20;
 
-/// The most a task's stack can grow to.
-pub const TASK_STACK: usize = 2 << 20;
+/// The most a task's stack can grow to: how deep statements may nest is measured by it.
+pub const TASK_STACK: usize = 8 << 20;
 
 /// What a task's stack has from the start.
 const COMMITTED: usize = 16 << 10;
 
-/// Frames a core keeps for growing stacks: as many as one stack can take.
-const RESERVE: usize = TASK_STACK / FRAME_SIZE;
+/// Frames a core keeps for stacks that grow while the allocator is in use.
+const RESERVE: usize = 512;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -59,7 +58,6 @@ impl Stack {
             return Err(MemoryError::OutOfAddressSpace);
         }
         let top = layout::STACKS + (slot + 1) * SLOT;
-        // Mapping the top page makes the page table for the whole upper half, which `grow` relies on.
         paging::map_stack(top - (frames * FRAME_SIZE) as u64, phys, frames)?;
         if len > committed {
             GROWABLE.mark(slot);
@@ -135,22 +133,31 @@ pub fn refill() {
     }
 }
 
-/// Called by the page-fault handler: backs the page of `address` if it belongs to a stack that grows. Takes no lock.
+/// A frame without waiting: from the allocator, else from this core's reserve.
+fn frame() -> Option<PhysAddr> {
+    if let Some(frame) = frames::try_allocate() {
+        return Some(frame);
+    }
+    let reserve = reserve()?;
+    let last = reserve.len.load(Ordering::Relaxed).checked_sub(1)?;
+    // SAFETY: this core's array; `last` is below its length.
+    let frame = unsafe { (*reserve.frames.get())[last] };
+    reserve.len.store(last, Ordering::Relaxed);
+    core_local::current().attention.store(1, Ordering::Relaxed);
+    Some(PhysAddr::new(frame))
+}
+
+/// Called by the page-fault handler: backs the page of `address` if it belongs to a stack that grows. Waits for no lock.
 /// False: not such a page, or no frame left.
 pub fn grow(address: u64) -> bool {
     let Some(offset) = address.checked_sub(layout::STACKS) else { return false };
     if offset % SLOT < SLOT - TASK_STACK as u64 || !GROWABLE.holds(offset / SLOT) {
         return false;
     }
-    let Some(reserve) = reserve() else { return false };
-    let Some(last) = reserve.len.load(Ordering::Relaxed).checked_sub(1) else { return false };
-    // SAFETY: this core's array; `last` is below its length.
-    let frame = unsafe { (*reserve.frames.get())[last] };
-    reserve.len.store(last, Ordering::Relaxed);
-    core_local::current().attention.store(1, Ordering::Relaxed);
-    // SAFETY: the page is part of a growable stack, whose page table exists and whose pages nobody else maps: only the
-    // task running on it faults here.
-    unsafe { paging::map_stack_page(address, PhysAddr::new(frame)) }
+    let Some(page) = frame() else { return false };
+    // SAFETY: the page is part of a growable stack, whose pages and page tables (a slot is several whole ones) nobody else
+    // maps: only the task running on it faults here.
+    unsafe { paging::map_stack_page(address, page, &mut frame) }
 }
 
 /// Whether this core's reserve lacks frames.

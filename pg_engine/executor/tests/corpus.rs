@@ -395,6 +395,11 @@ fn bitmaps() {
 }
 
 #[test]
+fn set_chains() {
+    check("set_chains");
+}
+
+#[test]
 fn decorrelated() {
     check("decorrelated");
 }

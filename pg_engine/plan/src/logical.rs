@@ -246,10 +246,8 @@ pub enum Logical {
         op: SetOp,
         /// ALL.
         all: bool,
-        /// Left.
-        left: Box<Logical>,
-        /// Right.
-        right: Box<Logical>,
+        /// Two, or more of UNION: a chain of it is one operator, however long.
+        inputs: Vec<Logical>,
         /// Result columns.
         columns: Vec<Column>,
     },
@@ -283,6 +281,34 @@ pub enum Logical {
         /// Wait policy.
         wait: LockWait,
     },
+}
+
+impl Logical {
+    /// The operators right below.
+    pub fn inputs(&self) -> impl Iterator<Item = &Self> {
+        let (one, two, many): (Option<&Self>, Option<&Self>, &[Self]) = match self {
+            Self::Filter(i, _)
+            | Self::Secure(i)
+            | Self::Project(i, _)
+            | Self::ProjectSet(i, _)
+            | Self::Distinct(i, _)
+            | Self::Sort(i, _)
+            | Self::Limit { input: i, .. }
+            | Self::Aggregate { input: i, .. }
+            | Self::Window { input: i, .. }
+            | Self::LockRows { input: i, .. } => (Some(i), None, &[]),
+            Self::Join { left, right, .. } | Self::Recursive { left, right, .. } => {
+                (Some(left), Some(right), &[])
+            }
+            Self::Set { inputs, .. } => (None, None, inputs),
+            Self::OneRow
+            | Self::Scan { .. }
+            | Self::FunctionScan { .. }
+            | Self::Values { .. }
+            | Self::CteScan { .. } => (None, None, &[]),
+        };
+        one.into_iter().chain(two).chain(many)
+    }
 }
 
 /// A table whose rows are locked.

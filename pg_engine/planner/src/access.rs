@@ -501,7 +501,13 @@ impl Planner<'_> {
     }
 
     /// Replaces the outer columns of a join condition by slots.
-    fn slotted(&mut self, expr: &mut Expr, outer: &ColumnSet, own: &ColumnSet, slots: &mut Vec<(u32, Expr)>) {
+    pub(crate) fn slotted(
+        &mut self,
+        expr: &mut Expr,
+        outer: &ColumnSet,
+        own: &ColumnSet,
+        slots: &mut Vec<(u32, Expr)>,
+    ) {
         if let Expr::Column(id, ty) = expr {
             if outer.contains(*id) && !own.contains(*id) {
                 let ty = *ty;

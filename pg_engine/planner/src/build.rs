@@ -50,10 +50,10 @@ impl Sub {
 }
 
 /// Deepest nesting of operators: planning recurses on a small stack.
-const MAX_DEPTH: u32 = 90;
+const MAX_DEPTH: u32 = 360;
 
 /// Highest tree of operators that is rewritten, which takes more of the stack for each.
-const MAX_HEIGHT: u32 = 90;
+const MAX_HEIGHT: u32 = 360;
 
 #[cold]
 fn too_deep() -> SqlError {
@@ -63,26 +63,7 @@ fn too_deep() -> SqlError {
 /// Is the tree higher than this?
 fn higher(node: &Logical, than: u32) -> bool {
     let Some(left) = than.checked_sub(1) else { return true };
-    match node {
-        Logical::Filter(i, _)
-        | Logical::Secure(i)
-        | Logical::Project(i, _)
-        | Logical::ProjectSet(i, _)
-        | Logical::Distinct(i, _)
-        | Logical::Sort(i, _)
-        | Logical::Limit { input: i, .. }
-        | Logical::Aggregate { input: i, .. }
-        | Logical::Window { input: i, .. }
-        | Logical::LockRows { input: i, .. } => higher(i, left),
-        Logical::Join { left: a, right: b, .. }
-        | Logical::Set { left: a, right: b, .. }
-        | Logical::Recursive { left: a, right: b, .. } => higher(a, left) || higher(b, left),
-        Logical::OneRow
-        | Logical::Scan { .. }
-        | Logical::FunctionScan { .. }
-        | Logical::Values { .. }
-        | Logical::CteScan { .. } => false,
-    }
+    node.inputs().any(|i| higher(i, left))
 }
 
 /// State of planning one statement.
@@ -104,6 +85,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) cte_read: ColumnSet,
     /// The first error of what is computed while planning.
     pub(crate) failed: Option<SqlError>,
+    /// Trees that were planned as inner sides of nested loops.
+    pub(crate) tried: Vec<crate::probe::Tried>,
     depth: u32,
     /// How deep in choices between ways to do a subquery.
     pub(crate) nested: u32,
@@ -167,6 +150,7 @@ impl<'a> Planner<'a> {
             cte_rows: Vec::new(),
             cte_read: ColumnSet::default(),
             failed: None,
+            tried: Vec::new(),
             depth: 0,
             nested: 0,
         }
@@ -246,26 +230,7 @@ impl<'a> Planner<'a> {
                     Ok(())
                 }
             }
-            Logical::Filter(i, _)
-            | Logical::Secure(i)
-            | Logical::Project(i, _)
-            | Logical::ProjectSet(i, _)
-            | Logical::Distinct(i, _)
-            | Logical::Sort(i, _)
-            | Logical::Limit { input: i, .. }
-            | Logical::Aggregate { input: i, .. }
-            | Logical::Window { input: i, .. }
-            | Logical::LockRows { input: i, .. } => self.note_columns(i),
-            Logical::Join { left, right, .. }
-            | Logical::Set { left, right, .. }
-            | Logical::Recursive { left, right, .. } => {
-                self.note_columns(left)?;
-                self.note_columns(right)
-            }
-            Logical::OneRow
-            | Logical::FunctionScan { .. }
-            | Logical::Values { .. }
-            | Logical::CteScan { .. } => Ok(()),
+            other => other.inputs().try_for_each(|i| self.note_columns(i)),
         }
     }
 
@@ -437,7 +402,7 @@ impl<'a> Planner<'a> {
             Logical::Limit { input, limit, offset, ties } => {
                 self.limit(*input, (limit, offset, ties), needed)
             }
-            Logical::Set { op, all, left, right, columns } => self.set(op, all, *left, *right, &columns),
+            Logical::Set { op, all, inputs, columns } => self.set(op, all, inputs, &columns),
             Logical::Recursive { work, all, left, right, columns } => {
                 self.recursive(work, all, *left, *right, &columns)
             }
@@ -775,17 +740,10 @@ impl<'a> Planner<'a> {
         Ok(project(sub, exprs, ids, self.settings))
     }
 
-    fn set(
-        &mut self,
-        op: SetOp,
-        all: bool,
-        left: Logical,
-        right: Logical,
-        columns: &[Column],
-    ) -> Result<Sub> {
+    fn set(&mut self, op: SetOp, all: bool, inputs: Vec<Logical>, columns: &[Column]) -> Result<Sub> {
         let (ids, types) = split(columns);
-        let mut sides = Vec::with_capacity(2);
-        for side in [left, right] {
+        let mut sides = Vec::with_capacity(inputs.len());
+        for side in inputs {
             let out = output(&side);
             let sub = self.operator(side, &ColumnSet::of(out.iter().copied()), &Wish::none())?;
             sides.push(self.exactly(sub, &out)?.plan);

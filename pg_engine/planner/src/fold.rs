@@ -264,7 +264,8 @@ fn each_coerced(inner: &Expr, element: &Expr, ty: SqlType) -> Result<Option<Expr
     Ok(Some(Expr::Const(Value::Array(alloc::sync::Arc::new(array)), ty)))
 }
 
-/// AND (`absorbing` false) or OR (true): the absorbing constant wins and hides what follows, the neutral one goes.
+/// AND (`absorbing` false) or OR (true): the absorbing constant wins and hides what follows, the neutral one goes, of
+/// NULLs one stays.
 fn junction(parts: &mut Vec<Expr>, absorbing: bool) -> Result<Option<Expr>> {
     for part in parts.iter_mut() {
         fold(part)?;
@@ -272,7 +273,11 @@ fn junction(parts: &mut Vec<Expr>, absorbing: bool) -> Result<Option<Expr>> {
             return Ok(Some(boolean(Some(absorbing))));
         }
     }
-    parts.retain(|p| truth(p) != Some(Some(!absorbing)));
+    let unknown = parts.iter().any(|p| truth(p) == Some(None));
+    parts.retain(|p| truth(p).is_none());
+    if unknown {
+        parts.push(boolean(None));
+    }
     Ok(match parts.len() {
         0 => Some(boolean(Some(!absorbing))),
         1 => parts.pop(),

@@ -20,6 +20,7 @@ use crate::{
     disjunction::join_selectivity,
     equal::Conditions,
     estimate::{column_of, is_equality, selectivity},
+    probe::may_probe,
     pushdown::output,
     unique::says_nothing,
 };
@@ -36,6 +37,8 @@ struct Input {
     ids: ColumnSet,
     /// A plain table can be probed through its indexes as well.
     table: Option<Table>,
+    /// A tree over tables that can.
+    tree: Option<Logical>,
 }
 
 /// A joined set of inputs.
@@ -154,10 +157,11 @@ impl Planner<'_> {
                 false => table,
             };
             let sub = self.scan(&table, needed, &Wish::none())?;
-            return Ok(Input { sub, ids, table: Some(table) });
+            return Ok(Input { sub, ids, table: Some(table), tree: None });
         }
+        let tree = may_probe(&node).then(|| node.clone());
         let sub = self.operator(node, needed, &Wish::none())?;
-        Ok(Input { sub, ids, table })
+        Ok(Input { sub, ids, table, tree })
     }
 
     fn inner_joins(&mut self, node: Logical, mut conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
@@ -351,6 +355,20 @@ impl Planner<'_> {
                     resolved.push((slot, self.resolved(e, &left.sub.columns)?));
                 }
                 // The conditions are inside the inner scan.
+                best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
+            }
+            // A wrong estimate of the left side costs more here than at one table: it must be clearly better.
+            if let Some(tree) = &right.tree
+                && (left.sub.plan.estimate.total + left.sub.rows()) * 2.0 < lower(&best)
+                && let Some((mut inner, slots)) =
+                    self.parameterised_tree(tree, right.sub.plan.estimate.total, on, &left.ids, needed)?
+                && self.expect(&mut inner, right.sub.rows() * kept)
+                && self.nested_estimate(kind, &left.sub, &inner, true, 1.0).total * 2.0 < lower(&best)
+            {
+                let mut resolved = Vec::with_capacity(slots.len());
+                for (slot, e) in slots {
+                    resolved.push((slot, self.resolved(e, &left.sub.columns)?));
+                }
                 best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
             }
             if self.nested_estimate(kind, &left.sub, &right.sub, false, kept).total < lower(&best) {

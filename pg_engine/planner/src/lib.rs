@@ -35,6 +35,7 @@ mod implied;
 mod join;
 mod joint;
 mod late;
+mod probe;
 mod pushdown;
 mod rewrite;
 pub mod settings;
@@ -155,18 +156,6 @@ fn locks_any(node: &pg_plan::logical::Logical, which: &dyn Fn(&pg_catalog::Relat
         L::LockRows { tables, input, .. } => {
             tables.iter().any(|t| t.strength < 4 && which(&t.relation)) || has_locks(input)
         }
-        L::Filter(i, _)
-        | L::Secure(i)
-        | L::Project(i, _)
-        | L::ProjectSet(i, _)
-        | L::Distinct(i, _)
-        | L::Sort(i, _)
-        | L::Limit { input: i, .. }
-        | L::Window { input: i, .. }
-        | L::Aggregate { input: i, .. } => has_locks(i),
-        L::Join { left, right, .. } | L::Set { left, right, .. } | L::Recursive { left, right, .. } => {
-            has_locks(left) || has_locks(right)
-        }
-        L::OneRow | L::Scan { .. } | L::FunctionScan { .. } | L::Values { .. } | L::CteScan { .. } => false,
+        other => other.inputs().any(has_locks),
     }
 }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use pg_plan::{
     expr::{ColumnId, Expr},
-    logical::{Column, JoinKind, Logical},
+    logical::{Column, JoinKind, Logical, SetOp},
 };
 
 use crate::{
@@ -158,11 +158,7 @@ pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
             let input = Box::new(push_down(*input, conditions));
             Logical::LockRows { input, tables, wait }
         }
-        Logical::Set { op, all, left, right, columns } => {
-            let left = Box::new(push_down(*left, Vec::new()));
-            let right = Box::new(push_down(*right, Vec::new()));
-            filtered(Logical::Set { op, all, left, right, columns }, conditions)
-        }
+        Logical::Set { op, all, inputs, columns } => push_set(op, all, inputs, columns, conditions),
         Logical::Recursive { work, all, left, right, columns } => {
             let left = Box::new(push_down(*left, Vec::new()));
             let right = Box::new(push_down(*right, Vec::new()));
@@ -219,6 +215,31 @@ fn push_project(
     let (mut below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
     below.iter_mut().for_each(|e| substitute(e, &definition));
     filtered(Logical::Project(Box::new(push_down(input, below)), columns), above)
+}
+
+/// Rows of either side that the conditions do not hold for are no rows of UNION and INTERSECT. EXCEPT keeps them: errors would come
+/// for rows that it takes away.
+fn push_set(
+    op: SetOp,
+    all: bool,
+    inputs: Vec<Logical>,
+    columns: Vec<Column>,
+    conditions: Vec<Expr>,
+) -> Logical {
+    let movable = |e: &Expr| op != SetOp::Except && reads_any(e) && !e.volatile() && !e.has_subplan();
+    let (below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(movable);
+    let into = |input: Logical| {
+        let own = outputs(&input);
+        let same = |id: ColumnId| {
+            let (_, c) = columns.iter().zip(&own).find(|(c, _)| c.id == id)?;
+            Some(Expr::Column(c.id, c.ty))
+        };
+        let mut conditions = below.clone();
+        conditions.iter_mut().for_each(|e| substitute(e, &same));
+        push_down(input, conditions)
+    };
+    let inputs = inputs.into_iter().map(into).collect();
+    filtered(Logical::Set { op, all, inputs, columns }, above)
 }
 
 fn push_join(

@@ -40,13 +40,10 @@ pub(crate) fn rewrite(mut node: Logical, folding: &mut Folding) -> Logical {
         Logical::Limit { input, limit, offset, ties } => {
             Logical::Limit { input: below(input, folding), limit, offset, ties }
         }
-        Logical::Set { op, all, left, right, columns } => Logical::Set {
-            op,
-            all,
-            left: exactly_below(left, folding),
-            right: exactly_below(right, folding),
-            columns,
-        },
+        Logical::Set { op, all, inputs, columns } => {
+            let inputs = inputs.into_iter().map(|i| *exactly_below(Box::new(i), folding)).collect();
+            Logical::Set { op, all, inputs, columns }
+        }
         Logical::Recursive { work, all, left, right, columns } => Logical::Recursive {
             work,
             all,

@@ -17,7 +17,7 @@ use crate::keywords;
 pub(crate) const MAX_IDENTIFIER: usize = 63;
 /// Depth of the tree that the grammar makes of an expression: it leans left, one level an operator. What walks the tree by recursion
 /// takes up to 850 bytes of stack a level.
-const MAX_TREE: u32 = 1500;
+const MAX_TREE: u32 = 5000;
 /// Parentheses and brackets inside each other.
 const MAX_NESTING: u32 = 400;
 

@@ -37,10 +37,10 @@ fn psqls_queries_bind() {
     assert!(wrong.is_empty(), "{} fail:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Nesting ends in an error, not in the stack's end: worker stacks hold 256 KiB.
+/// Nesting ends in an error, not in the stack's end: worker stacks hold 8 MiB.
 #[test]
 fn nesting_is_limited() {
-    let texts: Vec<String> = [10, 30, 60, 100, 1000, 20_000]
+    let texts: Vec<String> = [10, 30, 60, 100, 150, 400, 1000, 1900, 4900, 20_000]
         .iter()
         .flat_map(|&n| {
             [
@@ -66,7 +66,7 @@ fn nesting_is_limited() {
             }
         }
     };
-    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+    std::thread::Builder::new().stack_size(8 << 20).spawn(run).unwrap().join().unwrap();
 }
 
 /// Programs put many conditions into a statement, also such as lie in each other.
@@ -78,7 +78,7 @@ fn long_conditions_bind() {
     };
     let run = move || {
         for word in [" or ", " and "] {
-            let long = text(word, 1400);
+            let long = text(word, 4700);
             common::bind(&format!("select * from t where {long}")).unwrap();
             common::bind(&format!("select case when not ({long}) then 1 end, array[{long}], row({long})"))
                 .unwrap_err();
@@ -86,17 +86,17 @@ fn long_conditions_bind() {
                 .unwrap();
             let inside = format!(
                 "select * from t where ((({}) or {}) or {})",
-                text(word, 600),
-                text(word, 600),
-                text(word, 600)
+                text(word, 2000),
+                text(word, 2000),
+                text(word, 2000)
             );
-            for text in [format!("select * from t where {}", text(word, 1502)), inside] {
+            for text in [format!("select * from t where {}", text(word, 5002)), inside] {
                 let e = common::bind(&text).unwrap_err();
                 assert_eq!(e.state().as_str(), "54001");
             }
         }
     };
-    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+    std::thread::Builder::new().stack_size(8 << 20).spawn(run).unwrap().join().unwrap();
 }
 
 #[test]

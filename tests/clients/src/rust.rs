@@ -410,7 +410,7 @@ fn deep_statements(url: &Url) -> Outcome {
     let list = |n: usize, one: &dyn Fn(usize) -> String, between: &str| {
         (0..n).map(one).collect::<Vec<_>>().join(between)
     };
-    for n in [30, 100, 159, 300, 5000] {
+    for n in [30, 100, 155, 159, 300, 355, 470, 1990, 5000] {
         let items = list(n.min(1500), &|i| format!("(SELECT 1 AS a) t{i}"), " CROSS JOIN ");
         let merged = list(n.min(1500), &|i| format!("(SELECT 1 AS a) t{i}"), " LEFT JOIN ");
         let merged = merged.replace(" LEFT JOIN (SELECT 1 AS a) t", " LEFT JOIN (SELECT 1 AS a) u");
@@ -440,6 +440,9 @@ fn deep_statements(url: &Url) -> Outcome {
             format!("SELECT '${}'::jsonpath", ".abs()".repeat(n)),
             format!("SELECT 'x' ~ '{}'", around("(", "x", ")")),
             format!("SELECT '{}'::int[]", around("{", "1", "}")),
+            // Rows of operators inside each other.
+            format!("SELECT {}1{}", format!("({}1+", "1+".repeat(n.min(30))).repeat(150), ")".repeat(150)),
+            format!("SELECT {}", around("coalesce(NULL, 'a' || ", "'b'", ")")),
         ];
         for sql in &statements {
             if let Err(e) = c.simple_query(sql) {
@@ -450,7 +453,15 @@ fn deep_statements(url: &Url) -> Outcome {
         }
         equal("the session", c.query_one("SELECT 7", &[])?.get::<_, i32>(0), 7)?;
     }
-    Ok(())
+    // What programs write is answered.
+    let unions = list(3000, &|i| format!("SELECT {i}"), " UNION ALL ");
+    let sum = c.query_one(&format!("SELECT count(*), sum(a) FROM ({unions}) s (a)"), &[])?;
+    equal("rows of a chain", (sum.get::<_, i64>(0), sum.get::<_, i64>(1)), (3000, 4_498_500))?;
+    let texts = list(1900, &|_| "x".into(), "||");
+    let long = c.query_one(&format!("SELECT length({texts}) FROM (SELECT 'ab'::text) s (x)"), &[])?;
+    equal("characters of a chain", long.get::<_, i32>(0), 3800)?;
+    let nested = format!("SELECT {}'a'{}", "replace(".repeat(140), ", 'a', 'a')".repeat(140));
+    equal("functions inside each other", c.query_one(&nested, &[])?.get::<_, String>(0), "a".into())
 }
 
 /// COPY while others make and drop tables: what it was bound to may be old by the time it begins.

@@ -240,7 +240,7 @@ fn tasks_are_reused() {
     assert!(stats.created < 1000, "{stats:?}");
 }
 
-/// Most of a megabyte of stack on many tasks at once; vector registers survive the faults.
+/// Several megabytes of stack on many tasks at once; vector registers survive the faults.
 fn stacks_grow() {
     #[inline(never)]
     fn down(n: usize, x: f64) -> f64 {
@@ -250,12 +250,12 @@ fn stacks_grow() {
         assert!(room.iter().all(|b| *b == n as u8));
         y + z
     }
-    let want = down(1000, 0.5);
+    let want = down(6000, 0.5);
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             spawn("deep", move || {
                 yield_now();
-                let got = down(1000, 0.5);
+                let got = down(6000, 0.5);
                 yield_now();
                 got
             })

@@ -30,10 +30,13 @@ fn info(payload: alloc::boxed::Box<dyn core::any::Any + Send>) -> PanicInfo {
     PanicInfo { message }
 }
 
+/// What a task's stack may grow to: as much as on the appliance.
+const STACK: usize = 8 << 20;
+
 /// Starts a task. `name` shows in logs and views. Panics only when the system is out of memory for stacks at boot;
 /// running servers use pools.
 pub fn spawn<T: Send + 'static>(name: &str, f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let thread = std::thread::Builder::new().name(name.into()).stack_size(4 << 20);
+    let thread = std::thread::Builder::new().name(name.into()).stack_size(STACK);
     JoinHandle(thread.spawn(f).expect("out of threads"))
 }
 

@@ -11,6 +11,9 @@ use std::{
 
 use crate::bug::Bug;
 
+/// What a task's stack may grow to: as much as on the appliance.
+const STACK: usize = 8 << 20;
+
 /// How a simulation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
@@ -292,7 +295,7 @@ impl World {
         });
         drop(s);
         let (world, out) = (self.clone(), result.clone());
-        let builder = thread::Builder::new().name(name.into()).stack_size(1 << 20);
+        let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
         builder.spawn(move || world.run(me, f, &out)).expect("out of threads");
         (me, result)
     }

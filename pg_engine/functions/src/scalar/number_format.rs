@@ -347,6 +347,10 @@ fn write(n: &Number<'_>, text: &str) -> Result<String> {
     let d = n.digits(&mut t)?;
     let mut w = Writer::new(&t, &d);
     for place in &t.places {
+        // A point that no decimals follow ends the number, and with it everything.
+        if *place == Place::Point && t.pre > 0 && t.post == 0 {
+            return Ok(w.out);
+        }
         w.place(*place);
     }
     w.finish();
@@ -428,7 +432,9 @@ impl<'a> Writer<'a> {
         match place {
             Place::Digit(_) => self.digit(place == Place::Digit(true)),
             Place::Point => {
-                if !self.started {
+                // Without digits to stand before, an S comes last.
+                let last = self.t.sign == SignPlace::Before && self.t.pre + self.t.post == 0;
+                if !self.started && !last {
                     self.leading_sign();
                 }
                 self.after_point = true;
@@ -510,7 +516,8 @@ impl<'a> Writer<'a> {
     /// What a bracket or a sign not yet written adds at the end.
     fn finish(&mut self) {
         // Text alone has no sign.
-        if !self.started && self.t.pre + self.t.post > 0 {
+        let digits = self.t.pre + self.t.post > 0;
+        if !self.started && digits || self.after_point && !digits && self.t.sign == SignPlace::Before {
             self.leading_sign();
         }
         if self.t.bracket {

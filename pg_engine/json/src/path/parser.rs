@@ -1,6 +1,6 @@
 //! Tokens to expressions.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use super::{
     Expr, Level, MAX_PATH_DEPTH, Method, Operator, Path, PathError, Step,
@@ -301,7 +301,12 @@ impl Parser {
         if plus || self.is("-") {
             self.at += 1;
             let inner = self.deeper(Self::unary)?;
-            let inner = Box::new(self.value(inner)?);
+            let inner = match self.value(inner)? {
+                // Signs of numbers are a part of them.
+                Expr::Number(n) if plus => return Ok((Expr::Number(n), Sort::Value)),
+                Expr::Number(n) => return Ok((Expr::Number(negated(&n)), Sort::Value)),
+                other => Box::new(other),
+            };
             self.above(2)?;
             return Ok((if plus { Expr::Plus(inner) } else { Expr::Minus(inner) }, Sort::Value));
         }
@@ -487,6 +492,15 @@ impl Parser {
             }
             _ => Err(self.unexpected()),
         }
+    }
+}
+
+/// A canonical number with the other sign; zero has none.
+fn negated(number: &str) -> Box<str> {
+    match number.strip_prefix('-') {
+        Some(positive) => positive.into(),
+        None if number.bytes().all(|b| matches!(b, b'0' | b'.')) => number.into(),
+        None => format!("-{number}").into(),
     }
 }
 

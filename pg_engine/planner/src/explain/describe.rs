@@ -151,12 +151,12 @@ impl Describer<'_> {
                 };
                 let mut item = self.item(plan, kind);
                 self.on(&mut item, relation, alias);
-                let names = self.column_names(relation, alias, columns);
+                let own = self.own_names(relation, alias, columns);
                 if let Some(current) = &current {
-                    let text = self.text(current, &names, &mut item)?;
+                    let text = self.text(current, &own, &mut item)?;
                     item.properties.push(("TID Cond", Property::Text(text)));
                 }
-                self.scan_filter(&mut item, rest.as_ref(), &names)?;
+                self.scan_filter(&mut item, rest.as_ref(), &own)?;
                 if let Some(actual) = item.actual.filter(|a| a.unwanted > 0) {
                     let removed = super::per_loop(actual.unwanted, actual.loops);
                     item.properties.push(("Rows Removed by Join Keys", Property::Number(removed)));
@@ -164,7 +164,7 @@ impl Describer<'_> {
                 if graph {
                     self.backend(&mut item);
                 }
-                Ok((item, names))
+                Ok((item, self.column_names(relation, alias, columns)))
             }
             Node::IndexScan { relation, index, alias, range, backward, only, columns, filter, .. } => {
                 let graph = matches!(relation.oid, DAGDB_NODES | DAGDB_EDGES);
@@ -179,27 +179,25 @@ impl Describer<'_> {
                 item.suffix = format!(" using {}", index.name);
                 item.hidden.push(("Index Name", index.name.clone()));
                 self.on(&mut item, relation, alias);
-                let names = self.column_names(relation, alias, columns);
                 if let Some(text) = self.range(range, relation, index, alias, &mut item)? {
                     item.properties.push(("Index Cond", Property::Text(text)));
                 }
-                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                self.scan_filter(&mut item, filter.as_ref(), &self.own_names(relation, alias, columns))?;
                 if *only && let Some(actual) = item.actual {
                     item.properties.push(("Heap Fetches", Property::Number(actual.heap_fetches)));
                 }
                 if graph {
                     self.backend(&mut item);
                 }
-                Ok((item, names))
+                Ok((item, self.column_names(relation, alias, columns)))
             }
             Node::BitmapScan { relation, alias, bitmap, columns, filter } => {
                 let mut item = self.item(plan, "Bitmap Heap Scan");
                 self.on(&mut item, relation, alias);
-                let names = self.column_names(relation, alias, columns);
                 let (child, _) = self.bitmap(bitmap, relation, alias)?;
-                self.scan_filter(&mut item, filter.as_ref(), &names)?;
+                self.scan_filter(&mut item, filter.as_ref(), &self.own_names(relation, alias, columns))?;
                 item.children.push(child);
-                Ok((item, names))
+                Ok((item, self.column_names(relation, alias, columns)))
             }
             Node::NestedLoop { kind, left, right, slots, on } => {
                 self.nested_loop(plan, *kind, (left, right), slots, on.as_ref())
@@ -433,20 +431,29 @@ impl Describer<'_> {
         item.hidden.push(("Alias", alias.into()));
     }
 
+    /// A column as what reads the table sees it: nobody else's can be meant.
+    fn own_attribute(&self, relation: &Relation, alias: &str, attnum: i16) -> String {
+        self.attribute_as(relation, (self.verbose).then_some(alias), attnum)
+    }
+
     fn attribute(&self, relation: &Relation, alias: &str, attnum: i16) -> String {
+        self.attribute_as(relation, (self.qualify || self.verbose).then_some(alias), attnum)
+    }
+
+    fn attribute_as(&self, relation: &Relation, alias: Option<&str>, attnum: i16) -> String {
         if let Some(fact) = StoredFact::of(attnum) {
             let (function, attnum) = match fact {
                 StoredFact::Size(a) => ("pg_column_size", a),
                 StoredFact::Method(a) => ("pg_column_compression", a),
             };
-            return format!("{function}({})", self.attribute(relation, alias, attnum));
+            return format!("{function}({})", self.attribute_as(relation, alias, attnum));
         }
         let name = if attnum < 0 {
             SYSTEM_COLUMN_NAMES.get((-attnum - 1) as usize).copied().unwrap_or("?")
         } else {
             relation.attributes.get((attnum - 1).max(0) as usize).map_or("?", |a| a.name.as_str())
         };
-        if self.qualify || self.verbose { format!("{alias}.{name}") } else { name.into() }
+        alias.map_or_else(|| name.into(), |alias| format!("{alias}.{name}"))
     }
 
     /// What evaluates the graph.
@@ -458,6 +465,10 @@ impl Describer<'_> {
 
     fn column_names(&self, relation: &Relation, alias: &str, columns: &[i16]) -> Vec<String> {
         columns.iter().map(|n| self.attribute(relation, alias, *n)).collect()
+    }
+
+    fn own_names(&self, relation: &Relation, alias: &str, columns: &[i16]) -> Vec<String> {
+        columns.iter().map(|n| self.own_attribute(relation, alias, *n)).collect()
     }
 
     fn scan_filter(&mut self, item: &mut Item, filter: Option<&Expr>, names: &[String]) -> Result<()> {
@@ -574,7 +585,7 @@ impl Describer<'_> {
         let key = |d: &Self, i: usize| {
             index.keys.get(i).map_or_else(String::new, |k| match &k.expression {
                 Some(text) => text.clone(),
-                None => d.attribute(relation, alias, k.attnum),
+                None => d.own_attribute(relation, alias, k.attnum),
             })
         };
         let leading = |d: &Self, n| (0..n).map(|i| key(d, i)).collect::<Vec<_>>().join(", ");

@@ -15,7 +15,7 @@ use sqlparser::ast as sq;
 use super::{
     Binder,
     call::Arguments,
-    expr::start,
+    expr::{list_position, start},
     hypothetical::Hypothetical,
     resolve::{self, Resolution},
     scope::Place,
@@ -271,7 +271,7 @@ impl Binder<'_> {
     /// Replaces, in an expression above the aggregation, group expressions by their columns and checks that nothing
     /// else of the input is left.
     pub(super) fn over_groups(&mut self, expr: Expr, groups: &mut Groups) -> Result<Expr> {
-        if let Some((column, _)) = groups.keys.iter().find(|(_, e)| e.same(&expr)) {
+        if let Some(column) = groups.key(&expr).filter(|_| groups.one_set || !is_constant(&expr)) {
             return Ok(Expr::Column(column.id, expr.ty()));
         }
         if let Expr::Column(id, ty) = expr {
@@ -366,6 +366,13 @@ impl Binder<'_> {
     /// Binds one GROUP BY item: a position, an output name or an expression.
     pub(super) fn group_item(&mut self, item: &sq::Expr, projection: &[sq::SelectItem]) -> Result<Vec<Expr>> {
         let at = start(item);
+        if let Some((number, text)) = list_position(item, "GROUP BY")? {
+            let found = self.at_position(number, projection)?;
+            return found.map(|e| Vec::from([e])).ok_or_else(|| {
+                let text = format!("GROUP BY position {text} is not in select list");
+                SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text).at(at)
+            });
+        }
         match item {
             sq::Expr::Tuple(items) => {
                 let mut all = Vec::new();
@@ -375,20 +382,6 @@ impl Binder<'_> {
                 return Ok(all);
             }
             sq::Expr::Nested(inner) => return self.group_item(inner, projection),
-            sq::Expr::Value(v) => {
-                if let sq::Value::Number(text, _) = &v.value {
-                    let number = text.parse::<usize>().unwrap_or(0);
-                    return match self.at_position(number, projection)? {
-                        Some(e) => Ok(Vec::from([e])),
-                        None => Err(SqlError::new(
-                            SqlState::INVALID_COLUMN_REFERENCE,
-                            format!("GROUP BY position {text} is not in select list"),
-                        )
-                        .at(at)),
-                    };
-                }
-                return Err(SqlError::syntax("non-integer constant in GROUP BY").at(at));
-            }
             sq::Expr::Identifier(ident) => {
                 // An input column comes before an output name.
                 if let Some((expr, _)) = self.find_column(&ident.value, super::scope::at(ident))?
@@ -433,6 +426,19 @@ pub(super) struct Groups {
     pub(super) one_set: bool,
     /// What calls of GROUPING mean.
     pub(super) groupings: Vec<(ColumnId, Expr)>,
+}
+
+impl Groups {
+    /// The column that has an expression which is grouped by.
+    pub(super) fn key(&self, expr: &Expr) -> Option<&Column> {
+        self.keys.iter().find(|(_, e)| e.same(expr)).map(|(c, _)| c)
+    }
+}
+
+/// Is it the same in all rows? One that grouping sets are made of is NULL where it is left out only as a whole target; inside other
+/// expressions it stays what it is.
+fn is_constant(expr: &Expr) -> bool {
+    !expr.volatile() && !expr.any(&mut |e| matches!(e, Expr::Column(..) | Expr::Slot(..) | Expr::SubPlan(_)))
 }
 
 /// DESC, or USING >, of what has this type.

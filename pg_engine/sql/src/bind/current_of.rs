@@ -148,9 +148,11 @@ impl Binder<'_> {
                 columns.extend(both.map(column));
                 Some((Vec::from([relation.oid]), ctid, table))
             }
-            Logical::Set { op: SetOp::Union, all: true, left, right, columns } => {
-                let (mut tables, ..) = self.exported_family(left)?;
-                tables.extend(self.exported_family(right)?.0);
+            Logical::Set { op: SetOp::Union, all: true, inputs, columns } => {
+                let mut tables = Vec::with_capacity(inputs.len());
+                for input in inputs {
+                    tables.extend(self.exported_family(input)?.0);
+                }
                 columns.extend(both.map(|b| column(b).0));
                 Some((tables, ctid, table))
             }

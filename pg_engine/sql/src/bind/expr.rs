@@ -14,6 +14,8 @@ use crate::{
 };
 
 const BOOL: SqlType = SqlType::new(oid::BOOL);
+/// Operators of one level in a row, each the operand of the next: what walks expressions by recursion goes down them all.
+const MAX_SPINE: u32 = 2000;
 
 /// Where an expression begins. `span` walks the whole tree by recursion; long rows of operators are spared that.
 pub(super) fn start(mut expr: &sq::Expr) -> u32 {
@@ -48,6 +50,26 @@ fn signed_number(mut expr: &sq::Expr) -> Option<(&str, bool)> {
             _ => return None,
         };
     }
+}
+
+/// The position in the select list that a constant in such a clause is, and its text.
+pub(super) fn list_position(item: &sq::Expr, clause: &str) -> Result<Option<(usize, String)>> {
+    let mut inner = item;
+    while let sq::Expr::Nested(e) = inner {
+        inner = e;
+    }
+    let (text, negative) = match signed_number(inner) {
+        Some(number) => number,
+        None => match inner {
+            sq::Expr::Value(v) if !matches!(v.value, sq::Value::Placeholder(_)) => ("", false),
+            _ => return Ok(None),
+        },
+    };
+    let Ok(number) = text.parse::<i32>() else {
+        return Err(SqlError::syntax(format!("non-integer constant in {clause}")).at(start(inner)));
+    };
+    let text = if negative { format!("-{text}") } else { text.into() };
+    Ok(Some((if negative { 0 } else { number.unsigned_abs() as usize }, text)))
 }
 
 /// Where it ends.
@@ -301,7 +323,7 @@ impl Binder<'_> {
             leftmost = l;
         }
         let depth = spine.len() as u32;
-        if depth > 100 {
+        if depth > MAX_SPINE {
             return Err(crate::lexer::too_complex());
         }
         let mut bound = None;

@@ -263,8 +263,9 @@ impl Binder<'_> {
             columns.iter().map(|(c, n)| (Column { id: b.column_id(), ..c.clone() }, *n)).collect()
         };
         let own = fresh(self);
-        let mut plan = Logical::Scan { relation: relation.clone(), alias, columns: own };
-        for (n, child) in family.iter().enumerate() {
+        let mut inputs = Vec::with_capacity(family.len() + 1);
+        inputs.push(Logical::Scan { relation: relation.clone(), alias, columns: own });
+        for child in family {
             let mut mapped = fresh(self);
             for (_, attnum) in mapped.iter_mut().filter(|c| c.1 > 0) {
                 let name = relation.live().find(|a| a.attnum == *attnum).map(|a| a.name.as_str());
@@ -273,17 +274,10 @@ impl Binder<'_> {
                 }
             }
             let alias = child.name.clone();
-            let right = Logical::Scan { relation: child.clone(), alias, columns: mapped };
-            let last = n + 1 == family.len();
-            let columns = if last {
-                columns.iter().map(|c| c.0.clone()).collect()
-            } else {
-                fresh(self).into_iter().map(|c| c.0).collect()
-            };
-            let (left, right) = (alloc::boxed::Box::new(plan), alloc::boxed::Box::new(right));
-            plan = Logical::Set { op: SetOp::Union, all: true, left, right, columns };
+            inputs.push(Logical::Scan { relation: child.clone(), alias, columns: mapped });
         }
-        plan
+        let columns = columns.iter().map(|c| c.0.clone()).collect();
+        Logical::Set { op: SetOp::Union, all: true, inputs, columns }
     }
 
     /// ALTER TABLE ... [NO] INHERIT.

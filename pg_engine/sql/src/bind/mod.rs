@@ -79,7 +79,7 @@ use crate::{
 use scope::Frame;
 
 /// Nesting of expressions and queries while binding. Frames of the binder take up to about 1 KiB of stack each.
-const MAX_DEPTH: u32 = 120;
+const MAX_DEPTH: u32 = 480;
 
 /// The state of binding one statement.
 pub(crate) struct Binder<'a> {

@@ -37,10 +37,11 @@ fn of_column(plan: &Logical, id: u32, depth: usize) -> Option<SqlType> {
         Logical::Join { left, right, .. } => {
             of_column(left, id, depth).or_else(|| of_column(right, id, depth))
         }
-        Logical::Set { left, right, columns, .. } => {
+        Logical::Set { inputs, columns, .. } => {
             let n = columns.iter().position(|c| c.id == id)?;
-            let side = |plan: &Logical| of_column(plan, outputs(plan)?.get(n)?.id, depth);
-            side(left).filter(|l| side(right) == Some(*l))
+            let mut sides = inputs.iter().map(|plan| of_column(plan, outputs(plan)?.get(n)?.id, depth));
+            let first = sides.next()??;
+            sides.all(|s| s == Some(first)).then_some(first)
         }
         Logical::Filter(input, _)
         | Logical::Secure(input)

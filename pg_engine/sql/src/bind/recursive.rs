@@ -255,15 +255,17 @@ fn place_of(plan: &Logical, work: u32) -> Place {
             };
             either(side(left, null_left), side(right, null_right))
         }
-        Logical::Set { op: SetOp::Except, left, right, .. } => {
-            either(place_of(left, work), below(right, "EXCEPT"))
+        Logical::Set { op, all, inputs, .. } => {
+            inputs.iter().enumerate().fold(Place::Absent, |found, (n, i)| {
+                let here = match op {
+                    SetOp::Except if n > 0 => below(i, "EXCEPT"),
+                    SetOp::Intersect if *all => below(i, "INTERSECT"),
+                    _ => place_of(i, work),
+                };
+                either(found, here)
+            })
         }
-        Logical::Set { op: SetOp::Intersect, all: true, left, right, .. } => {
-            either(below(left, "INTERSECT"), below(right, "INTERSECT"))
-        }
-        Logical::Set { left, right, .. } | Logical::Recursive { left, right, .. } => {
-            either(place_of(left, work), place_of(right, work))
-        }
+        Logical::Recursive { left, right, .. } => either(place_of(left, work), place_of(right, work)),
         Logical::OneRow
         | Logical::Scan { .. }
         | Logical::FunctionScan { .. }

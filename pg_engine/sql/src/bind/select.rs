@@ -12,7 +12,7 @@ use sqlparser::ast as sq;
 use super::{
     Binder, Bound,
     aggregate::{Groups, descending},
-    expr::start,
+    expr::{list_position, start},
     grouping::GroupBy,
     locking::{self, Locks},
     names,
@@ -293,7 +293,7 @@ impl Binder<'_> {
     ) -> Result<Vec<usize>> {
         let mut keys = Vec::with_capacity(items.len());
         for item in items {
-            keys.push(self.result_key(item, targets, visible, "ORDER BY")?);
+            keys.push(self.result_key(item, targets, visible, "DISTINCT ON")?);
         }
         Ok(keys)
     }
@@ -306,39 +306,25 @@ impl Binder<'_> {
         clause: &str,
     ) -> Result<usize> {
         let at = start(item);
-        match item {
-            sq::Expr::Value(v) => match &v.value {
-                sq::Value::Number(text, _) => {
-                    let n = text.parse::<usize>().unwrap_or(0);
-                    if (1..=visible).contains(&n) {
-                        return Ok(n - 1);
-                    }
+        if let Some((n, text)) = list_position(item, clause)? {
+            if (1..=visible).contains(&n) {
+                return Ok(n - 1);
+            }
+            let text = format!("{clause} position {text} is not in select list");
+            return Err(SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text).at(at));
+        }
+        if let sq::Expr::Identifier(ident) = item {
+            let mut named = targets.iter().take(visible).enumerate().filter(|(_, t)| t.name == ident.value);
+            if let Some((first, target)) = named.next() {
+                if named.any(|(_, other)| !other.expr.same(&target.expr)) {
                     return Err(SqlError::new(
-                        SqlState::INVALID_COLUMN_REFERENCE,
-                        format!("{clause} position {text} is not in select list"),
+                        SqlState::AMBIGUOUS_COLUMN,
+                        format!("{clause} \"{}\" is ambiguous", ident.value),
                     )
                     .at(at));
                 }
-                sq::Value::Placeholder(_) => {}
-                _ => {
-                    return Err(SqlError::syntax(format!("non-integer constant in {clause}")).at(at));
-                }
-            },
-            sq::Expr::Identifier(ident) => {
-                let mut named =
-                    targets.iter().take(visible).enumerate().filter(|(_, t)| t.name == ident.value);
-                if let Some((first, target)) = named.next() {
-                    if named.any(|(_, other)| !other.expr.same(&target.expr)) {
-                        return Err(SqlError::new(
-                            SqlState::AMBIGUOUS_COLUMN,
-                            format!("{clause} \"{}\" is ambiguous", ident.value),
-                        )
-                        .at(at));
-                    }
-                    return Ok(first);
-                }
+                return Ok(first);
             }
-            _ => {}
         }
         let expr = self.settled(item)?;
         if let Some(existing) = targets.iter().position(|t| t.expr.same(&expr)) {
@@ -422,7 +408,10 @@ impl Binder<'_> {
         groups.results.extend(calls.map(|(c, _)| c.id));
         for target in targets.iter_mut() {
             let taken = core::mem::replace(&mut target.expr, Expr::And(Vec::new()));
-            target.expr = self.over_groups(taken, &mut groups)?;
+            target.expr = match groups.key(&taken) {
+                Some(column) => Expr::Column(column.id, taken.ty()),
+                None => self.over_groups(taken, &mut groups)?,
+            };
         }
         self.windows_over_groups(&mut groups)?;
         let having = having.map(|h| self.over_groups(h, &mut groups)).transpose()?;

@@ -1,6 +1,6 @@
 //! UNION, INTERSECT, EXCEPT, VALUES.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use pg_plan::{
     expr::Expr,
@@ -15,9 +15,7 @@ impl Binder<'_> {
     /// A query body that is not a plain SELECT, in the current frame.
     pub(super) fn set_expr(&mut self, body: &sq::SetExpr) -> Result<Bound> {
         match body {
-            sq::SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                self.set_operation(left, *op, *set_quantifier, right)
-            }
+            sq::SetExpr::SetOperation { .. } => self.set_operations(body),
             sq::SetExpr::Values(values) => self.values(values),
             sq::SetExpr::Query(query) => self.branch(|b| b.query_here(query)),
             sq::SetExpr::Select(_) => self.branch(|b| {
@@ -60,9 +58,25 @@ impl Binder<'_> {
         Ok(bound)
     }
 
+    /// Set operations of one level lean left: their number costs no stack.
+    fn set_operations(&mut self, body: &sq::SetExpr) -> Result<Bound> {
+        let mut spine = Vec::new();
+        let mut first = body;
+        while let sq::SetExpr::SetOperation { left, op, set_quantifier, right } = first {
+            spine.push((*op, *set_quantifier, right));
+            first = left;
+        }
+        self.keep_unknown = true;
+        let mut left = self.deeper(|b| b.set_expr(first))?;
+        while let Some((op, quantifier, right)) = spine.pop() {
+            left = self.set_operation(left, op, quantifier, right)?;
+        }
+        Ok(left)
+    }
+
     fn set_operation(
         &mut self,
-        left: &sq::SetExpr,
+        mut l: Bound,
         op: sq::SetOperator,
         quantifier: sq::SetQuantifier,
         right: &sq::SetExpr,
@@ -79,8 +93,6 @@ impl Binder<'_> {
             _ => return Err(SqlError::syntax("syntax error at or near \"BY\"")),
         };
         self.keep_unknown = true;
-        let mut l = self.deeper(|b| b.set_expr(left))?;
-        self.keep_unknown = true;
         let mut r = self.deeper(|b| b.set_expr(right))?;
         self.keep_unknown = false;
         if l.columns.len() != r.columns.len() {
@@ -94,20 +106,31 @@ impl Binder<'_> {
         self.align(&mut l, &types, name)?;
         self.align(&mut r, &types, name)?;
         self.record_set(op, all);
-        let columns: Vec<Column> =
-            l.columns.iter().zip(&types).map(|(c, ty)| self.column(&c.name, *ty)).collect();
         if !all {
-            self.hashable(&columns)?;
+            self.hashable(&l.columns)?;
         }
-        let origins = columns.iter().map(|_| (0, 0)).collect();
-        let plan = Logical::Set {
-            op,
-            all,
-            left: Box::new(l.plan),
-            right: Box::new(r.plan),
-            columns: columns.clone(),
-        };
-        Ok(Bound { plan, columns, origins })
+        match &mut l.plan {
+            Logical::Set { op: SetOp::Union, all: same, inputs, columns }
+                if op == SetOp::Union
+                    && *same == all
+                    && columns.iter().map(|c| c.id).eq(l.columns.iter().map(|c| c.id)) =>
+            {
+                inputs.push(r.plan);
+                l.origins = l.columns.iter().map(|_| (0, 0)).collect();
+                Ok(l)
+            }
+            _ => {
+                let columns: Vec<Column> =
+                    l.columns.iter().zip(&types).map(|(c, ty)| self.column(&c.name, *ty)).collect();
+                let origins = columns.iter().map(|_| (0, 0)).collect();
+                let inputs = vec![l.plan, r.plan];
+                Ok(Bound {
+                    plan: Logical::Set { op, all, inputs, columns: columns.clone() },
+                    columns,
+                    origins,
+                })
+            }
+        }
     }
 
     /// Brings a branch's columns to the common types.
@@ -181,21 +204,14 @@ impl Binder<'_> {
                     let found = columns.iter().position(|c| c.name == ident.value);
                     Some(found.ok_or_else(|| self.missing_column(&ident.value, super::scope::at(ident)))?)
                 }
-                sq::Expr::Value(v) => match &v.value {
-                    sq::Value::Number(text, _) => {
-                        let n = text.parse::<usize>().unwrap_or(0);
-                        if n == 0 || n > columns.len() {
-                            return Err(SqlError::new(
-                                SqlState::INVALID_COLUMN_REFERENCE,
-                                format!("ORDER BY position {text} is not in select list"),
-                            )
-                            .at(start(&item.expr)));
-                        }
-                        Some(n - 1)
+                other => match super::expr::list_position(other, "ORDER BY")? {
+                    Some((n, text)) if n == 0 || n > columns.len() => {
+                        let text = format!("ORDER BY position {text} is not in select list");
+                        let error = SqlError::new(SqlState::INVALID_COLUMN_REFERENCE, text);
+                        return Err(error.at(start(&item.expr)));
                     }
-                    _ => None,
+                    position => position.map(|(n, _)| n - 1),
                 },
-                _ => None,
             };
             let number = found.unwrap_or(0);
             let Some(column) = found.and_then(|i| columns.get(i)) else {

@@ -45,7 +45,7 @@ use crate::{
 use cursor::Cursor;
 
 /// Nesting of expressions and queries inside each other. Each level costs the grammar a few kilobytes of stack.
-const MAX_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 160;
 
 /// Why parsing stopped.
 pub(crate) enum Fail {

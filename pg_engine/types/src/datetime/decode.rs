@@ -156,7 +156,14 @@ pub(super) fn zone_offset(text: &str) -> Outcome<i32> {
             Some(s) => s.parse().map(Some).map_err(|_| Failure::Displacement),
         }
     };
-    let first = number(parts.next())?.ok_or(Failure::Format)?;
+    let first = parts.next();
+    // Hours that there are not are said before what stands behind them is looked at.
+    let hours = first.unwrap_or("").bytes().take_while(u8::is_ascii_digit).count();
+    let (hours, behind) = first.unwrap_or("").split_at(hours);
+    if !behind.is_empty() && hours.parse::<i32>().map_or(!hours.is_empty(), |h| h > 15) {
+        return Err(Failure::Displacement);
+    }
+    let first = number(first)?.ok_or(Failure::Format)?;
     let (minutes, seconds) = (number(parts.next())?, number(parts.next())?);
     if parts.next().is_some() {
         return Err(Failure::Format);

@@ -177,10 +177,16 @@ fn quantity(text: &str) -> Outcome<Quantity> {
         }
         Some(b'-') => {
             let months = &rest[1..];
-            if months.is_empty() || !months.bytes().all(|b| b.is_ascii_digit()) {
+            let digits = months.bytes().take_while(u8::is_ascii_digit).count();
+            let (months, behind) = months.split_at(digits);
+            if months.is_empty() {
                 return Err(Failure::Format);
             }
+            // A number that is no month is said before what stands behind it is looked at.
             let months: i64 = months.parse().ok().filter(|m| *m < 12).ok_or(Failure::Range)?;
+            if !behind.is_empty() {
+                return Err(Failure::Format);
+            }
             let months = if negative { -months } else { months };
             return whole
                 .checked_mul(12)
