@@ -81,7 +81,7 @@ fn script(folder: &Path, place: &Path, name: &str, step: &str) -> Command {
 
 /// One driver's tests against a new server; gives what is wrong.
 fn tested(folder: &Path, place: &Path, name: &str, verbose: bool) -> Result<Option<String>> {
-    let mut server = conformance::server("drivers.img")?;
+    let mut server = conformance::server(&format!("drivers-{name}.img"))?;
     let mut command = script(folder, place, name, "run");
     command.env("PGHOST", "127.0.0.1").env("PGPORT", server.port.to_string()).env("PGUSER", USER);
     let output = tools::capture(command.stderr(Stdio::inherit()))?;

@@ -215,7 +215,11 @@ fn violation(table: &Relation, key: &ForeignKey) -> SqlError {
     SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, text)
         .table(table.schema_name.clone(), table.name.clone())
         .constraint(key.name.clone())
+        .routine(VIOLATION)
 }
+
+/// The function of PostgreSQL that reports it.
+const VIOLATION: &str = "ri_ReportViolation";
 
 /// `(a, b)=(1, 2) `, if the user may see that.
 fn shown(cx: &ExecContext<'_>, table: &Relation, attnums: &[i16], values: &[Value]) -> Result<String> {
@@ -257,7 +261,8 @@ fn referenced(cx: &ExecContext<'_>, key: &ForeignKey, values: &[Value]) -> Resul
     Ok(SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, text)
         .detail(detail)
         .table(table.schema_name.clone(), table.name.clone())
-        .constraint(key.name.clone()))
+        .constraint(key.name.clone())
+        .routine(VIOLATION))
 }
 
 /// The referencing and the referenced table.

@@ -135,3 +135,27 @@ fn columns_that_are_unique_together_are_not_independent() {
         assert!((20_000.0..=80_000.0).contains(&got), "{query}: {got}");
     }
 }
+
+/// Tools find joins, their sides and what each operator gives by these.
+#[test]
+fn documents_name_joins_and_columns() {
+    let mut db = Db::new();
+    db.run("CREATE TABLE a (x int PRIMARY KEY, y int)");
+    db.run("CREATE TABLE b (x int PRIMARY KEY, y int)");
+    let mut plan =
+        |query: &str| db.query(&format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {query}")).join("\n");
+    let left = plan("SELECT a.x, b.y FROM a LEFT JOIN b ON false");
+    for wanted in ["\"Node Type\": \"Nested Loop\"", "\"Join Type\": \"Left\"", "\"Schema\": \"public\""] {
+        assert!(left.contains(wanted), "{wanted} in {left}");
+    }
+    let columns: Vec<&str> =
+        left.lines().filter_map(|l| l.trim().strip_prefix("\"Output\": ")?.strip_suffix(',')).collect();
+    assert_eq!(columns.first(), Some(&"[\"a.x\", \"b.y\"]"));
+    assert_eq!(columns.len(), 3, "{left}");
+    let full = plan("SELECT * FROM a FULL JOIN b USING (x)");
+    assert!(full.contains("\"Join Type\": \"Full\"") && !full.contains("Full Join"), "{full}");
+    let inner = plan("SELECT * FROM a JOIN b USING (x)");
+    assert!(inner.contains("\"Join Type\": \"Inner\""), "{inner}");
+    let set = plan("SELECT x FROM a EXCEPT SELECT x FROM b");
+    assert!(set.contains("\"Node Type\": \"SetOp\"") && set.contains("\"Command\": \"Except\""), "{set}");
+}

@@ -105,12 +105,15 @@ impl Session {
         out.copy_out_response(file.is_binary(), file.columns());
         let mut data = Vec::new();
         file.header(&mut data);
+        if !file.is_binary() && !data.is_empty() {
+            out.copy_data_with(encoding, |buffer| buffer.append(&mut data))?;
+        }
         let mut rows = 0;
         while let Some(batch) = self.with_context(|cx| cursor.next(cx))? {
             file.batch(&batch);
             for row in batch.selected() {
                 rows += 1;
-                // One row a message, as clients expect it; the first has the header.
+                // One row a message, as clients expect it; the first has the signature of binary files.
                 out.copy_data_with(encoding, |buffer| {
                     buffer.append(&mut data);
                     file.row(&batch, row, &self.env.derived().format, buffer);

@@ -1,7 +1,7 @@
 //! The Rust `postgres` crate: extended protocol, binary format, COPY, cancel, errors.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, Read, Write},
     time::{Duration, Instant},
 };
 
@@ -202,14 +202,20 @@ fn errors(url: &Url) -> Outcome {
     equal("after errors", c.query_one("SELECT 1", &[])?.get::<_, i32>(0), 1)?;
     c.batch_execute("DROP TABLE IF EXISTS client_errors; CREATE TABLE client_errors (id int PRIMARY KEY, v int NOT NULL CHECK (v > 0))")?;
     c.batch_execute("INSERT INTO client_errors VALUES (1, 1)")?;
-    for (sql, state, constraint) in [
-        ("INSERT INTO client_errors VALUES (1, 1)", "23505", Some("client_errors_pkey")),
-        ("INSERT INTO client_errors VALUES (2, 0)", "23514", Some("client_errors_v_check")),
-        ("INSERT INTO client_errors VALUES (2, NULL)", "23502", None),
+    for (sql, state, constraint, routine) in [
+        ("INSERT INTO client_errors VALUES (1, 1)", "23505", Some("client_errors_pkey"), "_bt_check_unique"),
+        (
+            "INSERT INTO client_errors VALUES (2, 0)",
+            "23514",
+            Some("client_errors_v_check"),
+            "ExecConstraints",
+        ),
+        ("INSERT INTO client_errors VALUES (2, NULL)", "23502", None, "ExecConstraints"),
     ] {
         let e = c.execute(sql, &[]).err().ok_or_else(|| Failure::Failed(format!("{sql}: no error")))?;
         let db = e.as_db_error().ok_or_else(|| Failure::Failed(e.to_string()))?;
         equal(sql, (db.code().code(), db.constraint()), (state, constraint))?;
+        equal("routine", db.routine(), Some(routine))?;
         equal("table", db.table(), Some("client_errors"))?;
     }
     c.batch_execute("DROP TABLE client_errors")?;
@@ -518,6 +524,10 @@ fn copy(url: &Url) -> Outcome {
     c.copy_out("COPY (SELECT * FROM client_copy WHERE id < 0 ORDER BY id) TO STDOUT (FORMAT csv)")?
         .read_to_string(&mut out)?;
     equal("csv", out.as_str(), "-2,\n-1,\"a,\"\"b\"\"\"\n")?;
+    // Each line is a message of its own, the header too.
+    let mut reader = c.copy_out("COPY (SELECT 1 AS id) TO STDOUT (FORMAT csv, HEADER)")?;
+    equal("first message", reader.fill_buf()?, b"id\n".as_slice())?;
+    drop(reader);
     let mut binary = Vec::new();
     c.copy_out("COPY client_copy TO STDOUT (FORMAT binary)")?.read_to_end(&mut binary)?;
     c.batch_execute("TRUNCATE client_copy")?;

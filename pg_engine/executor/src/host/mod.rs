@@ -183,10 +183,7 @@ fn catalog_call(
             _ => Value::Null,
         },
         "oidvectortypes" => type_names(reader, args)?,
-        "pg_table_is_visible" => match reader.relation_by_oid(o)? {
-            Some(r) => Value::Bool(text::relation_visible(reader, o, &r.name)?),
-            None => Value::Null,
-        },
+        "pg_table_is_visible" => table_is_visible(reader, o)?,
         "pg_type_is_visible" => visible(builtin::PG_TYPE, "typnamespace")?,
         "pg_function_is_visible" => visible(builtin::PG_PROC, "pronamespace")?,
         "pg_operator_is_visible" => visible(builtin::PG_OPERATOR, "oprnamespace")?,
@@ -273,6 +270,23 @@ fn catalog_call(
         "pg_tablespace_location" => Value::text(""),
         _ => return Ok(None),
     }))
+}
+
+/// Is a relation found by its name alone? By rows of the catalog: who lists tables asks this of all, and has no need of their definitions.
+fn table_is_visible(reader: &Reader<'_>, relation: Oid) -> Result<Value> {
+    let rows = reader.find(builtin::PG_CLASS, &["oid"], &[Value::Oid(relation)])?;
+    let Some(row) = rows.first() else { return Ok(Value::Null) };
+    let own = row.oid("relnamespace");
+    for (schema, _) in reader.search_path() {
+        if *schema == own {
+            return Ok(Value::Bool(true));
+        }
+        let key = [Value::text(row.text("relname")), Value::Oid(*schema)];
+        if !reader.find(builtin::PG_CLASS, &["relname", "relnamespace"], &key)?.is_empty() {
+            break;
+        }
+    }
+    Ok(Value::Bool(false))
 }
 
 /// The names of a list of types.

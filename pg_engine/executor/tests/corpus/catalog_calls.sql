@@ -55,3 +55,13 @@ SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'made'::regcl
 INSERT INTO made VALUES (12) RETURNING *;
 INSERT INTO made VALUES (100);
 UPDATE made SET b = 1000;
+SELECT count(*), bool_and(current_date = current_date) FROM current_date;
+SELECT d = current_date, pg_typeof(d) FROM current_date AS d;
+SELECT pg_typeof(x) FROM current_timestamp t(x);
+SELECT user = current_user FROM user;
+SELECT "session_user" = session_user, a.s = session_user FROM session_user, session_user a(s);
+CREATE TABLE public.pg_am (a int);
+CREATE TABLE shadowed (a int);
+SELECT pg_table_is_visible('public.pg_am'::regclass), pg_table_is_visible('pg_catalog.pg_am'::regclass), pg_table_is_visible('shadowed'::regclass), pg_table_is_visible(1);
+CREATE TEMPORARY TABLE shadowed (b int);
+SELECT pg_table_is_visible('public.shadowed'::regclass), pg_table_is_visible('pg_temp.shadowed'::regclass);

@@ -52,10 +52,7 @@ pub(super) fn tree(
         item.heading = Some(format!("CTE {}", cte_name(i as u32)));
         ctes.push(item);
     }
-    let (mut root, names) = describer.node(&planned.root)?;
-    if options.verbose && !names.is_empty() {
-        root.properties.insert(0, ("Output", Property::List(names)));
-    }
+    let (mut root, _) = describer.node(&planned.root)?;
     root.children.splice(0..0, ctes);
     Ok(root)
 }
@@ -131,7 +128,16 @@ impl Describer<'_> {
         }
     }
 
+    /// An operator, with its columns if they are asked for.
     fn node(&mut self, plan: &Physical) -> Result<Described> {
+        let (mut item, names) = self.operator(plan)?;
+        if self.verbose {
+            output(&mut item, &names);
+        }
+        Ok((item, names))
+    }
+
+    fn operator(&mut self, plan: &Physical) -> Result<Described> {
         match &plan.node {
             Node::Project(input, exprs) => {
                 self.merged(plan, input, |d, item, names| d.list(exprs, names, item))
@@ -177,6 +183,8 @@ impl Describer<'_> {
                 };
                 let mut item = self.item(plan, kind);
                 item.suffix = format!(" using {}", index.name);
+                let direction = if *backward { "Backward" } else { "Forward" };
+                item.hidden.push(("Scan Direction", direction.into()));
                 item.hidden.push(("Index Name", index.name.clone()));
                 self.on(&mut item, relation, alias);
                 if let Some(text) = self.range(range, relation, index, alias, &mut item)? {
@@ -227,6 +235,9 @@ impl Describer<'_> {
                     item.suffix.push_str(&format!(" {alias}"));
                 }
                 item.hidden.push(("Function Name", function.name().into()));
+                if !schema.is_empty() {
+                    item.hidden.push(("Schema", schema.trim_end_matches('.').into()));
+                }
                 item.hidden.push(("Alias", alias.clone()));
                 if matches!(function, Callee::Builtin(f) if f.graph) {
                     self.backend(&mut item);
@@ -323,7 +334,9 @@ impl Describer<'_> {
                     SetOp::Except => "Except",
                 };
                 let mut item = self.item(plan, "HashSetOp");
-                item.suffix = format!(" {op}{}", if *all { " All" } else { "" });
+                let command = format!("{op}{}", if *all { " All" } else { "" });
+                item.suffix = format!(" {command}");
+                item.hidden.extend([("Strategy", "Hashed".into()), ("Command", command)]);
                 let names = self.child(&mut item, left)?;
                 self.child(&mut item, right)?;
                 Ok((item, names))
@@ -428,6 +441,9 @@ impl Describer<'_> {
             item.suffix.push_str(&format!(" {alias}"));
         }
         item.hidden.push(("Relation Name", relation.name.clone()));
+        if self.verbose {
+            item.hidden.push(("Schema", relation.schema_name.clone()));
+        }
         item.hidden.push(("Alias", alias.into()));
     }
 
@@ -671,6 +687,7 @@ impl Describer<'_> {
         on: Option<&Expr>,
     ) -> Result<Described> {
         let mut item = self.item(plan, format!("Nested Loop{}", join_suffix(kind, true)));
+        item.hidden.push(("Join Type", join_type(kind).into()));
         let outer = self.child(&mut item, left)?;
         let before = self.slots.len();
         for (slot, e) in slots {
@@ -693,6 +710,7 @@ impl Describer<'_> {
         on: Option<&Expr>,
     ) -> Result<Described> {
         let mut item = self.item(plan, format!("{method}{}", join_suffix(kind, false)));
+        item.hidden.push(("Join Type", join_type(kind).into()));
         let outer = self.child(&mut item, left)?;
         let inner = self.child(&mut item, right)?;
         let mut parts = Vec::with_capacity(keys.len());
@@ -707,7 +725,7 @@ impl Describer<'_> {
             && let Some(built) = item.children.pop()
         {
             let estimate = pg_plan::physical::Estimate { startup: built.estimate.total, ..built.estimate };
-            item.children.push(Item {
+            let mut hash = Item {
                 kind: "Hash".into(),
                 suffix: String::new(),
                 hidden: Vec::new(),
@@ -716,7 +734,11 @@ impl Describer<'_> {
                 actual: built.actual,
                 heading: None,
                 children: Vec::from([built]),
-            });
+            };
+            if self.verbose {
+                output(&mut hash, &inner);
+            }
+            item.children.push(hash);
         }
         let names = self.join_names(kind, outer, inner, on, &mut item)?;
         Ok((item, names))
@@ -753,6 +775,24 @@ fn join_suffix(kind: JoinKind, bare: bool) -> &'static str {
         JoinKind::Full => " Full Join",
         JoinKind::Semi => " Semi Join",
         JoinKind::Anti => " Anti Join",
+    }
+}
+
+/// The kind of a join as documents name it.
+fn join_type(kind: JoinKind) -> &'static str {
+    match join_suffix(kind, false).trim_start().strip_suffix(" Join") {
+        Some(name) => name,
+        None => "Inner",
+    }
+}
+
+/// Says the columns first; what an operator that is shown as part of this one has said before is no longer so.
+fn output(item: &mut Item, names: &[String]) {
+    if item.properties.first().is_some_and(|p| p.0 == "Output") {
+        item.properties.remove(0);
+    }
+    if !names.is_empty() {
+        item.properties.insert(0, ("Output", Property::List(names.to_vec())));
     }
 }
 

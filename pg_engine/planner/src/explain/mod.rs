@@ -320,6 +320,21 @@ fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
 /// What stands right behind the node's type.
 const FIRST: [&str; 2] = ["Strategy", "Partial Mode"];
 
+/// The type of an operator in documents, where what the text form adds to it are properties of their own.
+fn node_type(kind: &str) -> &str {
+    match kind {
+        "HashAggregate" => "Aggregate",
+        "HashSetOp" => "SetOp",
+        "Index Scan Backward" => "Index Scan",
+        "Index Only Scan Backward" => "Index Only Scan",
+        _ if !kind.ends_with("Join") => kind,
+        _ => ["Nested Loop", "Hash Join", "Merge Join"]
+            .into_iter()
+            .find(|t| t.split(' ').next() == kind.split(' ').next())
+            .unwrap_or(kind),
+    }
+}
+
 /// What a document says of an operator and those below it.
 fn plan_fields(item: &Item, related: Option<&str>, options: &ExplainOptions) -> Fields {
     let mut fields: Fields = Vec::new();
@@ -330,8 +345,7 @@ fn plan_fields(item: &Item, related: Option<&str>, options: &ExplainOptions) -> 
         add("Node Type", text("ModifyTable"));
         add("Operation", text(&item.kind));
     } else {
-        let kind = if item.kind == "HashAggregate" { "Aggregate" } else { &item.kind };
-        add("Node Type", text(kind));
+        add("Node Type", text(node_type(&item.kind)));
     }
     for (name, value) in item.hidden.iter().filter(|h| FIRST.contains(&h.0)) {
         add(name, text(value));

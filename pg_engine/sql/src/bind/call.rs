@@ -193,6 +193,7 @@ impl Binder<'_> {
             bound.push(self.expr(e)?);
         }
         self.keeps_domains = kept;
+        bound.retain(|e| !super::routine::is_said_void(e));
         if let ("pg_typeof", [e], [arg]) = (name.as_str(), args.exprs.as_slice(), bound.as_slice())
             && arg.ty().oid != oid::UNKNOWN
         {

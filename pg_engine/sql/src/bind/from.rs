@@ -35,6 +35,24 @@ use crate::{
 /// A FROM item and what it needs from the items to its left.
 pub(super) type Item = (Logical, Vec<(u32, Expr)>);
 
+/// Functions that are called without parentheses. Their names are reserved: no table has one unquoted.
+fn value_function(name: &sq::ObjectName) -> bool {
+    const NAMES: [&str; 10] = [
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "localtime",
+        "localtimestamp",
+        "session_user",
+        "user",
+    ];
+    let [sq::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return false };
+    ident.quote_style.is_none() && NAMES.contains(&ident.value.as_str())
+}
+
 impl Binder<'_> {
     /// The whole FROM list, entered into the current frame.
     pub(super) fn from(&mut self, from: &[sq::TableWithJoins]) -> Result<Logical> {
@@ -274,6 +292,9 @@ impl Binder<'_> {
 
     fn factor(&mut self, factor: &sq::TableFactor) -> Result<Item> {
         match factor {
+            sq::TableFactor::Table { name, alias, args: None, .. } if value_function(name) => {
+                self.value_function(name, alias.as_ref())
+            }
             sq::TableFactor::Table { name, alias, args: None, with_hints, version, sample, .. } => {
                 if !with_hints.is_empty() || version.is_some() {
                     return Err(SqlError::unsupported("this FROM item"));
@@ -622,6 +643,31 @@ impl Binder<'_> {
         Ok((bound.plan, args))
     }
 
+    /// `FROM current_date`: a row with its value.
+    fn value_function(&mut self, name: &sq::ObjectName, alias: Option<&sq::TableAlias>) -> Result<Item> {
+        if self.recording() {
+            return Err(SqlError::unsupported(format!("{name} in FROM of a definition")));
+        }
+        let call = sq::Function {
+            name: name.clone(),
+            uses_odbc_syntax: false,
+            parameters: sq::FunctionArguments::None,
+            args: sq::FunctionArguments::None,
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: Vec::new(),
+        };
+        let value = self.function(&call)?;
+        let word = grammar::name_of(name)?.name.name;
+        let shown = alias.map_or(word, |a| a.name.value.clone());
+        let column = self.column(&shown, value.ty());
+        let mut entry = entry_of(shown, core::slice::from_ref(&column), &[]);
+        entry.scalar = true;
+        self.enter(entry, alias)?;
+        Ok((Logical::Project(Box::new(Logical::OneRow), Vec::from([(column, value)])), Vec::new()))
+    }
+
     /// A function in FROM; its arguments may use what stands to its left.
     pub(super) fn table_function(
         &mut self,
@@ -739,6 +785,7 @@ impl Binder<'_> {
         for e in &args.exprs {
             bound.push(self.expr(e)?);
         }
+        bound.retain(|e| !super::routine::is_said_void(e));
         let types: Vec<SqlType> = bound.iter().map(Expr::ty).collect();
         let candidate = match resolve::function(name, &types, args.variadic, &self.casts) {
             Resolution::One(candidate) => candidate,

@@ -258,6 +258,7 @@ impl<'a> Binder<'a> {
                     return Err(error.at(name.at));
                 }
                 Err(SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist"))
+                    .routine("parserOpenTable")
                     .at(name.at))
             }
         }

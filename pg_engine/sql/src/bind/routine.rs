@@ -504,12 +504,21 @@ impl Binder<'_> {
         for e in &args.exprs {
             exprs.push(self.expr(e)?);
         }
-        self.given_of(args, exprs)
+        let mut given = self.given_of(args, exprs)?;
+        let mut said = given.exprs.iter().map(is_said_void);
+        given.names.retain(|_| !said.next().unwrap_or(false));
+        given.exprs.retain(|e| !is_said_void(e));
+        Ok(given)
     }
 
     pub(super) fn given_of(&mut self, args: &super::call::Arguments<'_>, exprs: Vec<Expr>) -> Result<Given> {
         Ok(Given { exprs, names: args.names.clone(), variadic: args.variadic })
     }
+}
+
+/// A parameter of type void is no argument: drivers send one for each result of a call.
+pub(super) fn is_said_void(e: &Expr) -> bool {
+    matches!(e, Expr::Param(_, ty) if ty.oid == oid::VOID)
 }
 
 /// A procedure as CALL sees it: a value for every parameter.

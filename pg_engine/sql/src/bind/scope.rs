@@ -14,6 +14,9 @@ use sqlparser::ast as sq;
 use super::Binder;
 use crate::grammar::position;
 
+/// The function of PostgreSQL that reports a column that is not there.
+const MISSING_COLUMN: &str = "errorMissingColumn";
+
 /// Where an expression stands: decides what may be in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -511,7 +514,9 @@ impl Binder<'_> {
 
     fn missing_qualified(&self, table: &str, name: &str, at: u32) -> SqlError {
         let error =
-            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist")).at(at);
+            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist"))
+                .routine(MISSING_COLUMN)
+                .at(at);
         // How far the name is off counts together with how far the table's is.
         let mut best: Option<(usize, Vec<String>)> = None;
         for entry in self.frames.iter().rev().flat_map(|f| &f.entries) {
@@ -534,8 +539,9 @@ impl Binder<'_> {
 
     /// 42703 for an unqualified name, with PostgreSQL's hint about similar ones.
     pub(super) fn missing_column(&self, name: &str, at: u32) -> SqlError {
-        let error =
-            SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")).at(at);
+        let error = SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+            .routine(MISSING_COLUMN)
+            .at(at);
         // What is not within reach from here.
         let levels = self.frames.len().saturating_sub(1);
         let beyond = self.frames.iter().take(levels).rev().flat_map(|f| &f.entries);

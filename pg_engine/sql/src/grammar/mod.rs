@@ -472,15 +472,20 @@ fn explain_failure(fail: Fail, cursor: &Cursor<'_>) -> SqlError {
         Some(token) => syntax_error(cursor.text, &token),
         None => {
             let end = cursor.text.chars().count() as u32 + 1;
-            SqlError::syntax("syntax error at end of input").at(end)
+            SqlError::syntax("syntax error at end of input").routine(SYNTAX).at(end)
         }
     }
 }
 
 fn syntax_error(text: &str, token: &TokenWithSpan) -> SqlError {
     let near = text.get(byte(token.span.start)..byte(token.span.end)).unwrap_or("");
-    SqlError::syntax(format!("syntax error at or near \"{near}\"")).at(position(token.span.start))
+    SqlError::syntax(format!("syntax error at or near \"{near}\""))
+        .routine(SYNTAX)
+        .at(position(token.span.start))
 }
+
+/// The function of PostgreSQL that reports what the grammar does not take.
+const SYNTAX: &str = "scanner_yyerror";
 
 type Statement = (Ast, StatementKind, &'static str);
 

@@ -356,6 +356,7 @@ impl Target {
         self.with_row(SqlError::new(SqlState::NOT_NULL_VIOLATION, message), row, cx)
             .table(self.relation.schema_name.clone(), self.relation.name.clone())
             .column(column)
+            .routine(CONSTRAINTS)
     }
 
     fn check_violation(&self, check: usize, row: &[Value], cx: &ExecContext<'_>) -> SqlError {
@@ -365,6 +366,7 @@ impl Target {
         self.with_row(SqlError::new(SqlState::CHECK_VIOLATION, message), row, cx)
             .table(self.relation.schema_name.clone(), self.relation.name.clone())
             .constraint(name)
+            .routine(CONSTRAINTS)
     }
 
     /// Adds the row as far as the user may see it.
@@ -820,8 +822,13 @@ pub(crate) fn unique_violation(
         true => e.detail(format!("Key ({names})=({values}) already exists.")),
         false => e,
     };
-    e.table(relation.schema_name.clone(), relation.name.clone()).constraint(&index.name)
+    e.table(relation.schema_name.clone(), relation.name.clone())
+        .constraint(&index.name)
+        .routine("_bt_check_unique")
 }
+
+/// The function of PostgreSQL that reports a row that its table's constraints do not take.
+const CONSTRAINTS: &str = "ExecConstraints";
 
 /// Rows of RETURNING.
 pub(crate) struct Returned {
