@@ -8,6 +8,7 @@ mod load;
 
 use alloc::{
     boxed::Box,
+    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -20,7 +21,7 @@ use core::{
 use hashbrown::HashMap;
 use pg_storage::{Isolation, LockTag, RelId, Snapshot, Storage};
 use pg_types::{
-    Oid, Result, SqlError, SqlType, Value,
+    Oid, Result, SqlError, SqlState, SqlType, Value,
     user::{self, UserType},
 };
 use platform::sync::RwLock;
@@ -592,6 +593,21 @@ impl CatalogReader for Reader<'_> {
             c.by_oid.insert(oid, v);
         };
         self.through(get, |s| self.catalog.load_relation(s, oid), put)
+    }
+    fn collation(&self, schema: Option<&str>, name: &str) -> Result<Option<Oid>> {
+        let schemas = match schema {
+            Some(s) => Vec::from([self.schema(s)?.ok_or_else(|| {
+                SqlError::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{s}\" does not exist"))
+            })?]),
+            None => self.path.iter().map(|s| s.0).collect(),
+        };
+        let rows = self.find(PG_COLLATION, &["collname"], &[Value::text(name)])?;
+        let found = |s: &Oid| rows.iter().find(|r| r.oid("collnamespace") == *s);
+        Ok(schemas.iter().find_map(found).map(|r| r.oid("oid")))
+    }
+    fn collation_name(&self, oid: Oid) -> Option<String> {
+        let rows = self.find(PG_COLLATION, &["oid"], &[Value::Oid(oid)]).ok()?;
+        rows.first().map(|r| r.text("collname").to_string())
     }
     fn schema_oid(&self, name: &str) -> Result<Option<Oid>> {
         self.schema(name)

@@ -68,6 +68,14 @@ pub trait CatalogReader {
     fn casts(&self) -> Result<Arc<[UserCast]>> {
         Ok(Arc::from([]))
     }
+    /// A collation by name; without schema through the search path.
+    fn collation(&self, _schema: Option<&str>, name: &str) -> Result<Option<Oid>> {
+        Ok(crate::builtin::rows::builtin_collation(name))
+    }
+    /// The name of a collation.
+    fn collation_name(&self, oid: Oid) -> Option<String> {
+        crate::builtin::rows::collation_name(oid).map(String::from)
+    }
     /// The setting `check_function_bodies`.
     fn checks_bodies(&self) -> bool {
         true

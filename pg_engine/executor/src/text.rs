@@ -426,7 +426,8 @@ pub(crate) fn reg_output(o: Oid, ty: Oid, reader: &Reader<'_>) -> Result<String>
         }
         oid::REGROLE => catalog_name(reader, builtin::PG_AUTHID, "rolname", o)?.map(|n| quote_identifier(&n)),
         oid::REGCOLLATION => {
-            catalog_name(reader, builtin::PG_COLLATION, "collname", o)?.map(|n| quote_identifier(&n))
+            let rows = reader.find(builtin::PG_COLLATION, &["oid"], &[Value::Oid(o)])?;
+            rows.first().map(|r| collation_text(reader, r)).transpose()?
         }
         _ => None,
     };
@@ -583,6 +584,17 @@ fn reg_input(text: &str, ty: Oid, reader: &Reader<'_>) -> Result<Oid> {
         }
         _ => Err(SqlError::unsupported("text input of this type")),
     }
+}
+
+/// A collation's name, with its schema unless that is searched.
+pub(crate) fn collation_text(reader: &Reader<'_>, row: &pg_catalog::table::Row) -> Result<String> {
+    let schema = row.oid("collnamespace");
+    let name = quote_identifier(row.text("collname"));
+    let hidden = reader.search_path().iter().all(|s| s.0 != schema);
+    Ok(match reader.schema_row(schema)?.filter(|_| hidden) {
+        Some(s) => format!("{}.{name}", quote_identifier(&s.name)),
+        None => name,
+    })
 }
 
 /// A type by the text of its name.

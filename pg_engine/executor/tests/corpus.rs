@@ -217,6 +217,11 @@ fn enums() {
 }
 
 #[test]
+fn collations() {
+    check("collations");
+}
+
+#[test]
 fn domains() {
     check("domains");
 }

@@ -93,10 +93,80 @@ pub enum Definition {
     CommentCast((Oid, Oid), Option<String>),
     /// CREATE, ALTER, DROP, COMMENT ON STATISTICS.
     Statistics(Statistics),
+    /// CREATE, ALTER, DROP, COMMENT ON COLLATION.
+    Collation(Collation),
     /// COMMENT ON LARGE OBJECT.
     CommentLargeObject(Oid, Option<String>),
     /// ALTER LARGE OBJECT ... OWNER TO.
     OwnLargeObject(Oid, RoleName),
+}
+
+/// A statement about collations. Names are looked up when it runs.
+#[derive(Clone, Debug)]
+pub enum Collation {
+    /// CREATE COLLATION.
+    Create {
+        /// Its name.
+        name: ObjectName,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// What it is.
+        parts: CollationParts,
+    },
+    /// ALTER COLLATION.
+    Alter {
+        /// Which.
+        name: ObjectName,
+        /// What is changed.
+        change: AlterCollation,
+    },
+    /// DROP COLLATION.
+    Drop {
+        /// Which.
+        names: Vec<ObjectName>,
+        /// IF EXISTS.
+        if_exists: bool,
+        /// CASCADE.
+        cascade: bool,
+    },
+    /// COMMENT ON COLLATION.
+    Comment(ObjectName, Option<String>),
+}
+
+impl Collation {
+    /// What the statement answers.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "CREATE COLLATION",
+            Self::Alter { .. } => "ALTER COLLATION",
+            Self::Drop { .. } => "DROP COLLATION",
+            Self::Comment(..) => "COMMENT",
+        }
+    }
+}
+
+/// See [`Collation::Create`].
+#[derive(Clone, Debug)]
+pub enum CollationParts {
+    /// A copy of another one.
+    From(ObjectName),
+    /// Made of locales.
+    Locale {
+        /// LC_COLLATE.
+        collate: String,
+        /// LC_CTYPE.
+        ctype: String,
+    },
+}
+
+/// See [`Collation::Alter`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "named like the clauses")]
+pub enum AlterCollation {
+    Rename(String),
+    SetSchema(String),
+    Owner(RoleName),
+    Refresh,
 }
 
 /// A statement about extended statistics. Names are looked up when it runs.

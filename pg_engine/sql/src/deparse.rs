@@ -210,6 +210,7 @@ impl<'a> Writer<'a> {
             Expr::And(_) | Expr::Not(_) => matches!(within, Within::And | Within::Or),
             Expr::Or(_) => matches!(within, Within::Or),
             Expr::ScalarArray(..) => false,
+            Expr::Relabel(..) if matches!(self.note(e), Some(Note::Collate(..))) => false,
             Expr::Relabel(inner, _) if !is_now(e) => self.simple(inner, Within::Cast),
             Expr::CoerceViaIo(inner, _) | Expr::ArrayCoerce(inner, ..) => self.simple(inner, Within::Cast),
             Expr::IsNull(..) | Expr::IsTruth(..) | Expr::Distinct(..) | Expr::SubPlan(_) => {
@@ -253,7 +254,7 @@ impl<'a> Writer<'a> {
     /// What a cast is of, and to.
     fn cast_of<'e>(&self, e: &'e Expr) -> Option<(&'e Expr, SqlType)> {
         match e {
-            _ if is_now(e) => None,
+            _ if is_now(e) || matches!(self.note(e), Some(Note::Collate(..))) => None,
             Expr::CoerceViaIo(inner, ty) | Expr::Relabel(inner, ty) | Expr::ArrayCoerce(inner, _, ty) => {
                 Some((inner, *ty))
             }
@@ -338,6 +339,13 @@ impl<'a> Writer<'a> {
                 self.wrapped(if *greatest { "GREATEST(" } else { "LEAST(" }, items)?;
             }
             Expr::CoerceViaIo(e, ty) | Expr::ArrayCoerce(e, _, ty) => self.cast(expr, e, *ty)?,
+            Expr::Relabel(..) if let Some(Note::Collate(oid, e)) = self.note(expr) => {
+                let name = pg_catalog::builtin::rows::collation_name(*oid).unwrap_or("default");
+                self.open();
+                self.operand(e, Within::Cast)?;
+                self.put(&format!(" COLLATE {}", quote(name)));
+                self.close();
+            }
             Expr::Relabel(_, _) if is_now(expr) => self.put("CURRENT_TIMESTAMP"),
             Expr::Relabel(e, ty) => self.cast(expr, e, *ty)?,
             Expr::Domain(d) => {

@@ -26,6 +26,8 @@ use sqlparser::{
 
 use crate::keywords::{Category, bare_label, lookup};
 
+/// The prefix that stands for COLLATION FOR.
+pub(crate) const COLLATION_FOR: &str = "COLLATION FOR";
 /// Stands for CURRENT OF, which follows WHERE.
 pub(crate) const CURRENT_OF: &str = "CURRENT OF";
 /// Binding power of a unary sign: above COLLATE, below `[]`.
@@ -480,6 +482,15 @@ impl Postgres {
                 if p.get_next_precedence()? > 0 {
                     return p.expected_ref("the end of the condition", p.peek_token_ref());
                 }
+                return Ok(Expr::Prefixed { prefix, value });
+            }
+            Keyword::COLLATION if is_word(&next, "for") => {
+                let prefix = Ident::with_span(span, COLLATION_FOR);
+                p.advance_token();
+                p.advance_token();
+                p.expect_token(&Token::LParen)?;
+                let value = Box::new(p.parse_expr()?);
+                p.expect_token(&Token::RParen)?;
                 return Ok(Expr::Prefixed { prefix, value });
             }
             Keyword::NULL => return constant(p, Value::Null),

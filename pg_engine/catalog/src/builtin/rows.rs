@@ -278,7 +278,7 @@ pub(super) fn procedure(def: &'static CatalogDef, oid: Oid, name: &str, args: &[
 fn procedures(def: &'static CatalogDef) -> Vec<Row> {
     let mut rows: Vec<Row> = registry().functions().iter().map(|f| function(def, f)).collect();
     for f in support::all() {
-        rows.push(procedure(def, f.oid, f.name, &f.args, f.result).set("provolatile", b's'));
+        rows.push(procedure(def, f.oid, f.name, &f.args, f.result).set("provolatile", f.volatility()));
     }
     rows.extend(super::routines::rows(def));
     rows
@@ -705,6 +705,11 @@ pub fn collation_name(oid: Oid) -> Option<&'static str> {
         POSIX_COLLATION => Some("POSIX"),
         _ => None,
     }
+}
+
+/// A built-in collation by name.
+pub fn builtin_collation(name: &str) -> Option<Oid> {
+    [DEFAULT_COLLATION, C_COLLATION, POSIX_COLLATION].into_iter().find(|c| collation_name(*c) == Some(name))
 }
 
 /// Between the texts of several index expressions in `indexprs`.

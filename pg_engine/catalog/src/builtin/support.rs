@@ -26,6 +26,75 @@ pub struct Support {
     pub result: Oid,
 }
 
+/// Ends of the names of functions that read and write values.
+const IO: [&str; 5] = ["in", "out", "recv", "send", "typmodin"];
+
+/// What of those depends on settings, catalogs or encodings.
+const STABLE_IO: [&str; 44] = [
+    "aclitemin",
+    "aclitemout",
+    "anyarray_out",
+    "anyarray_recv",
+    "anyarray_send",
+    "anycompatiblearray_out",
+    "anyenum_out",
+    "array_in",
+    "array_out",
+    "array_recv",
+    "array_send",
+    "bpcharrecv",
+    "bpcharsend",
+    "cash_in",
+    "cash_out",
+    "cstring_recv",
+    "cstring_send",
+    "date_in",
+    "date_out",
+    "domain_in",
+    "domain_recv",
+    "enum_in",
+    "enum_out",
+    "enum_recv",
+    "enum_send",
+    "interval_in",
+    "interval_out",
+    "namerecv",
+    "namesend",
+    "pg_node_tree_recv",
+    "pg_node_tree_send",
+    "record_in",
+    "record_out",
+    "record_recv",
+    "record_send",
+    "textrecv",
+    "textsend",
+    "time_in",
+    "timestamp_in",
+    "timestamp_out",
+    "timestamptz_in",
+    "timestamptz_out",
+    "timetz_in",
+    "varcharrecv",
+];
+
+impl Support {
+    /// `pg_proc.provolatile`.
+    pub fn volatility(&self) -> u8 {
+        // Names of objects are read and written by what there is.
+        let named = self.name.starts_with("reg") && (self.name.ends_with("in") || self.name.ends_with("out"));
+        let ranges = self.name.contains("range_");
+        if named || ranges || STABLE_IO.contains(&self.name) || self.name == "varcharsend" {
+            return b's';
+        }
+        match self.name {
+            name if name.ends_with("handler") && !name.ends_with("subscript_handler") => b'v',
+            name if name.ends_with("subscript_handler") || name.ends_with("typmodout") => b'i',
+            name if IO.iter().any(|end| name.ends_with(end)) => b'i',
+            _ => b's',
+        }
+    }
+}
+
 /// Those of types that users make.
 const OF_USER_TYPES: [(Oid, &str, &[Oid], Oid); 6] = [
     (2597, "domain_in", &[oid::CSTRING, oid::OID, oid::INT4], oid::ANY),

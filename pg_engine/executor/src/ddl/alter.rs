@@ -612,6 +612,7 @@ impl Ddl<'_, '_> {
         }
         self.forget_type(relation.oid, a.attnum)?;
         let address = Address::column(relation.oid, a.attnum);
+        self.depend_on_collation(address, facts.oid("attcollation"))?;
         self.depend(address, Address::new(PG_TYPE, ty.oid), super::Dependency::Normal)?;
         let key = [Value::Oid(relation.oid), Value::Int2(a.attnum)];
         self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| {

@@ -256,13 +256,14 @@ impl Ddl<'_, '_> {
 
     /// A column no longer depends on its type.
     pub(super) fn forget_type(&self, relation: Oid, attnum: i16) -> Result<()> {
-        use pg_catalog::builtin::{PG_DEPEND, PG_TYPE};
+        use pg_catalog::builtin::{PG_COLLATION, PG_DEPEND, PG_TYPE};
         let key = [Value::Oid(PG_CLASS), Value::Oid(relation)];
         let rows = self.find(PG_DEPEND, &["classid", "objid"], &key)?;
         let table = self.catalog(PG_DEPEND)?;
         let mut txn = self.cx.txn.borrow_mut();
         for (tid, r) in rows {
-            if r.int("objsubid") == i64::from(attnum) && r.oid("refclassid") == PG_TYPE {
+            if r.int("objsubid") == i64::from(attnum) && matches!(r.oid("refclassid"), PG_TYPE | PG_COLLATION)
+            {
                 table.delete(self.cx.engine.storage(), txn.storage(), tid)?;
             }
         }

@@ -37,6 +37,7 @@ pub(crate) fn tag(d: &Definition) -> &'static str {
         Definition::DropCast { .. } => "DROP CAST",
         Definition::OwnLargeObject(..) => "ALTER LARGE OBJECT",
         Definition::Statistics(s) => s.tag(),
+        Definition::Collation(s) => s.tag(),
         Definition::CommentOperator(..)
         | Definition::CommentCast(..)
         | Definition::CommentLargeObject(..) => "COMMENT",
@@ -84,6 +85,7 @@ impl Ddl<'_, '_> {
                 }
             }
             Definition::Statistics(s) => self.statistics(s)?,
+            Definition::Collation(s) => self.collation_statement(s)?,
             Definition::CommentLargeObject(oid, text) => {
                 self.large_object(*oid)?;
                 self.describe_object(Address::new(PG_LARGEOBJECT, *oid), text.as_deref())?;

@@ -48,6 +48,7 @@ impl Ddl<'_, '_> {
         })?;
         let address = Address::new(PG_TYPE, oid);
         self.depend(address, Address::new(PG_TYPE, d.over.oid), Dependency::Normal)?;
+        self.depend_on_collation(address, d.collation)?;
         for check in &d.checks {
             self.insert_domain_check(oid, schema, &name.name, check)?;
         }

@@ -456,6 +456,10 @@ impl Ddl<'_, '_> {
                 }
                 None => format!("statistics object {}", a.object),
             },
+            PG_COLLATION => match row(PG_COLLATION)? {
+                Some(r) => format!("collation {}", crate::text::collation_text(&reader, &r)?),
+                None => format!("collation {}", a.object),
+            },
             PG_CAST => match row(PG_CAST)? {
                 Some(r) => {
                     let shown = |ty: &str| crate::text::type_name(&reader, r.oid(ty), None);
@@ -516,7 +520,7 @@ impl Ddl<'_, '_> {
                 self.delete(PG_DEFAULT_ACL, &["defaclnamespace"], &key)?;
                 self.delete(a.class, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_CAST | PG_EXTENSION => {
+            PG_REWRITE | PG_CAST | PG_EXTENSION | PG_COLLATION => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             PG_PROC => {

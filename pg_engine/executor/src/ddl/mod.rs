@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod alter;
 mod alter_more;
 mod cluster;
+mod collation;
 pub(crate) mod comment;
 mod composite;
 pub(crate) mod concurrent;

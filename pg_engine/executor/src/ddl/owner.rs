@@ -29,6 +29,7 @@ const LISTS: &[(Oid, &str, &str, &str, &str)] = &[
     (PG_TABLESPACE, "spcacl", "spcowner", "spcname", "tablespace"),
     // They have no list: these columns are always NULL.
     (PG_STATISTIC_EXT, "stxexprs", "stxowner", "stxname", "statistics object"),
+    (PG_COLLATION, "collversion", "collowner", "collname", "collation"),
     (PG_EXTENSION, "extconfig", "extowner", "extname", "extension"),
 ];
 
@@ -282,6 +283,9 @@ impl Ddl<'_, '_> {
             }
             for (_, row) in self.all(PG_STATISTIC_EXT)?.iter().filter(|r| r.1.oid("stxowner") == role) {
                 targets.push(Address::new(PG_STATISTIC_EXT, row.oid("oid")));
+            }
+            for (_, row) in self.all(PG_COLLATION)?.iter().filter(|r| r.1.oid("collowner") == role) {
+                targets.push(Address::new(PG_COLLATION, row.oid("oid")));
             }
             for (_, row) in self.find(PG_NAMESPACE, &["nspowner"], &[Value::Oid(role)])? {
                 targets.push(Address::new(PG_NAMESPACE, row.oid("oid")));

@@ -113,6 +113,7 @@ impl Ddl<'_, '_> {
         self.hold_type(c.ty.oid)?;
         self.describe_domain(&mut row, c.ty)?;
         self.insert(PG_ATTRIBUTE, &row)?;
+        self.depend_on_collation(Address::column(relation, attnum), row.oid("attcollation"))?;
         let ty = Address::new(PG_TYPE, c.ty.oid);
         self.depend(Address::column(relation, attnum), ty, Dependency::Normal)
     }

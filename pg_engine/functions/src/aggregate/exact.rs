@@ -235,7 +235,7 @@ fn exact_spread(count: i64, sum: &Numeric, squares: &Numeric, kind: u8) -> Resul
     if kind == spread::VAR_POP || kind == spread::VAR_SAMP {
         return Ok(Value::Numeric(variance));
     }
-    Ok(Value::Numeric(variance.sqrt()?.round(variance.scale() as i32)?))
+    Ok(Value::Numeric(variance.sqrt_to(variance.scale() as i32)?))
 }
 
 /// Variance and standard deviation of integers.

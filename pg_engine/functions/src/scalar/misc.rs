@@ -382,6 +382,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .stable()
         .nullable()
         .imp(row!(|v: &Value| crate::output::natural_type(v))),
+    // So it does of the collation, of which a value tells nothing.
+    def(3162, "pg_collation_for", &[ANY], TEXT).stable().nullable().imp(row!(|_v: &Value| Value::Null)),
     // Of a stored column the binder has the scan tell: what is here is for values at hand.
     def(1269, "pg_column_size", &[ANY], INT4)
         .stable()

@@ -145,11 +145,11 @@ impl Binder<'_> {
         self.accesses.settle(0);
         let list = core::mem::take(&mut self.accesses.list);
         let called = core::mem::take(&mut self.accesses.called);
+        let refused = self.refused.take();
         if list.is_empty() && called.is_empty() {
-            return Ok(None);
+            return Ok(refused.map(Box::new));
         }
         let (user, roles) = (self.catalog.user(), self.catalog.roles()?);
-        let refused = self.refused.take();
         let refused = refused.or_else(|| called.iter().find_map(|r| refusal(r, user, &roles)));
         Ok(list.iter().find_map(|a| a.check(user, &roles).err()).or(refused).map(Box::new))
     }

@@ -260,7 +260,10 @@ impl Binder<'_> {
     pub(super) fn sort_keys(&mut self, keys: &[sq::OrderByExpr]) -> Result<Vec<SortKey>> {
         let mut bound = Vec::with_capacity(keys.len());
         for key in keys {
+            let mark = self.collation_mark();
             let expr = self.settled(&key.expr)?;
+            let derived = self.taken_collation(mark);
+            self.settled_collation(derived)?;
             let descending = descending(&key.options, expr.ty())?;
             let nulls_first = key.options.nulls_first.unwrap_or(descending);
             bound.push(SortKey { expr, descending, nulls_first });
@@ -345,7 +348,11 @@ impl Binder<'_> {
                     if super::user_types::expanded(e).is_none() =>
                 {
                     if before == number {
-                        return self.settled(e).map(Some);
+                        let mark = self.collation_mark();
+                        let key = self.settled(e)?;
+                        let derived = self.taken_collation(mark);
+                        self.groups_by(derived);
+                        return Ok(Some(key));
                     }
                     before += 1;
                 }
@@ -400,12 +407,19 @@ impl Binder<'_> {
                     _ => None,
                 });
                 if let Some(target) = target {
-                    return Ok(Vec::from([self.settled(target)?]));
+                    let mark = self.collation_mark();
+                    let expr = self.settled(target)?;
+                    let derived = self.taken_collation(mark);
+                    self.groups_by(derived);
+                    return Ok(Vec::from([expr]));
                 }
             }
             _ => {}
         }
+        let mark = self.collation_mark();
         let expr = self.settled(item)?;
+        let derived = self.taken_collation(mark);
+        self.groups_by(derived);
         if expr.ty().oid != oid::RECORD && registry().equality_operator(expr.ty().oid).is_none() {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_FUNCTION,

@@ -187,6 +187,9 @@ impl Binder<'_> {
             }
             return self.call(&name, alloc::vec![arg], position);
         }
+        if let ("pg_collation_for", [e]) = (name.as_str(), args.exprs.as_slice()) {
+            return self.collation_for(e);
+        }
         let kept = self.keeps_domains;
         self.keeps_domains |= name == "pg_typeof";
         for e in &args.exprs {

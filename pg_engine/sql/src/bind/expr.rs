@@ -83,7 +83,13 @@ fn end(mut expr: &sq::Expr) -> sqlparser::tokenizer::Location {
 impl Binder<'_> {
     /// Binds an expression. Untyped literals keep the type unknown.
     pub(super) fn expr(&mut self, expr: &sq::Expr) -> Result<Expr> {
-        self.deeper(|b| b.expr_inner(expr))
+        let mark = self.collation_mark();
+        let bound = self.deeper(|b| b.expr_inner(expr));
+        match &bound {
+            Ok(e) => self.derive(mark, expr, e)?,
+            Err(_) => self.forget_collations(mark),
+        }
+        bound
     }
 
     fn expr_inner(&mut self, expr: &sq::Expr) -> Result<Expr> {
@@ -327,6 +333,7 @@ impl Binder<'_> {
             return Err(crate::lexer::too_complex());
         }
         let mut bound = None;
+        let mark = self.collation_mark();
         while let Some((l, o, r)) = spine.pop() {
             let result = match (row_items(l), row_items(r)) {
                 (Some(a), None)
@@ -348,6 +355,7 @@ impl Binder<'_> {
                     self.operator(&name, left, right, at)?
                 }
             };
+            self.derive_node(mark, &result, self.operator_at(l))?;
             bound = Some(result);
         }
         bound.ok_or_else(|| SqlError::internal("operator without operands"))
@@ -517,15 +525,19 @@ impl Binder<'_> {
         at: u32,
     ) -> Result<Expr> {
         let sets = self.frame()?.set_calls.0;
+        let mark = self.collation_mark();
         let operand = operand.map(|o| self.settled(o)).transpose()?;
+        self.forget_collations(mark);
         let mut whens = Vec::with_capacity(conditions.len());
         for when in conditions {
             let position = start(&when.condition);
+            let mark = self.collation_mark();
             let condition = self.expr(&when.condition)?;
             let condition = match &operand {
                 Some(operand) => self.operator("=", operand.clone(), condition, position)?,
                 None => self.boolean(condition, "CASE/WHEN", position)?,
             };
+            self.forget_collations(mark);
             whens.push((condition, self.expr(&when.result)?));
         }
         let otherwise = match otherwise {
@@ -547,34 +559,6 @@ impl Binder<'_> {
             self.note(&case, || Note::Operand(operand));
         }
         Ok(case)
-    }
-
-    fn collate(&mut self, inner: &sq::Expr, collation: &sq::ObjectName) -> Result<Expr> {
-        let e = self.settled(inner)?;
-        self.collation(collation)?;
-        if !matches!(typeinfo::get(e.ty().oid), Some(t) if t.collation != 0) {
-            return Err(SqlError::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!("collations are not supported by type {}", show(e.ty())),
-            ));
-        }
-        Ok(e)
-    }
-
-    /// All collations that exist order by bytes, so that naming one changes nothing.
-    pub(super) fn collation(&self, name: &sq::ObjectName) -> Result<pg_types::Oid> {
-        let last = name.0.last().map(part).transpose()?;
-        let Some(ident) = last else { return Ok(0) };
-        match ident.value.as_str() {
-            "default" => Ok(100),
-            "C" => Ok(950),
-            "POSIX" => Ok(951),
-            other => Err(SqlError::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("collation \"{other}\" for encoding \"UTF8\" does not exist"),
-            )
-            .at(at(ident))),
-        }
     }
 
     pub(super) fn data_type(&mut self, ty: &sq::DataType) -> Result<SqlType> {
@@ -611,7 +595,10 @@ impl Binder<'_> {
         }
         let mut pairs = Vec::with_capacity(a.len());
         for (x, y) in a.iter().zip(b) {
-            pairs.push((self.expr(x)?, self.expr(y)?));
+            let mark = self.collation_mark();
+            let pair = (self.expr(x)?, self.expr(y)?);
+            self.forget_collations(mark);
+            pairs.push(pair);
         }
         self.row_operator(&Self::operator_name(op)?, pairs, at)
     }

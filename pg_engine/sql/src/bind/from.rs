@@ -18,6 +18,7 @@ use sqlparser::ast as sq;
 use super::{
     Binder, Bound,
     call::Arguments,
+    collation::Derived,
     expr::start,
     part,
     resolve::{self, Resolution},
@@ -34,24 +35,6 @@ use crate::{
 
 /// A FROM item and what it needs from the items to its left.
 pub(super) type Item = (Logical, Vec<(u32, Expr)>);
-
-/// Functions that are called without parentheses. Their names are reserved: no table has one unquoted.
-fn value_function(name: &sq::ObjectName) -> bool {
-    const NAMES: [&str; 10] = [
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "localtime",
-        "localtimestamp",
-        "session_user",
-        "user",
-    ];
-    let [sq::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return false };
-    ident.quote_style.is_none() && NAMES.contains(&ident.value.as_str())
-}
 
 impl Binder<'_> {
     /// The whole FROM list, entered into the current frame.
@@ -291,10 +274,20 @@ impl Binder<'_> {
     }
 
     fn factor(&mut self, factor: &sq::TableFactor) -> Result<Item> {
-        match factor {
-            sq::TableFactor::Table { name, alias, args: None, .. } if value_function(name) => {
-                self.value_function(name, alias.as_ref())
+        let value = match factor {
+            sq::TableFactor::Table { name, args, alias, with_ordinality, sample: None, .. } => {
+                let found = super::value_from::value(name, args.as_ref().map(|a| a.args.as_slice()))?;
+                found.map(|v| (v, *with_ordinality, alias))
             }
+            sq::TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+                super::value_from::value(name, Some(args))?.map(|v| (v, *with_ordinality, alias))
+            }
+            _ => None,
+        };
+        if let Some((value, ordinality, alias)) = value {
+            return self.value_in_from(value, ordinality, alias.as_ref());
+        }
+        match factor {
             sq::TableFactor::Table { name, alias, args: None, with_hints, version, sample, .. } => {
                 if !with_hints.is_empty() || version.is_some() {
                     return Err(SqlError::unsupported("this FROM item"));
@@ -470,6 +463,9 @@ impl Binder<'_> {
         self.accesses.span(access, (base..).zip(attributes).collect());
         self.next_column += 3 * live + SYSTEM.len() as u32;
         let index = self.scans.len();
+        for (column, a) in (base..).zip(relation.live()) {
+            self.keep_collation(column, a.ty, Derived::Implicit(a.collation, 0));
+        }
         let tells = relation.kind.is_stored();
         self.scans.push(Scan { relation: relation.clone(), base, tells });
         let columns = relation
@@ -641,31 +637,6 @@ impl Binder<'_> {
         self.record_kind(lateral, |r| r.queries.pop().map(|q| TableKind::Query(Box::new(q))));
         self.enter(entry_of(shown, &bound.columns, &bound.origins), alias)?;
         Ok((bound.plan, args))
-    }
-
-    /// `FROM current_date`: a row with its value.
-    fn value_function(&mut self, name: &sq::ObjectName, alias: Option<&sq::TableAlias>) -> Result<Item> {
-        if self.recording() {
-            return Err(SqlError::unsupported(format!("{name} in FROM of a definition")));
-        }
-        let call = sq::Function {
-            name: name.clone(),
-            uses_odbc_syntax: false,
-            parameters: sq::FunctionArguments::None,
-            args: sq::FunctionArguments::None,
-            filter: None,
-            null_treatment: None,
-            over: None,
-            within_group: Vec::new(),
-        };
-        let value = self.function(&call)?;
-        let word = grammar::name_of(name)?.name.name;
-        let shown = alias.map_or(word, |a| a.name.value.clone());
-        let column = self.column(&shown, value.ty());
-        let mut entry = entry_of(shown, core::slice::from_ref(&column), &[]);
-        entry.scalar = true;
-        self.enter(entry, alias)?;
-        Ok((Logical::Project(Box::new(Logical::OneRow), Vec::from([(column, value)])), Vec::new()))
     }
 
     /// A function in FROM; its arguments may use what stands to its left.

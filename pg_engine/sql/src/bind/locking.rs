@@ -10,7 +10,7 @@ use pg_plan::{
 use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
 
-use super::{Binder, scope::Frame, select::Target};
+use super::{Binder, collation::Derived, scope::Frame, select::Target};
 
 /// A locking clause; without tables it is about all of them.
 pub(super) struct Clause {
@@ -68,7 +68,7 @@ pub(super) fn clauses(query: &sq::Query, pushed: Option<(u8, LockWait)>) -> Vec<
 
 /// Adds a target that is not shown; its number.
 fn hidden(targets: &mut Vec<Target>, expr: Expr) -> u32 {
-    targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+    targets.push(Target { name: String::new(), expr, origin: (0, 0), collation: Derived::None });
     (targets.len() - 1) as u32
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod call;
 mod casts;
 pub(crate) mod coerce;
+mod collation;
 mod conflict;
 mod copy;
 mod copy_options;
@@ -58,6 +59,7 @@ mod updatable;
 mod user_aggregate;
 mod user_types;
 mod utility;
+mod value_from;
 mod window;
 
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -120,7 +122,8 @@ pub(crate) struct Binder<'a> {
     /// The select list being bound may leave literals untyped: what takes its rows gives them a type.
     keep_unknown: bool,
     accesses: access::Accesses,
-    /// What row security refuses altogether.
+    collations: collation::Collations,
+    /// What is refused when the statement is about to run: by row security, or for want of a collation.
     refused: Option<SqlError>,
     /// Tables whose policies are being bound.
     securing: Vec<Oid>,
@@ -191,6 +194,7 @@ impl<'a> Binder<'a> {
             depth: 0,
             keep_unknown: false,
             accesses: access::Accesses::default(),
+            collations: collation::Collations::default(),
             refused: None,
             securing: Vec::new(),
             securing_off: false,

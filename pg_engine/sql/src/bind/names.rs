@@ -63,6 +63,9 @@ pub(super) fn column_name(expr: &sq::Expr) -> Option<(String, bool)> {
             Some((name, true)) => Some((name, true)),
             _ => Some((type_name(data_type)?, false)),
         },
+        sq::Expr::Prefixed { prefix, .. } if prefix.value == crate::dialect::COLLATION_FOR => {
+            Some(("pg_collation_for".to_string(), true))
+        }
         sq::Expr::TypedString(typed) => Some((type_name(&typed.data_type)?, false)),
         sq::Expr::Interval(_) => Some(("interval".to_string(), false)),
         sq::Expr::Value(v) => match v.value {

@@ -38,6 +38,11 @@ impl Binder<'_> {
         }
     }
 
+    /// What was noted of it.
+    pub(super) fn noted(&self, e: &Expr) -> Option<&Note> {
+        self.record.as_ref()?.notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note)
+    }
+
     pub(super) fn record_slot(&mut self, slot: u32, e: &Expr) {
         if let Some(record) = &mut self.record {
             record.slots.insert(slot, e.clone());

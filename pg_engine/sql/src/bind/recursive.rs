@@ -11,6 +11,7 @@ use sqlparser::ast as sq;
 
 use super::{
     Binder, Bound,
+    collation::Derived,
     cte::renamed,
     expr::start,
     scope::{CteName, CteState, at},
@@ -93,7 +94,7 @@ impl Binder<'_> {
         all: bool,
     ) -> Result<Option<Bound>> {
         let name = &cte.alias.name.value;
-        let written = left;
+        let (written, written_right) = (left, right);
         let left = self.deeper(|b| b.set_expr(left))?;
         let named = renamed(left.columns.clone(), cte)?;
         let number = self.ctes.len() as u32;
@@ -144,6 +145,8 @@ impl Binder<'_> {
             }
             types.push(l.ty);
         }
+        let set = self.set_collations([&left.columns, &right.columns], [written, written_right], all)?;
+        self.recursive_collations(name, &left.columns, &set, written)?;
         self.align(&mut right, &types, "UNION")?;
         match read {
             Place::Fine => {}
@@ -166,6 +169,9 @@ impl Binder<'_> {
         self.record_set(SetOp::Union, all);
         self.record_body();
         let columns: Vec<Column> = named.iter().map(|c| self.column(&c.name, c.ty)).collect();
+        for (column, derived) in columns.iter().zip(set) {
+            self.keep_collation(column.id, column.ty, derived);
+        }
         let origins = columns.iter().map(|_| (0, 0)).collect();
         let plan = Logical::Recursive {
             work: number,
@@ -175,6 +181,35 @@ impl Binder<'_> {
             columns: columns.clone(),
         };
         Ok(Some(Bound { plan, columns, origins }))
+    }
+}
+
+impl Binder<'_> {
+    /// The recursion must not change a column's collation: rows of the work table have that of the first term.
+    fn recursive_collations(
+        &self,
+        name: &str,
+        left: &[Column],
+        set: &[Derived],
+        written: &sq::SetExpr,
+    ) -> Result<()> {
+        let shown = |oid| self.collation_shown(oid);
+        for (n, (column, overall)) in left.iter().zip(set).enumerate() {
+            let own = self.column_derived(column.id, column.ty).oid();
+            if own == 0 || overall.oid() == 0 || own == overall.oid() {
+                continue;
+            }
+            let text = format!(
+                "recursive query \"{name}\" column {} has collation \"{}\" in non-recursive term but collation \"{}\" overall",
+                n + 1,
+                shown(own),
+                shown(overall.oid())
+            );
+            return Err(SqlError::new(SqlState::COLLATION_MISMATCH, text)
+                .hint("Use the COLLATE clause to set the collation of the non-recursive term.")
+                .at(column_start(written, n)));
+        }
+        Ok(())
     }
 }
 
@@ -204,7 +239,7 @@ fn refused(query: &sq::Query) -> Option<(&'static str, u32)> {
 }
 
 /// Where the expression of a column of the non-recursive term begins; 0: it has none of its own.
-fn column_start(term: &sq::SetExpr, column: usize) -> u32 {
+pub(super) fn column_start(term: &sq::SetExpr, column: usize) -> u32 {
     match term {
         sq::SetExpr::Select(select) => match select.projection.get(column) {
             Some(sq::SelectItem::UnnamedExpr(e) | sq::SelectItem::ExprWithAlias { expr: e, .. }) => start(e),

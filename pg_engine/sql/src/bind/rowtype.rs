@@ -211,6 +211,7 @@ impl Binder<'_> {
         for c in columns {
             let column = self.column(&c.name, c.ty);
             self.keep_shape(column.id, &Expr::Column(c.id, c.ty));
+            self.copy_collation(c.id, column.id);
             fresh.push(column);
         }
         fresh

@@ -271,6 +271,7 @@ impl Binder<'_> {
                     self.next_slot += 1;
                     frame.args.push((slot, expr.clone()));
                     self.record_slot(slot, &expr);
+                    self.slot_collation(slot, &expr);
                     slot
                 }
             };

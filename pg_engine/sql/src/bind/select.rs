@@ -12,6 +12,7 @@ use sqlparser::ast as sq;
 use super::{
     Binder, Bound,
     aggregate::{Groups, descending},
+    collation::Derived,
     expr::{list_position, start},
     grouping::GroupBy,
     locking::{self, Locks},
@@ -25,6 +26,7 @@ pub(super) struct Target {
     pub(super) name: String,
     pub(super) expr: Expr,
     pub(super) origin: (Oid, i16),
+    pub(super) collation: Derived,
 }
 
 /// ORDER BY over the targets: (target, descending, nulls first).
@@ -102,7 +104,9 @@ impl Binder<'_> {
             }
             _ => return Err(SqlError::unsupported("GROUP BY ALL")),
         };
+        let grouped = self.taken_group_collation();
         let mut targets = self.at_place(Place::Select, |b| b.targets(&select.projection))?;
+        self.check_groups(grouped, &keys.keys, targets.iter().map(|t| (&t.expr, t.collation)))?;
         let mut filter = None;
         if let Some(condition) = &select.selection {
             let condition = self.condition(condition, Place::Where, "WHERE")?;
@@ -179,12 +183,14 @@ impl Binder<'_> {
 
     fn target(&mut self, e: &sq::Expr, alias: Option<&str>, targets: &mut Vec<Target>) -> Result<()> {
         let origin = self.origin(e)?;
+        let mark = self.collation_mark();
         let expr = self.expr(e)?;
+        let collation = self.taken_collation(mark);
         let name = match alias {
             Some(alias) => alias.into(),
             None => names::column_name(e).map_or_else(|| "?column?".into(), |(name, _)| name),
         };
-        targets.push(Target { name, expr, origin });
+        targets.push(Target { name, expr, origin, collation });
         Ok(())
     }
 
@@ -240,7 +246,8 @@ impl Binder<'_> {
         }
         for v in frame.visible.clone() {
             self.star_column(&v.expr, at, &v.name);
-            targets.push(Target { name: v.name, expr: v.expr, origin: v.origin });
+            let collation = self.mentioned(&v.expr, at);
+            targets.push(Target { name: v.name, expr: v.expr, origin: v.origin, collation });
         }
         Ok(())
     }
@@ -279,7 +286,8 @@ impl Binder<'_> {
         // By their places: several may have one name.
         for column in columns.unwrap_or_default() {
             let expr = self.column_of(level, &name.name.name, &column, name.at)?;
-            targets.push(Target { name: column.name, expr, origin: column.origin });
+            let collation = self.mentioned(&expr, name.at);
+            targets.push(Target { name: column.name, expr, origin: column.origin, collation });
         }
         Ok(())
     }
@@ -326,11 +334,13 @@ impl Binder<'_> {
                 return Ok(first);
             }
         }
+        let mark = self.collation_mark();
         let expr = self.settled(item)?;
+        let collation = self.taken_collation(mark);
         if let Some(existing) = targets.iter().position(|t| t.expr.same(&expr)) {
             return Ok(existing);
         }
-        targets.push(Target { name: String::new(), expr, origin: (0, 0) });
+        targets.push(Target { name: String::new(), expr, origin: (0, 0), collation });
         Ok(targets.len() - 1)
     }
 
@@ -477,8 +487,16 @@ impl Binder<'_> {
     ) -> Result<Bound> {
         let mut projected = Vec::with_capacity(targets.len());
         let mut origins = Vec::with_capacity(visible);
-        for target in targets {
+        for (n, target) in targets.into_iter().enumerate() {
             let column = self.column(&target.name, target.expr.ty());
+            let sorted = order.iter().any(|(o, ..)| *o == n);
+            if sorted || on.contains(&n) || distinct && n < visible {
+                self.settled_collation(target.collation)?;
+            }
+            self.keep_collation(column.id, column.ty, target.collation);
+            if sorted {
+                self.sorts_by(column.id);
+            }
             origins.push(target.origin);
             self.keep_shape(column.id, &target.expr);
             projected.push((column, target.expr));
@@ -534,6 +552,7 @@ impl Binder<'_> {
                 let expr = place.map_or(Expr::Column(c.id, c.ty), |p| late.swap_remove(p).1);
                 let id = self.column_id();
                 self.keep_shape(id, &expr);
+                self.copy_collation(c.id, id);
                 kept.push((Column { id, ..c }, expr));
             }
             columns = kept.iter().map(|(c, _)| c.clone()).collect();

@@ -9,7 +9,9 @@ use pg_plan::{
 use pg_types::{Result, SqlError, SqlState, SqlType};
 use sqlparser::ast as sq;
 
-use super::{Binder, Bound, aggregate::descending, expr::start, scope::Place, select::order_items};
+use super::{
+    Binder, Bound, aggregate::descending, collation::Derived, expr::start, scope::Place, select::order_items,
+};
 
 impl Binder<'_> {
     /// A query body that is not a plain SELECT, in the current frame.
@@ -69,14 +71,14 @@ impl Binder<'_> {
         self.keep_unknown = true;
         let mut left = self.deeper(|b| b.set_expr(first))?;
         while let Some((op, quantifier, right)) = spine.pop() {
-            left = self.set_operation(left, op, quantifier, right)?;
+            left = self.set_operation((left, first), op, quantifier, right)?;
         }
         Ok(left)
     }
 
     fn set_operation(
         &mut self,
-        mut l: Bound,
+        (mut l, written): (Bound, &sq::SetExpr),
         op: sq::SetOperator,
         quantifier: sq::SetQuantifier,
         right: &sq::SetExpr,
@@ -102,6 +104,8 @@ impl Binder<'_> {
         for (a, b) in l.columns.iter().zip(&r.columns) {
             types.push(self.common_type(&[a.ty, b.ty], name, 0)?);
         }
+        let collations =
+            self.set_collations([&l.columns, &r.columns], [written, right], op == SetOp::Union && all)?;
         self.record_types(&types)?;
         self.align(&mut l, &types, name)?;
         self.align(&mut r, &types, name)?;
@@ -109,7 +113,7 @@ impl Binder<'_> {
         if !all {
             self.hashable(&l.columns)?;
         }
-        match &mut l.plan {
+        let bound = match &mut l.plan {
             Logical::Set { op: SetOp::Union, all: same, inputs, columns }
                 if op == SetOp::Union
                     && *same == all
@@ -117,20 +121,20 @@ impl Binder<'_> {
             {
                 inputs.push(r.plan);
                 l.origins = l.columns.iter().map(|_| (0, 0)).collect();
-                Ok(l)
+                l
             }
             _ => {
                 let columns: Vec<Column> =
                     l.columns.iter().zip(&types).map(|(c, ty)| self.column(&c.name, *ty)).collect();
                 let origins = columns.iter().map(|_| (0, 0)).collect();
                 let inputs = vec![l.plan, r.plan];
-                Ok(Bound {
-                    plan: Logical::Set { op, all, inputs, columns: columns.clone() },
-                    columns,
-                    origins,
-                })
+                Bound { plan: Logical::Set { op, all, inputs, columns: columns.clone() }, columns, origins }
             }
+        };
+        for (column, derived) in bound.columns.iter().zip(collations) {
+            self.keep_collation(column.id, column.ty, derived);
         }
+        Ok(bound)
     }
 
     /// Brings a branch's columns to the common types.
@@ -152,7 +156,7 @@ impl Binder<'_> {
     }
 
     fn values(&mut self, values: &sq::Values) -> Result<Bound> {
-        let rows = self.values_rows(values)?;
+        let (rows, derived) = self.values_rows(values)?;
         let width = rows.first().map_or(0, Vec::len);
         let mut types = Vec::with_capacity(width);
         for i in 0..width {
@@ -170,18 +174,25 @@ impl Binder<'_> {
         self.record_values(&coerced);
         let columns: Vec<Column> =
             types.iter().enumerate().map(|(i, ty)| self.column(&format!("column{}", i + 1), *ty)).collect();
+        for (n, column) in columns.iter().enumerate() {
+            let merged = self.values_collation(derived.iter().skip(n).step_by(width).copied())?;
+            self.keep_collation(column.id, column.ty, merged);
+        }
         let origins = columns.iter().map(|_| (0, 0)).collect();
         Ok(Bound { plan: Logical::Values { rows: coerced, columns: columns.clone() }, columns, origins })
     }
 
-    /// The rows of VALUES, uncoerced, of equal length.
-    fn values_rows(&mut self, values: &sq::Values) -> Result<Vec<Vec<Expr>>> {
+    /// The rows of VALUES, uncoerced, of equal length, and the collations of their values one after the other.
+    fn values_rows(&mut self, values: &sq::Values) -> Result<(Vec<Vec<Expr>>, Vec<Derived>)> {
         self.at_place(Place::Values, |b| {
             let mut rows: Vec<Vec<Expr>> = Vec::with_capacity(values.rows.len());
+            let mut derived = Vec::new();
             for row in &values.rows {
                 let mut out = Vec::with_capacity(row.content.len());
                 for e in &row.content {
+                    let mark = b.collation_mark();
                     out.push(b.expr(e)?);
+                    derived.push(b.taken_collation(mark));
                 }
                 if rows.first().is_some_and(|first| first.len() != out.len()) {
                     let at = row.content.first().map_or(0, start);
@@ -189,7 +200,7 @@ impl Binder<'_> {
                 }
                 rows.push(out);
             }
-            Ok(rows)
+            Ok((rows, derived))
         })
     }
 
@@ -225,6 +236,7 @@ impl Binder<'_> {
             };
             self.orderable(column.ty, &item.expr)?;
             let descending = descending(&item.options, column.ty)?;
+            self.sorts_by(column.id);
             numbers.push((number, descending, item.options.nulls_first.unwrap_or(descending)));
             keys.push(SortKey {
                 expr: Expr::Column(column.id, column.ty),

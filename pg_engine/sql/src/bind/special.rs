@@ -98,6 +98,9 @@ impl Binder<'_> {
                 let at = crate::grammar::position(prefix.span.end) + 1;
                 Err(SqlError::syntax("syntax error at or near \"OF\"").at(at))
             }
+            sq::Expr::Prefixed { prefix, value } if prefix.value == crate::dialect::COLLATION_FOR => {
+                self.collation_for(value)
+            }
             sq::Expr::Prefixed { prefix, value } => {
                 let operand = self.expr(value)?;
                 self.prefix_operator(&prefix.value, operand, crate::grammar::position(prefix.span.start))

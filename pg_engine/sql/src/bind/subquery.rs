@@ -40,7 +40,9 @@ impl Binder<'_> {
         f: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<(T, Vec<(u32, Expr)>)> {
         self.frames.push(Frame::default());
+        let mark = self.collation_mark();
         let result = self.deeper(f);
+        self.forget_collations(mark);
         let frame = self.frames.pop().unwrap_or_default();
         Ok((result?, frame.args))
     }
@@ -85,6 +87,7 @@ impl Binder<'_> {
             return Err(SqlError::syntax("subquery must return only one column").at(start_of(query)));
         };
         let ty = column.ty;
+        self.push_column_collation(column.id, ty, start_of(query));
         Ok(self.subplan(SubPlanKind::Scalar, bound.plan, args, ty))
     }
 

@@ -214,7 +214,8 @@ impl Binder<'_> {
         if let Some(shape) = self.shape(&base) {
             for (n, (name, ty)) in shape.into_iter().enumerate() {
                 let expr = Expr::Field(Box::new(base.clone()), n as u32, ty);
-                targets.push(super::select::Target { name, expr, origin: (0, 0) });
+                let collation = self.mentioned(&expr, start(e));
+                targets.push(super::select::Target { name, expr, origin: (0, 0), collation });
             }
             return Ok(());
         }
@@ -228,7 +229,8 @@ impl Binder<'_> {
         let described = self.user_type(ty.oid)?;
         for (n, field) in described.fields().iter().enumerate() {
             let expr = Expr::Field(Box::new(base.clone()), n as u32, field.plain);
-            targets.push(super::select::Target { name: field.name.clone(), expr, origin: (0, 0) });
+            let collation = self.mentioned(&expr, start(e));
+            targets.push(super::select::Target { name: field.name.clone(), expr, origin: (0, 0), collation });
         }
         Ok(())
     }

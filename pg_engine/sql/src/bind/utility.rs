@@ -382,9 +382,9 @@ impl Binder<'_> {
         let own = typeinfo::get(ty.oid).map_or(0, |t| t.collation);
         let Some(named) = named else { return Ok(own) };
         let found = self.collation(named)?;
-        if own == 0 && typeinfo::get(ty.oid).is_some() {
+        if self.type_collation(ty) == 0 {
             let text = format!("collations are not supported by type {}", types::show(ty));
-            return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text));
+            return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text).at(self.collate_at(named)));
         }
         Ok(found)
     }
@@ -661,7 +661,7 @@ impl Binder<'_> {
 
     fn create_table_as(&mut self, create: &ast::CreateTableAs) -> Result<u::CreateTableAs> {
         let query = self.declared_query(&create.query)?;
-        let columns = self.result_columns(&query, &create.columns)?;
+        let columns = self.result_columns(&query, &create.columns, false)?;
         Ok(u::CreateTableAs {
             name: create.name.clone(),
             if_not_exists: create.if_not_exists,
@@ -682,7 +682,7 @@ impl Binder<'_> {
         query
     }
 
-    fn result_columns(&self, query: &Query, names: &[sq::Ident]) -> Result<Vec<u::ColumnDef>> {
+    fn result_columns(&self, query: &Query, names: &[sq::Ident], view: bool) -> Result<Vec<u::ColumnDef>> {
         let columns = &query.columns;
         if names.len() > columns.len() {
             return Err(SqlError::syntax("too many column names were specified"));
@@ -702,6 +702,7 @@ impl Binder<'_> {
                     format!("column \"{name}\" has pseudo-type {}", types::show(column.ty)),
                 ));
             }
+            let collation = self.declared_collation(column, &name, view)?;
             defs.push(u::ColumnDef {
                 name,
                 ty: super::output_types::declared(&query.body, column),
@@ -709,7 +710,7 @@ impl Binder<'_> {
                 default: None,
                 generated: 0,
                 sequence: None,
-                collation: typeinfo::get(column.ty.oid).map_or(0, |t| t.collation),
+                collation,
                 compression: 0,
             });
         }
@@ -736,7 +737,7 @@ impl Binder<'_> {
         if !query.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "views must not contain parameters"));
         }
-        let columns = self.result_columns(&query, &create.columns)?;
+        let columns = self.result_columns(&query, &create.columns, true)?;
         let query = self.kept_query(&create.query, &columns)?;
         Ok(u::CreateView {
             name: create.name.clone(),

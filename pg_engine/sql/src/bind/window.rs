@@ -168,7 +168,9 @@ impl Binder<'_> {
             sq::WindowType::WindowSpec(spec) => self.completed(spec)?,
         };
         self.frame()?.in_window_definition = true;
+        let mark = self.collation_mark();
         let spec = self.window_spec(&spec);
+        self.forget_collations(mark);
         self.frame()?.in_window_definition = false;
         let spec = spec?;
         Ok((spec, WindowCall { function, args, filter, ty }))
@@ -263,7 +265,10 @@ impl Binder<'_> {
         let (partition_by, order_by, exclude) = lists(spec);
         let mut partition = Vec::with_capacity(partition_by.len());
         for e in partition_by {
+            let mark = self.collation_mark();
             let expr = self.settled(e)?;
+            let derived = self.taken_collation(mark);
+            self.settled_collation(derived)?;
             self.orderable(expr.ty(), e)?;
             partition.push(expr);
         }

@@ -35,6 +35,9 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.accept("extension") {
         return extension::alter(c);
     }
+    if c.accept("collation") {
+        return super::collation::alter(c);
+    }
     if c.accept("statistics") {
         return super::statistics::alter(c);
     }

@@ -174,6 +174,9 @@ fn create(c: &mut Cursor<'_>) -> Parsed<Statement> {
         c.parser.advance_token();
         return definition::create_operator(c);
     }
+    if !or_replace && !temporary && c.accept("collation") {
+        return super::collation::create(c);
+    }
     if !or_replace && !temporary && c.accept("statistics") {
         return super::statistics::create(c);
     }
@@ -741,6 +744,9 @@ fn drop(c: &mut Cursor<'_>) -> Parsed<Statement> {
     if c.peek_is(0, "operator") && !c.peek_is(1, "class") && !c.peek_is(1, "family") {
         c.parser.advance_token();
         return definition::drop_operator(c);
+    }
+    if c.accept("collation") {
+        return super::collation::drop(c);
     }
     if c.accept("statistics") {
         return super::statistics::drop(c);

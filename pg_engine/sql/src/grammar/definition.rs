@@ -348,6 +348,9 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Parsed<Option<Statement>> {
         let change = Definition::CommentLargeObject(oid, text(c)?);
         return Ok(Some(super::ddl::ready(Utility::Definition(Box::new(change)), "COMMENT")));
     }
+    if c.accept("collation") {
+        return super::collation::comment(c).map(Some);
+    }
     if c.accept("statistics") {
         return super::statistics::comment(c).map(Some);
     }

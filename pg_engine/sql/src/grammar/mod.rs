@@ -2,6 +2,7 @@
 //! for expressions, types, queries, INSERT, UPDATE and DELETE.
 
 mod alter;
+mod collation;
 mod conflict;
 mod copy;
 mod cursor;

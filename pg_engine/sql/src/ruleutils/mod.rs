@@ -29,6 +29,8 @@ pub(crate) enum Note {
     Syntax,
     /// As a call of the function behind an operator.
     Function,
+    /// With COLLATE behind it.
+    Collate(pg_types::Oid, Expr),
     /// `CASE operand WHEN`.
     Operand(Expr),
     /// A comparison of rows: operator and both sides.

@@ -44,7 +44,11 @@ impl Numeric {
         let Some(d) = self.digits() else { return Ok(self.clone()) };
         // Decimal weight of the root, rounded the way PostgreSQL does.
         let weight = (d.weight + 1) * WIDTH / 2 - 1;
-        let scale = scale_for(weight, d.scale as i32);
+        self.sqrt_to(scale_for(weight, d.scale as i32))
+    }
+    /// Square root of what is not negative, rounded once, to so many decimals.
+    pub fn sqrt_to(&self, scale: i32) -> Result<Self> {
+        let Some(d) = self.digits() else { return Ok(self.clone()) };
         let root = sqrt(&d, scale + GUARD).rounded(scale);
         Self::from_digits(nearest_root(root, &d, scale))
     }
