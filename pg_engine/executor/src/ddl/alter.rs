@@ -474,10 +474,20 @@ impl Ddl<'_, '_> {
         self.ensure_toast(relation.oid)?;
         self.column_extras(relation.oid, relation.schema, &relation.name, attnum, c)?;
         self.step();
+        let new = self.current(relation.oid)?;
         if empty {
+            // A default that is the same for all rows is computed even so: it may fail.
+            if let Some(d) = new.attributes.last().and_then(|a| a.default.as_deref())
+                && c.generated == 0
+                && c.sequence.is_none()
+                && !is_volatile(d)
+                && !pg_types::user::is_domain(c.ty.oid)
+            {
+                let mut e = self.coerced(&new, d, c.ty)?;
+                self.with_rt(|rt| e.constant(rt))?;
+            }
             return Ok(true);
         }
-        let new = self.current(relation.oid)?;
         let types: Vec<SqlType> = new.attributes.iter().map(|a| a.ty).collect();
         let default = match new.attributes.last().and_then(|a| a.default.clone()) {
             // A domain has a default of its own, or does not take a NULL.

@@ -65,3 +65,8 @@ SELECT 1 UNION SELECT 2 ORDER BY 3;
 SELECT 1 AS a GROUP BY ROLLUP (1.5);
 SELECT p, p::jsonpath FROM unnest(ARRAY['-17', '+17', '-(17)', '--17', '-17.5', '+ - 3', '-0', '+0.10', '(-17).type()', '-17 .type()', '1 - -17', '$ ? (@ == -(-17))', '$[-(1)]', '-$.a', '-true']) p;
 SELECT stddev(x), stddev_pop(x), variance(x) FROM (VALUES (1), (2), (3), (200), (201)) v(x);
+CREATE TABLE bare (a int);
+ALTER TABLE bare ADD COLUMN c character DEFAULT 'abc';
+ALTER TABLE bare ADD COLUMN d int DEFAULT 1 / 0;
+ALTER TABLE bare ADD COLUMN e int DEFAULT random() / 0;
+ALTER TABLE bare ADD COLUMN f varchar(2) DEFAULT 'ab' NOT NULL;
