@@ -31,6 +31,8 @@ pub struct CoreLocal {
     pub task: AtomicUsize,
     /// 72: the scheduler's state (owned by `kernel_task`).
     pub scheduler: AtomicUsize,
+    /// 80: this core holds the frame allocator, is about to take it or has just let go of it (owned by `frames`).
+    pub at_frames: AtomicBool,
 }
 
 impl CoreLocal {
@@ -45,6 +47,7 @@ impl CoreLocal {
             pending: [const { AtomicU64::new(0) }; 4],
             task: AtomicUsize::new(0),
             scheduler: AtomicUsize::new(0),
+            at_frames: AtomicBool::new(false),
         }
     }
 }

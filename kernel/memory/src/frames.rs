@@ -7,7 +7,8 @@
 //!
 //! The buddy's lists live in the free frames themselves; the only other cost is one byte per frame.
 
-use crate::{FRAME_SIZE, MemoryError, PhysAddr, layout};
+use crate::{FRAME_SIZE, MemoryError, PhysAddr, core_local, layout};
+use core::sync::atomic::{Ordering, compiler_fence};
 use spin::Mutex;
 
 /// Frames per 2 MiB block.
@@ -220,20 +221,40 @@ impl FrameAllocator {
 
 static FRAMES: Mutex<Option<FrameAllocator>> = Mutex::new(None);
 
+/// Runs `f` on the allocator. Meanwhile this core is marked: [`allocate_in_fault`] on it must not wait for the lock.
+fn with<R>(f: impl FnOnce(&mut Option<FrameAllocator>) -> R) -> R {
+    if !core_local::ready() {
+        return f(&mut FRAMES.lock());
+    }
+    // Only this core reads its mark, in a fault: the compiler alone could put things out of order. Nothing here switches
+    // tasks, so the core stays the same.
+    let at = &core_local::current().at_frames;
+    at.store(true, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    let result = f(&mut FRAMES.lock());
+    compiler_fence(Ordering::SeqCst);
+    at.store(false, Ordering::Relaxed);
+    result
+}
+
 /// Installs the machine's allocator.
 pub fn install(allocator: FrameAllocator) {
-    *FRAMES.lock() = Some(allocator);
+    with(|f| *f = Some(allocator));
 }
 
 /// Takes `count` physically contiguous frames; their content is undefined.
 pub fn allocate(count: usize) -> Result<PhysAddr, MemoryError> {
-    let first = FRAMES.lock().as_mut().and_then(|f| f.allocate(count)).ok_or(MemoryError::OutOfFrames)?;
+    let first = with(|f| f.as_mut().and_then(|f| f.allocate(count))).ok_or(MemoryError::OutOfFrames)?;
     Ok(PhysAddr::new((first * FRAME_SIZE) as u64))
 }
 
-/// One frame, unless somebody is at the frames just now: for who must not wait.
-pub(crate) fn try_allocate() -> Option<PhysAddr> {
-    let first = FRAMES.try_lock()?.as_mut()?.allocate(1)?;
+/// One frame, for the page-fault handler: none if the code that faulted is inside the allocator itself. Another core that
+/// is inside is waited for: it waits for nothing meanwhile.
+pub(crate) fn allocate_in_fault() -> Option<PhysAddr> {
+    if core_local::current().at_frames.load(Ordering::Relaxed) {
+        return None;
+    }
+    let first = FRAMES.lock().as_mut()?.allocate(1)?;
     Some(PhysAddr::new((first * FRAME_SIZE) as u64))
 }
 
@@ -242,10 +263,12 @@ pub(crate) fn try_allocate() -> Option<PhysAddr> {
 /// # Safety
 /// The frames were allocated (in any grouping) by [`allocate`], and nothing refers to them any more.
 pub unsafe fn free(phys: PhysAddr, count: usize) {
-    if let Some(f) = FRAMES.lock().as_mut() {
-        // SAFETY: passed on to the caller.
-        unsafe { f.free(phys.as_u64() as usize / FRAME_SIZE, count) };
-    }
+    with(|f| {
+        if let Some(f) = f {
+            // SAFETY: passed on to the caller.
+            unsafe { f.free(phys.as_u64() as usize / FRAME_SIZE, count) };
+        }
+    });
 }
 
 /// One zeroed frame, for page tables.
@@ -267,9 +290,11 @@ pub struct FrameStats {
 
 /// Memory counts.
 pub fn stats() -> FrameStats {
-    FRAMES.lock().as_ref().map_or(FrameStats::default(), |f| FrameStats {
-        total: f.total_frames() * FRAME_SIZE,
-        free: f.free_frames() * FRAME_SIZE,
+    with(|f| {
+        f.as_ref().map_or(FrameStats::default(), |f| FrameStats {
+            total: f.total_frames() * FRAME_SIZE,
+            free: f.free_frames() * FRAME_SIZE,
+        })
     })
 }
 

@@ -1,8 +1,9 @@
 //! Stacks with unmapped space below.
 //!
 //! Small ones (interrupts, idle loops) are backed by memory from the start. Task stacks are backed as they grow: the
-//! page-fault handler calls [`grow`], which waits for no lock (the interrupted code may hold them all): it takes a frame
-//! if the allocator is free, else one of this core's reserve. The scheduler refills the reserve ([`refill`]).
+//! page-fault handler calls [`grow`], which waits for nothing that the interrupted code may hold: it takes a frame of the
+//! allocator's, or one of this core's reserve if the fault came from within the allocator or no frame is left. The
+//! scheduler refills the reserve ([`refill`]).
 
 use crate::{
     FRAME_SIZE, MemoryError, PhysAddr,
@@ -23,7 +24,7 @@ pub const TASK_STACK: usize = 8 << 20;
 /// What a task's stack has from the start.
 const COMMITTED: usize = 16 << 10;
 
-/// Frames a core keeps for stacks that grow while the allocator is in use.
+/// Frames a core keeps for stacks that grow inside the allocator or when memory is used up.
 const RESERVE: usize = 512;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -133,9 +134,9 @@ pub fn refill() {
     }
 }
 
-/// A frame without waiting: from the allocator, else from this core's reserve.
+/// A frame from the allocator, else from this core's reserve.
 fn frame() -> Option<PhysAddr> {
-    if let Some(frame) = frames::try_allocate() {
+    if let Some(frame) = frames::allocate_in_fault() {
         return Some(frame);
     }
     let reserve = reserve()?;
@@ -147,7 +148,8 @@ fn frame() -> Option<PhysAddr> {
     Some(PhysAddr::new(frame))
 }
 
-/// Called by the page-fault handler: backs the page of `address` if it belongs to a stack that grows. Waits for no lock.
+/// Called by the page-fault handler: backs the page of `address` if it belongs to a stack that grows. Waits for
+/// nothing that the interrupted code may hold.
 /// False: not such a page, or no frame left.
 pub fn grow(address: u64) -> bool {
     let Some(offset) = address.checked_sub(layout::STACKS) else { return false };
