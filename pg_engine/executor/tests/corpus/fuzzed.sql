@@ -97,3 +97,10 @@ SELECT to_date(E'\t\n', 'abc'), to_date('', 'abc'), to_date(' ', 'xyz'), to_time
 SELECT to_date(' 2000x05', 'xYYYYxMM'), to_date('2000 05', 'YYYYxMM'), to_date('2000  05', 'YYYYxMM'), to_date('2000   05', 'YYYY xMM'), to_date('2000-x05', 'YYYY-xMM');
 SELECT to_date('2011 x12 x 18', 'YYYYxMMxDD'), to_date('2011x 12x 18', 'YYYYxMMxDD'), to_date('2011 x12x 18', 'YYYY xMMxDD');
 SELECT to_date('  2000 -  05', 'YYYY/MM'), to_date(' 2000--05', 'YYYY/MM'), to_date('x2000', 'FXxYYYY');
+SELECT array_fill(NULL::text, array_fill(NULL::integer, '{"1000"}'::integer[]), ARRAY[65536]);
+SELECT array_fill('0'::numeric, ARRAY[2147483647, 0]);
+SELECT array_fill('0'::numeric, ARRAY[65536, 65536, 0]);
+SELECT array_fill('0'::numeric, ARRAY[0, 2147483647], ARRAY[1, 0]);
+SELECT to_char(0, 'th'), 1;
+SELECT to_char(-1, 'th'), to_char(1, 'x.th'), to_char(1, '9.th'), to_char(0, 'thV9'), to_char(2, 'RNth');
+SELECT to_char(0::double precision, 'month');

@@ -210,15 +210,6 @@ fn fill(
     if lengths.dims.len() > 1 {
         return Err(wrong());
     }
-    if lengths.values.len() > MAX_DIMS {
-        return Err(SqlError::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            alloc::format!(
-                "number of array dimensions ({}) exceeds the maximum allowed (6)",
-                lengths.values.len()
-            ),
-        ));
-    }
     let ints = |a: &ArrayValue| -> Result<Vec<i32>> {
         a.values
             .iter()
@@ -230,6 +221,12 @@ fn fill(
             .collect()
     };
     let sizes = ints(lengths)?;
+    if sizes.len() > MAX_DIMS {
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            alloc::format!("number of array dimensions ({}) exceeds the maximum allowed (6)", sizes.len()),
+        ));
+    }
     let bounds = match lowers {
         None => alloc::vec![1; sizes.len()],
         Some(l) if l.dims.len() > 1 => return Err(wrong()),
@@ -243,7 +240,10 @@ fn fill(
     let mut total = 1usize;
     for size in &sizes {
         let size = usize::try_from(*size).map_err(|_| too_many_elements())?;
-        total = total.checked_mul(size).filter(|t| *t <= MAX_ELEMENTS).ok_or_else(too_many_elements)?;
+        total = total.checked_mul(size).filter(|t| *t <= i32::MAX as usize).ok_or_else(too_many_elements)?;
+    }
+    if total > MAX_ELEMENTS {
+        return Err(too_many_elements());
     }
     if let Some((_, low)) = sizes.iter().zip(&bounds).find(|(size, low)| size.checked_add(**low).is_none()) {
         return Err(SqlError::new(

@@ -351,6 +351,10 @@ fn write(n: &Number<'_>, text: &str) -> Result<String> {
         if *place == Place::Point && t.pre > 0 && t.post == 0 {
             return Ok(w.out);
         }
+        if matches!(place, Place::Ordinal(_)) && t.pre == 0 && !t.point && !d.negative {
+            // Without a place for a digit the number is one that does not fit, of which only the point is left.
+            return Err(SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "\".\" is not a number"));
+        }
         w.place(*place);
     }
     w.finish();
@@ -462,7 +466,7 @@ impl<'a> Writer<'a> {
             Place::Minus | Place::Plus => self.blank(),
             Place::AnySign => self.out.push(if self.d.negative { '-' } else { '+' }),
             Place::Ordinal(upper) => {
-                if !self.d.negative && self.d.fraction.is_empty() && !self.d.whole.starts_with('#') {
+                if !self.d.negative && !self.t.point && !self.d.whole.starts_with('#') {
                     let suffix = ordinal(&self.d.whole);
                     self.out.push_str(&if upper { suffix.to_ascii_uppercase() } else { suffix.into() });
                 }
