@@ -400,6 +400,11 @@ fn bitmaps() {
 }
 
 #[test]
+fn ends() {
+    check("ends");
+}
+
+#[test]
 fn set_chains() {
     check("set_chains");
 }

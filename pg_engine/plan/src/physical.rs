@@ -49,6 +49,8 @@ pub struct IndexRange {
     pub upper: Option<(Expr, bool)>,
     /// `IS NULL` on the next column instead of a range.
     pub is_null: bool,
+    /// `IS NOT NULL` on the next column, with a range or without.
+    pub not_null: bool,
     /// `= ANY(array)` on the next column instead of a range: probed once a distinct element, in key order.
     pub any_of: Option<Expr>,
     /// So many leading columns have no bound: the bounds are those of the columns behind them, and hold for every value of these
@@ -235,6 +237,13 @@ pub enum Node {
     },
     /// UNION ALL.
     Append(Vec<Physical>),
+    /// UNION ALL of inputs that are in this order, which the rows keep.
+    MergeAppend {
+        /// Inputs.
+        inputs: Vec<Physical>,
+        /// The order, over the columns of each.
+        keys: Vec<SortKey>,
+    },
     /// INTERSECT/EXCEPT (ALL); UNION is Append + Distinct.
     Set {
         /// Operation.

@@ -49,6 +49,7 @@ enum Use {
     Compare(u8, Expr),
     AnyOf(Expr),
     IsNull,
+    NotNull,
 }
 
 /// An index with the part of it that the conditions select.
@@ -628,7 +629,8 @@ fn match_index(index: &Index, bound: &Bound, table: &Table, skip: usize) -> Matc
                     found.range.lower = Some((bound, s == 4));
                 }
                 Use::AnyOf(array) if unbounded(&found.range) => found.range.any_of = Some(array),
-                Use::IsNull if unbounded(&found.range) => found.range.is_null = true,
+                Use::IsNull if unbounded(&found.range) && !found.range.not_null => found.range.is_null = true,
+                Use::NotNull if !found.range.is_null => found.range.not_null = true,
                 _ => continue,
             }
             found.used.push(i);
@@ -636,6 +638,11 @@ fn match_index(index: &Index, bound: &Bound, table: &Table, skip: usize) -> Matc
         return found;
     }
     found
+}
+
+/// Is it no composite type, nor a domain over one?
+fn is_plain(ty: Oid) -> bool {
+    ty < pg_catalog::builtin::FIRST_NORMAL_OID && ty != oid::RECORD
 }
 
 fn free(range: &IndexRange) -> bool {
@@ -684,6 +691,8 @@ fn usable(condition: &Expr, key_expr: &Expr, key: Oid) -> Option<Use> {
             Some(Use::Compare(strategy, converted(bound, key)?))
         }
         Expr::IsNull(e, true) if is_column(e) => Some(Use::IsNull),
+        // Of a record it asks for all fields, which a key does not tell.
+        Expr::IsNull(e, false) if is_column(e) && is_plain(key) => Some(Use::NotNull),
         e if key == oid::BOOL && is_column(e) => Some(Use::Compare(3, truth(true))),
         Expr::Not(e) if key == oid::BOOL && is_column(e) => Some(Use::Compare(3, truth(false))),
         Expr::Or(parts) => {

@@ -394,13 +394,22 @@ impl<'a> Planner<'a> {
             Logical::ProjectSet(input, columns) => self.project_set(*input, columns, needed),
             Logical::Join { .. } => self.join(node, Vec::new(), needed),
             Logical::Aggregate { input, groups, aggregates, seeds } => {
-                self.aggregate(*input, groups, aggregates, seeds, needed)
+                let all = groups.is_empty() && seeds.is_empty();
+                let ends = if all { crate::ends::ends(&input, &aggregates) } else { None };
+                let whole = self.aggregate(*input, groups, aggregates, seeds, needed)?;
+                match ends {
+                    Some(ends) => self.ends_or(ends, whole),
+                    None => Ok(whole),
+                }
             }
             Logical::Window { input, spec, calls } => self.window(*input, spec, calls, needed),
             Logical::Distinct(input, on) => self.distinct(*input, on, needed, &wish.order),
             Logical::Sort(input, keys) => self.sort(*input, keys, needed, None, wish),
             Logical::Limit { input, limit, offset, ties } => {
                 self.limit(*input, (limit, offset, ties), needed)
+            }
+            Logical::Set { op: SetOp::Union, all: true, inputs, columns } => {
+                self.union_all(inputs, &columns, wish)
             }
             Logical::Set { op, all, inputs, columns } => self.set(op, all, inputs, &columns),
             Logical::Recursive { work, all, left, right, columns } => {
@@ -548,7 +557,7 @@ impl<'a> Planner<'a> {
         Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
     }
 
-    fn aggregate(
+    pub(crate) fn aggregate(
         &mut self,
         input: Logical,
         groups: Vec<(Column, Expr)>,
@@ -671,14 +680,19 @@ impl<'a> Planner<'a> {
         for key in keys {
             resolved.push(SortKey { expr: self.resolved(key.expr, &sub.columns)?, ..key });
         }
+        Ok(self.put_in_order(sub, resolved, limit))
+    }
+
+    /// Rows put in an order; `keys` over the operator's columns.
+    pub(crate) fn put_in_order(&self, sub: Sub, keys: Vec<SortKey>, limit: Option<Expr>) -> Sub {
         let Sub { plan, columns, .. } = sub;
         let types = plan.types.clone();
         let mut estimate = plan.estimate;
         let compares = estimate.rows * f64::from(64 - (estimate.rows as u64).leading_zeros());
         estimate.startup = estimate.total + 2.0 * self.settings.cpu_operator_cost * compares;
         estimate.total = estimate.startup + self.settings.cpu_operator_cost * estimate.rows;
-        let node = Node::Sort { input: Box::new(plan), keys: resolved, limit };
-        Ok(Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() })
+        let node = Node::Sort { input: Box::new(plan), keys, limit };
+        Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() }
     }
 
     fn limit(
@@ -739,34 +753,6 @@ impl<'a> Planner<'a> {
             columns.into_iter().map(|(_, e)| self.resolved(e, &sub.columns)).collect::<Result<_>>()?;
         Ok(project(sub, exprs, ids, self.settings))
     }
-
-    fn set(&mut self, op: SetOp, all: bool, inputs: Vec<Logical>, columns: &[Column]) -> Result<Sub> {
-        let (ids, types) = split(columns);
-        let mut sides = Vec::with_capacity(inputs.len());
-        for side in inputs {
-            let out = output(&side);
-            let sub = self.operator(side, &ColumnSet::of(out.iter().copied()), &Wish::none())?;
-            sides.push(self.exactly(sub, &out)?.plan);
-        }
-        let rows: f64 = sides.iter().map(|s| s.estimate.rows).sum();
-        let total = sides.iter().map(|s| s.estimate.total).sum::<f64>() + rows * self.settings.cpu_tuple_cost;
-        let width = types.iter().map(|t| estimate::width(t.oid)).sum();
-        let estimate = Estimate { startup: 0.0, total, rows, width };
-        if op == SetOp::Union {
-            let append =
-                Physical { node: Node::Append(flattened(sides, all)), types: types.clone(), estimate };
-            let plan = if all {
-                append
-            } else {
-                Physical { node: Node::Distinct(Box::new(append), None), types, estimate }
-            };
-            return Ok(Sub { plan, columns: ids, order: Vec::new() });
-        }
-        let right = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
-        let left = sides.pop().ok_or_else(|| SqlError::internal("a set operation has two sides"))?;
-        let node = Node::Set { op, all, left: Box::new(left), right: Box::new(right) };
-        Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
-    }
 }
 
 impl Planner<'_> {
@@ -799,18 +785,6 @@ impl Planner<'_> {
     }
 }
 
-/// UNION ALL chains become one append.
-fn flattened(sides: Vec<Physical>, all: bool) -> Vec<Physical> {
-    let mut parts = Vec::with_capacity(sides.len());
-    for side in sides {
-        match side.node {
-            Node::Append(inner) if all => parts.extend(inner),
-            node => parts.push(Physical { node, ..side }),
-        }
-    }
-    parts
-}
-
 fn simple(columns: &[(Column, Expr)]) -> bool {
     columns.iter().all(|(_, e)| !e.volatile())
 }
@@ -828,7 +802,7 @@ fn top_k(limit: &Option<Expr>, offset: &Option<Expr>) -> Option<Expr> {
     }
 }
 
-fn split(columns: &[Column]) -> (Vec<ColumnId>, Vec<SqlType>) {
+pub(crate) fn split(columns: &[Column]) -> (Vec<ColumnId>, Vec<SqlType>) {
     (columns.iter().map(|c| c.id).collect(), columns.iter().map(|c| c.ty).collect())
 }
 

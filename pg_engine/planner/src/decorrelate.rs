@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Nested alternatives: each doubles the work of planning what is below.
-const MAX_NESTED: u32 = 3;
+pub(crate) const MAX_NESTED: u32 = 3;
 
 /// A subquery as the right side of an outer join.
 struct Outer {

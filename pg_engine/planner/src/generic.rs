@@ -39,7 +39,7 @@ fn suits(plan: &Physical, plain: fn(&Expr) -> bool) -> bool {
             suits_any_values(left) && suits_any_values(right) && maybe_plain(on)
         }
         Node::LockRows { input, .. } => suits_any_values(input),
-        Node::Append(inputs) => inputs.iter().all(suits_any_values),
+        Node::Append(inputs) | Node::MergeAppend { inputs, .. } => inputs.iter().all(suits_any_values),
         Node::Insert(insert) => {
             let update = insert.on_conflict.iter().flat_map(|c| &c.update);
             let update = update.flat_map(|(set, condition)| set.iter().map(|(_, e)| e).chain(condition));

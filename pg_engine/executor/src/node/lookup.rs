@@ -101,6 +101,7 @@ impl Lookup {
             lower: None,
             upper: None,
             is_null: false,
+            not_null: false,
             any_of: None,
             skip: 0,
             distinct: 0,

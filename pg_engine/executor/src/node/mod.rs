@@ -8,6 +8,7 @@ mod hash_join;
 mod key_set;
 mod lock_rows;
 pub(crate) mod lookup;
+mod merge;
 mod misc;
 pub(crate) mod modify;
 mod needed;
@@ -498,6 +499,10 @@ fn above(plan: &Physical, c: &mut Compiler<'_>, needed: Option<Vec<bool>>) -> Re
         Node::Append(l) => {
             let inputs = l.iter().map(|p| Exec::new(p, c)).collect::<Result<_>>()?;
             boxed(misc::Append::new(inputs))
+        }
+        Node::MergeAppend { inputs, keys } => {
+            let inputs = inputs.iter().map(|p| Exec::new(p, c)).collect::<Result<_>>()?;
+            boxed(merge::MergeAppend::new(inputs, keys, c)?)
         }
         Node::Set { op, all, left, right } => {
             boxed(set_ops::SetOperation::new(*op, *all, input(left, c)?, input(right, c)?))

@@ -165,7 +165,9 @@ fn scan_of(plan: &Physical, (position, table): (usize, Oid)) -> Option<&Physical
             Some(Expr::Column(c, _)) => scan_of(p, (*c as usize, table)),
             _ => None,
         },
-        Node::Append(parts) => parts.iter().find_map(|p| scan_of(p, (position, table))),
+        Node::Append(parts) | Node::MergeAppend { inputs: parts, .. } => {
+            parts.iter().find_map(|p| scan_of(p, (position, table)))
+        }
         Node::NestedLoop { kind, left, right, .. }
         | Node::HashJoin { kind, left, right, .. }
         | Node::MergeJoin { kind, left, right, .. } => {

@@ -305,6 +305,7 @@ struct Range {
     lower: Option<(Compiled, bool)>,
     upper: Option<(Compiled, bool)>,
     is_null: bool,
+    not_null: bool,
     any_of: Option<Compiled>,
 }
 
@@ -370,6 +371,7 @@ impl IndexScan {
                 lower: bound(&range.lower, c)?,
                 upper: bound(&range.upper, c)?,
                 is_null: range.is_null,
+                not_null: range.not_null,
                 any_of: c.option(range.any_of.as_ref())?,
             },
             backward,
@@ -601,7 +603,7 @@ impl IndexScan {
             }
             return Ok(out);
         }
-        if self.range.lower.is_none() && self.range.upper.is_none() {
+        if self.range.lower.is_none() && self.range.upper.is_none() && !self.range.not_null {
             let to = (!prefix.is_empty()).then(|| (prefix.clone(), false));
             out.push_back(Stretch { from: prefix, from_after: false, to });
             return Ok(out);

@@ -104,3 +104,4 @@ SELECT array_fill('0'::numeric, ARRAY[0, 2147483647], ARRAY[1, 0]);
 SELECT to_char(0, 'th'), 1;
 SELECT to_char(-1, 'th'), to_char(1, 'x.th'), to_char(1, '9.th'), to_char(0, 'thV9'), to_char(2, 'RNth');
 SELECT to_char(0::double precision, 'month');
+SELECT width_bucket('1'::numeric, '99999999999999999999999999.999'::numeric, '-0.5'::numeric, 42), width_bucket('1'::numeric, 2, '-99999999999999999999999999.999'::numeric, 3), width_bucket('33333333333333333333333333.332'::numeric, 0, '99999999999999999999999999.999'::numeric, 3), width_bucket(5.35, 0.024, 10.06, 5), width_bucket(5.35, 10.06, 0.024, 5);

@@ -59,9 +59,9 @@ fn width_bucket(x: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Resul
     if if ascending { from_high.is_ge() } else { from_high.is_le() } {
         return count.checked_add(1).ok_or_else(int4_range);
     }
-    let count_n = Numeric::from(count);
-    let bucket = x.sub(low)?.mul(&count_n)?.div_trunc(&high.sub(low)?)?;
-    bucket.add(&Numeric::ONE)?.to_i32()
+    // Rounded as any quotient: very close to a border it may be the next bucket's, as in PostgreSQL.
+    let quotient = x.sub(low)?.mul(&Numeric::from(count))?.div(&high.sub(low)?)?;
+    quotient.floor()?.add(&Numeric::ONE)?.to_i32()
 }
 
 /// Rows.

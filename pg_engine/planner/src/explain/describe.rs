@@ -86,7 +86,7 @@ fn scans(plan: &Physical) -> usize {
         | Node::MergeJoin { left, right, .. }
         | Node::Recursive { left, right, .. }
         | Node::Set { left, right, .. } => scans(left) + scans(right),
-        Node::Append(inputs) => inputs.iter().map(scans).sum(),
+        Node::Append(inputs) | Node::MergeAppend { inputs, .. } => inputs.iter().map(scans).sum(),
         Node::Insert(i) => scans(&i.source),
         Node::Update(u) => scans(&u.source),
         Node::Delete(d) => scans(&d.source),
@@ -326,6 +326,18 @@ impl Describer<'_> {
                     names.get_or_insert(below);
                 }
                 Ok((item, names.unwrap_or_default()))
+            }
+            Node::MergeAppend { inputs, keys } => {
+                let mut item = self.item(plan, "Merge Append");
+                let mut names = None;
+                for input in inputs {
+                    let below = self.child(&mut item, input)?;
+                    names.get_or_insert(below);
+                }
+                let names = names.unwrap_or_default();
+                let keys = self.keys(keys, &names, &mut item)?;
+                item.properties.push(("Sort Key", Property::List(keys)));
+                Ok((item, names))
             }
             Node::Set { op, all, left, right } => {
                 let op = match op {
@@ -624,6 +636,9 @@ impl Describer<'_> {
         }
         if range.is_null {
             parts.push(format!("({next} IS NULL)"));
+        }
+        if range.not_null {
+            parts.push(format!("({next} IS NOT NULL)"));
         }
         if let Some(e) = &range.any_of {
             parts.push(format!("({next} = ANY ({}))", self.text(e, &[], item)?));

@@ -311,7 +311,7 @@ fn relationship(parent: &Item, child: &Item, place: usize) -> &'static str {
     match &child.heading {
         Some(heading) if heading.starts_with("SubPlan") => "SubPlan",
         Some(_) => "InitPlan",
-        None if parent.kind == "Append" => "Member",
+        None if parent.kind == "Append" || parent.kind == "Merge Append" => "Member",
         None if place == 0 => "Outer",
         None => "Inner",
     }

@@ -4,7 +4,6 @@
 //! number at a time, so that rows with equal keys stay in theirs.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::cmp::Ordering;
 
 use pg_storage::ScratchBuffer;
 use pg_types::{
@@ -13,7 +12,13 @@ use pg_types::{
 };
 
 use super::{Account, Held, Rows, buffer_of, weigh};
-use crate::{context::Rt, node::sort::KeyRows};
+use crate::{
+    context::Rt,
+    node::{
+        merge::{Merge, Stream},
+        sort::KeyRows,
+    },
+};
 
 /// Runs merged at a time, at least and at most.
 const LEAST_RUNS: usize = 4;
@@ -119,9 +124,9 @@ impl Sorter {
             let mut rest = runs.into_iter().peekable();
             while rest.peek().is_some() {
                 let some: Vec<Rows> = rest.by_ref().take(most).collect();
-                let mut merge = Merge::new(some, self.keep)?;
+                let mut merge = merged(some, self.keep, rt)?;
                 let mut run = Rows::new(buffer, rt);
-                while let Some(b) = merge.next(buffer, rt)? {
+                while let Some(b) = merge.next(BATCH_ROWS, buffer, rt)? {
                     run.push(&b, rt)?;
                 }
                 drop(merge);
@@ -129,7 +134,7 @@ impl Sorter {
             }
         }
         self.account.set(self.runs.len() * buffer * 3, rt)?;
-        let merge = Merge::new(self.runs, self.keep)?;
+        let merge = merged(self.runs, self.keep, rt)?;
         let source = Source::Disk { merge, buffer };
         Ok(Sorted { source, account: self.account, disk: self.disk, top: false })
     }
@@ -141,7 +146,7 @@ fn empty(types: &[SqlType]) -> Batch {
 
 enum Source {
     Memory { all: Batch, order: Vec<u32>, at: usize },
-    Disk { merge: Merge, buffer: usize },
+    Disk { merge: Runs, buffer: usize },
 }
 
 /// Rows in order.
@@ -164,7 +169,7 @@ impl Sorted {
                 Ok(Some(Batch { columns, rows: part.len(), selection: None }))
             }
             Source::Disk { merge, buffer } => {
-                let Some(mut b) = merge.next(*buffer, rt)? else { return Ok(None) };
+                let Some(mut b) = merge.next(BATCH_ROWS, *buffer, rt)? else { return Ok(None) };
                 b.columns.pop();
                 Ok(Some(b))
             }
@@ -187,120 +192,38 @@ struct Run {
     buffer: ScratchBuffer,
     next: usize,
     batch: Batch,
-    at: usize,
 }
 
 impl Run {
-    fn key(&self) -> &[u8] {
+    fn new(rows: Rows) -> Self {
+        let batch = Batch { columns: Vec::new(), rows: 0, selection: None };
+        Self { rows, buffer: ScratchBuffer::default(), next: 0, batch }
+    }
+}
+
+impl Stream for Run {
+    fn load(&mut self, _rt: &Rt<'_, '_>) -> Result<bool> {
+        let Some(b) = self.rows.get(self.next, &mut self.buffer)? else { return Ok(false) };
+        self.next += 1;
+        self.batch = b;
+        Ok(true)
+    }
+    fn batch(&self) -> &Batch {
+        &self.batch
+    }
+    fn key(&self, row: usize) -> &[u8] {
         match self.batch.columns.last().map(|c| &c.data) {
-            Some(ColumnData::Bytea(keys)) if self.at < keys.len() => keys.get(self.at),
+            Some(ColumnData::Bytea(keys)) if row < keys.len() => keys.get(row),
             _ => &[],
         }
     }
-    /// The next batch; false: there is none.
-    fn load(&mut self) -> Result<bool> {
-        let Some(b) = self.rows.get(self.next, &mut self.buffer)? else { return Ok(false) };
-        self.next += 1;
-        (self.batch, self.at) = (b, 0);
-        Ok(true)
-    }
 }
 
-struct Merge {
-    runs: Vec<Run>,
-    /// Runs that have rows, as a heap: the one with the least key first.
-    heap: Vec<usize>,
-    left: usize,
-    /// Rows chosen and not yet copied: run and row.
-    chosen: Vec<(u32, u32)>,
-}
+/// Runs as one: batches with their keys in the last column.
+type Runs = Merge<Run>;
 
-impl Merge {
-    fn new(files: Vec<Rows>, keep: usize) -> Result<Self> {
-        let mut this = Self { runs: Vec::new(), heap: Vec::new(), left: keep, chosen: Vec::new() };
-        for rows in files {
-            let batch = Batch { columns: Vec::new(), rows: 0, selection: None };
-            let mut run = Run { rows, buffer: ScratchBuffer::default(), next: 0, batch, at: 0 };
-            if run.load()? {
-                this.heap.push(this.runs.len());
-                this.runs.push(run);
-            }
-        }
-        for i in (0..this.heap.len() / 2).rev() {
-            this.sift(i);
-        }
-        Ok(this)
-    }
-    fn less(&self, a: usize, b: usize) -> bool {
-        let (Some(x), Some(y)) = (self.runs.get(a), self.runs.get(b)) else { return false };
-        match x.key().cmp(y.key()) {
-            Ordering::Equal => a < b,
-            other => other == Ordering::Less,
-        }
-    }
-    fn sift(&mut self, mut at: usize) {
-        while 2 * at + 1 < self.heap.len() {
-            let mut child = 2 * at + 1;
-            if child + 1 < self.heap.len() && self.less(self.heap[child + 1], self.heap[child]) {
-                child += 1;
-            }
-            if !self.less(self.heap[child], self.heap[at]) {
-                break;
-            }
-            self.heap.swap(at, child);
-            at = child;
-        }
-    }
-    fn copy(&mut self, out: &mut Vec<VectorBuilder>) {
-        for same in self.chosen.chunk_by(|a, b| a.0 == b.0) {
-            let Some(run) = same.first().and_then(|c| self.runs.get(c.0 as usize)) else { continue };
-            if out.is_empty() {
-                *out = run
-                    .batch
-                    .columns
-                    .iter()
-                    .map(|c| VectorBuilder::with_capacity(c.ty, BATCH_ROWS))
-                    .collect();
-            }
-            for (to, from) in out.iter_mut().zip(&run.batch.columns) {
-                same.iter().for_each(|(_, row)| to.extend_from(from, *row as usize));
-            }
-        }
-        self.chosen.clear();
-    }
-    /// The next rows, keys included, of about `bytes` bytes.
-    fn next(&mut self, bytes: usize, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        rt.cx.checkpoint()?;
-        let mut out: Vec<VectorBuilder> = Vec::new();
-        let mut rows = 0;
-        let mut room = bytes;
-        while rows < BATCH_ROWS && self.left > 0 && room > 0 {
-            let Some(&first) = self.heap.first() else { break };
-            let Some(run) = self.runs.get_mut(first) else { break };
-            self.chosen.push((first as u32, run.at as u32));
-            rows += 1;
-            self.left -= 1;
-            run.at += 1;
-            if run.at >= run.batch.rows {
-                room = room.saturating_sub(weigh(&run.batch));
-                self.copy(&mut out);
-                let more = match self.runs.get_mut(first) {
-                    Some(run) => run.load()?,
-                    None => false,
-                };
-                if !more {
-                    self.heap.swap_remove(0);
-                }
-            }
-            self.sift(0);
-        }
-        self.copy(&mut out);
-        if rows == 0 {
-            return Ok(None);
-        }
-        let columns = out.into_iter().map(|b| Arc::new(b.finish())).collect();
-        Ok(Some(Batch { columns, rows, selection: None }))
-    }
+fn merged(files: Vec<Rows>, keep: usize, rt: &Rt<'_, '_>) -> Result<Runs> {
+    Merge::new(files.into_iter().map(Run::new).collect(), keep, rt)
 }
 
 impl KeyRows {
