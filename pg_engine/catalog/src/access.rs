@@ -141,7 +141,7 @@ pub fn rights_on(relation: &Relation, role: Oid, mask: Rights, roles: &Roles) ->
     // Catalogs are changed by definitions only.
     let catalog = relation.oid < FIRST_NORMAL_OID && relation.kind == RelationKind::Table;
     if catalog {
-        mask &= right::SELECT | right::REFERENCES;
+        mask &= right::SELECT | right::REFERENCES | right::TRIGGER;
     }
     let mut has = match &relation.security.acl {
         Some(acl) => acl.rights_of(role, mask, roles),

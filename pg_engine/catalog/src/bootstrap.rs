@@ -6,8 +6,11 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use pg_storage::{IndexInsert, Isolation, RelId, RelationKind, SequenceOptions, Storage, Tid, Transaction};
-use pg_types::{Oid, Result, SqlError, SqlState};
+use hashbrown::HashMap;
+use pg_storage::{
+    IndexInsert, Isolation, RelId, RelationKind, SequenceOptions, Snapshot, Storage, Tid, Transaction,
+};
+use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use crate::{
     builtin::{rows::*, *},
@@ -283,14 +286,32 @@ fn complete(storage: &Arc<Storage>, map_rel: RelId, map: &mut StorageMap) -> Res
 /// Replaces the built-in rows that another release made.
 fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Result<()> {
     let snapshot = txn.snapshot();
-    let replace = |txn: &mut Transaction, table: &CatalogTable, key: &str, rows: Vec<Row>| -> Result<()> {
-        for (tid, row) in table.scan(storage, &snapshot)? {
-            if row.oid(key) < FIRST_NORMAL_OID {
+    let initial = initial_lists(storage, &snapshot, catalog)?;
+    let replace =
+        |txn: &mut Transaction, table: &CatalogTable, key: &str, mut rows: Vec<Row>| -> Result<()> {
+            let mut granted = HashMap::new();
+            let list = ACLS.iter().find(|l| l.0 == table.def.oid).map(|l| l.1);
+            for (tid, row) in table.scan(storage, &snapshot)? {
+                let oid = row.oid(key);
+                if oid >= FIRST_NORMAL_OID {
+                    continue;
+                }
+                let sub = if list == Some("attacl") { row.int("attnum") } else { 0 };
+                let acl = list.map_or(&Value::Null, |l| row.get(l));
+                let before = initial.get(&(table.def.oid, oid, sub)).unwrap_or(&Value::Null);
+                if acl != before {
+                    granted.insert((oid, sub), acl.clone());
+                }
                 table.delete(storage, txn, tid)?;
             }
-        }
-        rows.iter().try_for_each(|r| table.insert(storage, txn, r))
-    };
+            for row in &mut rows {
+                let sub = if list == Some("attacl") { row.int("attnum") } else { 0 };
+                if let (Some(list), Some(acl)) = (list, granted.remove(&(row.oid(key), sub))) {
+                    row.put(list, acl);
+                }
+            }
+            rows.iter().try_for_each(|r| table.insert(storage, txn, r))
+        };
     for &oid in RENEWED {
         let table = catalog.table(oid)?;
         let key = if oid == PG_AGGREGATE { "aggfnoid" } else { "oid" };
@@ -314,6 +335,28 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
     let privileges = catalog.table(PG_INIT_PRIVS)?;
     replace(txn, privileges, "objoid", initial_privileges(privileges.def))?;
     renew_access(storage, txn, catalog)
+}
+
+/// Catalogs whose built-in rows have lists of privileges, with the column.
+const ACLS: &[(Oid, &str)] = &[
+    (PG_TYPE, "typacl"),
+    (PG_PROC, "proacl"),
+    (PG_LANGUAGE, "lanacl"),
+    (PG_CLASS, "relacl"),
+    (PG_ATTRIBUTE, "attacl"),
+];
+
+/// The lists that built-in objects started with: those that differ are users' work, and stay.
+fn initial_lists(
+    storage: &Arc<Storage>,
+    snapshot: &Snapshot,
+    catalog: &Catalog,
+) -> Result<HashMap<(Oid, Oid, i64), Value>> {
+    let rows = catalog.table(PG_INIT_PRIVS)?.scan(storage, snapshot)?;
+    let entry = |(_, r): (Tid, Row)| {
+        ((r.oid("classoid"), r.oid("objoid"), r.int("objsubid")), r.get("initprivs").clone())
+    };
+    Ok(rows.into_iter().map(entry).collect())
 }
 
 /// What older releases left out: privileges on the built-in schemas, the members of built-in roles, built-in databases.

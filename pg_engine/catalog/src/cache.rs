@@ -83,6 +83,7 @@ struct Cache {
     routines_by_oid: HashMap<Oid, Option<Arc<Routine>>>,
     operators: HashMap<String, Arc<[UserOperator]>>,
     casts: Option<Arc<[UserCast]>>,
+    builtin_acls: HashMap<Oid, Option<Arc<Acl>>>,
 }
 
 /// What is known of a schema.
@@ -585,9 +586,6 @@ impl CatalogReader for Reader<'_> {
         }
     }
     fn relation_by_oid(&self, oid: Oid) -> Result<Option<Arc<Relation>>> {
-        if let Some(r) = self.catalog.relations.get(&oid) {
-            return Ok(Some(r.clone()));
-        }
         let get = |c: &Cache| c.by_oid.get(&oid).cloned();
         let put = |c: &mut Cache, v| {
             c.by_oid.insert(oid, v);
@@ -655,6 +653,17 @@ impl CatalogReader for Reader<'_> {
             c.routines_by_oid.insert(oid, v);
         };
         self.through(get, |s| self.catalog.load_routine(s, oid), put)
+    }
+    fn builtin_acl(&self, function: Oid) -> Result<Option<Arc<Acl>>> {
+        let get = |c: &Cache| c.builtin_acls.get(&function).cloned();
+        let put = |c: &mut Cache, v| {
+            c.builtin_acls.insert(function, v);
+        };
+        let load = |s: &Snapshot| {
+            let row = self.catalog.find_one(s, PG_PROC, &["oid"], &[Value::Oid(function)])?;
+            Ok(row.and_then(|r| Acl::of_value(r.get("proacl"))).map(Arc::new))
+        };
+        self.through(get, load, put)
     }
     fn operators(&self, name: &str) -> Result<Arc<[UserOperator]>> {
         let get = |c: &Cache| c.operators.get(name).cloned();

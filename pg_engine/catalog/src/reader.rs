@@ -5,6 +5,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use pg_types::{Oid, Result, SqlType, Value, user::UserType};
 
 use crate::{
+    acl::Acl,
     builtin::FIRST_ROLE,
     desc::Relation,
     extended::ExtendedStatistics,
@@ -58,6 +59,10 @@ pub trait CatalogReader {
     }
     /// One of them by oid.
     fn routine(&self, _oid: Oid) -> Result<Option<Arc<Routine>>> {
+        Ok(None)
+    }
+    /// The list of a built-in function, unless it has the usual privileges.
+    fn builtin_acl(&self, _function: Oid) -> Result<Option<Arc<Acl>>> {
         Ok(None)
     }
     /// The users' operators of a name, in all schemas.

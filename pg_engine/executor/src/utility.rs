@@ -195,7 +195,7 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
             }
             done("CLUSTER")
         }
-        Utility::Reindex { relation, concurrently } => {
+        Utility::Reindex { relation, concurrently, verbose } => {
             Ddl { cx }.must_own(relation)?;
             if *concurrently {
                 crate::ddl::concurrent::reindex(cx, relation)?;
@@ -209,10 +209,13 @@ pub(crate) fn run(statement: &Utility, cx: &ExecContext<'_>) -> Result<Outcome> 
                 }
                 Ddl::new(cx, "REINDEX")?.reindex(relation)?;
             }
+            if *verbose {
+                report_reindexed(relation, *concurrently, cx);
+            }
             done("REINDEX")
         }
-        Utility::ReindexAll { name, database } => {
-            reindex_all(name, *database, cx)?;
+        Utility::ReindexAll { name, database, verbose } => {
+            reindex_all(name, *database, *verbose, cx)?;
             done("REINDEX")
         }
         Utility::Lock(l) => lock(l, cx),
@@ -405,7 +408,24 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
 }
 
 /// REINDEX of all tables of a schema, or of those of the database that users made.
-fn reindex_all(name: &str, database: bool, cx: &ExecContext<'_>) -> Result<()> {
+/// What REINDEX (VERBOSE) says of a table or an index.
+fn report_reindexed(relation: &Relation, concurrently: bool, cx: &ExecContext<'_>) {
+    let report = |text: String| {
+        cx.session.notice("INFO", SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text));
+    };
+    let of = |name: &str| if concurrently { format!("{}.{name}", relation.schema_name) } else { name.into() };
+    if relation.kind == RelationKind::Index {
+        return report(format!("index \"{}\" was reindexed", of(&relation.name)));
+    }
+    for i in &relation.indexes {
+        report(format!("index \"{}\" was reindexed", of(&i.name)));
+    }
+    if concurrently {
+        report(format!("table \"{}\" was reindexed", of(&relation.name)));
+    }
+}
+
+fn reindex_all(name: &str, database: bool, verbose: bool, cx: &ExecContext<'_>) -> Result<()> {
     let ddl = Ddl::new(cx, "REINDEX")?;
     let mut schema = None;
     if database {
@@ -435,6 +455,11 @@ fn reindex_all(name: &str, database: bool, cx: &ExecContext<'_>) -> Result<()> {
     for relation in tables.iter().filter(|r| schema.is_none_or(|s| s == r.schema)) {
         cx.checkpoint()?;
         ddl.reindex(relation)?;
+        if verbose {
+            report_reindexed(relation, false, cx);
+            let text = format!("table \"{}.{}\" was reindexed", relation.schema_name, relation.name);
+            cx.session.notice("INFO", SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text));
+        }
     }
     Ok(())
 }

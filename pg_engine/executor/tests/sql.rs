@@ -64,6 +64,41 @@ fn errors_show_values_that_the_user_may_see_or_gave() {
 }
 
 #[test]
+fn built_in_functions_ask_for_their_privileges() {
+    let mut db = Db::new();
+    db.run("CREATE ROLE caller");
+    for function in
+        ["abs(int)", "int8(int)", "int4pl(int, int)", "sum(int)", "row_number()", "generate_series(int, int)"]
+    {
+        db.run(&format!("REVOKE EXECUTE ON FUNCTION {function} FROM public"));
+    }
+    db.run("REVOKE USAGE ON LANGUAGE sql FROM public");
+    db.run("GRANT CREATE ON SCHEMA public TO caller");
+    assert_eq!(db.query("SELECT abs(-1)"), ["1"]);
+    db.run("SET ROLE caller");
+    for (query, name) in [
+        ("SELECT abs(-1)", "abs"),
+        ("SELECT '{1}'::int4[]::int8[]", "int8"),
+        ("SELECT a + 1 FROM (VALUES (1)) v (a)", "int4pl"),
+        ("SELECT sum(1)", "sum"),
+        ("SELECT row_number() OVER ()", "row_number"),
+        ("SELECT * FROM generate_series(1, 2)", "generate_series"),
+        ("SELECT pg_stat_reset_single_table_counters(1)", "pg_stat_reset_single_table_counters"),
+    ] {
+        assert_eq!(db.error(query), format!("42501: permission denied for function {name}"));
+    }
+    assert_eq!(db.query("SELECT abs(-1::bigint)"), ["1"]);
+    assert_eq!(
+        db.error("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        "42501: permission denied for language sql"
+    );
+    db.run("RESET ROLE");
+    db.run("GRANT EXECUTE ON FUNCTION abs(int) TO caller");
+    db.run("SET ROLE caller");
+    assert_eq!(db.query("SELECT abs(-1)"), ["1"]);
+}
+
+#[test]
 fn memory_in_use_is_a_plausible_number() {
     let mut db = Db::new();
     let rows = db.query("SELECT intralith_memory_used() BETWEEN 0 AND 1::bigint << 46");

@@ -46,6 +46,10 @@ pub enum GrantTarget {
     Languages(Vec<String>),
     /// TABLESPACE.
     Tablespaces(Vec<String>),
+    /// FOREIGN DATA WRAPPER.
+    Wrappers(Vec<String>),
+    /// FOREIGN SERVER.
+    Servers(Vec<String>),
     /// TYPE; or DOMAIN, which takes no other types.
     Types(Vec<ObjectName>, bool),
     /// LARGE OBJECT.

@@ -105,12 +105,16 @@ pub enum Utility {
     ReindexAll {
         name: String,
         database: bool,
+        /// VERBOSE.
+        verbose: bool,
     },
     Reindex {
         /// The table or index.
         relation: Arc<Relation>,
         /// CONCURRENTLY.
         concurrently: bool,
+        /// VERBOSE.
+        verbose: bool,
     },
     Checkpoint,
     Prepare(Prepare),
@@ -683,6 +687,38 @@ pub enum ObjectKind {
     Type,
     Domain,
     Extension,
+    /// One that a catalog knows by name.
+    Named(&'static Named),
+    /// A named part of a relation: policy, rule, trigger.
+    PartOf(&'static Named),
+    /// Operator class or family: of an access method.
+    OfMethod(&'static Named),
+}
+
+/// A catalog whose rows are found by name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Oid of the catalog.
+    pub catalog: pg_types::Oid,
+    /// What its columns' names begin with.
+    pub prefix: &'static str,
+    /// Column of the name, unless it is the prefix with `name`.
+    pub name: &'static str,
+    /// Column of what it is a part of.
+    pub of: &'static str,
+    /// As messages name it.
+    pub word: &'static str,
+}
+
+impl Named {
+    /// One with the usual names of columns.
+    pub const fn new(catalog: pg_types::Oid, prefix: &'static str, word: &'static str) -> Self {
+        Self { catalog, prefix, name: "", of: "", word }
+    }
+    /// The column of the name.
+    pub fn column(&self) -> String {
+        if self.name.is_empty() { alloc::format!("{}name", self.prefix) } else { self.name.into() }
+    }
 }
 
 /// ALTER ... RENAME.

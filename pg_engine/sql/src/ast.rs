@@ -56,6 +56,7 @@ pub(crate) enum Ast {
         name: NameAt,
         index: bool,
         concurrently: bool,
+        verbose: bool,
     },
     Lock {
         tables: Vec<NameAt>,

@@ -7,7 +7,9 @@ use core::{
 };
 
 use pg_page::{CommandId, Lsn, RelId, Xid};
-use pg_transaction::{Isolation, LockInfo, LockMode, LockTag, Savepoint, SessionLocks, Snapshot, Work};
+use pg_transaction::{
+    Isolation, LockInfo, LockMode, LockTag, Outcome, Savepoint, SessionLocks, Snapshot, Work,
+};
 use pg_volume::{
     RelationKind,
     codec::{Decoder, Encoder},
@@ -121,6 +123,14 @@ impl Storage {
     /// The number that the next transaction gets.
     pub fn next_xid(&self) -> Xid {
         self.engine.transactions.next()
+    }
+    /// How a transaction ended, in the words of `pg_xact_status`.
+    pub fn transaction_outcome(&self, xid: Xid) -> &'static str {
+        match self.engine.transactions.outcome(xid) {
+            Outcome::InProgress => "in progress",
+            Outcome::Committed => "committed",
+            Outcome::Aborted => "aborted",
+        }
     }
     /// The sessions that a session waits for, by process number.
     pub fn blocking_processes(&self, process: i32) -> Vec<i32> {

@@ -96,6 +96,8 @@ impl Physical {
             | oid::PG_NDISTINCT
             | oid::PG_DEPENDENCIES
             | oid::REFCURSOR
+            | oid::PG_SNAPSHOT
+            | oid::TXID_SNAPSHOT
             | oid::ACLITEM => Self::Text,
             oid::BYTEA | oid::PG_MCV_LIST => Self::Bytea,
             oid::INTERVAL => Self::Interval,

@@ -134,7 +134,8 @@ pub(crate) fn initial_privileges(def: &'static CatalogDef) -> Vec<Row> {
     let views = views.iter().map(|r| row(PG_CLASS, r.oid("oid"), &builtin_acl(r.text("relname"))));
     let tables = catalogs().iter().map(|c| row(PG_CLASS, c.oid, &builtin_acl(c.name)));
     let schemas = [PG_CATALOG, PUBLIC].into_iter().filter_map(|s| Some((s, schema_access(s).1?)));
-    tables.chain(views).chain(schemas.map(|(s, acl)| row(PG_NAMESPACE, s, &acl))).collect()
+    let functions = RESTRICTED.iter().map(|f| row(PG_PROC, *f, &restricted_acl()));
+    tables.chain(views).chain(functions).chain(schemas.map(|(s, acl)| row(PG_NAMESPACE, s, &acl))).collect()
 }
 
 /// Members of roles from the start.
@@ -281,7 +282,19 @@ fn procedures(def: &'static CatalogDef) -> Vec<Row> {
         rows.push(procedure(def, f.oid, f.name, &f.args, f.result).set("provolatile", f.volatility()));
     }
     rows.extend(super::routines::rows(def));
+    for row in rows.iter_mut().filter(|r| RESTRICTED.contains(&r.oid("oid"))) {
+        row.put("proacl", restricted_acl().to_value());
+    }
     rows
+}
+
+/// Functions that only the first role may call until it says otherwise: they reach outside of the database or change what others see.
+const RESTRICTED: &[Oid] = &[764, 765, 767, 2621, 3776];
+
+fn restricted_acl() -> Acl {
+    let mut acl = Acl::default_of(Class::Function, FIRST_ROLE);
+    acl.0.retain(|i| i.grantee != 0);
+    acl
 }
 
 fn function(def: &'static CatalogDef, f: &Function) -> Row {

@@ -25,11 +25,13 @@ use crate::{
 
 impl Catalog {
     pub(crate) fn load_relation(&self, snapshot: &Snapshot, oid: Oid) -> Result<Option<Arc<Relation>>> {
-        if let Some(r) = self.relations.get(&oid) {
-            return Ok(Some(r.clone()));
-        }
         let key = [Value::Oid(oid)];
-        let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &key)? else { return Ok(None) };
+        let Some(class) = self.find_one(snapshot, PG_CLASS, &["oid"], &key)? else {
+            return Ok(self.relations.get(&oid).cloned());
+        };
+        if let Some(r) = self.relations.get(&oid) {
+            return self.with_privileges(snapshot, r, &class).map(Some);
+        }
         let schema = class.oid("relnamespace");
         let schema_row = self.find_one(snapshot, PG_NAMESPACE, &["oid"], &[Value::Oid(schema)])?;
         let kind = match class.char("relkind") {
@@ -90,6 +92,26 @@ impl Catalog {
             row_estimate: f64::from(class.float("reltuples")),
             page_estimate: class.int("relpages") as u32,
         })))
+    }
+
+    /// A system catalog is known beforehand, but for its privileges.
+    fn with_privileges(
+        &self,
+        snapshot: &Snapshot,
+        catalog: &Arc<Relation>,
+        class: &Row,
+    ) -> Result<Arc<Relation>> {
+        let mut relation = Relation::clone(catalog);
+        relation.security.acl = Acl::of_value(class.get("relacl"));
+        let key = [Value::Oid(relation.oid)];
+        for row in self.find(snapshot, PG_ATTRIBUTE, &["attrelid", "attnum"], &key)? {
+            let Some(acl) = Acl::of_value(row.get("attacl")) else { continue };
+            let column = relation.attributes.iter_mut().find(|a| i64::from(a.attnum) == row.int("attnum"));
+            if let Some(column) = column {
+                column.acl = Some(acl);
+            }
+        }
+        Ok(Arc::new(relation))
     }
 
     /// `relhassubclass` says whether there may be any.

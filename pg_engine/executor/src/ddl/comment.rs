@@ -2,10 +2,8 @@
 
 use alloc::format;
 
-use pg_catalog::builtin::{
-    PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_DESCRIPTION, PG_EXTENSION, PG_NAMESPACE, PG_SHDESCRIPTION,
-};
-use pg_plan::utility::{Comment, ObjectKind};
+use pg_catalog::{CatalogReader, builtin::*};
+use pg_plan::utility::{Comment, Named, ObjectKind, ObjectName};
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
 
 use super::{Address, Ddl, kind_word};
@@ -33,7 +31,7 @@ impl Ddl<'_, '_> {
                 return by_name(PG_DATABASE, "datname", "database", SqlState::INVALID_CATALOG_NAME);
             }
             ObjectKind::Role => {
-                return Ok(Address::new(pg_catalog::builtin::PG_AUTHID, self.role_oid(&c.name.name)?));
+                return Ok(Address::new(PG_AUTHID, self.role_oid(&c.name.name)?));
             }
             ObjectKind::Type | ObjectKind::Domain => {
                 let row = self.type_row(&c.name)?.ok_or_else(|| super::types::no_type(&c.name))?;
@@ -57,7 +55,11 @@ impl Ddl<'_, '_> {
                     })?;
                     return Ok(Address::new(PG_CONSTRAINT, found.1.oid("oid")));
                 }
-                return Ok(Address::new(pg_catalog::builtin::PG_TYPE, oid));
+                return Ok(Address::new(PG_TYPE, oid));
+            }
+            ObjectKind::Named(named) => return self.commented_by_name(named, &c.name.name),
+            ObjectKind::OfMethod(named) => {
+                return self.commented_of_method(named, &c.name, c.part.as_deref().unwrap_or(""));
             }
             _ => {}
         }
@@ -68,6 +70,16 @@ impl Ddl<'_, '_> {
         self.must_own(&relation)?;
         let part = c.part.as_deref().unwrap_or("");
         match c.kind {
+            ObjectKind::PartOf(named) => {
+                let rows = self.find(named.catalog, &[named.of], &[Value::Oid(relation.oid)])?;
+                let found = rows.iter().find(|r| r.1.text(&named.column()) == part);
+                let of = if named.catalog == PG_REWRITE { "relation" } else { "table" };
+                found.map(|r| Address::new(named.catalog, r.1.oid("oid"))).ok_or_else(|| {
+                    let text =
+                        format!("{} \"{part}\" for {of} \"{}\" does not exist", named.word, relation.name);
+                    SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+                })
+            }
             ObjectKind::Column => {
                 let a = relation.live().find(|a| a.name == part).ok_or_else(|| {
                     SqlError::new(
@@ -106,10 +118,57 @@ impl Ddl<'_, '_> {
         }
     }
 
+    /// An object that one name tells, if the user may comment on it.
+    fn commented_by_name(&self, named: &Named, name: &str) -> Result<Address> {
+        let column = named.column();
+        let rows = self.find(named.catalog, &[&column], &[Value::text(name)])?;
+        let Some((_, row)) = rows.first() else {
+            let text = format!("{} \"{name}\" does not exist", named.word);
+            return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
+        };
+        let owner = format!("{}owner", named.prefix);
+        if self.catalog(named.catalog)?.def.column(&owner).is_none() {
+            if !self.is_superuser()? {
+                return Err(super::access::refused("must be superuser"));
+            }
+        } else if !self.owns(row.oid(&owner))? {
+            return Err(pg_catalog::access::not_owner(named.word, name));
+        }
+        Ok(Address::new(named.catalog, row.oid("oid")))
+    }
+
+    /// An operator class or family of an access method.
+    fn commented_of_method(&self, named: &Named, name: &ObjectName, method: &str) -> Result<Address> {
+        let undefined = |text| SqlError::new(SqlState::UNDEFINED_OBJECT, text);
+        let methods = self.find(PG_AM, &["amname"], &[Value::text(method)])?;
+        let am = methods.first().map(|r| r.1.oid("oid"));
+        let am = am.ok_or_else(|| undefined(format!("access method \"{method}\" does not exist")))?;
+        let reader = self.reader()?;
+        let schemas = match &name.schema {
+            Some(s) => reader.schema(s)?.into_iter().collect(),
+            None => reader.searched(),
+        };
+        let (column, owner) = (named.column(), format!("{}owner", named.prefix));
+        let namespace = format!("{}namespace", named.prefix);
+        let rows = self.find(named.catalog, &[named.of], &[Value::Oid(am)])?;
+        let named_so =
+            |s: &Oid| rows.iter().find(|r| r.1.text(&column) == name.name && r.1.oid(&namespace) == *s);
+        let Some((_, row)) = schemas.iter().find_map(named_so) else {
+            return Err(undefined(format!(
+                "{} \"{}\" does not exist for access method \"{method}\"",
+                named.word, name.name
+            )));
+        };
+        if !self.owns(row.oid(&owner))? {
+            return Err(pg_catalog::access::not_owner(named.word, &name.name));
+        }
+        Ok(Address::new(named.catalog, row.oid("oid")))
+    }
+
     /// COMMENT ON.
     pub(crate) fn comment(&self, c: &Comment) -> Result<()> {
         let a = self.commented(c)?;
-        let shared = matches!(c.kind, ObjectKind::Database | ObjectKind::Role);
+        let shared = matches!(a.class, PG_DATABASE | PG_AUTHID | PG_TABLESPACE);
         let catalog = if shared { PG_SHDESCRIPTION } else { PG_DESCRIPTION };
         let key = [Value::Oid(a.object), Value::Oid(a.class)];
         let rows = self.find(catalog, &["objoid", "classoid"], &key)?;

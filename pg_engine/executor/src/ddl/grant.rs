@@ -202,6 +202,13 @@ impl Ddl<'_, '_> {
                 names,
                 (PG_TABLESPACE, Class::Tablespace, "tablespace", "spcname", "spcowner", "spcacl", undefined),
             ),
+            GrantTarget::Wrappers(names) => by_name(
+                names,
+                (2328, Class::Wrapper, "foreign-data wrapper", "fdwname", "fdwowner", "fdwacl", undefined),
+            ),
+            GrantTarget::Servers(names) => {
+                by_name(names, (1417, Class::Server, "server", "srvname", "srvowner", "srvacl", undefined))
+            }
             GrantTarget::Types(names, domains) => {
                 names.iter().map(|n| self.type_object(n, *domains)).collect()
             }
@@ -259,9 +266,6 @@ impl Ddl<'_, '_> {
     }
 
     fn routine_object(&self, row: &Row) -> Result<Object> {
-        if row.oid("oid") < FIRST_NORMAL_OID {
-            return Err(SqlError::unsupported("GRANT on a built-in function"));
-        }
         Ok(Object {
             class: Class::Function,
             catalog: PG_PROC,
@@ -383,9 +387,6 @@ impl Ddl<'_, '_> {
             if sequences && relation.kind != RelationKind::Sequence {
                 let text = format!("\"{}\" is not a sequence", relation.name);
                 return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
-            }
-            if relation.oid < FIRST_NORMAL_OID && relation.kind == RelationKind::Table {
-                return Err(SqlError::unsupported("GRANT on a system catalog"));
             }
             let own = class_of(relation.kind).all();
             let rights = match (all, relation.kind) {

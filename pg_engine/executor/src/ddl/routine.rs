@@ -8,10 +8,10 @@ use alloc::{
 
 use pg_catalog::{
     CatalogReader, RoutineKind,
-    access::not_owner,
-    acl::{Acl, Class},
+    access::{denied, not_owner, rights_of},
+    acl::{Acl, Class, right},
     builtin::{
-        FIRST_NORMAL_OID, PG_CLASS, PG_DESCRIPTION, PG_NAMESPACE, PG_PROC, PG_TYPE,
+        FIRST_NORMAL_OID, PG_CLASS, PG_DESCRIPTION, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
         rows::EXPRESSION_SEPARATOR,
     },
     routine::{SQL_LANGUAGE, referenced},
@@ -245,8 +245,20 @@ impl Ddl<'_, '_> {
         Ok(Some((*row).clone()))
     }
 
+    /// May the user make functions in SQL?
+    fn may_use_sql(&self) -> Result<()> {
+        let rows = self.find(PG_LANGUAGE, &["oid"], &[Value::Oid(SQL_LANGUAGE)])?;
+        let Some((_, row)) = rows.first() else { return Ok(()) };
+        let (acl, owner, roles) = (Acl::of_value(row.get("lanacl")), row.oid("lanowner"), self.roles()?);
+        match rights_of(acl.as_ref(), Class::Language, owner, self.user(), right::USAGE, &roles) {
+            0 => Err(denied("language", row.text("lanname"))),
+            _ => Ok(()),
+        }
+    }
+
     fn create_routine(&self, c: &CreateRoutine) -> Result<()> {
         let (schema, _) = self.creation_schema(&c.name)?;
+        self.may_use_sql()?;
         let types: Vec<Oid> = c.arguments.iter().filter(|a| a.is_input()).map(|a| a.ty).collect();
         let key = [Value::text(&c.name.name), oid_vector(&types), Value::Oid(schema)];
         let rows = self.find(PG_PROC, &["proname", "proargtypes", "pronamespace"], &key)?;

@@ -231,10 +231,6 @@ fn catalog_call(
             Value::Int8(scans as i64)
         }
         "pg_stat_reset_single_table_counters" => {
-            if !CatalogReader::roles(reader)?.is_superuser(cx.session.user()) {
-                let text = format!("permission denied for function {name}");
-                return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
-            }
             if let Some(a) = counters(cx, reader, o)? {
                 a.reset();
             }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use pg_catalog::{CatalogReader, roles::predefined, storage_error};
 use pg_storage::{LockMode, LockTag};
-use pg_types::{Result, SqlError, SqlState, Value, network::Inet, oid};
+use pg_types::{Result, SqlError, SqlState, Value, io::snapshot::Parts, network::Inet, oid};
 
 use super::{arg_bool, arg_int, arg_oid, arg_text, some_text};
 use crate::context::ExecContext;
@@ -38,6 +38,21 @@ fn may_signal(cx: &ExecContext<'_>, pid: i32, terminate: bool) -> Result<()> {
 
 fn lsn(at: pg_storage::Lsn) -> Value {
     Value::Int8(at.0 as i64)
+}
+
+/// How a transaction ended.
+fn outcome(cx: &ExecContext<'_>, xid: u64) -> Result<Value> {
+    let storage = cx.engine.storage();
+    if xid >= storage.next_xid().0 {
+        let text = format!("transaction ID {xid} is in the future");
+        return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, text));
+    }
+    // The first two stand for work that was always there; 0 is no transaction.
+    Ok(match xid {
+        0 => Value::Null,
+        1 | 2 => Value::text("committed"),
+        _ => Value::text(storage.transaction_outcome(pg_storage::Xid(xid))),
+    })
 }
 
 pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Result<Option<Value>> {
@@ -148,6 +163,17 @@ pub(super) fn call(cx: &ExecContext<'_>, function: &str, args: &[Value]) -> Resu
         "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
             cx.txn.borrow_mut().storage().xid().map_or(Value::Null, |x| Value::Int8(x.0 as i64))
         }
+        "txid_current_snapshot" | "pg_current_snapshot" => {
+            let snapshot = cx.txn.borrow_mut().snapshot();
+            let data = snapshot.data();
+            let running = data.running.iter().filter(|x| !snapshot.is_own(**x)).map(|x| x.0).collect();
+            let parts = Parts { xmin: data.xmin.0, xmax: data.xmax.0, running };
+            Value::Text(parts.text().into())
+        }
+        "txid_status" | "pg_xact_status" => match args.first() {
+            Some(Value::Int8(xid)) => outcome(cx, *xid as u64)?,
+            _ => Value::Null,
+        },
         // How many transactions began since; of xid the lower 32 bits are known.
         "age" => {
             let now = cx.engine.storage().next_xid().0 as u32;

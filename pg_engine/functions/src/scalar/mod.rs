@@ -25,6 +25,7 @@ pub(crate) mod sample;
 pub(crate) mod send;
 pub(crate) mod session;
 mod size;
+pub(crate) mod snapshot;
 pub(crate) mod text;
 pub(crate) mod transition;
 pub(crate) mod trig;

@@ -239,6 +239,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     def(2943, "txid_current", &[], INT8).stable(),
     def(3348, "txid_current_if_assigned", &[], INT8).stable(),
     def(3360, "txid_status", &[INT8], TEXT).volatile(),
+    def(2944, "txid_current_snapshot", &[], TXID_SNAPSHOT).stable(),
+    def(5061, "pg_current_snapshot", &[], PG_SNAPSHOT).stable(),
     def(1181, "age", &[XID], INT4).stable(),
     def(5059, "pg_current_xact_id", &[], XID8).stable(),
     def(5060, "pg_current_xact_id_if_assigned", &[], XID8).stable(),

@@ -43,6 +43,7 @@ static SCALAR: &[&[Function]] = &[
     scalar::misc::FUNCTIONS,
     scalar::money::FUNCTIONS,
     scalar::pg_lsn::FUNCTIONS,
+    scalar::snapshot::FUNCTIONS,
     scalar::send::FUNCTIONS,
     scalar::network::FUNCTIONS,
     scalar::number_format::FUNCTIONS,

@@ -239,6 +239,9 @@ pub fn time_zone(value: &str) -> Option<(String, jiff::tz::TimeZone)> {
         if !s.is_multiple_of(3600) {
             hm.push_str(&format!(":{:02}", s % 3600 / 60));
         }
+        if !s.is_multiple_of(60) {
+            hm.push_str(&format!(":{:02}", s % 60));
+        }
         return Some((format!("<{sign}{hm}>{inverse}{hm}"), jiff::tz::TimeZone::fixed(offset)));
     }
     if let Some(offset) = clock_offset(value) {

@@ -10,6 +10,7 @@ use pg_catalog::{
     access::{denied, rights_of},
     acl::{Class, Rights, right},
 };
+use pg_functions::Function;
 use pg_plan::expr::{ColumnId, Expr};
 use pg_types::{Oid, Result, SqlError};
 
@@ -30,6 +31,8 @@ pub(super) struct Accesses {
     spans: Vec<Span>,
     /// Functions and procedures that it calls.
     called: Vec<Arc<Routine>>,
+    /// Built-in functions, operators', casts' and aggregates among them.
+    builtins: Vec<&'static Function>,
     /// Columns that the statement reads, by id.
     read: Vec<bool>,
     /// What is bound belongs to a definition, not to the statement.
@@ -63,9 +66,16 @@ impl Accesses {
             self.called.push(routine.clone());
         }
     }
+    /// A built-in function is called.
+    pub(super) fn builtin(&mut self, function: &'static Function) {
+        if !self.builtins.iter().any(|f| f.oid == function.oid) {
+            self.builtins.push(function);
+        }
+    }
     /// What another binder's functions call, this one's do.
     pub(super) fn merge_calls(&mut self, other: Self) {
         other.called.iter().for_each(|r| self.call(r));
+        other.builtins.iter().for_each(|f| self.builtin(f));
     }
     /// A relation is mentioned.
     pub(super) fn open(&mut self, relation: &Arc<Relation>, rights: Rights) -> usize {
@@ -145,12 +155,22 @@ impl Binder<'_> {
         self.accesses.settle(0);
         let list = core::mem::take(&mut self.accesses.list);
         let called = core::mem::take(&mut self.accesses.called);
+        let builtins = core::mem::take(&mut self.accesses.builtins);
         let refused = self.refused.take();
-        if list.is_empty() && called.is_empty() {
+        if list.is_empty() && called.is_empty() && builtins.is_empty() {
             return Ok(refused.map(Box::new));
         }
         let (user, roles) = (self.catalog.user(), self.catalog.roles()?);
-        let refused = refused.or_else(|| called.iter().find_map(|r| refusal(r, user, &roles)));
+        let mut refused = refused.or_else(|| called.iter().find_map(|r| refusal(r, user, &roles)));
+        if refused.is_none() && !roles.is_superuser(user) {
+            for f in builtins {
+                let Some(acl) = self.catalog.builtin_acl(f.oid)? else { continue };
+                if acl.rights_of(user, right::EXECUTE, &roles) == 0 {
+                    refused = Some(denied("function", f.name));
+                    break;
+                }
+            }
+        }
         Ok(list.iter().find_map(|a| a.check(user, &roles).err()).or(refused).map(Box::new))
     }
     /// ON CONFLICT looks at these columns of the table (positions among the live ones).

@@ -218,6 +218,7 @@ impl Binder<'_> {
             }
         }
         let filter = self.aggregate_filter(f)?;
+        self.accesses.builtin(function);
         let function = Aggregated::Builtin(function);
         Ok(AggregateCall { function, args: coerced, distinct: args.distinct, order_by, filter, ty })
     }

@@ -349,6 +349,7 @@ impl Binder<'_> {
                 }
             };
         }
+        self.accesses.builtin(function);
         // Values do not know their declared type; the binder does.
         if function.name == "pg_typeof"
             && !self.recording()

@@ -188,6 +188,7 @@ impl Binder<'_> {
     /// A call of a cast's function.
     fn call_cast(&mut self, function: Oid, expr: Expr, to: SqlType, explicit: bool) -> Result<Expr> {
         if let Some(function) = registry().function(function) {
+            self.accesses.builtin(function);
             return call_cast(function, expr, to, explicit);
         }
         let takes = self.catalog.routine(function)?.map_or(1, |r| r.inputs.len());

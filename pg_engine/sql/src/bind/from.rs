@@ -833,6 +833,7 @@ impl Binder<'_> {
         let alias = alias.into();
         let hidden = self.hidden_arguments(function, &args, ty, None)?;
         args.extend(hidden);
+        self.accesses.builtin(function);
         let function = Callee::Builtin(function);
         let plan = Logical::FunctionScan { function, args, columns: columns.clone(), ordinality, alias };
         Ok((plan, columns, scalar && !ordinality))

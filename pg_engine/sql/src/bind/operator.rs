@@ -93,6 +93,7 @@ impl Binder<'_> {
                 let function = registry()
                     .function(operator.function)
                     .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
+                self.accesses.builtin(function);
                 let declared = [operator.left, operator.right];
                 let actual = [left.ty(), right.ty()];
                 let (args, result) = resolve::polymorphic(&declared, &actual, operator.result, &self.casts)
@@ -119,6 +120,7 @@ impl Binder<'_> {
                 let function = registry()
                     .function(operator.function)
                     .ok_or_else(|| SqlError::internal(format!("function of operator {name} is missing")))?;
+                self.accesses.builtin(function);
                 let operand = self.implicit(operand, SqlType::new(operator.right), at)?;
                 let ty = SqlType::new(operator.result);
                 Ok(Expr::Call(Box::new(Call { function, args: vec![operand], ty })))

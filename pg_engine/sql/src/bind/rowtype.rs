@@ -158,6 +158,7 @@ impl Binder<'_> {
         if ordinality {
             columns.push(self.column("ordinality", SqlType::new(oid::INT8)));
         }
+        self.accesses.builtin(function);
         let scan = Logical::FunctionScan {
             function: Callee::Builtin(function),
             args,

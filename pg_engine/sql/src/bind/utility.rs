@@ -169,7 +169,7 @@ impl Binder<'_> {
             Ast::Cluster(Some((name, index))) => {
                 Utility::Cluster(Some((self.relation(name)?, index.clone())))
             }
-            Ast::Reindex { name, index, concurrently } => {
+            Ast::Reindex { name, index, concurrently, verbose } => {
                 let relation = self.relation(name)?;
                 let (wanted, what) = match index {
                     true => (relation.kind == RelationKind::Index, "an index"),
@@ -179,7 +179,7 @@ impl Binder<'_> {
                     let message = format!("\"{}\" is not {what}", relation.name);
                     return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
                 }
-                Utility::Reindex { relation, concurrently: *concurrently }
+                Utility::Reindex { relation, concurrently: *concurrently, verbose: *verbose }
             }
             Ast::Lock { tables, mode, nowait } => {
                 let mut relations = Vec::with_capacity(tables.len());

@@ -257,6 +257,7 @@ impl Binder<'_> {
                 ));
             }
         }
+        self.accesses.builtin(function);
         let (args, ty) = self.coerce_arguments(&candidate, bound, position)?;
         Ok((Aggregated::Builtin(function), args, ty))
     }

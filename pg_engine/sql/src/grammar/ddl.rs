@@ -3,9 +3,7 @@
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
 use pg_plan::access::RoleName;
-use pg_plan::utility::{
-    Comment, CreateSchema, Drop, ObjectKind, ObjectName, OnCommit, RoleStatement, Utility,
-};
+use pg_plan::utility::{CreateSchema, Drop, ObjectKind, ObjectName, OnCommit, RoleStatement, Utility};
 use pg_types::SqlError;
 use sqlparser::tokenizer::Token;
 
@@ -87,12 +85,12 @@ fn cluster(c: &mut Cursor<'_>) -> Parsed<Statement> {
 
 fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
     c.parser.advance_token();
-    let mut concurrently = false;
+    let (mut concurrently, mut verbose) = (false, false);
     if c.accept_symbol(&Token::LParen) {
         loop {
             match c.any_word()?.as_str() {
                 "concurrently" => concurrently = c.option_flag()?,
-                "verbose" => return Err(SqlError::unsupported("REINDEX (VERBOSE)").into()),
+                "verbose" => verbose = c.option_flag()?,
                 "tablespace" => return Err(SqlError::unsupported("REINDEX (TABLESPACE)").into()),
                 other => {
                     let text = format!("unrecognized REINDEX option \"{other}\"");
@@ -112,7 +110,7 @@ fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
                 return Err(SqlError::unsupported(what).into());
             }
             let name = c.ident()?;
-            return Ok(ready(Utility::ReindexAll { name, database }, "REINDEX"));
+            return Ok(ready(Utility::ReindexAll { name, database, verbose }, "REINDEX"));
         }
     }
     let index = c.accept("index");
@@ -121,7 +119,7 @@ fn reindex(c: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     concurrently |= c.accept("concurrently");
     let name = c.name()?;
-    Ok(utility(Ast::Reindex { name, index, concurrently }, "REINDEX"))
+    Ok(utility(Ast::Reindex { name, index, concurrently, verbose }, "REINDEX"))
 }
 
 /// Names the construct by its first words and skips the rest.
@@ -807,6 +805,9 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
         let comment = crate::ast::RoutineStatement::Comment(name, text);
         return Ok(utility(Ast::Routine(Box::new(comment)), "COMMENT"));
     }
+    if let Some(statement) = super::comment::named(c)? {
+        return Ok(statement);
+    }
     if let Some(statement) = definition::comment(c)? {
         return Ok(statement);
     }
@@ -838,7 +839,5 @@ fn comment(c: &mut Cursor<'_>) -> Parsed<Statement> {
             None => return Ok(refuse(c, "COMMENT ON")),
         }
     };
-    c.expect("is")?;
-    let text = if c.accept("null") { None } else { Some(c.string()?) };
-    Ok(ready(Utility::Comment(Comment { kind, name, part, text }), "COMMENT"))
+    super::comment::done(c, kind, name, part)
 }

@@ -181,12 +181,15 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
         }
         return Ok(GrantTarget::LargeObjects(list));
     }
-    for word in ["foreign", "parameter"] {
-        if c.peek_is(0, word) && !matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period)
-        {
-            let what = alloc::format!("GRANT on {}", word.to_ascii_uppercase());
-            return Err(SqlError::unsupported(what).into());
-        }
+    if c.accept_all(&["foreign", "data", "wrapper"]) {
+        return Ok(GrantTarget::Wrappers(idents(c)?));
+    }
+    if c.accept_all(&["foreign", "server"]) {
+        return Ok(GrantTarget::Servers(idents(c)?));
+    }
+    let more = matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period);
+    if c.peek_is(0, "parameter") && !more && !c.peek_is(1, "to") && !c.peek_is(1, "from") {
+        return Err(SqlError::unsupported("GRANT on PARAMETER").into());
     }
     c.accept("table");
     Ok(GrantTarget::Tables(names(c)?))

@@ -3,6 +3,7 @@
 
 mod alter;
 mod collation;
+mod comment;
 mod conflict;
 mod copy;
 mod cursor;

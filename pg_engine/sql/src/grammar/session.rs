@@ -195,7 +195,14 @@ fn set(c: &mut Cursor<'_>) -> Parsed<Statement> {
         c.parser.advance_token();
     }
     let (name, values) = if c.accept_all(&["time", "zone"]) {
-        ("timezone".to_string(), if c.accept("local") { Vec::new() } else { set_values(c)? })
+        let values = if c.accept("local") {
+            Vec::new()
+        } else if c.accept("interval") {
+            Vec::from([zone_interval(c)?])
+        } else {
+            set_values(c)?
+        };
+        ("timezone".to_string(), values)
     } else if c.accept("names") {
         ("client_encoding".to_string(), if c.at_end() { Vec::new() } else { set_values(c)? })
     } else if c.accept("schema") {
@@ -239,6 +246,51 @@ fn set_constraints(c: &mut Cursor<'_>) -> Parsed<Statement> {
     ))
 }
 
+/// A time zone as an interval, after the word: as hours.
+fn zone_interval(c: &mut Cursor<'_>) -> Parsed<String> {
+    use pg_types::datetime::fields::{FULL_RANGE, HOUR, MINUTE};
+    let precision = if c.accept_symbol(&Token::LParen) {
+        let at = c.here();
+        let digits = c.option_value()?;
+        c.symbol(&Token::RParen)?;
+        let n = digits.parse::<i32>().map_err(|_| SqlError::syntax("invalid precision").at(at))?;
+        Some(n.clamp(0, 6))
+    } else {
+        None
+    };
+    let text = c.string()?;
+    let at = c.here();
+    let fields = if c.at_end() {
+        FULL_RANGE
+    } else if c.accept_all(&["hour", "to", "minute"]) {
+        HOUR | MINUTE
+    } else if c.accept("hour") && !c.peek_is(0, "to") {
+        HOUR
+    } else {
+        return Err(SqlError::syntax("time zone interval must be HOUR or HOUR TO MINUTE").at(at).into());
+    };
+    let typmod = match (fields, precision) {
+        (FULL_RANGE, None) => -1,
+        _ => fields << 16 | precision.unwrap_or(0xffff),
+    };
+    let format = pg_types::format::FormatSettings::default();
+    let interval = pg_types::datetime::interval_in(&text, typmod, &format)?;
+    let refused = |unit: &str| {
+        let ty = pg_types::SqlType::new(pg_types::oid::INTERVAL);
+        let shown = pg_types::io::output_string(&pg_types::Value::Interval(interval), ty, &format);
+        let text = format!("invalid value for parameter \"TimeZone\": \"INTERVAL '{shown}'\"");
+        SqlError::new(pg_types::SqlState::INVALID_PARAMETER_VALUE, text)
+            .detail(format!("Cannot specify {unit} in time zone interval."))
+    };
+    if interval.months != 0 {
+        return Err(refused("months").into());
+    }
+    if interval.days != 0 {
+        return Err(refused("days").into());
+    }
+    Ok(format!("{}", interval.micros as f64 / 3_600_000_000.0))
+}
+
 /// Empty for DEFAULT.
 pub(super) fn set_values(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     if c.accept("default") {
@@ -246,9 +298,6 @@ pub(super) fn set_values(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     }
     let mut values = Vec::new();
     loop {
-        if c.peek_is(0, "interval") {
-            return Err(SqlError::unsupported("SET with an interval").into());
-        }
         values.push(c.option_value()?);
         if !c.accept_symbol(&Token::Comma) {
             return Ok(values);

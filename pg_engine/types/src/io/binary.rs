@@ -157,6 +157,9 @@ fn receive_nested(
         oid::TEXT | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR => {
             Value::text(valid_text(r.take(data.len())?)?)
         }
+        oid::PG_SNAPSHOT | oid::TXID_SNAPSHOT => {
+            Value::Text(super::snapshot::Parts::receive(r.take(data.len())?)?.text().into())
+        }
         oid::JSONB => match r.byte()? {
             1 => Value::Jsonb(json::jsonb(valid_text(r.take(data.len() - 1)?)?)?),
             n => {
@@ -384,7 +387,7 @@ pub fn send(value: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>
         Value::Float4(v) => out.extend_from_slice(&v.to_be_bytes()),
         Value::Float8(v) => out.extend_from_slice(&v.to_be_bytes()),
         Value::Numeric(v) => v.send(out),
-        Value::Text(v) => out.extend_from_slice(v.as_bytes()),
+        Value::Text(v) => send_text(v, ty, out),
         Value::Bytea(v) => out.extend_from_slice(v),
         Value::TimeTz(v) => {
             out.extend_from_slice(&v.micros.to_be_bytes());
@@ -436,6 +439,15 @@ pub fn send(value: &Value, ty: Oid, settings: &FormatSettings, out: &mut Vec<u8>
     }
 }
 
+/// What is kept as text; snapshots are sent as numbers.
+fn send_text(text: &str, ty: Oid, out: &mut Vec<u8>) {
+    let snapshot = matches!(ty, oid::PG_SNAPSHOT | oid::TXID_SNAPSHOT);
+    match snapshot.then(|| super::snapshot::Parts::parse(text)).flatten() {
+        Some(parts) => parts.send(out),
+        None => out.extend_from_slice(text.as_bytes()),
+    }
+}
+
 fn send_interval(v: &Interval, out: &mut Vec<u8>) {
     out.extend_from_slice(&v.micros.to_be_bytes());
     out.extend_from_slice(&v.days.to_be_bytes());
@@ -471,6 +483,9 @@ pub fn send_row(column: &Vector, row: usize, settings: &FormatSettings, out: &mu
         ColumnData::Float4(v) => out.extend_from_slice(&v[i].to_be_bytes()),
         ColumnData::Float8(v) => out.extend_from_slice(&v[i].to_be_bytes()),
         ColumnData::Numeric(v) => v[i].send(out),
+        ColumnData::Text(v) if matches!(column.ty.oid, oid::PG_SNAPSHOT | oid::TXID_SNAPSHOT) => {
+            send_text(core::str::from_utf8(v.get(i)).unwrap_or(""), column.ty.oid, out);
+        }
         ColumnData::Text(v) | ColumnData::Bytea(v) => out.extend_from_slice(v.get(i)),
         ColumnData::Interval(v) => send_interval(&v[i], out),
         ColumnData::Uuid(v) => out.extend_from_slice(&v[i]),

@@ -10,6 +10,7 @@ mod bytea;
 mod float;
 mod record;
 mod scalar;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod typmod;
@@ -84,6 +85,10 @@ pub fn input(ty: SqlType, text: &str, settings: &FormatSettings) -> Result<Value
         oid::TID => scalar::parse_tid(text)?,
         oid::XID8 => Value::Int8(scalar::parse_u64(text, "xid8")? as i64),
         oid::PG_LSN => Value::Int8(scalar::parse_lsn(text)? as i64),
+        oid::PG_SNAPSHOT | oid::TXID_SNAPSHOT => {
+            let parts = snapshot::Parts::parse(text).ok_or_else(|| invalid_syntax("pg_snapshot", text))?;
+            Value::Text(parts.text().into())
+        }
         oid::JSON => {
             json::validate(text)?;
             Value::text(text)
