@@ -407,7 +407,6 @@ fn analyze_all(list: &[VacuumTarget], cx: &ExecContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// REINDEX of all tables of a schema, or of those of the database that users made.
 /// What REINDEX (VERBOSE) says of a table or an index.
 fn report_reindexed(relation: &Relation, concurrently: bool, cx: &ExecContext<'_>) {
     let report = |text: String| {
@@ -425,6 +424,7 @@ fn report_reindexed(relation: &Relation, concurrently: bool, cx: &ExecContext<'_
     }
 }
 
+/// REINDEX of all tables of a schema, or of those of the database that users made.
 fn reindex_all(name: &str, database: bool, verbose: bool, cx: &ExecContext<'_>) -> Result<()> {
     let ddl = Ddl::new(cx, "REINDEX")?;
     let mut schema = None;

@@ -92,7 +92,7 @@ fn built_in_functions_ask_for_their_privileges() {
         db.error("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
         "42501: permission denied for language sql"
     );
-    db.run("RESET ROLE");
+    db.run("SET ROLE NONE");
     db.run("GRANT EXECUTE ON FUNCTION abs(int) TO caller");
     db.run("SET ROLE caller");
     assert_eq!(db.query("SELECT abs(-1)"), ["1"]);
