@@ -156,18 +156,6 @@ fn privileges() {
     check("privileges");
 }
 
-/// GRANT and REVOKE on what is built in: functions, catalogs, languages, types.
-#[test]
-fn builtin_privileges() {
-    check("builtin_privileges");
-}
-
-/// `pg_snapshot` and its functions; comments on what only catalogs name.
-#[test]
-fn snapshots() {
-    check("snapshots");
-}
-
 /// Policies: which rows are seen and which may come, and in what order conditions are asked.
 #[test]
 fn row_security() {
