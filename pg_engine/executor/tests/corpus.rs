@@ -405,6 +405,11 @@ fn ends() {
 }
 
 #[test]
+fn first_rows() {
+    check("first_rows");
+}
+
+#[test]
 fn set_chains() {
     check("set_chains");
 }

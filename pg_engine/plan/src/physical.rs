@@ -221,6 +221,8 @@ pub enum Node {
         input: Box<Physical>,
         /// Keys.
         keys: Vec<SortKey>,
+        /// The rows come in the order of so many leading keys already: those that are equal in them are sorted by the others.
+        presorted: usize,
         /// Only so many rows are needed.
         limit: Option<Expr>,
     },

@@ -86,7 +86,7 @@ struct Bound {
 impl Planner<'_> {
     /// The cheapest way to read the table.
     pub(crate) fn scan(&mut self, table: &Table, needed: &ColumnSet, wish: &Wish) -> Result<Sub> {
-        let (wanted, fraction) = (wish.order.as_slice(), wish.fraction);
+        let wanted = wish.order.as_slice();
         if table.conditions.iter().any(never) {
             return Ok(nothing(table.columns.iter().map(|(c, _)| c), needed, wanted));
         }
@@ -118,12 +118,7 @@ impl Planner<'_> {
         let sort = |sub: &Sub| {
             let e = sub.plan.estimate;
             let told_apart = settings.cpu_operator_cost * e.rows * wish.distinct.len() as f64;
-            told_apart
-                + if wanted.is_empty() || sub.ordered_by(wanted) {
-                    e.startup + (e.total - e.startup) * fraction
-                } else {
-                    e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows)
-                }
+            told_apart + wish.cost_of(sub, settings)
         };
         if !has_indexes(&table.relation) {
             return Ok(best);
@@ -566,7 +561,7 @@ fn own(columns: &[(Column, i16)], attnum: i16) -> Option<&Column> {
     columns.iter().find(|(_, a)| *a == attnum && *a > 0).map(|(c, _)| c)
 }
 
-fn libm_log2(x: f64) -> f64 {
+pub(crate) fn libm_log2(x: f64) -> f64 {
     // The position of the highest bit is exact enough for a cost.
     f64::from(63 - (x.max(2.0) as u64).leading_zeros())
 }

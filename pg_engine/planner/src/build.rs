@@ -9,15 +9,15 @@ use pg_catalog::{
 };
 use pg_plan::{
     expr::{ColumnId, Expr, SubPlanKind, SubQuery},
-    logical::{AggregateCall, Column, JoinKind, Locked, Logical, SetOp, SortKey},
+    logical::{AggregateCall, Column, JoinKind, Locked, Logical, SetOp},
     physical::{Estimate, Node, Physical},
     routine::Callee,
 };
-use pg_types::{Result, SqlError, SqlType, Value};
+use pg_types::{Result, SqlError, SqlType};
 
 use crate::{
     PlannerSettings,
-    access::{Table, never, nothing},
+    access::{Table, libm_log2, never, nothing},
     columns::{ColumnSet, to_positions},
     estimate::{self, Knowledge},
     pushdown::{output, outputs, push_down},
@@ -121,19 +121,36 @@ impl Knowledge for Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) order: Vec<OrderKey>,
-    /// Share of the rows that will be asked for.
-    pub(crate) fraction: f64,
+    /// So many rows will be asked for; none: all.
+    pub(crate) first: Option<f64>,
     /// Of rows that are equal in these columns, the first is enough; none: all rows count.
     pub(crate) distinct: Vec<ColumnId>,
 }
 
 impl Wish {
     pub(crate) fn none() -> Self {
-        Self { order: Vec::new(), fraction: 1.0, distinct: Vec::new() }
+        Self { order: Vec::new(), first: None, distinct: Vec::new() }
     }
     /// The same, where all rows count.
-    fn all_rows(&self) -> Self {
-        Self { order: self.order.clone(), fraction: self.fraction, distinct: Vec::new() }
+    pub(crate) fn all_rows(&self) -> Self {
+        Self { order: self.order.clone(), first: self.first, distinct: Vec::new() }
+    }
+    /// What to wish of an input of which this share of the rows becomes rows of the operator.
+    pub(crate) fn through(&self, kept: f64) -> Self {
+        Self { first: self.first.map(|n| n / kept.max(1.0e-9)), ..self.all_rows() }
+    }
+    /// What the rows that will be asked for cost.
+    pub(crate) fn cost(&self, e: Estimate) -> f64 {
+        let share = self.first.map_or(1.0, |n| (n / e.rows.max(1.0)).min(1.0));
+        e.startup + (e.total - e.startup) * share
+    }
+    /// The same of a plan, with what it takes to sort its rows if they do not come in the order.
+    pub(crate) fn cost_of(&self, sub: &Sub, settings: &PlannerSettings) -> f64 {
+        let e = sub.plan.estimate;
+        match self.order.is_empty() || sub.ordered_by(&self.order) {
+            true => self.cost(e),
+            false => e.total + 2.0 * settings.cpu_operator_cost * e.rows * libm_log2(e.rows),
+        }
     }
 }
 
@@ -392,7 +409,7 @@ impl<'a> Planner<'a> {
             Logical::Secure(input) => self.operator(*input, needed, wish),
             Logical::Project(input, columns) => self.project(*input, columns, needed, wish),
             Logical::ProjectSet(input, columns) => self.project_set(*input, columns, needed),
-            Logical::Join { .. } => self.join(node, Vec::new(), needed),
+            Logical::Join { .. } => self.join(node, Vec::new(), needed, wish),
             Logical::Aggregate { input, groups, aggregates, seeds } => {
                 let all = groups.is_empty() && seeds.is_empty();
                 let ends = if all { crate::ends::ends(&input, &aggregates) } else { None };
@@ -453,11 +470,14 @@ impl<'a> Planner<'a> {
                 let table = Table { relation, alias, columns, conditions: condition.conjuncts() };
                 self.scan(&table, needed, wish)
             }
-            Logical::Join { kind: JoinKind::Inner, .. } => self.join(input, condition.conjuncts(), needed),
+            Logical::Join { kind: JoinKind::Inner, .. } => {
+                self.join(input, condition.conjuncts(), needed, wish)
+            }
             other => {
                 let mut below = needed.clone();
                 below.add(&condition);
-                let sub = self.operator(other, &below, &wish.all_rows())?;
+                let kept = estimate::selectivity(&condition, &self.knowledge());
+                let sub = self.operator(other, &below, &wish.through(kept))?;
                 self.filter_over(sub, condition)
             }
         }
@@ -499,7 +519,9 @@ impl<'a> Planner<'a> {
         let distinct: Option<Vec<_>> = wish.distinct.iter().map(|id| renamed(*id)).collect();
         // The first of some rows is told by the order.
         let distinct = distinct.filter(|_| order.is_some()).unwrap_or_default();
-        let inner = Wish { order: order.unwrap_or_default(), fraction: wish.fraction, distinct };
+        // Rows in an order that is not the input's own are read to the end and sorted.
+        let first = wish.first.filter(|_| order.is_some());
+        let inner = Wish { order: order.unwrap_or_default(), first, distinct };
         let sub = self.operator(input, &below, &inner)?;
         let mut ids = Vec::with_capacity(columns.len());
         let mut exprs = Vec::with_capacity(columns.len());
@@ -630,7 +652,7 @@ impl<'a> Planner<'a> {
         let mut below = needed.clone();
         all.iter().for_each(|id| below.insert(*id));
         let wish = match &on {
-            None => Wish { order: order.to_vec(), fraction: 1.0, distinct: all.clone() },
+            None => Wish { order: order.to_vec(), first: None, distinct: all.clone() },
             Some(on) => {
                 let ids: Option<Vec<_>> = on.iter().map(estimate::column_of).collect();
                 Wish { distinct: ids.unwrap_or_default(), ..Wish::none() }
@@ -650,108 +672,6 @@ impl<'a> Planner<'a> {
         estimate.total += estimate.rows * self.settings.cpu_operator_cost * columns.len() as f64;
         let node = Node::Distinct(Box::new(plan), on);
         Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
-    }
-
-    /// ORDER BY; `limit` is LIMIT plus OFFSET above it.
-    pub(crate) fn sort(
-        &mut self,
-        input: Logical,
-        keys: Vec<SortKey>,
-        needed: &ColumnSet,
-        limit: Option<Expr>,
-        wish: &Wish,
-    ) -> Result<Sub> {
-        let plain = |k: &SortKey| match &k.expr {
-            Expr::Column(column, _) => {
-                Some(OrderKey { column: *column, descending: k.descending, nulls_first: k.nulls_first })
-            }
-            _ => None,
-        };
-        let wanted: Option<Vec<OrderKey>> = keys.iter().map(plain).collect();
-        let mut below = needed.clone();
-        keys.iter().for_each(|k| below.add(&k.expr));
-        let distinct = if wanted.is_some() { wish.distinct.clone() } else { Vec::new() };
-        let wish = Wish { order: wanted.clone().unwrap_or_default(), fraction: wish.fraction, distinct };
-        let sub = self.operator(input, &below, &wish)?;
-        if wanted.is_some_and(|w| sub.ordered_by(&w)) {
-            return Ok(sub);
-        }
-        let mut resolved = Vec::with_capacity(keys.len());
-        for key in keys {
-            resolved.push(SortKey { expr: self.resolved(key.expr, &sub.columns)?, ..key });
-        }
-        Ok(self.put_in_order(sub, resolved, limit))
-    }
-
-    /// Rows put in an order; `keys` over the operator's columns.
-    pub(crate) fn put_in_order(&self, sub: Sub, keys: Vec<SortKey>, limit: Option<Expr>) -> Sub {
-        let Sub { plan, columns, .. } = sub;
-        let types = plan.types.clone();
-        let mut estimate = plan.estimate;
-        let compares = estimate.rows * f64::from(64 - (estimate.rows as u64).leading_zeros());
-        estimate.startup = estimate.total + 2.0 * self.settings.cpu_operator_cost * compares;
-        estimate.total = estimate.startup + self.settings.cpu_operator_cost * estimate.rows;
-        let node = Node::Sort { input: Box::new(plan), keys, limit };
-        Sub { plan: Physical { node, types, estimate }, columns, order: Vec::new() }
-    }
-
-    fn limit(
-        &mut self,
-        input: Logical,
-        (limit, offset, ties): (Option<Expr>, Option<Expr>, Vec<Expr>),
-        needed: &ColumnSet,
-    ) -> Result<Sub> {
-        let mut with_ties = needed.clone();
-        ties.iter().for_each(|e| with_ties.add(e));
-        let needed = &with_ties;
-        let number = |e: &Option<Expr>| match e {
-            Some(Expr::Const(Value::Int8(n), _)) => Some(*n as f64),
-            _ => None,
-        };
-        let want = number(&limit).map(|n| n + number(&offset).unwrap_or(0.0));
-        // Top-k is possible when both numbers are known before the run.
-        let top = if ties.is_empty() { top_k(&limit, &offset) } else { None };
-        let wish = Wish { fraction: if want.is_some() { 0.01 } else { 1.0 }, ..Wish::none() };
-        let sub = match input {
-            Logical::Sort(below, keys) => self.sort(*below, keys, needed, top, &wish)?,
-            Logical::Project(below, columns) if matches!(*below, Logical::Sort(..)) && simple(&columns) => {
-                self.limit_through(*below, columns, top, needed, &wish)?
-            }
-            other => self.operator(other, needed, &wish)?,
-        };
-        let limit = limit.map(|e| self.resolved(e, &[])).transpose()?;
-        let offset = offset.map(|e| self.resolved(e, &[])).transpose()?;
-        let Sub { plan, columns, order } = sub;
-        let types = plan.types.clone();
-        let mut estimate = plan.estimate;
-        if let Some(want) = want {
-            let share = (want / estimate.rows.max(1.0)).min(1.0);
-            estimate.total = estimate.startup + (estimate.total - estimate.startup) * share;
-            estimate.rows = estimate.rows.min(want.max(1.0));
-        }
-        let ties = ties.into_iter().map(|e| self.resolved(e, &columns)).collect::<Result<_>>()?;
-        let node = Node::Limit { input: Box::new(plan), limit, offset, ties };
-        Ok(Sub { plan: Physical { node, types, estimate }, columns, order })
-    }
-
-    /// LIMIT over a projection over a sort: the sort learns of the limit.
-    fn limit_through(
-        &mut self,
-        sort: Logical,
-        columns: Vec<(Column, Expr)>,
-        top: Option<Expr>,
-        needed: &ColumnSet,
-        wish: &Wish,
-    ) -> Result<Sub> {
-        let Logical::Sort(below, keys) = sort else { return Err(SqlError::internal("no sort to limit")) };
-        let columns: Vec<_> = columns.into_iter().filter(|(c, _)| needed.contains(c.id)).collect();
-        let mut inner = ColumnSet::default();
-        columns.iter().for_each(|(_, e)| inner.add(e));
-        let sub = self.sort(*below, keys, &inner, top, wish)?;
-        let ids = columns.iter().map(|(c, _)| c.id).collect();
-        let exprs =
-            columns.into_iter().map(|(_, e)| self.resolved(e, &sub.columns)).collect::<Result<_>>()?;
-        Ok(project(sub, exprs, ids, self.settings))
     }
 }
 
@@ -782,23 +702,6 @@ impl Planner<'_> {
         let estimate = Estimate { startup: 0.0, total, rows, width };
         let node = Node::Recursive { work, all, left: Box::new(left), right: Box::new(right) };
         Ok(Sub { plan: Physical { node, types, estimate }, columns: ids, order: Vec::new() })
-    }
-}
-
-fn simple(columns: &[(Column, Expr)]) -> bool {
-    columns.iter().all(|(_, e)| !e.volatile())
-}
-
-/// LIMIT + OFFSET as an expression when neither can be NULL.
-fn top_k(limit: &Option<Expr>, offset: &Option<Expr>) -> Option<Expr> {
-    match (limit, offset) {
-        (Some(Expr::Const(Value::Int8(l), t)), None) if *l >= 0 => Some(Expr::Const(Value::Int8(*l), *t)),
-        (Some(Expr::Const(Value::Int8(l), t)), Some(Expr::Const(Value::Int8(o), _)))
-            if *l >= 0 && *o >= 0 =>
-        {
-            Some(Expr::Const(Value::Int8(l.checked_add(*o)?), *t))
-        }
-        _ => None,
     }
 }
 

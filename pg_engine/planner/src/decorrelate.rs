@@ -468,18 +468,7 @@ impl Planner<'_> {
         let plain = self.translated(node.clone(), needed, wish);
         self.nested -= 1;
         let plain = plain?;
-        let cost = |sub: &Sub| {
-            let e = sub.plan.estimate;
-            let sort = match wish.order.is_empty() || sub.ordered_by(&wish.order) {
-                true => 0.0,
-                false => {
-                    2.0 * self.settings.cpu_operator_cost
-                        * e.rows
-                        * f64::from(64 - (e.rows as u64).leading_zeros())
-                }
-            };
-            e.startup + (e.total - e.startup) * wish.fraction + sort
-        };
+        let cost = |sub: &Sub| wish.cost_of(sub, self.settings);
         Ok(Some(match joined {
             Some(joined) if cost(&joined) < cost(&plain) => joined,
             _ => plain,

@@ -11,7 +11,7 @@ use pg_plan::{
     logical::{JoinKind, Logical},
     physical::{Estimate, Node, Physical},
 };
-use pg_types::{Result, SqlError, SqlState};
+use pg_types::{Result, SqlError, SqlState, Value};
 
 use crate::{
     access::Table,
@@ -20,6 +20,7 @@ use crate::{
     disjunction::join_selectivity,
     equal::Conditions,
     estimate::{column_of, is_equality, selectivity},
+    first,
     probe::may_probe,
     pushdown::output,
     unique::says_nothing,
@@ -29,43 +30,53 @@ use crate::{
 const MAX_EXHAUSTIVE: usize = 8;
 
 /// Runs of an inner side that cost no more than its own estimate says.
-const FEW_PROBES: f64 = 1000.0;
+pub(crate) const FEW_PROBES: f64 = 1000.0;
 
 /// One input of a set of inner joins.
-struct Input {
-    sub: Sub,
-    ids: ColumnSet,
+pub(crate) struct Input {
+    pub(crate) sub: Sub,
+    pub(crate) ids: ColumnSet,
     /// A plain table can be probed through its indexes as well.
-    table: Option<Table>,
+    pub(crate) table: Option<Table>,
     /// A tree over tables that can.
     tree: Option<Logical>,
+    /// What is planned once more where its first rows are wanted.
+    pub(crate) again: Option<Logical>,
 }
 
 /// A joined set of inputs.
 #[derive(Clone)]
-struct Joined {
-    members: u32,
-    ids: ColumnSet,
-    sub: Sub,
+pub(crate) struct Joined {
+    pub(crate) members: u32,
+    pub(crate) ids: ColumnSet,
+    pub(crate) sub: Sub,
 }
 
 impl Planner<'_> {
     /// Plans a join tree; `conditions` are conjuncts over its output.
-    pub(crate) fn join(&mut self, node: Logical, conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
+    pub(crate) fn join(
+        &mut self,
+        node: Logical,
+        conditions: Vec<Expr>,
+        needed: &ColumnSet,
+        wish: &Wish,
+    ) -> Result<Sub> {
         let Logical::Join { kind, left, right, on, lateral } = node else {
             return Err(SqlError::internal("not a join"));
         };
         if kind == JoinKind::Inner && lateral.is_empty() {
             let node = Logical::Join { kind, left, right, on, lateral };
-            return self.inner_joins(node, conditions, needed);
+            return self.inner_joins(node, conditions, needed, wish);
         }
+        let known = self.knowledge();
+        let wish = &wish.through(conditions.iter().map(|e| selectivity(e, &known)).product());
         if matches!(kind, JoinKind::Left | JoinKind::Right) && lateral.is_empty() {
             let on: Vec<Expr> = on.clone().map(Expr::conjuncts).unwrap_or_default();
             let mut read = needed.clone();
             conditions.iter().for_each(|e| read.add(e));
             let (kept, other) = if kind == JoinKind::Left { (&left, &right) } else { (&right, &left) };
             if says_nothing(other, &on, &|id| read.contains(id)) {
-                let sub = self.operator((**kept).clone(), &read, &Wish::none())?;
+                let sub = self.operator((**kept).clone(), &read, wish)?;
                 return match Expr::all_of(conditions) {
                     Some(condition) => self.filter_over(sub, condition),
                     None => Ok(sub),
@@ -80,9 +91,10 @@ impl Planner<'_> {
                 on.map(Expr::conjuncts).unwrap_or_default(),
                 &conditions,
                 needed,
+                wish,
             )?
         } else {
-            self.lateral(kind, *left, *right, on, lateral, &conditions, needed)?
+            self.lateral(kind, *left, *right, on, lateral, &conditions, needed, wish)?
         };
         match Expr::all_of(conditions) {
             Some(condition) => self.filter_over(sub, condition),
@@ -99,17 +111,27 @@ impl Planner<'_> {
         lateral: Vec<(u32, Expr)>,
         conditions: &[Expr],
         needed: &ColumnSet,
+        wish: &Wish,
     ) -> Result<Sub> {
         let mut below = needed.clone();
         lateral.iter().map(|(_, e)| e).chain(&on).chain(conditions).for_each(|e| below.add(e));
-        let left = self.operator(left, &below, &Wish::none())?;
+        let wish = if first::gives(&output(&left), wish) { wish.clone() } else { Wish::none() };
+        let left = self.operator(left, &below, &wish)?;
         let right = self.operator(right, &below, &Wish::none())?;
         let mut slots = Vec::with_capacity(lateral.len());
         for (slot, expr) in lateral {
             slots.push((slot, self.resolved(expr, &left.columns)?));
         }
+        let on = on.filter(|e| !matches!(e, Expr::Const(Value::Bool(true), _)));
         let kept = on.as_ref().map_or(1.0, |e| selectivity(e, &self.knowledge()));
-        self.nested_loop(kind, left, right, slots, on, kept)
+        let (l, r) = (left.rows(), right.rows());
+        let rows = match (slots.is_empty(), kind) {
+            (true, _) => joined_rows(kind, l, r, kept),
+            (false, JoinKind::Semi | JoinKind::Anti) => (l * 0.5).max(1.0),
+            (false, JoinKind::Left) => (l * r * kept).max(l),
+            (false, _) => (l * r * kept).max(1.0),
+        };
+        self.nested_loop(kind, left, right, slots, on, rows)
     }
 
     /// A left, right, full, semi or anti join: the order is as written.
@@ -121,16 +143,23 @@ impl Planner<'_> {
         on: Vec<Expr>,
         conditions: &[Expr],
         needed: &ColumnSet,
+        wish: &Wish,
     ) -> Result<Sub> {
         let mut below = needed.clone();
         on.iter().chain(conditions).for_each(|e| below.add(e));
-        let left = self.input(left, &below)?;
-        let right = self.input(right, &below)?;
+        let keeps = !matches!(kind, JoinKind::Right | JoinKind::Full);
+        let left = self.input(left, &below, keeps && wish.first.is_some())?;
+        let right = self.input(right, &below, false)?;
         let sub = self.best_join(kind, &left.joined(1), &right, &on, &below, f64::INFINITY)?;
-        sub.ok_or_else(|| SqlError::internal("no way to join was found"))
+        let sub = sub.ok_or_else(|| SqlError::internal("no way to join was found"))?;
+        if !keeps {
+            return Ok(sub);
+        }
+        self.first_of_two(kind, sub, (&left, &right), &on, &below, wish)
     }
 
-    fn input(&mut self, node: Logical, needed: &ColumnSet) -> Result<Input> {
+    /// Plans an input; `again`: it may be planned once more, with a wish.
+    fn input(&mut self, node: Logical, needed: &ColumnSet, again: bool) -> Result<Input> {
         let ids = ColumnSet::of(output(&node));
         let table = match &node {
             Logical::Scan { relation, alias, columns } => Some(Table {
@@ -157,14 +186,21 @@ impl Planner<'_> {
                 false => table,
             };
             let sub = self.scan(&table, needed, &Wish::none())?;
-            return Ok(Input { sub, ids, table: Some(table), tree: None });
+            return Ok(Input { sub, ids, table: Some(table), tree: None, again: None });
         }
         let tree = may_probe(&node).then(|| node.clone());
+        let again = again.then(|| node.clone());
         let sub = self.operator(node, needed, &Wish::none())?;
-        Ok(Input { sub, ids, table, tree })
+        Ok(Input { sub, ids, table, tree, again })
     }
 
-    fn inner_joins(&mut self, node: Logical, mut conditions: Vec<Expr>, needed: &ColumnSet) -> Result<Sub> {
+    fn inner_joins(
+        &mut self,
+        node: Logical,
+        mut conditions: Vec<Expr>,
+        needed: &ColumnSet,
+        wish: &Wish,
+    ) -> Result<Sub> {
         let mut parts = Vec::new();
         flatten(node, &mut parts, &mut conditions);
         for condition in conditions.iter_mut().filter(|e| e.has_subplan()) {
@@ -180,7 +216,7 @@ impl Planner<'_> {
                 conditions.into_iter().partition(|e| ids.touches(e) && ids.covers(e) && !e.volatile());
             conditions = rest;
             let node = if own.is_empty() { part } else { crate::pushdown::push_down(part, own) };
-            inputs.push(self.input(node, &below)?);
+            inputs.push(self.input(node, &below, wish.first.is_some())?);
         }
         let sets: Vec<&ColumnSet> = inputs.iter().map(|i| &i.ids).collect();
         let joinable = Conditions::new(&conditions, &sets);
@@ -190,10 +226,13 @@ impl Planner<'_> {
         } else {
             self.greedy(&inputs, &joinable, &below)
         };
+        // What no pair of inputs could apply: conditions without columns, or with volatile functions.
+        let left: Vec<Expr> = conditions.iter().filter(|e| !applies_to_pair(e, &inputs)).cloned().collect();
+        let known = self.knowledge();
+        let wish = wish.through(left.iter().map(|e| selectivity(e, &known)).product());
+        let joined = joined.and_then(|best| self.first_of_all(best, &inputs, &joinable, &below, &wish));
         self.equal = outer;
         let joined = joined?;
-        // What no pair of inputs could apply: conditions without columns, or with volatile functions.
-        let left: Vec<Expr> = conditions.into_iter().filter(|e| !applies_to_pair(e, &inputs)).collect();
         match Expr::all_of(left) {
             Some(condition) => self.filter_over(joined, condition),
             None => Ok(joined),
@@ -303,7 +342,7 @@ impl Planner<'_> {
     }
 
     /// The share of pairs that the conditions keep.
-    fn kept(&self, on: &[Expr], left: &ColumnSet, right: &ColumnSet) -> f64 {
+    pub(crate) fn kept(&self, on: &[Expr], left: &ColumnSet, right: &ColumnSet) -> f64 {
         let known = self.knowledge();
         let each: Vec<f64> = on.iter().map(|e| join_selectivity(e, left, right, &known)).collect();
         let kept: f64 = each.iter().product();
@@ -337,51 +376,12 @@ impl Planner<'_> {
         bound: f64,
     ) -> Result<Option<Sub>> {
         let kept = self.kept(on, &left.ids, &right.ids);
-        let mut bound = bound;
         let mut best = self.hash_join(kind, left, (&right.sub, &right.ids), on, kept, bound)?;
-        let mut lower = |best: &Option<Sub>| {
-            bound = best.as_ref().map_or(bound, |b| b.plan.estimate.total.min(bound));
-            bound
-        };
         if !matches!(kind, JoinKind::Right | JoinKind::Full) {
-            if let Some(table) = &right.table
-                && left.sub.plan.estimate.total < lower(&best)
-                && let Some((mut inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
-                && self.expect(&mut inner, right.sub.rows() * kept)
-                && self.nested_estimate(kind, &left.sub, &inner, true, 1.0).total < lower(&best)
-            {
-                let mut resolved = Vec::with_capacity(slots.len());
-                for (slot, e) in slots {
-                    resolved.push((slot, self.resolved(e, &left.sub.columns)?));
-                }
-                // The conditions are inside the inner scan.
-                best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
-            }
-            // A wrong estimate of the left side costs more here than at one table: it must be clearly better.
-            if let Some(tree) = &right.tree
-                && (left.sub.plan.estimate.total + left.sub.rows()) * 2.0 < lower(&best)
-                && let Some((mut inner, slots)) =
-                    self.parameterised_tree(tree, right.sub.plan.estimate.total, on, &left.ids, needed)?
-                && self.expect(&mut inner, right.sub.rows() * kept)
-                && self.nested_estimate(kind, &left.sub, &inner, true, 1.0).total * 2.0 < lower(&best)
-            {
-                let mut resolved = Vec::with_capacity(slots.len());
-                for (slot, e) in slots {
-                    resolved.push((slot, self.resolved(e, &left.sub.columns)?));
-                }
-                best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, 1.0)?);
-            }
-            if self.nested_estimate(kind, &left.sub, &right.sub, false, kept).total < lower(&best) {
-                let on = Expr::all_of(on.to_vec());
-                best = Some(self.nested_loop(
-                    kind,
-                    left.sub.clone(),
-                    right.sub.clone(),
-                    Vec::new(),
-                    on,
-                    kept,
-                )?);
-            }
+            let mut lowest = best.as_ref().map_or(bound, |b| b.plan.estimate.total.min(bound));
+            best = self.probing_join(kind, left, right, on, needed, (kept, lowest))?.or(best);
+            lowest = best.as_ref().map_or(lowest, |b| b.plan.estimate.total.min(lowest));
+            best = self.plain_loop(kind, left, right, on, (kept, lowest))?.or(best);
         } else if best.is_none() && bound == f64::INFINITY {
             // It could be done here, but PostgreSQL has no way to.
             if kind == JoinKind::Full && on.iter().any(|e| e.any(&mut |e| matches!(e, Expr::Column(..)))) {
@@ -391,9 +391,74 @@ impl Planner<'_> {
                 ));
             }
             let on = Expr::all_of(on.to_vec());
-            best = Some(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, kept)?);
+            let rows = joined_rows(kind, left.sub.rows(), right.sub.rows(), kept);
+            best = Some(self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, rows)?);
         }
         Ok(best)
+    }
+
+    /// The cheapest nested loop that reads the right side anew for each left row, through an index, if it costs less than `bound`.
+    pub(crate) fn probing_join(
+        &mut self,
+        kind: JoinKind,
+        left: &Joined,
+        right: &Input,
+        on: &[Expr],
+        needed: &ColumnSet,
+        (kept, bound): (f64, f64),
+    ) -> Result<Option<Sub>> {
+        let rows = joined_rows(kind, left.sub.rows(), right.sub.rows(), kept);
+        let mut bound = bound;
+        let mut best: Option<Sub> = None;
+        let mut lower = |best: &Option<Sub>| {
+            bound = best.as_ref().map_or(bound, |b| b.plan.estimate.total.min(bound));
+            bound
+        };
+        if let Some(table) = &right.table
+            && left.sub.plan.estimate.total < lower(&best)
+            && let Some((mut inner, slots)) = self.parameterised_scan(table, on, &left.ids, needed)?
+            && self.expect(&mut inner, right.sub.rows() * kept)
+            && self.nested_estimate(&left.sub, &inner, true, rows).total < lower(&best)
+        {
+            let mut resolved = Vec::with_capacity(slots.len());
+            for (slot, e) in slots {
+                resolved.push((slot, self.resolved(e, &left.sub.columns)?));
+            }
+            // The conditions are inside the inner scan.
+            best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, rows)?);
+        }
+        // A wrong estimate of the left side costs more here than at one table: it must be clearly better.
+        if let Some(tree) = &right.tree
+            && (left.sub.plan.estimate.total + left.sub.rows()) * 2.0 < lower(&best)
+            && let Some((mut inner, slots)) =
+                self.parameterised_tree(tree, right.sub.plan.estimate.total, on, &left.ids, needed)?
+            && self.expect(&mut inner, right.sub.rows() * kept)
+            && self.nested_estimate(&left.sub, &inner, true, rows).total * 2.0 < lower(&best)
+        {
+            let mut resolved = Vec::with_capacity(slots.len());
+            for (slot, e) in slots {
+                resolved.push((slot, self.resolved(e, &left.sub.columns)?));
+            }
+            best = Some(self.nested_loop(kind, left.sub.clone(), inner, resolved, None, rows)?);
+        }
+        Ok(best)
+    }
+
+    /// A nested loop over the right side's rows put aside, if it costs less than `bound`.
+    pub(crate) fn plain_loop(
+        &mut self,
+        kind: JoinKind,
+        left: &Joined,
+        right: &Input,
+        on: &[Expr],
+        (kept, bound): (f64, f64),
+    ) -> Result<Option<Sub>> {
+        let rows = joined_rows(kind, left.sub.rows(), right.sub.rows(), kept);
+        if self.nested_estimate(&left.sub, &right.sub, false, rows).total >= bound {
+            return Ok(None);
+        }
+        let on = Expr::all_of(on.to_vec());
+        self.nested_loop(kind, left.sub.clone(), right.sub.clone(), Vec::new(), on, rows).map(Some)
     }
 
     /// An inner side that is read through an index yields so many rows each time, if that is more than its own conditions, one by one,
@@ -461,18 +526,9 @@ impl Planner<'_> {
     }
 
     /// Of a nested loop; `inside`: the right side is run anew for each left row and has the conditions in it.
-    fn nested_estimate(&self, kind: JoinKind, left: &Sub, right: &Sub, inside: bool, kept: f64) -> Estimate {
+    fn nested_estimate(&self, left: &Sub, right: &Sub, inside: bool, rows: f64) -> Estimate {
         let (le, re) = (left.plan.estimate, right.plan.estimate);
         let settings = self.settings;
-        let rows = if inside {
-            match kind {
-                JoinKind::Semi | JoinKind::Anti => (le.rows * 0.5).max(1.0),
-                JoinKind::Left => (le.rows * re.rows * kept).max(le.rows),
-                _ => (le.rows * re.rows * kept).max(1.0),
-            }
-        } else {
-            joined_rows(kind, le.rows, re.rows, kept)
-        };
         let pairs = le.rows * re.rows;
         let mut total = le.total + le.rows.max(1.0) * re.total + pairs * settings.cpu_operator_cost;
         total += rows * settings.cpu_tuple_cost;
@@ -483,7 +539,9 @@ impl Planner<'_> {
         if !settings.enable_nestloop {
             total += 1.0e10;
         }
-        Estimate { startup: le.startup + re.startup, total, rows, width: le.width + re.width }
+        // Without conditions inside, the right side's rows are put aside first.
+        let startup = le.startup + if inside { re.startup } else { re.total };
+        Estimate { startup, total, rows, width: le.width + re.width }
     }
 
     fn nested_loop(
@@ -493,9 +551,9 @@ impl Planner<'_> {
         right: Sub,
         slots: Vec<(u32, Expr)>,
         on: Option<Expr>,
-        kept: f64,
+        rows: f64,
     ) -> Result<Sub> {
-        let mut estimate = self.nested_estimate(kind, &left, &right, !slots.is_empty(), kept);
+        let mut estimate = self.nested_estimate(&left, &right, !slots.is_empty(), rows);
         if let Some(on) = on.as_ref().filter(|e| e.has_subplan()) {
             let (once, repeated) = self.subquery_cost(core::slice::from_ref(on));
             estimate.total += once + left.rows() * right.rows() * repeated;
@@ -514,13 +572,13 @@ impl Planner<'_> {
 }
 
 impl Input {
-    fn joined(&self, members: u32) -> Joined {
+    pub(crate) fn joined(&self, members: u32) -> Joined {
         Joined { members, ids: self.ids.clone(), sub: self.sub.clone() }
     }
 }
 
 impl Joined {
-    fn with(&self, others: &ColumnSet, members: u32, sub: Sub) -> Self {
+    pub(crate) fn with(&self, others: &ColumnSet, members: u32, sub: Sub) -> Self {
         let mut ids = self.ids.clone();
         sub.columns.iter().for_each(|id| ids.insert(*id));
         ids.merge(others);

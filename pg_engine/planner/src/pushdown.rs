@@ -102,12 +102,13 @@ pub(crate) fn filtered(node: Logical, conditions: Vec<Expr>) -> Logical {
 }
 
 /// The tree with `conditions` (conjuncts over its output) and its own filters pushed down.
-pub(crate) fn push_down(node: Logical, mut conditions: Vec<Expr>) -> Logical {
+pub(crate) fn push_down(node: Logical, conditions: Vec<Expr>) -> Logical {
     match node {
         Logical::Filter(input, condition) => {
-            // Below conditions that were evaluated after it: order of evaluation is not promised.
-            conditions.extend(condition.conjuncts());
-            push_down(*input, conditions)
+            // What is further down is asked first: it may keep those above from rows that they fail for.
+            let mut all = condition.conjuncts();
+            all.extend(conditions);
+            push_down(*input, all)
         }
         Logical::Secure(input) => {
             let (below, above): (Vec<_>, Vec<_>) = conditions.into_iter().partition(is_leakproof);
@@ -254,22 +255,6 @@ fn push_join(
     let right_ids = ColumnSet::of(output(&right));
     let on: Vec<Expr> = on.map(Expr::conjuncts).unwrap_or_default();
     let (mut to_left, mut to_right, mut stay, mut above) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for condition in conditions {
-        let one_sided = reads_any(&condition) && !condition.volatile();
-        let left_keeps = !matches!(kind, JoinKind::Right | JoinKind::Full);
-        let right_keeps = matches!(kind, JoinKind::Inner | JoinKind::Right);
-        if one_sided && left_keeps && left_ids.covers(&condition) {
-            to_left.push(condition);
-        } else if one_sided && right_keeps && right_ids.covers(&condition) {
-            to_right.push(condition);
-        } else if kind == JoinKind::Inner && !condition.volatile() {
-            to_left.extend(restriction(&condition, &left_ids));
-            to_right.extend(restriction(&condition, &right_ids));
-            stay.push(condition);
-        } else {
-            above.push(condition);
-        }
-    }
     for condition in on {
         let one_sided = reads_any(&condition) && !condition.volatile();
         let left_may = matches!(kind, JoinKind::Inner | JoinKind::Right | JoinKind::Semi);
@@ -284,6 +269,22 @@ fn push_join(
                 to_right.extend(restriction(&condition, &right_ids));
             }
             stay.push(condition);
+        }
+    }
+    for condition in conditions {
+        let one_sided = reads_any(&condition) && !condition.volatile();
+        let left_keeps = !matches!(kind, JoinKind::Right | JoinKind::Full);
+        let right_keeps = matches!(kind, JoinKind::Inner | JoinKind::Right);
+        if one_sided && left_keeps && left_ids.covers(&condition) {
+            to_left.push(condition);
+        } else if one_sided && right_keeps && right_ids.covers(&condition) {
+            to_right.push(condition);
+        } else if kind == JoinKind::Inner && !condition.volatile() {
+            to_left.extend(restriction(&condition, &left_ids));
+            to_right.extend(restriction(&condition, &right_ids));
+            stay.push(condition);
+        } else {
+            above.push(condition);
         }
     }
     let left = Box::new(push_down(left, to_left));

@@ -33,10 +33,9 @@ impl Planner<'_> {
         let plain = self.set(SetOp::Union, true, inputs, columns);
         self.nested -= 1;
         let plain = plain?;
-        let cost = |e: Estimate| e.startup + (e.total - e.startup) * wish.fraction;
         let Some(merged) = merged else { return Ok(plain) };
-        let sorted = self.put_in_order(plain.clone(), Vec::new(), None).plan.estimate;
-        Ok(if cost(merged.plan.estimate) < cost(sorted) { merged } else { plain })
+        let sorted = self.put_in_order(plain.clone(), Vec::new(), 0, None).plan.estimate;
+        Ok(if wish.cost(merged.plan.estimate) < wish.cost(sorted) { merged } else { plain })
     }
 
     /// The parts in the order that is wished for; `None`: none of them comes in it by itself.
@@ -54,7 +53,7 @@ impl Planner<'_> {
             let key = |(k, p): (&OrderKey, &usize)| Some(OrderKey { column: own.get(*p)?.id, ..*k });
             let order: Vec<OrderKey> = wish.order.iter().zip(&places).filter_map(key).collect();
             let out: Vec<_> = own.iter().map(|c| c.id).collect();
-            let wish = Wish { order, fraction: wish.fraction, distinct: Vec::new() };
+            let wish = Wish { order, first: wish.first, distinct: Vec::new() };
             let sub = self.operator(input.clone(), &ColumnSet::of(out.iter().copied()), &wish)?;
             let ordered = sub.ordered_by(&wish.order);
             natural += usize::from(ordered);
@@ -72,7 +71,7 @@ impl Planner<'_> {
         };
         let keys: Vec<SortKey> = wish.order.iter().zip(&places).map(key).collect();
         let in_order =
-            |(sub, ordered)| if ordered { sub } else { self.put_in_order(sub, keys.clone(), None) };
+            |(sub, ordered)| if ordered { sub } else { self.put_in_order(sub, keys.clone(), 0, None) };
         let inputs: Vec<Physical> = parts.into_iter().map(in_order).map(|s: Sub| s.plan).collect();
         let sum = |f: fn(&Estimate) -> f64| inputs.iter().map(|p| f(&p.estimate)).sum::<f64>();
         let rows = sum(|e| e.rows);

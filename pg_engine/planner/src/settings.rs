@@ -22,6 +22,7 @@ pub struct PlannerSettings {
     pub enable_hashjoin: bool,
     pub enable_mergejoin: bool,
     pub enable_sort: bool,
+    pub enable_incremental_sort: bool,
     pub enable_hashagg: bool,
 }
 
@@ -44,6 +45,7 @@ impl Default for PlannerSettings {
             enable_hashjoin: true,
             enable_mergejoin: true,
             enable_sort: true,
+            enable_incremental_sort: true,
             enable_hashagg: true,
         }
     }

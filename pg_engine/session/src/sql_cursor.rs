@@ -109,7 +109,7 @@ fn runs_backward(plan: &Physical) -> bool {
         | Node::FunctionScan { .. }
         | Node::Values(_)
         | Node::CteScan(_)
-        | Node::Sort { .. } => true,
+        | Node::Sort { presorted: 0, .. } => true,
         Node::Filter(input, _) | Node::Project(input, _) | Node::Limit { input, .. } => runs_backward(input),
         Node::Append(parts) => parts.iter().all(runs_backward),
         _ => false,

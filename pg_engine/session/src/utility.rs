@@ -566,6 +566,7 @@ fn actual_of(s: &NodeStats) -> pg_planner::Actual {
             batches: h.batches,
             buckets: h.buckets,
             top: h.top,
+            average: h.average,
         }),
     }
 }

@@ -461,8 +461,8 @@ fn gathering(plan: &Physical, c: &mut Compiler<'_>) -> Result<Box<dyn Operator>>
         Node::Window { input: p, spec, calls } => {
             boxed(window::Window::new(input(p, c)?, spec, calls, &plan.types, c)?)
         }
-        Node::Sort { input: p, keys, limit } => {
-            boxed(sort::Sort::new(input(p, c)?, keys, limit.as_ref(), c)?)
+        Node::Sort { input: p, keys, presorted, limit } => {
+            boxed(sort::Sort::new(input(p, c)?, (keys, *presorted), limit.as_ref(), c)?)
         }
         _ => return Err(SqlError::internal("an operator of another kind")),
     })

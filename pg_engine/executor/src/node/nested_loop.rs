@@ -19,6 +19,9 @@ use crate::{
     expr::{Compiled, RowRef},
 };
 
+/// Rows of the first batch.
+const FIRST_ROWS: usize = 32;
+
 /// A nested loop.
 pub(crate) struct NestedLoop {
     kind: JoinKind,
@@ -38,6 +41,8 @@ pub(crate) struct NestedLoop {
     many: Option<Many>,
     /// Left rows so far; `None`: however many there are, they are not looked up together in this run.
     seen: Option<usize>,
+    /// Rows of the next batch: grows, so that LIMIT above has few rows joined.
+    target: usize,
 }
 
 /// Output under construction.
@@ -107,6 +112,7 @@ impl NestedLoop {
             lookup: None,
             many: None,
             seen: Some(0),
+            target: FIRST_ROWS,
         })
     }
 
@@ -249,7 +255,8 @@ impl Operator for NestedLoop {
             while let Some(row) = b.nth_row(at) {
                 at += 1;
                 self.join_row(&b, row, &mut out, rt)?;
-                if out.rows >= BATCH_ROWS {
+                if out.rows >= self.target {
+                    self.target = (self.target * 4).min(BATCH_ROWS);
                     self.outer = Some((b, at));
                     return Ok(Some(out.finish()));
                 }
@@ -270,6 +277,7 @@ impl Operator for NestedLoop {
         self.tail = None;
         self.many = None;
         self.seen = Some(0);
+        self.target = FIRST_ROWS;
         self.lookup.iter_mut().for_each(Lookup::reset);
         self.slots.iter_mut().for_each(|(_, e)| e.reset());
         self.on.iter_mut().for_each(Compiled::reset);

@@ -347,8 +347,8 @@ fn write(n: &Number<'_>, text: &str) -> Result<String> {
     let d = n.digits(&mut t)?;
     let mut w = Writer::new(&t, &d);
     for place in &t.places {
-        // A point that no decimals follow ends the number, and with it everything.
-        if *place == Place::Point && t.pre > 0 && t.post == 0 {
+        // A point that no decimals follow ends the number, and with it everything, unless the number does not fit.
+        if *place == Place::Point && t.pre > 0 && t.post == 0 && !d.whole.starts_with('#') {
             return Ok(w.out);
         }
         if matches!(place, Place::Ordinal(_)) && t.pre == 0 && !t.point && !d.negative {

@@ -308,12 +308,17 @@ impl Describer<'_> {
                 Ok((item, names))
             }
             Node::Distinct(input, Some(_)) => self.passing(plan, "Unique", input),
-            Node::Sort { input, keys, .. } => {
-                let mut item = self.item(plan, "Sort");
+            Node::Sort { input, keys, presorted, .. } => {
+                let mut item = self.item(plan, if *presorted > 0 { "Incremental Sort" } else { "Sort" });
                 let names = self.child(&mut item, input)?;
                 let keys = self.keys(keys, &names, &mut item)?;
+                let held = if *presorted > 0 { held::portions } else { held::sort };
+                let before = keys.iter().take(*presorted).cloned().collect();
                 item.properties.push(("Sort Key", Property::List(keys)));
-                held::sort(&mut item);
+                if *presorted > 0 {
+                    item.properties.push(("Presorted Key", Property::List(before)));
+                }
+                held(&mut item);
                 Ok((item, names))
             }
             Node::Limit { input, .. } => self.passing(plan, "Limit", input),

@@ -36,6 +36,26 @@ pub(super) fn sort(item: &mut Item) {
     item.properties.push(line(text, properties));
 }
 
+/// `Full-sort Groups: 3  Sort Method: quicksort  Average Memory: 25kB  Peak Memory: 25kB`
+pub(super) fn portions(item: &mut Item) {
+    let Some(held) = of(item.actual) else { return };
+    let (method, space) = match held.disk {
+        0 => ("quicksort", "Memory"),
+        _ => ("external merge", "Disk"),
+    };
+    let used = |bytes| kilobytes(if held.disk == 0 { bytes } else { held.disk });
+    let (average, peak) = (used(held.average), used(held.memory));
+    let text = format!(
+        "Full-sort Groups: {}  Sort Method: {method}  Average {space}: {average}kB  Peak {space}: {peak}kB",
+        held.batches
+    );
+    let properties = Vec::from([
+        ("Group Count", Property::Number(held.batches)),
+        ("Sort Methods Used", Property::List(Vec::from([String::from(method)]))),
+    ]);
+    item.properties.push(line(text, properties));
+}
+
 /// `Batches: 1  Memory Usage: 24kB`
 pub(super) fn aggregate(item: &mut Item) {
     let Some(held) = of(item.actual) else { return };

@@ -63,6 +63,8 @@ pub struct Held {
     pub buckets: u64,
     /// A sort that kept a limited number of rows.
     pub top: bool,
+    /// Of a sort in portions: bytes held for one of them.
+    pub average: u64,
 }
 
 /// A line of the tree with what belongs to it.

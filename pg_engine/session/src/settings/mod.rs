@@ -520,6 +520,7 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         enable_hashjoin: on("enable_hashjoin"),
         enable_mergejoin: on("enable_mergejoin"),
         enable_sort: on("enable_sort"),
+        enable_incremental_sort: on("enable_incremental_sort"),
         enable_hashagg: on("enable_hashagg"),
     };
     Derived {

@@ -164,7 +164,9 @@ pub(super) fn zone_offset(text: &str) -> Outcome<i32> {
         return Err(Failure::Displacement);
     }
     let first = number(first)?.ok_or(Failure::Format)?;
-    let (minutes, seconds) = (number(parts.next())?, number(parts.next())?);
+    // What is missing behind a colon is none.
+    let behind = |s: Option<&str>| if s == Some("") { Ok(Some(0)) } else { number(s) };
+    let (minutes, seconds) = (behind(parts.next())?, behind(parts.next())?);
     if parts.next().is_some() {
         return Err(Failure::Format);
     }
@@ -208,13 +210,18 @@ fn leading_number(text: &str) -> Outcome<(i32, &str)> {
     Ok((digits.parse().map_err(|_| Failure::Range)?, rest))
 }
 
+/// The same of a part of a time, which may be missing.
+fn part(text: &str) -> Outcome<(i32, &str)> {
+    if text.starts_with(|c: char| c.is_ascii_digit()) { leading_number(text) } else { Ok((0, text)) }
+}
+
 /// `hh:mm[:ss[.ffffff]]`, in microseconds with the parts checked; `two_as_minutes`: two parts are minutes and seconds.
 pub(super) fn time_parts(text: &str, two_as_minutes: bool) -> Outcome<(i64, i32, i32, i32)> {
     let end = text.bytes().take_while(u8::is_ascii_digit).count();
     let (hour, rest) = text.split_at(end);
     let mut hour: i64 =
         hour.parse().map_err(|_| if hour.is_empty() { Failure::Format } else { Failure::Range })?;
-    let (mut minute, rest) = leading_number(rest.strip_prefix(':').ok_or(Failure::Format)?)?;
+    let (mut minute, rest) = part(rest.strip_prefix(':').ok_or(Failure::Format)?)?;
     let (mut second, mut micros) = (0, 0);
     let shift = |hour: &mut i64, minute: &mut i32, second: &mut i32| {
         *second = *minute;
@@ -230,7 +237,7 @@ pub(super) fn time_parts(text: &str, two_as_minutes: bool) -> Outcome<(i64, i32,
         shift(&mut hour, &mut minute, &mut second);
     } else {
         let rest = rest.strip_prefix(':').ok_or(Failure::Format)?;
-        let (s, rest) = leading_number(rest)?;
+        let (s, rest) = part(rest)?;
         second = s;
         if !rest.is_empty() {
             micros = fraction(rest)?;
