@@ -13,7 +13,7 @@ use pg_types::{
 };
 
 use crate::{
-    builtin::{PG_ATTRIBUTE, PG_CONSTRAINT, PG_ENUM, PG_TYPE},
+    builtin::{PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_ENUM, PG_TYPE},
     cache::Catalog,
     reader::CatalogReader,
     table::Row,
@@ -40,7 +40,13 @@ impl Catalog {
             user::Class::Composite => Kind::Composite(self.load_fields(snapshot, row.oid("typrelid"))?),
             user::Class::Domain => Kind::Domain(self.load_domain(snapshot, oid, &row)?),
         };
-        Ok(Some(Arc::new(UserType { oid, name: row.text("typname").to_string(), kind })))
+        let of = match row.oid("typrelid") {
+            0 => 0,
+            relation => self
+                .find_one(snapshot, PG_CLASS, &["oid"], &[Value::Oid(relation)])?
+                .map_or(0, |r| r.oid("reloftype")),
+        };
+        Ok(Some(Arc::new(UserType { oid, name: row.text("typname").to_string(), of, kind })))
     }
 
     fn load_labels(&self, snapshot: &Snapshot, oid: Oid, private: bool) -> Result<Vec<Label>> {

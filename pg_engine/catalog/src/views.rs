@@ -275,13 +275,15 @@ const VIEWS: &[(&str, &str)] = &[
          CASE WHEN c.relpersistence = 't' THEN 'LOCAL TEMPORARY' WHEN c.relkind = 'r' THEN 'BASE TABLE' \
          WHEN c.relkind = 'v' THEN 'VIEW' END::varchar AS table_type, \
          NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation, \
-         NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema, \
-         NULL::name AS user_defined_type_name, \
+         CASE WHEN t.oid IS NOT NULL THEN current_database()::name END AS user_defined_type_catalog, \
+         tn.nspname AS user_defined_type_schema, t.typname AS user_defined_type_name, \
          CASE WHEN c.relkind = 'r' OR c.relkind = 'v' AND pg_relation_is_updatable(c.oid, false) & 8 = 8 \
          THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into, \
-         'NO'::varchar AS is_typed, \
+         CASE WHEN t.oid IS NULL THEN 'NO' ELSE 'YES' END::varchar AS is_typed, \
          CASE WHEN c.relpersistence = 't' THEN 'PRESERVE' END::varchar AS commit_action \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN (pg_catalog.pg_type t JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace) \
+         ON t.oid = c.reloftype \
          WHERE c.relkind IN ('r', 'v')",
     ),
     (

@@ -423,3 +423,21 @@ fn decorrelated() {
 fn tools() {
     check("tools");
 }
+
+/// GRANT and REVOKE on what is built in: functions, catalogs, languages, types.
+#[test]
+fn builtin_privileges() {
+    check("builtin_privileges");
+}
+
+/// `pg_snapshot` and its functions; comments on what only catalogs name.
+#[test]
+fn snapshots() {
+    check("snapshots");
+}
+
+/// Tables of composite types, which follow what becomes of the type.
+#[test]
+fn typed_tables() {
+    check("typed_tables");
+}

@@ -46,8 +46,8 @@ pub enum TypeAction {
     Owner(String),
     /// ... SET SCHEMA.
     SetSchema(String),
-    /// Actions of ALTER TYPE on attributes, in order.
-    Attributes(Vec<AttributeAction>),
+    /// Actions of ALTER TYPE on attributes, in order; true: CASCADE.
+    Attributes(Vec<(AttributeAction, bool)>),
     /// ALTER DOMAIN.
     Domain(DomainAction),
 }

@@ -307,6 +307,8 @@ pub struct CreateTable {
     pub likes: Vec<Like>,
     /// INHERITS.
     pub inherits: Option<Inherits>,
+    /// OF this composite type; 0: of none.
+    pub of: Oid,
 }
 
 /// What a new table has of its parents. Its columns and constraints are among the table's.
@@ -574,6 +576,9 @@ pub enum AlterAction {
     AddConstraint(ConstraintDef),
     Inherit(Parent),
     NoInherit(Parent),
+    /// OF a composite type.
+    Of(Oid),
+    NotOf,
     DropConstraint {
         name: String,
         if_exists: bool,

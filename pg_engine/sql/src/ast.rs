@@ -218,6 +218,8 @@ pub(crate) struct CreateTable {
     /// LIKE clauses, with the number of columns before each.
     pub(crate) likes: Vec<(usize, NameAt, pg_plan::utility::LikeParts)>,
     pub(crate) inherits: Vec<NameAt>,
+    /// OF a composite type.
+    pub(crate) of: Option<NameAt>,
 }
 
 #[derive(Clone, Debug)]
@@ -315,6 +317,7 @@ pub(crate) enum AlterAction {
     AddConstraint(NamedConstraint),
     /// INHERIT (true) or NO INHERIT.
     Inherit(NameAt, bool),
+    Of(NameAt),
     SetDefault(sq::Ident, sq::Expr),
     SetType {
         column: sq::Ident,
@@ -382,7 +385,7 @@ pub(crate) fn discard(word: &str) -> Option<Discard> {
 #[derive(Clone, Debug)]
 pub(crate) enum TypeChange {
     Create(Vec<Attribute>),
-    Attributes(Vec<AttributeChange>),
+    Attributes(Vec<(AttributeChange, bool)>),
     CreateDomain(CreateDomain),
     Domain(DomainChange),
 }

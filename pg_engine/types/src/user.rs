@@ -144,6 +144,8 @@ pub struct UserType {
     pub oid: Oid,
     /// `pg_type.typname`.
     pub name: String,
+    /// A table's row type: the composite type that the table is of; 0: of none.
+    pub of: Oid,
     /// The rest.
     pub kind: Kind,
 }

@@ -80,6 +80,7 @@ impl Ddl<'_, '_> {
         let relation = self.relock(relation, LockMode::AccessExclusive)?;
         for action in &t.actions {
             let relation = self.current(relation.oid)?;
+            self.refuse_typed(&relation, action)?;
             self.alter_family(&relation, action, t.only)?;
             self.step();
         }
@@ -207,6 +208,8 @@ impl Ddl<'_, '_> {
             }
             AlterAction::Inherit(parent) => self.inherit(relation, parent),
             AlterAction::NoInherit(parent) => self.disinherit(relation, parent),
+            AlterAction::Of(ty) => self.alter_of(relation, *ty),
+            AlterAction::NotOf => self.alter_not_of(relation),
             AlterAction::SetIdentity { column: name, identity, options } => {
                 self.set_identity(relation, column(relation, name)?, *identity, options)
             }

@@ -83,7 +83,7 @@ impl Ddl<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn alter_composite(&self, row: &Row, actions: &[AttributeAction]) -> Result<()> {
+    pub(super) fn alter_composite(&self, row: &Row, actions: &[(AttributeAction, bool)]) -> Result<()> {
         let oid = row.oid("oid");
         let relation = match row.oid("typrelid") {
             0 => None,
@@ -96,8 +96,9 @@ impl Ddl<'_, '_> {
                     format!("\"{}\" is not a composite type", row.text("typname")),
                 )
             })?;
-        for action in actions {
+        for (action, cascade) in actions {
             let relation = self.current(relation.oid)?;
+            let tables = self.typed_tables(oid, &relation.name, *cascade)?;
             // Stored values hold their fields by position: they follow what fields come and go.
             match action {
                 AttributeAction::Rename { .. } => {}
@@ -114,6 +115,7 @@ impl Ddl<'_, '_> {
             }
             self.alter_attribute(oid, &relation, action)?;
             self.step();
+            tables.iter().try_for_each(|t| self.follow_type(t, action))?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub(crate) fn table_of(t: &CreateTableAs) -> CreateTable {
         on_commit: t.on_commit,
         likes: Vec::new(),
         inherits: None,
+        of: 0,
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) mod statistics;
 mod stored_text;
 pub(crate) mod table;
 mod toast;
+mod typed_table;
 pub(crate) mod types;
 pub(crate) mod view;
 

@@ -1,6 +1,6 @@
 //! ALTER ... RENAME.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, sync::Arc, vec::Vec};
 
 use pg_catalog::{
     Relation,
@@ -53,20 +53,12 @@ impl Ddl<'_, '_> {
         let part = r.part.as_deref().unwrap_or("");
         match r.kind {
             ObjectKind::Column => {
-                let heirs = self.heirs(&relation)?;
-                self.refuse_renaming(&relation, &heirs, part)?;
-                let oids: Vec<_> = core::iter::once(&relation).chain(&heirs).map(|r| r.oid).collect();
-                let mut texts = self.texts_over(&oids)?;
-                for relation in core::iter::once(&relation).chain(&heirs) {
-                    self.texts_of_columns(relation, &mut texts)?;
-                }
-                for relation in core::iter::once(&relation).chain(&heirs) {
-                    self.rename_column(relation, part, new)?;
-                }
-                self.step();
-                return self.store_texts(&texts);
+                self.refuse_typed_to(&relation, "rename column of")?;
+                return self.rename_columns(&relation, part, new);
             }
             ObjectKind::Constraint => {
+                // PostgreSQL asks the same of either, in the same words.
+                self.refuse_typed_to(&relation, "rename column of")?;
                 let c = relation.constraints.iter().find(|c| c.name == part).ok_or_else(|| {
                     SqlError::new(
                         SqlState::UNDEFINED_OBJECT,
@@ -106,6 +98,22 @@ impl Ddl<'_, '_> {
                 self.update(PG_TYPE, &["typrelid"], &key, |row| row.put("typname", new))?;
                 self.update(PG_CONSTRAINT, &["conindid"], &key, |row| row.put("conname", new))?;
             }
+        }
+        self.step();
+        self.store_texts(&texts)
+    }
+
+    /// Renames a column of a table and its heirs.
+    pub(super) fn rename_columns(&self, relation: &Arc<Relation>, part: &str, new: &str) -> Result<()> {
+        let heirs = self.heirs(relation)?;
+        self.refuse_renaming(relation, &heirs, part)?;
+        let oids: Vec<_> = core::iter::once(relation).chain(&heirs).map(|r| r.oid).collect();
+        let mut texts = self.texts_over(&oids)?;
+        for relation in core::iter::once(relation).chain(&heirs) {
+            self.texts_of_columns(relation, &mut texts)?;
+        }
+        for relation in core::iter::once(relation).chain(&heirs) {
+            self.rename_column(relation, part, new)?;
         }
         self.step();
         self.store_texts(&texts)

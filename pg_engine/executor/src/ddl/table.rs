@@ -178,6 +178,9 @@ impl Ddl<'_, '_> {
         })?;
         self.step();
         self.lock(oid, LockMode::AccessExclusive)?;
+        if t.of != 0 {
+            self.become_typed(oid, t.of)?;
+        }
         for (n, c) in columns.iter().enumerate() {
             self.column_extras(oid, schema, &t.name.name, n as i16 + 1, c)?;
         }

@@ -80,6 +80,7 @@ impl Binder<'_> {
                 }
                 u::AlterAction::AddColumn { column: def, constraints, if_not_exists: *if_not_exists }
             }
+            ast::AlterAction::Of(name) => u::AlterAction::Of(self.type_of_table(name)?),
             ast::AlterAction::Inherit(parent, true) => u::AlterAction::Inherit(self.parent_of(parent)?),
             ast::AlterAction::Inherit(parent, false) => u::AlterAction::NoInherit(self.parent_of(parent)?),
             ast::AlterAction::AddConstraint(constraint) => {

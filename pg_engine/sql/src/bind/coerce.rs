@@ -51,6 +51,9 @@ pub(crate) fn pathway(from: Oid, to: Oid, context: CastContext, casts: &Casts<'_
             f => Pathway::Function(f),
         });
     }
+    if casts.is_of(from, to) {
+        return Some(Pathway::Relabel);
+    }
     let element = typeinfo::array_element;
     let (source, target) = (element(from), element(to));
     if source != 0 && target != 0 {

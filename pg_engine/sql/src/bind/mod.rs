@@ -54,6 +54,7 @@ mod special;
 mod statistics;
 mod subquery;
 mod table;
+mod typed_table;
 pub(crate) mod types;
 mod updatable;
 mod user_aggregate;

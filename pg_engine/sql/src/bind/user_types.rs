@@ -118,8 +118,8 @@ impl Binder<'_> {
         context: CastContext,
     ) -> Result<Option<Expr>> {
         let Expr::Row(items, _, from) = expr else { return Ok(None) };
-        // One composite type is no other, even if the fields are alike.
-        if from.oid != oid::RECORD {
+        // One composite type is no other, even if the fields are alike; a table of a type is of it.
+        if from.oid != oid::RECORD && !self.casts.is_of(from.oid, to.oid) {
             return Ok(None);
         }
         let described = self.user_type(to.oid)?;
@@ -254,7 +254,10 @@ impl Binder<'_> {
                 TypeAction::CreateComposite(defs)
             }
             C::Attributes(changes) => TypeAction::Attributes(
-                changes.iter().map(|c| self.attribute_change(c)).collect::<Result<_>>()?,
+                changes
+                    .iter()
+                    .map(|(c, cascade)| Ok((self.attribute_change(c)?, *cascade)))
+                    .collect::<Result<_>>()?,
             ),
             C::CreateDomain(create) => TypeAction::CreateDomain(self.create_domain(name, create)?),
             C::Domain(change) => TypeAction::Domain(match change {

@@ -395,13 +395,24 @@ impl Binder<'_> {
         column: &ast::Column,
         table: &str,
     ) -> Result<(u::ColumnDef, Vec<ast::NamedConstraint>)> {
-        let name = column.name.value.clone();
         let serial = types::serial(&column.ty);
         let ty = match serial {
             Some(ty) => SqlType::new(ty),
-            None => self.column_type(&column.ty, &name, column.type_at)?,
+            None => self.column_type(&column.ty, &column.name.value, column.type_at)?,
         };
         let collation = self.column_collation(ty, column.collation.as_ref())?;
+        self.column_of_type(column, table, serial, (ty, collation))
+    }
+
+    /// A column whose type is known.
+    pub(super) fn column_of_type(
+        &mut self,
+        column: &ast::Column,
+        table: &str,
+        serial: Option<Oid>,
+        (ty, collation): (SqlType, Oid),
+    ) -> Result<(u::ColumnDef, Vec<ast::NamedConstraint>)> {
+        let name = column.name.value.clone();
         let mut def = u::ColumnDef {
             name,
             ty,
@@ -499,6 +510,10 @@ impl Binder<'_> {
         let mut columns: Vec<u::ColumnDef> = core::mem::take(&mut inherited.columns);
         let mut named: Vec<ast::NamedConstraint> = Vec::new();
         let (mut taken, mut likes) = (Vec::new(), Vec::new());
+        let of = match &create.of {
+            Some(name) => self.columns_of_type(name, &mut columns)?,
+            None => 0,
+        };
         // Where the columns that the statement defines itself are among all.
         let mut own = Vec::with_capacity(create.columns.len());
         for n in 0..=create.columns.len() {
@@ -510,7 +525,12 @@ impl Binder<'_> {
                 taken.extend(likeness.constraints);
                 likes.push(likeness.like);
             }
-            if let Some(column) = create.columns.get(n) {
+            if let Some(column) = create.columns.get(n).filter(|_| of != 0) {
+                let at = columns.iter().position(|c| c.name == column.name.value);
+                let (at, constraints) = self.typed_column(column, table, at, (&mut columns, &own))?;
+                own.push(at);
+                named.extend(constraints);
+            } else if let Some(column) = create.columns.get(n) {
                 let (def, constraints) = self.column_def(column, table)?;
                 match inherited.merge(&mut columns, &def, n)? {
                     Some(at) => own.push(at),
@@ -580,6 +600,7 @@ impl Binder<'_> {
             on_commit: create.on_commit,
             likes,
             inherits: inherited.finish()?,
+            of,
         })
     }
 

@@ -207,6 +207,12 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     if c.accept_all(&["no", "inherit"]) {
         return Ok(AlterAction::Inherit(c.name()?, false));
     }
+    if c.accept("of") {
+        return Ok(AlterAction::Of(c.name()?));
+    }
+    if c.accept_all(&["not", "of"]) {
+        return ready(Plan::NotOf);
+    }
     if c.accept("add") {
         if let Some(constraint) = table::table_constraint(c)? {
             return Ok(AlterAction::AddConstraint(constraint));
@@ -297,7 +303,7 @@ fn action(c: &mut Cursor<'_>) -> Parsed<AlterAction> {
     match c.peek_word().as_deref() {
         Some(
             word @ ("enable" | "disable" | "cluster" | "set" | "inherit" | "no" | "attach" | "detach"
-            | "replica" | "force" | "validate" | "of" | "not"),
+            | "replica" | "force" | "validate" | "not"),
         ) => {
             let word = word.to_ascii_uppercase();
             Err(SqlError::unsupported(format!("ALTER TABLE ... {word}")).into())

@@ -300,11 +300,11 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
     let if_not_exists = c.if_not_exists()?;
     let name = persistence.apply(c.name()?)?;
     let unlogged = persistence == Persistence::Unlogged;
-    if c.peek_is(0, "of") {
-        return Ok(refuse(c, "CREATE TABLE"));
-    }
     if c.peek_is(0, "partition") {
         return Ok(refuse(c, "CREATE TABLE"));
+    }
+    if c.accept("of") {
+        return typed_table(c, name, if_not_exists, unlogged);
     }
     if c.parser.peek_token_ref().token != Token::LParen || names_only(c) {
         let columns = if c.parser.peek_token_ref().token == Token::LParen {
@@ -340,19 +340,7 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
         inherits = c.names()?;
         c.symbol(&Token::RParen)?;
     }
-    if c.peek_is(0, "partition") || c.peek_is(0, "using") {
-        return Ok(refuse(c, "CREATE TABLE with"));
-    }
-    let mut options = Vec::new();
-    if c.accept("with") {
-        options = c.table_options()?;
-    } else {
-        c.accept_all(&["without", "oids"]);
-    }
-    let on_commit = on_commit(c, &name)?;
-    if c.accept("tablespace") {
-        table::tablespace(c)?;
-    }
+    let (options, on_commit) = (Vec::new(), OnCommit::Preserve);
     let ast = CreateTable {
         name,
         if_not_exists,
@@ -363,7 +351,62 @@ fn create_table(c: &mut Cursor<'_>, persistence: Persistence) -> Parsed<Statemen
         on_commit,
         likes,
         inherits,
+        of: None,
     };
+    table_end(c, ast)
+}
+
+/// CREATE TABLE ... OF, after the word.
+fn typed_table(
+    c: &mut Cursor<'_>,
+    name: ObjectName,
+    if_not_exists: bool,
+    unlogged: bool,
+) -> Parsed<Statement> {
+    let of = Some(c.name()?);
+    let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+    if c.accept_symbol(&Token::LParen) {
+        loop {
+            match table::table_constraint(c)? {
+                Some(constraint) => constraints.push(constraint),
+                None => columns.push(table::typed_column(c)?),
+            }
+            if !c.accept_symbol(&Token::Comma) {
+                break;
+            }
+        }
+        c.symbol(&Token::RParen)?;
+    }
+    let (options, on_commit, likes, inherits) = (Vec::new(), OnCommit::Preserve, Vec::new(), Vec::new());
+    let ast = CreateTable {
+        name,
+        if_not_exists,
+        unlogged,
+        columns,
+        constraints,
+        options,
+        on_commit,
+        likes,
+        inherits,
+        of,
+    };
+    table_end(c, ast)
+}
+
+/// What stands behind the columns of a new table.
+fn table_end(c: &mut Cursor<'_>, mut ast: CreateTable) -> Parsed<Statement> {
+    if c.peek_is(0, "partition") || c.peek_is(0, "using") {
+        return Ok(refuse(c, "CREATE TABLE with"));
+    }
+    if c.accept("with") {
+        ast.options = c.table_options()?;
+    } else {
+        c.accept_all(&["without", "oids"]);
+    }
+    ast.on_commit = on_commit(c, &ast.name)?;
+    if c.accept("tablespace") {
+        table::tablespace(c)?;
+    }
     Ok(utility(Ast::CreateTable(Box::new(ast)), "CREATE TABLE"))
 }
 

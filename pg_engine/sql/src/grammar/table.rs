@@ -20,7 +20,20 @@ pub(super) fn column(c: &mut Cursor<'_>) -> Parsed<Column> {
     let name = c.ident_at()?;
     let type_at = c.here();
     let ty = c.parser.parse_data_type()?;
-    let mut column = Column { name, ty, type_at, collation: None, compression: 0, options: Vec::new() };
+    let column = Column { name, ty, type_at, collation: None, compression: 0, options: Vec::new() };
+    column_options(c, column)
+}
+
+/// A column of a table of a type, which the type tells the rest of.
+pub(super) fn typed_column(c: &mut Cursor<'_>) -> Parsed<Column> {
+    let (name, type_at) = (c.ident_at()?, c.here());
+    c.accept_all(&["with", "options"]);
+    let ty = sqlparser::ast::DataType::Unspecified;
+    let column = Column { name, ty, type_at, collation: None, compression: 0, options: Vec::new() };
+    column_options(c, column)
+}
+
+fn column_options(c: &mut Cursor<'_>, mut column: Column) -> Parsed<Column> {
     loop {
         if c.accept("collate") {
             column.collation = Some(c.parser.parse_object_name(false)?);

@@ -113,8 +113,7 @@ pub(super) fn alter_type(c: &mut Cursor<'_>) -> Parsed<Statement> {
         let attribute = c.ident()?;
         c.expect("to")?;
         let new = c.ident()?;
-        c.cascade();
-        let changes = Vec::from([AttributeChange::Rename(attribute, new)]);
+        let changes = Vec::from([(AttributeChange::Rename(attribute, new), c.cascade())]);
         return Ok(unbound(name, TypeChange::Attributes(changes), TAG));
     }
     if c.peek_is(0, "set") {
@@ -130,7 +129,8 @@ pub(super) fn alter_type(c: &mut Cursor<'_>) -> Parsed<Statement> {
     Ok(unbound(name, TypeChange::Attributes(changes), TAG))
 }
 
-fn attribute_change(c: &mut Cursor<'_>) -> Parsed<AttributeChange> {
+/// A change, and whether tables of the type are to follow.
+fn attribute_change(c: &mut Cursor<'_>) -> Parsed<(AttributeChange, bool)> {
     let change = if c.accept_all(&["add", "attribute"]) {
         AttributeChange::Add(attribute(c)?)
     } else if c.accept_all(&["drop", "attribute"]) {
@@ -147,9 +147,7 @@ fn attribute_change(c: &mut Cursor<'_>) -> Parsed<AttributeChange> {
     } else {
         return c.unexpected();
     };
-    // No typed tables are there that the change could cascade to.
-    c.cascade();
-    Ok(change)
+    Ok((change, c.cascade()))
 }
 
 /// What follows CREATE DOMAIN.
