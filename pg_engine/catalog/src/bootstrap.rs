@@ -15,6 +15,7 @@ use pg_types::{Oid, Result, SqlError, SqlState, Value};
 use crate::{
     builtin::{rows::*, *},
     cache::{Catalog, StorageMap, Versions},
+    shared,
     table::{CatalogTable, Row},
     txn::storage_error,
     views,
@@ -334,7 +335,8 @@ fn renew(storage: &Arc<Storage>, txn: &mut Transaction, catalog: &Catalog) -> Re
     replace(txn, catalog.table(PG_REWRITE)?, "oid", views.rules)?;
     let privileges = catalog.table(PG_INIT_PRIVS)?;
     replace(txn, privileges, "objoid", initial_privileges(privileges.def))?;
-    renew_access(storage, txn, catalog)
+    renew_access(storage, txn, catalog)?;
+    shared::complete(storage, txn, catalog)
 }
 
 /// Catalogs whose built-in rows have lists of privileges, with the column.

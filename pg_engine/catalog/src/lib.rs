@@ -47,6 +47,7 @@ pub mod reader;
 pub mod roles;
 pub mod routine;
 mod routine_views;
+pub mod shared;
 pub mod statistics;
 pub mod table;
 pub mod txn;

@@ -441,3 +441,9 @@ fn snapshots() {
 fn typed_tables() {
     check("typed_tables");
 }
+
+/// `pg_shdepend`, and what goes by it: DROP ROLE, DROP OWNED, REASSIGN OWNED.
+#[test]
+fn role_needs() {
+    check("role_needs");
+}

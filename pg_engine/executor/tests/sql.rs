@@ -99,6 +99,35 @@ fn built_in_functions_ask_for_their_privileges() {
 }
 
 #[test]
+fn what_needs_a_role_is_told() {
+    let mut db = Db::new();
+    for statement in [
+        "CREATE ROLE r",
+        "CREATE TABLE t (a int, b int)",
+        "ALTER TABLE t OWNER TO r",
+        "CREATE TABLE u (a int, b int)",
+        "GRANT SELECT (b), INSERT ON u TO r",
+        "CREATE POLICY p ON u TO r USING (true)",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE r GRANT SELECT ON TABLES TO PUBLIC",
+    ] {
+        db.run(statement);
+    }
+    let e = db.try_run("DROP ROLE r").unwrap_err();
+    assert_eq!(e.message(), "role \"r\" cannot be dropped because some objects depend on it");
+    assert_eq!(
+        e.fields().detail.as_deref(),
+        Some(
+            "owner of table t\nprivileges for table u\nprivileges for column b of table u\n\
+             target of policy p on table u\nowner of default privileges on new relations belonging to role r"
+        )
+    );
+    db.run("ALTER TABLE t OWNER TO postgres");
+    db.run("DROP OWNED BY r");
+    assert_eq!(db.query("SELECT count(*) FROM pg_shdepend WHERE refobjid = 'r'::regrole"), ["0"]);
+    db.run("DROP ROLE r");
+}
+
+#[test]
 fn memory_in_use_is_a_plausible_number() {
     let mut db = Db::new();
     let rows = db.query("SELECT intralith_memory_used() BETWEEN 0 AND 1::bigint << 46");

@@ -35,7 +35,7 @@ const POSIX_COLLATION: Oid = 951;
 /// A number that changes whenever built-in rows may have: hash of the names and numbers they are made from.
 pub fn fingerprint() -> i64 {
     // FNV-1a. Raise the seed's last digit when the shape of rows changes without their names.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2320;
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2321;
     let mut feed = |bytes: &[u8]| {
         for &b in bytes {
             hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);

@@ -5,7 +5,9 @@
 use alloc::{borrow::ToOwned, format, string::String};
 
 use pg_catalog::{
-    builtin::{FIRST_DATABASE, PG_DATABASE, PG_DB_ROLE_SETTING, PG_SHDESCRIPTION, PG_TABLESPACE},
+    builtin::{
+        FIRST_DATABASE, PG_DATABASE, PG_DB_ROLE_SETTING, PG_SHDEPEND, PG_SHDESCRIPTION, PG_TABLESPACE,
+    },
     table::Row,
 };
 use pg_encoding::Encoding;
@@ -128,6 +130,7 @@ impl Ddl<'_, '_> {
         }
         self.insert(PG_DATABASE, &row)?;
         self.copy_catalogs(from, oid)?;
+        self.copy_needs(from, oid)?;
         self.step();
         Ok(())
     }
@@ -163,6 +166,7 @@ impl Ddl<'_, '_> {
         let key = [Value::Oid(oid)];
         self.delete(PG_DATABASE, &["oid"], &key)?;
         self.delete(PG_DB_ROLE_SETTING, &["setdatabase"], &key)?;
+        self.delete(PG_SHDEPEND, &["dbid"], &key)?;
         let described = [Value::Oid(oid), Value::Oid(PG_DATABASE)];
         self.delete(PG_SHDESCRIPTION, &["objoid", "classoid"], &described)?;
         let first = self.cx.engine.first()?;

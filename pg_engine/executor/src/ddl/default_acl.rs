@@ -5,6 +5,7 @@ use alloc::{format, string::ToString, vec::Vec};
 use pg_catalog::{
     acl::{Acl, Class, Rights},
     builtin::PG_DEFAULT_ACL,
+    table::Row,
 };
 use pg_plan::access::DefaultPrivileges;
 use pg_types::{Oid, Result, SqlError, SqlState, Value};
@@ -109,5 +110,16 @@ impl Ddl<'_, '_> {
         }
         self.step();
         Ok(())
+    }
+}
+
+/// What a row's role has without it.
+pub(super) fn usual(row: &Row) -> Acl {
+    let class = [Class::Table, Class::Sequence, Class::Function, Class::Type, Class::Schema]
+        .into_iter()
+        .find(|c| letter(*c) == row.char("defaclobjtype"));
+    match class.filter(|_| row.oid("defaclnamespace") == 0) {
+        Some(class) => Acl::default_of(class, row.oid("defaclrole")),
+        None => Acl::default(),
     }
 }

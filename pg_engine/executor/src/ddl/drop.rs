@@ -475,8 +475,35 @@ impl Ddl<'_, '_> {
                 }
                 None => format!("rule {}", a.object),
             },
+            PG_LARGEOBJECT => format!("large object {}", a.object),
+            PG_DEFAULT_ACL => self.describe_default_acl(a.object)?,
+            PG_DATABASE | PG_TABLESPACE | PG_LANGUAGE => {
+                let (column, word) = match a.class {
+                    PG_DATABASE => ("datname", "database"),
+                    PG_TABLESPACE => ("spcname", "tablespace"),
+                    _ => ("lanname", "language"),
+                };
+                format!("{word} {}", row(a.class)?.map_or(String::new(), |r| r.text(column).to_string()))
+            }
             _ => format!("object {}", a.object),
         })
+    }
+
+    fn describe_default_acl(&self, oid: Oid) -> Result<String> {
+        let rows = self.find(PG_DEFAULT_ACL, &["oid"], &[Value::Oid(oid)])?;
+        let Some((_, row)) = rows.first() else { return Ok(format!("default privileges {oid}")) };
+        let what = match row.char("defaclobjtype") {
+            b'r' => "relations",
+            b'S' => "sequences",
+            b'f' => "functions",
+            b'T' => "types",
+            _ => "schemas",
+        };
+        let schema = self.reader()?.schema_row(row.oid("defaclnamespace"))?;
+        let schema = schema.map_or_else(String::new, |s| format!(" in schema {}", s.name));
+        let roles = self.roles()?;
+        let role = roles.name(row.oid("defaclrole")).unwrap_or("");
+        Ok(format!("default privileges on new {what} belonging to role {role}{schema}"))
     }
 
     /// Removes an object's own rows and storage.
@@ -520,7 +547,11 @@ impl Ddl<'_, '_> {
                 self.delete(PG_DEFAULT_ACL, &["defaclnamespace"], &key)?;
                 self.delete(a.class, &["oid"], &key)?;
             }
-            PG_REWRITE | PG_CAST | PG_EXTENSION | PG_COLLATION => {
+            PG_LARGEOBJECT => {
+                self.delete(PG_LARGEOBJECT_METADATA, &["oid"], &key)?;
+                self.delete(PG_LARGEOBJECT, &["loid"], &key)?;
+            }
+            PG_REWRITE | PG_CAST | PG_EXTENSION | PG_COLLATION | PG_DEFAULT_ACL => {
                 self.delete(a.class, &["oid"], &key)?;
             }
             PG_PROC => {
@@ -601,6 +632,7 @@ impl Ddl<'_, '_> {
             r.put("atthasdef", false);
             r.put("attgenerated", 0u8);
             r.put("attidentity", 0u8);
+            r.put("attacl", Value::Null);
         })?;
         self.delete(PG_STATISTIC, &["starelid", "staattnum"], &key)?;
         Ok(())

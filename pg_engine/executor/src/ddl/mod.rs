@@ -29,6 +29,7 @@ pub(crate) mod rewrite;
 pub(crate) mod role;
 pub(crate) mod routine;
 pub(crate) mod sequence;
+mod shared;
 pub(crate) mod statistics;
 mod stored_text;
 pub(crate) mod table;
@@ -162,6 +163,7 @@ impl<'a, 'c> Ddl<'a, 'c> {
             table.insert(self.cx.engine.storage(), txn.storage(), row)?;
             txn.extension()
         };
+        self.follow_roles(catalog, None, Some(row))?;
         match extension.filter(|_| extension::is_member(catalog, row)) {
             Some(extension) => self.depend(
                 Address::new(catalog, row.oid("oid")),
@@ -186,9 +188,9 @@ impl<'a, 'c> Ddl<'a, 'c> {
     pub(crate) fn delete(&self, catalog: Oid, columns: &[&str], values: &[Value]) -> Result<usize> {
         let rows = self.find(catalog, columns, values)?;
         let table = self.catalog(catalog)?;
-        let mut txn = self.cx.txn.borrow_mut();
-        for (tid, _) in &rows {
-            table.delete(self.cx.engine.storage(), txn.storage(), *tid)?;
+        for (tid, row) in &rows {
+            table.delete(self.cx.engine.storage(), self.cx.txn.borrow_mut().storage(), *tid)?;
+            self.follow_roles(catalog, Some(row), None)?;
         }
         Ok(rows.len())
     }
@@ -211,9 +213,9 @@ impl<'a, 'c> Ddl<'a, 'c> {
             })
             .collect();
         let table = self.catalog(catalog)?;
-        let mut txn = self.cx.txn.borrow_mut();
         for ((tid, old), new) in rows.iter().zip(&changed) {
-            table.update(self.cx.engine.storage(), txn.storage(), *tid, old, new)?;
+            table.update(self.cx.engine.storage(), self.cx.txn.borrow_mut().storage(), *tid, old, new)?;
+            self.follow_roles(catalog, Some(old), Some(new))?;
         }
         Ok(rows.len())
     }

@@ -1,54 +1,19 @@
 //! Owners: ALTER ... OWNER TO, REASSIGN OWNED, DROP OWNED, and what stands in the way of dropping a role.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, vec::Vec};
 
 use pg_catalog::{
     Relation, RelationKind,
     access::rights_of,
     acl::{Acl, Class, Rights, right},
     builtin::*,
+    shared::{self, Owned},
     table::{Row, array},
 };
 use pg_plan::access::{DropOwned, ReassignOwned, RoleName};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, oid};
 
 use super::{Address, Ddl, access::refused};
-
-/// Catalogs with lists: the list's column, the owner's, and how messages name the object.
-const LISTS: &[(Oid, &str, &str, &str, &str)] = &[
-    (PG_CLASS, "relacl", "relowner", "relname", "table"),
-    (PG_NAMESPACE, "nspacl", "nspowner", "nspname", "schema"),
-    (PG_DATABASE, "datacl", "datdba", "datname", "database"),
-    (PG_TYPE, "typacl", "typowner", "typname", "type"),
-    (PG_PROC, "proacl", "proowner", "proname", "function"),
-    (PG_LANGUAGE, "lanacl", "lanowner", "lanname", "language"),
-    (PG_TABLESPACE, "spcacl", "spcowner", "spcname", "tablespace"),
-    // They have no list: these columns are always NULL.
-    (PG_STATISTIC_EXT, "stxexprs", "stxowner", "stxname", "statistics object"),
-    (PG_COLLATION, "collversion", "collowner", "collname", "collation"),
-    (PG_EXTENSION, "extconfig", "extowner", "extname", "extension"),
-];
-
-/// A row of `pg_class` as messages name it.
-fn class_word(row: &Row) -> &'static str {
-    match row.char("relkind") {
-        b'S' => "sequence",
-        b'v' => "view",
-        b'm' => "materialized view",
-        b'i' => "index",
-        _ => "table",
-    }
-}
-
-/// Is it part of another object, with which it goes?
-fn is_part(row: &Row, catalog: Oid) -> bool {
-    catalog == PG_CLASS && matches!(row.char("relkind"), b'i' | b't')
-        || catalog == PG_TYPE && (row.oid("typrelid") != 0 || row.oid("typelem") != 0)
-}
 
 impl Ddl<'_, '_> {
     /// ALTER TABLE, VIEW, SEQUENCE ... OWNER TO. Indexes, large values and owned sequences follow.
@@ -170,43 +135,22 @@ impl Ddl<'_, '_> {
         Ok(rights_of(acl.as_ref(), Class::Database, d.oid("datdba"), user, mask, &roles))
     }
 
-    /// How many objects of other databases depend on a role, with each's name.
-    pub(super) fn objects_elsewhere(&self, role: Oid) -> Result<Vec<(usize, String)>> {
-        let mut all = Vec::new();
-        for engine in self.cx.engine.all_databases()? {
-            let catalog = engine.catalog();
-            if catalog.database() == self.cx.engine.catalog().database() {
-                continue;
-            }
-            let snapshot = catalog.latest();
-            let mut count = 0;
-            for (table, list, owner, ..) in LISTS {
-                let table = catalog.table(*table)?;
-                if table.def.shared {
-                    continue;
-                }
-                for (_, row) in table.scan(catalog.storage(), &snapshot)? {
-                    let named = || Acl::of_value(row.get(list)).is_some_and(|a| a.names(role));
-                    count +=
-                        usize::from(!is_part(&row, table.def.oid) && (row.oid(owner) == role || named()));
-                }
-            }
-            if count > 0 {
-                let key = [Value::Oid(catalog.database())];
-                let rows = self.find(PG_DATABASE, &["oid"], &key)?;
-                all.push((count, rows.first().map_or_else(String::new, |r| r.1.text("datname").into())));
+    /// Gives an object that is no relation to a role.
+    pub(super) fn give(&self, class: Oid, object: Oid, new: Oid) -> Result<()> {
+        let Some(owned) = Owned::of_object(class, 0).filter(|o| !o.owner.is_empty()) else { return Ok(()) };
+        let key = [Value::Oid(object)];
+        self.update(owned.catalog, &["oid"], &key, |r| {
+            let old = r.oid(owned.owner);
+            give(r, owned.owner, owned.list, old, new);
+        })?;
+        if class == PG_TYPE {
+            // Its arrays, and what keeps its attributes.
+            self.update(PG_TYPE, &["oid"], &[Value::Oid(object + 1)], |r| r.put("typowner", new))?;
+            let rows = self.find(PG_TYPE, &["oid"], &key)?;
+            if let Some(relation) = rows.first().map(|r| r.1.oid("typrelid")).filter(|r| *r != 0) {
+                self.update(PG_CLASS, &["oid"], &[Value::Oid(relation)], |r| r.put("relowner", new))?;
             }
         }
-        Ok(all)
-    }
-
-    /// Gives an object of a catalog with lists to a role.
-    pub(super) fn give(&self, catalog: Oid, object: Oid, new: Oid) -> Result<()> {
-        let Some((_, list, owner, ..)) = LISTS.iter().find(|l| l.0 == catalog) else { return Ok(()) };
-        self.update(catalog, &["oid"], &[Value::Oid(object)], |r| {
-            let old = r.oid(owner);
-            give(r, owner, list, old, new);
-        })?;
         self.step();
         Ok(())
     }
@@ -219,12 +163,12 @@ impl Ddl<'_, '_> {
             return Err(refused("permission denied to reassign objects"));
         }
         for old in roles {
-            for (catalog, _, owner, ..) in LISTS {
-                for (_, row) in self.find(*catalog, &[owner], &[Value::Oid(old)])? {
-                    match *catalog {
-                        PG_CLASS => self.give_relation(row.oid("oid"), new)?,
-                        _ => self.give(*catalog, row.oid("oid"), new)?,
-                    }
+            for (object, _) in self.needs_of(old)?.into_iter().filter(|n| n.1 == shared::OWNER) {
+                match object.class {
+                    PG_CLASS => self.give_relation(object.object, new)?,
+                    // What new objects of the old owner get is the old owner's business.
+                    PG_DEFAULT_ACL => {}
+                    class => self.give(class, object.object, new)?,
                 }
             }
         }
@@ -240,19 +184,19 @@ impl Ddl<'_, '_> {
                 return Err(refused("permission denied to reassign objects"));
             }
             if role == FIRST_ROLE {
-                let roles = self.roles()?;
-                return Err(SqlError::new(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!(
-                        "cannot reassign ownership of objects owned by role {} because they are required by the \
-                         database system",
-                        roles.name(role).unwrap_or("")
-                    ),
-                ));
+                return Err(self.required("reassign ownership of objects owned by", role)?);
             }
             list.push(role);
         }
         Ok(list)
+    }
+
+    /// What the system itself owns stays.
+    fn required(&self, what: &str, role: Oid) -> Result<SqlError> {
+        let roles = self.roles()?;
+        let name = roles.name(role).unwrap_or("");
+        let text = format!("cannot {what} role {name} because they are required by the database system");
+        Ok(SqlError::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text))
     }
 
     /// DROP OWNED: objects go, and what was granted to the roles.
@@ -265,35 +209,23 @@ impl Ddl<'_, '_> {
                 return Err(refused("permission denied to drop objects"));
             }
             if role == FIRST_ROLE {
-                return Err(SqlError::new(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    "cannot drop objects owned by the first role because they are required by the database system",
-                ));
+                return Err(self.required("drop objects owned by", role)?);
             }
             roles.push(role);
-            for (_, row) in self.find(PG_CLASS, &["relowner"], &[Value::Oid(role)])? {
-                let whole = matches!(row.char("relkind"), b'r' | b'v' | b'S' | b'm');
-                let part = row.char("relkind") == b'S' && self.is_part(row.oid("oid"))?;
-                if whole && !part {
-                    targets.push(Address::new(PG_CLASS, row.oid("oid")));
-                }
-            }
-            for (_, row) in self.find(PG_PROC, &["proowner"], &[Value::Oid(role)])? {
-                targets.push(Address::new(PG_PROC, row.oid("oid")));
-            }
-            for (_, row) in self.all(PG_STATISTIC_EXT)?.iter().filter(|r| r.1.oid("stxowner") == role) {
-                targets.push(Address::new(PG_STATISTIC_EXT, row.oid("oid")));
-            }
-            for (_, row) in self.all(PG_COLLATION)?.iter().filter(|r| r.1.oid("collowner") == role) {
-                targets.push(Address::new(PG_COLLATION, row.oid("oid")));
-            }
-            for (_, row) in self.find(PG_NAMESPACE, &["nspowner"], &[Value::Oid(role)])? {
-                targets.push(Address::new(PG_NAMESPACE, row.oid("oid")));
-            }
         }
         for role in roles {
-            self.forget_grants(role)?;
+            for (object, kind) in self.needs_of(role)? {
+                match kind {
+                    shared::LIST => self.strike(object, role)?,
+                    shared::POLICY => targets.extend(self.policy_without(object, role)?),
+                    _ if object.class == PG_DATABASE || object.class == PG_TABLESPACE => {}
+                    _ if object.class == PG_CLASS && self.is_part(object.object)? => {}
+                    _ => targets.push(object),
+                }
+            }
         }
+        self.step();
+        targets.sort_unstable_by_key(|t| core::cmp::Reverse((t.object, t.class)));
         self.drop_objects(&targets, s.cascade)
     }
 
@@ -303,134 +235,54 @@ impl Ddl<'_, '_> {
         Ok(rows.iter().any(|(_, d)| matches!(d.char("deptype"), b'a' | b'i')))
     }
 
-    /// Takes a role out of every list.
-    fn forget_grants(&self, role: Oid) -> Result<()> {
-        let without = |acl: &Acl| {
-            let mut acl = acl.clone();
-            acl.0.retain(|i| i.grantee != role && i.grantor != role);
-            acl
+    /// Takes a role out of an object's list.
+    fn strike(&self, a: Address, role: Oid) -> Result<()> {
+        let Some(owned) = Owned::of_object(a.class, a.sub).filter(|o| !o.list.is_empty()) else {
+            return Ok(());
         };
-        for (catalog, list, owner, ..) in LISTS {
-            for (_, row) in self.all(*catalog)? {
-                let acl = Acl::of_value(row.get(list)).filter(|a| a.names(role));
-                if let Some(acl) = acl.filter(|_| row.oid(owner) != role) {
-                    let new = without(&acl).to_value();
-                    self.update(*catalog, &["oid"], &[row.get("oid").clone()], |r| r.put(list, new.clone()))?;
-                }
+        let (columns, key): (&[&str], Vec<Value>) = match owned.catalog {
+            PG_ATTRIBUTE => {
+                (&["attrelid", "attnum"], Vec::from([Value::Oid(a.object), Value::Int2(a.sub as i16)]))
             }
+            _ => (&["oid"], Vec::from([Value::Oid(a.object)])),
+        };
+        let Some((_, row)) = self.find(owned.catalog, columns, &key)?.into_iter().next() else {
+            return Ok(());
+        };
+        let mut acl = Acl::of_value(row.get(owned.list)).unwrap_or_default();
+        acl.0.retain(|i| i.grantee != role && i.grantor != role);
+        if owned.catalog == PG_DEFAULT_ACL && acl == super::default_acl::usual(&row) {
+            self.delete(PG_DEFAULT_ACL, columns, &key)?;
+            return Ok(());
         }
-        for (_, row) in self.all(PG_ATTRIBUTE)? {
-            if let Some(acl) = Acl::of_value(row.get("attacl")).filter(|a| a.names(role)) {
-                let new = without(&acl);
-                let new = if new.0.is_empty() { Value::Null } else { new.to_value() };
-                let key = [row.get("attrelid").clone(), row.get("attnum").clone()];
-                self.update(PG_ATTRIBUTE, &["attrelid", "attnum"], &key, |r| r.put("attacl", new.clone()))?;
-            }
-        }
-        for (_, row) in self.all(PG_DEFAULT_ACL)? {
-            let key = [row.get("oid").clone()];
-            let acl = Acl::of_value(row.get("defaclacl")).unwrap_or_default();
-            if row.oid("defaclrole") == role {
-                self.delete(PG_DEFAULT_ACL, &["oid"], &key)?;
-            } else if acl.names(role) {
-                let new = without(&acl).to_value();
-                self.update(PG_DEFAULT_ACL, &["oid"], &key, |r| r.put("defaclacl", new.clone()))?;
-            }
-        }
-        for (_, row) in self.all(PG_POLICY)? {
-            if !row.array("polroles").contains(&Value::Oid(role)) {
-                continue;
-            }
-            let kept: Vec<Value> =
-                row.array("polroles").iter().filter(|v| **v != Value::Oid(role)).cloned().collect();
-            if kept.is_empty() {
-                self.drop_objects(&[Address::new(PG_POLICY, row.oid("oid"))], false)?;
-            } else {
-                let key = [row.get("oid").clone()];
-                self.update(PG_POLICY, &["oid"], &key, |r| r.put("polroles", array(oid::OID, kept.clone())))?;
-            }
-        }
-        self.step();
+        let none = owned.catalog == PG_ATTRIBUTE && acl.0.is_empty();
+        let new = if none { Value::Null } else { acl.to_value() };
+        self.update(owned.catalog, columns, &key, |r| r.put(owned.list, new.clone()))?;
         Ok(())
     }
 
-    /// Every row of a catalog.
-    fn all(&self, catalog: Oid) -> Result<Vec<(pg_storage::Tid, Row)>> {
-        let table = self.catalog(catalog)?;
-        let snapshot = {
-            let mut txn = self.cx.txn.borrow_mut();
-            txn.storage().next_command();
-            txn.snapshot().untracked()
+    /// Takes a role out of a policy; gives the policy back if it is for nobody else.
+    fn policy_without(&self, policy: Address, role: Oid) -> Result<Option<Address>> {
+        let key = [Value::Oid(policy.object)];
+        let Some((_, row)) = self.find(PG_POLICY, &["oid"], &key)?.into_iter().next() else {
+            return Ok(None);
         };
-        table.scan(self.cx.engine.storage(), &snapshot)
-    }
-
-    /// What keeps a role from being dropped, as messages list it.
-    pub(super) fn role_objects(&self, role: Oid) -> Result<Vec<String>> {
-        let (mut owned, mut granted) = (Vec::new(), Vec::new());
-        for (catalog, list, owner, name, word) in LISTS {
-            for (_, row) in self.all(*catalog)? {
-                let word = if *catalog == PG_CLASS { class_word(&row) } else { word };
-                let shown = match *catalog {
-                    PG_CLASS => crate::text::relation_name(&self.reader()?, row.oid("oid"))?
-                        .unwrap_or_else(|| row.text(name).to_string()),
-                    PG_PROC => crate::text::routine_signature(&self.reader()?, &row)?,
-                    _ => row.text(name).to_string(),
-                };
-                if row.oid(owner) == role && !is_part(&row, *catalog) {
-                    owned.push(format!("owner of {word} {shown}"));
-                } else if Acl::of_value(row.get(list)).is_some_and(|a| a.names(role)) {
-                    granted.push(format!("privileges for {word} {shown}"));
-                }
-            }
+        let mut kept = row.array("polroles").to_vec();
+        kept.retain(|v| *v != Value::Oid(role));
+        if kept.is_empty() {
+            return Ok(Some(policy));
         }
-        for (_, row) in self.all(PG_ATTRIBUTE)? {
-            if Acl::of_value(row.get("attacl")).is_some_and(|a| a.names(role)) {
-                let table = crate::text::relation_name(&self.reader()?, row.oid("attrelid"))?;
-                let table = table.unwrap_or_default();
-                granted.push(format!("privileges for column {} of table {table}", row.text("attname")));
-            }
-        }
-        for (_, row) in self.all(PG_DEFAULT_ACL)? {
-            let roles = self.roles()?;
-            let of = row.oid("defaclrole");
-            let what = match row.char("defaclobjtype") {
-                b'r' => "relations",
-                b'S' => "sequences",
-                b'f' => "functions",
-                b'T' => "types",
-                _ => "schemas",
-            };
-            let schema = row.oid("defaclnamespace");
-            let schema = self
-                .reader()?
-                .schema_row(schema)?
-                .map_or_else(String::new, |s| format!(" in schema {}", s.name));
-            let shown = format!(
-                "default privileges on new {what} belonging to role {}{schema}",
-                roles.name(of).unwrap_or("")
-            );
-            if of == role {
-                owned.push(format!("owner of {shown}"));
-            } else if Acl::of_value(row.get("defaclacl")).is_some_and(|a| a.names(role)) {
-                granted.push(format!("privileges for {shown}"));
-            }
-        }
-        for (_, row) in self.all(PG_POLICY)? {
-            if row.array("polroles").contains(&Value::Oid(role)) {
-                let table = crate::text::relation_name(&self.reader()?, row.oid("polrelid"))?;
-                let table = table.unwrap_or_default();
-                granted.push(format!("target of policy {} on table {table}", row.text("polname")));
-            }
-        }
-        owned.append(&mut granted);
-        Ok(owned)
+        self.update(PG_POLICY, &["oid"], &key, |r| r.put("polroles", array(oid::OID, kept.clone())))?;
+        Ok(None)
     }
 }
 
 /// Puts a new owner into a row and its list.
 fn give(row: &mut Row, owner: &str, list: &str, old: Oid, new: Oid) {
     row.put(owner, new);
+    if list.is_empty() {
+        return;
+    }
     if let Some(mut acl) = Acl::of_value(row.get(list)) {
         acl.change_owner(old, new);
         row.put(list, acl.to_value());

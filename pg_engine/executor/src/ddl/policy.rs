@@ -37,8 +37,11 @@ impl Ddl<'_, '_> {
             roles.push(self.grantee(name)?);
         }
         if roles.contains(&0) && roles.len() > 1 {
-            let report = SqlError::new(SqlState::WARNING, "ignoring specified roles other than PUBLIC")
-                .hint("All roles are members of the PUBLIC role.");
+            let report = SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "ignoring specified roles other than PUBLIC",
+            )
+            .hint("All roles are members of the PUBLIC role.");
             self.cx.session.notice("WARNING", report);
             roles.retain(|r| *r == 0);
         }

@@ -241,11 +241,7 @@ impl Ddl<'_, '_> {
     }
 
     fn refuse_used(&self, role: Oid, name: &str) -> Result<()> {
-        let mut used = self.role_objects(role)?;
-        for (count, database) in self.objects_elsewhere(role)? {
-            let objects = if count == 1 { "object" } else { "objects" };
-            used.push(format!("{count} {objects} in database {database}"));
-        }
+        let used = self.role_objects(role)?;
         if used.is_empty() {
             return Ok(());
         }

@@ -202,15 +202,7 @@ impl Ddl<'_, '_> {
     fn own_type(&self, row: &Row, role: &str) -> Result<()> {
         self.refuse_row_type(row)?;
         let owner = self.role_oid(role)?;
-        for oid in [row.oid("oid"), row.oid("oid") + 1] {
-            self.update(PG_TYPE, &["oid"], &[Value::Oid(oid)], |r| r.put("typowner", owner))?;
-        }
-        if row.oid("typrelid") != 0 {
-            self.update(PG_CLASS, &["oid"], &[Value::Oid(row.oid("typrelid"))], |r| {
-                r.put("relowner", owner);
-            })?;
-        }
-        Ok(())
+        self.give(PG_TYPE, row.oid("oid"), owner)
     }
 
     fn move_type(&self, row: &Row, schema: &str) -> Result<()> {
