@@ -447,3 +447,21 @@ fn typed_tables() {
 fn role_needs() {
     check("role_needs");
 }
+
+/// Views of all constructs, as they are shown.
+#[test]
+fn view_texts() {
+    check("view_texts");
+}
+
+/// COLLATE in texts that are kept, also with collations of users, which may be renamed.
+#[test]
+fn collation_texts() {
+    check("collation_texts");
+}
+
+/// Rows compared with rows, with values that are rows, and with subqueries.
+#[test]
+fn row_comparisons() {
+    check("row_comparisons");
+}

@@ -267,11 +267,19 @@ fn each_coerced(inner: &Expr, element: &Expr, ty: SqlType) -> Result<Option<Expr
 /// AND (`absorbing` false) or OR (true): the absorbing constant wins and hides what follows, the neutral one goes, of
 /// NULLs one stays.
 fn junction(parts: &mut Vec<Expr>, absorbing: bool) -> Result<Option<Expr>> {
-    for part in parts.iter_mut() {
+    let mut fails = false;
+    for n in 0..parts.len() {
+        let Some(part) = parts.get_mut(n) else { break };
         fold(part)?;
         if truth(part) == Some(Some(absorbing)) {
+            // What stands before it would have been computed, were its parameters constants: they may be literals of the text.
+            if fails {
+                parts.truncate(n + 1);
+                return Ok(None);
+            }
             return Ok(Some(boolean(Some(absorbing))));
         }
+        fails |= crate::generic::computed(part);
     }
     let unknown = parts.iter().any(|p| truth(p) == Some(None));
     parts.retain(|p| truth(p).is_none());

@@ -188,7 +188,8 @@ fn is_leakproof(e: &Expr) -> bool {
         | Expr::Coalesce(..)
         | Expr::Case(_)
         | Expr::Array(..)
-        | Expr::Relabel(..) => false,
+        | Expr::Relabel(..)
+        | Expr::CurrentOf(_) => false,
         _ => true,
     })
 }

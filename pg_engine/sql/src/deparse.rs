@@ -49,8 +49,8 @@ pub(crate) struct Style {
 
 /// What column ids mean.
 pub(crate) enum Source<'a> {
-    /// Columns of one relation.
-    Columns(&'a dyn Fn(u32) -> String),
+    /// Columns of one relation, and how expressions over them were written.
+    Columns(&'a dyn Fn(u32) -> String, &'a [(Expr, Note)]),
     /// What a query's levels see.
     Query(Box<Scope<'a>>),
 }
@@ -89,7 +89,7 @@ pub(crate) fn expression(
     column: &dyn Fn(u32) -> String,
 ) -> Result<String> {
     let style = Style { sparse: false, indent: false, wrap: -1, qualify: false };
-    expression_in(expr, catalog, column, style)
+    expression_in(expr, catalog, column, &[], style)
 }
 
 /// As [`expression`], laid out as wanted.
@@ -97,9 +97,10 @@ pub(crate) fn expression_in(
     expr: &Expr,
     catalog: &dyn CatalogReader,
     column: &dyn Fn(u32) -> String,
+    notes: &[(Expr, Note)],
     style: Style,
 ) -> Result<String> {
-    let mut writer = Writer::new(catalog, Source::Columns(column), style);
+    let mut writer = Writer::new(catalog, Source::Columns(column, notes), style);
     writer.expr(expr)?;
     Ok(writer.out)
 }
@@ -213,6 +214,7 @@ impl<'a> Writer<'a> {
             Expr::Relabel(..) if matches!(self.note(e), Some(Note::Collate(..))) => false,
             Expr::Relabel(inner, _) if !is_now(e) => self.simple(inner, Within::Cast),
             Expr::CoerceViaIo(inner, _) | Expr::ArrayCoerce(inner, ..) => self.simple(inner, Within::Cast),
+            Expr::Distinct(_, _, true) => matches!(within, Within::And | Within::Or),
             Expr::IsNull(..) | Expr::IsTruth(..) | Expr::Distinct(..) | Expr::SubPlan(_) => {
                 matches!(within, Within::And | Within::Or | Within::Not)
             }
@@ -233,7 +235,7 @@ impl<'a> Writer<'a> {
             },
             Expr::Slot(n, _) => match &self.source {
                 Source::Query(scope) => scope.slots.get(n).is_none_or(|e| self.simple(e, within)),
-                Source::Columns(_) => true,
+                Source::Columns(..) => true,
             },
             _ => true,
         }
@@ -267,10 +269,10 @@ impl<'a> Writer<'a> {
     }
 
     /// What the binder noted about how an expression was written.
-    fn note(&self, e: &Expr) -> Option<&'a Note> {
+    pub(crate) fn note(&self, e: &Expr) -> Option<&'a Note> {
         match &self.source {
             Source::Query(scope) => scope.notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note),
-            Source::Columns(_) => None,
+            Source::Columns(_, notes) => notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note),
         }
     }
 
@@ -320,11 +322,18 @@ impl<'a> Writer<'a> {
                 self.test(e, &format!(" IS {not}{what}"))?;
             }
             Expr::Distinct(_, pair, not) => {
+                if *not {
+                    self.open();
+                    self.put("NOT ");
+                }
                 self.open();
                 self.operand(&pair[0], Within::Other)?;
-                self.put(if *not { " IS NOT DISTINCT FROM " } else { " IS DISTINCT FROM " });
+                self.put(" IS DISTINCT FROM ");
                 self.operand(&pair[1], Within::Other)?;
                 self.close();
+                if *not {
+                    self.close();
+                }
             }
             Expr::Case(case) => {
                 let operand = match self.note(expr) {
@@ -340,18 +349,22 @@ impl<'a> Writer<'a> {
             }
             Expr::CoerceViaIo(e, ty) | Expr::ArrayCoerce(e, _, ty) => self.cast(expr, e, *ty)?,
             Expr::Relabel(..) if let Some(Note::Collate(oid, e)) = self.note(expr) => {
-                let name = pg_catalog::builtin::rows::collation_name(*oid).unwrap_or("default");
+                let name = match pg_catalog::builtin::rows::collation_name(*oid) {
+                    Some(name) => quote(name),
+                    None => user::collation_reference(*oid),
+                };
                 self.open();
                 self.operand(e, Within::Cast)?;
-                self.put(&format!(" COLLATE {}", quote(name)));
+                self.put(&format!(" COLLATE {name}"));
                 self.close();
             }
             Expr::Relabel(_, _) if is_now(expr) => self.put("CURRENT_TIMESTAMP"),
             Expr::Relabel(e, ty) => self.cast(expr, e, *ty)?,
             Expr::Domain(d) => {
-                self.put("(");
-                self.expr(&d.value)?;
-                self.put(&format!(")::{}", user::reference(d.oid)));
+                self.open();
+                self.operand(&d.value, Within::Cast)?;
+                self.close();
+                self.put(&format!("::{}", user::reference(d.oid)));
             }
             Expr::ScalarArray(function, pair, any) => {
                 let op = operator_of(function).unwrap_or(function.name);
@@ -371,7 +384,12 @@ impl<'a> Writer<'a> {
                 self.put("]");
             }
             Expr::Subscript(s) => self.subscript(s)?,
-            Expr::Row(items, ..) => self.wrapped("ROW(", items)?,
+            Expr::Row(items, _, ty) => {
+                self.wrapped("ROW(", items)?;
+                if ty.oid != oid::RECORD {
+                    self.put(&format!("::{}", type_name(*ty)));
+                }
+            }
             Expr::Field(e, n, _) => {
                 self.put("(");
                 self.expr(e)?;
@@ -398,7 +416,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         match &self.source {
-            Source::Columns(column) => {
+            Source::Columns(column, _) => {
                 let text = column(id);
                 self.put(&text);
                 Ok(())
@@ -455,7 +473,15 @@ impl<'a> Writer<'a> {
                 "an assignment to a part of a value in a stored expression",
             ));
         }
-        let bare = matches!(s.array, Expr::Column(..) | Expr::Param(..) | Expr::Slot(..));
+        let bare = match &s.array {
+            // An aggregate's result has a number, too.
+            Expr::Column(id, _) => match &self.source {
+                Source::Query(scope) => !scope.computes(*id),
+                Source::Columns(..) => true,
+            },
+            Expr::Param(..) | Expr::Slot(..) => true,
+            _ => false,
+        };
         if !bare {
             self.put("(");
         }
@@ -513,8 +539,8 @@ impl<'a> Writer<'a> {
 
     fn call(&mut self, whole: &Expr, function: &'static Function, args: &[Expr]) -> Result<()> {
         if let Some((first, ty)) = self.cast_of(whole) {
-            if let Some(name) = clock(first, ty) {
-                self.put(name);
+            if let Some(name) = self.clock(first, ty) {
+                self.put(&name);
                 return Ok(());
             }
             return self.cast(whole, first, ty);
@@ -622,9 +648,30 @@ impl<'a> Writer<'a> {
             if gathered && n + 1 == args.len() {
                 self.put("VARIADIC ");
             }
+            // Where any type is taken a literal has none.
+            if function.args.get(n).copied().unwrap_or(function.variadic) == oid::ANY
+                && let Expr::Const(Value::Text(text), ty) = arg
+                && ty.oid == oid::TEXT
+            {
+                self.put(&string(text));
+                continue;
+            }
             self.expr(arg)?;
         }
         Ok(())
+    }
+
+    /// CURRENT_DATE and its like, also with a precision.
+    fn clock(&self, first: &Expr, ty: SqlType) -> Option<String> {
+        if ty.typmod < 0 {
+            return clock(first, ty).map(String::from);
+        }
+        let name = match self.cast_of(first) {
+            Some((inner, to)) if to.oid == ty.oid => clock(inner, to)?,
+            _ if is_now(first) && ty.oid == oid::TIMESTAMPTZ => "CURRENT_TIMESTAMP",
+            _ => return None,
+        };
+        Some(format!("{name}({})", ty.typmod))
     }
 
     /// Functions that were written with the standard's syntax.
@@ -693,11 +740,7 @@ impl<'a> Writer<'a> {
             Value::Numeric(_) if ty.typmod < 0 => {
                 let text = self.output(value, ty)?;
                 let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-                if plain && (text.contains('.') || text.len() > 19) {
-                    text
-                } else {
-                    format!("'{text}'::numeric")
-                }
+                if plain && text.contains('.') { text } else { format!("'{text}'::numeric") }
             }
             Value::Int8(place) if user::is_enum(ty.oid) => user::label_reference(ty.oid, *place),
             _ if ty.oid == oid::UNKNOWN => string(&self.output(value, ty)?),

@@ -275,6 +275,8 @@ pub(crate) fn name_in(text: &str, name: &dyn Fn(Oid) -> Option<String>) -> Optio
 /// Begins a type's name that is its number: how stored expressions name user types, so that they follow them when these are
 /// renamed or moved.
 const REFERENCE: char = '\u{e000}';
+/// Follows it where the number is a collation's.
+const COLLATION: char = 'c';
 
 /// The name by which a stored expression means a user type.
 pub fn reference(ty: Oid) -> String {
@@ -300,6 +302,21 @@ pub fn routine_reference(routine: Oid) -> String {
 /// The function of a user that such a name, without its quotes, means.
 pub fn referred_routine(name: &str) -> Option<Oid> {
     name.strip_prefix(REFERENCE)?.parse().ok().filter(|oid| !is_user(*oid))
+}
+
+/// The name by which a stored expression means a collation of a user.
+pub fn collation_reference(collation: Oid) -> String {
+    format!("\"{REFERENCE}{COLLATION}{collation}\"")
+}
+
+/// The collation of a user that such a name, without its quotes, means.
+pub fn referred_collation(name: &str) -> Option<Oid> {
+    name.strip_prefix(REFERENCE)?.strip_prefix(COLLATION)?.parse().ok()
+}
+
+/// The collations that a stored text names by number.
+pub fn collations(text: &str) -> impl Iterator<Item = Oid> + '_ {
+    text.split('"').filter_map(referred_collation)
 }
 
 /// Calls `f` for every type and function that a stored text names by number.
@@ -338,6 +355,7 @@ pub fn name_references(
             return out;
         };
         if quote == '"' {
+            let number = number.strip_prefix(COLLATION).unwrap_or(number);
             out.push_str(&number.parse().map_or_else(|_| String::from(number), name));
         } else {
             // Its type follows at once: `'place'::"type"`.

@@ -206,6 +206,9 @@ impl Ddl<'_, '_> {
             for k in new.keys.iter().filter(|k| k.attnum > 0) {
                 self.depend(address, Address::column(relation.oid, k.attnum), Dependency::Auto)?;
             }
+            for k in &new.keys {
+                self.depend_on_collation(address, k.collation)?;
+            }
             for text in new.keys.iter().filter_map(|k| k.expression.as_ref()).chain(&new.predicate) {
                 self.depend_on_references(address, text)?;
                 for attnum in self.columns_in(relation, text)? {

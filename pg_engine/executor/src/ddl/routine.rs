@@ -11,8 +11,8 @@ use pg_catalog::{
     access::{denied, not_owner, rights_of},
     acl::{Acl, Class, right},
     builtin::{
-        FIRST_NORMAL_OID, PG_CLASS, PG_DESCRIPTION, PG_LANGUAGE, PG_NAMESPACE, PG_PROC, PG_TYPE,
-        rows::EXPRESSION_SEPARATOR,
+        FIRST_NORMAL_OID, PG_CLASS, PG_COLLATION, PG_DESCRIPTION, PG_LANGUAGE, PG_NAMESPACE, PG_PROC,
+        PG_TYPE, rows::EXPRESSION_SEPARATOR,
     },
     routine::{SQL_LANGUAGE, referenced},
     table::{Row, array, oid_vector},
@@ -421,6 +421,12 @@ impl Ddl<'_, '_> {
             };
             let address = Address::new(catalog, object);
             if object >= FIRST_NORMAL_OID && !objects.contains(&address) {
+                objects.push(address);
+            }
+        }
+        for collation in pg_types::user::collations(text) {
+            let address = Address::new(PG_COLLATION, collation);
+            if !objects.contains(&address) {
                 objects.push(address);
             }
         }

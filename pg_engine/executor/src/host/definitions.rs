@@ -68,8 +68,11 @@ fn index_column(relation: &Relation, index: &Index, n: usize, order: bool, shown
     if order && n < index.key_count {
         let column = relation.attributes.iter().find(|a| a.attnum == key.attnum);
         let own = column.map_or_else(|| typeinfo::collation_of(key.ty.oid), |a| a.collation);
-        if let Some(name) = collation_name(key.collation).filter(|_| key.collation != own) {
-            out.push_str(&format!(" COLLATE {}", quote_identifier(name)));
+        if key.collation != 0 && key.collation != own {
+            // A user's is named where the whole text is.
+            let name = collation_name(key.collation).map(quote_identifier);
+            let name = name.unwrap_or_else(|| pg_types::user::collation_reference(key.collation));
+            out.push_str(&format!(" COLLATE {name}"));
         }
         let classes = pg_functions::registry().operator_classes();
         if let Some(class) = key.class.and_then(|oid| classes.iter().find(|c| c.oid == oid)) {
@@ -412,9 +415,11 @@ fn describe_object(cx: &ExecContext<'_>, reader: &Reader<'_>, object: Address) -
     Ddl::reading(cx).describe(object).map(Some)
 }
 
-/// The name of a routine that a stored text names by number.
+/// The name of a routine or a collation that a stored text names by number.
 fn routine_name(reader: &Reader<'_>, routine: Oid) -> Result<String> {
-    let Some(r) = reader.routine(routine)? else { return Ok(String::from("???")) };
+    let Some(r) = reader.routine(routine)? else {
+        return text::reg_output(routine, pg_types::oid::REGCOLLATION, reader);
+    };
     let name = quote_identifier(&r.name);
     let visible = reader.searched().contains(&r.schema);
     Ok(if visible { name } else { format!("{}.{name}", quote_identifier(&r.schema_name)) })

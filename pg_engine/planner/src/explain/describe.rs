@@ -14,7 +14,7 @@ use pg_functions::Function;
 use pg_plan::{
     expr::{Expr, SubPlan, SubQuery},
     logical::{JoinKind, SetOp, SortKey, StoredFact},
-    physical::{Bitmap, Estimate, IndexRange, Node, OnConflict, Physical, Target},
+    physical::{Bitmap, Estimate, IndexRange, Node, OnConflict, Physical, Target, Update},
     routine::Callee,
     statement::{ExplainOptions, Planned, SYSTEM_COLUMN_NAMES},
 };
@@ -381,7 +381,7 @@ impl Describer<'_> {
                 }
                 Ok((item, names))
             }
-            Node::Update(update) => self.change(plan, "Update", &update.target, &update.source),
+            Node::Update(update) => self.update(plan, update),
             Node::Delete(delete) => self.change(plan, "Delete", &delete.target, &delete.source),
             Node::Merge(merge) => self.change(plan, "Merge", &merge.target, &merge.source),
             _ => {
@@ -429,6 +429,24 @@ impl Describer<'_> {
         let mut item = self.item(plan, kind);
         self.on(&mut item, &target.relation, &target.relation.name);
         self.child(&mut item, source)?;
+        Ok((item, pad(Vec::new(), plan)))
+    }
+
+    /// Subqueries of the new values are asked where the rows come from, those that are asked once above.
+    fn update(&mut self, plan: &Physical, update: &Update) -> Result<Described> {
+        let mut item = self.item(plan, "Update");
+        self.on(&mut item, &update.target.relation, &update.target.relation.name);
+        let (mut source, names) = self.node(&update.source)?;
+        let own = source.children.len();
+        for (_, value) in &update.assignments {
+            self.subqueries(value, &names, &mut source)?;
+        }
+        let asked = source.children.split_off(own);
+        let once = |i: &Item| i.heading.as_ref().is_some_and(|h| h.starts_with("InitPlan"));
+        let (once, each): (Vec<Item>, Vec<Item>) = asked.into_iter().partition(once);
+        item.children.extend(once);
+        source.children.extend(each);
+        item.children.push(source);
         Ok((item, pad(Vec::new(), plan)))
     }
 
@@ -535,7 +553,9 @@ impl Describer<'_> {
                 .unwrap_or_else(|| "?".into())
         })?;
         let named = |oid| self.catalog.routine(oid).ok().flatten().map(|r| r.name.clone());
-        let named = |oid| named(oid).or_else(|| self.catalog.type_name(oid)).unwrap_or_else(|| "?".into());
+        let named = |oid| named(oid).or_else(|| self.catalog.type_name(oid));
+        let named =
+            |oid| named(oid).or_else(|| self.catalog.collation_name(oid)).unwrap_or_else(|| "?".into());
         let label = |ty, place| {
             let described = self.catalog.user_type(ty).ok().flatten();
             let label =

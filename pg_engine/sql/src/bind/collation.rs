@@ -366,6 +366,9 @@ impl Binder<'_> {
                 return Err(SqlError::syntax(text).at(at));
             }
         };
+        if let Some(oid) = pg_types::user::referred_collation(&last.value) {
+            return Ok(oid);
+        }
         let found = self.catalog.collation(schema, &last.value).map_err(|e| e.at(at))?;
         found.ok_or_else(|| {
             let text =
@@ -393,13 +396,7 @@ impl Binder<'_> {
         if !self.recording() {
             return Ok(e);
         }
-        // What is stored would have to follow its name.
-        match pg_catalog::builtin::rows::collation_name(oid) {
-            Some(_) => Ok(self.noted_collate(e, oid)),
-            None => {
-                Err(SqlError::unsupported("COLLATE with a collation of a user in a view or function").at(at))
-            }
-        }
+        Ok(self.noted_collate(e, oid))
     }
 
     /// To be printed, it is an expression of its own, and another one for each collation.

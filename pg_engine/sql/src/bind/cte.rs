@@ -35,6 +35,7 @@ impl Binder<'_> {
         let later = order.iter().rev().map(|c| (c.alias.name.value.clone(), at(&c.alias.name)));
         let before = core::mem::replace(&mut self.frame()?.later, (with.recursive, later.collect()));
         for cte in order {
+            let written = cte;
             let cte = &*self.searched(cte, with.recursive)?;
             let depth = self.record_depth();
             let name = cte.alias.name.value.clone();
@@ -62,7 +63,7 @@ impl Binder<'_> {
                 Some(found) => found,
                 None => self.enclosed(|b| b.query_here(&cte.query))?,
             };
-            self.record_cte(cte, depth);
+            self.record_cte(written, depth)?;
             // Each round of a recursion around it has it anew.
             let read = self.work_reads.get(reads..).unwrap_or(&[]);
             let reads_now =

@@ -440,7 +440,8 @@ impl Binder<'_> {
                     }
                 };
                 if values.len() != names.len() {
-                    return Err(SqlError::syntax("number of columns does not match number of values"));
+                    let text = "number of columns does not match number of values";
+                    return Err(SqlError::syntax(text).at(start(value)));
                 }
                 for (name, value) in names.iter().zip(values) {
                     b.assignment(name, value, (subject, verb), &mut done)?;

@@ -441,15 +441,10 @@ impl Binder<'_> {
             }
             let mut parts = Vec::with_capacity(x.len());
             for (a, b) in x.iter().zip(y) {
-                parts.push(self.distinct(a, b, not)?);
+                parts.push(self.distinct(a, b, false)?);
             }
-            return Ok(if parts.len() == 1 {
-                parts.swap_remove(0)
-            } else if not {
-                Expr::And(parts)
-            } else {
-                Expr::Or(parts)
-            });
+            let any = if parts.len() == 1 { parts.swap_remove(0) } else { Expr::Or(parts) };
+            return Ok(if not { Expr::Not(Box::new(any)) } else { any });
         }
         let left = self.expr(a)?;
         let right = self.expr(b)?;
@@ -462,10 +457,14 @@ impl Binder<'_> {
         if row_items(e).is_some() {
             let mut parts = Vec::with_capacity(list.len());
             for item in list {
-                let (Some(a), Some(b)) = (row_items(e), row_items(item)) else {
-                    return Err(SqlError::unsupported("IN of rows and other values").at(at));
-                };
-                parts.push(self.row_comparison(&Op::Eq, a, b, e)?);
+                parts.push(match (row_items(e), row_items(item)) {
+                    (Some(a), Some(b)) => self.row_comparison(&Op::Eq, a, b, e)?,
+                    // A value that is a row.
+                    _ => {
+                        let (left, right) = (self.expr(e)?, self.expr(item)?);
+                        self.operator("=", left, right, at)?
+                    }
+                });
             }
             let any = if parts.len() == 1 { parts.swap_remove(0) } else { Expr::Or(parts) };
             return Ok(if negated { Expr::Not(Box::new(any)) } else { any });
@@ -610,6 +609,11 @@ impl Binder<'_> {
             _ if and => Expr::And(parts),
             _ => Expr::Or(parts),
         };
+        let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+        if pairs.is_empty() {
+            let text = "cannot compare rows of zero length";
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).at(at));
+        }
         match name {
             "=" | "<>" => {
                 let mut parts = Vec::with_capacity(pairs.len());
@@ -634,7 +638,7 @@ impl Binder<'_> {
                         }
                     });
                 }
-                let result = result.ok_or_else(|| SqlError::unsupported("comparison of empty rows"))?;
+                let result = result.ok_or_else(|| SqlError::internal("a comparison of nothing"))?;
                 if sides.0.len() > 1 {
                     self.note(&result, || Note::Rows(name.into(), sides.0, sides.1));
                 }
@@ -644,11 +648,22 @@ impl Binder<'_> {
                 Some((x, y)) => self.operator(name, x, y, at),
                 None => Err(SqlError::internal("a comparison of nothing")),
             },
-            _ => Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("could not determine interpretation of row comparison operator {name}"),
-            )
-            .at(at)),
+            _ => {
+                // First of all there must be such operators.
+                for (x, y) in pairs {
+                    let found = self.operator(name, x, y, at)?.ty();
+                    if found.oid != oid::BOOL {
+                        let text = format!(
+                            "row comparison operator must yield type boolean, not type {}",
+                            show(found)
+                        );
+                        return Err(SqlError::new(SqlState::DATATYPE_MISMATCH, text).at(at));
+                    }
+                }
+                let text = format!("could not determine interpretation of row comparison operator {name}");
+                let hint = "Row comparison operators must be associated with btree operator families.";
+                Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, text).hint(hint).at(at))
+            }
         }
     }
 
@@ -769,6 +784,13 @@ impl Binder<'_> {
         }
         let field =
             self.shape(&base).into_iter().flatten().zip(0..).find(|((name, _), _)| *name == ident.value);
+        // A field of a FROM item's row is its column.
+        if let (Some((_, i)), Expr::Row(items, ..)) = (&field, &base)
+            && matches!(self.noted(&base), Some(Note::WholeRow))
+            && let Some(column) = items.get(*i as usize)
+        {
+            return Ok(column.clone());
+        }
         if let Some(((_, ty), i)) = field {
             return Ok(Expr::Field(Box::new(base), i, ty));
         }

@@ -13,7 +13,7 @@ use pg_types::{Result, SqlError, SqlState, SqlType, Value, oid};
 use sqlparser::ast as sq;
 
 use super::{Binder, expr::start, scope::Place};
-use crate::grammar::window::distinct_sets;
+use crate::{grammar::window::distinct_sets, ruleutils::GroupText};
 
 /// Most sets, as PostgreSQL has it.
 const MAX_SETS: usize = 4096;
@@ -26,6 +26,16 @@ pub(super) struct GroupBy {
     pub(super) keys: Vec<(Column, Expr)>,
     /// Sets of positions in `keys`; `None`: one set of all.
     pub(super) sets: Option<Vec<Vec<usize>>>,
+    /// How the sets were written, and whether with DISTINCT.
+    pub(super) written: (bool, Vec<GroupText>),
+}
+
+/// What GROUP BY's items are bound into.
+#[derive(Default)]
+struct Grouping {
+    keys: Vec<(Column, Expr)>,
+    /// Are there several sets, or an empty one?
+    several: bool,
 }
 
 /// The keys of one grouping set.
@@ -51,16 +61,40 @@ fn elements(f: &sq::Function) -> Vec<Vec<sq::Expr>> {
         .collect()
 }
 
+/// Keys beside grouping sets are written one by one, and once.
+fn plain_once(items: Vec<GroupText>) -> Vec<GroupText> {
+    let mut seen: Set = Vec::new();
+    let mut out = Vec::with_capacity(items.len());
+    for item in items {
+        let GroupText::Keys(keys) = item else {
+            out.push(item);
+            continue;
+        };
+        if keys.is_empty() {
+            out.push(GroupText::Keys(keys));
+            continue;
+        }
+        for key in keys {
+            if !seen.contains(&key) {
+                seen.push(key);
+                out.push(GroupText::Keys(vec![key]));
+            }
+        }
+    }
+    out
+}
+
 impl Binder<'_> {
     /// Binds the GROUP BY list.
     pub(super) fn group_by(&mut self, items: &[sq::Expr], projection: &[sq::SelectItem]) -> Result<GroupBy> {
         let (distinct, items) = distinct_sets(items);
         self.at_place(Place::GroupBy, |b| {
-            let mut keys: Vec<(Column, Expr)> = Vec::new();
+            let mut grouping = Grouping::default();
             let mut sets: Vec<Set> = vec![Vec::new()];
-            let mut several = false;
+            let mut written = Vec::new();
             for item in items {
-                let choices = b.sets_of(item, projection, &mut keys, &mut several)?;
+                let (choices, text) = b.sets_of(item, projection, &mut grouping)?;
+                written.push(text);
                 let crossed = sets.len().saturating_mul(choices.len());
                 if crossed > MAX_SETS {
                     return Err(SqlError::new(
@@ -81,41 +115,54 @@ impl Binder<'_> {
                     new
                 });
             }
-            Ok(GroupBy { keys, sets: several.then_some(sets) })
+            let Grouping { keys, several } = grouping;
+            let written = (distinct, plain_once(written));
+            Ok(GroupBy { keys, sets: several.then_some(sets), written })
         })
     }
 
-    /// The grouping sets that one item of GROUP BY stands for.
+    /// The grouping sets that one item of GROUP BY stands for, and how it is written.
     fn sets_of(
         &mut self,
         item: &sq::Expr,
         projection: &[sq::SelectItem],
-        keys: &mut Vec<(Column, Expr)>,
-        several: &mut bool,
-    ) -> Result<Vec<Set>> {
+        grouping: &mut Grouping,
+    ) -> Result<(Vec<Set>, GroupText)> {
         match item {
-            sq::Expr::Rollup(list) => self.rollup(list, projection, keys, several),
-            sq::Expr::Cube(list) => self.cube(list, projection, keys, several),
-            sq::Expr::Function(f) if is_call(f, "rollup") => {
-                self.rollup(&elements(f), projection, keys, several)
-            }
-            sq::Expr::Function(f) if is_call(f, "cube") => self.cube(&elements(f), projection, keys, several),
+            sq::Expr::Rollup(list) => self.rollup(list, projection, grouping),
+            sq::Expr::Cube(list) => self.cube(list, projection, grouping),
+            sq::Expr::Function(f) if is_call(f, "rollup") => self.rollup(&elements(f), projection, grouping),
+            sq::Expr::Function(f) if is_call(f, "cube") => self.cube(&elements(f), projection, grouping),
             sq::Expr::GroupingSets(list) => {
-                *several = true;
-                let mut sets = Vec::new();
+                grouping.several = true;
+                let (mut sets, mut written) = (Vec::new(), Vec::new());
                 for element in list {
                     match element.as_slice() {
-                        [one] => sets.extend(self.deeper(|b| b.sets_of(one, projection, keys, several))?),
-                        all => sets.push(self.set_of(all, projection, keys)?),
+                        [one] => {
+                            let (inner, text) = self.deeper(|b| b.sets_of(one, projection, grouping))?;
+                            sets.extend(inner);
+                            match text {
+                                GroupText::Sets(texts) => written.extend(texts),
+                                text => written.push(text),
+                            }
+                        }
+                        all => {
+                            let set = self.set_of(all, projection, grouping)?;
+                            written.push(GroupText::Keys(set.clone()));
+                            sets.push(set);
+                        }
                     }
                 }
-                Ok(sets)
+                Ok((sets, GroupText::Sets(written)))
             }
             sq::Expr::Tuple(items) if items.is_empty() => {
-                *several = true;
-                Ok(vec![Vec::new()])
+                grouping.several = true;
+                Ok((vec![Vec::new()], GroupText::Keys(Vec::new())))
             }
-            plain => Ok(vec![self.set_of(core::slice::from_ref(plain), projection, keys)?]),
+            plain => {
+                let set = self.set_of(core::slice::from_ref(plain), projection, grouping)?;
+                Ok((vec![set.clone()], GroupText::Keys(set)))
+            }
         }
     }
 
@@ -123,15 +170,15 @@ impl Binder<'_> {
         &mut self,
         items: &[sq::Expr],
         projection: &[sq::SelectItem],
-        keys: &mut Vec<(Column, Expr)>,
+        grouping: &mut Grouping,
     ) -> Result<Set> {
         let mut set = Vec::new();
         for item in items {
             for expr in self.group_item(item, projection)? {
-                let known = keys.iter().position(|(_, e)| e.same(&expr));
-                let n = known.unwrap_or(keys.len());
+                let known = grouping.keys.iter().position(|(_, e)| e.same(&expr));
+                let n = known.unwrap_or(grouping.keys.len());
                 if known.is_none() {
-                    keys.push((self.column("", expr.ty()), expr));
+                    grouping.keys.push((self.column("", expr.ty()), expr));
                 }
                 set.push(n);
             }
@@ -143,36 +190,39 @@ impl Binder<'_> {
         &mut self,
         list: &[Vec<sq::Expr>],
         projection: &[sq::SelectItem],
-        keys: &mut Vec<(Column, Expr)>,
-        several: &mut bool,
-    ) -> Result<Vec<Set>> {
-        *several = true;
-        let parts = list.iter().map(|e| self.set_of(e, projection, keys)).collect::<Result<Vec<Set>>>()?;
-        Ok((0..=parts.len()).rev().map(|n| parts.iter().take(n).flatten().copied().collect()).collect())
+        grouping: &mut Grouping,
+    ) -> Result<(Vec<Set>, GroupText)> {
+        grouping.several = true;
+        let parts =
+            list.iter().map(|e| self.set_of(e, projection, grouping)).collect::<Result<Vec<Set>>>()?;
+        let sets =
+            (0..=parts.len()).rev().map(|n| parts.iter().take(n).flatten().copied().collect()).collect();
+        Ok((sets, GroupText::Rollup(parts)))
     }
 
     fn cube(
         &mut self,
         list: &[Vec<sq::Expr>],
         projection: &[sq::SelectItem],
-        keys: &mut Vec<(Column, Expr)>,
-        several: &mut bool,
-    ) -> Result<Vec<Set>> {
-        *several = true;
+        grouping: &mut Grouping,
+    ) -> Result<(Vec<Set>, GroupText)> {
+        grouping.several = true;
         if list.len() > MAX_CUBE {
             return Err(SqlError::new(
                 SqlState::TOO_MANY_COLUMNS,
                 format!("CUBE is limited to {MAX_CUBE} elements"),
             ));
         }
-        let parts = list.iter().map(|e| self.set_of(e, projection, keys)).collect::<Result<Vec<Set>>>()?;
+        let parts =
+            list.iter().map(|e| self.set_of(e, projection, grouping)).collect::<Result<Vec<Set>>>()?;
         let subset = |bits: usize| -> Set {
             let chosen = parts.iter().rev().enumerate().filter(|(n, _)| bits >> n & 1 == 1);
             let mut chosen: Vec<&Set> = chosen.map(|(_, p)| p).collect();
             chosen.reverse();
             chosen.into_iter().flatten().copied().collect()
         };
-        Ok((0..1usize << parts.len()).rev().map(subset).collect())
+        let sets = (0..1usize << parts.len()).rev().map(subset).collect();
+        Ok((sets, GroupText::Cube(parts)))
     }
 
     /// GROUPING(...): a column that [`Binder::spread`] gives its meaning.

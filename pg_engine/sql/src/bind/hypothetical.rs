@@ -15,6 +15,7 @@ use pg_types::{Result, SqlError, SqlType, Value, oid};
 use sqlparser::ast as sq;
 
 use super::{Binder, call::Arguments, expr::start, resolve};
+use crate::ruleutils::Note;
 
 /// Which one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Binder<'_> {
             let filter = Counted { condition, filter: filter.as_ref() }.filter();
             b.count_of(rows, distinct, filter)
         };
-        Ok(match which {
+        let made = match which {
             Hypothetical::Rank => {
                 let before = number(self, Some(before), None)?;
                 self.operator("+", before, one, at)?
@@ -101,7 +102,9 @@ impl Binder<'_> {
                 let all = self.operator("+", all, one, at)?;
                 self.share(upto, all, at)?
             }
-        })
+        };
+        self.note(&made, || Note::Hypothetical(name.into(), given, keys, filter));
+        Ok(made)
     }
 
     fn hypothetical_parts(

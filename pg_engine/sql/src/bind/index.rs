@@ -68,13 +68,7 @@ impl Binder<'_> {
         let mut named = None;
         while let sq::Expr::Collate { expr: inner, .. } | sq::Expr::Nested(inner) = expr {
             if let sq::Expr::Collate { collation, .. } = expr {
-                let at = self.collate_at(collation);
                 let collation = self.collation(collation)?;
-                if pg_catalog::builtin::rows::collation_name(collation).is_none() {
-                    return Err(
-                        SqlError::unsupported("COLLATE with a collation of a user in an index").at(at)
-                    );
-                }
                 named.get_or_insert(collation);
             }
             expr = inner;

@@ -22,7 +22,7 @@ use crate::{
     ast::Ast,
     ruleutils::{
         Body, Condition, CteTree, FromItem, JoinAlias, JoinItem, Key, Note, QueryTree, Recorder, SampleText,
-        SelectTree, SetNode, TableItem, TableKind, Using,
+        SelectTree, SetNode, TableItem, TableKind, Using, WindowBase,
     },
 };
 
@@ -138,7 +138,14 @@ impl Binder<'_> {
         let mut named_windows = Vec::new();
         for (name, spec) in self.frame()?.named_windows.clone() {
             let spec = self.at_place(super::scope::Place::Select, |b| b.window_spec(&spec))?;
-            named_windows.push((name, spec));
+            let written = select.named_window.iter().find(|d| d.0.value == name);
+            let base = match written {
+                Some(sq::NamedWindowDefinition(_, sq::NamedWindowExpr::WindowSpec(spec))) => {
+                    super::window::base(spec)
+                }
+                _ => None,
+            };
+            named_windows.push((name, spec, base));
         }
         let target = |i: usize| targets.get(i).map(|t| t.expr.clone());
         let frame: &mut Frame = self.frame()?;
@@ -149,7 +156,8 @@ impl Binder<'_> {
             from: Vec::new(),
             filter,
             groups: groups.keys.iter().map(|k| k.1.clone()).collect(),
-            group_sets: groups.sets.clone(),
+            group_sets: groups.sets.as_ref().map(|_| groups.written.1.clone()),
+            group_distinct: groups.written.0,
             having: having.cloned(),
             named_windows,
             aggregates: frame.aggregates.clone(),
@@ -297,13 +305,25 @@ impl Binder<'_> {
         self.record.as_ref().map_or([0; 3], |r| [r.queries.len(), r.nodes.len(), r.with.len()])
     }
 
-    /// The last query recorded is a WITH query.
-    pub(super) fn record_cte(&mut self, cte: &sq::Cte, [queries, nodes, with]: [usize; 3]) {
-        let Some(record) = &mut self.record else { return };
+    /// The last query recorded is a WITH query, which was written so.
+    pub(super) fn record_cte(&mut self, cte: &sq::Cte, [queries, nodes, with]: [usize; 3]) -> Result<()> {
+        let (search, cycle) =
+            if self.recording() { crate::grammar::search::clauses(cte)? } else { (None, None) };
+        let cycle = match cycle {
+            Some(c) => {
+                let (value, default) = self.cycle_values(&c)?;
+                Some((c, value, default))
+            }
+            None => None,
+        };
+        let Some(record) = &mut self.record else { return Ok(()) };
         if record.queries.len() <= queries {
-            return;
+            return Ok(());
         }
-        let Some(query) = record.queries.pop() else { return };
+        let Some(mut query) = record.queries.pop() else { return Ok(()) };
+        if search.is_some() || cycle.is_some() {
+            super::search::as_written(&mut query, search.iter().count() + 2 * cycle.iter().count());
+        }
         record.queries.truncate(queries);
         record.nodes.truncate(nodes);
         record.with.truncate(with);
@@ -316,8 +336,11 @@ impl Binder<'_> {
                     .as_ref()
                     .map(|m| matches!(m, sq::CteAsMaterialized::Materialized)),
                 query,
+                search,
+                cycle,
             });
         }
+        Ok(())
     }
 
     /// The last query recorded belongs to a subplan; its number.
@@ -328,8 +351,20 @@ impl Binder<'_> {
     }
 
     pub(super) fn record_window_name(&mut self, column: u32, over: &sq::WindowType) {
-        if let (Some(record), sq::WindowType::NamedWindow(name)) = (&mut self.record, over) {
-            record.window_names.push((column, name.value.clone()));
+        let Some(record) = &mut self.record else { return };
+        let base = match over {
+            sq::WindowType::NamedWindow(name) => {
+                Some(WindowBase { name: name.value.clone(), whole: true, ordered: true })
+            }
+            sq::WindowType::WindowSpec(spec) => super::window::base(spec),
+        };
+        record.window_names.extend(base.map(|base| (column, base)));
+    }
+
+    /// A subquery was bound to be compared with a row.
+    pub(super) fn record_row_test(&mut self, e: &Expr, op: &str, row: &[Expr]) {
+        if let (Some(record), Expr::SubPlan(plan)) = (&mut self.record, e) {
+            record.row_tests.push((plan.source, op.into(), row.to_vec()));
         }
     }
 

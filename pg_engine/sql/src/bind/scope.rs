@@ -444,6 +444,7 @@ impl Binder<'_> {
         };
         let names = entry.columns.iter().map(|c| c.name.as_str().into()).collect();
         let row = Expr::Row(fields, Some(names), SqlType::new(ty));
+        self.note(&row, || crate::ruleutils::Note::WholeRow);
         if !entry.nullable || self.recording() {
             return Ok(row);
         }

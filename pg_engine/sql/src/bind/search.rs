@@ -3,6 +3,7 @@
 
 use alloc::{borrow::Cow, boxed::Box, format, string::String, vec::Vec};
 
+use pg_plan::expr::Expr;
 use pg_types::{Result, SqlError, SqlState};
 use sqlparser::ast as sq;
 
@@ -14,6 +15,7 @@ use crate::{
         self,
         search::{Cycle, Search, clauses},
     },
+    ruleutils::{Body, FromItem, QueryTree, SetNode, TableKind},
 };
 
 /// Names of the two sides of the union.
@@ -150,9 +152,6 @@ impl Binder<'_> {
                 return Err(if which == "left" { unsupported(text) } else { SqlError::syntax(text) });
             }
         }
-        if search.as_ref().is_some_and(|s| s.breadth) && self.recording() {
-            return Err(SqlError::unsupported("SEARCH BREADTH FIRST in a view or function"));
-        }
         let names = self.names_of(cte, left)?;
         check(search.as_ref(), cycle.as_ref(), &names)?;
         if let Some(c) = &cycle {
@@ -199,20 +198,42 @@ impl Binder<'_> {
         Ok(columns.into_iter().map(|c| c.name).collect())
     }
 
-    /// The two values of the mark must have a type in common.
-    fn cycle_types(&mut self, c: &Cycle) -> Result<()> {
-        let mut types = Vec::with_capacity(2);
-        for text in [&c.value, &c.default] {
+    /// The two values of the mark.
+    pub(super) fn cycle_values(&mut self, c: &Cycle) -> Result<(Expr, Expr)> {
+        let mut bind = |text: &str| {
             let ast = grammar::expression(text)?;
-            let entry = super::scope::Entry::without_columns();
-            types.push(self.over_entry_untyped(&ast, entry)?.ty());
-        }
-        let ty = self.common_type(&types, "CYCLE", c.at)?;
+            self.over_entry_untyped(&ast, super::scope::Entry::without_columns())
+        };
+        let (value, default) = (bind(&c.value)?, bind(&c.default)?);
+        let ty = self.common_type(&[value.ty(), default.ty()], "CYCLE", c.at)?;
+        let value = self.coerce_to_common(value, ty, "CYCLE/SET", c.at)?;
+        Ok((value, self.coerce_to_common(default, ty, "CYCLE/DEFAULT", c.at)?))
+    }
+
+    /// They must have a type in common.
+    fn cycle_types(&mut self, c: &Cycle) -> Result<()> {
+        let ty = self.cycle_values(c)?.0.ty();
         if pg_functions::registry().equality_operator(ty.oid).is_none() {
             let text = format!("could not identify an equality operator for type {}", super::types::show(ty));
             return Err(SqlError::new(SqlState::UNDEFINED_FUNCTION, text));
         }
         Ok(())
+    }
+}
+
+/// Makes of a recorded query over the two sides the union of these again; `added`: how many columns the clauses gave the right one.
+pub(super) fn as_written(query: &mut QueryTree, added: usize) {
+    let Body::Set(SetNode::Op { left, right, .. }) = &mut query.body else { return };
+    for (side, added) in [(left, 0), (right, added)] {
+        let SetNode::Leaf(leaf) = &mut **side else { continue };
+        let Body::Select(select) = &mut leaf.body else { continue };
+        let Some(FromItem::Table(table)) = select.from.pop() else { continue };
+        let TableKind::Query(mut inner) = table.kind else { continue };
+        if let Body::Select(select) = &mut inner.body {
+            let kept = select.targets.len().saturating_sub(added);
+            select.targets.truncate(kept);
+        }
+        **side = SetNode::Leaf(inner);
     }
 }
 

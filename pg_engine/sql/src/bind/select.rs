@@ -399,7 +399,7 @@ impl Binder<'_> {
         if !grouped && aggregates.is_empty() && having.is_none() && !asks {
             return Ok(plan);
         }
-        let GroupBy { keys, sets: grouping_sets } = by;
+        let GroupBy { keys, sets: grouping_sets, .. } = by;
         let number = self.column("", SqlType::new(oid::INT4));
         let groupings = self.groupings(&keys, grouping_sets.as_deref().map(|s| (s, number.id)))?;
         let results = aggregates.iter().map(|(c, _)| c.id).chain([number.id]).collect();

@@ -215,6 +215,7 @@ impl Binder<'_> {
             return Err(SqlError::syntax(format!("subquery has too {which} columns")).at(at));
         }
         let mut pairs = Vec::with_capacity(outer.len());
+        let mut row = Vec::with_capacity(outer.len());
         for (outer, column) in outer.into_iter().zip(&bound.columns) {
             let outer = if outer.ty().oid == oid::UNKNOWN {
                 self.implicit(outer, SqlType::new(column.ty.oid), at)?
@@ -224,13 +225,16 @@ impl Binder<'_> {
             let slot = self.next_slot;
             self.next_slot += 1;
             pairs.push((Expr::Slot(slot, outer.ty()), Expr::Column(column.id, column.ty)));
+            row.extend(self.recording().then(|| outer.clone()));
             args.push((slot, outer));
         }
         let test = self.row_operator(op, pairs, at)?;
         let ty = SqlType::new(oid::BOOL);
         let column = self.column("", ty);
         let plan = Logical::Project(Box::new(bound.plan), Vec::from([(column, test)]));
-        Ok(self.subplan(SubPlanKind::Scalar, plan, args, ty))
+        let compared = self.subplan(SubPlanKind::Scalar, plan, args, ty);
+        self.record_row_test(&compared, op, &row);
+        Ok(compared)
     }
 
     /// `left op ANY (...)` over an array or a subquery.

@@ -350,19 +350,21 @@ impl Binder<'_> {
     /// Canonical text of a domain's default.
     fn domain_default(&mut self, e: &sq::Expr, name: &ObjectName, over: SqlType) -> Result<String> {
         let plain = self.catalog.plain_type(over)?;
-        let bound = self.over_entry_default(e, &name.name, plain)?;
-        deparse::expression(&bound, self.catalog, &|_| String::new())
+        self.default_text(e, &name.name, plain)
     }
 
     fn domain_check(&mut self, check: &ast::DomainCheck, over: SqlType) -> Result<DomainCheckDef> {
         let base = self.catalog.plain_type(over)?;
-        let bound = self.over_entry(&check.condition, value_entry(base), Place::Check, None);
-        let bound = bound.map_err(|e| match e.state() {
+        let bound =
+            self.with_notes(|b| b.over_entry(&check.condition, value_entry(base), Place::Check, None));
+        let (bound, notes) = bound.map_err(|e| match e.state() {
             // Nothing but the value is there to be named.
             SqlState::UNDEFINED_COLUMN if e.fields().position == 0 => e.at(start(&check.condition)),
             _ => e,
         })?;
-        let condition = deparse::expression(&bound, self.catalog, &|_| String::from("VALUE"))?;
+        let style = deparse::Style { sparse: false, indent: false, wrap: -1, qualify: false };
+        let value = |_| String::from("VALUE");
+        let condition = deparse::expression_in(&bound, self.catalog, &value, &notes, style)?;
         Ok(DomainCheckDef { name: check.name.clone(), condition, not_valid: check.not_valid })
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     ast::{self, Ast, NameAt},
     deparse,
-    ruleutils::ViewQuery,
+    ruleutils::{Note, ViewQuery},
 };
 
 /// Most columns a table may have.
@@ -285,9 +285,31 @@ impl Binder<'_> {
 
     /// Canonical text of an expression over named columns.
     pub(super) fn canonical(&self, e: &Expr, columns: &[(String, SqlType)]) -> Result<String> {
-        deparse::expression(e, self.catalog, &|i| {
-            columns.get(i as usize).map_or_else(String::new, |(name, _)| deparse::quote(name))
-        })
+        self.canonical_noted(e, columns, &[])
+    }
+
+    /// As [`Self::canonical`], of an expression that was written as notes tell.
+    fn canonical_noted(
+        &self,
+        e: &Expr,
+        columns: &[(String, SqlType)],
+        notes: &[(Expr, Note)],
+    ) -> Result<String> {
+        let style = deparse::Style { sparse: false, indent: false, wrap: -1, qualify: false };
+        let name =
+            |i: u32| columns.get(i as usize).map_or_else(String::new, |(name, _)| deparse::quote(name));
+        deparse::expression_in(e, self.catalog, &name, notes, style)
+    }
+
+    /// Binds so that what is found out about how expressions are written is kept.
+    pub(super) fn with_notes<T>(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<(T, Vec<(Expr, Note)>)> {
+        let outer = self.record.replace(Box::default());
+        let result = f(self);
+        let record = core::mem::replace(&mut self.record, outer);
+        Ok((result?, record.map(|r| r.notes).unwrap_or_default()))
     }
 
     pub(super) fn stored_text(
@@ -298,7 +320,8 @@ impl Binder<'_> {
         place: Place,
         target: Option<SqlType>,
     ) -> Result<(String, Expr)> {
-        let bound = self.over_entry(e, entry(table, columns), place, target)?;
+        let (bound, mut notes) =
+            self.with_notes(|b| b.over_entry(e, entry(table, columns), place, target))?;
         let immutable = matches!(place, Place::IndexExpression | Place::IndexPredicate | Place::Generated);
         if immutable && !is_immutable(&bound) {
             let message = match place {
@@ -310,16 +333,21 @@ impl Binder<'_> {
         }
         // What is assigned to a column is not written as a cast, which would cut it to its length.
         let plain = match (place, target) {
-            (Place::Generated, Some(_)) => Some(self.over_entry(e, entry(table, columns), place, None)?),
+            (Place::Generated, Some(_)) => {
+                let (plain, own) =
+                    self.with_notes(|b| b.over_entry(e, entry(table, columns), place, None))?;
+                notes = own;
+                Some(plain)
+            }
             _ => None,
         };
         let plain = plain.filter(|p| p.ty().oid != pg_types::oid::UNKNOWN);
-        Ok((self.canonical(plain.as_ref().unwrap_or(&bound), columns)?, bound))
+        Ok((self.canonical_noted(plain.as_ref().unwrap_or(&bound), columns, &notes)?, bound))
     }
 
     pub(super) fn default_text(&mut self, e: &sq::Expr, column: &str, ty: SqlType) -> Result<String> {
-        let bound = self.over_entry_default(e, column, ty)?;
-        self.canonical(&bound, &[])
+        let (bound, notes) = self.with_notes(|b| b.over_entry_default(e, column, ty))?;
+        self.canonical_noted(&bound, &[], &notes)
     }
 
     /// A default as it is kept: of the column's type only if it is a literal without one. What brings it to the column's

@@ -2,9 +2,12 @@
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
-use pg_plan::logical::Logical;
-use pg_types::{Result, SqlError};
-use sqlparser::ast::{self as sq, Spanned};
+use pg_plan::{
+    expr::Expr,
+    logical::{Column, Logical},
+};
+use pg_types::{Result, SqlType, Value, oid};
+use sqlparser::ast as sq;
 
 use super::{
     Binder,
@@ -70,24 +73,25 @@ impl Binder<'_> {
         ordinality: bool,
         alias: Option<&sq::TableAlias>,
     ) -> Result<Item> {
-        if ordinality {
-            let at = crate::grammar::position(value.span().start);
-            return Err(SqlError::unsupported(format!("{name} WITH ORDINALITY")).at(at));
-        }
         let shown = alias.map(|a| a.name.value.clone()).filter(|a| !a.is_empty()).unwrap_or(name);
-        let ((plan, column), outer) = self.enclosed(|b| {
+        let ((plan, columns), outer) = self.enclosed(|b| {
             b.frames.last_mut().into_iter().for_each(|f: &mut Frame| f.place = Some(Place::From));
             let mark = b.collation_mark();
             let value = b.settled(&value)?;
             let derived = b.taken_collation(mark);
             let column = b.column(&shown, value.ty());
             b.keep_collation(column.id, column.ty, derived);
-            let made = Vec::from([(column.clone(), value)]);
-            Ok((Logical::Project(Box::new(Logical::OneRow), made), column))
+            let mut made = Vec::from([(column, value)]);
+            if ordinality {
+                let one = Expr::Const(Value::Int8(1), SqlType::new(oid::INT8));
+                made.push((b.column("ordinality", one.ty()), one));
+            }
+            let columns: Vec<Column> = made.iter().map(|m| m.0.clone()).collect();
+            Ok((Logical::Project(Box::new(Logical::OneRow), made), columns))
         })?;
-        let mut entry = entry_of(shown, &[column], &[]);
-        entry.scalar = true;
-        self.record_kind(!outer.is_empty(), |_| call_of(&plan, false));
+        let mut entry = entry_of(shown, &columns, &[]);
+        entry.scalar = !ordinality;
+        self.record_kind(!outer.is_empty(), |_| call_of(&plan, ordinality));
         self.enter(entry, alias)?;
         Ok((plan, outer))
     }

@@ -13,7 +13,7 @@ use pg_types::{Result, SqlError, SqlState, SqlType, oid};
 use sqlparser::ast as sq;
 
 use super::{
-    super::grammar::window::exclusion,
+    super::{grammar::window::exclusion, ruleutils::WindowBase},
     Binder,
     aggregate::Groups,
     call::Arguments,
@@ -44,6 +44,12 @@ fn lists(spec: &sq::WindowSpec) -> (&[sq::Expr], &[sq::OrderByExpr], FrameExclus
         return (partition, order, exclude);
     }
     (partition, order, FrameExclusion::NoOthers)
+}
+
+/// The named window that one is built on.
+pub(super) fn base(spec: &sq::WindowSpec) -> Option<WindowBase> {
+    let name = spec.window_name.as_ref()?.value.clone();
+    Some(WindowBase { name, whole: false, ordered: lists(spec).1.is_empty() })
 }
 
 impl Binder<'_> {

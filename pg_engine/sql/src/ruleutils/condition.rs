@@ -70,7 +70,8 @@ impl Condition {
                 relation.ok_or_else(|| SqlError::internal(format!("no relation {}", self.relation)))?;
             let of = |id: ColumnId| relation.live().find(|a| i64::from(a.attnum) == i64::from(id) + 1);
             let name = |id| of(id).map_or_else(|| "???".to_owned(), |a| quote(&a.name));
-            let text = deparse::expression_in(e, catalog, &name, Style { qualify: false, ..style })?;
+            let style = Style { qualify: false, ..style };
+            let text = deparse::expression_in(e, catalog, &name, &self.record.notes, style)?;
             let mut columns = Vec::new();
             e.for_each_column(&mut |id| columns.extend(of(id).map(|a| (self.relation, a.attnum))));
             columns.sort_unstable();

@@ -5,6 +5,7 @@
 //!
 //! A column id belongs to one FROM item of one statement. What names it by is decided when its query is printed.
 
+mod calls;
 mod condition;
 mod naming;
 mod query;
@@ -14,25 +15,32 @@ use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use pg_catalog::CatalogReader;
 use pg_plan::{
     expr::{ColumnId, Expr},
-    logical::{AggregateCall, Column, JoinKind, SetOp, WindowCall, WindowSpec},
+    logical::{AggregateCall, Column, JoinKind, SetOp, SortKey, WindowCall, WindowSpec},
 };
 use pg_types::{Oid, Result, SqlType};
 
 pub use condition::Condition;
 pub(crate) use naming::given_alias;
 
-use crate::deparse::{Source, Style, Writer};
+use crate::{
+    deparse::{Source, Style, Writer},
+    grammar::search::{Cycle, Search},
+};
 
 /// How an expression was written, where the bound one does not tell.
 pub(crate) enum Note {
     /// With the standard's syntax for a function.
     Syntax,
+    /// A FROM item's whole row.
+    WholeRow,
     /// As a call of the function behind an operator.
     Function,
     /// With COLLATE behind it.
     Collate(pg_types::Oid, Expr),
     /// `CASE operand WHEN`.
     Operand(Expr),
+    /// A hypothetical-set aggregate: its name, what is given, the keys, FILTER.
+    Hypothetical(String, Vec<Expr>, Vec<SortKey>, Option<Expr>),
     /// A comparison of rows: operator and both sides.
     Rows(String, Vec<Expr>, Vec<Expr>),
 }
@@ -58,6 +66,9 @@ pub(crate) struct CteTree {
     pub(crate) columns: Vec<String>,
     pub(crate) materialized: Option<bool>,
     pub(crate) query: QueryTree,
+    pub(crate) search: Option<Search>,
+    /// With the two values of the mark.
+    pub(crate) cycle: Option<(Cycle, Expr, Expr)>,
 }
 
 /// What a query's rows come from.
@@ -82,6 +93,15 @@ pub(crate) enum Key {
     Number(usize),
 }
 
+/// An item of GROUP BY where there are grouping sets; keys are positions in `SelectTree::groups`.
+#[derive(Clone)]
+pub(crate) enum GroupText {
+    Keys(Vec<usize>),
+    Rollup(Vec<Vec<usize>>),
+    Cube(Vec<Vec<usize>>),
+    Sets(Vec<GroupText>),
+}
+
 /// SELECT.
 #[derive(Default)]
 pub(crate) struct SelectTree {
@@ -91,15 +111,25 @@ pub(crate) struct SelectTree {
     pub(crate) from: Vec<FromItem>,
     pub(crate) filter: Option<Expr>,
     pub(crate) groups: Vec<Expr>,
-    /// GROUPING SETS: positions in `groups`.
-    pub(crate) group_sets: Option<Vec<Vec<usize>>>,
+    pub(crate) group_sets: Option<Vec<GroupText>>,
+    pub(crate) group_distinct: bool,
     /// GROUPING() calls: their columns and arguments.
     pub(crate) groupings: Vec<(ColumnId, Vec<Expr>)>,
     pub(crate) having: Option<Expr>,
-    pub(crate) named_windows: Vec<(String, WindowSpec)>,
+    pub(crate) named_windows: Vec<(String, WindowSpec, Option<WindowBase>)>,
     pub(crate) aggregates: Vec<(Column, AggregateCall)>,
     pub(crate) sets: Vec<(Column, Expr)>,
     pub(crate) windows: Vec<(WindowSpec, Vec<(Column, WindowCall)>)>,
+}
+
+/// A named window that a window is, or is built on.
+#[derive(Clone)]
+pub(crate) struct WindowBase {
+    pub(crate) name: String,
+    /// `OVER name`.
+    pub(crate) whole: bool,
+    /// Its ORDER BY is the named one's.
+    pub(crate) ordered: bool,
 }
 
 /// A FROM item.
@@ -193,8 +223,10 @@ pub(crate) struct Recorder {
     pub(crate) plans: Vec<QueryTree>,
     pub(crate) slots: BTreeMap<u32, Expr>,
     pub(crate) notes: Vec<(Expr, Note)>,
-    /// Windows called by name: the call's column and the name.
-    pub(crate) window_names: Vec<(ColumnId, String)>,
+    /// Windows called by name, or built on named ones, by the call's column.
+    pub(crate) window_names: Vec<(ColumnId, WindowBase)>,
+    /// `(a, b) op (subquery)`: the number of the subquery, the operator, the row.
+    pub(crate) row_tests: Vec<(u32, String, Vec<Expr>)>,
     /// What the FROM item about to be entered is, and whether it is LATERAL.
     pub(crate) kind: Option<(TableKind, bool)>,
     pub(crate) using: Vec<Using>,
@@ -205,7 +237,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) slots: BTreeMap<u32, &'a Expr>,
     pub(crate) notes: &'a [(Expr, Note)],
     plans: &'a [QueryTree],
-    window_names: &'a [(ColumnId, String)],
+    window_names: &'a [(ColumnId, WindowBase)],
+    row_tests: &'a [(u32, String, Vec<Expr>)],
     /// Columns by id: qualifier, name; and relation and attribute number.
     columns: BTreeMap<ColumnId, ColumnText>,
     calls: BTreeMap<ColumnId, CallText<'a>>,
@@ -226,6 +259,13 @@ pub(crate) struct Scope<'a> {
     relations: Vec<Oid>,
     /// Columns need no qualifier here: there is but one relation.
     bare: bool,
+}
+
+impl Scope<'_> {
+    /// Is a column the result of a call?
+    pub(crate) fn computes(&self, id: ColumnId) -> bool {
+        self.calls.contains_key(&id)
+    }
 }
 
 struct ColumnText {
@@ -308,6 +348,7 @@ impl Recorder {
             notes: &self.notes,
             plans: &self.plans,
             window_names: &self.window_names,
+            row_tests: &self.row_tests,
             columns: BTreeMap::new(),
             calls: BTreeMap::new(),
             merged: Vec::new(),
@@ -330,7 +371,7 @@ impl Writer<'_> {
     fn finish(self) -> ViewText {
         let (mut columns, mut relations) = match self.source {
             Source::Query(scope) => (scope.used, scope.relations),
-            Source::Columns(_) => (Vec::new(), Vec::new()),
+            Source::Columns(..) => (Vec::new(), Vec::new()),
         };
         columns.sort_unstable();
         columns.dedup();

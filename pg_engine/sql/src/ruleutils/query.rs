@@ -7,18 +7,14 @@ use alloc::{
 };
 
 use pg_plan::{
-    definition::Aggregated,
     expr::{Expr, SubPlan, SubPlanKind},
-    logical::{
-        AggregateCall, FrameBound, FrameExclusion, FrameUnits, JoinKind, SetOp, SortKey, WindowCall,
-        WindowSpec,
-    },
+    logical::{JoinKind, SetOp, SortKey},
 };
 use pg_types::{Oid, Result, SqlError, SqlType, oid};
 
 use super::{
-    Body, CallText, CteTree, DefinedCall, FromItem, JoinItem, Key, Note, QueryTree, SampleText, Scope,
-    SelectTree, SetNode, TableItem, TableKind,
+    Body, CallText, CteTree, DefinedCall, FromItem, GroupText, JoinItem, Key, Note, QueryTree, SampleText,
+    Scope, SelectTree, SetNode, TableItem, TableKind,
 };
 use crate::deparse::{Source, Writer, operator_of, quote};
 
@@ -34,7 +30,7 @@ impl<'a> Writer<'a> {
     pub(super) fn scope(&mut self) -> Result<&mut Scope<'a>> {
         match &mut self.source {
             Source::Query(scope) => Ok(scope),
-            Source::Columns(_) => Err(SqlError::internal("a query among a table's expressions")),
+            Source::Columns(..) => Err(SqlError::internal("a query among a table's expressions")),
         }
     }
 
@@ -72,11 +68,11 @@ impl<'a> Writer<'a> {
 
     /// Expressions that a query writes in a way of their own.
     pub(crate) fn special(&mut self, e: &Expr) -> Result<bool> {
-        let Source::Query(scope) = &mut self.source else { return Ok(false) };
         if matches!(
             e,
             Expr::Column(..) | Expr::Coalesce(..) | Expr::Relabel(..) | Expr::CoerceViaIo(..) | Expr::Call(_)
-        ) && let Some((text, _)) = scope.merged.iter().rev().find(|(_, m)| m.same(e))
+        ) && let Source::Query(scope) = &mut self.source
+            && let Some((text, _)) = scope.merged.iter().rev().find(|(_, m)| m.same(e))
         {
             let text = text.clone();
             e.for_each_column(&mut |id| {
@@ -87,16 +83,52 @@ impl<'a> Writer<'a> {
             self.put(&text);
             return Ok(true);
         }
+        if let Some(Note::Hypothetical(name, given, keys, filter)) = self.note(e) {
+            self.put(&format!("{}(", quote(name)));
+            self.list(given)?;
+            self.put(") WITHIN GROUP (ORDER BY ");
+            self.sort_keys(keys)?;
+            self.filter(filter.as_ref())?;
+            self.put(")");
+            return Ok(true);
+        }
+        if let Expr::Row(items, ..) = e
+            && matches!(self.note(e), Some(Note::WholeRow))
+        {
+            return self.whole_row(items);
+        }
         if !matches!(e, Expr::And(_) | Expr::Or(_)) {
             return Ok(false);
         }
-        let note = scope.notes.iter().find(|(n, _)| n.same(e)).map(|(_, note)| note);
-        let Some(Note::Rows(op, left, right)) = note else { return Ok(false) };
+        let Some(Note::Rows(op, left, right)) = self.note(e) else { return Ok(false) };
         self.put("(ROW(");
         self.list(left)?;
         self.put(&format!(") {op} ROW("));
         self.list(right)?;
         self.put("))");
+        Ok(true)
+    }
+
+    /// `item.*`.
+    fn whole_row(&mut self, items: &[Expr]) -> Result<bool> {
+        let Source::Query(scope) = &mut self.source else { return Ok(false) };
+        let mut qualifier = String::new();
+        let mut used = Vec::with_capacity(items.len());
+        for item in items {
+            let column = match item {
+                Expr::Slot(n, _) => scope.slots.get(n).copied(),
+                item => Some(item),
+            };
+            let Some(Expr::Column(id, _)) = column else { return Ok(false) };
+            let Some(column) = scope.columns.get(id) else { return Ok(false) };
+            qualifier.clone_from(&column.qualifier);
+            used.extend(Some(column.origin).filter(|o| o.0 != 0));
+        }
+        if qualifier.is_empty() {
+            return Ok(false);
+        }
+        scope.used.extend(used);
+        self.put(&format!("{}.*", quote(&qualifier)));
         Ok(true)
     }
 
@@ -176,7 +208,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A number of rows, which was widened when it was bound.
-    fn count(&mut self, e: &Expr) -> Result<()> {
+    pub(super) fn count(&mut self, e: &Expr) -> Result<()> {
         match e {
             Expr::Call(c) if c.ty.oid == oid::INT8 && matches!(c.args.as_slice(), [Expr::Const(..)]) => {
                 c.args.first().map_or(Ok(()), |e| self.expr(e))
@@ -218,6 +250,7 @@ impl<'a> Writer<'a> {
                 self.keyword("", 0, 0, 0);
             }
             self.put(")");
+            self.search_clauses(cte)?;
             separator = ", ";
         }
         if self.style.indent {
@@ -225,6 +258,31 @@ impl<'a> Writer<'a> {
             self.keyword("", 0, 0, 0);
         } else {
             self.put(" ");
+        }
+        Ok(())
+    }
+
+    /// SEARCH and CYCLE behind a WITH query.
+    fn search_clauses(&mut self, cte: &'a CteTree) -> Result<()> {
+        let names = |columns: &[String]| {
+            let columns: Vec<String> = columns.iter().map(|c| quote(c)).collect();
+            columns.join(", ")
+        };
+        if let Some(search) = &cte.search {
+            let kind = if search.breadth { "BREADTH" } else { "DEPTH" };
+            let columns = names(&search.columns);
+            self.put(&format!(" SEARCH {kind} FIRST BY {columns} SET {}", quote(&search.sequence)));
+        }
+        if let Some((cycle, value, default)) = &cte.cycle {
+            self.put(&format!(" CYCLE {} SET {}", names(&cycle.columns), quote(&cycle.mark)));
+            let usual = |e: &Expr, b| matches!(e, Expr::Const(pg_types::Value::Bool(x), _) if *x == b);
+            if !(usual(value, true) && usual(default, false)) {
+                self.put(" TO ");
+                self.expr(value)?;
+                self.put(" DEFAULT ");
+                self.expr(default)?;
+            }
+            self.put(&format!(" USING {}", quote(&cycle.path)));
         }
         Ok(())
     }
@@ -330,43 +388,80 @@ impl<'a> Writer<'a> {
             self.keyword(" HAVING ", -STEP, STEP, 0);
             self.expr(having)?;
         }
-        for (n, (name, spec)) in select.named_windows.iter().enumerate() {
+        for (n, (name, spec, base)) in select.named_windows.iter().enumerate() {
             if n == 0 {
                 self.keyword(" WINDOW ", -STEP, STEP, 1);
             } else {
                 self.put(", ");
             }
             self.put(&format!("{} AS ", quote(name)));
-            self.window(spec)?;
+            self.window(spec, base.as_ref())?;
         }
         Ok(())
     }
 
     fn groups(&mut self, select: &'a SelectTree) -> Result<()> {
-        let keys = |w: &mut Self, keys: &mut dyn Iterator<Item = &Expr>| {
-            for (n, e) in keys.enumerate() {
-                if n > 0 {
-                    w.put(", ");
-                }
-                w.key(e)?;
-            }
-            Ok(())
-        };
-        let Some(sets) = &select.group_sets else {
-            if !select.groups.is_empty() {
-                self.keyword(" GROUP BY ", -STEP, STEP, 1);
-                keys(self, &mut select.groups.iter())?;
-            }
+        let plain: Vec<usize> = (0..select.groups.len()).collect();
+        if select.group_sets.is_none() && plain.is_empty() {
             return Ok(());
-        };
+        }
         self.keyword(" GROUP BY ", -STEP, STEP, 1);
-        self.put("GROUPING SETS (");
-        for (n, set) in sets.iter().enumerate() {
-            self.put(if n > 0 { ", (" } else { "(" });
-            keys(self, &mut set.iter().filter_map(|k| select.groups.get(*k)))?;
-            self.put(")");
+        if select.group_distinct {
+            self.put("DISTINCT ");
+        }
+        match &select.group_sets {
+            None => self.group_keys(select, &plain),
+            Some(items) => self.group_items(select, items, true),
+        }
+    }
+
+    fn group_items(&mut self, select: &'a SelectTree, items: &[GroupText], bare: bool) -> Result<()> {
+        for (n, item) in items.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            match item {
+                GroupText::Keys(keys) => self.group_set(select, keys, bare)?,
+                GroupText::Rollup(parts) => self.group_parts(select, "ROLLUP(", parts)?,
+                GroupText::Cube(parts) => self.group_parts(select, "CUBE(", parts)?,
+                GroupText::Sets(inner) => {
+                    self.put("GROUPING SETS (");
+                    self.group_items(select, inner, false)?;
+                    self.put(")");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn group_parts(&mut self, select: &'a SelectTree, opening: &str, parts: &[Vec<usize>]) -> Result<()> {
+        self.put(opening);
+        for (n, part) in parts.iter().enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            self.group_set(select, part, true)?;
         }
         self.put(")");
+        Ok(())
+    }
+
+    /// One set; `bare`: a single key needs no parentheses.
+    fn group_set(&mut self, select: &'a SelectTree, keys: &[usize], bare: bool) -> Result<()> {
+        let parentheses = !bare || keys.len() != 1;
+        self.put(if parentheses { "(" } else { "" });
+        self.group_keys(select, keys)?;
+        self.put(if parentheses { ")" } else { "" });
+        Ok(())
+    }
+
+    fn group_keys(&mut self, select: &'a SelectTree, keys: &[usize]) -> Result<()> {
+        for (n, e) in keys.iter().filter_map(|k| select.groups.get(*k)).enumerate() {
+            if n > 0 {
+                self.put(", ");
+            }
+            self.key(e)?;
+        }
         Ok(())
     }
 
@@ -428,11 +523,17 @@ impl<'a> Writer<'a> {
 
     /// An expression of a select list; a whole row is its FROM item's name.
     fn top(&mut self, e: &Expr) -> Result<()> {
-        self.expr(e)
+        let from = self.out.len();
+        self.expr(e)?;
+        // Alone it would stand for the columns.
+        if matches!(e, Expr::Row(..)) && self.out.get(from..).is_some_and(|text| text.ends_with(".*")) {
+            self.put(&format!("::{}", crate::deparse::type_name(e.ty())));
+        }
+        Ok(())
     }
 
     /// A key of GROUP BY, ORDER BY or the like.
-    fn key(&mut self, e: &Expr) -> Result<()> {
+    pub(super) fn key(&mut self, e: &Expr) -> Result<()> {
         match e {
             Expr::Const(pg_types::Value::Int4(n), _) if *n >= 0 => {
                 self.put(&format!("{n}::integer"));
@@ -452,7 +553,9 @@ impl<'a> Writer<'a> {
             Expr::Slot(..) => self.expr(e),
             _ => {
                 let function = match e {
-                    Expr::Column(..) => true,
+                    Expr::Column(id, _) => {
+                        !matches!(self.scope()?.calls.get(id), Some(CallText::Grouping(_)))
+                    }
                     Expr::Call(c) => operator_of(c.function).is_none(),
                     _ => false,
                 };
@@ -469,7 +572,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn direction(&mut self, descending: bool, nulls_first: bool) {
+    pub(super) fn direction(&mut self, descending: bool, nulls_first: bool) {
         self.put(match (descending, nulls_first) {
             (false, false) => "",
             (false, true) => " NULLS FIRST",
@@ -478,7 +581,7 @@ impl<'a> Writer<'a> {
         });
     }
 
-    fn sort_keys(&mut self, keys: &[SortKey]) -> Result<()> {
+    pub(super) fn sort_keys(&mut self, keys: &[SortKey]) -> Result<()> {
         for (n, key) in keys.iter().enumerate() {
             if n > 0 {
                 self.put(", ");
@@ -726,134 +829,6 @@ impl<'a> Writer<'a> {
         Ok(hidden)
     }
 
-    fn aggregate(&mut self, call: &AggregateCall) -> Result<()> {
-        let ordered = pg_functions::registry().aggregate(call.function.oid()).is_some_and(|a| a.kind != b'n');
-        self.aggregate_name(&call.function)?;
-        self.put("(");
-        if call.distinct {
-            self.put("DISTINCT ");
-        }
-        if ordered {
-            let direct = call.args.len().saturating_sub(call.order_by.len());
-            self.list(call.args.get(..direct).unwrap_or(&[]))?;
-            self.put(") WITHIN GROUP (ORDER BY ");
-            self.sort_keys(&call.order_by)?;
-        } else {
-            if call.args.is_empty() {
-                self.put("*");
-            }
-            self.aggregate_arguments(&call.function, &call.args)?;
-            if !call.order_by.is_empty() {
-                self.put(" ORDER BY ");
-                self.sort_keys(&call.order_by)?;
-            }
-        }
-        self.filter(call.filter.as_ref())?;
-        self.put(")");
-        Ok(())
-    }
-
-    fn aggregate_name(&mut self, function: &Aggregated) -> Result<()> {
-        match function {
-            Aggregated::Builtin(f) => self.put(&quote(f.name)),
-            Aggregated::User(a) => self.routine_name(&a.routine)?,
-        }
-        Ok(())
-    }
-
-    fn aggregate_arguments(&mut self, function: &Aggregated, args: &[Expr]) -> Result<()> {
-        match function {
-            Aggregated::Builtin(f) => self.arguments(f, args),
-            Aggregated::User(a) => self.routine_arguments(&a.routine, args),
-        }
-    }
-
-    fn filter(&mut self, filter: Option<&Expr>) -> Result<()> {
-        if let Some(filter) = filter {
-            self.put(") FILTER (WHERE ");
-            self.expr(filter)?;
-        }
-        Ok(())
-    }
-
-    fn window_call(&mut self, id: u32, spec: &WindowSpec, call: &WindowCall) -> Result<()> {
-        self.aggregate_name(&call.function)?;
-        self.put("(");
-        let aggregate =
-            call.function.builtin().is_none_or(|f| f.kind == pg_functions::FunctionKind::Aggregate);
-        if call.args.is_empty() && aggregate {
-            self.put("*");
-        }
-        self.aggregate_arguments(&call.function, &call.args)?;
-        self.filter(call.filter.as_ref())?;
-        self.put(") OVER ");
-        let named = self.scope()?.window_names.iter().find(|(column, _)| *column == id);
-        match named {
-            Some((_, name)) => self.put(&quote(name)),
-            None => self.window(spec)?,
-        }
-        Ok(())
-    }
-
-    fn window(&mut self, spec: &WindowSpec) -> Result<()> {
-        self.put("(");
-        let mut gap = "";
-        if !spec.partition.is_empty() {
-            self.put("PARTITION BY ");
-            for (n, e) in spec.partition.iter().enumerate() {
-                if n > 0 {
-                    self.put(", ");
-                }
-                self.key(e)?;
-            }
-            gap = " ";
-        }
-        if !spec.order.is_empty() {
-            self.put(gap);
-            self.put("ORDER BY ");
-            self.sort_keys(&spec.order)?;
-            gap = " ";
-        }
-        let usual = spec.frame.units == FrameUnits::Range
-            && matches!(spec.frame.start, FrameBound::Unbounded)
-            && matches!(spec.frame.end, FrameBound::Current)
-            && spec.frame.exclude == FrameExclusion::NoOthers;
-        if !usual {
-            self.put(gap);
-            self.put(match spec.frame.units {
-                FrameUnits::Rows => "ROWS ",
-                FrameUnits::Range => "RANGE ",
-                FrameUnits::Groups => "GROUPS ",
-            });
-            self.put(if spec.frame.between { "BETWEEN " } else { "" });
-            self.bound(&spec.frame.start, "PRECEDING")?;
-            if spec.frame.between {
-                self.put(" AND ");
-                self.bound(&spec.frame.end, "FOLLOWING")?;
-            }
-            self.put(match spec.frame.exclude {
-                FrameExclusion::NoOthers => "",
-                FrameExclusion::CurrentRow => " EXCLUDE CURRENT ROW",
-                FrameExclusion::Group => " EXCLUDE GROUP",
-                FrameExclusion::Ties => " EXCLUDE TIES",
-            });
-        }
-        self.put(")");
-        Ok(())
-    }
-
-    fn bound(&mut self, bound: &FrameBound, side: &str) -> Result<()> {
-        match bound {
-            FrameBound::Unbounded => self.put(&format!("UNBOUNDED {side}")),
-            FrameBound::Current => self.put("CURRENT ROW"),
-            FrameBound::Offset { distance, following, .. } => {
-                self.count(distance)?;
-                self.put(if *following { " FOLLOWING" } else { " PRECEDING" });
-            }
-        }
-        Ok(())
-    }
-
     /// A subquery in an expression.
     pub(crate) fn subplan(&mut self, plan: &SubPlan) -> Result<()> {
         let Source::Query(scope) = &self.source else {
@@ -863,6 +838,13 @@ impl<'a> Writer<'a> {
         let tree = (plan.source as usize).checked_sub(1).and_then(|n| scope.plans.get(n));
         let Some(tree) = tree else { return Err(SqlError::internal("a subquery was not recorded")) };
         let mut closing = "))";
+        let rows = scope.row_tests.iter().find(|(source, ..)| *source == plan.source);
+        if let Some((_, op, left)) = rows {
+            self.put("((");
+            self.list(left)?;
+            self.put(&format!(") {op} ("));
+            return self.subplan_query(tree, closing);
+        }
         match &plan.kind {
             SubPlanKind::Exists => self.put("(EXISTS ("),
             SubPlanKind::Scalar => {
@@ -875,6 +857,15 @@ impl<'a> Writer<'a> {
             }
             SubPlanKind::Compare { test, any, .. } => {
                 self.put("(");
+                if let Some(Note::Rows(op, left, _)) = self.note(test) {
+                    self.put("(");
+                    for (n, e) in left.iter().enumerate() {
+                        self.put(if n > 0 { ", " } else { "" });
+                        self.test_side(e, plan)?;
+                    }
+                    self.put(&format!(") {op} {} (", if *any { "ANY" } else { "ALL" }));
+                    return self.subplan_query(tree, closing);
+                }
                 let parts: &[Expr] = match &**test {
                     Expr::And(parts) | Expr::Or(parts) => parts,
                     one => core::slice::from_ref(one),
@@ -905,6 +896,10 @@ impl<'a> Writer<'a> {
                 }
             }
         }
+        self.subplan_query(tree, closing)
+    }
+
+    fn subplan_query(&mut self, tree: &'a QueryTree, closing: &str) -> Result<()> {
         let bare = core::mem::replace(&mut self.scope()?.bare, false);
         self.query(tree, None, false)?;
         self.scope()?.bare = bare;
