@@ -240,6 +240,15 @@ impl Catalog {
         self.storage.begin(Isolation::ReadCommitted).snapshot()
     }
 
+    /// The parameters that were granted to a role, which no superuser is; in lower case.
+    pub fn granted_parameters(&self, role: Oid, roles: &Roles) -> Result<Vec<String>> {
+        let rows = self.table(PG_PARAMETER_ACL)?.scan(&self.storage, &self.latest())?;
+        let granted = |r: &Row| {
+            Acl::of_value(r.get("paracl")).is_some_and(|a| a.rights_of(role, right::SET, roles) != 0)
+        };
+        Ok(rows.into_iter().filter(|(_, r)| granted(r)).map(|(_, r)| r.text("parname").into()).collect())
+    }
+
     /// Looks something up in the cache, or loads it and remembers it if nothing changed meanwhile.
     fn cached<T: Clone>(
         &self,

@@ -52,6 +52,7 @@ pub const OWNED: &[Owned] = &[
     owned(PG_EXTENSION, "extowner", ""),
     owned(PG_DEFAULT_ACL, "defaclrole", "defaclacl"),
     owned(PG_POLICY, "", ""),
+    owned(PG_PARAMETER_ACL, "", "paracl"),
 ];
 
 /// A need of a role.

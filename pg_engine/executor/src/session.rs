@@ -192,6 +192,10 @@ pub trait Session {
     fn checked_setting(&self, _name: &str, _values: &[String]) -> Result<String> {
         Err(SqlError::unsupported("settings of roles"))
     }
+    /// Is there a setting of this name, or may there be?
+    fn check_parameter(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
     /// Rows of `pg_settings`.
     fn settings(&self) -> Vec<SettingRow>;
     /// Rows of `pg_stat_activity`.

@@ -465,3 +465,9 @@ fn collation_texts() {
 fn row_comparisons() {
     check("row_comparisons");
 }
+
+/// GRANT and REVOKE on parameters.
+#[test]
+fn parameter_privileges() {
+    check("parameter_privileges");
+}

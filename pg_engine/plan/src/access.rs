@@ -46,6 +46,8 @@ pub enum GrantTarget {
     Languages(Vec<String>),
     /// TABLESPACE.
     Tablespaces(Vec<String>),
+    /// PARAMETER.
+    Parameters(Vec<String>),
     /// FOREIGN DATA WRAPPER.
     Wrappers(Vec<String>),
     /// FOREIGN SERVER.

@@ -289,6 +289,11 @@ impl Env {
         if self.identity.superuser != user.superuser {
             self.settings.get_mut().set_internal("is_superuser", if user.superuser { "on" } else { "off" });
         }
+        let granted = match user.superuser {
+            true => Vec::new(),
+            false => self.engine.catalog().granted_parameters(user.oid, &roles).unwrap_or_default(),
+        };
+        self.settings.get_mut().grant(granted);
         let Who { oid, name, superuser } = user;
         let database = core::mem::take(&mut self.identity.database);
         self.identity = Identity { user: oid, user_name: name, superuser, database, session };
@@ -512,7 +517,7 @@ impl Session for Env {
         self.settings.borrow().show("check_function_bodies").is_ok_and(|v| v.1 == "on")
     }
     fn checked_setting(&self, name: &str, values: &[String]) -> Result<String> {
-        let mut scratch = Settings::default();
+        let mut scratch = self.settings.borrow().scratch();
         scratch.set(name, values, Scope::Session, self.identity.superuser)?;
         let list = find(name).is_some_and(|d| d.kind == Kind::List);
         let texts: Vec<String> = values
@@ -520,6 +525,9 @@ impl Session for Env {
             .map(|v| if list { pg_executor::text::quote_identifier(v) } else { v.clone() })
             .collect();
         Ok(texts.join(", "))
+    }
+    fn check_parameter(&self, name: &str) -> Result<()> {
+        Settings::check_name(name)
     }
     fn session_user_name(&self) -> String {
         self.identity.session.name.clone()

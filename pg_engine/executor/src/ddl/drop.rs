@@ -477,10 +477,11 @@ impl Ddl<'_, '_> {
             },
             PG_LARGEOBJECT => format!("large object {}", a.object),
             PG_DEFAULT_ACL => self.describe_default_acl(a.object)?,
-            PG_DATABASE | PG_TABLESPACE | PG_LANGUAGE => {
+            PG_DATABASE | PG_TABLESPACE | PG_LANGUAGE | PG_PARAMETER_ACL => {
                 let (column, word) = match a.class {
                     PG_DATABASE => ("datname", "database"),
                     PG_TABLESPACE => ("spcname", "tablespace"),
+                    PG_PARAMETER_ACL => ("parname", "parameter"),
                     _ => ("lanname", "language"),
                 };
                 format!("{word} {}", row(a.class)?.map_or(String::new(), |r| r.text(column).to_string()))

@@ -126,7 +126,10 @@ impl Ddl<'_, '_> {
         if g.privileges.iter().any(|p| !p.columns.is_empty()) {
             return Err(invalid_grant("column privileges are only valid for relations".to_string()));
         }
-        let objects = self.objects(&g.target)?;
+        let objects = match &g.target {
+            GrantTarget::Parameters(names) => self.parameters(names, g.grant)?,
+            target => self.objects(target)?,
+        };
         for o in objects {
             let (rights, _) = rights_named(&g.privileges, o.class.all(), o.word)?;
             self.change_object(&o, rights, &change)?;
@@ -356,9 +359,47 @@ impl Ddl<'_, '_> {
         let all = (o.owner, o.class.all());
         let (grantor, may) = self.grantable(&acl, all, rights, change, (&refusal, &shown))?;
         change.apply(&mut acl, may, grantor, o.owner)?;
-        self.update(o.catalog, &["oid"], &[Value::Oid(o.oid)], |r| r.put(o.column, acl.to_value()))?;
+        let key = [Value::Oid(o.oid)];
+        if o.class == Class::Parameter && acl == Acl::default_of(o.class, o.owner) {
+            self.delete(o.catalog, &["oid"], &key)?;
+        } else {
+            self.update(o.catalog, &["oid"], &key, |r| r.put(o.column, acl.to_value()))?;
+        }
         self.step();
         Ok(())
+    }
+
+    /// Settings have rows only where something was granted on them.
+    fn parameters(&self, names: &[String], grant: bool) -> Result<Vec<Object>> {
+        let mut list = Vec::with_capacity(names.len());
+        for name in names {
+            let lower = name.to_ascii_lowercase();
+            let key = [Value::text(&lower)];
+            let found = self.find(PG_PARAMETER_ACL, &["parname"], &key)?.into_iter().next();
+            let row = match found {
+                Some((_, row)) => row,
+                None if !grant => continue,
+                None => {
+                    self.cx.session.check_parameter(name)?;
+                    let usual = Acl::default_of(Class::Parameter, FIRST_ROLE).to_value();
+                    let row = self.row(PG_PARAMETER_ACL)?.set("oid", self.oid()?);
+                    let row = row.set("parname", lower.as_str()).set("paracl", usual);
+                    self.insert(PG_PARAMETER_ACL, &row)?;
+                    row
+                }
+            };
+            list.push(Object {
+                class: Class::Parameter,
+                catalog: PG_PARAMETER_ACL,
+                oid: row.oid("oid"),
+                column: "paracl",
+                word: "parameter",
+                name: lower,
+                owner: FIRST_ROLE,
+                acl: Acl::of_value(row.get("paracl")),
+            });
+        }
+        Ok(list)
     }
 
     fn grant_on_relations(&self, g: &Grant, change: &Change<'_>) -> Result<()> {

@@ -251,8 +251,13 @@ impl Ddl<'_, '_> {
         };
         let mut acl = Acl::of_value(row.get(owned.list)).unwrap_or_default();
         acl.0.retain(|i| i.grantee != role && i.grantor != role);
-        if owned.catalog == PG_DEFAULT_ACL && acl == super::default_acl::usual(&row) {
-            self.delete(PG_DEFAULT_ACL, columns, &key)?;
+        let usual = match owned.catalog {
+            PG_DEFAULT_ACL => Some(super::default_acl::usual(&row)),
+            PG_PARAMETER_ACL => Some(Acl::default_of(Class::Parameter, FIRST_ROLE)),
+            _ => None,
+        };
+        if usual.is_some_and(|u| u == acl) {
+            self.delete(owned.catalog, columns, &key)?;
             return Ok(());
         }
         let none = owned.catalog == PG_ATTRIBUTE && acl.0.is_empty();

@@ -253,7 +253,10 @@ pub(super) fn call(
         }
         "has_parameter_privilege" => {
             let asked = asked(privileges, Class::Parameter.all())?;
-            Value::Bool(q.any(None, Class::Parameter, FIRST_ROLE, &asked))
+            let name = arg_text(rest, 0).to_ascii_lowercase();
+            let rows = reader.find(PG_PARAMETER_ACL, &["parname"], &[Value::text(&name)])?;
+            let acl = rows.first().and_then(|r| Acl::of_value(r.get("paracl")));
+            Value::Bool(q.any(acl.as_ref(), Class::Parameter, FIRST_ROLE, &asked))
         }
         _ => return Ok(None),
     }))

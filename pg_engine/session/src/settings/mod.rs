@@ -113,6 +113,8 @@ pub struct Settings {
     stale: bool,
     /// What clients are still to be told about values that were cut short.
     notices: Vec<SqlError>,
+    /// Settings of superusers that this user was granted.
+    granted: Vec<String>,
 }
 
 fn unrecognized(name: &str) -> SqlError {
@@ -131,6 +133,7 @@ impl Default for Settings {
             changed_reports: Vec::new(),
             stale: false,
             notices: Vec::new(),
+            granted: Vec::new(),
         }
     }
 }
@@ -183,7 +186,7 @@ impl Settings {
         let Some(d) = find(name) else {
             return self.set_custom(name, values, scope);
         };
-        check_context(d, scope, superuser)?;
+        self.check_context(d, scope, superuser)?;
         let value = parse::canonical(d, values)?;
         self.store(d.name.to_ascii_lowercase(), Some(value), scope);
         if let (Kind::Ascii, Some(given)) = (d.kind, values.first()) {
@@ -232,28 +235,29 @@ impl Settings {
         self.store(name.to_owned(), value.map(ToOwned::to_owned), scope);
     }
 
+    /// Which settings of superusers the user may change, in lower case.
+    pub fn grant(&mut self, granted: Vec<String>) {
+        self.granted = granted;
+    }
+    /// As this one, but with no values.
+    pub fn scratch(&self) -> Self {
+        Self { granted: self.granted.clone(), ..Self::default() }
+    }
+    fn check_context(&self, d: &Definition, scope: Scope, superuser: bool) -> Result<()> {
+        let granted = || self.granted.iter().any(|g| g.eq_ignore_ascii_case(d.name));
+        check_context(d, scope, superuser || d.context == Context::Superuser && granted())
+    }
+    /// Is there such a setting, or may a client make one?
+    pub fn check_name(name: &str) -> Result<()> {
+        if find(name).is_some() {
+            return Ok(());
+        }
+        check_custom(name)
+            .map_err(|_| SqlError::new(SqlState::INVALID_NAME, format!("invalid parameter name \"{name}\"")))
+    }
+
     fn set_custom(&mut self, name: &str, values: &[impl AsRef<str>], scope: Scope) -> Result<()> {
-        let valid = |part: &str| {
-            part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80)
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$') || b >= 0x80)
-        };
-        if !name.contains('.') {
-            return Err(unrecognized(name));
-        }
-        if name.starts_with("pgaudit.") {
-            return Err(SqlError::new(
-                SqlState::INVALID_NAME,
-                format!("invalid configuration parameter name \"{name}\""),
-            )
-            .detail("\"pgaudit\" is a reserved prefix."));
-        }
-        if !name.split('.').all(valid) {
-            return Err(SqlError::new(
-                SqlState::INVALID_NAME,
-                format!("invalid configuration parameter name \"{name}\""),
-            )
-            .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
-        }
+        check_custom(name)?;
         let [value] = values else {
             return Err(SqlError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
@@ -268,7 +272,7 @@ impl Settings {
     pub fn reset(&mut self, name: &str, scope: Scope, superuser: bool) -> Result<()> {
         match find(name) {
             Some(d) => {
-                check_context(d, scope, superuser)?;
+                self.check_context(d, scope, superuser)?;
                 self.store(d.name.to_ascii_lowercase(), None, scope);
                 Ok(())
             }
@@ -450,6 +454,32 @@ impl Settings {
         all.sort_by_key(|r| r[0].to_ascii_lowercase());
         all
     }
+}
+
+/// May a client make a setting of this name?
+fn check_custom(name: &str) -> Result<()> {
+    let valid = |part: &str| {
+        part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b >= 0x80)
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$') || b >= 0x80)
+    };
+    if !name.contains('.') {
+        return Err(unrecognized(name));
+    }
+    if name.starts_with("pgaudit.") {
+        return Err(SqlError::new(
+            SqlState::INVALID_NAME,
+            format!("invalid configuration parameter name \"{name}\""),
+        )
+        .detail("\"pgaudit\" is a reserved prefix."));
+    }
+    if !name.split('.').all(valid) {
+        return Err(SqlError::new(
+            SqlState::INVALID_NAME,
+            format!("invalid configuration parameter name \"{name}\""),
+        )
+        .detail("Custom parameter names must be two or more simple identifiers separated by dots."));
+    }
+    Ok(())
 }
 
 fn canonical_in<'a>(values: &'a BTreeMap<String, Entry>, d: &Definition) -> &'a str {

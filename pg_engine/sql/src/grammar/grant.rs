@@ -79,6 +79,16 @@ fn idents(c: &mut Cursor<'_>) -> Parsed<Vec<String>> {
     Ok(names)
 }
 
+/// A setting's name, which may have dots.
+fn parameter(c: &mut Cursor<'_>) -> Parsed<String> {
+    let mut name = c.ident()?;
+    while c.accept_symbol(&Token::Period) {
+        name.push('.');
+        name.push_str(&c.ident()?);
+    }
+    Ok(name)
+}
+
 /// Privileges, or the roles that are granted: what follows tells.
 fn privileges(c: &mut Cursor<'_>) -> Parsed<Vec<Privilege>> {
     let mut list = Vec::new();
@@ -189,7 +199,12 @@ fn target(c: &mut Cursor<'_>) -> Parsed<GrantTarget> {
     }
     let more = matches!(c.parser.peek_nth_token_ref(1).token, Token::Comma | Token::Period);
     if c.peek_is(0, "parameter") && !more && !c.peek_is(1, "to") && !c.peek_is(1, "from") {
-        return Err(SqlError::unsupported("GRANT on PARAMETER").into());
+        c.expect("parameter")?;
+        let mut list = Vec::from([parameter(c)?]);
+        while c.accept_symbol(&Token::Comma) {
+            list.push(parameter(c)?);
+        }
+        return Ok(GrantTarget::Parameters(list));
     }
     c.accept("table");
     Ok(GrantTarget::Tables(names(c)?))
