@@ -404,6 +404,12 @@ fn ends() {
     check("ends");
 }
 
+/// Restarts of sequences that are rolled back; indexes that become constraints'.
+#[test]
+fn sequence_restarts() {
+    check("sequence_restarts");
+}
+
 #[test]
 fn first_rows() {
     check("first_rows");

@@ -556,6 +556,15 @@ pub(crate) fn nothing<'c>(
     Sub { plan: Physical { node: Node::Values(Vec::new()), types, estimate }, columns, order: order.to_vec() }
 }
 
+/// Does it yield no rows whatever there is?
+pub(crate) fn is_nothing(plan: &Physical) -> bool {
+    match &plan.node {
+        Node::Values(rows) => rows.is_empty(),
+        Node::Project(input, _) | Node::Filter(input, _) | Node::Sort { input, .. } => is_nothing(input),
+        _ => false,
+    }
+}
+
 /// A statement's column by its number in the table.
 fn own(columns: &[(Column, i16)], attnum: i16) -> Option<&Column> {
     columns.iter().find(|(_, a)| *a == attnum && *a > 0).map(|(c, _)| c)

@@ -14,7 +14,7 @@ use pg_plan::{
 use pg_types::{Result, SqlError, SqlState, Value};
 
 use crate::{
-    access::Table,
+    access::{Table, is_nothing, nothing},
     build::{Planner, Sub, Wish},
     columns::ColumnSet,
     disjunction::join_selectivity,
@@ -22,7 +22,7 @@ use crate::{
     estimate::{column_of, is_equality, selectivity},
     first,
     probe::may_probe,
-    pushdown::output,
+    pushdown::{output, outputs},
     unique::says_nothing,
 };
 
@@ -148,8 +148,22 @@ impl Planner<'_> {
         let mut below = needed.clone();
         on.iter().chain(conditions).for_each(|e| below.add(e));
         let keeps = !matches!(kind, JoinKind::Right | JoinKind::Full);
+        let mut columns = outputs(&left);
+        if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+            columns.extend(outputs(&right));
+        }
         let left = self.input(left, &below, keeps && wish.first.is_some())?;
         let right = self.input(right, &below, false)?;
+        let (no_left, no_right) = (is_nothing(&left.sub.plan), is_nothing(&right.sub.plan));
+        let none = match kind {
+            JoinKind::Inner | JoinKind::Semi => no_left || no_right,
+            JoinKind::Left | JoinKind::Anti => no_left,
+            JoinKind::Right => no_right,
+            JoinKind::Full => no_left && no_right,
+        };
+        if none {
+            return Ok(nothing(columns.iter(), &below, &wish.order));
+        }
         let sub = self.best_join(kind, &left.joined(1), &right, &on, &below, f64::INFINITY)?;
         let sub = sub.ok_or_else(|| SqlError::internal("no way to join was found"))?;
         if !keeps {
@@ -210,6 +224,7 @@ impl Planner<'_> {
         conditions.iter().for_each(|e| below.add(e));
         // Conditions on one input that a filter above the tree brought along.
         let mut inputs = Vec::with_capacity(parts.len());
+        let columns: Vec<_> = parts.iter().flat_map(outputs).collect();
         for part in parts {
             let ids = ColumnSet::of(output(&part));
             let (own, rest): (Vec<_>, Vec<_>) =
@@ -217,6 +232,9 @@ impl Planner<'_> {
             conditions = rest;
             let node = if own.is_empty() { part } else { crate::pushdown::push_down(part, own) };
             inputs.push(self.input(node, &below, wish.first.is_some())?);
+        }
+        if inputs.iter().any(|i| is_nothing(&i.sub.plan)) {
+            return Ok(nothing(columns.iter(), &below, &wish.order));
         }
         let sets: Vec<&ColumnSet> = inputs.iter().map(|i| &i.ids).collect();
         let joinable = Conditions::new(&conditions, &sets);

@@ -97,7 +97,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Sets a sequence up (CREATE, setval, RESTART). Takes effect at once and is not undone, except that the sequence
+    /// Sets a sequence up (CREATE, setval; RESTART, in new storage). Takes effect at once and is not undone, except that the sequence
     /// goes if the transaction that created it aborts.
     pub fn sequence_set(
         &self,

@@ -116,7 +116,7 @@ impl Ddl<'_, '_> {
         self.cx.engine.storage().create_relation(txn.storage(), StorageKind::Heap).map_err(storage_error)
     }
 
-    fn drop_storage(&self, rel: RelId) -> Result<()> {
+    pub(super) fn drop_storage(&self, rel: RelId) -> Result<()> {
         let mut txn = self.cx.txn.borrow_mut();
         self.cx.engine.storage().drop_relation(txn.storage(), rel).map_err(storage_error)
     }
@@ -303,11 +303,9 @@ impl Ddl<'_, '_> {
                 continue;
             }
             let storage = self.cx.engine.storage();
+            let s = self.relock(&s, LockMode::AccessExclusive)?;
             let (options, ..) = storage.sequence_get(s.storage).map_err(storage_error)?;
-            let mut txn = self.cx.txn.borrow_mut();
-            storage
-                .sequence_set(txn.storage(), s.storage, &options, options.start, false)
-                .map_err(storage_error)?;
+            self.renew_sequence(&s, &options, options.start, false)?;
         }
         Ok(())
     }

@@ -155,6 +155,26 @@ impl Ddl<'_, '_> {
         Ok(oid)
     }
 
+    /// Gives a sequence storage of its own with this state, so that the old state is there again should the transaction be rolled
+    /// back. Nobody else takes values meanwhile: who does so has locked the sequence.
+    pub(super) fn renew_sequence(
+        &self,
+        sequence: &Relation,
+        options: &pg_storage::SequenceOptions,
+        last: i64,
+        called: bool,
+    ) -> Result<()> {
+        let rel = {
+            let mut txn = self.cx.txn.borrow_mut();
+            let s = self.cx.engine.storage();
+            let rel = s.create_relation(txn.storage(), StorageKind::Sequence).map_err(storage_error)?;
+            s.sequence_set(txn.storage(), rel, options, last, called).map_err(storage_error)?;
+            rel
+        };
+        self.point_to(sequence.oid, rel)?;
+        self.drop_storage(sequence.storage)
+    }
+
     /// OWNED BY.
     fn own_sequence(&self, sequence: Oid, options: &SequenceOptions) -> Result<()> {
         let Some(owner) = &options.owned_by else { return Ok(()) };
@@ -243,7 +263,7 @@ impl Ddl<'_, '_> {
     }
 
     pub(super) fn change_sequence(&self, relation: &Relation, options: &SequenceOptions) -> Result<()> {
-        self.lock(relation.oid, LockMode::ShareRowExclusive)?;
+        let relation = self.relock(relation, LockMode::ShareRowExclusive)?;
         let key = [Value::Oid(relation.oid)];
         let rows = self.find(PG_SEQUENCE, &["seqrelid"], &key)?;
         let Some((_, row)) = rows.first() else {
@@ -269,11 +289,8 @@ impl Ddl<'_, '_> {
                 return Err(invalid(format!("RESTART value ({last}) cannot be {word} ({limit})")));
             }
         }
-        {
-            let mut txn = self.cx.txn.borrow_mut();
-            storage
-                .sequence_set(txn.storage(), relation.storage, &new.options, last, called)
-                .map_err(storage_error)?;
+        if options.restart.is_some() || new.options != old.options {
+            self.renew_sequence(&relation, &new.options, last, called)?;
         }
         self.update(PG_SEQUENCE, &["seqrelid"], &key, |r| new.fill(r))?;
         self.step();

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use pg_catalog::{
-    IndexKey, Relation,
+    Attribute, CatalogReader, Index, IndexKey, Relation, RelationKind,
     acl::Class,
     builtin::{
         PG_ATTRDEF, PG_ATTRIBUTE, PG_CLASS, PG_CONSTRAINT, PG_NAMESPACE, PG_TYPE,
@@ -407,6 +407,57 @@ impl Ddl<'_, '_> {
         self.constraint_over_index(&relation, &name, *primary, &attnums, index, (*deferrable, *deferred))
     }
 
+    /// An index that may become a constraint's.
+    fn adoptable(&self, relation: &Arc<Relation>, name: &str, deferrable: bool) -> Result<Arc<Index>> {
+        const WHY: &str = "Cannot create a primary key or unique constraint using such an index.";
+        let found = relation.indexes.iter().find(|i| i.name == name).cloned().ok_or_else(|| {
+            let other = self.reader().and_then(|r| r.relation(Some(&relation.schema_name), name));
+            match other {
+                Ok(Some(other)) if other.kind == RelationKind::Index => SqlError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("index \"{name}\" does not belong to table \"{}\"", relation.name),
+                ),
+                _ => SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{name}\" does not exist")),
+            }
+        })?;
+        let unfit = |message: String| SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).detail(WHY);
+        if relation.constraints.iter().any(|c| c.index == found.oid) {
+            let message = format!("index \"{name}\" is already associated with a constraint");
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        if !found.valid {
+            let message = format!("index \"{name}\" is not valid");
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        if !found.unique {
+            return Err(unfit(format!("\"{name}\" is not a unique index")));
+        }
+        let keys = || found.keys.iter().take(found.key_count);
+        if keys().any(|k| k.attnum == 0) {
+            return Err(unfit(format!("index \"{name}\" contains expressions")));
+        }
+        if found.predicate.is_some() {
+            return Err(unfit(format!("\"{name}\" is a partial index")));
+        }
+        if found.deferrable && !deferrable {
+            return Err(unfit(format!("\"{name}\" is a deferrable index"))
+                .detail("Cannot create a non-deferrable constraint using a deferrable index."));
+        }
+        for (n, key) in keys().enumerate() {
+            let column = relation.live().find(|a| a.attnum == key.attnum);
+            let plain = |a: &Attribute| {
+                !key.descending && !key.nulls_first && key.class.is_none() && key.collation == a.collation
+            };
+            if !column.is_some_and(plain) {
+                let n = n + 1;
+                let message =
+                    format!("index \"{name}\" column number {n} does not have default sorting behavior");
+                return Err(unfit(message));
+            }
+        }
+        Ok(found)
+    }
+
     /// ADD CONSTRAINT ... USING INDEX.
     fn adopt_index(
         &self,
@@ -416,16 +467,7 @@ impl Ddl<'_, '_> {
         index: &str,
         when: (bool, bool),
     ) -> Result<()> {
-        let found = relation.indexes.iter().find(|i| i.name == index).cloned().ok_or_else(|| {
-            SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{index}\" does not exist"))
-        })?;
-        if !found.unique || found.predicate.is_some() || found.keys.iter().any(|k| k.attnum == 0) {
-            return Err(SqlError::new(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("\"{index}\" is not a unique index"),
-            )
-            .detail("Cannot create a primary key or unique constraint using such an index."));
-        }
+        let found = self.adoptable(relation, index, when.0)?;
         let attnums: Vec<i16> = found.keys.iter().take(found.key_count).map(|k| k.attnum).collect();
         if primary {
             self.set_not_null(relation, &attnums)?;

@@ -8,7 +8,7 @@ use pg_catalog::{
     builtin::PG_SEQUENCE,
     storage_error,
 };
-use pg_storage::{SequenceOptions, StorageError};
+use pg_storage::{LockMode, SequenceOptions, StorageError};
 use pg_types::{Oid, Result, SqlError, SqlState, Value, oid, value::RecordValue};
 
 use super::{arg_bool, arg_int, arg_oid};
@@ -17,8 +17,10 @@ use crate::{context::ExecContext, temporary::is_temporary_schema};
 /// `pg_proc.oid` of nextval.
 pub(super) const NEXTVAL: Oid = 1574;
 
-/// A sequence of which the user has one of these privileges; 0: whoever it is.
+/// A sequence of which the user has one of these privileges; 0: whoever it is. It stays as it is until the end of the transaction:
+/// what changes it gives it other storage.
 fn sequence(cx: &ExecContext<'_>, o: Oid, rights: Rights) -> Result<Arc<Relation>> {
+    cx.engine.lock(&mut cx.txn.borrow_mut(), o, LockMode::RowExclusive)?;
     let reader = cx.reader()?;
     let r = reader.relation_by_oid(o)?.ok_or_else(|| {
         SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {o} does not exist"))

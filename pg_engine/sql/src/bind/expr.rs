@@ -774,6 +774,14 @@ impl Binder<'_> {
         Ok(Expr::Subscript(Box::new(Subscript { array, indices, slice, assign: None, ty })))
     }
 
+    /// A field of a FROM item's row is its column, where the text of the query is wanted.
+    pub(super) fn column_of_row(&self, row: &Expr, n: usize) -> Option<Expr> {
+        match row {
+            Expr::Row(items, ..) if matches!(self.noted(row), Some(Note::WholeRow)) => items.get(n).cloned(),
+            _ => None,
+        }
+    }
+
     /// `(record).field`.
     fn field(&mut self, base: Expr, field: &sq::Expr, at: u32) -> Result<Expr> {
         let sq::Expr::Identifier(ident) = field else {
@@ -784,14 +792,10 @@ impl Binder<'_> {
         }
         let field =
             self.shape(&base).into_iter().flatten().zip(0..).find(|((name, _), _)| *name == ident.value);
-        // A field of a FROM item's row is its column.
-        if let (Some((_, i)), Expr::Row(items, ..)) = (&field, &base)
-            && matches!(self.noted(&base), Some(Note::WholeRow))
-            && let Some(column) = items.get(*i as usize)
-        {
-            return Ok(column.clone());
-        }
         if let Some(((_, ty), i)) = field {
+            if let Some(column) = self.column_of_row(&base, i as usize) {
+                return Ok(column);
+            }
             return Ok(Expr::Field(Box::new(base), i, ty));
         }
         if pg_types::user::is_composite(base.ty().oid) {

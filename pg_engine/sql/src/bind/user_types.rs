@@ -181,6 +181,9 @@ impl Binder<'_> {
             let message = format!("column \"{name}\" not found in data type {}", types::show(ty));
             return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, message).at(at));
         };
+        if let Some(column) = self.column_of_row(&base, n) {
+            return Ok(column);
+        }
         Ok(Expr::Field(Box::new(base), n as u32, field.plain))
     }
 
