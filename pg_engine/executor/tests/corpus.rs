@@ -410,6 +410,12 @@ fn sequence_restarts() {
     check("sequence_restarts");
 }
 
+/// Functions that yield rows in lists of values, which LIMIT stops.
+#[test]
+fn set_results() {
+    check("set_results");
+}
+
 #[test]
 fn first_rows() {
     check("first_rows");

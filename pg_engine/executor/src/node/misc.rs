@@ -3,7 +3,6 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_functions::{Function, Implementation, SetReturning};
-use pg_plan::expr::Expr;
 use pg_storage::ScratchBuffer;
 use pg_types::{
     Batch, Oid, Result, SqlError, SqlState, SqlType, Value, Vector, oid,
@@ -11,13 +10,13 @@ use pg_types::{
 };
 
 use super::{
-    Compiler, Exec, Operator,
+    Exec, Operator,
     key_set::Wanted,
     stage::{self, Computing, Handed, Keeping, Step},
 };
 use crate::{
     context::Rt,
-    expr::{Compiled, Pure, RoutineExpr, RowRef, call_function},
+    expr::{Compiled, Pure, RowRef, call_function},
 };
 
 /// One row, no columns.
@@ -538,146 +537,6 @@ impl Operator for FunctionScan {
         self.done = false;
         self.count = 0;
         self.args.iter_mut().for_each(Compiled::reset);
-    }
-}
-
-/// Set-returning functions in a select list, in lockstep: shorter ones give NULL.
-pub(crate) struct ProjectSet {
-    input: Exec,
-    calls: Vec<SetCall>,
-    types: Vec<SqlType>,
-    pending: Option<Batch>,
-    row: usize,
-}
-
-enum SetCall {
-    Set { function: &'static Function, args: Vec<Compiled> },
-    Routine(Box<RoutineExpr>),
-    Scalar(Compiled),
-}
-
-impl ProjectSet {
-    pub(crate) fn new(input: Exec, exprs: &[Expr], types: &[SqlType], c: &mut Compiler<'_>) -> Result<Self> {
-        let calls = exprs
-            .iter()
-            .map(|e| match e {
-                Expr::Call(call) if matches!(call.function.imp, Implementation::Set(_)) => {
-                    Ok(SetCall::Set { function: call.function, args: c.exprs(&call.args)? })
-                }
-                Expr::Routine(call) if call.target.routine.set => {
-                    Ok(SetCall::Routine(Box::new(RoutineExpr::new(call, c)?)))
-                }
-                e => Ok(SetCall::Scalar(Compiled::new(e, c)?)),
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { input, calls, types: types.to_vec(), pending: None, row: 0 })
-    }
-
-    /// All rows that one input row turns into.
-    fn expand(&mut self, b: &Batch, at: usize, rt: &Rt<'_, '_>) -> Result<Batch> {
-        let row = RowRef::Batch(b, at);
-        let mut columns: Vec<Vec<Value>> = Vec::with_capacity(self.calls.len());
-        let mut scalars = Vec::with_capacity(self.calls.len());
-        for call in &mut self.calls {
-            match call {
-                SetCall::Scalar(e) => {
-                    columns.push(alloc::vec![e.row(row, rt)?]);
-                    scalars.push(true);
-                }
-                SetCall::Routine(call) => {
-                    columns.push(call.all(row, rt)?);
-                    scalars.push(false);
-                }
-                SetCall::Set { function, args } => {
-                    let values = args.iter_mut().map(|a| a.row(row, rt)).collect::<Result<Vec<_>>>()?;
-                    columns.push(run_set(function, &values, rt)?);
-                    scalars.push(false);
-                }
-            }
-        }
-        let sets = || columns.iter().zip(&scalars).filter(|(_, s)| !**s);
-        let rows = sets().map(|(c, _)| c.len()).max().unwrap_or(1);
-        let width = b.columns.len();
-        let repeat = alloc::vec![at as u32; rows];
-        let mut out: Vec<Arc<Vector>> = b.columns.iter().map(|c| Arc::new(c.take(&repeat))).collect();
-        for (k, values) in columns.iter().enumerate() {
-            let ty = self.types.get(width + k).copied().unwrap_or(SqlType::new(oid::TEXT));
-            let mut v = VectorBuilder::with_capacity(ty, rows);
-            for i in 0..rows {
-                let i = if scalars.get(k) == Some(&true) { 0 } else { i };
-                v.push(values.get(i).unwrap_or(&Value::Null))?;
-            }
-            out.push(Arc::new(v.finish()));
-        }
-        Ok(Batch { columns: out, rows, selection: None })
-    }
-}
-
-/// All values of one set-returning call; several columns become a record.
-fn run_set(function: &'static Function, args: &[Value], rt: &Rt<'_, '_>) -> Result<Vec<Value>> {
-    if function.strict && args.iter().any(Value::is_null) {
-        return Ok(Vec::new());
-    }
-    let Implementation::Set(f) = function.imp else { return Ok(Vec::new()) };
-    let mut set = f(&rt.eval(), args)?;
-    let names: Option<Arc<[Box<str>]>> =
-        Some(function.columns.iter().map(|(name, _)| Box::from(*name)).collect());
-    let mut out = Vec::new();
-    while let Some(b) = set.next(&rt.eval())? {
-        rt.cx.checkpoint()?;
-        rt.charge(b.memory())?;
-        for i in b.selected() {
-            out.push(match b.columns.len() {
-                1 => b.value(0, i),
-                _ => Value::Record(Arc::new(pg_types::value::RecordValue {
-                    types: b.columns.iter().map(|c| c.ty.oid).collect(),
-                    values: b.row_values(i),
-                    names: names.clone(),
-                })),
-            });
-        }
-    }
-    Ok(out)
-}
-
-impl Operator for ProjectSet {
-    fn next(&mut self, rt: &Rt<'_, '_>) -> Result<Option<Batch>> {
-        let mut parts: Vec<Batch> = Vec::new();
-        let mut rows = 0;
-        loop {
-            if self.pending.is_none() {
-                self.pending = self.input.next(rt)?;
-                self.row = 0;
-            }
-            let Some(b) = self.pending.take() else { break };
-            while let Some(at) = b.nth_row(self.row) {
-                self.row += 1;
-                let part = self.expand(&b, at, rt)?;
-                rows += part.rows;
-                if part.rows > 0 {
-                    parts.push(part);
-                }
-                if rows >= BATCH_ROWS {
-                    self.pending = Some(b);
-                    return Ok(Some(Batch::concat(&parts)));
-                }
-            }
-        }
-        Ok(if parts.is_empty() { None } else { Some(Batch::concat(&parts)) })
-    }
-    fn reset(&mut self) {
-        self.pending = None;
-        for call in &mut self.calls {
-            match call {
-                SetCall::Routine(call) => call.reset(),
-                SetCall::Scalar(e) => e.reset(),
-                SetCall::Set { args, .. } => args.iter_mut().for_each(Compiled::reset),
-            }
-        }
-        self.input.reset();
-    }
-    fn inputs(&self) -> Vec<&Exec> {
-        alloc::vec![&self.input]
     }
 }
 

@@ -16,6 +16,7 @@ mod nested_loop;
 mod parallel_scan;
 mod partial;
 mod portions;
+mod project_set;
 mod recheck;
 mod recursive;
 mod routine_scan;
@@ -485,7 +486,7 @@ fn above(plan: &Physical, c: &mut Compiler<'_>, needed: Option<Vec<bool>>) -> Re
             c.reads_only(p, e.iter());
             boxed(misc::Project::new(input(p, c)?, c.exprs(e)?, &plan.types, pure))
         }
-        Node::ProjectSet(p, e) => boxed(misc::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
+        Node::ProjectSet(p, e) => boxed(project_set::ProjectSet::new(input(p, c)?, e, &plan.types, c)?),
         Node::Distinct(p, on) => {
             let on = on.as_ref().map(|l| c.exprs(l)).transpose()?;
             boxed(set_ops::Distinct::new(input(p, c)?, on))

@@ -234,7 +234,10 @@ const FIRST_UNPINNED: Oid = 10_000;
 fn receive_array(ty: SqlType, r: &mut Reader<'_>, settings: &FormatSettings, depth: usize) -> Result<Value> {
     let count = r.i32()?;
     if count < 0 {
-        return Err(bad_format("invalid number of dimensions"));
+        return Err(SqlError::new(
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            alloc::format!("invalid number of dimensions: {count}"),
+        ));
     }
     if count as usize > MAX_DIMENSIONS {
         return Err(too_many_dimensions(count as usize));
