@@ -250,9 +250,8 @@ fn prepared_statement(s: &PreparedStatementRow) -> Vec<Value> {
         Value::TimestampTz(s.prepare_time),
         array(oid::REGTYPE, types),
         Value::Bool(s.from_sql),
-        Value::Int8(s.runs),
-        // Every plan suits all values.
-        Value::Int8(0),
+        Value::Int8(s.runs.0),
+        Value::Int8(s.runs.1),
     ]
 }
 

@@ -89,8 +89,8 @@ pub struct PreparedStatementRow {
     pub parameter_types: Vec<Oid>,
     /// By PREPARE, not by the protocol.
     pub from_sql: bool,
-    /// How often it was bound.
-    pub runs: i64,
+    /// How often it was run by a plan for any values, and by plans for the values given.
+    pub runs: (i64, i64),
 }
 
 /// What was done in a database since the server started.

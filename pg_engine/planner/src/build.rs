@@ -13,7 +13,7 @@ use pg_plan::{
     physical::{Estimate, Node, Physical},
     routine::Callee,
 };
-use pg_types::{Result, SqlError, SqlType};
+use pg_types::{Result, SqlError, SqlType, Value};
 
 use crate::{
     PlannerSettings,
@@ -85,6 +85,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) cte_read: ColumnSet,
     /// The first error of what is computed while planning.
     pub(crate) failed: Option<SqlError>,
+    /// Values that parameters have, if they are known.
+    pub(crate) values: Arc<[Value]>,
     /// Trees that were planned as inner sides of nested loops.
     pub(crate) tried: Vec<crate::probe::Tried>,
     depth: u32,
@@ -155,7 +157,12 @@ impl Wish {
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(catalog: &'a dyn CatalogReader, settings: &'a PlannerSettings, slots: u32) -> Self {
+    pub(crate) fn new(
+        catalog: &'a dyn CatalogReader,
+        settings: &'a PlannerSettings,
+        slots: u32,
+        values: &[Value],
+    ) -> Self {
         Self {
             catalog,
             settings,
@@ -167,6 +174,7 @@ impl<'a> Planner<'a> {
             cte_rows: Vec::new(),
             cte_read: ColumnSet::default(),
             failed: None,
+            values: Arc::from(values),
             tried: Vec::new(),
             depth: 0,
             nested: 0,
@@ -189,7 +197,7 @@ impl<'a> Planner<'a> {
             return Err(too_deep());
         }
         let ids = output(&node);
-        let mut folding = Folding::of(read.iter().copied());
+        let mut folding = Folding::of(read.iter().copied(), &self.values);
         let node = push_down(rewrite(node, &mut folding), Vec::new());
         self.fails(folding.error);
         self.note_columns(&node)?;

@@ -420,7 +420,7 @@ impl Planner<'_> {
         let mut any = false;
         for (right, on) in joins {
             any = true;
-            let mut folding = Folding::of(outputs(&right).iter().map(|c| c.id));
+            let mut folding = Folding::of(outputs(&right).iter().map(|c| c.id), &self.values);
             let right = push_down(rewrite(right, &mut folding), Vec::new());
             if folding.error.is_some() {
                 return Ok(None);

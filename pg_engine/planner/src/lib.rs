@@ -54,16 +54,26 @@ use pg_plan::{
     physical::Physical,
     statement::{Body, Command, Cte, Planned, Query, ResultColumn},
 };
-use pg_types::Result;
+use pg_types::{Result, Value};
 
 pub use explain::{Actual, Computed, Held, Measured, Usage, explain};
 pub use settings::PlannerSettings;
 
 /// Plans a query.
 pub fn plan(query: Query, catalog: &dyn CatalogReader, settings: &PlannerSettings) -> Result<Planned> {
+    plan_for(query, &[], catalog, settings)
+}
+
+/// Plans a query for these values of its parameters: they are constants to it. The plan is run with the same values.
+pub fn plan_for(
+    query: Query,
+    values: &[Value],
+    catalog: &dyn CatalogReader,
+    settings: &PlannerSettings,
+) -> Result<Planned> {
     let changes = |cte: &Cte| matches!(cte, Cte::Change(body) if is_lasting(body));
     let lasting = is_lasting(&query.body) || query.ctes.iter().any(changes);
-    let mut planner = build::Planner::new(catalog, settings, query.slots);
+    let mut planner = build::Planner::new(catalog, settings, query.slots, values);
     let mut ctes: Vec<Physical> = Vec::with_capacity(query.ctes.len());
     let mut changing_ctes = Vec::new();
     let mut failed = Vec::new();

@@ -1,7 +1,7 @@
 //! Rewrites of the whole tree before conditions are pushed down: constants folded, subqueries of WHERE joined, outer
 //! joins whose NULL-extended rows a condition above would discard made inner.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use pg_plan::{
     expr::{ColumnId, Expr},
@@ -86,19 +86,29 @@ pub(crate) struct Folding {
     pub(crate) used: ColumnSet,
     /// The first error.
     pub(crate) error: Option<SqlError>,
+    /// Values that parameters have, if they are known.
+    values: Arc<[Value]>,
 }
 
 impl Folding {
     /// Where these columns are read.
-    pub(crate) fn of(ids: impl IntoIterator<Item = ColumnId>) -> Self {
-        Self { used: ColumnSet::of(ids), error: None }
+    pub(crate) fn of(ids: impl IntoIterator<Item = ColumnId>, values: &Arc<[Value]>) -> Self {
+        Self { used: ColumnSet::of(ids), error: None, values: values.clone() }
     }
 
     fn each(&mut self, e: &mut Expr) {
+        self.put_values(e);
         if let Err(error) = fold::fold(e) {
             self.error.get_or_insert(error);
         }
         self.used.add(e);
+    }
+
+    /// Puts the values of parameters in their places.
+    fn put_values(&self, e: &mut Expr) {
+        if !self.values.is_empty() {
+            put_values(e, &self.values);
+        }
     }
 
     /// The expression behind a column.
@@ -107,6 +117,7 @@ impl Folding {
             self.each(e);
         } else {
             // Nobody reads it.
+            self.put_values(e);
             drop(fold::fold(e));
         }
     }
@@ -317,5 +328,16 @@ fn null_of(e: &Expr, ids: &ColumnSet) -> bool {
         Expr::Relabel(inner, _) | Expr::CoerceViaIo(inner, _) => null_of(inner, ids),
         Expr::Call(call) if call.function.strict => call.args.iter().any(|a| null_of(a, ids)),
         _ => false,
+    }
+}
+
+fn put_values(e: &mut Expr, values: &[Value]) {
+    match e {
+        Expr::Param(n, ty) => {
+            if let Some(value) = values.get(*n as usize) {
+                *e = Expr::Const(value.clone(), *ty);
+            }
+        }
+        e => e.for_each_child_mut(&mut |e| put_values(e, values)),
     }
 }

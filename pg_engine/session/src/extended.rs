@@ -47,7 +47,7 @@ impl Session {
     }
 
     #[inline]
-    fn stored_mut(&mut self, name: &str) -> Option<&mut Stored> {
+    pub(crate) fn stored_mut(&mut self, name: &str) -> Option<&mut Stored> {
         if name.is_empty() { self.unnamed.as_mut() } else { self.statements.get_mut(name) }
     }
 
@@ -96,7 +96,9 @@ impl Session {
             ));
         }
         check_counts(bind, &stored.prepared)?;
-        stored.runs += 1;
+        if matches!(&stored.prepared, Prepared::Query(plan) if plan.custom.is_none()) {
+            stored.runs.0 += 1;
+        }
         let (prepared, statement, cursor) =
             (stored.prepared.clone(), stored.name.clone(), stored.cursor.take());
         let run = match &prepared {
@@ -105,7 +107,13 @@ impl Session {
                 self.begin_implicit();
                 let mut run = self.new_run(plan);
                 self.read_params(bind, &plan.planned.params, run.params_mut())?;
-                run.set_cursor(cursor);
+                if plan.custom.is_some() {
+                    run.plan = self.suited(plan, run.params_mut())?;
+                    if let Some(stored) = self.stored_mut(bind.statement) {
+                        stored.count(&run.plan);
+                    }
+                }
+                run.set_cursor(cursor.filter(|c| Arc::ptr_eq(c.planned(), &run.plan.planned)));
                 Run::Query(run)
             }
             Prepared::Other(parsed, types) => match parsed.kind() {
@@ -277,6 +285,10 @@ impl Session {
         match portal.run {
             Run::Query(mut query) if name.is_empty() => {
                 let cursor = query.recycle();
+                if query.plan.for_values {
+                    self.spare_run = Some(query);
+                    return;
+                }
                 if let Some(stored) = self.stored_mut(portal.statement.as_deref().unwrap_or_default()) {
                     stored.cursor = cursor;
                     // Catalogs may have changed: the next run begins with what this one found.

@@ -36,6 +36,7 @@ mod autovacuum;
 mod config;
 mod connection;
 mod copy;
+mod custom_plan;
 mod databases;
 mod datum;
 mod encryption;

@@ -176,6 +176,8 @@ impl Session {
             catalog_text: rows::need_catalog(&planned.columns),
             planned: Arc::new(planned),
             stamp,
+            custom: None,
+            for_values: false,
             entry: OnceLock::new(),
             described: OnceLock::new(),
         });

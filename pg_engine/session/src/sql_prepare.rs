@@ -59,6 +59,10 @@ impl Session {
     ) -> Result<Progress> {
         let plan = self.prepared_plan(execute)?;
         let params = self.execute_params(execute, &plan)?;
+        let plan = self.suited(&plan, &params)?;
+        if let Some(stored) = self.stored_mut(&execute.name) {
+            stored.count(&plan);
+        }
         *run = Run::query(&plan, params, None);
         self.drive(run, formats, limit, out)
     }
@@ -91,6 +95,10 @@ impl Session {
     ) -> Result<Vec<Vec<Option<String>>>> {
         let plan = self.prepared_plan(execute)?;
         let params = self.execute_params(execute, &plan)?;
+        let plan = self.suited(&plan, &params)?;
+        if let Some(stored) = self.stored_mut(&execute.name) {
+            stored.count(&plan);
+        }
         let engine = self.engine.clone();
         let mut force = false;
         for _ in 0..CATALOG_TURNS {

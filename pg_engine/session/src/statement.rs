@@ -13,7 +13,7 @@ use pg_types::{Oid, Result, SqlError, SqlState, SqlType};
 
 use platform::sync::OnceLock;
 
-use crate::{rows, session::Session, settings::Derived, statement_stats::Entry};
+use crate::{custom_plan::Custom, rows, session::Session, settings::Derived, statement_stats::Entry};
 
 /// What a plan was made under; it may run as long as this is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub struct Plan {
     pub stamp: Stamp,
     /// Its rows need the catalogs to be written as text.
     pub catalog_text: bool,
+    /// What it takes to make a plan for values of its parameters, if that could be another one.
+    pub custom: Option<Box<Custom>>,
+    /// It is such a plan: good for one run.
+    pub for_values: bool,
     /// Where its runs are counted, once they are.
     pub entry: OnceLock<Arc<Entry>>,
     /// Its RowDescription, of columns in text format, once a client has asked.
@@ -122,17 +126,22 @@ pub struct Stored {
     pub made: i64,
     /// The query string of the PREPARE that made it; `None`: the protocol did.
     pub sql: Option<Arc<str>>,
-    /// How often it was bound.
-    pub runs: i64,
+    /// How often it was run by a plan for any values, and by plans for the values given.
+    pub runs: (i64, i64),
     /// Its name, for portals made of it; `None`: it is the unnamed one.
     pub name: Option<Arc<str>>,
 }
 
 impl Stored {
+    /// It is run by this plan.
+    pub fn count(&mut self, plan: &Plan) {
+        let runs = if plan.for_values { &mut self.runs.1 } else { &mut self.runs.0 };
+        *runs += 1;
+    }
     /// Just made.
     pub fn new(name: &str, prepared: Prepared, made: i64, sql: Option<Arc<str>>) -> Self {
         let name = Some(name).filter(|n| !n.is_empty()).map(Arc::from);
-        Self { prepared, cursor: None, made, sql, runs: 0, name }
+        Self { prepared, cursor: None, made, sql, runs: (0, 0), name }
     }
 }
 
@@ -219,7 +228,9 @@ impl Session {
         let options = BindOptions { param_types: declared, format: &self.env.derived().format };
         match pg_sql::bind(parsed, &*reader, &options)? {
             Statement::Query(query) => {
+                let kept = if query.params.is_empty() { None } else { Some(query.clone()) };
                 let planned = pg_planner::plan(query, &*reader, &self.env.derived().planner)?;
+                let custom = kept.filter(|_| !planned.suits_any_values).map(Custom::new);
                 drop(reader);
                 let plan = Arc::new(Plan {
                     parsed: parsed.clone(),
@@ -227,6 +238,8 @@ impl Session {
                     catalog_text: rows::need_catalog(&planned.columns),
                     planned: Arc::new(planned),
                     stamp,
+                    custom,
+                    for_values: false,
                     entry: OnceLock::new(),
                     described: OnceLock::new(),
                 });
@@ -264,6 +277,8 @@ impl Session {
             planned: new.planned.clone(),
             stamp: new.stamp.clone(),
             catalog_text: new.catalog_text,
+            custom: new.custom.as_ref().map(|c| c.again()),
+            for_values: false,
             entry: OnceLock::new(),
             described: OnceLock::new(),
         });

@@ -27,7 +27,7 @@ use pg_types::{
 use pg_wire::Severity;
 use platform::sync::OnceLock;
 
-use crate::audit;
+use crate::{audit, custom_plan::PlanCacheMode};
 
 pub use table::{Context, Definition, Kind, TABLE, find};
 
@@ -97,6 +97,8 @@ pub struct Derived {
     pub default_deferrable: bool,
     /// row_security.
     pub row_security: bool,
+    /// plan_cache_mode.
+    pub plan_cache_mode: PlanCacheMode,
     /// Changes whenever a setting that plans depend on does.
     pub plan_key: u64,
 }
@@ -582,6 +584,11 @@ fn derive(values: &BTreeMap<String, Entry>) -> Derived {
         default_read_only: on("default_transaction_read_only"),
         default_deferrable: on("default_transaction_deferrable"),
         row_security: on("row_security"),
+        plan_cache_mode: match text("plan_cache_mode") {
+            "force_custom_plan" => PlanCacheMode::Custom,
+            "force_generic_plan" => PlanCacheMode::Generic,
+            _ => PlanCacheMode::Auto,
+        },
         plan_key: plan_key(values),
         format,
         planner,

@@ -556,7 +556,14 @@ pub static TABLE: &[Definition] = &[
         "Records queries of nothing but system catalogs.",
     ),
     def("pgaudit.log_parameter", Bool, "off", Superuser, AUDIT, "Records parameters of statements."),
-    def("plan_cache_mode", Enum(&["auto"]), "auto", User, METHOD, "Choice between generic and custom plans."),
+    def(
+        "plan_cache_mode",
+        Enum(&["auto", "force_custom_plan", "force_generic_plan"]),
+        "auto",
+        User,
+        METHOD,
+        "Choice between generic and custom plans.",
+    ),
     def(
         "session_replication_role",
         Enum(&["origin"]),
