@@ -749,7 +749,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The quoted text of a constant without its type.
-    fn plain_constant(&self, value: &Value, ty: SqlType) -> Result<String> {
+    pub(crate) fn plain_constant(&self, value: &Value, ty: SqlType) -> Result<String> {
         // By number: objects may get other names.
         if let Value::Oid(n) = value
             && user::is_object_type(ty.oid)

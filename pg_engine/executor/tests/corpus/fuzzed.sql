@@ -163,3 +163,7 @@ select e1.a, y.a from e1 right join (select a from e1 where false) y using (a);
 select e1.a, y.a from e1 full join (select a from e1 where false) y using (a) order by 1;
 select count(*) from e1, (select a from e1 where false) y where 1 / (e1.a) > y.a;
 select e1.a, y.c from e1 join (select a, 'q' || b as c from e1 where false) y on e1.a > y.a order by y.c, 1 limit 3;
+create view signed as select (- '1.5'::numeric) as o, a, count(*) from e1 group by (- '1.5'::numeric), a;
+select * from signed order by a;
+create view signed_int as select (- '5'::int) as o, count(*) from e1 group by (- '5'::int);
+select * from signed_int;

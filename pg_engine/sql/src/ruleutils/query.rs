@@ -549,6 +549,15 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             Expr::Const(..) => self.expr(e),
+            // A number with a sign in front would be one, too.
+            Expr::Call(call)
+                if let ([Expr::Const(value, ty)], Some(sign @ ("-" | "+"))) =
+                    (call.args.as_slice(), operator_of(call.function)) =>
+            {
+                let text = self.plain_constant(value, *ty)?;
+                self.put(&format!("({sign} {text}::{})", crate::deparse::type_name(*ty)));
+                Ok(())
+            }
             Expr::Column(id, _) if !self.scope()?.calls.contains_key(id) => self.expr(e),
             Expr::Slot(..) => self.expr(e),
             _ => {
