@@ -906,6 +906,8 @@ pub struct Execute {
     pub name: String,
     /// Arguments, without columns. A quoted literal has type unknown.
     pub args: Vec<Expr>,
+    /// Where they stand in the text.
+    pub places: Vec<u32>,
 }
 
 /// DISCARD.

@@ -135,8 +135,14 @@ impl Session {
             return Ok(Vec::new());
         }
         let args = execute.args.iter().zip(types).enumerate();
-        let exprs: Vec<Expr> =
-            args.map(|(i, (arg, ty))| self.coerced(arg, *ty, i + 1)).collect::<Result<_>>()?;
+        let exprs: Vec<Expr> = args
+            .map(|(i, (arg, ty))| {
+                self.coerced(arg, *ty, i + 1).map_err(|e| match execute.places.get(i) {
+                    Some(at) => e.at(*at),
+                    None => e,
+                })
+            })
+            .collect::<Result<_>>()?;
         self.evaluate(exprs)
     }
 

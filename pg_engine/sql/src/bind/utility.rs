@@ -241,7 +241,11 @@ impl Binder<'_> {
             };
             bound.push(e);
         }
-        Ok(u::Execute { name: name.into(), args: bound })
+        Ok(u::Execute {
+            name: name.into(),
+            args: bound,
+            places: args.iter().map(super::expr::start).collect(),
+        })
     }
 
     /// As a default is bound: literals keep no type.
