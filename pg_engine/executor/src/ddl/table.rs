@@ -70,13 +70,21 @@ impl Ddl<'_, '_> {
             options: new.options.clone(),
         };
         let row = class.row(self.catalog(PG_CLASS)?.def);
-        let class = if new.kind == b'S' { Class::Sequence } else { Class::Table };
-        self.insert(PG_CLASS, &row.set("relacl", self.initial_acl(class, owner, new.schema)?))?;
+        let acl = match new.kind {
+            // The privileges of a composite type are the type's.
+            b'c' => Value::Null,
+            b'S' => self.initial_acl(Class::Sequence, owner, new.schema)?,
+            _ => self.initial_acl(Class::Table, owner, new.schema)?,
+        };
+        self.insert(PG_CLASS, &row.set("relacl", acl))?;
         self.depend(Address::new(PG_CLASS, oid), Address::new(PG_NAMESPACE, new.schema), Dependency::Normal)?;
         if has_type {
             let def = self.catalog(PG_TYPE)?.def;
             let array_oid = row_type_oid + 1;
-            let row = type_row(def, row_type_oid, new.name, new.schema, owner).set("typrelid", oid);
+            let mut row = type_row(def, row_type_oid, new.name, new.schema, owner).set("typrelid", oid);
+            if new.kind == b'c' {
+                row.put("typacl", self.initial_acl(Class::Type, owner, new.schema)?);
+            }
             self.insert(PG_TYPE, &row)?;
             let array_name = self.array_name(new.schema, new.name)?;
             let row = type_row(def, array_oid, &array_name, new.schema, owner);

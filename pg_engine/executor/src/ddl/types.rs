@@ -149,6 +149,7 @@ impl Ddl<'_, '_> {
         let owner = self.cx.session.user();
         let mut row = user_types::type_row(def, oid, name, schema, owner);
         fill(&mut row);
+        row.put("typacl", self.initial_acl(AclClass::Type, owner, schema)?);
         let align = row.char("typalign");
         self.insert(PG_TYPE, &row)?;
         let array_name = self.array_name(schema, name)?;

@@ -29,6 +29,9 @@ pub(super) struct Span {
 pub(super) struct Accesses {
     list: Vec<Access>,
     spans: Vec<Span>,
+    /// Views that are changed through, what each selects from, and the columns of that which the view is made of: who reads
+    /// the one reads all of those of the other.
+    implied: Vec<(usize, usize, Vec<i16>)>,
     /// Functions and procedures that it calls.
     called: Vec<Arc<Routine>>,
     /// Built-in functions, operators', casts' and aggregates among them.
@@ -109,9 +112,30 @@ impl Accesses {
     pub(super) fn begin(&self) -> (usize, usize) {
         (self.list.len(), self.spans.len())
     }
+    /// Reading anything of a view needs these columns of what it selects from.
+    pub(super) fn imply(&mut self, view: usize, below: usize, columns: Vec<i16>) {
+        self.implied.push((view, below, columns));
+    }
+    /// Adds what views that are changed through and read need of what is below them. Those above come first in the list.
+    fn settle_implied(&mut self) {
+        let mut implied = core::mem::take(&mut self.implied);
+        implied.sort_by_key(|i| i.0);
+        for (view, below, columns) in implied {
+            let reads = self.list.get(view).is_some_and(|a| a.rights & right::SELECT != 0);
+            if let Some(a) = self.list.get_mut(below).filter(|_| reads) {
+                a.rights |= right::SELECT;
+                for attnum in columns {
+                    if !a.selected.contains(&attnum) {
+                        a.selected.push(attnum);
+                    }
+                }
+            }
+        }
+    }
     /// Takes back what was gathered since.
     pub(super) fn undo(&mut self, (list, spans): (usize, usize)) {
         self.list.truncate(list);
+        self.implied.retain(|i| i.0 < list);
         self.spans.truncate(spans);
     }
     /// How many spans there are.
@@ -153,6 +177,7 @@ impl Binder<'_> {
     /// Whether the statement's user may do what the statement does.
     pub(super) fn denied(&mut self) -> Result<Option<Box<SqlError>>> {
         self.accesses.settle(0);
+        self.accesses.settle_implied();
         let list = core::mem::take(&mut self.accesses.list);
         let called = core::mem::take(&mut self.accesses.called);
         let builtins = core::mem::take(&mut self.accesses.builtins);

@@ -428,7 +428,8 @@ impl Binder<'_> {
     /// A set-returning call in an expression: a column of the level's ProjectSet.
     pub(super) fn set_call(&mut self, name: &str, call: Expr, at: u32) -> Result<Expr> {
         let place = self.place();
-        if !place.sets() {
+        let one_row = place == super::scope::Place::Values && self.frame()?.one_row;
+        if !place.sets() && !one_row {
             let text = match place {
                 super::scope::Place::From => {
                     "set-returning functions must appear at top level of FROM".into()

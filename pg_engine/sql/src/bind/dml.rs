@@ -246,6 +246,7 @@ impl Binder<'_> {
             && query.with.is_none()
         {
             let width = values.rows.first().map_or(0, |r| r.content.len());
+            self.frame()?.one_row = values.rows.len() == 1;
             let mut rows = Vec::with_capacity(values.rows.len());
             for row in &values.rows {
                 let items = &row.content;
@@ -269,6 +270,14 @@ impl Binder<'_> {
                     bound,
                     overriding,
                 )?);
+            }
+            self.frame()?.one_row = false;
+            if !self.frame()?.sets.is_empty() {
+                let row = rows.pop().unwrap_or_default();
+                let columns =
+                    relation.live().zip(row).map(|(a, e)| (self.column(&a.name, a.ty), e)).collect();
+                let plan = self.sets(Logical::OneRow)?;
+                return Ok(Logical::Project(Box::new(plan), columns));
             }
             return Ok(self.insert_rows(relation, rows));
         }
@@ -340,6 +349,7 @@ impl Binder<'_> {
         overriding: Overriding,
     ) -> Result<Vec<Expr>> {
         let relation = &subject.table;
+        subject.defaults_fit()?;
         let mut values: Vec<Vec<Given>> = relation.live().map(|_| Vec::new()).collect();
         for (place, (position, value)) in positions.iter().zip(given).enumerate() {
             if let Some(slot) = values.get_mut(*position) {
@@ -354,14 +364,18 @@ impl Binder<'_> {
                 continue;
             }
             let value = values.pop().and_then(|v| v.1);
-            let value = value.filter(|_| !(attribute.identity != 0 && overriding == Overriding::User));
+            let users = attribute.identity != 0 && overriding == Overriding::User;
+            let value = value.filter(|_| !users);
             row.push(match value {
                 Some((value, at)) => {
                     may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
                     self.assign(value, attribute.declared, &attribute.name, at)?
                 }
-                None => match subject.default(n) {
-                    Some(of_view) => self.default_value(&of_view)?,
+                None => match subject.default(n).filter(|_| !users) {
+                    Some(of_view) => {
+                        may_set(attribute, overriding, "insert a non-DEFAULT value into")?;
+                        self.default_value(&of_view)?
+                    }
                     None => self.default_value(attribute)?,
                 },
             });
@@ -498,8 +512,11 @@ impl Binder<'_> {
         if done.bound.iter().any(|(a, _)| *a == attribute.attnum) {
             return Err(assigned_twice(attribute));
         }
+        let of_view = subject.default(position);
+        if of_view.is_some() {
+            may_set(attribute, Overriding::None, "update")?;
+        }
         if attribute.generated == 0 {
-            let of_view = subject.default(position);
             let value = self.default_value(of_view.as_ref().unwrap_or(attribute))?;
             done.bound.push((attribute.attnum, value));
         }

@@ -8,10 +8,14 @@ use pg_plan::{
     expr::{ColumnId, Expr},
     logical::{Column, Logical},
 };
-use pg_types::{SqlType, Value, oid};
+use pg_types::{Result, SqlType, Value, oid};
 use sqlparser::ast as sq;
 
-use super::{Binder, body::volatility, select::Order};
+use super::{
+    Binder,
+    body::volatility,
+    select::{Order, Target},
+};
 
 /// Columns by other ids.
 fn renumbered(e: &mut Expr, ids: &[(ColumnId, ColumnId)]) {
@@ -78,20 +82,74 @@ impl Binder<'_> {
             }
             let ty = e.ty();
             let mut taken = core::mem::replace(e, Expr::Const(Value::Null, ty));
-            taken.any(&mut |part| {
-                if let Expr::Column(id, ty) = part
-                    && !ids.iter().any(|(old, _)| old == id)
-                {
-                    let column = self.column("", *ty);
-                    ids.push((*id, column.id));
-                    added.push((column, part.clone()));
-                }
-                false
-            });
-            renumbered(&mut taken, &ids);
+            self.carried(&mut taken, &[], &mut ids, &mut added);
             late.push((n, taken));
         }
         projected.extend(added);
         late
+    }
+
+    /// Makes what an expression is made of, but for `own`, columns to be carried along, and names these in it.
+    fn carried(
+        &mut self,
+        e: &mut Expr,
+        own: &[ColumnId],
+        ids: &mut Vec<(ColumnId, ColumnId)>,
+        added: &mut Vec<(Column, Expr)>,
+    ) {
+        e.any(&mut |part| {
+            if let Expr::Column(id, ty) = part
+                && !own.contains(id)
+                && !ids.iter().any(|(old, _)| old == id)
+            {
+                let column = self.column("", *ty);
+                ids.push((*id, column.id));
+                added.push((column, part.clone()));
+            }
+            false
+        });
+        renumbered(e, ids);
+    }
+
+    /// Does ORDER BY or DISTINCT ON need what set-returning calls give? If not, these come behind DISTINCT ON, as in PostgreSQL.
+    pub(super) fn sets_sorted(&mut self, targets: &[Target], on: &[usize], order: &Order) -> Result<bool> {
+        let sets: Vec<ColumnId> = self.frame()?.sets.iter().map(|(c, _)| c.id).collect();
+        let mut needed = false;
+        for n in order.iter().map(|o| o.0).chain(on.iter().copied()) {
+            if let Some(target) = targets.get(n) {
+                target.expr.for_each_column(&mut |id| needed |= sets.contains(&id));
+            }
+        }
+        Ok(needed)
+    }
+
+    /// As [`Self::postponed`], for what is made of set-returning calls that are still to be put into the plan.
+    pub(super) fn postponed_sets(
+        &mut self,
+        projected: &mut Vec<(Column, Expr)>,
+        visible: usize,
+    ) -> Result<Vec<(usize, Expr)>> {
+        let mut sets = core::mem::take(&mut self.frame()?.sets);
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own: Vec<ColumnId> = sets.iter().map(|(c, _)| c.id).collect();
+        let (mut late, mut ids, mut added) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, call) in &mut sets {
+            self.carried(call, &own, &mut ids, &mut added);
+        }
+        for (n, (_, e)) in projected.iter_mut().enumerate().take(visible) {
+            let mut uses = false;
+            e.for_each_column(&mut |id| uses |= own.contains(&id));
+            if uses {
+                let ty = e.ty();
+                let mut taken = core::mem::replace(e, Expr::Const(Value::Null, ty));
+                self.carried(&mut taken, &own, &mut ids, &mut added);
+                late.push((n, taken));
+            }
+        }
+        projected.extend(added);
+        self.frame()?.sets = sets;
+        Ok(late)
     }
 }

@@ -192,6 +192,8 @@ pub(crate) struct Frame {
     pub(crate) ctes: Vec<CteName>,
     pub(crate) aggregates: Vec<(Column, AggregateCall)>,
     pub(crate) sets: Vec<(Column, Expr)>,
+    /// VALUES of an INSERT with one row, which may become several by set-returning calls.
+    pub(crate) one_row: bool,
     /// How often such calls were met, and where the last one stands.
     pub(crate) set_calls: (u32, u32),
     /// Windows with their calls, in order of first use.

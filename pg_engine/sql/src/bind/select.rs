@@ -128,6 +128,7 @@ impl Binder<'_> {
         let distinct = matches!(select.distinct, Some(sq::Distinct::Distinct));
         let order = self.order_by(query, &mut targets, visible, distinct)?;
         self.record_select(mark, select, filter, &keys, having.as_ref(), &targets, visible, &on, &order)?;
+        let written_order = !order.is_empty();
         let order = distinct_on_order(order, &on)?;
         let locks = self.lock_targets(&clauses, select, &mut targets)?;
         // A lock from outside is taken outside, on the rows that are left there.
@@ -135,7 +136,9 @@ impl Binder<'_> {
         self.fill_scans(&mut plan);
         plan = self.group(plan, keys, having, &mut targets, select)?;
         plan = self.windows(plan)?;
-        plan = self.sets(plan)?;
+        if on.is_empty() || !written_order || self.sets_sorted(&targets, &on, &order)? {
+            plan = self.sets(plan)?;
+        }
         self.finish_select(plan, targets, visible, distinct, &on, &order, (locks, hoists), query)
     }
 
@@ -455,7 +458,7 @@ impl Binder<'_> {
     }
 
     /// Set-returning functions of the select list. One may feed another: each level is a ProjectSet of its own.
-    fn sets(&mut self, mut plan: Logical) -> Result<Logical> {
+    pub(super) fn sets(&mut self, mut plan: Logical) -> Result<Logical> {
         let mut pending = core::mem::take(&mut self.frame()?.sets);
         while !pending.is_empty() {
             let ids: Vec<u32> = pending.iter().map(|(c, _)| c.id).collect();
@@ -505,7 +508,7 @@ impl Binder<'_> {
         let plain = !distinct && on.is_empty() && !hoists && super::postponed::concerned(order, query);
         let mut late = match plain {
             true => self.postponed(&mut projected, visible, order),
-            false => Vec::new(),
+            false => self.postponed_sets(&mut projected, visible)?,
         };
         let columns: Vec<Column> = projected.iter().map(|(c, _)| c.clone()).collect();
         let extra = columns.len() > visible || !late.is_empty();
@@ -527,6 +530,7 @@ impl Binder<'_> {
         if !on.is_empty() {
             plan = Logical::Distinct(Box::new(plan), Some(on.iter().filter_map(reference).collect()));
         }
+        plan = self.sets(plan)?;
         if let Some((tables, wait)) = locks {
             let id = |target: u32| columns.get(target as usize).map(|c| c.id);
             let tables = tables.into_iter().filter_map(|locked| {

@@ -46,6 +46,8 @@ pub(super) struct ViewSubject {
     base: ColumnId,
     /// What leaves rows out, of this view and those below.
     pub(super) conditions: Vec<Expr>,
+    /// The ids of the columns that its own query names.
+    named: Vec<ColumnId>,
     /// Conditions that new rows must fulfil, with the names of their views, the lowest first.
     checks: Vec<(String, Expr)>,
     /// Why columns cannot be assigned to, where they cannot.
@@ -146,6 +148,16 @@ impl Subject {
         let id = view.base + position as u32;
         let n = view.columns.iter().position(|c| matches!(c.expr, Expr::Column(c, _) if c == id))?;
         view.relation.live().nth(n).filter(|a| a.default.is_some()).cloned()
+    }
+
+    /// The error of an INSERT where the view has a default for a column that cannot be assigned to.
+    pub(super) fn defaults_fit(&self) -> Result<()> {
+        let Some(view) = &self.view else { return Ok(()) };
+        let defaults = view.relation.live().map(|a| a.default.is_some());
+        match view.faults.iter().zip(defaults).find_map(|(fault, given)| fault.as_ref().filter(|_| given)) {
+            Some(fault) => Err(fault.error("INSERT")),
+            None => Ok(()),
+        }
     }
 
     /// A FROM item over a row of the table that has these ids.
@@ -335,6 +347,11 @@ impl Binder<'_> {
         (self.accesses.role, self.accesses.stored) = (role, stored);
         let ((below, view, plan, scan), _) = result?;
         let Subject { table, mut accesses, role, .. } = below;
+        if let Some((below, columns)) = accesses.last() {
+            let named = |n: &usize| view.named.contains(&(view.base + *n as u32));
+            let columns = columns.iter().filter(|c| named(&c.0)).map(|c| c.1).collect();
+            self.accesses.imply(access, *below, columns);
+        }
         let position = |c: &EntryColumn| match &c.expr {
             Expr::Column(id, _) => id.checked_sub(view.base).map(|n| n as usize),
             _ => None,
@@ -438,6 +455,10 @@ impl Binder<'_> {
         if view.check_option == CheckOption::Cascaded {
             checks = self.all_checks(&below, base, &inner.table)?;
         }
+        let mut named = Vec::new();
+        for e in columns.iter().map(|c| &c.expr).chain(&condition) {
+            e.for_each_column(&mut |id| named.push(id));
+        }
         if let Some(condition) = condition {
             if view.check_option != CheckOption::None {
                 checks.push((view.name.clone(), condition.clone()));
@@ -445,7 +466,7 @@ impl Binder<'_> {
             conditions.push(condition);
         }
         let relation = view.clone();
-        Ok((inner, ViewSubject { relation, columns, base, conditions, checks, faults }, plan, scan))
+        Ok((inner, ViewSubject { relation, columns, base, conditions, named, checks, faults }, plan, scan))
     }
 
     /// The conditions of a view and of all views below it, whatever they say of checks.
